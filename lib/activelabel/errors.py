@@ -1,0 +1,26 @@
+"""What went wrong, said in one line to whoever can mend it.
+
+Every error that a user can cause is an `ActiveLabelError`. Its text names the file, field or setting, says what was
+expected and what came, and what to do. The server turns each into a 4xx with that line; the command line prints it
+and exits with 2. Anything else is a defect of ours and stays a traceback.
+"""
+
+
+class ActiveLabelError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class InvalidInputError(ActiveLabelError):
+    """A file, field or setting is not what it must be."""
+
+
+class NotFoundError(ActiveLabelError):
+    """A name is not one of those that exist; the text lists the ones that do."""
+
+
+class NotReadyError(ActiveLabelError):
+    """The request is sound, but something must happen first (a model trained, a case labelled)."""
+
+
+class ForbiddenError(ActiveLabelError):
+    """The request would read or write where it has no business."""

@@ -1,0 +1,67 @@
+"""Recipes: one TOML file a method. `load_recipe` reads one by its name, or a user's own by its path."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.recipes.schema import (
+    NetworkSettings,
+    PredictionSettings,
+    PreprocessingSettings,
+    QuerySettings,
+    Recipe,
+    TrainingSettings,
+)
+
+__all__ = [
+    "NetworkSettings",
+    "PredictionSettings",
+    "PreprocessingSettings",
+    "QuerySettings",
+    "Recipe",
+    "TrainingSettings",
+    "first_problem",
+    "load_recipe",
+    "recipe_names",
+]
+
+FOLDER = Path(__file__).parent
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, in order."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read the recipe called `name_or_path`, or the TOML file at that path.
+
+    Raises:
+        NotFoundError: there is neither such a recipe nor such a file.
+        InvalidInputError: the file is no TOML, or a key of it is missing, unknown or out of range.
+    """
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
+    known = recipe_names()
+    if not path.is_file() or (path.parent == FOLDER and path.stem not in known):
+        raise NotFoundError(
+            f"recipe '{name_or_path}' does not exist: use one of {', '.join(known)}, or the path of a .toml file"
+        )
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"recipe {path.name} is not a TOML file: {error}") from error
+    except ValidationError as error:
+        raise InvalidInputError(f"recipe {path.name}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a pydantic error as one line: key, what came, what is allowed."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"'{key}' is not a known key"
+    if problem["type"] == "missing":
+        return f"'{key}' is missing"
+    return f"'{key}' is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
