@@ -1,0 +1,1 @@
+"""What to ask next: pure functions from repeated predictions to voxel maps, to numbers, to queries."""

@@ -1,0 +1,69 @@
+"""Which voxels of a volume count for its score.
+
+Each region is a function from the mean probabilities over the repeats, `(C, *S)`, to a bool map `(*S)`. The functions
+of ma2024 are written there for one foreground class; their form for several is ours, and is the paper's for `C` = 2.
+A NaN probability is in no region but `everything`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class RegionSettings:
+    """The numbers that the regions need.
+
+    The paper gives no value for the two thresholds. Its released code has other ones for every base method, between
+    0.17 and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside both ranges.
+    """
+
+    target_threshold: float = 0.25
+    boundary_width: float = 0.1
+    dilation_kernel: int = 11
+
+
+def everything(mean: Tensor) -> Tensor:
+    """Every voxel: bool `(*S)`, all true."""
+    return torch.ones(mean.shape[1:], dtype=torch.bool, device=mean.device)
+
+
+def target(mean: Tensor, threshold: float) -> Tensor:
+    """Voxels whose largest foreground probability is above `threshold` (ma2024, eq. 1)."""
+    return mean[1:].amax(dim=0) > threshold
+
+
+def boundary(mean: Tensor, width: float) -> Tensor:
+    """Voxels near a decision boundary: p₁ − p₂ < 2·`width`, p₁ ≥ p₂ the two largest probabilities.
+
+    For two classes this is |p − 0.5| < `width` (what ma2024, eq. 2 means; it is printed with the two symbols swapped).
+    """
+    largest, second = mean.topk(2, dim=0).values
+    return largest - second < 2 * width
+
+
+def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
+    """Voxels within a cube of `kernel` voxels a side around a voxel predicted as foreground (chlebus2022, II.D).
+
+    A voxel is predicted as foreground where some foreground probability exceeds the background's. Raises `ValueError`
+    where `kernel` is not odd and positive.
+    """
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"kernel must be an odd number of voxels, got {kernel}")
+    dilated = (mean[1:].amax(dim=0) > mean[0]).float()
+    for axis in range(dilated.ndim):  # a cube's dilation is that along each axis in turn
+        lines = dilated.movedim(axis, -1)
+        pooled = functional.max_pool1d(lines.reshape(1, -1, lines.shape[-1]), kernel, stride=1, padding=kernel // 2)
+        dilated = pooled.view(lines.shape).movedim(-1, axis)
+    return dilated > 0
+
+
+REGIONS: dict[str, Callable[[Tensor, RegionSettings], Tensor]] = {
+    "everything": lambda mean, settings: everything(mean),
+    "target": lambda mean, settings: target(mean, settings.target_threshold),
+    "boundary": lambda mean, settings: boundary(mean, settings.boundary_width),
+    "dilated_foreground": lambda mean, settings: dilated_foreground(mean, settings.dilation_kernel),
+}

@@ -1,0 +1,166 @@
+"""How sure a network is at each voxel, from its repeated predictions.
+
+Five measures, each 0 where the network is certain and larger where it is less so. As functions of all repeats at once
+they are the definition; `MonteCarloStatistics` gives the same from one repeat at a time, in memory that does not grow.
+Probabilities are softmax, background is class 0. `R` repeats, `C` >= 2 classes, any number of spatial axes `*S`.
+A NaN stays a NaN in the map; it is refused where scores are ranked (`selection.top_k`).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# Voxels of the maps that are updated together: their temporaries then fit into a processor's second-level cache.
+_BLOCK_VOXELS = 1 << 16
+
+
+def variance(samples: Tensor) -> Tensor:
+    """Mean over classes of the population variance over repeats (rahimi2022, eq. 1).
+
+    Args:
+        samples: probabilities `(R, C, *S)`.
+
+    Returns:
+        float32 `(*S)` in [0, 0.25]; 0 for one repeat.
+
+    Raises:
+        ValueError: `samples` holds no repeat or fewer than two classes.
+    """
+    return _checked_samples(samples).var(dim=0, correction=0).mean(dim=0)
+
+
+def entropy(samples: Tensor) -> Tensor:
+    """Entropy of the mean over repeats, natural logarithm, 0·log 0 = 0 (chlebus2022, eq. 2).
+
+    Takes and raises what `variance` does. Returns float32 `(*S)` in [0, ln C].
+    """
+    return _entropy(_checked_samples(samples).mean(dim=0))
+
+
+def mutual_information(samples: Tensor) -> Tensor:
+    """Entropy of the mean minus mean of the entropies: BALD (Houlsby et al. 2011, one of the base methods of ma2024).
+
+    Takes and raises what `variance` does. Returns float32 `(*S)` in [0, ln C]; 0 for one repeat. What rounding makes
+    negative is 0.
+    """
+    samples = _checked_samples(samples)
+    expected = torch.special.entr(samples).sum(dim=1).mean(dim=0)
+    return (_entropy(samples.mean(dim=0)) - expected).clamp_min_(0)
+
+
+def least_confidence(samples: Tensor) -> Tensor:
+    """1 − p₁ of the mean over repeats, p₁ the largest class probability (a base method of ma2024).
+
+    Takes and raises what `variance` does. Returns float32 `(*S)` in [0, 1 − 1/C].
+    """
+    return _least_confidence(_checked_samples(samples).mean(dim=0))
+
+
+def margin(samples: Tensor) -> Tensor:
+    """1 − (p₁ − p₂) of the mean over repeats, p₁ ≥ p₂ the two largest (a base method of ma2024).
+
+    Takes and raises what `variance` does. Returns float32 `(*S)` in [0, 1].
+    """
+    return _margin(_checked_samples(samples).mean(dim=0))
+
+
+class MonteCarloStatistics:
+    """The five measures from repeats that come one at a time; no repeat is kept.
+
+    Holds `C + 2` float32 maps whatever the number of repeats: the mean, and per voxel the sum over classes of squared
+    deviations (Welford 1962) and the sum of entropies. Each measure equals the function of its name to 1e-6.
+    """
+
+    def __init__(self) -> None:
+        self.repeats = 0
+        self._mean: Tensor | None = None
+        self._squared_deviations = torch.empty(0)
+        self._entropies = torch.empty(0)
+
+    def update(self, probabilities: Tensor) -> None:
+        """Take one more repeat, `(C, *S)`, on the device of the first. The tensor is neither kept nor changed.
+
+        Raises:
+            ValueError: fewer than two classes, or another shape than before.
+        """
+        if self._mean is None:
+            if probabilities.ndim < 1 or probabilities.shape[0] < 2:
+                raise ValueError(f"probabilities must be (C, *S) with C >= 2 classes, got {tuple(probabilities.shape)}")
+            self._mean = torch.zeros(probabilities.shape, device=probabilities.device)
+            self._squared_deviations = torch.zeros(probabilities.shape[1:], device=probabilities.device)
+            self._entropies = torch.zeros_like(self._squared_deviations)
+        if probabilities.shape != self._mean.shape:
+            raise ValueError(
+                f"every repeat must be {tuple(self._mean.shape)} as the first, got {tuple(probabilities.shape)}"
+            )
+        self.repeats += 1
+        classes = len(probabilities)
+        blocks = zip(
+            probabilities.detach().reshape(classes, -1).split(_BLOCK_VOXELS, dim=1),
+            self._mean.view(classes, -1).split(_BLOCK_VOXELS, dim=1),
+            self._squared_deviations.view(-1).split(_BLOCK_VOXELS),
+            self._entropies.view(-1).split(_BLOCK_VOXELS),
+            strict=True,
+        )
+        for sample, mean, squared_deviations, entropies in blocks:
+            sample = sample.float()
+            deviation = sample - mean
+            mean.add_(deviation, alpha=1 / self.repeats)
+            squared_deviations += deviation.mul_(sample - mean).sum(dim=0)
+            entropies += _entropy(sample)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean probabilities over the repeats so far, float32 `(C, *S)`. Raises `ValueError` before the first."""
+        if self._mean is None:
+            raise ValueError("no repeat has been given yet: call update() first")
+        return self._mean
+
+    def variance(self) -> Tensor:
+        """See the function `variance`. Raises `ValueError` before the first repeat, as all measures do."""
+        return self._squared_deviations / (self.repeats * len(self.mean))
+
+    def entropy(self) -> Tensor:
+        """See the function `entropy`."""
+        return _entropy(self.mean)
+
+    def mutual_information(self) -> Tensor:
+        """See the function `mutual_information`."""
+        return (_entropy(self.mean) - self._entropies / self.repeats).clamp_min_(0)
+
+    def least_confidence(self) -> Tensor:
+        """See the function `least_confidence`."""
+        return _least_confidence(self.mean)
+
+    def margin(self) -> Tensor:
+        """See the function `margin`."""
+        return _margin(self.mean)
+
+
+MEASURES: dict[str, Callable[[MonteCarloStatistics], Tensor]] = {
+    "variance": MonteCarloStatistics.variance,
+    "entropy": MonteCarloStatistics.entropy,
+    "mutual_information": MonteCarloStatistics.mutual_information,
+    "least_confidence": MonteCarloStatistics.least_confidence,
+    "margin": MonteCarloStatistics.margin,
+}
+
+
+def _checked_samples(samples: Tensor) -> Tensor:
+    if samples.ndim < 2 or samples.shape[0] < 1 or samples.shape[1] < 2:
+        raise ValueError(f"samples must be (R, C, *S) with R >= 1 and C >= 2, got {tuple(samples.shape)}")
+    return samples.float()
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    return torch.special.entr(probabilities).sum(dim=0)
+
+
+def _least_confidence(mean: Tensor) -> Tensor:
+    return 1 - mean.amax(dim=0)
+
+
+def _margin(mean: Tensor) -> Tensor:
+    largest, second = mean.topk(2, dim=0).values
+    return 1 - (largest - second)

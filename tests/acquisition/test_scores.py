@@ -1,0 +1,65 @@
+"""All scores of a volume against measure, region and aggregation called one by one in numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from activelabel.acquisition.regions import RegionSettings
+from activelabel.acquisition.scores import Score, volume_scores
+from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
+
+SETTINGS = RegionSettings(target_threshold=0.45, boundary_width=0.1, dilation_kernel=1)
+
+
+@pytest.fixture
+def statistics() -> MonteCarloStatistics:
+    statistics = MonteCarloStatistics()
+    for _ in range(2):
+        # Four voxels in two slices along axis 1; foreground 0.1, 0.5, 0.45, 0.9.
+        foreground = torch.tensor([[0.1, 0.5], [0.45, 0.9]])
+        statistics.update(torch.stack([1 - foreground, foreground]))
+    return statistics
+
+
+def test_least_confidence_by_hand(statistics: MonteCarloStatistics) -> None:
+    scores = volume_scores(statistics, SETTINGS, slice_axis=1, measures=["least_confidence"])
+    values = {(s.region, s.aggregation, s.slice_index): s.value for s in scores}
+    # Map: 0.1, 0.5 / 0.45, 0.1.
+    assert values == pytest.approx(
+        {
+            ("everything", "total", None): 1.15,
+            ("everything", "mean", None): 1.15 / 4,
+            ("everything", "total", 0): 0.55,
+            ("everything", "total", 1): 0.6,
+            ("everything", "mean", 0): 0.275,
+            ("everything", "mean", 1): 0.3,
+            ("target", "total", None): 0.6,
+            ("target", "mean", None): 0.3,
+            ("target", "total", 0): 0.0,
+            ("target", "total", 1): 0.6,
+            ("target", "mean", 0): 0.0,
+            ("target", "mean", 1): 0.3,
+            ("boundary", "total", None): 0.95,
+            ("boundary", "mean", None): 0.475,
+            ("boundary", "total", 0): 0.45,
+            ("boundary", "total", 1): 0.5,
+            ("boundary", "mean", 0): 0.45,
+            ("boundary", "mean", 1): 0.5,
+            ("dilated_foreground", "total", None): 0.1,
+            ("dilated_foreground", "mean", None): 0.1,
+            ("dilated_foreground", "total", 0): 0.0,
+            ("dilated_foreground", "total", 1): 0.1,
+            ("dilated_foreground", "mean", 0): 0.0,
+            ("dilated_foreground", "mean", 1): 0.1,
+        },
+        abs=1e-6,
+    )
+
+
+def test_every_measure_and_no_slices_by_default(statistics: MonteCarloStatistics) -> None:
+    scores = volume_scores(statistics, SETTINGS)
+    assert len(scores) == 5 * 4 * 2
+    assert {score.slice_index for score in scores} == {None}
+    for name, measure in MEASURES.items():
+        expected = float(np.sum(measure(statistics).numpy(), dtype=np.float64))
+        assert Score(name, "everything", "total", None, expected) in scores
