@@ -1,0 +1,36 @@
+"""Writing a file so that it is there completely or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path`: at every moment, also after a power cut, the file is the earlier one or the new one.
+
+    The unfinished file lies in the same folder under a name that ends in `.part`, which no reader of images or models
+    takes for one of its own.
+
+    Raises:
+        OSError: the folder is missing, read-only or full; `path` is then as it was, and nothing else is left.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

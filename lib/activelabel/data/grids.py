@@ -1,0 +1,70 @@
+"""Where voxels lie: the grid of an image, and whether two grids are the same voxels in another order."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape3D = tuple[int, int, int]
+
+TOLERANCE_VOXELS = 0.05
+"""How far a voxel may lie from its partner and still be it, in voxels. Slicer and ITK write affines in single precision
+and as quaternions, which moves the corners of a large image by some hundredths of a voxel; a wrong affine moves them by
+more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The voxels of an image: `shape` (W, H, D), and `affine_ras` (4, 4) from voxel index to millimetres, RAS axes."""
+
+    shape: Shape3D
+    affine_ras: NDArray[np.float64]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxels along each axis."""
+        lengths = np.linalg.norm(self.affine_ras[:3, :3], axis=0)
+        return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+
+    def corners(self) -> NDArray[np.float64]:
+        """Indices of the eight corner voxels, homogeneous, as columns: (4, 8)."""
+        ends = itertools.product(*((0, size - 1) for size in self.shape))
+        return np.array([(*end, 1) for end in ends], dtype=np.float64).T
+
+
+@dataclass(frozen=True)
+class AxisOrder:
+    """How the voxels of one array become those of another: first `transpose`, then `flip` along the new axes."""
+
+    transpose: tuple[int, int, int]
+    flip: tuple[int, ...]
+
+    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+        """`array` (W, H, D) in the other order; a view."""
+        return np.flip(array.transpose(self.transpose), axis=self.flip)
+
+
+def axis_order(source: Grid, target: Grid) -> AxisOrder | None:
+    """What turns an array on `source` into the same voxels on `target`; None where they are not the same voxels.
+
+    They are the same if `source`'s axes are those of `target` exchanged or turned round, and each corner lies within
+    `TOLERANCE_VOXELS` of its partner. Equal grids give the order that changes nothing.
+    """
+    to_target = np.linalg.solve(target.affine_ras, source.affine_ras)
+    linear = np.rint(to_target[:3, :3])
+    if not np.array_equal(np.abs(linear).sum(axis=0), np.ones(3)) or abs(np.linalg.det(linear)) < 0.5:
+        return None
+    # Row r of `linear` has its one non-zero entry at the axis of `source` that runs along axis r of `target`.
+    transpose = np.abs(linear).argmax(axis=1)
+    if tuple(np.array(source.shape)[transpose]) != target.shape:
+        return None
+    flipped = linear[range(3), transpose] < 0
+    exact = np.eye(4)
+    exact[:3, :3] = linear
+    exact[:3, 3] = np.where(flipped, np.array(target.shape) - 1, 0)
+    corners = source.corners()
+    if np.abs(to_target @ corners - exact @ corners).max() > TOLERANCE_VOXELS:
+        return None
+    first, second, third = (int(axis) for axis in transpose)
+    return AxisOrder((first, second, third), tuple(int(axis) for axis in np.flatnonzero(flipped)))

@@ -1,0 +1,118 @@
+"""Checking the label that an annotator sent before it is kept, and writing it."""
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from activelabel.data.files import write_atomically
+from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order
+from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
+
+LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedLabel:
+    """A label on its image's grid: `array` (W, H, D), 0 background, 1..N in the order of the app's label names."""
+
+    array: LabelArray
+    affine_ras: NDArray[np.float64]
+
+
+def check_label(
+    path: Path | str, image: Grid, names: Sequence[str], segment_names: Sequence[str] | None = None
+) -> CheckedLabel:
+    """Read the label at `path` and bring it to the grid of its image and to the values of the app.
+
+    A label whose axes are those of the image exchanged or turned round, as ITK may store it, is put back exactly; no
+    label is ever resampled.
+
+    Args:
+        path: a file as `read_volume` reads it.
+        image: the grid of the image that was annotated.
+        names: the app's label names; the first has value 1.
+        segment_names: what the values in the file mean: value v is the v-th of these, also where one before it is
+            empty, as Slicer sends them. None: the values are already those of `names`.
+
+    Raises:
+        InvalidInputError: the file cannot be read; it lies on another grid than the image; a value is no whole number,
+            or has no name; a segment name is unknown or comes twice.
+    """
+    path = Path(path)
+    label = read_volume(path)
+    order = axis_order(label.grid, image)
+    if order is None:
+        raise _elsewhere(path, label.grid, image)
+    table = _value_table(path, names, names if segment_names is None else segment_names)
+    values = _whole_values(path, label.array, highest=len(table) - 1)
+    return CheckedLabel(np.ascontiguousarray(order.apply(table[values])), image.affine_ras)
+
+
+def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> None:
+    """Write `array` (W, H, D) as a compressed NIfTI at `path`, completely or not at all.
+
+    The same array and affine give the same bytes.
+
+    Raises:
+        OSError: the folder is missing, read-only or full; what was at `path` is then still there.
+    """
+    image = nibabel.Nifti1Image(array, affine_ras)
+    image.header.set_xyzt_units("mm")
+    # Both forms, so that ITK (which may look at the qform) and nibabel (the sform) put it at the same place.
+    image.set_qform(affine_ras, code="scanner")
+    image.set_sform(affine_ras, code="scanner")
+    write_atomically(path, gzip.compress(image.to_bytes(), compresslevel=5, mtime=0))
+
+
+def _elsewhere(path: Path, label: Grid, image: Grid) -> InvalidInputError:
+    if sorted(label.shape) != sorted(image.shape):
+        return InvalidInputError(
+            f"{path.name}: the label is {_size(label)} voxels, expected its image's {_size(image)}: "
+            "export it on the grid of the image"
+        )
+    corners = image.corners()
+    apart_mm = np.linalg.norm((label.affine_ras @ label.corners() - image.affine_ras @ corners)[:3], axis=0).max()
+    return InvalidInputError(
+        f"{path.name}: the label's affine is not its image's, their corners lie up to {apart_mm:.3g} mm apart, "
+        f"expected less than {TOLERANCE_VOXELS} voxels: export it on the grid of the image"
+    )
+
+
+def _size(grid: Grid) -> str:
+    return "x".join(str(length) for length in grid.shape)
+
+
+def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str]) -> LabelArray:
+    """Value in the file -> value of the app."""
+    for position, name in enumerate(segment_names):
+        if name not in names:
+            raise InvalidInputError(
+                f"{path.name}: '{name}' is not a label of this app: rename the segment to one of {', '.join(names)}, "
+                "or remove it"
+            )
+        if name in segment_names[:position]:
+            raise InvalidInputError(f"{path.name}: two segments are called '{name}': merge them, or rename one")
+    kind = np.uint8 if len(names) < 256 else np.uint16
+    return np.array([0, *(names.index(name) + 1 for name in segment_names)], dtype=kind)
+
+
+def _whole_values(path: Path, array: NDArray[np.float32], highest: int) -> NDArray[np.intp]:
+    fractional = array[array != np.rint(array)]
+    if fractional.size:
+        raise InvalidInputError(
+            f"{path.name}: {fractional.size} voxels are no whole numbers, for example {fractional[0]:g}, expected "
+            "label values: export a label map, resampled by nearest neighbour only"
+        )
+    outside = array[(array < 0) | (array > highest)]
+    if outside.size:
+        raise InvalidInputError(
+            f"{path.name}: value {outside[0]:g} in {outside.size} voxels has no name, expected 0 to {highest}: name "
+            "its segment, or remove it"
+        )
+    return array.astype(np.intp)

@@ -1,0 +1,106 @@
+"""From an image to the network's grid and range, and from there back to the image's own grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import NormalizeIntensity, Orientation, ScaleIntensityRange, Spacing, SpatialResample
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activelabel.data.grids import Grid, axis_order
+from activelabel.data.volumes import Volume
+from activelabel.recipes import PreprocessingSettings
+
+AIR_HU = -200.0
+"""An image with a voxel of at most this is taken for CT: fat is at -100 HU, lung and air far below, and no MR image
+that is stored as measured, or z-scored, comes there."""
+
+_AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An image as the network sees it: `tensor` float32 (1, *S) on `grid`, and the grid of the `original`."""
+
+    tensor: Tensor
+    grid: Grid
+    original: Grid
+
+
+def prepare_image(volume: Volume, settings: PreprocessingSettings) -> PreparedImage:
+    """Bring the intensities of `volume` into the network's range, its axes into order, its voxels to `spacing_mm`.
+
+    Intensities come first, on the image's own voxels, so that they do not depend on the grid; then the axes nearest to
+    the wanted orientation, exactly; then, if the settings name a spacing, trilinear interpolation.
+    """
+    intensities = _scale(torch.from_numpy(volume.array)[None], settings)
+    tensor, grid = _to_network(intensities, volume.grid, settings, mode="bilinear")
+    return PreparedImage(tensor, grid, volume.grid)
+
+
+def prepare_label(label: NDArray[np.integer], grid: Grid, settings: PreprocessingSettings) -> Tensor:
+    """The label (W, H, D) of an image on `grid`, on the grid of its prepared image: uint8 or int32 (1, *S), nearest."""
+    values = torch.from_numpy(label.astype(np.float32))[None]
+    tensor, _ = _to_network(values, grid, settings, mode="nearest")
+    return tensor.to(torch.uint8 if label.dtype == np.uint8 else torch.int32)
+
+
+def restore_maps(maps: Tensor, image: PreparedImage) -> Tensor:
+    """Maps of real numbers (C, *S), such as probabilities, on the original grid: float32 (C, W, H, D), trilinear.
+
+    Without resampling, exact. With it, voxels outside the prepared image get the value at its border, and maps that
+    sum to 1 still do (to rounding).
+    """
+    return _to_original(maps.float(), image, mode="bilinear")
+
+
+def restore_labels(labels: Tensor, image: PreparedImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """A label map (*S) on the original grid: (W, H, D), nearest neighbour, uint8, or uint16 with values above 255."""
+    restored = _to_original(labels[None].float(), image, mode="nearest")[0].numpy()
+    return restored.astype(np.uint8 if restored.max(initial=0) < 256 else np.uint16)
+
+
+def is_ct(voxels: Tensor) -> bool:
+    """Whether an image holds Hounsfield units, judged by its darkest voxel; see `AIR_HU`."""
+    return bool(voxels.min() <= AIR_HU)
+
+
+def _scale(voxels: Tensor, settings: PreprocessingSettings) -> Tensor:
+    """Window: `window_hu` to 0..1, clipped. Z-score: over the voxels that are not 0, which stay 0.
+
+    Zero is the background of MR images whose head or body was cut out, and should not move their mean. A constant
+    image becomes 0.
+    """
+    window = settings.intensity == "window" or (settings.intensity == "auto" and is_ct(voxels))
+    if window:
+        low, high = settings.window_hu
+        return torch.as_tensor(ScaleIntensityRange(a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True)(voxels))
+    return torch.as_tensor(NormalizeIntensity(nonzero=True)(voxels.clone()))
+
+
+def _to_network(voxels: Tensor, grid: Grid, settings: PreprocessingSettings, mode: str) -> tuple[Tensor, Grid]:
+    image = _with_affine(voxels, grid)
+    image = Orientation(axcodes=settings.orientation, labels=_AXIS_ENDS)(image)
+    if settings.spacing_mm is not None:
+        image = Spacing(pixdim=settings.spacing_mm, mode=mode, padding_mode="border", dtype=torch.float32)(image)
+    width, height, depth = image.shape[1:]
+    return image.as_tensor().contiguous(), Grid((width, height, depth), image.affine.double().numpy())
+
+
+def _with_affine(voxels: Tensor, grid: Grid) -> MetaTensor:
+    return MetaTensor(voxels, meta={"affine": torch.from_numpy(grid.affine_ras)})
+
+
+def _to_original(maps: Tensor, image: PreparedImage, mode: str) -> Tensor:
+    order = axis_order(image.grid, image.original)
+    if order is not None:  # The same voxels: no interpolation, exact.
+        channels = [torch.from_numpy(order.apply(channel.numpy()).copy()) for channel in maps.cpu()]
+        return torch.stack(channels)
+    resample = SpatialResample(mode=mode, padding_mode="border", dtype=torch.float32)
+    return resample(
+        _with_affine(maps, image.grid),
+        dst_affine=torch.from_numpy(image.original.affine_ras),
+        spatial_size=image.original.shape,
+    ).as_tensor()

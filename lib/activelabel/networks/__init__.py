@@ -1,0 +1,31 @@
+"""Networks by name. To add one, write its builder beside `unet.py` and enter it in `NETWORKS`."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from activelabel.errors import NotFoundError
+from activelabel.networks.unet import build_unet
+from activelabel.recipes import NetworkSettings
+
+NetworkBuilder = Callable[[NetworkSettings, int], nn.Module]
+
+NETWORKS: dict[str, NetworkBuilder] = {
+    "unet": build_unet,
+}
+
+
+def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
+    """A new network of the kind that `settings` name, with random weights.
+
+    It takes images (B, 1, *S) and gives logits (B, classes, *S), background first. Each of its levels has dropout
+    layers (`torch.nn.Dropout` and its relatives), which Monte Carlo passes switch on.
+
+    Raises:
+        NotFoundError: there is no network of that kind.
+        InvalidInputError: its size makes no sense.
+    """
+    builder = NETWORKS.get(settings.kind)
+    if builder is None:
+        raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")
+    return builder(settings, classes)

@@ -1,0 +1,1 @@
+"""Training: losses, patches, evaluation, and the files of the models that come out of it."""

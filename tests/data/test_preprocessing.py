@@ -1,0 +1,207 @@
+import itertools
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activelabel.data.grids import Grid
+from activelabel.data.preprocessing import (
+    is_ct,
+    prepare_image,
+    prepare_label,
+    restore_labels,
+    restore_maps,
+)
+from activelabel.data.volumes import Volume
+from activelabel.recipes import PreprocessingSettings
+
+RAS = PreprocessingSettings(orientation="RAS", intensity="window", window_hu=(0.0, 1000.0))
+
+
+def volume(array: np.ndarray, affine: np.ndarray | None = None) -> Volume:
+    return Volume(array.astype(np.float32), np.eye(4) if affine is None else affine, __file__)
+
+
+def signed_axes(order: tuple[int, ...], signs: tuple[int, ...], spacing: tuple[float, ...]) -> np.ndarray:
+    """Affine whose voxel axis k runs along world axis order[k] in direction signs[k]."""
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis in range(3):
+        affine[order[axis], axis] = signs[axis] * spacing[axis]
+    affine[:3, 3] = (-31.0, 17.5, 204.0)
+    return affine
+
+
+affines = st.builds(
+    signed_axes,
+    st.sampled_from(list(itertools.permutations(range(3)))),
+    st.tuples(*[st.sampled_from([-1, 1])] * 3),
+    st.tuples(*[st.floats(0.5, 6.0)] * 3),
+)
+shapes = st.tuples(*[st.integers(3, 9)] * 3)
+
+
+def ramp_along_world(grid: Grid, direction: tuple[float, float, float]) -> np.ndarray:
+    """An image whose value is a linear function of the position in millimetres, on any grid."""
+    indices = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
+    return (indices @ grid.affine_ras[:3, :3].T + grid.affine_ras[:3, 3]) @ np.array(direction)
+
+
+def test_a_window_maps_its_ends_to_0_and_1() -> None:
+    hu = np.array([-1000.0, -160.0, 40.0, 240.0, 3000.0, 40.0, 40.0, 40.0]).reshape(2, 2, 2)
+
+    prepared = prepare_image(volume(hu), PreprocessingSettings(intensity="window", window_hu=(-160.0, 240.0)))
+
+    np.testing.assert_allclose(prepared.tensor.flatten()[:5], [0, 0, 0.5, 1, 1])
+
+
+def test_z_score_leaves_the_empty_background_out() -> None:
+    values = np.array([0.0, 0.0, 0.0, 0.0, 10.0, 20.0, 10.0, 20.0]).reshape(2, 2, 2)
+
+    prepared = prepare_image(volume(values), PreprocessingSettings(intensity="zscore"))
+
+    # Mean 15 and standard deviation 5 over the four voxels that are not 0.
+    np.testing.assert_allclose(prepared.tensor.flatten(), [0, 0, 0, 0, -1, 1, -1, 1])
+
+
+def test_z_score_of_a_constant_image_is_0() -> None:
+    prepared = prepare_image(volume(np.full((3, 3, 3), 5.0)), PreprocessingSettings(intensity="zscore"))
+
+    assert torch.equal(prepared.tensor, torch.zeros(1, 3, 3, 3))
+
+
+@pytest.mark.parametrize(("darkest", "ct"), [(-1000.0, True), (-200.0, True), (-199.0, False), (0.0, False)])
+def test_auto_takes_an_image_with_air_or_lung_for_ct(darkest: float, ct: bool) -> None:
+    hu = np.full((3, 3, 3), 40.0)
+    hu[0, 0, 0] = darkest
+    auto = prepare_image(volume(hu), PreprocessingSettings(intensity="auto"))
+    chosen = prepare_image(volume(hu), PreprocessingSettings(intensity="window" if ct else "zscore"))
+
+    assert is_ct(torch.from_numpy(hu)) == ct
+    assert torch.equal(auto.tensor, chosen.tensor)
+
+
+def test_the_image_that_was_read_is_not_changed() -> None:
+    array = np.random.default_rng(0).normal(size=(4, 5, 6)).astype(np.float32)
+    before = array.copy()
+
+    for intensity in ("window", "zscore"):
+        prepare_image(Volume(array, np.eye(4), __file__), PreprocessingSettings(intensity=intensity))
+
+    np.testing.assert_array_equal(array, before)
+
+
+@given(affine=affines, shape=shapes, orientation=st.sampled_from(["RAS", "LPS"]))
+def test_axes_run_as_asked_and_each_voxel_keeps_its_place(
+    affine: np.ndarray, shape: tuple[int, int, int], orientation: str
+) -> None:
+    original = Grid(shape, affine)
+    image = volume(ramp_along_world(original, (1.0, 0.1, 0.01)) + 500, affine)
+
+    prepared = prepare_image(image, RAS.model_copy(update={"orientation": orientation}))
+
+    signs = (1, 1, 1) if orientation == "RAS" else (-1, -1, 1)
+    assert (np.sign(np.diag(prepared.grid.affine_ras)[:3]) == signs).all()
+    assert np.count_nonzero(prepared.grid.affine_ras[:3, :3]) == 3
+    expected = np.clip((ramp_along_world(prepared.grid, (1.0, 0.1, 0.01)) + 500) / 1000, 0, 1)
+    np.testing.assert_allclose(prepared.tensor[0].numpy(), expected, atol=1e-5)
+
+
+@given(affine=affines, shape=shapes, orientation=st.sampled_from(["RAS", "LPS"]))
+def test_without_resampling_the_way_back_is_exact(
+    affine: np.ndarray, shape: tuple[int, int, int], orientation: str
+) -> None:
+    choice = RAS.model_copy(update={"orientation": orientation})
+    generator = np.random.default_rng(0)
+    image = volume(generator.uniform(0, 1000, shape), affine)
+    label = generator.integers(0, 4, shape).astype(np.uint8)
+
+    prepared = prepare_image(image, choice)
+    prepared_label = prepare_label(label, image.grid, choice)
+
+    np.testing.assert_array_equal(restore_maps(prepared.tensor, prepared)[0].numpy(), image.array / np.float32(1000))
+    np.testing.assert_array_equal(restore_labels(prepared_label[0], prepared), label)
+
+
+@settings(max_examples=40)
+@given(affine=affines, spacing=st.tuples(*[st.floats(0.8, 4.0)] * 3))
+def test_resampled_and_restored_maps_lie_where_they_lay(
+    affine: np.ndarray, spacing: tuple[float, float, float]
+) -> None:
+    """A linear function of the position is what trilinear interpolation keeps, inside the field of view."""
+    original = Grid((13, 14, 15), affine)
+    image = volume(ramp_along_world(original, (0.7, 0.2, 0.4)) + 500, affine)
+
+    prepared = prepare_image(image, RAS.model_copy(update={"spacing_mm": spacing}))
+    restored = restore_maps(prepared.tensor, prepared)
+
+    np.testing.assert_allclose(prepared.grid.spacing_mm, spacing, rtol=1e-4)
+    assert restored.shape == (1, *original.shape)
+    expected = (ramp_along_world(original, (0.7, 0.2, 0.4)) + 500) / 1000
+    # Near the border the prepared grid has no neighbours to interpolate between: half of its voxel, and of ours.
+    margin = [int(np.ceil(max(spacing) / step)) + 1 for step in original.spacing_mm]
+    inside = tuple(slice(width, size - width) for width, size in zip(margin, original.shape, strict=True))
+    np.testing.assert_allclose(restored[0].numpy()[inside], np.clip(expected, 0, 1)[inside], atol=2e-4)
+
+
+@settings(max_examples=40)
+@given(affine=affines, spacing=st.tuples(*[st.floats(0.8, 4.0)] * 3), orientation=st.sampled_from(["RAS", "LPS"]))
+def test_restored_labels_have_the_original_shape_and_no_new_values(
+    affine: np.ndarray, spacing: tuple[float, float, float], orientation: str
+) -> None:
+    choice = PreprocessingSettings(orientation=orientation, spacing_mm=spacing)
+    image = volume(np.random.default_rng(0).normal(size=(7, 8, 9)), affine)
+    label = np.zeros(image.array.shape, dtype=np.uint8)
+    label[2:5, 3:6, 4:7] = 7
+    prepared = prepare_image(image, choice)
+
+    prepared_label = prepare_label(label, image.grid, choice)
+    restored = restore_labels(prepared_label[0], prepared)
+
+    assert prepared_label.shape == prepared.tensor.shape
+    assert restored.shape == label.shape
+    assert set(np.unique(restored)) <= {0, 7}
+
+
+def test_an_oblique_block_comes_back_where_it_was() -> None:
+    turn = np.radians(20)
+    affine = np.array(
+        [[np.cos(turn), -np.sin(turn), 0, 5], [np.sin(turn), np.cos(turn), 0, -9], [0, 0, 2.5, 3], [0, 0, 0, 1.0]]
+    )
+    label = np.zeros((24, 22, 12), dtype=np.uint8)
+    label[6:16, 5:15, 3:9] = 2
+    image = volume(label * 100.0, affine)
+    choice = PreprocessingSettings(spacing_mm=(0.8, 0.8, 1.0), intensity="zscore")
+    prepared = prepare_image(image, choice)
+
+    restored = restore_labels(prepare_label(label, image.grid, choice)[0], prepared)
+
+    wrong = restored != label
+    surface = scipy.ndimage.binary_dilation(label > 0) ^ scipy.ndimage.binary_erosion(label > 0)
+    assert not wrong[~surface].any()
+    assert wrong.sum() < 0.02 * (label > 0).sum()
+
+
+def test_restored_probabilities_still_sum_to_1() -> None:
+    affine = np.diag([1.5, 1.0, 4.0, 1.0])
+    image = volume(np.random.default_rng(0).normal(size=(9, 8, 7)), affine)
+    prepared = prepare_image(image, PreprocessingSettings(spacing_mm=(1.0, 2.0, 1.7)))
+    probabilities = torch.softmax(torch.randn(3, *prepared.tensor.shape[1:]), dim=0)
+
+    restored = restore_maps(probabilities, prepared)
+
+    assert restored.shape == (3, 9, 8, 7)
+    np.testing.assert_allclose(restored.sum(dim=0).numpy(), 1, atol=1e-5)
+
+
+def test_values_above_255_keep_two_bytes() -> None:
+    label = np.full((3, 3, 3), 300, dtype=np.uint16)
+    image = volume(np.zeros((3, 3, 3)))
+
+    prepared_label = prepare_label(label, image.grid, RAS)
+
+    assert prepared_label.dtype == torch.int32
+    np.testing.assert_array_equal(restore_labels(prepared_label[0], prepare_image(image, RAS)), label)
