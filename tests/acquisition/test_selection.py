@@ -152,3 +152,15 @@ def test_peaks_refuse_nan_and_no_distance() -> None:
         slice_peaks([0.0, math.nan])
     with pytest.raises(ValueError, match="min_distance must be 1"):
         slice_peaks([0.0], min_distance=0)
+
+
+@given(st.sets(st.text(max_size=5), max_size=20), st.integers(0, 1000))
+def test_shuffled_keeps_every_id_and_its_order_when_others_leave(ids: set[str], seed: int) -> None:
+    order = shuffled(ids, seed)
+    assert sorted(order) == sorted(ids)
+    assert shuffled(order[::2], seed) == order[::2]
+
+
+def test_shuffled_differs_between_seeds_and_puts_every_id_first_about_equally_often() -> None:
+    firsts = [shuffled("abcd", seed)[0] for seed in range(400)]
+    assert all(70 <= firsts.count(id) <= 130 for id in "abcd")  # binomial(400, 1/4): 100 ± 3.5 sd

@@ -1,7 +1,8 @@
 """From scores to the next queries."""
 
+import hashlib
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Literal, Protocol, Self, TypeVar
 
@@ -50,6 +51,15 @@ def selective_sources(target: Mapping[Id, float], boundary: Mapping[Id, float], 
             taken[next_best] = source
             in_turn.append((ids, source))
     return list(taken.items())
+
+
+def shuffled(ids: Iterable[str], seed: int) -> list[str]:
+    """The ids in a random order that depends on `seed` and the ids alone, neither on how many there are nor on time.
+
+    So an id that is taken away leaves the order of the others as it was: a server that is asked one by one, also across
+    restarts, draws as one that draws them all at once.
+    """
+    return sorted(ids, key=lambda id: (hashlib.sha256(f"{seed}:{id}".encode()).digest(), id))
 
 
 def slice_peaks(profile: Sequence[float], min_distance: int = 5) -> list[int]:
