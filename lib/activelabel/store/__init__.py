@@ -1,0 +1,1 @@
+"""The ledger: scores, annotations, leases and models, in SQL. Start at `store.ledger.Ledger`."""

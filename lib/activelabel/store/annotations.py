@@ -1,0 +1,158 @@
+"""Annotations: every label that was kept, who made it and for which query. Nothing is ever removed."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from activelabel.errors import NotFoundError
+from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.database import Database
+from activelabel.store.leases import end_leases, unended_leases
+from activelabel.store.lookup import image_row
+from activelabel.store.pool import current_final
+from activelabel.store.records import FINAL, Annotation, Role, Slices
+from activelabel.store.rounds import current_round
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
+
+
+class Annotations(Database):
+    """The labels of the study. Only those tagged `final` count as annotated; any other tag is kept and no more."""
+
+    def record_annotation(
+        self,
+        image_id: str,
+        file: str,
+        sha256: str,
+        annotator: str,
+        *,
+        tag: str = FINAL,
+        slices: Iterable[int] | None = None,
+    ) -> Annotation:
+        """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
+
+        `file` is the archived copy, `slices` are those it covers (None: all). A final annotation ends the annotator's
+        lease on this image, and any other lease on what it covers. It belongs to the newest query that the annotator
+        was given for this image and has not answered yet, expired or not; else to the oldest of the other leases that
+        it ended; else to none, and `seconds` is None.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
+        """
+        checked_word(tag, "label tag")
+        checked_name(annotator, "annotator")
+        covered = checked_slices(slices)
+        now = self._clock()
+        with self._writing() as session:
+            image_row(session, image_id)
+            answered = _answered(session, image_id, annotator, covered) if tag == FINAL else []
+            end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
+            current = _current_row(session, image_id, tag)
+            if current is not None:
+                current.superseded_at = now
+                session.flush()
+            row = AnnotationRow(
+                image_id=image_id,
+                tag=tag,
+                version=_last_version(session, image_id, tag) + 1,
+                file=file,
+                sha256=sha256,
+                slices=covered and list(covered),
+                annotator=annotator,
+                seconds=(now - answered[0].granted_at).total_seconds() if answered else None,
+                lease_id=answered[0].id if answered else None,
+                round_number=current_round(session, now).number,
+                created_at=now,
+            )
+            session.add(row)
+            session.flush()
+            return _annotation_record(row)
+
+    def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
+        """The newest label of this image and tag, or None where there is none or it was deleted."""
+        with self._reading() as session:
+            row = _current_row(session, image_id, tag)
+            return None if row is None else _annotation_record(row)
+
+    def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
+        """The current final annotations, partial ones too; of images of one role, or made in one round; by image."""
+        statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
+        if role is not None:
+            statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
+        if round_number is not None:
+            statement = statement.where(AnnotationRow.round_number == round_number)
+        with self._reading() as session:
+            return [_annotation_record(row) for row in session.scalars(statement)]
+
+    def history(self, image_id: str) -> list[Annotation]:
+        """Every label that this image ever had, of all tags, superseded and deleted ones too, oldest first."""
+        statement = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
+        with self._reading() as session:
+            return [_annotation_record(row) for row in session.scalars(statement)]
+
+    def delete_annotation(self, image_id: str, tag: str = FINAL) -> Annotation:
+        """Take back the current label of this image and tag; older ones stay superseded. The image may be asked again.
+
+        Raises:
+            NotFoundError: there is no such label.
+        """
+        with self._writing() as session:
+            row = _current_row(session, image_id, tag)
+            if row is None:
+                raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
+            row.deleted_at = self._clock()
+            return _annotation_record(row)
+
+
+def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
+    """The leases that a final annotation answers, first the one that it belongs to."""
+    answered_before = select(AnnotationRow.lease_id).where(
+        AnnotationRow.image_id == image_id, AnnotationRow.lease_id.is_not(None)
+    )
+    own = session.scalar(
+        select(LeaseRow)
+        .where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator, LeaseRow.id.not_in(answered_before))
+        .order_by(LeaseRow.id.desc())
+        .limit(1)
+    )
+    others = [
+        lease for lease in unended_leases(session, image_id) if lease is not own and _overlap(covered, lease.slices)
+    ]
+    return [own, *others] if own is not None else others
+
+
+def _overlap(covered: Slices, leased: list[int] | None) -> bool:
+    return covered is None or leased is None or not set(covered).isdisjoint(leased)
+
+
+def _current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
+    return session.scalar(
+        select(AnnotationRow)
+        .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
+        .where(AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
+    )
+
+
+def _last_version(session: Session, image_id: str, tag: str) -> int:
+    versions = select(func.max(AnnotationRow.version))
+    return session.scalar(versions.where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)) or 0
+
+
+def _annotation_record(row: AnnotationRow) -> Annotation:
+    return Annotation(
+        id=row.id,
+        image_id=row.image_id,
+        tag=row.tag,
+        version=row.version,
+        file=row.file,
+        sha256=row.sha256,
+        slices=None if row.slices is None else tuple(row.slices),
+        annotator=row.annotator,
+        seconds=row.seconds,
+        lease_id=row.lease_id,
+        round_number=row.round_number,
+        created_at=row.created_at,
+        superseded_at=row.superseded_at,
+        deleted_at=row.deleted_at,
+    )

@@ -1,0 +1,46 @@
+"""What a name and a list of slices must be before the ledger keeps them."""
+
+import operator
+from collections.abc import Iterable
+
+from activelabel.errors import InvalidInputError
+from activelabel.store.records import Slices
+from activelabel.store.schema import NAME_LENGTH, WORD_LENGTH
+
+
+def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:
+    """The name itself: 1 to `longest` characters that any database can hold.
+
+    Raises:
+        InvalidInputError: empty, too long, with a NUL, or not UTF-8 (a file name in another encoding).
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{field} {name!r}: expected UTF-8; rename it") from None
+    if not 1 <= len(name) <= longest or "\0" in name:
+        raise InvalidInputError(f"{field} {name[:80]!r}: expected 1 to {longest} characters, got {len(name)}")
+    return name
+
+
+def checked_word(word: str, field: str) -> str:
+    """As `checked_name`, for a short one: a tag, a measure, a strategy."""
+    return checked_name(word, field, WORD_LENGTH)
+
+
+def checked_slices(slices: Iterable[int] | None) -> Slices:
+    """The slice indices, sorted; None, the whole volume, stays None.
+
+    Raises:
+        InvalidInputError: none at all, one twice, or one that is not a whole number >= 0.
+    """
+    if slices is None:
+        return None
+    given = list(slices)
+    try:
+        indices = sorted(operator.index(index) for index in given if not isinstance(index, bool))
+    except TypeError:
+        raise InvalidInputError(f"slices: expected whole numbers, got {given}") from None
+    if not indices or len(indices) != len(given) or indices[0] < 0 or len(set(indices)) != len(indices):
+        raise InvalidInputError(f"slices: expected at least one index >= 0, each once, got {given}")
+    return tuple(indices)

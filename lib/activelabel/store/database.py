@@ -1,0 +1,169 @@
+"""Connections and transactions: one writer at a time, on both databases, and nothing lost once it was acknowledged.
+
+A database object holds a URL and connects when it is first used, in each process anew. So it can be pickled, and
+survives a fork: a child never touches, nor closes, its parent's connections.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
+from activelabel.store.location import checked_url, shown
+from activelabel.store.migration import migrate
+
+Clock = Callable[[], datetime]
+
+_PATIENCE_SECONDS = 30  # how long to wait for another process's transaction; ours take milliseconds
+_CONNECT_SECONDS = 10
+_WRITER_LOCK = 0x61637469  # the advisory lock of PostgreSQL that makes our writers take turns
+_WRITING = "activelabel_writing"
+_LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE = "55P03", "42501"  # PostgreSQL's codes
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class _Connected:
+    """What one process holds: two views of one pool, for readers and for the one writer."""
+
+    pid: int
+    reader: Engine
+    writer: Engine
+
+
+_inherited: list[_Connected] = []  # a parent's connections: kept, for SQLite forbids even to close them in a child
+
+
+class Database:
+    """The ledger's database at a URL, for as long as the process lives; `clock` says what time it is.
+
+    Raises:
+        InvalidInputError: on construction for a URL that is none; on first use for a server that does not answer, a
+            file that is no ledger, or one written by a newer version of this program.
+    """
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+        self._url = checked_url(url)
+        self._clock = clock
+        self._connected: _Connected | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({shown(self._url)!r})"
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_connected": None}
+
+    def open(self) -> None:
+        """Connect, create or upgrade the tables, now rather than at first use."""
+        self._connection()
+
+    def close(self) -> None:
+        """Give this process's connections back. The next use connects again."""
+        connected, self._connected = self._connected, None
+        if connected is not None and connected.pid == os.getpid():
+            connected.reader.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        """A transaction that sees one state of the ledger and changes nothing."""
+        connected = self._connection()
+        with self._explained(), Session(connected.reader) as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """A transaction alone among all writers of all processes; committed, durably, when the block ends well."""
+        connected = self._connection()
+        with self._explained(), Session(connected.writer) as session, session.begin():
+            yield session
+
+    def _connection(self) -> _Connected:
+        """The connections of this process. Two threads may both connect; that is harmless."""
+        connected = self._connected
+        if connected is not None and connected.pid == os.getpid():
+            return connected
+        if connected is not None:
+            _inherited.append(connected)
+        with self._explained():
+            engine = _engine(self._url.render_as_string(hide_password=False))
+            writer = engine.execution_options(**{_WRITING: True})
+            migrate(engine, writer, shown(self._url))
+        self._connected = connected = _Connected(os.getpid(), engine, writer)
+        return connected
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what a user can mend into one line. A broken constraint or statement is a defect and stays itself."""
+        try:
+            yield
+        except exc.DBAPIError as error:
+            explanation = _explanation(error, shown(self._url))
+            if explanation is None:
+                raise
+            raise explanation from error
+
+
+def _engine(url: str) -> Engine:
+    if url.startswith("sqlite"):
+        engine = create_engine(url)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            "ledger URL: PostgreSQL needs the package psycopg; run: pip install 'psycopg[binary]'"
+        ) from error
+    event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # so that BEGIN is ours to say, see _begin_sqlite
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_SECONDS * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer, nor the writer for them
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the lock at once: one that read first and then wants to write could be refused as out of date."""
+    writing = connection.get_execution_options().get(_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Writers take turns, as on SQLite: events are rare and short, and so no two can ever wait for each other."""
+    if connection.get_execution_options().get(_WRITING, False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
+    """The one line for an error that is not ours, or None. It quotes the driver, which never repeats a password."""
+    cause = error.orig
+    said = " ".join(str(cause).split())
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate == _INSUFFICIENT_PRIVILEGE:
+        return InvalidInputError(f"ledger {name}: {said}; give its user the right to create tables there")
+    if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
+        return None
+    busy = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    if busy or sqlstate == _LOCK_NOT_AVAILABLE:
+        return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")
+    return InvalidInputError(f"ledger {name}: {said}; check that the address is right and can be read and written")

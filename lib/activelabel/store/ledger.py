@@ -1,0 +1,18 @@
+"""The ledger: all that happened in a study, in one database. The truth about annotations, leases, scores and models."""
+
+from activelabel.store.annotations import Annotations
+from activelabel.store.images import Images
+from activelabel.store.leases import Leases
+from activelabel.store.models import Models
+from activelabel.store.progress import Overview
+from activelabel.store.rounds import Rounds
+from activelabel.store.scores import Scores
+
+
+class Ledger(Images, Scores, Leases, Annotations, Models, Rounds, Overview):
+    """One object for every event and question; each base holds one kind.
+
+    `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or
+    `postgresql://…`. Each method is one transaction: when it returns, what it wrote survives a killed process. Any
+    number of threads and processes may use ledgers of one URL at once, and a ledger may be pickled.
+    """

@@ -1,0 +1,41 @@
+"""Where a ledger is: a database URL, checked, and a way to name it that gives no password away."""
+
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from activelabel.errors import InvalidInputError
+
+_EXPECTED = "expected sqlite:////folder/ledger.sqlite or postgresql://user:password@host:port/database"
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of the SQLite ledger in this file."""
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string(hide_password=False)
+
+
+def checked_url(url: str) -> URL:
+    """The URL with the driver that we use.
+
+    Raises:
+        InvalidInputError: no URL, another database, or SQLite in memory, where two processes would see two ledgers.
+            The text does not repeat what was given: even a misspelt URL may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidInputError(f"ledger URL: cannot be read; {_EXPECTED}") from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:") or parsed.query:
+            raise InvalidInputError(f"ledger URL: SQLite needs a file and takes no options; {_EXPECTED}")
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidInputError(f"ledger URL: unknown database '{backend}'; {_EXPECTED}")
+
+
+def shown(url: URL) -> str:
+    """The URL as it may be shown and logged: without password, and without options, which can hold one too."""
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)

@@ -1,0 +1,30 @@
+"""The rows that events refer to, or an error that names what there is."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from activelabel.errors import NotFoundError
+from activelabel.store.schema import ImageRow, ModelVersionRow
+
+
+def image_row(session: Session, image_id: str) -> ImageRow:
+    """The row of a registered image; NotFoundError for any other."""
+    row = session.get(ImageRow, image_id)
+    if row is None:
+        raise NotFoundError(f"image '{image_id}': not in the ledger; expected the id of an image of this study")
+    return row
+
+
+def model_row(session: Session, version: int) -> ModelVersionRow:
+    """The row of a published version, withdrawn or not; NotFoundError for any other."""
+    row = session.get(ModelVersionRow, version)
+    if row is None:
+        known = ", ".join(map(str, session.scalars(select(ModelVersionRow.version).order_by(ModelVersionRow.version))))
+        raise NotFoundError(f"model version {version}: not in the ledger; there are: {known or 'none'}")
+    return row
+
+
+def latest_model_row(session: Session) -> ModelVersionRow | None:
+    """The newest model that was not withdrawn."""
+    newest_first = select(ModelVersionRow).order_by(ModelVersionRow.version.desc()).limit(1)
+    return session.scalar(newest_first.where(ModelVersionRow.withdrawn_at.is_(None)))

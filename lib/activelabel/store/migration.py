@@ -1,0 +1,57 @@
+"""Bringing a ledger to the newest shape, by one process at a time."""
+
+import threading
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect
+
+from activelabel.errors import InvalidInputError
+
+VERSION_TABLE = "activelabel_version"  # not Alembic's usual name: another program's table must not be taken for ours
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+_one_thread = threading.Lock()  # Alembic keeps the migration that runs in a global
+
+
+def migrate(reader: Engine, writer: Engine, name: str) -> None:
+    """Create the tables of a new ledger, or upgrade those of an older one, in a single transaction.
+
+    The transaction is a writer's, so that of two processes one waits and finds the work done. A ledger that is up to
+    date is only read. `name` is what errors call it.
+
+    Raises:
+        InvalidInputError: the ledger was written by a newer version, or the database belongs to something else.
+    """
+    scripts = ScriptDirectory(str(_SCRIPTS))
+    with reader.connect() as connection:
+        if _revision(connection) == scripts.get_current_head():
+            return
+    with _one_thread, writer.begin() as connection:
+        _check_ours(connection, scripts, name)
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _check_ours(connection: Connection, scripts: ScriptDirectory, name: str) -> None:
+    revision = _revision(connection)
+    known = [script.revision for script in scripts.walk_revisions()]
+    if revision is not None and revision not in known:
+        raise InvalidInputError(
+            f"ledger {name}: written by a newer activelabel (revision {revision}, this one knows up to {known[0]}); "
+            "upgrade activelabel"
+        )
+    tables = inspect(connection).get_table_names()
+    if revision is None and tables:
+        raise InvalidInputError(
+            f"ledger {name}: the database holds other tables ({', '.join(sorted(tables)[:3])}, …) and no ledger; "
+            "give the ledger a database of its own"
+        )

@@ -1,0 +1,126 @@
+"""Model versions: numbered as they are published, never changed, sometimes withdrawn."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from activelabel.store.checks import checked_name
+from activelabel.store.database import Database
+from activelabel.store.lookup import latest_model_row, model_row
+from activelabel.store.records import Metrics, ModelVersion, Role
+from activelabel.store.rounds import begin_round
+from activelabel.store.schema import AnnotationRow, ImageRow, ModelAnnotationRow, ModelVersionRow
+
+
+class Models(Database):
+    """The models that were published."""
+
+    def publish_model(
+        self,
+        file: str,
+        sha256: str,
+        recipe: str,
+        labels: Sequence[str],
+        metrics: Metrics,
+        trained_on: Iterable[int],
+        validated_on: Iterable[int] = (),
+    ) -> ModelVersion:
+        """Give a model its version, one more than the last; a new round begins with it.
+
+        `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by.
+
+        Raises:
+            ValueError: a validation case was trained on, or a training case validated on; an unknown annotation id;
+                a metric that is NaN or infinite (an undefined one is None).
+        """
+        checked_name(recipe, "recipe")
+        for name, value in metrics.items():
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"metric '{name}': expected a finite number or None, got {value}")
+        used: dict[Role, list[int]] = {"training": sorted(set(trained_on)), "validation": sorted(set(validated_on))}
+        now = self._clock()
+        with self._writing() as session:
+            for role, ids in used.items():
+                _check_role(session, ids, role)
+            row = ModelVersionRow(
+                version=(session.scalar(select(func.max(ModelVersionRow.version))) or 0) + 1,
+                file=file,
+                sha256=sha256,
+                created_at=now,
+                recipe=recipe,
+                labels=list(labels),
+                metrics=dict(metrics),
+            )
+            session.add(row)
+            session.flush()
+            links = [{"model_version": row.version, "annotation_id": id_} for ids in used.values() for id_ in ids]
+            if links:
+                session.execute(insert(ModelAnnotationRow), links)
+            begin_round(session, row.version, now)
+            return _model_record(session, row)
+
+    def latest_model(self) -> ModelVersion | None:
+        """The newest model that was not withdrawn, or None."""
+        with self._reading() as session:
+            row = latest_model_row(session)
+            return None if row is None else _model_record(session, row)
+
+    def model(self, version: int) -> ModelVersion:
+        """One model, also a withdrawn one.
+
+        Raises:
+            NotFoundError: there is no such version; the text lists those there are.
+        """
+        with self._reading() as session:
+            return _model_record(session, model_row(session, version))
+
+    def models(self) -> list[ModelVersion]:
+        """All models, withdrawn ones too, in the order of their versions."""
+        with self._reading() as session:
+            rows = session.scalars(select(ModelVersionRow).order_by(ModelVersionRow.version)).all()
+            return [_model_record(session, row) for row in rows]
+
+    def withdraw_model(self, version: int) -> ModelVersion:
+        """Use this model no more: the latest is then the one before. Its number is not given again.
+
+        Raises:
+            NotFoundError: there is no such version; the text lists those there are.
+        """
+        with self._writing() as session:
+            row = model_row(session, version)
+            row.withdrawn_at = row.withdrawn_at or self._clock()
+            return _model_record(session, row)
+
+
+def _check_role(session: Session, annotation_ids: list[int], role: Role) -> None:
+    statement = select(AnnotationRow.id).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+    of_role = set(session.scalars(statement.where(ImageRow.role == role)))
+    wrong = [annotation_id for annotation_id in annotation_ids if annotation_id not in of_role]
+    if wrong:
+        raise ValueError(f"annotations used for {role}: {wrong} are not of a {role} image")
+
+
+def _model_record(session: Session, row: ModelVersionRow) -> ModelVersion:
+    used = (
+        select(ModelAnnotationRow.annotation_id, ImageRow.role)
+        .join(AnnotationRow, AnnotationRow.id == ModelAnnotationRow.annotation_id)
+        .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+        .where(ModelAnnotationRow.model_version == row.version)
+        .order_by(ModelAnnotationRow.annotation_id)
+    )
+    roles = cast(list[tuple[int, Role]], session.execute(used).all())
+    return ModelVersion(
+        version=row.version,
+        file=row.file,
+        sha256=row.sha256,
+        created_at=row.created_at,
+        recipe=row.recipe,
+        labels=tuple(row.labels),
+        metrics=dict(row.metrics),
+        trained_on=tuple(id_ for id_, role in roles if role == "training"),
+        validated_on=tuple(id_ for id_, role in roles if role == "validation"),
+        withdrawn_at=row.withdrawn_at,
+    )

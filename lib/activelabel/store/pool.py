@@ -1,0 +1,34 @@
+"""Which images may be asked for, as conditions for a query. Everyone who asks uses these, so that all agree."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, exists, null
+
+from activelabel.store.records import FINAL, Role
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
+
+
+def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
+    """Images of this role that can be asked for: there, readable, not fully annotated, not leased to anyone."""
+    return and_(
+        ImageRow.role == role,
+        ImageRow.present.is_(True),
+        ImageRow.unreadable_reason.is_(None),
+        ~exists().where(AnnotationRow.image_id == ImageRow.id, complete()),
+        ~exists().where(LeaseRow.image_id == ImageRow.id, active(now)),
+    )
+
+
+def current_final() -> ColumnElement[bool]:
+    """Final annotations that were neither superseded nor deleted: at most one an image."""
+    return and_(AnnotationRow.tag == FINAL, AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
+
+
+def complete() -> ColumnElement[bool]:
+    """Current final annotations of a whole volume: its image is annotated."""
+    return and_(current_final(), AnnotationRow.slices.is_(null()))
+
+
+def active(now: datetime) -> ColumnElement[bool]:
+    """Leases that hold now: not ended, and not expired either, whether or not the expiry was written down."""
+    return and_(LeaseRow.ended_at.is_(None), LeaseRow.expires_at > now)

@@ -1,0 +1,129 @@
+"""What the ledger answers with: frozen records, free of any database. Times are aware and in UTC.
+
+Slices are sorted indices along the slice axis; None means the whole volume.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Role = Literal["training", "validation"]
+Outcome = Literal["saved", "expired", "released"]
+Slices = tuple[int, ...] | None
+Metrics = Mapping[str, float | None]
+
+FINAL = "final"  # the tag of the annotations that count; any other is kept and counts for nothing
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well."""
+
+    id: str
+    added_at: datetime
+    role: Role
+    present: bool
+    unreadable_reason: str | None
+    unreadable_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A published model. `trained_on` and `validated_on` are annotation ids; a metric that is undefined is None."""
+
+    version: int
+    file: str
+    sha256: str
+    created_at: datetime
+    recipe: str
+    labels: tuple[str, ...]
+    metrics: Metrics
+    trained_on: tuple[int, ...]
+    validated_on: tuple[int, ...]
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number about an image, or one slice of it: a measure over a region, aggregated; larger is less certain."""
+
+    measure: str
+    region: str
+    aggregation: str
+    value: float
+    slice_index: int | None = None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A label that was kept, and what it covers.
+
+    `version` counts from 1 within image and tag. `seconds` is the time since the query was given, None where the
+    image was never asked for. A superseded annotation has a newer one beside it; a deleted one was taken back.
+    """
+
+    id: int
+    image_id: str
+    tag: str
+    version: int
+    file: str
+    sha256: str
+    slices: Slices
+    annotator: str
+    seconds: float | None
+    lease_id: int | None
+    round_number: int
+    created_at: datetime
+    superseded_at: datetime | None
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A query given to one annotator for a while, and why. It is active where `outcome` is None."""
+
+    id: int
+    image_id: str
+    slices: Slices
+    annotator: str
+    strategy: str
+    model_version: int | None
+    score: float | None
+    reason: str
+    round_number: int
+    granted_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True)
+class Round:
+    """From one published model to the next; `model_version` is None for the first, before there was a model."""
+
+    number: int
+    model_version: int | None
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is. Every count is of images whose file is still there.
+
+    `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only.
+    `new_annotations` are the current final annotations that the latest model has not seen (all of them where there is
+    no model), `new_training_annotations` those of training images among them.
+    """
+
+    images: int
+    training: int
+    validation: int
+    annotated: int
+    partly_annotated: int
+    leased: int
+    unreadable: int
+    latest_model: int | None
+    scored: int
+    new_annotations: int
+    new_training_annotations: int

@@ -1,0 +1,247 @@
+"""The tables of the ledger. The migrations create them; a test holds both together.
+
+What must never happen is forbidden here, by the database itself, and not only by the code that writes:
+one active lease an annotator, one holder a slice or volume, one current annotation an image and tag, one number a
+model version.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from activelabel.store.records import Outcome, Role
+
+WHOLE_VOLUME = -1  # the slice index that stands for all slices: a NULL can be no part of a primary key
+NAME_LENGTH = 255  # as long as a file name can be
+WORD_LENGTH = 64  # tags, measures, regions, aggregations
+
+# PostgreSQL orders text by the language of the server unless told otherwise; ties must break as they do in Python.
+Name = String(NAME_LENGTH).with_variant(String(NAME_LENGTH, collation="C"), "postgresql")
+Word = String(WORD_LENGTH).with_variant(String(WORD_LENGTH, collation="C"), "postgresql")
+SliceList = JSON(none_as_null=True)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time: only aware ones go in, only UTC comes out. SQLite keeps the UTC time as text without a zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; a time without a zone is a defect and raises ValueError."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"the ledger keeps times with a zone, got {value!r}")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraints have names that a migration can refer to."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class ImageRow(Base):
+    """An image. `leased_whole` says what its active leases cover, if there are any (see `LeaseItemRow`)."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        CheckConstraint("role IN ('training', 'validation')", name="role"),
+        CheckConstraint("(unreadable_reason IS NULL) = (unreadable_at IS NULL)", name="unreadable"),
+        UniqueConstraint("id", "leased_whole"),
+        {"sqlite_with_rowid": False},
+    )
+
+    id: Mapped[str] = mapped_column(Name, primary_key=True)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    role: Mapped[Role] = mapped_column(String(10))
+    present: Mapped[bool]
+    unreadable_reason: Mapped[str | None] = mapped_column(Text)
+    unreadable_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    leased_whole: Mapped[bool]
+
+
+class ModelVersionRow(Base):
+    """A published model; only `withdrawn_at` ever changes."""
+
+    __tablename__ = "model_versions"
+
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    file: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recipe: Mapped[str] = mapped_column(Name)
+    labels: Mapped[list[str]] = mapped_column(JSON)
+    metrics: Mapped[dict[str, float | None]] = mapped_column(JSON)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RoundRow(Base):
+    """A round begins when a model is published; the first has none."""
+
+    __tablename__ = "rounds"
+    __table_args__ = (UniqueConstraint("model_version"),)
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    model_version: Mapped[int | None] = mapped_column(ForeignKey("model_versions.version"))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ScoreRow(Base):
+    """One number an image (or slice), measure, region, aggregation and model version."""
+
+    __tablename__ = "scores"
+
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"), primary_key=True)
+    model_version: Mapped[int] = mapped_column(ForeignKey("model_versions.version"), primary_key=True)
+    measure: Mapped[str] = mapped_column(Word, primary_key=True)
+    region: Mapped[str] = mapped_column(Word, primary_key=True)
+    aggregation: Mapped[str] = mapped_column(Word, primary_key=True)
+    slice_index: Mapped[int] = mapped_column(Integer, primary_key=True)
+    value: Mapped[float] = mapped_column(Double)
+    repeats: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    # Read from its start, this index is the ranking: best first, ties by id.
+    __table_args__ = (
+        CheckConstraint(f"slice_index >= {WHOLE_VOLUME}", name="slice_index"),
+        Index(
+            "ix_scores_ranking",
+            *("model_version", "measure", "region", "aggregation", "slice_index"),
+            value.desc(),
+            "image_id",
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class LeaseRow(Base):
+    """A query given to an annotator. `ended_at` NULL: not ended yet, though perhaps expired."""
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('saved', 'expired', 'released')", name="outcome"),
+        CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
+        Index(
+            "uq_leases_active_annotator",
+            "annotator",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("ix_leases_image_id", "image_id"),
+        Index("ix_leases_round_number", "round_number"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    slices: Mapped[list[int] | None] = mapped_column(SliceList)
+    annotator: Mapped[str] = mapped_column(Name)
+    strategy: Mapped[str] = mapped_column(Word)
+    model_version: Mapped[int | None] = mapped_column(ForeignKey("model_versions.version"))
+    score: Mapped[float | None] = mapped_column(Double)
+    reason: Mapped[str] = mapped_column(Text)
+    round_number: Mapped[int] = mapped_column(ForeignKey("rounds.number"))
+    granted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[Outcome | None] = mapped_column(String(10))
+
+
+class LeaseItemRow(Base):
+    """What is held now: a volume, or one slice, by a lease that has not ended. The row goes when the lease ends.
+
+    The primary key forbids to lease the same thing twice. The foreign key to (id, leased_whole) forbids that an image
+    is leased as a whole and by slices at once: an image row has one value of `leased_whole`, and the database does not
+    let it change while an item refers to it.
+    """
+
+    __tablename__ = "lease_items"
+    __table_args__ = (
+        ForeignKeyConstraint(["image_id", "whole"], ["images.id", "images.leased_whole"]),
+        CheckConstraint(
+            f"(whole AND slice_index = {WHOLE_VOLUME}) OR (NOT whole AND slice_index >= 0)", name="slice_index"
+        ),
+        Index("ix_lease_items_lease_id", "lease_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    image_id: Mapped[str] = mapped_column(Name, primary_key=True)
+    slice_index: Mapped[int] = mapped_column(Integer, primary_key=True)
+    whole: Mapped[bool]
+    lease_id: Mapped[int] = mapped_column(ForeignKey("leases.id"))
+
+
+class AnnotationRow(Base):
+    """A label and the slices it covers (NULL: all). Nothing is ever removed; superseded and deleted ones stay."""
+
+    __tablename__ = "annotations"
+    __table_args__ = (
+        UniqueConstraint("image_id", "tag", "version"),
+        Index(
+            "uq_annotations_current",
+            "image_id",
+            "tag",
+            unique=True,
+            sqlite_where=text("superseded_at IS NULL AND deleted_at IS NULL"),
+            postgresql_where=text("superseded_at IS NULL AND deleted_at IS NULL"),
+        ),
+        Index("ix_annotations_round_number", "round_number"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    tag: Mapped[str] = mapped_column(Word)
+    version: Mapped[int]
+    file: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    slices: Mapped[list[int] | None] = mapped_column(SliceList)
+    annotator: Mapped[str] = mapped_column(Name)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))
+    round_number: Mapped[int] = mapped_column(ForeignKey("rounds.number"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ModelAnnotationRow(Base):
+    """Which annotations a model learned from, or was judged by: the role of the image says which."""
+
+    __tablename__ = "model_annotations"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    model_version: Mapped[int] = mapped_column(ForeignKey("model_versions.version"), primary_key=True)
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), primary_key=True)

@@ -1,0 +1,101 @@
+"""Scores: how much a model version would learn from an image, or from a slice of it."""
+
+import math
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Insert, and_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from activelabel.store.checks import checked_word
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row, model_row
+from activelabel.store.pool import in_pool
+from activelabel.store.records import Score
+from activelabel.store.schema import WHOLE_VOLUME, ImageRow, ScoreRow
+
+_LARGEST_SEED = 2**63 - 1  # what the column holds
+
+
+class Scores(Database):
+    """The scores of every model version."""
+
+    def record_scores(
+        self, model_version: int, image_id: str, scores: Iterable[Score], repeats: int, seed: int
+    ) -> None:
+        """Keep the scores of one image, all or none. Those that were there already are replaced.
+
+        `repeats` and `seed` say how they were sampled.
+
+        Raises:
+            NotFoundError: unknown image or model version.
+            ValueError: a score that is not finite, naming image and measure; a seed outside 0 to 2^63 - 1.
+        """
+        if not 0 <= seed <= _LARGEST_SEED:
+            raise ValueError(f"seed: expected 0 to {_LARGEST_SEED}, got {seed}")
+        rows = [_values(image_id, score) for score in scores]
+        common = {"image_id": image_id, "model_version": model_version, "repeats": repeats, "seed": seed}
+        with self._writing() as session:
+            model_row(session, model_version)
+            image_row(session, image_id)
+            if rows:
+                now = self._clock()
+                session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
+
+    def scored_images(self, model_version: int, measure: str, region: str, aggregation: str) -> set[str]:
+        """The ids of images that have such a score, of the volume or of any slice, from this model version."""
+        statement = select(ScoreRow.image_id).distinct()
+        statement = statement.where(_kind(model_version, measure, region, aggregation))
+        with self._reading() as session:
+            return set(session.scalars(statement))
+
+    def ranking(self, model_version: int, measure: str, region: str, aggregation: str, limit: int) -> dict[str, float]:
+        """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
+
+        Those are present, readable, not fully annotated and not leased to anyone. Empty where none has such a score.
+        """
+        statement = (
+            select(ScoreRow.image_id, ScoreRow.value)
+            .join(ImageRow, ImageRow.id == ScoreRow.image_id)
+            .where(_kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME)
+            .where(in_pool("training", self._clock()))
+            .order_by(ScoreRow.value.desc(), ScoreRow.image_id)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            return {image_id: value for image_id, value in session.execute(statement)}
+
+
+def _kind(model_version: int, measure: str, region: str, aggregation: str) -> ColumnElement[bool]:
+    return and_(
+        ScoreRow.model_version == model_version,
+        ScoreRow.measure == measure,
+        ScoreRow.region == region,
+        ScoreRow.aggregation == aggregation,
+    )
+
+
+def _values(image_id: str, score: Score) -> dict[str, str | int | float]:
+    what = f"score of image '{image_id}', measure '{score.measure}'"
+    if not math.isfinite(score.value):
+        raise ValueError(f"{what}: expected a finite number, got {score.value}")
+    if score.slice_index is not None and score.slice_index < 0:
+        raise ValueError(f"{what}: expected a slice index >= 0, got {score.slice_index}")
+    return {
+        "measure": checked_word(score.measure, "measure"),
+        "region": checked_word(score.region, "region"),
+        "aggregation": checked_word(score.aggregation, "aggregation"),
+        "slice_index": WHOLE_VOLUME if score.slice_index is None else score.slice_index,
+        "value": float(score.value),
+    }
+
+
+def _upsert(session: Session) -> Insert:
+    """Insert, or replace the value where there is one: the same words in both databases, spelled by two modules."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(ScoreRow)
+    replaced = ("value", "repeats", "seed", "created_at")
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in ScoreRow.__table__.primary_key],
+        set_={name: statement.excluded[name] for name in replaced},
+    )
