@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import find_peaks
 
-from activelabel.acquisition.selection import selective_sources, selective_union, slice_peaks, top_k
+from activelabel.acquisition.selection import selective_sources, selective_union, shuffled, slice_peaks, top_k
 
 scores = st.dictionaries(st.sampled_from("abcdefghij"), st.integers(0, 4).map(float))
 
