@@ -85,6 +85,16 @@ class Annotations(Database):
         with self._reading() as session:
             return [_annotation_record(row) for row in session.scalars(statement)]
 
+    def current_labels(self) -> list[Annotation]:
+        """The newest label of every image and tag that was not deleted, whatever the tag; by image and tag."""
+        statement = (
+            select(AnnotationRow)
+            .where(AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
+            .order_by(AnnotationRow.image_id, AnnotationRow.tag)
+        )
+        with self._reading() as session:
+            return [_annotation_record(row) for row in session.scalars(statement)]
+
     def history(self, image_id: str) -> list[Annotation]:
         """Every label that this image ever had, of all tags, superseded and deleted ones too, oldest first."""
         statement = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)

@@ -60,7 +60,12 @@ class Database:
         self._connected: _Connected | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({shown(self._url)!r})"
+        return f"{type(self).__name__}({self.shown_url!r})"
+
+    @property
+    def shown_url(self) -> str:
+        """Where the ledger is, without a password."""
+        return shown(self._url)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_connected": None}

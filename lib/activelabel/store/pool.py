@@ -10,12 +10,16 @@ from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
     """Images of this role that can be asked for: there, readable, not fully annotated, not leased to anyone."""
+    return and_(unfinished(role), ~exists().where(LeaseRow.image_id == ImageRow.id, active(now)))
+
+
+def unfinished(role: Role) -> ColumnElement[bool]:
+    """Images of this role that are there, readable and not fully annotated; somebody may be at work on them."""
     return and_(
         ImageRow.role == role,
         ImageRow.present.is_(True),
         ImageRow.unreadable_reason.is_(None),
         ~exists().where(AnnotationRow.image_id == ImageRow.id, complete()),
-        ~exists().where(LeaseRow.image_id == ImageRow.id, active(now)),
     )
 
 

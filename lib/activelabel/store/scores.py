@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
-from activelabel.store.pool import in_pool
+from activelabel.store.pool import in_pool, unfinished
 from activelabel.store.records import Score
 from activelabel.store.schema import WHOLE_VOLUME, ImageRow, ScoreRow
 
@@ -48,6 +48,20 @@ class Scores(Database):
         statement = statement.where(_kind(model_version, measure, region, aggregation))
         with self._reading() as session:
             return set(session.scalars(statement))
+
+    def unscored(self, model_version: int, measure: str, region: str, aggregation: str) -> list[str]:
+        """Training images without such a volume score that are there, readable and not fully annotated; by id.
+
+        Leased ones too: a lease may end without a label.
+        """
+        scored = exists().where(
+            ScoreRow.image_id == ImageRow.id,
+            *_kind(model_version, measure, region, aggregation),
+            ScoreRow.slice_index == WHOLE_VOLUME,
+        )
+        statement = select(ImageRow.id).where(unfinished("training"), ~scored).order_by(ImageRow.id)
+        with self._reading() as session:
+            return list(session.scalars(statement))
 
     def ranking(self, model_version: int, measure: str, region: str, aggregation: str, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.

@@ -1,0 +1,42 @@
+# The two commands of the README: `make run` and `make test`. Both make what they need and ask nothing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+REQUIREMENTS := requirements.txt constraints.txt pyproject.toml
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint clean
+
+run: .venv/.runs sample-data/abdomen/dataset.json
+	@$(BIN)/activelabel welcome --port 8000
+	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
+		--host 127.0.0.1 --port 8000
+
+test: .venv/.tests lint
+	@$(BIN)/python -m pytest
+
+lint: .venv/.tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
+	@$(BIN)/python sample-data/make_abdomen.py
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo 'Python 3.11 is needed: make PYTHON=/path/to/python3.11'; exit 2; }
+	@$(PYTHON) -m venv .venv
+
+.venv/.runs: .venv/bin/python $(REQUIREMENTS)
+	@$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+.venv/.tests: .venv/.runs requirements-dev.txt tests/system_packages.sh
+	@$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	@sh tests/system_packages.sh
+	@touch $@
+
+clean:
+	@rm -rf .venv sample-data/abdomen sample-data/abdomen-labels

@@ -1,0 +1,20 @@
+"""Who is asking: the name under which leases and annotations are kept."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+client_address: ContextVar[str] = ContextVar("client_address", default="")
+"""Address of the machine whose request is being answered; set by the routes."""
+
+
+def annotator_of(params: Mapping[str, Any]) -> str:
+    """The annotator of a request: her client's `client_id`, else her login, else the address of her machine.
+
+    OHIF sends no `client_id`, so two readers at one machine without a login count as one annotator.
+    """
+    for key in ("client_id", "user"):
+        name = params.get(key)
+        if isinstance(name, str) and name.strip():
+            return name.strip()
+    return client_address.get() or "anonymous"

@@ -1,0 +1,193 @@
+"""What the app does beyond the host's own: everything that the routes and the host's hooks ask of it.
+
+`apps/activelabel/main.py` mixes `ProjectActions` into the host's base class.
+"""
+
+import copy
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from activelabel.server.train import SegmentationTrainTask
+from monailabel.config import settings as host_settings
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+
+from activelabel.server.access import AccessGuard
+from activelabel.server.autopilot import Autopilot, Situation, thresholds
+from activelabel.server.checks import require_known
+from activelabel.server.datastore import LedgerDatastore
+from activelabel.server.infer import SegmentationInfer
+from activelabel.server.processes import end_children_with_server, is_child
+from activelabel.server.project import Project
+from activelabel.server.publishing import publish_model
+from activelabel.server.scoring import build_scoring_methods
+from activelabel.server.settings import public_settings
+from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
+from activelabel.server.tasks import HostTasks
+from activelabel.training.checkpoints import load_model
+
+logger = logging.getLogger(__name__)
+
+TRAINER = "segmentation"
+MODEL = "segmentation"
+
+
+class ProjectActions:
+    """The app's side of a project. Mixed in before the host's `MONAILabelApp`, whose attributes it uses."""
+
+    project: Project
+    studies: str
+    _datastore: LedgerDatastore
+    _infers: dict[str, InferTask]
+    _trainers: dict[str, TrainTask]
+    _strategies: dict[str, Strategy]
+    _scoring_methods: dict[str, ScoringMethod]
+    _autopilot: Autopilot | None = None
+
+    # What the host builds an app from
+
+    def open_datastore(self) -> Datastore:
+        """The studies: a folder."""
+        return LedgerDatastore(
+            self.studies,
+            self.project.ledger,
+            self.project.labels,
+            self.project.labels_folder,
+            validation_cases=self.project.recipe.training.validation_cases,
+            follow_changes=not is_child(),
+        )
+
+    def build_infers(self) -> dict[str, InferTask]:
+        """The model in use."""
+        return {MODEL: SegmentationInfer(self.project)}
+
+    def build_trainers(self) -> dict[str, TrainTask]:
+        """One trainer."""
+        return {TRAINER: SegmentationTrainTask(self.project)}
+
+    def build_strategies(self) -> dict[str, Strategy]:
+        """All strategies, and the recipe's own as `random`."""
+        return build_strategies(self.project)
+
+    def build_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """A scoring method a measure."""
+        return build_scoring_methods(self.project)
+
+    # What the routes ask
+
+    def info(self) -> dict[str, Any]:
+        """The host's description of the app, with the settings in force and how far the project is."""
+        progress = self.project.ledger.progress()
+        return {
+            **super().info(),  # type: ignore[misc]  # the host's base class is mixed in behind this one
+            "settings": public_settings(self.project.settings, self.project.ledger.shown_url),
+            "recipe": self.project.recipe.model_dump(mode="json"),
+            "progress": vars(progress),
+        }
+
+    def info_names(self, kind: str) -> list[str]:
+        """Names of what `GET /info/` lists as `models`, `trainers`, `strategies` or `scoring`."""
+        return list(
+            {
+                "models": self._infers,
+                "trainers": self._trainers,
+                "strategies": self._strategies,
+                "scoring": self._scoring_methods,
+            }[kind]
+        )
+
+    def require_model(self) -> None:
+        """Refuse what needs a model as long as there is none."""
+        self.project.current_model()
+
+    def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
+        """Refuse a training that could not begin."""
+        task = self._trainers[trainer]
+        assert isinstance(task, SegmentationTrainTask)
+        task.check_request(params)
+
+    def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Run a model over an image of the studies, or over the file of an upload or a session.
+
+        The host takes an image id for a path when a file of that name lies in the working folder; here an id is an id.
+        """
+        require_known(str(request.get("model")), self._infers, "model")
+        task, image = self._infers[request["model"]], request["image"]
+        in_studies = image in self._datastore.list_images()
+        path = self._datastore.get_image_uri(image) if in_studies else image
+        file, params = task({**copy.deepcopy(dict(request)), "image": path})
+        label = file
+        if request.get("save_label") and in_studies:
+            tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+            label = self._datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
+        return {"label": label, "tag": DefaultLabelTag.ORIGINAL.value, "file": file, "params": params}
+
+    def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
+        """A label came back: train if it was the last that was missing."""
+        if self._autopilot is not None:
+            self._autopilot.nudge()
+        return {}
+
+    def on_remove_label(self, image_id: str) -> None:
+        """A label was taken back: the case is in the pool again and may have to be scored."""
+        if self._autopilot is not None:
+            self._autopilot.nudge()
+
+    def adopt_model(self, file: Path) -> dict[str, Any]:
+        """Publish an uploaded model as a new version, if it is one for this network and these labels."""
+        network = load_model(file, self.project.model_description)
+        model = publish_model(self.project, network.state_dict(), metrics={}, seen=self.project.ledger.annotations())
+        return {"checksum": f"SHA256:{model.sha256}", "modified_time": int(model.created_at.timestamp())}
+
+    def withdraw_model(self) -> dict[str, Any]:
+        """Take the model in use out of service."""
+        model = self.project.current_model()
+        self.project.ledger.withdraw_model(model.version)
+        return {"withdrawn": model.version}
+
+    # The life of the server
+
+    def on_init_complete(self) -> None:
+        """Start what only the server does: its routes, its guard, its autopilot."""
+        super().on_init_complete()  # type: ignore[misc]
+        guard_host(self.project)
+        end_children_with_server()
+        if self.project.settings.autopilot:
+            self._autopilot = Autopilot(
+                self._situation,
+                HostTasks(TRAINER, self._scoring_method()),
+                thresholds(self.project.recipe.query, self.project.settings.start, self.project.settings.retrain_after),
+            )
+            self._autopilot.start()
+
+    def _scoring_method(self) -> str:
+        strategy = STRATEGIES[self.project.recipe.query.strategy]
+        return strategy.measure if issubclass(strategy, HighestScore) else "variance"
+
+    def _situation(self) -> Situation:
+        ledger = self.project.ledger
+        progress = ledger.progress()
+        version = progress.latest_model
+        unscored = (
+            len(ledger.unscored(version, self._scoring_method(), "everything", "total")) if version is not None else 0
+        )
+        return Situation(version, progress.new_annotations, progress.new_training_annotations, unscored)
+
+
+def guard_host(project: Project) -> None:
+    """Put our routes before the host's and our guard before everything."""
+    from monailabel.app import app as host
+
+    from activelabel.server.routes import router
+
+    host.router.routes[:0] = router.routes
+    host.middleware_stack = AccessGuard(
+        host.middleware_stack,
+        local_only=not (project.settings.allow_remote or host_settings.MONAI_LABEL_AUTH_ENABLE),
+        allowed_origins=project.settings.allowed_origins,
+    )

@@ -1,0 +1,136 @@
+"""Autopilot: train when enough labels are new, score when a model is new; each once, and again after any crash.
+
+It keeps no state of its own that matters. What is due is read from the ledger every time, so a killed server, training
+or scoring picks up where the ledger says it is.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from activelabel.recipes import QuerySettings
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""How often a task that ends without its result is started again before a new label or model must come first."""
+
+
+class Work(Enum):
+    """What the server's background tasks can be asked to do."""
+
+    TRAIN = "train"
+    SCORE = "score"
+
+
+class Tasks(Protocol):
+    """The server's background tasks, as the autopilot sees them."""
+
+    def busy(self) -> bool:
+        """Whether a training or a scoring is queued or running."""
+
+    def start(self, work: Work) -> None:
+        """Queue one."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the ledger says that decides what is due.
+
+    `new_annotations` are the labels that the latest model has not seen, `new_training_annotations` those of cases to
+    train on; `unscored` the cases left that it has not scored. `model_version` is None before the first model.
+    """
+
+    model_version: int | None
+    new_annotations: int
+    new_training_annotations: int
+    unscored: int
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How many labels make a training due: `start` training cases before the first, `retrain_after` new ones always."""
+
+    start: int
+    retrain_after: int
+
+
+def thresholds(query: QuerySettings, start: int | None, retrain_after: int | None) -> Thresholds:
+    """The recipe's numbers, or the settings' where they say something.
+
+    A `retrain_after` that was set without a `start` holds for the first training too.
+    """
+    first = start or (1 if retrain_after else query.start)
+    return Thresholds(first, retrain_after or min(query.size, first))
+
+
+def work_due(situation: Situation, limits: Thresholds) -> Work | None:
+    """What is to be done now. Training goes before scoring, whose results it would make stale."""
+    enough_new = situation.new_annotations >= limits.retrain_after
+    if situation.model_version is None:
+        enough_new = enough_new and situation.new_training_annotations >= limits.start
+    if enough_new:
+        return Work.TRAIN
+    if situation.model_version is not None and situation.unscored > 0:
+        return Work.SCORE
+    return None
+
+
+class Autopilot:
+    """A thread of the server that starts what is due, one task at a time."""
+
+    def __init__(self, look_up: Callable[[], Situation], tasks: Tasks, limits: Thresholds) -> None:
+        """Watch what `look_up` reads from the ledger."""
+        self._look_up = look_up
+        self._tasks = tasks
+        self._limits = limits
+        self._attempted: tuple[Work, Situation] | None = None
+        self._attempts = 0
+        self._wake = threading.Event()
+        self._stopped = False
+
+    def start(self, interval_seconds: float = 1.0) -> None:
+        """Look for work now, whenever `nudge` is called, and every `interval_seconds`."""
+        threading.Thread(target=self._run, args=(interval_seconds,), name="autopilot", daemon=True).start()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopped = True
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """A label was saved or deleted: look at once."""
+        self._wake.set()
+
+    def look(self) -> Work | None:
+        """Start what is due, unless something runs already or it failed too often; returns what was started."""
+        if self._tasks.busy():
+            return None
+        situation = self._look_up()
+        work = work_due(situation, self._limits)
+        if work is None or not self._may_attempt(work, situation):
+            return None
+        logger.info("autopilot: %s is due (%s)", work.value, situation)
+        self._tasks.start(work)
+        return work
+
+    def _may_attempt(self, work: Work, situation: Situation) -> bool:
+        """A task that leaves the ledger as it was has failed; it is tried `MAX_ATTEMPTS` times."""
+        if self._attempted != (work, situation):
+            self._attempted, self._attempts = (work, situation), 0
+        self._attempts += 1
+        if self._attempts == MAX_ATTEMPTS + 1:
+            logger.error("autopilot: %s failed %d times; it waits for a new label", work.value, MAX_ATTEMPTS)
+        return self._attempts <= MAX_ATTEMPTS
+
+    def _run(self, interval_seconds: float) -> None:
+        while not self._stopped:
+            try:
+                self.look()
+            except Exception:
+                logger.exception("autopilot: could not look for work; it tries again")
+            self._wake.wait(interval_seconds)
+            self._wake.clear()

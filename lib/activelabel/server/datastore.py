@@ -1,0 +1,317 @@
+"""The host's studies folder, with the ledger as the truth about labels.
+
+The layout is the host's: images in the studies folder, labels in `labels/TAG/IMAGE.nii.gz`, everything listed in
+`datastore_v2.json`, so that its clients and other tools go on working. But the JSON is only a view here. It is written
+whole or not at all, by the server alone, after the fact; what it says of labels comes from the ledger, and every
+version of every label is kept in the project folder before the client hears that it was saved.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
+
+from activelabel.data.files import write_atomically
+from activelabel.data.labels import check_label, write_label
+from activelabel.data.volumes import read_grid, read_volume
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
+from activelabel.server.annotator import annotator_of
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import Annotation
+
+logger = logging.getLogger(__name__)
+
+IMAGE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd")
+DELAY_SECONDS = 1.0
+
+
+class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no types
+    """`LocalDatastore` whose labels are checked, kept in every version, and recorded in the ledger."""
+
+    def __init__(
+        self,
+        studies: str,
+        ledger: Ledger,
+        labels: Sequence[str],
+        archive: Path,
+        *,
+        validation_fraction: float,
+        follow_changes: bool,
+    ) -> None:
+        """Open the studies folder.
+
+        Args:
+            studies: the folder with the images.
+            ledger: where annotations are recorded.
+            labels: names of the values 1..N of every label that is kept.
+            archive: folder of all label versions.
+            validation_fraction: share of the images that is set aside for validation when first seen.
+            follow_changes: watch the folder and write the JSON view; for the server, not for its children.
+        """
+        self._ledger = ledger
+        self._labels = tuple(labels)
+        self._archive = archive
+        self._validation_fraction = validation_fraction
+        self._follows = follow_changes
+        self._lock = threading.RLock()
+        self._view = DelayedCall(self._write_view, DELAY_SECONDS)
+        self._look = DelayedCall(self.refresh, DELAY_SECONDS)
+        super().__init__(studies, extensions=IMAGE_PATTERNS, auto_reload=follow_changes)
+
+    # Labels
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Check a label, keep it and record it; when this returns it survives a power cut.
+
+        Raises:
+            InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
+        """
+        tag = str(getattr(label_tag, "value", label_tag))
+        info = dict(label_info or {})
+        image = read_grid(self.get_image_uri(image_id))
+        checked = check_label(label_filename, image, self._labels, _segment_names(info))
+        kept = self._archive / image_id / f"{tag}-{time.time_ns()}.nii.gz"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_label(kept, checked.array, checked.affine_ras)
+        try:
+            self._ledger.record_annotation(
+                image_id=image_id,
+                tag=tag,
+                file=str(kept.relative_to(self._archive)),
+                sha256=hashlib.sha256(kept.read_bytes()).hexdigest(),
+                annotator=annotator_of(info),
+            )
+        except BaseException:
+            kept.unlink(missing_ok=True)
+            raise
+        self._show_current(image_id, tag, info)
+        return image_id
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Take a label back. Its versions stay in the archive."""
+        self._ledger.delete_annotation(label_id, label_tag)
+        with self._lock:
+            labels = self._datastore.objects[label_id].labels
+            if label_tag in labels:
+                self._label_path(label_id, label_tag, labels[label_tag].ext).unlink(missing_ok=True)
+                del labels[label_tag]
+        self._view.request()
+
+    def label_file(self, annotation: Annotation) -> Path:
+        """The kept file of a label version: what training reads."""
+        return self._archive / annotation.file
+
+    # Images
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Add an image that can be read, under an id that is free.
+
+        Raises:
+            InvalidInputError: the image cannot be read.
+            NotReadyError: there is an image of that id already.
+        """
+        source = Path(image_filename)
+        read_volume(source)
+        if image_id in self._datastore.objects:
+            raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
+        extension = next(pattern[1:] for pattern in IMAGE_PATTERNS if source.name.endswith(pattern[1:]))
+        target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
+        write_atomically(target, source.read_bytes())
+        with self._lock:
+            self._show_image(target, image_info)
+            self._sync_ledger()
+        self._view.request()
+        return image_id
+
+    def remove_image(self, image_id: str) -> None:
+        """Take an image and its labels out of the studies; the archive keeps the labels."""
+        for tag in list(self._datastore.objects[image_id].labels):
+            self.remove_label(image_id, tag)
+        Path(self.get_image_uri(image_id)).unlink(missing_ok=True)
+        self.refresh()
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """What is known of an image, with its path."""
+        return dict(super().get_image_info(image_id))
+
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        """Add to what is known of an image."""
+        with self._lock:
+            self._datastore.objects[image_id].image.info.update(info)
+        self._view.request()
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add to what is known of a label."""
+        with self._lock:
+            self._datastore.objects[label_id].labels[label_tag].info.update(info)
+        self._view.request()
+
+    # What the host does behind its datastore's back, made safe
+
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Read the JSON view once, at the start. A damaged one is set aside: the ledger and the folder know better."""
+        path = Path(self._datastore_config_path)
+        if self._config_ts or not path.is_file():
+            return
+        self._config_ts = 1
+        try:
+            self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
+            self._datastore.base_path = self._datastore_path
+        except ValueError as error:
+            damaged = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+            shutil.copy(path, damaged)
+            logger.warning("%s is damaged (%s): kept as %s and made anew", path, type(error).__name__, damaged.name)
+
+    def _update_datastore_file(self, lock: bool = True) -> None:
+        self._view.request()
+
+    def _on_any_event(self, event: object) -> None:
+        self._look.request()
+
+    def _on_modify_event(self, event: object) -> None:
+        """Nothing: the JSON is a view, and nobody else's changes to it count."""
+
+    def _reconcile_datastore(self) -> None:
+        """Bring the listing in line with the images in the folder and the labels in the ledger."""
+        with self._lock:
+            folder = Path(self._datastore.image_path())
+            files = sorted(path for pattern in IMAGE_PATTERNS for path in folder.glob(pattern))
+            found = {self._to_id(path.name)[0]: path for path in files}
+            for image_id in set(self._datastore.objects) - set(found):
+                del self._datastore.objects[image_id]
+            for image_id in sorted(set(found) - set(self._datastore.objects)):
+                self._show_image(found[image_id], {})
+            self._sync_ledger()
+            self._reconcile_labels()
+        self._view.request()
+
+    def _reconcile_labels(self) -> None:
+        current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
+        if self._follows:
+            self._take_in_foreign_labels(current)
+        for image_id, shown in self._datastore.objects.items():
+            for tag in [tag for tag in shown.labels if (image_id, tag) not in current]:
+                del shown.labels[tag]
+        for (image_id, tag), annotation in current.items():
+            if image_id not in self._datastore.objects:
+                continue
+            if self._follows and not self._label_path(image_id, tag, ".nii.gz").is_file():
+                logger.warning("the label '%s' of '%s' was gone from its folder and is back", tag, image_id)
+                self._place(annotation)
+            if tag not in self._datastore.objects[image_id].labels:
+                self._show_label(annotation, {})
+
+    def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
+        """Record label files that were in the folder before this app, or put there by hand, if they pass the checks."""
+        for path in sorted(Path(self._datastore.label_path(None)).glob("*/*.n*")):
+            tag, image_id = path.parent.name, self._to_id(path.name)[0]
+            shown = self._datastore.objects.get(image_id)
+            if shown is None or (image_id, tag) in current:
+                continue
+            known = shown.labels[tag].info if tag in shown.labels else {}
+            try:
+                self.save_label(image_id, str(path), tag, {"client_id": f"found in labels/{tag}", **known})
+            except ActiveLabelError as error:
+                logger.warning("labels/%s/%s is not used: %s", tag, path.name, error)
+
+    def _sync_ledger(self) -> None:
+        if self._follows:
+            self._ledger.sync_images(list(self._datastore.objects), self._validation_fraction)
+
+    def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
+        """Show what the ledger holds now, which may be a label that was saved a moment after ours."""
+        with self._lock:
+            annotation = self._ledger.current_annotation(image_id, tag)
+            if annotation is not None:
+                self._place(annotation)
+                self._show_label(annotation, info)
+        self._view.request()
+
+    def _place(self, annotation: Annotation) -> None:
+        """Put the kept label where the host and other tools look for it."""
+        target = self._label_path(annotation.image_id, annotation.tag, ".nii.gz")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, self.label_file(annotation).read_bytes())
+        for extension in (".nii", ".nrrd"):
+            self._label_path(annotation.image_id, annotation.tag, extension).unlink(missing_ok=True)
+
+    def _label_path(self, image_id: str, tag: str, extension: str) -> Path:
+        return Path(self._datastore.label_path(tag)) / f"{image_id}{extension}"
+
+    def _show_image(self, path: Path, info: dict[str, Any]) -> None:
+        image_id, extension = self._to_id(path.name)
+        shown = {**info, "ts": int(time.time()), "name": path.name}
+        self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=shown, ext=extension))
+
+    def _show_label(self, annotation: Annotation, info: dict[str, Any]) -> None:
+        """List a label, with the names of its values, which are those of the project whatever the client's were."""
+        names = {name: value for value, name in enumerate(self._labels, start=1)}
+        shown = {
+            **info,
+            "ts": int(annotation.created_at.timestamp()),
+            "name": f"{annotation.image_id}.nii.gz",
+            "label_info": [{"name": name, "idx": value} for name, value in names.items()],
+            "params": {**info.get("params", {}), "label_names": names},
+        }
+        self._datastore.objects[annotation.image_id].labels[annotation.tag] = DataModel(info=shown, ext=".nii.gz")
+
+    def _write_view(self) -> None:
+        if not self._follows:
+            return
+        with self._lock:
+            content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
+        write_atomically(Path(self._datastore_config_path), content.encode())
+
+    def close(self) -> None:
+        """Write the view if it is behind."""
+        self._view.flush()
+
+
+class DelayedCall:
+    """Runs a function soon after it was requested, once for all requests until then."""
+
+    def __init__(self, call: Callable[[], None], delay_seconds: float) -> None:
+        self._call = call
+        self._delay_seconds = delay_seconds
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def request(self) -> None:
+        """Run it within the delay."""
+        with self._lock:
+            if self._timer is None:
+                self._timer = threading.Timer(self._delay_seconds, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Run it now if it was requested."""
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            self._call()
+
+
+def _segment_names(info: dict[str, Any]) -> list[str] | None:
+    """Names of a client's segments in the order of the mask values, or None if it sent none.
+
+    Slicer sends `label_info` as a list of `{name, idx}`. Its `idx` also counts segments that it skipped, so only the
+    position in the list says which value a segment has.
+    """
+    entries = info.get("label_info")
+    if not entries:
+        return None
+    try:
+        return [str(entry["name"]) for entry in entries]
+    except (TypeError, KeyError) as error:
+        raise InvalidInputError(
+            f'params: expected label_info like [{{"name": "liver", "idx": 1}}], got {entries!r}'
+        ) from error

@@ -1,0 +1,59 @@
+"""The processes of a server: which one this is, and that none outlives the others."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from monailabel.utils.async_tasks.utils import background_executors, background_processes
+
+CHILD_MODULE = "monailabel.interfaces.utils.app"
+
+
+def is_child() -> bool:
+    """Whether this is a process that the server started for training, scoring or batch inference."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name == CHILD_MODULE
+
+
+def end_with_parent(interval_seconds: float = 0.5) -> None:
+    """End this process soon after the server that started it is gone.
+
+    The host leaves its children running when it is killed, and they would work beside those of the next server.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(interval_seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def end_children_with_server() -> None:
+    """On Ctrl-C or a termination signal, end the children first.
+
+    The host would wait for a running training to finish before it exits. What it was doing is in the ledger and begins
+    again with the next server. Must be called in the main thread, when the server has set its own handlers.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        server_handler = signal.getsignal(number)
+
+        def handle(received: int, frame: FrameType | None, server_handler: object = server_handler) -> None:
+            stop_children()
+            if callable(server_handler):
+                server_handler(received, frame)
+
+        signal.signal(number, handle)
+
+
+def stop_children() -> None:
+    """Cancel what is queued and kill what runs."""
+    for executor in background_executors.values():
+        executor.shutdown(wait=False, cancel_futures=True)
+    for processes in background_processes.values():
+        for process in list(processes.values()):
+            process.kill()

@@ -1,0 +1,135 @@
+"""A project: the settings, recipe, label names, folders and ledger that all parts of a running server share."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.prediction import Predictor, choose_precision
+from activelabel.recipes import Recipe, load_recipe
+from activelabel.server.label_names import resolve_label_names
+from activelabel.server.settings import Settings, parse_settings
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from activelabel.store.records import ModelVersion
+from activelabel.training.checkpoints import ModelDescription, load_model
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What every task of the server is given. It can be pickled: the ledger connects when it is first used."""
+
+    settings: Settings
+    recipe: Recipe
+    labels: tuple[str, ...]
+    folder: Path
+    ledger: Ledger
+
+    @property
+    def models_folder(self) -> Path:
+        """Published model versions; nothing in it is ever changed."""
+        return self.folder / "models"
+
+    @property
+    def labels_folder(self) -> Path:
+        """Every version of every label."""
+        return self.folder / "labels"
+
+    @property
+    def runs_folder(self) -> Path:
+        """What trainings write while they run."""
+        return self.folder / "runs"
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks run."""
+        if self.settings.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.settings.device)
+
+    @property
+    def model_description(self) -> ModelDescription:
+        """What a model of this project must have been trained for."""
+        return ModelDescription(
+            recipe=self.recipe.name,
+            labels=self.labels,
+            network=self.recipe.network,
+            preprocessing=self.recipe.preprocessing,
+        )
+
+    def current_model(self) -> ModelVersion:
+        """The model in use.
+
+        Raises:
+            NotReadyError: none was trained yet.
+        """
+        model = self.ledger.latest_model()
+        if model is None:
+            raise NotReadyError(
+                f"no model yet: label {self.recipe.query.start} cases, or label some and start a training yourself"
+            )
+        return model
+
+    def predictor(self, model: ModelVersion) -> Predictor:
+        """The network of a model version, ready to run over volumes as the recipe says.
+
+        Raises:
+            InvalidInputError: its file is missing or damaged, or holds another network or other labels.
+        """
+        return Predictor(
+            load_model(self.models_folder / model.file, self.model_description, model.sha256),
+            window_size=self.recipe.prediction.window_size,
+            window_overlap=self.recipe.prediction.window_overlap,
+            device=self.device,
+            precision=self.settings.precision,
+            skip_outside_body=self.recipe.prediction.skip_outside_body,
+        )
+
+
+def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
+    """Read settings, recipe and label names, and open the ledger.
+
+    Raises:
+        ActiveLabelError: something of it is wrong; the line says what, and nothing was begun.
+    """
+    settings = parse_settings(conf)
+    recipe = with_settings(load_recipe(settings.recipe), settings)
+    if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        raise InvalidInputError(f"--conf device {settings.device}: this machine has no CUDA GPU; use auto or cpu")
+    labels = resolve_label_names(settings.labels, studies)
+    folder = settings.project_dir or default_folder(app_dir, studies)
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(settings.database_url or sqlite_url(folder / "ledger.sqlite"))
+    ledger.open()
+    project = Project(settings, recipe, labels, folder.resolve(), ledger)
+    logger.info("project in %s: recipe %s, labels %s", folder, recipe.name, ", ".join(labels))
+    logger.info("networks run on %s in %s", project.device, choose_precision(project.device, settings.precision))
+    return project
+
+
+def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
+    """The recipe with the numbers that the settings give instead."""
+    prediction = {"repeats": settings.repeats} if settings.repeats else {}
+    query = {key: value for key, value in (("start", settings.start), ("size", settings.query_size)) if value}
+    return recipe.model_copy(
+        update={
+            "prediction": recipe.prediction.model_copy(update=prediction),
+            "query": recipe.query.model_copy(update=query),
+        }
+    )
+
+
+def default_folder(app_dir: str, studies: str) -> Path:
+    """Beside the images; for a PACS, in the app's own folder for models, one folder an address."""
+    if not studies.startswith(("http://", "https://")):
+        return Path(studies) / "activelabel"
+    address = urlsplit(studies)
+    name = f"{address.hostname}-{hashlib.sha256(studies.encode()).hexdigest()[:8]}"
+    return Path(app_dir) / "model" / name

@@ -1,0 +1,77 @@
+"""The settings of a running server: every `--conf KEY VALUE`, parsed once into one frozen object."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import first_problem
+
+
+def _split_names(value: object) -> object:
+    """`liver, spleen` becomes `("liver", "spleen")`; an empty text becomes nothing."""
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
+
+
+class Settings(BaseModel):
+    """What `--conf` may say. A number left out is the recipe's.
+
+    The descriptions are what a user reads when a key is wrong, so each says what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str = Field(default="quick", description="the name of a recipe, or the path of a .toml file")
+    labels: Names = Field(default=(), description="names of the structures, separated by commas: liver,spleen")
+    database_url: str = Field(default="", description="an SQLAlchemy URL; default an SQLite file in the project folder")
+    project_dir: Path | None = Field(default=None, description="where ledger, models and label versions are kept")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"
+    )
+    repeats: int | None = Field(default=None, ge=1, le=1000, description="Monte Carlo repeats, 1 to 1000")
+    start: int | None = Field(default=None, ge=1, description="training labels before the first model, 1 or more")
+    query_size: int | None = Field(default=None, ge=1, description="cases of a round, 1 or more")
+    retrain_after: int | None = Field(default=None, ge=1, description="new labels until the next training, 1 or more")
+    lease_minutes: float = Field(default=120.0, gt=0, description="how long a query is kept for one annotator")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="a whole number from 0")
+    autopilot: bool = Field(default=True, description="true or false: train and score without being asked")
+    allow_remote: bool = Field(default=False, description="true or false: answer other machines without a login")
+    allowed_origins: Names = Field(default=(), description="web addresses of viewers served elsewhere, by commas")
+
+
+def parse_settings(conf: Mapping[str, str]) -> Settings:
+    """Read the host's `--conf` dictionary.
+
+    `server_mode` and `models` are keys of the host itself and are passed over.
+
+    Raises:
+        InvalidInputError: a key is unknown or its value wrong; the line names the key, the value and what is allowed.
+    """
+    ours = {key: value for key, value in conf.items() if key not in _HOST_KEYS}
+    for key in ours:
+        if key not in Settings.model_fields:
+            raise InvalidInputError(
+                f"--conf {key} {ours[key]}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
+            )
+    try:
+        return Settings.model_validate(ours)
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        allowed = Settings.model_fields[key].description
+        raise InvalidInputError(f"--conf {key} {ours[key]}: {first_problem(error)}; allowed is {allowed}") from error
+
+
+_HOST_KEYS = frozenset({"server_mode", "models"})
+
+
+def public_settings(settings: Settings, database: str) -> dict[str, Any]:
+    """The values in force as JSON for `GET /info/`, with `database` (its password already hidden) for the URL."""
+    return {**settings.model_dump(mode="json"), "database_url": database}

@@ -1,0 +1,86 @@
+"""When work is due, worked out by hand; and that it is started once, again after a failure, and not for ever."""
+
+from dataclasses import replace
+
+import pytest
+
+from activelabel.recipes import QuerySettings
+from activelabel.server.autopilot import MAX_ATTEMPTS, Autopilot, Situation, Thresholds, Work, thresholds, work_due
+
+PAPER = QuerySettings(strategy="variance", start=11, size=5)
+NOTHING = Situation(model_version=None, new_annotations=0, new_training_annotations=0, unscored=0)
+
+
+@pytest.mark.parametrize(
+    ("start", "retrain_after", "expected"),
+    [
+        (None, None, Thresholds(start=11, retrain_after=5)),
+        (None, 2, Thresholds(start=1, retrain_after=2)),
+        (3, None, Thresholds(start=3, retrain_after=3)),
+        (4, 2, Thresholds(start=4, retrain_after=2)),
+    ],
+)
+def test_settings_win_over_the_recipe(start: int | None, retrain_after: int | None, expected: Thresholds) -> None:
+    assert thresholds(PAPER, start, retrain_after) == expected
+
+
+@pytest.mark.parametrize(
+    ("situation", "due"),
+    [
+        (NOTHING, None),
+        (Situation(None, 10, 10, 0), None),  # one short of the start
+        (Situation(None, 13, 11, 0), Work.TRAIN),
+        (Situation(None, 11, 5, 0), None),  # enough labels, but not of cases to train on
+        (Situation(1, 0, 0, 40), Work.SCORE),
+        (Situation(1, 4, 4, 40), Work.SCORE),
+        (Situation(1, 5, 4, 40), Work.TRAIN),  # the scores would be stale
+        (Situation(2, 0, 0, 0), None),
+    ],
+)
+def test_what_is_due(situation: Situation, due: Work | None) -> None:
+    assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
+
+
+class FakeTasks:
+    """Background tasks that do nothing but remember."""
+
+    def __init__(self) -> None:
+        self.started: list[Work] = []
+        self.running = False
+
+    def busy(self) -> bool:
+        return self.running
+
+    def start(self, work: Work) -> None:
+        self.started.append(work)
+        self.running = True
+
+
+def test_nothing_is_started_beside_a_running_task() -> None:
+    tasks = FakeTasks()
+    autopilot = Autopilot(lambda: Situation(None, 11, 11, 0), tasks, Thresholds(11, 5))
+    assert [autopilot.look() for _ in range(3)] == [Work.TRAIN, None, None]
+    assert tasks.started == [Work.TRAIN]
+
+
+def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new() -> None:
+    tasks = FakeTasks()
+    situation = Situation(None, 11, 11, 0)
+    autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5))
+    for _ in range(10):
+        autopilot.look()
+        tasks.running = False  # it ended, and left the ledger as it was
+    assert tasks.started == [Work.TRAIN] * MAX_ATTEMPTS
+    situation = replace(situation, new_annotations=12, new_training_annotations=12)
+    assert autopilot.look() is Work.TRAIN
+
+
+def test_training_then_scoring_then_rest() -> None:
+    tasks = FakeTasks()
+    situations = iter([Situation(None, 11, 11, 0), Situation(1, 0, 0, 30), Situation(1, 0, 0, 0)])
+    autopilot = Autopilot(lambda: next(situations), tasks, Thresholds(11, 5))
+    started = []
+    for _ in range(3):
+        started.append(autopilot.look())
+        tasks.running = False
+    assert started == [Work.TRAIN, Work.SCORE, None]
