@@ -10,7 +10,7 @@ from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, unended_leases
 from activelabel.store.lookup import image_row
-from activelabel.store.pool import current_final
+from activelabel.store.pool import current, current_final
 from activelabel.store.records import FINAL, Annotation, Role, Slices
 from activelabel.store.rounds import current_round
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
@@ -87,11 +87,7 @@ class Annotations(Database):
 
     def current_labels(self) -> list[Annotation]:
         """The newest label of every image and tag that was not deleted, whatever the tag; by image and tag."""
-        statement = (
-            select(AnnotationRow)
-            .where(AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
-            .order_by(AnnotationRow.image_id, AnnotationRow.tag)
-        )
+        statement = select(AnnotationRow).where(current()).order_by(AnnotationRow.image_id, AnnotationRow.tag)
         with self._reading() as session:
             return [_annotation_record(row) for row in session.scalars(statement)]
 
@@ -138,9 +134,7 @@ def _overlap(covered: Slices, leased: list[int] | None) -> bool:
 
 def _current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
     return session.scalar(
-        select(AnnotationRow)
-        .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
-        .where(AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
+        select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
     )
 
 

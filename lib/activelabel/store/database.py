@@ -6,13 +6,14 @@ survives a fork: a child never touches, nor closes, its parent's connections.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -24,6 +25,7 @@ Clock = Callable[[], datetime]
 
 _PATIENCE_SECONDS = 30  # how long to wait for another process's transaction; ours take milliseconds
 _CONNECT_SECONDS = 10
+_RETRY_SECONDS = 0.01
 _WRITER_LOCK = 0x61637469  # the advisory lock of PostgreSQL that makes our writers take turns
 _WRITING = "activelabel_writing"
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE = "55P03", "42501"  # PostgreSQL's codes
@@ -142,8 +144,29 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_SECONDS * 1000}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer, nor the writer for them
+    _write_ahead(cursor)
     cursor.close()
+
+
+def _write_ahead(cursor: DBAPICursor) -> None:
+    """Keep a write-ahead log: readers never wait for the writer, nor the writer for them.
+
+    Where several processes make this switch on a new file at once, SQLite refuses some of them without waiting, its
+    busy timeout notwithstanding; so we wait.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            break
+    row = cursor.fetchone()
+    if row is None or row[0] != "wal":
+        raise InvalidInputError("ledger: its file system cannot keep a write-ahead log; put it on a local disk")
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -159,6 +182,10 @@ def _begin_postgresql(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 
 
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
     """The one line for an error that is not ours, or None. It quotes the driver, which never repeats a password."""
     cause = error.orig
@@ -168,7 +195,6 @@ def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
         return InvalidInputError(f"ledger {name}: {said}; give its user the right to create tables there")
     if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
         return None
-    busy = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-    if busy or sqlstate == _LOCK_NOT_AVAILABLE:
+    if _is_busy(cause) or sqlstate == _LOCK_NOT_AVAILABLE:
         return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")
     return InvalidInputError(f"ledger {name}: {said}; check that the address is right and can be read and written")

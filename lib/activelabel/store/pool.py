@@ -23,9 +23,14 @@ def unfinished(role: Role) -> ColumnElement[bool]:
     )
 
 
+def current() -> ColumnElement[bool]:
+    """Annotations that were neither superseded nor deleted: at most one an image and tag."""
+    return and_(AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
+
+
 def current_final() -> ColumnElement[bool]:
-    """Final annotations that were neither superseded nor deleted: at most one an image."""
-    return and_(AnnotationRow.tag == FINAL, AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
+    """Current annotations that count: at most one an image."""
+    return and_(AnnotationRow.tag == FINAL, current())
 
 
 def complete() -> ColumnElement[bool]:

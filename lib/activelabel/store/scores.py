@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Insert, and_, select
+from sqlalchemy import ColumnElement, Insert, and_, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -56,7 +56,7 @@ class Scores(Database):
         """
         scored = exists().where(
             ScoreRow.image_id == ImageRow.id,
-            *_kind(model_version, measure, region, aggregation),
+            _kind(model_version, measure, region, aggregation),
             ScoreRow.slice_index == WHOLE_VOLUME,
         )
         statement = select(ImageRow.id).where(unfinished("training"), ~scored).order_by(ImageRow.id)

@@ -1,0 +1,140 @@
+"""Ledgers to test: each on SQLite and on a PostgreSQL server that lives as long as the tests."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+POSTGRESQL_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+PASSWORD = "do-not-show-this"
+
+
+class Clock:
+    """A clock that stands still until it is told how many minutes have passed."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, minutes: float) -> None:
+        self.now += timedelta(minutes=minutes)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a server, without a database, as a user who may do everything."""
+    if not POSTGRESQL_BINARIES:
+        pytest.skip("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin")
+    binaries = POSTGRESQL_BINARIES[-1]
+    # Not under pytest's own folder: the server refuses to run as root, and another user cannot enter that one.
+    folder = Path(tempfile.mkdtemp(prefix="activelabel-postgresql-"))
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(folder, user, user)
+    password_file = folder / "password"
+    password_file.write_text(PASSWORD)
+    password_file.chmod(0o644)
+    initdb = [
+        binaries / "initdb",
+        "-D",
+        folder / "data",
+        "-U",
+        "tester",
+        "-A",
+        "scram-sha-256",
+        "--pwfile",
+        password_file,
+    ]
+    subprocess.run([*initdb, "--no-sync"], user=user, check=True, capture_output=True, cwd=folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off"]
+    command = [binaries / "postgres", "-D", folder / "data", "-p", str(port)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, *(part for setting in settings for part in ("-c", setting))],
+            user=user, cwd=folder, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        url = f"postgresql://tester:{PASSWORD}@127.0.0.1:{port}"
+        _wait_until_it_answers(f"{url}/postgres", folder / "log")
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+        shutil.rmtree(folder)
+
+
+def _wait_until_it_answers(url: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise RuntimeError(log.read_text()) from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture
+def new_postgresql(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """Makes empty databases; each call gives the URL of one. They are dropped afterwards."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"ledger_{secrets.token_hex(6)}")
+        with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{names[-1]}"')
+        return f"{postgresql_server}/{names[-1]}"
+
+    yield make
+    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger that does not exist yet."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "ledger.sqlite")
+    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    return make()
+
+
+@pytest.fixture
+def ledger(new_url: str, clock: Clock) -> Iterator[Ledger]:
+    """An empty ledger, whose time is that of `clock`."""
+    ledger = Ledger(new_url, clock)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def study(ledger: Ledger) -> Ledger:
+    """A ledger of the images a to f, all for training, without a model."""
+    ledger.sync_images("abcdef", validation_fraction=0.0)
+    return ledger
