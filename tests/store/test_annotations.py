@@ -1,0 +1,140 @@
+import pytest
+
+from activelabel.errors import InvalidInputError, NotFoundError
+
+
+def outcomes(ledger):
+    return {lease.annotator: lease.outcome for lease in ledger.leases()}
+
+
+def test_an_annotation_ends_the_lease_that_asked_for_it(study, clock):
+    lease = study.grant_lease("ann", "a", 30, "random")
+    clock.advance(12.5)
+    annotation = study.record_annotation("a", "a.1.nii.gz", "5a" * 32, "ann")
+    assert (annotation.image_id, annotation.tag, annotation.version) == ("a", "final", 1)
+    assert (annotation.file, annotation.sha256, annotation.slices) == ("a.1.nii.gz", "5a" * 32, None)
+    assert (annotation.annotator, annotation.created_at) == ("ann", clock.now)
+    assert (annotation.lease_id, annotation.seconds, annotation.round_number) == (lease.id, 750.0, 1)
+    assert study.active_lease("ann") is None
+    assert [(ended.outcome, ended.ended_at) for ended in study.leases()] == [("saved", clock.now)]
+    assert study.current_annotation("a") == annotation
+
+
+def test_a_label_that_was_never_asked_for_has_no_time(study):
+    annotation = study.record_annotation("a", "f", "0", "ann")
+    assert (annotation.lease_id, annotation.seconds) == (None, None)
+
+
+def test_a_late_label_belongs_to_the_query_that_expired(study, clock):
+    lease = study.grant_lease("ann", "a", 30, "random")
+    clock.advance(45)
+    annotation = study.record_annotation("a", "f", "0", "ann")
+    assert (annotation.lease_id, annotation.seconds) == (lease.id, 45 * 60)
+    assert [(ended.outcome, ended.ended_at) for ended in study.leases()] == [("expired", lease.expires_at)]
+
+
+def test_a_correction_belongs_to_no_query(study, clock):
+    study.grant_lease("ann", "a", 30, "random")
+    study.record_annotation("a", "f", "0", "ann")
+    clock.advance(5)
+    correction = study.record_annotation("a", "g", "1", "ann")
+    assert (correction.version, correction.lease_id, correction.seconds) == (2, None, None)
+
+
+def test_a_label_from_somebody_else_ends_the_lease_all_the_same(study, clock):
+    lease = study.grant_lease("ann", "a", 30, "random")
+    clock.advance(1)
+    annotation = study.record_annotation("a", "f", "0", "bob")
+    assert (annotation.annotator, annotation.lease_id, annotation.seconds) == ("bob", lease.id, 60.0)
+    assert outcomes(study) == {"ann": "saved"}
+
+
+def test_ones_own_query_counts_before_that_of_others(study, clock):
+    study.grant_lease("ann", "a", 30, "random", slices=[1, 2])
+    own = study.grant_lease("bob", "a", 30, "random", slices=[3])
+    annotation = study.record_annotation("a", "f", "0", "bob")
+    assert annotation.lease_id == own.id
+    assert outcomes(study) == {"ann": "saved", "bob": "saved"}
+
+
+@pytest.mark.parametrize(
+    ("covered", "ann", "eve"),
+    [([1, 9], "saved", None), ([4], None, "saved"), ([9], None, None), (None, "saved", "saved")],
+)
+def test_slices_end_the_leases_of_those_slices(study, covered, ann, eve):
+    study.grant_lease("ann", "a", 30, "random", slices=[1, 2])
+    study.grant_lease("eve", "a", 30, "random", slices=[3, 4])
+    study.record_annotation("a", "f", "0", "bob", slices=covered)
+    assert outcomes(study) == {"ann": ann, "eve": eve}
+
+
+def test_leases_of_other_images_stay(study):
+    study.grant_lease("ann", "b", 30, "random")
+    study.record_annotation("a", "f", "0", "ann")
+    assert outcomes(study) == {"ann": None}
+
+
+def test_another_tag_is_kept_and_counts_for_nothing(study):
+    study.grant_lease("ann", "a", 30, "random")
+    original = study.record_annotation("a", "f", "0", "ann", tag="original")
+    assert (original.version, original.lease_id, original.seconds) == (1, None, None)
+    assert study.active_lease("ann") is not None
+    assert study.current_annotation("a") is None
+    assert study.current_annotation("a", "original") == original
+    assert study.annotations() == []
+    assert study.current_labels() == [original]
+
+
+def test_every_version_is_kept(study, clock):
+    first = study.record_annotation("a", "f", "0", "ann")
+    clock.advance(1)
+    second = study.record_annotation("a", "g", "1", "bob", slices=[5, 3])
+    assert (second.version, second.slices) == (2, (3, 5))
+    assert study.current_annotation("a") == second
+    kept = study.history("a")
+    assert [(label.id, label.superseded_at) for label in kept] == [(first.id, clock.now), (second.id, None)]
+    assert [label.file for label in kept] == ["f", "g"]
+
+
+def test_a_deleted_label_is_gone_and_the_older_one_does_not_return(study, clock):
+    study.record_annotation("a", "f", "0", "ann")
+    second = study.record_annotation("a", "g", "1", "ann")
+    clock.advance(1)
+    deleted = study.delete_annotation("a")
+    assert (deleted.id, deleted.deleted_at) == (second.id, clock.now)
+    assert study.current_annotation("a") is None
+    assert study.annotations() == study.current_labels() == []
+    assert study.record_annotation("a", "h", "2", "ann").version == 3
+    assert len(study.history("a")) == 3
+
+
+def test_a_label_that_is_not_there_cannot_be_deleted(study):
+    study.record_annotation("a", "f", "0", "ann", tag="original")
+    with pytest.raises(NotFoundError, match="image 'a': has no label tagged 'final'"):
+        study.delete_annotation("a")
+
+
+def test_annotations_of_a_role_and_of_a_round(ledger):
+    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    training, validation = ledger.pool("training")[:2], ledger.pool("validation")[:1]
+    ledger.record_annotation(training[0], "f", "0", "ann")
+    ledger.record_annotation(validation[0], "f", "0", "ann")
+    ledger.publish_model("m.pt", "0", "quick", ["liver"], {}, [1], [2])
+    ledger.record_annotation(training[1], "f", "0", "ann", slices=[1])
+    assert [label.image_id for label in ledger.annotations()] == sorted([*training, *validation])
+    assert [label.image_id for label in ledger.annotations("training")] == training
+    assert [label.image_id for label in ledger.annotations("validation")] == validation
+    assert {label.id for label in ledger.annotations(round_number=1)} == {1, 2}
+    assert [label.id for label in ledger.annotations("training", round_number=2)] == [3]
+
+
+def test_impossible_annotations_are_refused_and_leave_the_lease_alone(study):
+    study.grant_lease("ann", "a", 30, "random")
+    with pytest.raises(NotFoundError, match="image 'nobody'"):
+        study.record_annotation("nobody", "f", "0", "ann")
+    with pytest.raises(InvalidInputError, match="slices"):
+        study.record_annotation("a", "f", "0", "ann", slices=[2, 2])
+    with pytest.raises(InvalidInputError, match="label tag"):
+        study.record_annotation("a", "f", "0", "ann", tag="")
+    assert study.active_lease("ann") is not None
+    assert study.history("a") == []

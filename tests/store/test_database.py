@@ -1,0 +1,152 @@
+import logging
+import multiprocessing
+import pickle
+import socket
+from concurrent.futures import ProcessPoolExecutor
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.store import database
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+
+def one_line(refusal):
+    assert "\n" not in str(refusal.value)
+    assert "do-not-show-this" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_a_sqlite_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    with ledger._writing() as session:
+        answers = [session.scalar(text(f"PRAGMA {name}")) for name in ("synchronous", "journal_mode", "foreign_keys")]
+    ledger.close()
+    assert answers == [2, "wal", 1]  # 2 is FULL
+
+
+def test_a_used_ledger_can_be_pickled(new_url):
+    ledger = Ledger(new_url)
+    ledger.sync_images(["a"], 0.0)
+    copy = pickle.loads(pickle.dumps(ledger))
+    copy.sync_images(["a", "b"], 0.0)
+    assert [image.id for image in ledger.images()] == ["a", "b"]
+    copy.close()
+    ledger.close()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_used_ledger_works_on_in_a_child_and_in_the_parent(new_url, method):
+    ledger = Ledger(new_url)
+    ledger.sync_images("ab", 0.0)
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        theirs = pool.submit(ledger.grant_lease, "ann", "a", 30, "random").result()
+    assert ledger.active_lease("ann") == theirs
+    assert ledger.grant_lease("bob", "a", 30, "random") is None
+    ledger.close()
+
+
+def test_a_closed_ledger_opens_again(ledger):
+    ledger.sync_images("ab", 0.0)
+    ledger.close()
+    ledger.close()
+    assert len(ledger.images()) == 2
+
+
+def test_a_failed_event_leaves_no_trace(study):
+    def fail():
+        with study._writing() as session:
+            session.execute(text("DELETE FROM images"))
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
+    assert len(study.images()) == 6
+
+
+def test_readers_do_not_wait_for_a_writer(study):
+    with study._writing() as session:
+        session.execute(text("DELETE FROM images"))
+        assert len(study.images()) == 6
+        session.rollback()
+
+
+def test_a_ledger_held_by_another_process_is_reported(study, monkeypatch):
+    monkeypatch.setattr(database, "_PATIENCE_SECONDS", 1)
+    impatient = pickle.loads(pickle.dumps(study))
+    with study._writing() as session:
+        session.execute(text("SELECT 1"))  # the lock is taken with the first statement
+        with pytest.raises(NotReadyError, match="another process has held it for 1 s") as refusal:
+            impatient.mark_readable("a")
+    one_line(refusal)
+    impatient.mark_readable("a")
+    impatient.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("no database, but more than a hundred bytes of text " * 4)
+    with pytest.raises(InvalidInputError, match=r"notes\.txt: file is not a database") as refusal:
+        Ledger(sqlite_url(path)).open()
+    one_line(refusal)
+    assert path.read_text().startswith("no database")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"nowhere/ledger\.sqlite: unable to open") as refusal:
+        Ledger(sqlite_url(tmp_path / "nowhere" / "ledger.sqlite")).open()
+    one_line(refusal)
+
+
+def test_a_server_that_does_not_answer_is_named():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(InvalidInputError, match=rf"ledger postgresql://u:\*\*\*@127.0.0.1:{port}/d: ") as refusal:
+            Ledger(f"postgresql://u:do-not-show-this@127.0.0.1:{port}/d").open()
+    assert "refused" in one_line(refusal)
+
+
+@pytest.mark.parametrize(
+    ("path", "password", "said"),
+    [
+        ("postgres", "wrong-do-not-show-this", "authentication failed"),
+        ("nowhere", "do-not-show-this", "does not exist"),
+    ],
+)
+def test_what_a_server_refuses_is_told_without_the_password(postgresql_server, caplog, path, password, said):
+    url = f"{postgresql_server.replace('do-not-show-this', password)}/{path}"
+    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidInputError, match=said) as refusal:
+        Ledger(url).open()
+    one_line(refusal)
+    assert "do-not-show-this" not in caplog.text
+
+
+def test_a_user_who_may_not_create_tables_is_told(new_postgresql, postgresql_server):
+    url = new_postgresql()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS visitor")
+        connection.execute("CREATE ROLE visitor LOGIN PASSWORD 'do-not-show-this'")
+    with pytest.raises(InvalidInputError, match=r"permission denied for schema public.*right to create") as refusal:
+        Ledger(url.replace("tester:", "visitor:")).open()
+    one_line(refusal)
+
+
+def test_a_ledger_shows_where_it_is_without_the_password():
+    ledger = Ledger("postgresql://ann:do-not-show-this@db.example/study")
+    assert repr(ledger) == "Ledger('postgresql://ann:***@db.example/study')"
+    assert ledger.shown_url == "postgresql://ann:***@db.example/study"
+
+
+def test_a_lost_connection_is_made_anew(new_postgresql, postgresql_server):
+    ledger = Ledger(new_postgresql())
+    ledger.sync_images("ab", 0.0)
+    others = "pid <> pg_backend_pid() AND datname LIKE 'ledger_%'"
+    with psycopg.connect(f"{postgresql_server}/postgres") as connection:
+        ended = connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
+        assert ended.fetchall() == [(True,)]
+    assert len(ledger.images()) == 2
+    ledger.close()

@@ -1,0 +1,122 @@
+import pytest
+
+from activelabel.data.splits import first_validation, is_late_validation
+from activelabel.errors import InvalidInputError, NotFoundError
+
+
+def roles(ledger):
+    return {image.id: image.role for image in ledger.images()}
+
+
+def test_the_first_images_are_split_by_the_smallest_hashes(ledger):
+    ids = [f"case_{number}" for number in range(20)]
+    ledger.sync_images(ids, 0.25)
+    validation = {image_id for image_id, role in roles(ledger).items() if role == "validation"}
+    assert validation == first_validation(ids, 0.25)
+    assert len(validation) == 5
+
+
+def test_later_images_are_split_each_by_its_own_hash(ledger):
+    first = [f"case_{number}" for number in range(10)]
+    late = [f"late_{number}" for number in range(40)]
+    ledger.sync_images(first, 0.2)
+    ledger.sync_images(first + late, 0.2)
+    assert {image_id for image_id in late if roles(ledger)[image_id] == "validation"} == {
+        image_id for image_id in late if is_late_validation(image_id, 0.2)
+    }
+
+
+def test_an_empty_folder_is_no_first_choice(ledger):
+    ids = [f"case_{number}" for number in range(10)]
+    ledger.sync_images([], 0.1)
+    ledger.sync_images(ids, 0.1)
+    assert {image_id for image_id, role in roles(ledger).items() if role == "validation"} == first_validation(ids, 0.1)
+
+
+def test_a_role_never_changes(ledger):
+    ids = [f"case_{number}" for number in range(10)]
+    ledger.sync_images(ids, 0.3)
+    before = roles(ledger)
+    ledger.sync_images(ids[:2], 0.9)
+    ledger.sync_images(ids, 0.0)
+    assert roles(ledger) == before
+
+
+def test_a_vanished_image_is_kept_with_its_annotations_and_can_return(study, clock):
+    study.record_annotation("a", "a.nii.gz", "0", "ann")
+    study.sync_images("bcdef", 0.0)
+    assert not study.image("a").present
+    assert study.current_annotation("a") is not None
+    assert "b" in study.pool("training")
+    clock.advance(5)
+    study.sync_images("abcdef", 0.0)
+    assert study.image("a").present
+    assert study.image("a").added_at < clock.now
+
+
+def test_a_vanished_image_is_not_asked_for_and_its_lease_ends(study):
+    study.grant_lease("ann", "a", 60, "random")
+    study.sync_images("bcdef", 0.0)
+    assert study.active_lease("ann") is None
+    assert [lease.outcome for lease in study.leases()] == ["released"]
+    assert study.grant_lease("ann", "a", 60, "random") is None
+    assert study.pool("training") == list("bcdef")
+
+
+def test_an_unreadable_image_is_set_aside_until_it_is_mended(study, clock):
+    study.grant_lease("ann", "a", 60, "random")
+    study.mark_unreadable("a", "truncated gzip")
+    image = study.image("a")
+    assert (image.unreadable_reason, image.unreadable_at) == ("truncated gzip", clock.now)
+    assert study.active_lease("ann") is None
+    assert study.grant_lease("ann", "a", 60, "random") is None
+    assert "a" not in study.pool("training")
+    study.mark_readable("a")
+    assert study.image("a").unreadable_reason is None
+    assert "a" in study.pool("training")
+
+
+def test_the_pool_is_what_may_be_asked_for(ledger, clock):
+    ids = [f"case_{number}" for number in range(8)]
+    ledger.sync_images(ids, 0.25)
+    validation = ledger.pool("validation")
+    training = ledger.pool("training")
+    assert (len(validation), len(training)) == (2, 6)
+    assert sorted(validation + training) == ids
+    annotated, partial, original, leased, deleted, free = training
+    ledger.record_annotation(annotated, "f", "0", "ann")
+    ledger.record_annotation(partial, "f", "0", "ann", slices=[3])
+    ledger.record_annotation(original, "f", "0", "ann", tag="original")
+    ledger.record_annotation(deleted, "f", "0", "ann")
+    ledger.delete_annotation(deleted)
+    ledger.grant_lease("ann", leased, 30, "random")
+    assert ledger.pool("training") == [partial, original, deleted, free]
+    clock.advance(30)
+    assert ledger.pool("training") == [partial, original, leased, deleted, free]
+    assert ledger.pool("validation") == validation
+
+
+def test_ids_are_ordered_by_code_point_on_every_database(ledger):
+    ids = ["b", "B", "a", "Z", "_", "10", "9", "é", "𝒳", "ÿ"]
+    ledger.sync_images(ids, 0.0)
+    assert ledger.pool("training") == sorted(ids)
+
+
+def test_ten_thousand_images_are_registered_in_one_step_and_once(ledger):
+    ids = [f"case_{number:05}" for number in range(10_000)]
+    ledger.sync_images(ids, 0.1)
+    ledger.sync_images(ids, 0.1)
+    assert [image.id for image in ledger.images()] == ids
+    assert len(ledger.pool("validation")) == 1000
+
+
+def test_an_id_that_no_database_holds_is_refused_and_nothing_is_written(ledger):
+    with pytest.raises(InvalidInputError, match="image 'xxx"):
+        ledger.sync_images(["good", "x" * 256], 0.0)
+    assert ledger.images() == []
+
+
+def test_an_unknown_image_is_named(study):
+    for question in (study.image, study.mark_readable, lambda image_id: study.mark_unreadable(image_id, "?")):
+        with pytest.raises(NotFoundError, match="image 'nobody'"):
+            question("nobody")

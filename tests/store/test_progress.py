@@ -1,0 +1,100 @@
+import pytest
+
+from activelabel.store.records import Progress, Score
+
+
+@pytest.fixture
+def split(ledger):
+    """Eight images; two of them are for validation."""
+    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    return ledger
+
+
+NOTHING = Progress(
+    images=8,
+    training=6,
+    validation=2,
+    annotated=0,
+    partly_annotated=0,
+    leased=0,
+    unreadable=0,
+    latest_model=None,
+    scored=0,
+    new_annotations=0,
+    new_training_annotations=0,
+)
+
+
+def but(**changes):
+    return Progress(**{**NOTHING.__dict__, **changes})
+
+
+def test_an_empty_ledger_has_nothing(ledger):
+    assert ledger.progress() == but(images=0, training=0, validation=0)
+
+
+def test_at_the_start_there_are_only_images(split):
+    assert split.progress() == NOTHING
+
+
+def test_each_event_is_counted(split, clock):
+    training, validation = split.pool("training"), split.pool("validation")
+    split.record_annotation(training[0], "f", "0", "ann")
+    split.record_annotation(training[1], "f", "0", "ann", slices=[2])
+    split.record_annotation(training[2], "f", "0", "ann", tag="original")
+    split.record_annotation(validation[0], "f", "0", "ann")
+    split.grant_lease("ann", training[3], 30, "random")
+    split.mark_unreadable(training[4], "truncated")
+    counted = {"annotated": 2, "partly_annotated": 1, "unreadable": 1}
+    new = {"new_annotations": 3, "new_training_annotations": 2}
+    assert split.progress() == but(leased=1, **counted, **new)
+    clock.advance(30)
+    assert split.progress() == but(leased=0, **counted, **new)
+    split.delete_annotation(training[0])
+    assert split.progress().annotated == 1
+
+
+def test_an_image_leased_by_slices_to_two_annotators_is_one_image(split):
+    image_id = split.pool("training")[0]
+    split.grant_lease("ann", image_id, 30, "random", slices=[1])
+    split.grant_lease("bob", image_id, 30, "random", slices=[2])
+    assert split.progress() == but(leased=1)
+
+
+def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
+    training, validation = split.pool("training"), split.pool("validation")
+    learned = split.record_annotation(training[0], "f", "0", "ann").id
+    judged = split.record_annotation(validation[0], "f", "0", "ann").id
+    split.record_annotation(training[1], "f", "0", "ann")  # it came while the model was in training
+    split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned], [judged])
+    assert split.progress() == but(annotated=3, latest_model=1, new_annotations=1, new_training_annotations=1)
+    split.record_annotation(training[0], "f", "0", "ann")  # a correction is new
+    split.record_annotation(validation[1], "f", "0", "ann")
+    assert split.progress() == but(annotated=4, latest_model=1, new_annotations=3, new_training_annotations=2)
+    split.publish_model("n.pt", "0", "quick", ["liver"], {}, [3, 4], [judged, 5])
+    assert split.progress() == but(annotated=4, latest_model=2)
+    split.withdraw_model(2)
+    assert split.progress() == but(annotated=4, latest_model=1, new_annotations=3, new_training_annotations=2)
+
+
+def test_scored_images_are_those_of_the_latest_model(split):
+    training = split.pool("training")
+    split.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
+    split.record_scores(1, training[0], [Score("entropy", "everything", "mean", 0.1)], 5, 0)
+    split.record_scores(
+        1,
+        training[1],
+        [Score("entropy", "everything", "mean", 0.1, 0), Score("variance", "everything", "mean", 0.1, 1)],
+        5,
+        0,
+    )
+    assert split.progress() == but(latest_model=1, scored=2)
+    split.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
+    assert split.progress() == but(latest_model=2, scored=0)
+
+
+def test_images_whose_file_vanished_are_not_counted(split):
+    training = split.pool("training")
+    split.record_annotation(training[0], "f", "0", "ann")
+    split.sync_images([image.id for image in split.images() if image.id != training[0]], 0.25)
+    assert split.progress() == but(images=7, training=5)

@@ -1,0 +1,132 @@
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from activelabel.acquisition.selection import top_k
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.records import Score
+
+KIND = ("entropy", "everything", "mean")
+
+
+@pytest.fixture
+def scored(study):
+    """A ledger whose model 1 has scored the images a to f: .1, .2, … .6."""
+    study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
+    for rank, image_id in enumerate("abcdef", 1):
+        study.record_scores(1, image_id, [Score(*KIND, rank / 10)], repeats=5, seed=0)
+    return study
+
+
+def test_the_ranking_is_best_first(scored):
+    ranking = scored.ranking(1, *KIND, limit=4)
+    assert list(ranking.items()) == [("f", 0.6), ("e", 0.5), ("d", 0.4), ("c", 0.3)]
+
+
+def test_ties_are_broken_by_id(scored):
+    for image_id in "edb":
+        scored.record_scores(1, image_id, [Score(*KIND, 0.6)], 5, 0)
+    assert list(scored.ranking(1, *KIND, limit=5)) == ["b", "d", "e", "f", "c"]
+
+
+def test_only_what_may_be_asked_for_is_ranked(scored, clock):
+    scored.record_annotation("f", "f", "0", "ann")
+    scored.record_annotation("e", "f", "0", "ann", slices=[1])
+    scored.mark_unreadable("d", "truncated")
+    scored.grant_lease("ann", "c", 30, "variance")
+    scored.sync_images("acdef", 0.0)
+    assert list(scored.ranking(1, *KIND, limit=9)) == ["e", "a"]
+    clock.advance(30)
+    assert list(scored.ranking(1, *KIND, limit=9)) == ["e", "c", "a"]
+
+
+def test_validation_images_are_never_ranked(ledger):
+    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    ledger.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
+    for image in ledger.images():
+        ledger.record_scores(1, image.id, [Score(*KIND, 0.5)], 5, 0)
+    assert list(ledger.ranking(1, *KIND, limit=9)) == ledger.pool("training")
+
+
+def test_scores_of_other_kinds_models_and_slices_are_not_mixed_in(scored):
+    scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
+    scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)
+    others = [
+        Score("variance", "everything", "mean", 0.8),
+        Score("entropy", "target", "mean", 0.7),
+        Score("entropy", "everything", "total", 0.65),
+        Score(*KIND, 0.99, slice_index=0),
+    ]
+    scored.record_scores(1, "b", others, 5, 0)
+    assert scored.ranking(1, *KIND, limit=1) == {"f": 0.6}
+    assert scored.ranking(2, *KIND, limit=9) == {"a": 0.9}
+    assert scored.ranking(1, "variance", "everything", "mean", limit=9) == {"b": 0.8}
+    assert scored.ranking(1, "entropy", "target", "mean", limit=9) == {"b": 0.7}
+    assert scored.ranking(1, "entropy", "everything", "total", limit=9) == {"b": 0.65}
+    assert scored.ranking(3, *KIND, limit=9) == {}
+
+
+def test_scoring_again_replaces(scored):
+    scored.record_scores(1, "a", [Score(*KIND, 0.7), Score(*KIND, 0.1, slice_index=3)], 5, 0)
+    scored.record_scores(1, "a", [Score(*KIND, 0.75), Score(*KIND, 0.2, slice_index=3)], 20, 1)
+    assert scored.ranking(1, *KIND, limit=1) == {"a": 0.75}
+    assert len(scored.ranking(1, *KIND, limit=99)) == 6
+
+
+def test_which_images_are_scored(scored):
+    scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
+    scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)
+    scored.record_scores(2, "b", [Score(*KIND, 0.9, slice_index=1), Score(*KIND, 0.8, slice_index=2)], 5, 0)
+    scored.record_scores(2, "c", [Score("variance", "everything", "mean", 0.9)], 5, 0)
+    scored.record_scores(2, "d", [], 5, 0)
+    assert scored.scored_images(1, *KIND) == set("abcdef")
+    assert scored.scored_images(2, *KIND) == {"a", "b"}
+
+
+def test_which_images_are_left_to_score(scored):
+    scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
+    scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)
+    scored.record_scores(2, "b", [Score(*KIND, 0.9, slice_index=1)], 5, 0)
+    scored.record_annotation("c", "f", "0", "ann")
+    scored.mark_unreadable("d", "truncated")
+    scored.grant_lease("ann", "e", 30, "random")
+    assert scored.unscored(1, *KIND) == []
+    assert scored.unscored(2, *KIND) == ["b", "e", "f"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_is_refused_and_none_of_its_image_is_kept(scored, value):
+    with pytest.raises(ValueError, match="image 'a', measure 'entropy'"):
+        scored.record_scores(1, "a", [Score("entropy", "target", "mean", 1.0), Score(*KIND, value)], 5, 0)
+    assert scored.scored_images(1, "entropy", "target", "mean") == set()
+
+
+def test_impossible_scores_are_refused(scored):
+    with pytest.raises(NotFoundError, match="image 'nobody'"):
+        scored.record_scores(1, "nobody", [Score(*KIND, 1.0)], 5, 0)
+    with pytest.raises(NotFoundError, match="model version 2"):
+        scored.record_scores(2, "a", [Score(*KIND, 1.0)], 5, 0)
+    with pytest.raises(ValueError, match="slice index >= 0, got -1"):
+        scored.record_scores(1, "a", [Score(*KIND, 1.0, slice_index=-1)], 5, 0)
+    with pytest.raises(ValueError, match="seed"):
+        scored.record_scores(1, "a", [Score(*KIND, 1.0)], 5, 2**63)
+    with pytest.raises(InvalidInputError, match="measure"):
+        scored.record_scores(1, "a", [Score("m" * 65, "everything", "mean", 1.0)], 5, 0)
+
+
+def test_the_largest_seed_is_kept(scored):
+    scored.record_scores(1, "a", [Score(*KIND, 1.0)], 5, 2**63 - 1)
+    assert scored.ranking(1, *KIND, limit=1) == {"a": 1.0}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=6), k=st.integers(1, 8))
+def test_the_ranking_is_that_of_top_k(scored, values, k):
+    scores = dict(zip("abcdef", values, strict=True))
+    for image_id, value in scores.items():
+        scored.record_scores(1, image_id, [Score(*KIND, value)], 5, 0)
+    ranking = scored.ranking(1, *KIND, limit=k)
+    assert list(ranking) == list(top_k(scores, k))
+    assert ranking == {image_id: scores[image_id] for image_id in ranking}

@@ -1,0 +1,158 @@
+"""Two annotators in any order of events, against a model that fits on a page and knows no database."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from activelabel.errors import NotFoundError
+from activelabel.store.schema import Base
+
+IMAGES, ANNOTATORS, SLICES = ("a", "b"), ("ann", "bob"), (0, 1, 2)
+EVERYTHING = frozenset(SLICES)
+
+images = st.sampled_from(IMAGES)
+annotators = st.sampled_from(ANNOTATORS)
+coverages = st.none() | st.sets(st.sampled_from(SLICES), min_size=1).map(sorted)
+
+
+@dataclass(frozen=True)
+class Held:
+    annotator: str
+    image_id: str
+    covers: frozenset[int] | None
+    until: datetime
+
+    def overlaps(self, covers):
+        return self.covers is None or covers is None or bool(self.covers & covers)
+
+
+@dataclass
+class Expected:
+    """What the ledger should know: who holds what, and the labels of each image as (file, covers, deleted)."""
+
+    held: list[Held] = field(default_factory=list)
+    labels: dict[str, list[tuple[str, frozenset[int] | None, bool]]] = field(
+        default_factory=lambda: {image_id: [] for image_id in IMAGES}
+    )
+
+    def current(self, image_id):
+        """What the current label covers, or the empty set."""
+        last = self.labels[image_id][-1:]
+        return frozenset() if not last or last[0][2] else last[0][1]
+
+    def lease_of(self, annotator):
+        return next((held for held in self.held if held.annotator == annotator), None)
+
+    def free(self, image_id, covers):
+        annotated = self.current(image_id)
+        if annotated is None or (covers is not None and covers & annotated):
+            return False
+        return not any(held.image_id == image_id and held.overlaps(covers) for held in self.held)
+
+
+class Study(RuleBasedStateMachine):
+    """Random events, each checked against `Expected`."""
+
+    def __init__(self, ledger, clock):
+        super().__init__()
+        self.ledger, self.clock, self.expected, self.saved = ledger, clock, Expected(), 0
+        with ledger._writing() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+        ledger.sync_images(IMAGES, 0.0)
+
+    @rule(annotator=annotators, image_id=images, slices=coverages, minutes=st.sampled_from([10, 30]))
+    def ask(self, annotator, image_id, slices, minutes):
+        covers = None if slices is None else frozenset(slices)
+        lease = self.ledger.grant_lease(annotator, image_id, minutes, "random", slices=slices)
+        mine = self.expected.lease_of(annotator)
+        if mine is None and self.expected.free(image_id, covers):
+            mine = Held(annotator, image_id, covers, self.clock.now + timedelta(minutes=minutes))
+            self.expected.held.append(mine)
+        assert self.held(lease) == mine
+
+    @rule(annotator=annotators, image_id=images, slices=coverages)
+    def save(self, annotator, image_id, slices):
+        covers = None if slices is None else frozenset(slices)
+        self.saved += 1
+        self.ledger.record_annotation(image_id, f"label {self.saved}", "0", annotator, slices=slices)
+        self.expected.labels[image_id].append((f"label {self.saved}", covers, False))
+        self.expected.held = [
+            held
+            for held in self.expected.held
+            if held.image_id != image_id or not (held.annotator == annotator or held.overlaps(covers))
+        ]
+
+    @rule(image_id=images)
+    def delete(self, image_id):
+        labels = self.expected.labels[image_id]
+        if not labels or labels[-1][2]:
+            with pytest.raises(NotFoundError):
+                self.ledger.delete_annotation(image_id)
+        else:
+            self.ledger.delete_annotation(image_id)
+            labels[-1] = (*labels[-1][:2], True)
+
+    @rule(annotator=annotators)
+    def skip(self, annotator):
+        released = self.ledger.release_lease(annotator)
+        mine = self.expected.lease_of(annotator)
+        assert (released is None) == (mine is None)
+        self.expected.held = [held for held in self.expected.held if held is not mine]
+
+    @rule(minutes=st.sampled_from([1, 10, 25]))
+    def wait(self, minutes):
+        self.clock.advance(minutes)
+        self.expected.held = [held for held in self.expected.held if held.until > self.clock.now]
+
+    @rule()
+    def write_down_what_expired(self):
+        self.ledger.expire_leases()
+
+    def held(self, lease):
+        if lease is None or lease.outcome is not None:
+            return None
+        return Held(lease.annotator, lease.image_id, lease.slices and frozenset(lease.slices), lease.expires_at)
+
+    @invariant()
+    def everyone_holds_what_is_expected(self):
+        for annotator in ANNOTATORS:
+            assert self.held(self.ledger.active_lease(annotator)) == self.expected.lease_of(annotator)
+
+    @invariant()
+    def nothing_is_held_twice(self):
+        active = [held for held in map(self.held, self.ledger.leases()) if held is not None]
+        taken = [(held.image_id, index) for held in active for index in held.covers or EVERYTHING]
+        assert len(taken) == len(set(taken))
+
+    @invariant()
+    def no_label_is_lost(self):
+        for image_id in IMAGES:
+            kept = [
+                (label.file, label.slices and frozenset(label.slices), label.deleted_at is not None)
+                for label in self.ledger.history(image_id)
+            ]
+            assert kept == self.expected.labels[image_id]
+
+    @invariant()
+    def the_pool_is_what_is_free(self):
+        free = [
+            image_id
+            for image_id in IMAGES
+            if self.expected.current(image_id) is not None
+            and not any(held.image_id == image_id for held in self.expected.held)
+        ]
+        assert self.ledger.pool("training") == free
+
+
+def test_any_order_of_events(ledger, clock):
+    run_state_machine_as_test(
+        lambda: Study(ledger, clock),
+        settings=settings(
+            max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
