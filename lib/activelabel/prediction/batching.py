@@ -1,0 +1,93 @@
+"""How many windows and repeats go through the network at once, and what happens when memory does not suffice."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from activelabel.errors import InvalidInputError
+
+logger = logging.getLogger(__name__)
+
+# On a CPU more than this many voxels at once gain nothing; fewer leave the cores idle between layers.
+_CPU_VOXELS = 3 << 18
+# What a 3D U-Net takes on a GPU, generously; the rest is left to the halving below.
+_GPU_BYTES_PER_VOXEL = 1024
+_GPU_LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """One forward pass: each of `windows` (numbers in the grid) with each of `repeats`."""
+
+    windows: tuple[int, ...]
+    repeats: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.windows) * len(self.repeats)
+
+    def halves(self) -> tuple["Job", "Job"]:
+        """The same in two jobs; `len` must be 2 or more."""
+        if len(self.repeats) > 1:
+            middle = len(self.repeats) // 2
+            return Job(self.windows, self.repeats[:middle]), Job(self.windows, self.repeats[middle:])
+        middle = len(self.windows) // 2
+        return Job(self.windows[:middle], self.repeats), Job(self.windows[middle:], self.repeats)
+
+
+class BatchLimit:
+    """The most items that go through the network at once; remembers where memory did not suffice."""
+
+    def __init__(self, window_voxels: int, device: torch.device) -> None:
+        if device.type == "cuda":
+            free_bytes, _ = torch.cuda.mem_get_info(device)
+            fitting = free_bytes // 2 // (_GPU_BYTES_PER_VOXEL * window_voxels)
+            self.items = min(max(fitting, 1), _GPU_LARGEST_BATCH)
+        else:
+            self.items = max(_CPU_VOXELS // window_voxels, 1)
+
+    def jobs(self, windows: list[int], repeats: range) -> Iterator[Job]:
+        """All `windows` with all `repeats`, in jobs within the limit where each has all repeats."""
+        at_once = max(self.items // len(repeats), 1)
+        for first in range(0, len(windows), at_once):
+            yield Job(tuple(windows[first : first + at_once]), tuple(repeats))
+
+    def run(self, jobs: Iterable[Job], forward: Callable[[Job], Tensor]) -> Iterator[tuple[Job, Tensor]]:
+        """Each job, or the parts it was split into, with what `forward` gives for it.
+
+        Out of memory halves the limit for good, with a warning, and runs the same again in halves.
+
+        Raises:
+            InvalidInputError: one window alone does not fit.
+        """
+        waiting = deque(jobs)
+        while waiting:
+            job = waiting.popleft()
+            if 1 < len(job) > self.items:
+                waiting.extendleft(reversed(job.halves()))
+                continue
+            try:
+                result = forward(job)
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                problem = str(error).partition("\n")[0]
+            else:
+                yield job, result
+                continue
+            # Out of the handler, whose traceback would keep the failed pass in memory.
+            if len(job) == 1:
+                raise InvalidInputError(
+                    f"window_size: a single window does not fit into memory ({problem}); choose a smaller window"
+                )
+            self.items = len(job) // 2
+            logger.warning("out of memory with %d windows at once, going on with %d", len(job), self.items)
+            waiting.appendleft(job)
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """CUDA has a class for it; torch's allocator for CPUs raises a plain `RuntimeError`."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,180 @@
+"""A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
+
+import copy
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.errors import InvalidInputError
+from activelabel.prediction.batching import BatchLimit, Job
+from activelabel.prediction.blending import Blend
+from activelabel.prediction.dropout import Draw, RandomDropout, monte_carlo_dropout, random_layers
+from activelabel.prediction.precision import PrecisionName, choose_precision
+from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
+from activelabel.prediction.windows import Size3D, WindowedVolume, window_grid
+
+logger = logging.getLogger(__name__)
+
+# Most memory for maps of repeats that are blended side by side, and for what windows keep from one repeat to the next.
+_BLEND_BYTES = {"cpu": 64 << 20, "cuda": 2 << 30}
+_KEPT_BYTES = {"cpu": 512 << 20, "cuda": 8 << 30}
+
+
+class Predictor:
+    """A frozen copy of a network, to be run over any number of volumes; later training does not reach it.
+
+    Windows are blended with Gaussian weights; a volume smaller than the window is padded with zeros and cropped back.
+    Windows that are constant, outside the body, are not run where `skip_outside_body`: they count as background with
+    probability 1. Nothing here draws from torch's or numpy's global generators. Not for several threads at once.
+
+    Attributes:
+        classes: number of classes C that the network tells apart.
+        precision: what the network runs in, and why; softmax and all after it are float32.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        window_size: Size3D,
+        window_overlap: float,
+        device: torch.device | str = "cpu",
+        precision: PrecisionName = "auto",
+        skip_outside_body: bool = True,
+    ) -> None:
+        """Copy the network to `device` and try it on empty windows.
+
+        Args:
+            network: from `(B, 1, *window_size)` to logits `(B, C, *window_size)`, C >= 2.
+            window_size: in voxels.
+            window_overlap: fraction of a side that neighbours share, in [0, 1).
+            device: where the network runs and the maps are held.
+            precision: `auto` takes bfloat16 where the hardware multiplies it natively.
+            skip_outside_body: whether windows that are constant are spared.
+
+        Raises:
+            InvalidInputError: the network does not take such windows, or gives something else for them.
+        """
+        self._device = torch.device(device)
+        self._window_size = window_size
+        self._overlap = window_overlap
+        self._skip_outside_body = skip_outside_body
+        self.precision = choose_precision(precision, self._device)
+        self._network = copy.deepcopy(network).to(self._device).eval()
+        self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # its stub lacks this
+        self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
+        with torch.no_grad(), self._autocast():
+            empty = torch.zeros((2, 1, *window_size), device=self._device)
+            self.classes = _class_count(self._network, empty)
+            self._split = split_before_dropout(self._network, empty)
+        logger.info("prediction in %s, windows of %s voxels on %s", self.precision, window_size, self._device)
+
+    def probabilities(self, image: Tensor) -> Tensor:
+        """Softmax of the network with dropout off: image `(1, W, H, D)` → float32 `(C, W, H, D)`, on the device.
+
+        Raises:
+            InvalidInputError: `image` is no such volume, or a window does not fit into memory.
+        """
+        volume = self._windowed(image)
+        blend = Blend(volume.grid, 1, self.classes, self._device)
+        with torch.no_grad(), self._autocast():
+            self._fill(blend, volume, range(1), lambda job: self._network(volume.batch(job.windows)))
+        return blend.maps()[0]
+
+    def sample(
+        self, image: Tensor, repeats: int, seed: int, statistics: MonteCarloStatistics | None = None
+    ) -> MonteCarloStatistics:
+        """Statistics over repeats of the blended softmax with dropout on: image `(1, W, H, D)` → maps `(…, W, H, D)`.
+
+        Peak memory does not grow with `repeats`.
+
+        Args:
+            image: prepared as the network was trained.
+            repeats: how many to add.
+            seed: 0 or more. The masks depend on it, the repeat's number and the window only: the statistics are the
+                same whatever the batch size, up to the rounding of the forward pass.
+            statistics: of earlier repeats of this image and seed, to go on from: they are updated and returned.
+
+        Raises:
+            InvalidInputError: as `probabilities`, or the network has no dropout, so that repeats would be identical.
+        """
+        if not random_layers(self._network):
+            raise InvalidInputError(
+                "the network has no dropout layer with a rate above 0, so its repeats would be identical: "
+                "train one with dropout, or use a measure of a single prediction"
+            )
+        statistics = MonteCarloStatistics() if statistics is None else statistics
+        volume = self._windowed(image)
+        at_once = self._repeats_at_once(volume, repeats)
+        blend = Blend(volume.grid, at_once, self.classes, self._device)
+        last = statistics.repeats + repeats
+        with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
+            features = SharedFeatures(self._split.shared, _KEPT_BYTES[self._device.type] if repeats > at_once else 0)
+            forward = self._stochastic_forward(volume, features, dropout, seed)
+            for first in range(statistics.repeats, last, at_once):
+                group = range(first, min(first + at_once, last))
+                self._fill(blend, volume, group, forward)
+                for probabilities in blend.maps()[: len(group)]:
+                    statistics.update(probabilities)
+                blend.clear()
+        return statistics
+
+    def _stochastic_forward(
+        self, volume: WindowedVolume, features: SharedFeatures, dropout: RandomDropout, seed: int
+    ) -> Callable[[Job], Tensor]:
+        def forward(job: Job) -> Tensor:
+            dropout.begin([Draw(seed, repeat, window) for window in job.windows for repeat in job.repeats])
+            handed_on = features.of(job.windows, volume.batch)
+            return self._split.repeated(*(each_repeated(value, len(job.repeats)) for value in handed_on))
+
+        return forward
+
+    def _fill(self, blend: Blend, volume: WindowedVolume, repeats: range, forward: Callable[[Job], Tensor]) -> None:
+        """Add all windows of `repeats` to `blend`; `forward` gives a job's logits, a window's repeats side by side."""
+
+        def softmax(job: Job) -> Tensor:
+            # First to one class after the other: softmax and blending then walk through memory in order.
+            logits = forward(job).to(torch.float32, memory_format=torch.contiguous_format)
+            return torch.softmax(logits, dim=1)
+
+        for job, probabilities in self._limit.run(self._limit.jobs(volume.occupied, repeats), softmax):
+            within = slice(job.repeats[0] - repeats[0], job.repeats[-1] - repeats[0] + 1)
+            for window, of_window in zip(job.windows, probabilities.split(len(job.repeats)), strict=True):
+                blend.add(window, within, of_window)
+        for window in volume.skipped:
+            blend.add_background(window)
+
+    def _windowed(self, image: Tensor) -> WindowedVolume:
+        if image.ndim != 4 or image.shape[0] != 1 or 0 in image.shape:
+            raise InvalidInputError(f"an image must be (1, W, H, D) with no empty axis, got {tuple(image.shape)}")
+        _, w, h, d = image.shape
+        grid = window_grid((w, h, d), self._window_size, self._overlap)
+        return WindowedVolume(image.to(self._device, torch.float32), grid, self._skip_outside_body)
+
+    def _repeats_at_once(self, volume: WindowedVolume, repeats: int) -> int:
+        """How many repeats share a pass: as many as fit into a batch and, with their maps, into memory."""
+        w, h, d = volume.grid.padded_size
+        fitting = _BLEND_BYTES[self._device.type] // (4 * self.classes * w * h * d)
+        return max(min(repeats, fitting, self._limit.items), 1)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision.dtype == torch.bfloat16)
+
+
+def _class_count(network: nn.Module, empty: Tensor) -> int:
+    size = tuple(empty.shape[2:])
+    try:
+        logits = network(empty)
+    except RuntimeError as error:
+        problem = str(error).partition("\n")[0]
+        raise InvalidInputError(
+            f"window_size: the network does not take windows of {size} voxels: {problem}"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.shape[:1] + logits.shape[2:] != empty.shape[:1] + empty.shape[2:]:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InvalidInputError(f"the network must give (2, C, {size[0]}, {size[1]}, {size[2]}) logits, got {got}")
+    if logits.shape[1] < 2:
+        raise InvalidInputError("the network must tell apart 2 classes or more, background first, got 1")
+    return logits.shape[1]

@@ -1,0 +1,112 @@
+"""A network in two parts: what no dropout reaches, which runs once for all repeats, and the rest, which is repeated.
+
+Where dropout sits only in the decoder the first part is the whole encoder; where it sits deeper, everything before it.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from activelabel.prediction.dropout import random_layers
+
+logger = logging.getLogger(__name__)
+
+Features = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class SplitNetwork:
+    """`repeated(*shared(windows))` is the network, in evaluation mode. Both parts use the network's own modules."""
+
+    shared: Callable[[Tensor], Features]
+    repeated: Callable[..., Tensor]
+
+
+def split_before_dropout(network: nn.Module, example: Tensor) -> SplitNetwork:
+    """Split `network` so that all that does not depend on a dropout layer is in the first part.
+
+    Where the network cannot be traced (its flow depends on its values), or where the parts would exchange anything but
+    tensors of B items, the first part does nothing and the second is the whole network; a line in the log says so.
+
+    Args:
+        network: in evaluation mode.
+        example: a batch of windows `(B, K, *S)`, B > 1, on which the first part is tried.
+    """
+    unsplit = SplitNetwork(lambda windows: (windows,), network)
+    try:
+        graph = fx.symbolic_trace(network).graph
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
+        logger.info("nothing is shared between repeats: the network cannot be traced (%s)", error)
+        return unsplit
+    split = _split(network, graph)
+    features = split.shared(example)
+    if not all(isinstance(value, Tensor) and value.ndim and len(value) == len(example) for value in features):
+        logger.info("nothing is shared between repeats: the network hands on more than tensors of its batch")
+        return unsplit
+    return split
+
+
+def _split(network: nn.Module, graph: fx.Graph) -> SplitNetwork:
+    random = _random_nodes(network, graph)
+    shared, repeated = fx.Graph(), fx.Graph()
+    in_shared: dict[fx.Node, fx.Node] = {}
+    in_repeated: dict[fx.Node, fx.Node] = {}
+    for node in graph.nodes:
+        if node not in random:
+            in_shared[node] = shared.node_copy(node, in_shared.__getitem__)
+    used_later = [node for node in in_shared if any(user in random for user in node.users)]
+    handed_on = [node for node in used_later if node.op != "get_attr"]  # weights are at hand in both parts
+    shared.output(tuple(in_shared[node] for node in handed_on))
+    for node in handed_on:
+        in_repeated[node] = repeated.placeholder(node.name)
+    for node in graph.nodes:
+        if node in random or (node.op == "get_attr" and node in used_later):
+            in_repeated[node] = repeated.node_copy(node, in_repeated.__getitem__)
+    return SplitNetwork(fx.GraphModule(network, shared), fx.GraphModule(network, repeated))
+
+
+def _random_nodes(network: nn.Module, graph: fx.Graph) -> set[fx.Node]:
+    """Nodes that depend on a dropout layer, and the output."""
+    layers = {id(layer) for layer in random_layers(network)}
+    random: set[fx.Node] = set()
+    for node in graph.nodes:
+        is_layer = node.op == "call_module" and id(network.get_submodule(str(node.target))) in layers
+        if is_layer or node.op == "output" or any(source in random for source in node.all_input_nodes):
+            random.add(node)
+    return random
+
+
+class SharedFeatures:
+    """What the shared part gives for windows of one volume, kept as far as it fits into `kept_bytes`.
+
+    What does not fit is computed again when it is asked for again.
+    """
+
+    def __init__(self, shared: Callable[[Tensor], Features], kept_bytes: int) -> None:
+        self._shared = shared
+        self._free_bytes = kept_bytes
+        self._kept: dict[tuple[int, ...], Features] = {}
+
+    def of(self, numbers: tuple[int, ...], windows: Callable[[tuple[int, ...]], Tensor]) -> Features:
+        """Features of the windows with these `numbers`, which `windows` cuts out."""
+        if numbers in self._kept:
+            return self._kept[numbers]
+        features = self._shared(windows(numbers))
+        needed = sum(value.nbytes for value in features)
+        if needed <= self._free_bytes:
+            self._free_bytes -= needed
+            self._kept[numbers] = features
+        return features
+
+
+def each_repeated(features: Tensor, times: int) -> Tensor:
+    """`(B, …)` → `(B · times, …)`, an item's repeats beside each other, laid out in memory as they were."""
+    if times == 1:
+        return features
+    repeated = features.repeat_interleave(times, dim=0)
+    if features.ndim == 5 and features.is_contiguous(memory_format=torch.channels_last_3d):
+        return repeated.contiguous(memory_format=torch.channels_last_3d)
+    return repeated

@@ -1,0 +1,96 @@
+"""Where the windows lie in a volume, and which of them hold nothing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Size3D = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """The windows over one volume. A volume smaller than the window is padded on both sides, the odd voxel after."""
+
+    volume_size: Size3D
+    window_size: Size3D
+    starts: tuple[Size3D, ...]
+
+    @property
+    def padded_size(self) -> Size3D:
+        """Size of the volume after padding: nowhere smaller than a window."""
+        w, h, d = (max(pair) for pair in zip(self.volume_size, self.window_size, strict=True))
+        return w, h, d
+
+    def boxes(self) -> list[Box]:
+        """Each window as slices of the padded volume."""
+        w, h, d = self.window_size
+        return [(slice(x, x + w), slice(y, y + h), slice(z, z + d)) for x, y, z in self.starts]
+
+    def pad(self, image: Tensor) -> Tensor:
+        """`(K, *volume_size)` → `(K, *padded_size)`, filled with zeros."""
+        sides: list[int] = []
+        for inner, padded, volume in zip(self._inside(), self.padded_size, self.volume_size, strict=True):
+            sides = [inner.start, padded - volume - inner.start, *sides]  # torch wants the last axis first
+        return functional.pad(image, sides)
+
+    def crop(self, maps: Tensor) -> Tensor:
+        """`(…, *padded_size)` → `(…, *volume_size)`, a view: undoes `pad`."""
+        return maps[(..., *self._inside())]
+
+    def _inside(self) -> Box:
+        """The volume within the padded one."""
+        befores = ((p - v) // 2 for p, v in zip(self.padded_size, self.volume_size, strict=True))
+        x, y, z = (slice(b, b + v) for b, v in zip(befores, self.volume_size, strict=True))
+        return x, y, z
+
+
+def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float) -> WindowGrid:
+    """Windows that cover the volume, neighbours sharing at least the fraction `overlap` of a side, in [0, 1).
+
+    The last window of an axis ends with the volume. Same places as MONAI's `sliding_window_inference`.
+    """
+    xs, ys, zs = (_starts(volume, window, overlap) for volume, window in zip(volume_size, window_size, strict=True))
+    return WindowGrid(volume_size, window_size, tuple(product(xs, ys, zs)))
+
+
+def _starts(volume: int, window: int, overlap: float) -> list[int]:
+    step = max(int(window * (1 - overlap)), 1)
+    last = max(volume - window, 0)
+    return [min(index * step, last) for index in range(math.ceil(last / step) + 1)]
+
+
+class WindowedVolume:
+    """A padded image and its windows, which are known by their number in the grid.
+
+    Attributes:
+        grid: where they lie.
+        occupied: numbers of the windows to run.
+        skipped: numbers of those that hold nothing; none where these are not looked for.
+    """
+
+    def __init__(self, image: Tensor, grid: WindowGrid, skip_empty: bool) -> None:
+        self.grid = grid
+        self._image = grid.pad(image)
+        self._boxes = grid.boxes()
+        numbers = range(len(self._boxes))
+        self.skipped = [n for n in numbers if skip_empty and holds_nothing(self._image[(slice(None), *self._boxes[n])])]
+        self.occupied = sorted(set(numbers) - set(self.skipped))
+
+    def batch(self, windows: Sequence[int]) -> Tensor:
+        """Those windows, `(B, K, *window_size)`."""
+        return torch.stack([self._image[(slice(None), *self._boxes[n])] for n in windows])
+
+
+def holds_nothing(window: Tensor) -> bool:
+    """Whether a window `(K, *S)` is constant in each channel: air outside the body, or padding.
+
+    There is nothing in it to segment, whatever the value (after z-scoring, air is not the least value of an image).
+    """
+    flat = window.flatten(1)
+    return bool((flat.amin(dim=1) == flat.amax(dim=1)).all())
