@@ -8,7 +8,6 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test lint clean
 
 run: .venv/.runs sample-data/abdomen/dataset.json
-	@$(BIN)/activelabel welcome --port 8000
 	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
 		--host 127.0.0.1 --port 8000
 

@@ -29,6 +29,7 @@ from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.settings import public_settings
 from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
 from activelabel.server.tasks import HostTasks
+from activelabel.server.welcome import welcome
 from activelabel.training.checkpoints import load_model
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class ProjectActions:
             self.project.ledger,
             self.project.labels,
             self.project.labels_folder,
-            validation_cases=self.project.recipe.training.validation_cases,
+            validation_fraction=self.project.recipe.training.validation_fraction,
             follow_changes=not is_child(),
         )
 
@@ -157,6 +158,9 @@ class ProjectActions:
         super().on_init_complete()  # type: ignore[misc]
         guard_host(self.project)
         end_children_with_server()
+        progress = self.project.ledger.progress()
+        waiting = progress.images - progress.annotated - progress.unreadable
+        logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
                 self._situation,

@@ -18,7 +18,7 @@ from torch import Tensor
 from activelabel.data.preprocessing import PreparedImage, prepare_image, restore_maps
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.prediction import Predictor
+from activelabel.prediction.predictor import Predictor
 from activelabel.server.project import Project
 
 logger = logging.getLogger(__name__)

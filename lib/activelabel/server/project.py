@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import torch
 
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.prediction import Predictor, choose_precision
+from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.settings import Settings, parse_settings
@@ -110,7 +111,7 @@ def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     ledger.open()
     project = Project(settings, recipe, labels, folder.resolve(), ledger)
     logger.info("project in %s: recipe %s, labels %s", folder, recipe.name, ", ".join(labels))
-    logger.info("networks run on %s in %s", project.device, choose_precision(project.device, settings.precision))
+    logger.info("networks run on %s in %s", project.device, choose_precision(settings.precision, project.device))
     return project
 
 

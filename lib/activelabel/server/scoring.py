@@ -15,7 +15,7 @@ from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.prediction import Predictor
+from activelabel.prediction.predictor import Predictor
 from activelabel.server.project import Project
 
 logger = logging.getLogger(__name__)

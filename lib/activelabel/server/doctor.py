@@ -1,0 +1,132 @@
+"""Is everything fit: environment, hardware, disk, studies, ledger and model; and what to do if not."""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from packaging.specifiers import SpecifierSet
+
+from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
+from activelabel.errors import ActiveLabelError
+from activelabel.prediction.precision import choose_precision
+from activelabel.server.project import Project, open_project
+from activelabel.training.checkpoints import load_model
+
+PINS: Mapping[str, str] = {
+    "monailabel": "==0.8.5",
+    "monai": ">=1.5.2,<1.6",
+    "numpy": "<2",
+    "pydicom": ">=2.4,<3",
+    "pynetdicom": ">=2.0.2,<3",
+    "dicomweb-client": ">=0.59.1,<0.60",
+}
+"""Versions without which the host cannot be imported, or answers every inference with an error."""
+
+LOW_DISK_GIB = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `advice` says what to do where it is not `fit`."""
+
+    subject: str
+    fit: bool
+    text: str
+    advice: str = ""
+
+
+def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at everything that a server on these studies needs, in the order in which it would fail."""
+    yield from _environment()
+    yield _device()
+    yield _disk(Path(studies))
+    yield from _images(Path(studies))
+    try:
+        project = open_project(app_dir, studies, conf)
+    except ActiveLabelError as error:
+        yield Finding("settings and ledger", False, str(error), "mend what the line names")
+        return
+    yield _ledger(project)
+    yield _model(project)
+
+
+def _environment() -> Iterator[Finding]:
+    yield Finding(
+        "Python", sys.version_info[:2] == (3, 11), sys.version.split()[0], "use Python 3.11: the pins were made for it"
+    )
+    for package, wanted in PINS.items():
+        try:
+            found = version(package)
+        except PackageNotFoundError:
+            found = "missing"
+        fit = found != "missing" and SpecifierSet(wanted).contains(found)
+        yield Finding(package, fit, found, f"pip install '{package}{wanted}'")
+    converter = shutil.which("itkimage2segimage")
+    yield Finding(
+        "itkimage2segimage",
+        converter is not None,
+        converter or "not on PATH",
+        "pip install dcmqi, and start the server with its folder on PATH; only a PACS needs it",
+    )
+
+
+def _device() -> Finding:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads, no CUDA GPU"
+    return Finding("networks run on", True, f"{device.type} ({name}), {choose_precision("auto", device)}")
+
+
+def _disk(studies: Path) -> Finding:
+    folder = studies if studies.is_dir() else Path.cwd()
+    free = shutil.disk_usage(folder).free / 2**30
+    return Finding(
+        "disk", free >= LOW_DISK_GIB, f"{free:.0f} GiB free at {folder}", f"free {LOW_DISK_GIB:.0f} GiB or more"
+    )
+
+
+def _images(studies: Path) -> Iterator[Finding]:
+    if not studies.is_dir():
+        yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
+        return
+    files = sorted(path for path in studies.iterdir() if path.name.endswith((*NIFTI_SUFFIXES, ".nrrd")))
+    broken = []
+    for path in files:
+        try:
+            read_volume(path)
+        except ActiveLabelError as error:
+            broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
+    yield Finding(
+        "studies",
+        len(files) > len(broken),
+        f"{len(files) - len(broken)} of {len(files)} images can be read",
+        "put 3D images (.nii.gz, .nii, .nrrd) into the folder itself, not into folders of it",
+    )
+    yield from broken
+
+
+def _ledger(project: Project) -> Finding:
+    progress = project.ledger.progress()
+    return Finding(
+        "ledger",
+        True,
+        f"{project.ledger.shown_url}: {progress.images} images, {progress.annotated} annotated, "
+        f"{progress.unreadable} unreadable, {progress.leased} being annotated",
+    )
+
+
+def _model(project: Project) -> Finding:
+    model = project.ledger.latest_model()
+    if model is None:
+        return Finding("model", True, "none yet: it is trained when enough cases are labelled")
+    try:
+        load_model(project.models_folder / model.file, project.model_description, model.sha256)
+    except ActiveLabelError as error:
+        return Finding(
+            "model", False, str(error), "put the file back, or withdraw the model: DELETE /model/segmentation"
+        )
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items() if value is not None)
+    return Finding("model", True, f"version {model.version}, {metrics or 'not validated'}")

@@ -1,0 +1,23 @@
+"""What to open or click next, said once when the server is ready."""
+
+
+def welcome(port: int, studies: str, waiting: int) -> str:
+    """First steps in each client, for a server at `port` with `waiting` cases to annotate."""
+    address = f"http://127.0.0.1:{port}"
+    in_pacs = studies.startswith(("http://", "https://"))
+    ohif = (
+        f"open {address}/ohif/, choose a study, then the MONAI Label mode; in its panel press Next Sample"
+        if in_pacs
+        else "shows images of a PACS only: start with --studies http://PACS/dicom-web (see docs/clients.md)"
+    )
+    return f"""
+activelabel is ready at {address}, with {waiting} cases waiting.
+
+  3D Slicer   extension MONAILabel, module MONAI Label: server {address}, press the round arrow, then Next Sample;
+              draw, and press Submit Label
+  OHIF        {ohif}
+  Python      from monailabel.client import MONAILabelClient
+              MONAILabelClient("{address}").next_sample("random", {{}})
+
+  {address}/info/ tells how far the project is; Ctrl-C stops the server, and nothing that was saved is lost.
+"""

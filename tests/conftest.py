@@ -1,0 +1,76 @@
+"""What all tests share: where the real images are, and small studies to work on."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """A studies folder, and the labels that an annotator would draw, elsewhere."""
+
+    studies: Path
+    labels: Path
+
+    def label_of(self, image_id: str) -> Path:
+        """The true label of an image."""
+        return self.labels / f"{image_id}.nii.gz"
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """The folder of real images; without it the test is skipped."""
+    folder = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images: {folder} is not there, and ACTIVELABEL_DATA names no other folder")
+    return folder
+
+
+@pytest.fixture
+def hippocampus(real_images: Path, tmp_path: Path) -> Callable[[int], Cases]:
+    """Copies of the first so many hippocampus volumes, so that nothing is written into the original folder."""
+
+    def copy(count: int) -> Cases:
+        studies = tmp_path / "hippocampus"
+        studies.mkdir()
+        images = sorted((real_images / "hippocampus" / "images").glob("*.nii.gz"))[:count]
+        for image in images:
+            shutil.copy(image, studies)
+        return Cases(studies, real_images / "hippocampus" / "labels")
+
+    return copy
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Callable[[int], Cases]:
+    """Tiny volumes with a bright ball on noise, and the ball as their label `ball`: enough for every step."""
+
+    def make(count: int) -> Cases:
+        studies, labels = tmp_path / "blobs", tmp_path / "blob-labels"
+        studies.mkdir()
+        labels.mkdir()
+        affine = np.diag([-1.5, -1.5, 2.0, 1.0])  # as most CT is stored: x and y run against RAS
+        for index in range(count):
+            random = np.random.default_rng(index)
+            image, label = _ball(random)
+            nibabel.save(nibabel.Nifti1Image(image, affine), studies / f"blob_{index:02d}.nii.gz")
+            nibabel.save(nibabel.Nifti1Image(label, affine), labels / f"blob_{index:02d}.nii.gz")
+        return Cases(studies, labels)
+
+    return make
+
+
+def _ball(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    grid = np.stack(np.meshgrid(*(np.arange(size) for size in (24, 20, 16)), indexing="ij"))
+    centre = random.uniform(7, 11, size=3)[:, None, None, None]
+    label = (((grid - centre) ** 2).sum(axis=0) < random.uniform(3, 6) ** 2).astype(np.uint8)
+    image = 100.0 * label + random.normal(50, 20, label.shape)
+    return image.astype(np.float32), label

@@ -1,0 +1,52 @@
+"""rahimi2022, eq. 1, computed apart from the engine: one pass at a time, all maps kept, numpy's variance."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
+from activelabel.prediction.dropout import Draw, monte_carlo_dropout
+from activelabel.recipes import Recipe
+from activelabel.training.checkpoints import ModelDescription, load_model
+
+
+def summed_variance(model: Path, image: Path, info: dict[str, Any]) -> float:
+    """The mean over classes of the variance over repeats, summed over the volume, in float32.
+
+    What it shares with the server is the reading of the image and the model, and the dropout masks, without which
+    another draw of five repeats would be compared. Windows, blending, statistics and sum are MONAI's and numpy's.
+    """
+    recipe = Recipe.model_validate(info["recipe"])
+    description = ModelDescription(
+        recipe=recipe.name, labels=info["labels"], network=recipe.network, preprocessing=recipe.preprocessing
+    )
+    network = load_model(model, description)
+    tensor = prepare_image(read_volume(image), recipe.preprocessing).tensor[None]
+    seed = int(info["settings"]["seed"])
+    repeats = [one_pass(network, tensor, recipe, seed, repeat) for repeat in range(recipe.prediction.repeats)]
+    return float(np.var(np.stack(repeats), axis=0).mean(axis=0).sum())
+
+
+def one_pass(network: nn.Module, tensor: Tensor, recipe: Recipe, seed: int, repeat: int) -> NDArray[np.float32]:
+    """One stochastic pass over the volume: `(C, *S)`."""
+    places = itertools.count()
+
+    def probabilities(window: Tensor) -> Tensor:
+        dropout.begin([Draw(seed, repeat, next(places))], window.device)
+        softmax = torch.softmax(network(window), dim=1)
+        if window.min() == window.max():  # outside the body: background with certainty
+            softmax = torch.zeros_like(softmax)
+            softmax[:, 0] = 1
+        return softmax
+
+    size, overlap = recipe.prediction.window_size, recipe.prediction.window_overlap
+    with torch.no_grad(), monte_carlo_dropout(network, channels_last=True) as dropout:
+        blended = sliding_window_inference(tensor, size, 1, probabilities, overlap, mode="gaussian", sigma_scale=0.125)
+    return np.asarray(blended[0])

@@ -1,0 +1,161 @@
+"""A real server, started as a user starts it, and talked to by the host's own client."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+from monailabel.client import MONAILabelClient
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 120
+PATIENCE_SECONDS = 300
+
+
+class RunningServer:
+    """`monailabel start_server --app apps/activelabel` on a free port of this machine.
+
+    Attributes:
+        client: the host's own client, as an annotator's viewer uses it.
+        address: where the server answers.
+        log: file with everything that server and children printed.
+    """
+
+    def __init__(self, studies: Path, conf: Mapping[str, object], log: Path, environment: Mapping[str, str]) -> None:
+        self.studies = studies
+        self.conf = dict(conf)
+        self.log = log
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.client = MONAILabelClient(self.address, client_id="ann")
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+        options = [part for key, value in self.conf.items() for part in ("--conf", key, str(value))]
+        app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
+        place = ["--host", "127.0.0.1", "--port", str(self.port)]
+        return [sys.executable, "-m", "monailabel.main", "start_server", *app, *place, *options]
+
+    def start(self) -> "RunningServer":
+        """Start, and wait until it answers."""
+        self._launch()
+        self.wait_for(self._answers, "the server to answer", START_SECONDS)
+        return self
+
+    def start_in_vain(self) -> tuple[int, str]:
+        """Start a server that must not come up: its exit code, and what it printed."""
+        self._launch()
+        assert self._process is not None
+        code = self._process.wait(START_SECONDS)
+        return code, self.log.read_text()
+
+    def _launch(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self.log.parent,  # a user starts it from anywhere
+                env={**os.environ, **self._environment},
+            )
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the server ended with {self._process.returncode}:\n{self.tail()}")
+        try:
+            return requests.get(f"{self.address}/info/", timeout=10).ok
+        except requests.ConnectionError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        """Of the server itself."""
+        assert self._process is not None
+        return self._process.pid
+
+    def children(self, method: str | None = None) -> list[psutil.Process]:
+        """Processes that the server started: those of `train` or `scoring`, or all."""
+        try:
+            processes = psutil.Process(self.pid).children(recursive=True)
+            return [p for p in processes if method is None or method in p.cmdline()]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        """As a power cut ends it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """As Ctrl-C ends it; the exit code. Everything it started must be gone with it."""
+        assert self._process is not None
+        started = self.children()
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        code = self._process.wait(60)
+        gone, alive = psutil.wait_procs(started, timeout=15)
+        assert not alive, f"left behind: {[process.cmdline() for process in alive]}"
+        return code
+
+    def info(self) -> dict[str, Any]:
+        """`GET /info/`."""
+        return dict(requests.get(f"{self.address}/info/", timeout=60).json())
+
+    def progress(self) -> dict[str, Any]:
+        """How far the project is."""
+        return dict(self.info()["progress"])
+
+    def next_sample(self, strategy: str = "random", annotator: str = "ann", **params: object) -> dict[str, Any]:
+        """The next case for an annotator, through the host's client."""
+        client = MONAILabelClient(self.address, client_id=annotator)
+        return dict(client.next_sample(strategy, dict(params)))
+
+    def save_label(self, image: str, label: Path, annotator: str = "ann", **params: object) -> dict[str, Any]:
+        """Send a label as Slicer does: no tag, and the annotator's name."""
+        client = MONAILabelClient(self.address, client_id=annotator)
+        return json.loads(client.save_label(image, str(label), params=dict(params)))
+
+    def wait_for_model(self, version: int) -> None:
+        """Until the autopilot has published that version and scored everything left with it."""
+
+        def settled() -> bool:
+            progress = self.progress()
+            if (progress["latest_model"] or 0) < version:
+                return False
+            status = requests.get(f"{self.address}/scoring/", timeout=60)
+            busy = status.ok and status.json()["status"] in ("SUBMITTED", "RUNNING")
+            return not busy and progress["scored"] > 0 and not self.children("train")
+
+        self.wait_for(settled, f"model {version} and its scores")
+
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Until `condition`, or fail with the end of the log."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"waited {seconds:.0f} s for {what} in vain:\n{self.tail()}"
+            time.sleep(0.3)
+
+    def tail(self, characters: int = 6000) -> str:
+        """The end of what was printed."""
+        return self.log.read_text(errors="replace")[-characters:]
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
