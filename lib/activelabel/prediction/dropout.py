@@ -89,7 +89,7 @@ class RandomDropout:
 def _draw_kept(stream: np.random.SFC64, p: float, out: NDArray[np.bool_]) -> None:
     """Fill `out`, one axis, with True where a uniform integer is not among the lowest fraction `p`.
 
-    Integers of 8 bits where these express `p` exactly, else of 16, whose step of 1.5e-5 is finer than any rate is known.
+    Integers of 8 bits where these express `p` exactly, else of 16, whose step of 1.5e-5 is finer than rates are given.
     """
     bits = 8 if (p * 256).is_integer() else 16
     words = stream.random_raw(-(-out.size * bits // 64))

@@ -1,0 +1,83 @@
+"""Jobs, and what happens when memory does not suffice."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from activelabel.errors import InvalidInputError
+from activelabel.prediction.batching import BatchLimit, Job
+
+CPU = torch.device("cpu")
+CPU_MESSAGE = "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+
+
+def limit_of(items: int) -> BatchLimit:
+    limit = BatchLimit(1, CPU)
+    limit.items = items
+    return limit
+
+
+def failing_above(items: int, error: Exception) -> tuple[Callable[[Job], Tensor], list[int]]:
+    """A forward pass that fails with more than so many items, and the sizes that it was tried with."""
+    tried: list[int] = []
+
+    def forward(job: Job) -> Tensor:
+        tried.append(len(job))
+        if len(job) > items:
+            raise error
+        return torch.tensor([10 * window + repeat for window in job.windows for repeat in job.repeats])
+
+    return forward, tried
+
+
+@pytest.mark.parametrize(("window_voxels", "expected"), [(96**3, 1), (40 * 56 * 40, 8), (10**9, 1)])
+def test_a_cpu_batch_has_about_a_million_voxels(window_voxels: int, expected: int) -> None:
+    assert BatchLimit(window_voxels, CPU).items == expected
+
+
+def test_jobs_hold_all_repeats_of_as_many_windows_as_fit() -> None:
+    assert list(limit_of(7).jobs([0, 1, 2, 3, 4], range(3))) == [
+        Job((0, 1), (0, 1, 2)),
+        Job((2, 3), (0, 1, 2)),
+        Job((4,), (0, 1, 2)),
+    ]
+
+
+def test_a_job_above_the_limit_is_split_by_repeats_then_by_windows() -> None:
+    forward, tried = failing_above(100, MemoryError())
+    jobs = [job for job, _ in limit_of(2).run([Job((0, 1, 2), (5, 6, 7))], forward)]
+    assert tried == [1, 2] * 3
+    pairs = [(window, repeat) for job in jobs for window in job.windows for repeat in job.repeats]
+    assert sorted(pairs) == [(window, repeat) for window in range(3) for repeat in (5, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError(CPU_MESSAGE), MemoryError()]
+)
+def test_out_of_memory_halves_warns_and_loses_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    limit = limit_of(8)
+    forward, tried = failing_above(2, error)
+    with caplog.at_level(logging.WARNING):
+        results = list(limit.run([Job((0,), tuple(range(8))), Job((1,), tuple(range(8)))], forward))
+    assert torch.cat([values for _, values in results]).tolist() == [*range(8), *range(10, 18)]
+    # Learnt once, and for good: the second job is not tried whole.
+    assert tried == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert limit.items == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "going on with 4" in caplog.text
+
+
+def test_one_window_too_many_says_what_to_do() -> None:
+    forward, _ = failing_above(0, RuntimeError(CPU_MESSAGE))
+    with pytest.raises(InvalidInputError, match=r"single window does not fit into memory.*smaller window"):
+        list(limit_of(4).run([Job((0,), (0, 1))], forward))
+
+
+def test_another_error_is_not_taken_for_memory() -> None:
+    forward, tried = failing_above(0, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        list(limit_of(4).run([Job((0,), (0, 1))], forward))
+    assert tried == [2]

@@ -1,0 +1,50 @@
+"""What is chosen, from the flags that a processor lists."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from activelabel.prediction import precision
+from activelabel.prediction.precision import choose_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cpu_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(precision, "_CPU_FLAGS_FILE", file)
+    return file
+
+
+@pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
+def test_auto_takes_bfloat16_where_the_cpu_has_it_and_says_why(cpu_flags: Path, flag: str) -> None:
+    cpu_flags.write_text(f"processor : 0\nflags\t\t: fpu avx512f {flag} sse\nbugs : none\n")
+    chosen = choose_precision("auto", CPU)
+    assert chosen.dtype == torch.bfloat16
+    assert str(chosen) == f"bfloat16 (this CPU has {flag})"
+
+
+def test_auto_takes_float32_elsewhere_and_says_why(cpu_flags: Path) -> None:
+    cpu_flags.write_text("flags : fpu avx512f avx512_bf16_like\n")
+    assert str(choose_precision("auto", CPU)) == "float32 (this CPU has none of amx_bf16, avx512_bf16)"
+    cpu_flags.unlink()
+    assert choose_precision("auto", CPU).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_what_is_requested_is_taken(cpu_flags: Path, name: str) -> None:
+    assert str(choose_precision(name, CPU)) == f"{name} (as requested)"
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((9, 0), "bfloat16 (H multiplies it natively)"), ((7, 5), "float32 (H has no native bfloat16)")],
+)
+def test_a_gpu_is_asked_for_its_generation(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert str(choose_precision("auto", torch.device("cuda"))) == expected
