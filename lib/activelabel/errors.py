@@ -1,8 +1,8 @@
 """What went wrong, said in one line to whoever can mend it.
 
 Every error that a user can cause is an `ActiveLabelError`. Its text names the file, field or setting, says what was
-expected and what came, and what to do. The server turns each into a 4xx with that line; the command line prints it
-and exits with 2. Anything else is a defect of ours and stays a traceback.
+expected and what came, and what to do. The server turns each into a 4xx (503 where another service is to blame) with
+that line; the command line prints it and exits with 2. Anything else is a defect of ours and stays a traceback.
 """
 
 
@@ -24,3 +24,7 @@ class NotReadyError(ActiveLabelError):
 
 class ForbiddenError(ActiveLabelError):
     """The request would read or write where it has no business."""
+
+
+class UnavailableError(ActiveLabelError):
+    """Another service that the request needs, such as the PACS, does not answer; nothing is wrong with the request."""

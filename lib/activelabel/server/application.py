@@ -22,6 +22,7 @@ from activelabel.server.autopilot import Autopilot, Situation, thresholds
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
+from activelabel.server.label_archive import LabelArchive
 from activelabel.server.processes import end_children_with_server, is_child
 from activelabel.server.project import Project
 from activelabel.server.publishing import publish_model
@@ -52,13 +53,12 @@ class ProjectActions:
 
     # What the host builds an app from
 
-    def open_datastore(self) -> Datastore:
+    def open_datastore(self) -> LedgerDatastore:
         """The studies: a folder."""
         return LedgerDatastore(
             self.studies,
             self.project.ledger,
-            self.project.labels,
-            self.project.labels_folder,
+            LabelArchive(self.project.ledger, self.project.labels, self.project.labels_folder),
             validation_fraction=self.project.recipe.training.validation_fraction,
             follow_changes=not is_child(),
         )

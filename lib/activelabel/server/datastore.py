@@ -6,23 +6,21 @@ whole or not at all, by the server alone, after the fact; what it says of labels
 version of every label is kept in the project folder before the client hears that it was saved.
 """
 
-import hashlib
 import json
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
 from activelabel.data.files import write_atomically
-from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
-from activelabel.server.annotator import annotator_of
+from activelabel.errors import ActiveLabelError, NotReadyError
+from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation
 
@@ -39,8 +37,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         self,
         studies: str,
         ledger: Ledger,
-        labels: Sequence[str],
-        archive: Path,
+        archive: LabelArchive,
         *,
         validation_fraction: float,
         follow_changes: bool,
@@ -50,13 +47,11 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         Args:
             studies: the folder with the images.
             ledger: where annotations are recorded.
-            labels: names of the values 1..N of every label that is kept.
-            archive: folder of all label versions.
+            archive: where labels are checked and kept.
             validation_fraction: share of the images that is set aside for validation when first seen.
             follow_changes: watch the folder and write the JSON view; for the server, not for its children.
         """
         self._ledger = ledger
-        self._labels = tuple(labels)
         self._archive = archive
         self._validation_fraction = validation_fraction
         self._follows = follow_changes
@@ -75,22 +70,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
-        image = read_grid(self.get_image_uri(image_id))
-        checked = check_label(label_filename, image, self._labels, _segment_names(info))
-        kept = self._archive / image_id / f"{tag}-{time.time_ns()}.nii.gz"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_label(kept, checked.array, checked.affine_ras)
-        try:
-            self._ledger.record_annotation(
-                image_id=image_id,
-                tag=tag,
-                file=str(kept.relative_to(self._archive)),
-                sha256=hashlib.sha256(kept.read_bytes()).hexdigest(),
-                annotator=annotator_of(info),
-            )
-        except BaseException:
-            kept.unlink(missing_ok=True)
-            raise
+        self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
         self._show_current(image_id, tag, info)
         return image_id
 
@@ -103,10 +83,6 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
                 self._label_path(label_id, label_tag, labels[label_tag].ext).unlink(missing_ok=True)
                 del labels[label_tag]
         self._view.request()
-
-    def label_file(self, annotation: Annotation) -> Path:
-        """The kept file of a label version: what training reads."""
-        return self._archive / annotation.file
 
     # Images
 
@@ -125,7 +101,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
         write_atomically(target, source.read_bytes())
         with self._lock:
-            self._show_image(target, image_info)
+            self._datastore.objects[image_id] = ImageLabelModel(image=self._new_image(target.name, image_info))
             self._sync_ledger()
         self._view.request()
         return image_id
@@ -181,16 +157,24 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
     def _reconcile_datastore(self) -> None:
         """Bring the listing in line with the images in the folder and the labels in the ledger."""
         with self._lock:
-            folder = Path(self._datastore.image_path())
-            files = sorted(path for pattern in IMAGE_PATTERNS for path in folder.glob(pattern))
-            found = {self._to_id(path.name)[0]: path for path in files}
-            for image_id in set(self._datastore.objects) - set(found):
-                del self._datastore.objects[image_id]
-            for image_id in sorted(set(found) - set(self._datastore.objects)):
-                self._show_image(found[image_id], {})
+            found, shown = self._find_images(), dict(self._datastore.objects)
+            for image_id, image in found.items():
+                shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
+            # Put in place at once: other threads go through the listing while this one changes it.
+            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
             self._sync_ledger()
             self._reconcile_labels()
         self._view.request()
+
+    def _find_images(self) -> dict[str, DataModel]:
+        """The images that there are now, by id, with what is known of them."""
+        folder, shown = Path(self._datastore.image_path()), self._datastore.objects
+        names = sorted(path.name for pattern in IMAGE_PATTERNS for path in folder.glob(pattern))
+        found = {self._to_id(name)[0]: name for name in names}
+        return {
+            image_id: shown[image_id].image if image_id in shown else self._new_image(name, {})
+            for image_id, name in found.items()
+        }
 
     def _reconcile_labels(self) -> None:
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
@@ -238,21 +222,19 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         """Put the kept label where the host and other tools look for it."""
         target = self._label_path(annotation.image_id, annotation.tag, ".nii.gz")
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, self.label_file(annotation).read_bytes())
+        write_atomically(target, self._archive.file(annotation).read_bytes())
         for extension in (".nii", ".nrrd"):
             self._label_path(annotation.image_id, annotation.tag, extension).unlink(missing_ok=True)
 
     def _label_path(self, image_id: str, tag: str, extension: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{extension}"
 
-    def _show_image(self, path: Path, info: dict[str, Any]) -> None:
-        image_id, extension = self._to_id(path.name)
-        shown = {**info, "ts": int(time.time()), "name": path.name}
-        self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=shown, ext=extension))
+    def _new_image(self, name: str, info: dict[str, Any]) -> DataModel:
+        return DataModel(info={**info, "ts": int(time.time()), "name": name}, ext=self._to_id(name)[1])
 
     def _show_label(self, annotation: Annotation, info: dict[str, Any]) -> None:
         """List a label, with the names of its values, which are those of the project whatever the client's were."""
-        names = {name: value for value, name in enumerate(self._labels, start=1)}
+        names = {name: value for value, name in enumerate(self._archive.labels, start=1)}
         shown = {
             **info,
             "ts": int(annotation.created_at.timestamp()),
@@ -298,20 +280,3 @@ class DelayedCall:
         if timer is not None:
             timer.cancel()
             self._call()
-
-
-def _segment_names(info: dict[str, Any]) -> list[str] | None:
-    """Names of a client's segments in the order of the mask values, or None if it sent none.
-
-    Slicer sends `label_info` as a list of `{name, idx}`. Its `idx` also counts segments that it skipped, so only the
-    position in the list says which value a segment has.
-    """
-    entries = info.get("label_info")
-    if not entries:
-        return None
-    try:
-        return [str(entry["name"]) for entry in entries]
-    except (TypeError, KeyError) as error:
-        raise InvalidInputError(
-            f'params: expected label_info like [{{"name": "liver", "idx": 1}}], got {entries!r}'
-        ) from error

@@ -23,7 +23,14 @@ from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.interfaces.utils.app import app_instance
 
-from activelabel.errors import ActiveLabelError, ForbiddenError, InvalidInputError, NotFoundError, NotReadyError
+from activelabel.errors import (
+    ActiveLabelError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotReadyError,
+    UnavailableError,
+)
 from activelabel.server.annotator import client_address
 from activelabel.server.checks import (
     parse_params,
@@ -41,6 +48,7 @@ STATUS: dict[type[ActiveLabelError], int] = {
     NotFoundError: 404,
     NotReadyError: 409,
     ForbiddenError: 403,
+    UnavailableError: 503,
 }
 
 AnyUser = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_USER))]
