@@ -54,18 +54,10 @@ def postgresql_server() -> Iterator[str]:
     password_file = folder / "password"
     password_file.write_text(PASSWORD)
     password_file.chmod(0o644)
-    initdb = [
-        binaries / "initdb",
-        "-D",
-        folder / "data",
-        "-U",
-        "tester",
-        "-A",
-        "scram-sha-256",
-        "--pwfile",
-        password_file,
-    ]
-    subprocess.run([*initdb, "--no-sync"], user=user, check=True, capture_output=True, cwd=folder)
+    initdb = [binaries / "initdb", "-D", folder / "data", "-U", "tester", "--pwfile", password_file, "--no-sync"]
+    # A server that sorts as a dictionary does: the ledger must order by code point all the same.
+    language = ["--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
+    subprocess.run([*initdb, "-A", "scram-sha-256", *language], user=user, check=True, capture_output=True, cwd=folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -100,14 +92,14 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
 
 
 @pytest.fixture
-def new_postgresql(postgresql_server: str) -> Iterator[Callable[[], str]]:
+def new_postgresql(postgresql_server: str) -> Iterator[Callable[..., str]]:
     """Makes empty databases; each call gives the URL of one. They are dropped afterwards."""
     names: list[str] = []
 
-    def make() -> str:
+    def make(options: str = "") -> str:
         names.append(f"ledger_{secrets.token_hex(6)}")
         with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{names[-1]}"')
+            connection.execute(f'CREATE DATABASE "{names[-1]}" {options}')
         return f"{postgresql_server}/{names[-1]}"
 
     yield make

@@ -2,7 +2,8 @@ import logging
 import multiprocessing
 import pickle
 import socket
-from concurrent.futures import ProcessPoolExecutor
+import sqlite3
+import threading
 
 import psycopg
 import pytest
@@ -28,6 +29,19 @@ def test_a_sqlite_commit_is_on_the_disk_before_it_is_acknowledged(tmp_path):
     assert answers == [2, "wal", 1]  # 2 is FULL
 
 
+def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # while this lasts, SQLite refuses to switch to the write-ahead log, at once
+    release = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    release.start()
+    ledger = Ledger(sqlite_url(path))
+    ledger.open()
+    release.join()
+    other.close()
+    ledger.close()
+
+
 def test_a_used_ledger_can_be_pickled(new_url):
     ledger = Ledger(new_url)
     ledger.sync_images(["a"], 0.0)
@@ -38,14 +52,35 @@ def test_a_used_ledger_can_be_pickled(new_url):
     ledger.close()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_used_ledger_works_on_in_a_child_and_in_the_parent(new_url, method):
+def test_a_used_ledger_works_on_in_a_new_process(new_url):
     ledger = Ledger(new_url)
-    ledger.sync_images("ab", 0.0)
-    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-        theirs = pool.submit(ledger.grant_lease, "ann", "a", 30, "random").result()
-    assert ledger.active_lease("ann") == theirs
-    assert ledger.grant_lease("bob", "a", 30, "random") is None
+    ledger.sync_images("a", 0.0)
+    child = multiprocessing.get_context("spawn").Process(
+        target=ledger.record_annotation, args=("a", "label", "0", "ann")
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert [label.file for label in ledger.history("a")] == ["label"]
+    ledger.close()
+
+
+def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(new_url):
+    ledger = Ledger(new_url)
+    ledger.sync_images("abc", 0.0)
+
+    def save_ten(image_id):
+        for number in range(10):
+            ledger.record_annotation(image_id, f"label {number}", "0", "ann")
+
+    children = [multiprocessing.get_context("fork").Process(target=save_ten, args=image_id) for image_id in "ab"]
+    for child in children:
+        child.start()
+    save_ten("c")
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0]
+    assert [len(ledger.history(image_id)) for image_id in "abc"] == [10, 10, 10]
     ledger.close()
 
 
@@ -149,4 +184,11 @@ def test_a_lost_connection_is_made_anew(new_postgresql, postgresql_server):
         ended = connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
         assert ended.fetchall() == [(True,)]
     assert len(ledger.images()) == 2
+    ledger.close()
+
+
+def test_a_server_that_was_installed_without_a_language_keeps_every_letter(new_postgresql):
+    ledger = Ledger(new_postgresql("ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"))
+    ledger.sync_images(["Röntgen 1"], 0.0)
+    assert [image.id for image in ledger.images()] == ["Röntgen 1"]
     ledger.close()

@@ -129,7 +129,9 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+        # A server installed without a language would answer in bytes unless it is told to speak UTF-8.
+        options = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8"}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=options)
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             "ledger URL: PostgreSQL needs the package psycopg; run: pip install 'psycopg[binary]'"
