@@ -1,0 +1,67 @@
+"""Races worked out by hand, and that their winners are those of the full ranking where scores settle in time."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activelabel.acquisition.selection import top_k
+from activelabel.prediction.racing import RacedScore, race
+
+
+def test_each_round_halves_and_doubles_until_the_finalists_get_the_rest() -> None:
+    calls: list[tuple[int, int, int]] = []
+
+    def score(id: int, first: int, last: int) -> float:
+        calls.append((id, first, last))
+        return float(id) + 100 * last
+
+    result = race(range(16), score, k=2, repeats=20)
+    # 1.5·2 = 3 finalists: 16 get 2 repeats, 8 get 4, 4 get 8, 3 get 20.
+    assert [(first, last) for _, first, last in calls] == [(0, 2)] * 16 + [(2, 4)] * 8 + [(4, 8)] * 4 + [(8, 20)] * 3
+    assert {id for id, _, last in calls if last == 4} == set(range(8, 16))
+    assert result[15] == RacedScore(2015.0, 20)
+    assert result[12] == RacedScore(812.0, 8)
+    assert result[0] == RacedScore(200.0, 2)
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_too_few_repeats_to_race_are_given_to_all(repeats: int) -> None:
+    result = race("abcdefgh", lambda id, first, last: float(ord(id)), k=1, repeats=repeats)
+    assert {score.repeats for score in result.values()} == {repeats}
+
+
+def test_no_more_volumes_than_places_means_all_repeats_for_each() -> None:
+    assert {score.repeats for score in race("abc", lambda *_: 1.0, k=5, repeats=7).values()} == {7}
+    assert race([], lambda *_: 1.0, k=5, repeats=7) == {}
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 10), st.integers(1, 40))
+def test_scores_that_do_not_change_give_the_full_ranking(values: list[int], k: int, repeats: int) -> None:
+    scores = {id: float(value) for id, value in enumerate(values)}
+    asked = dict.fromkeys(scores, 0)
+
+    def score(id: int, first: int, last: int) -> float:
+        assert asked[id] == first < last <= repeats
+        asked[id] = last
+        return scores[id]
+
+    result = race(list(scores), score, k, repeats)
+    finished = {id: raced.value for id, raced in result.items() if raced.repeats == repeats}
+    assert top_k(finished, k) == top_k(scores, k)
+    assert sum(asked.values()) <= repeats * len(values)
+    assert {id: raced.repeats for id, raced in result.items()} == asked
+
+
+def test_racing_spares_most_passes() -> None:
+    passes = sum(raced.repeats for raced in race(range(200), lambda id, *_: float(id), k=20, repeats=20).values())
+    # 200·2 + 100·2 + 50·4 + 30·12
+    assert passes == 1160
+
+
+def test_nan_and_nonsense_are_refused() -> None:
+    with pytest.raises(ValueError, match="'case7' is NaN"):
+        race(["a", "case7"], lambda id, *_: math.nan if id == "case7" else 0.0, k=1, repeats=2)
+    with pytest.raises(ValueError, match="must be 1 or more, got 0 and 5"):
+        race(["a"], lambda *_: 0.0, k=0, repeats=5)
