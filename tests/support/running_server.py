@@ -1,6 +1,5 @@
 """A real server, started as a user starts it, and talked to by the host's own client."""
 
-import json
 import os
 import signal
 import socket
@@ -127,7 +126,7 @@ class RunningServer:
     def save_label(self, image: str, label: Path, annotator: str = "ann", **params: object) -> dict[str, Any]:
         """Send a label as Slicer does: no tag, and the annotator's name."""
         client = MONAILabelClient(self.address, client_id=annotator)
-        return json.loads(client.save_label(image, str(label), params=dict(params)))
+        return dict(client.save_label(image, str(label), params=dict(params)))
 
     def wait_for_model(self, version: int) -> None:
         """Until the autopilot has published that version and scored everything left with it."""
@@ -146,6 +145,7 @@ class RunningServer:
         """Until `condition`, or fail with the end of the log."""
         end = time.monotonic() + seconds
         while not condition():
+            assert "times; it waits for a new label" not in self.log.read_text(errors="replace"), self.tail()
             assert time.monotonic() < end, f"waited {seconds:.0f} s for {what} in vain:\n{self.tail()}"
             time.sleep(0.3)
 

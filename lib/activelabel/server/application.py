@@ -23,7 +23,7 @@ from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
 from activelabel.server.label_archive import LabelArchive
-from activelabel.server.processes import end_children_with_server, is_child
+from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.project import Project
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
@@ -111,6 +111,16 @@ class ProjectActions:
         task = self._trainers[trainer]
         assert isinstance(task, SegmentationTrainTask)
         task.check_request(params)
+
+    def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Train now, in this process."""
+        with one_line_in_child():
+            return dict(super().train(request))  # type: ignore[misc]
+
+    def scoring(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Score now, in this process."""
+        with one_line_in_child():
+            return dict(super().scoring(request, datastore))  # type: ignore[misc]
 
     def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run a model over an image of the studies, or over the file of an upload or a session.

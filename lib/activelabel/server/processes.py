@@ -5,9 +5,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from monailabel.utils.async_tasks.utils import background_executors, background_processes
+
+from activelabel.errors import ActiveLabelError
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
 
@@ -16,6 +20,17 @@ def is_child() -> bool:
     """Whether this is a process that the server started for training, scoring or batch inference."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and spec.name == CHILD_MODULE
+
+
+@contextmanager
+def one_line_in_child() -> Iterator[None]:
+    """End a child with the one line of a user's error. In the server itself the routes answer with that line."""
+    try:
+        yield
+    except ActiveLabelError as error:
+        if not is_child():
+            raise
+        raise SystemExit(str(error)) from error
 
 
 def end_with_parent(interval_seconds: float = 0.5) -> None:
