@@ -1,0 +1,161 @@
+"""Speed and memory of uncertainty scoring against the host's own: same network, weights, windows, repeats and files.
+
+    python benchmarks/scoring.py [--sizes hippocampus 192 320]
+
+Each arm runs in a process of its own, so that its peak memory is its own, and reads its files, except for the "bare"
+arms: they run nothing but the forward passes with dropout on, the least that any scorer must do with this network. The
+host gives one number a volume; ours gives every measure over every region, of the volume and of each slice.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import torch
+from scoring_arms import ARMS, CPU, SEED, Job, autocast
+
+from activelabel.networks.unet import build_unet
+from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.windows import Size3D
+from activelabel.recipes import load_recipe
+
+DATA = Path(os.environ.get("ACTIVELABEL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+HOSTS = ("host v1", "host v2")
+CLASSES = 3
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is scored: real volumes where `shape` is None, else noise; with the network and windows of a recipe."""
+
+    recipe: str
+    volumes: int
+    shape: Size3D | None
+    repeats: int
+    memory_repeats: tuple[int, ...] = ()
+
+
+SIZES = {
+    "hippocampus": Size("quick", volumes=20, shape=None, repeats=5, memory_repeats=(5, 40)),
+    "192x192x96": Size("rahimi2022", volumes=1, shape=(192, 192, 96), repeats=5, memory_repeats=(5, 40)),
+    "320x320x160": Size("rahimi2022", volumes=1, shape=(320, 320, 160), repeats=2),
+}
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--run-arm", choices=ARMS, help="run one arm over FOLDER in this process (internal)")
+    parser.add_argument("--repeats", type=int, help="with --run-arm")
+    parser.add_argument("--folder", type=Path, help="with --run-arm")
+    arguments = parser.parse_args()
+    if arguments.run_arm:
+        run_arm(arguments.run_arm, SIZES[arguments.sizes[0]], arguments.repeats, arguments.folder)
+        return
+    with tempfile.TemporaryDirectory() as work:
+        report(arguments.sizes, Path(work))
+
+
+def report(sizes: Sequence[str], work: Path) -> None:
+    """Print under which conditions, and a table of speed and memory for each size."""
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
+    print(f"torch {torch.__version__}, auto = {choose_precision('auto', CPU)}, seed {SEED}, {CLASSES} classes")
+    for name in sizes:
+        size = SIZES[name]
+        write_images(size, work / name)
+        windows = "x".join(map(str, load_recipe(size.recipe).prediction.window_size))
+        print(f"\n{name}: {size.volumes} volumes, {size.repeats} repeats, network of {size.recipe}, windows {windows}")
+        print_speed(size, {arm: measure(arm, name, size.repeats, work / name) for arm in ARMS})
+        if size.memory_repeats:
+            print_memory(name, size.memory_repeats, work / name)
+
+
+def print_speed(size: Size, found: dict[str, dict[str, float]]) -> None:
+    """One row an arm; then how much of our time the bare passes are."""
+    took = {arm: figures["seconds"] for arm, figures in found.items()}
+    print("| arm | s | volumes/min | times host v1 | times host v2 | peak MB | before scoring |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for arm, figures in found.items():
+        print(
+            f"| {arm} | {took[arm]:.1f} | {60 * size.volumes / took[arm]:.2f} | {took['host v1'] / took[arm]:.1f} "
+            f"| {took['host v2'] / took[arm]:.1f} | {figures['peak_mb']:.0f} | {figures['before_mb']:.0f} |"
+        )
+    for precision in ("float32", "auto"):
+        ours = took[f"ours, {precision}"]
+        with_torch, with_ours = (took[f"bare, {masks} masks, {precision}"] / ours for masks in ("torch's", "our"))
+        print(
+            f"bare passes as a share of ours, {precision}: {with_torch:.0%} (torch's masks), {with_ours:.0%} (our masks)"
+        )
+
+
+def print_memory(name: str, repeats: Sequence[int], folder: Path) -> None:
+    """Peak memory of our arm with few and with many repeats."""
+    peaks = [
+        f"{measure('ours, auto', name, count, folder)['peak_mb']:.0f} MB with {count} repeats" for count in repeats
+    ]
+    print(f"peak memory of ours, auto: {', '.join(peaks)}", flush=True)
+
+
+def measure(arm: str, size: str, repeats: int, folder: Path) -> dict[str, float]:
+    """Run one arm in a process of its own: its seconds, its peak memory, and that before scoring."""
+    command = [sys.executable, __file__, "--run-arm", arm, "--sizes", size, "--repeats", str(repeats)]
+    done = subprocess.run([*command, "--folder", str(folder)], check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def run_arm(arm: str, size: Size, repeats: int, folder: Path) -> None:
+    """Run one arm in this process, and print its figures."""
+    recipe = load_recipe(size.recipe)
+    torch.manual_seed(SEED)
+    network = build_unet(recipe.network, CLASSES).eval()
+    job = Job(sorted(folder.glob("*.nii.gz")), network, recipe.prediction.window_size, repeats)
+    with torch.no_grad(), autocast("auto" if arm.endswith("auto") else "float32"):
+        network(torch.zeros(1, 1, *job.window_size))  # what the libraries do at their first pass is nobody's
+    before = peak_megabytes()
+    took = ARMS[arm](job)
+    print(json.dumps({"seconds": took, "peak_mb": peak_megabytes(), "before_mb": before}))
+
+
+def peak_megabytes() -> float:
+    """Largest resident set of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def write_images(size: Size, folder: Path) -> None:
+    """The files to score: links to real ones, or noise of the wanted shape, the same in every run."""
+    folder.mkdir()
+    if size.shape is None:
+        files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
+        if not files:
+            sys.exit(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
+        for file in files[: size.volumes]:
+            (folder / file.name).symlink_to(file)
+        return
+    rng = np.random.default_rng(SEED)
+    for number in range(size.volumes):
+        noise = rng.normal(0, 300, size.shape).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), folder / f"noise_{number}.nii.gz")
+
+
+def cpu_name() -> str:
+    """The processor, as the operating system calls it."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What `scoring.py` compares: the host's two scorers as its server calls them, ours, and bare forward passes."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from monai.transforms import (
+    Activationsd,
+    Compose,
+    EnsureChannelFirstd,
+    LoadImaged,
+    NormalizeIntensityd,
+    SpatialPadd,
+    Transform,
+)
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.tasks.infer_v2 import InferType
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.tasks.infer.basic_infer import BasicInferTask
+from monailabel.tasks.scoring.epistemic import EpistemicScoring as HostV1
+from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring as HostV2
+from torch import Tensor, nn
+
+from activelabel.acquisition.regions import RegionSettings
+from activelabel.acquisition.scores import volume_scores
+from activelabel.prediction.batching import BatchLimit
+from activelabel.prediction.dropout import Draw, monte_carlo_dropout, random_layers
+from activelabel.prediction.precision import PrecisionName, choose_precision
+from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.windows import Size3D, window_grid
+
+CPU = torch.device("cpu")
+SEED = 20261120
+OVERLAP = 0.25  # what both of the host's versions use
+
+
+@dataclass(frozen=True)
+class Job:
+    """Files to score, and how."""
+
+    files: list[Path]
+    network: nn.Module
+    window_size: Size3D
+    repeats: int
+
+    def host_seconds(self, scoring: ScoringMethod, request: dict[str, str]) -> float:
+        """How long a scorer of the host takes for the files, none of which it has scored before."""
+        folder = self.files[0].parent
+        (folder / "datastore_v2.json").unlink(missing_ok=True)
+        datastore = LocalDatastore(str(folder), extensions=("*.nii.gz",), auto_reload=False)
+        took = seconds(lambda: scoring(request, datastore))
+        scored = [id for id in datastore.list_images() if "epistemic_entropy" in datastore.get_image_info(id)]
+        if len(scored) != len(self.files):
+            raise RuntimeError(f"the host scored {len(scored)} of {len(self.files)} files")
+        return took
+
+    def read(self, file: Path) -> Tensor:
+        """One image, prepared as in every arm: `(1, W, H, D)`."""
+        return torch.as_tensor(Compose(prepare(self.window_size))({"image": str(file)})["image"].as_tensor())
+
+    def windows(self) -> list[Tensor]:
+        """Every window of every image, `(1, 1, *window_size)`."""
+        windows = []
+        for image in map(self.read, self.files):
+            _, w, h, d = image.shape
+            for box in window_grid((w, h, d), self.window_size, OVERLAP).boxes():
+                windows.append(image[(slice(None), *box)][None].contiguous())
+        return windows
+
+
+def prepare(window_size: Size3D) -> list[Transform]:
+    """Z-scored, and no smaller than the window: the host's second version would not pad."""
+    return [
+        LoadImaged("image"),
+        EnsureChannelFirstd("image"),
+        NormalizeIntensityd("image"),
+        SpatialPadd("image", spatial_size=window_size),
+    ]
+
+
+class HostInference(BasicInferTask):
+    """The host's inference with dropout left on, as its own scoring wants it."""
+
+    def __init__(self, network: nn.Module, window_size: Size3D) -> None:
+        super().__init__(
+            path=None,
+            network=network,
+            type=InferType.SEGMENTATION,
+            labels=["foreground"],
+            dimension=3,
+            description="benchmark",
+            roi_size=window_size,
+            train_mode=True,
+            skip_writer=True,
+        )
+
+    def pre_transforms(self, data: object = None) -> Sequence[Transform]:
+        """What every arm does."""
+        return prepare(self.roi_size)
+
+    def post_transforms(self, data: object = None) -> Sequence[Transform]:
+        """Logits to probabilities."""
+        return [Activationsd("pred", softmax=True)]
+
+
+def host_v1(job: Job) -> float:
+    """The host's first version: entropy of the foreground."""
+    transforms = prepare(job.window_size)
+    scoring = HostV1(None, job.network, transforms, roi_size=job.window_size, num_samples=job.repeats)
+    return job.host_seconds(scoring, {})
+
+
+def host_v2(job: Job) -> float:
+    """The host's second version: entropy, through its inference task, two images side by side."""
+    scoring = HostV2(HostInference(job.network, job.window_size), simulation_size=job.repeats)
+    return job.host_seconds(scoring, {"device": "cpu"})
+
+
+def ours(job: Job, precision: PrecisionName) -> float:
+    """All measures over all regions, of the volume and of each slice."""
+    predictor = Predictor(job.network, job.window_size, OVERLAP, precision=precision)
+
+    def score() -> None:
+        for file in job.files:
+            statistics = predictor.sample(job.read(file), job.repeats, SEED)
+            volume_scores(statistics, RegionSettings(), slice_axis=2)
+
+    return seconds(score)
+
+
+def bare_with_torch_masks(job: Job, precision: PrecisionName) -> float:
+    """Forward passes, one window at a time, with torch's own dropout."""
+    for layer in random_layers(job.network):
+        layer.train()
+    windows = job.windows() * job.repeats
+
+    def run() -> None:
+        with torch.no_grad(), autocast(precision):
+            for window in windows:
+                job.network(window)
+
+    return seconds(run)
+
+
+def bare_with_our_masks(job: Job, precision: PrecisionName) -> float:
+    """Forward passes in batches as our engine makes them, with its masks."""
+    windows = torch.cat(job.windows() * job.repeats)
+    at_once = BatchLimit(math.prod(job.window_size), CPU).items
+
+    def run() -> None:
+        with torch.no_grad(), autocast(precision), monte_carlo_dropout(job.network, CPU, True) as dropout:
+            for batch in windows.split(at_once):
+                dropout.begin([Draw(SEED, 0, item) for item in range(len(batch))])
+                job.network(batch)
+
+    return seconds(run)
+
+
+ARMS: dict[str, Callable[[Job], float]] = {
+    "host v1": host_v1,
+    "host v2": host_v2,
+    "ours, float32": partial(ours, precision="float32"),
+    "ours, auto": partial(ours, precision="auto"),
+    "bare, torch's masks, float32": partial(bare_with_torch_masks, precision="float32"),
+    "bare, torch's masks, auto": partial(bare_with_torch_masks, precision="auto"),
+    "bare, our masks, float32": partial(bare_with_our_masks, precision="float32"),
+    "bare, our masks, auto": partial(bare_with_our_masks, precision="auto"),
+}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def autocast(precision: PrecisionName) -> torch.autocast:
+    """As the engine runs the network."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=choose_precision(precision, CPU).dtype == torch.bfloat16)
