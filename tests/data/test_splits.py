@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activelabel.data.splits import first_validation, is_late_validation, stable_fraction
+from activelabel.data.splits import choose_validation, stable_fraction, validation_count
 
-fractions = st.floats(0.0, 0.99)
+counts = st.integers(0, 50)
 id_sets = st.sets(st.text(min_size=1, max_size=8), max_size=40)
 
 
@@ -26,47 +26,34 @@ def test_fraction_is_below_one(image_id):
 
 
 def test_fractions_are_spread_evenly():
-    late = [is_late_validation(f"case_{number}", 0.2) for number in range(10_000)]
-    assert sum(late) == pytest.approx(2000, abs=120)  # three standard deviations of a binomial
+    low = [stable_fraction(f"case_{number}") < 0.2 for number in range(10_000)]
+    assert sum(low) == pytest.approx(2000, abs=120)  # three standard deviations of a binomial
 
 
 @pytest.mark.parametrize(
-    ("count", "fraction", "expected"),
-    [
-        (0, 0.1, 0),
-        (3, 0.1, 0),
-        (3, 0.5, 2),
-        (4, 0.1, 1),
-        (10, 0.1, 1),
-        (10, 0.0, 0),
-        (25, 0.1, 2),
-        (35, 0.1, 4),
-        (100, 0.2, 20),
-    ],
+    ("images", "wanted", "expected"),
+    [(0, 6, 0), (3, 6, 0), (4, 6, 1), (23, 6, 5), (24, 6, 6), (10_000, 6, 6), (100, 0, 0)],
 )
-def test_number_of_first_validation_cases(count, fraction, expected):
-    # 25 * 0.1 = 2.5 and 35 * 0.1 = 3.5: halves go to the even number
-    assert len(first_validation([f"case_{number}" for number in range(count)], fraction)) == expected
+def test_validation_is_never_more_than_a_quarter(images, wanted, expected):
+    assert validation_count(images, wanted) == expected
 
 
-@given(id_sets, fractions)
-def test_first_validation_cases_have_the_smallest_hashes(image_ids, fraction):
-    chosen = first_validation(image_ids, fraction)
+@given(id_sets, counts)
+def test_chosen_have_the_smallest_hashes(image_ids, count):
+    chosen = choose_validation(image_ids, count)
     assert chosen <= image_ids
+    assert len(chosen) == min(count, len(image_ids))
     others = image_ids - chosen
     if chosen and others:
         assert max(map(stable_fraction, chosen)) <= min(map(stable_fraction, others))
 
 
-@given(id_sets, fractions)
-def test_order_and_repetition_do_not_matter(image_ids, fraction):
+@given(id_sets, counts)
+def test_order_and_repetition_do_not_matter(image_ids, count):
     once = sorted(image_ids)
-    assert first_validation(once, fraction) == first_validation(once[::-1] + once, fraction)
+    assert choose_validation(once, count) == choose_validation(once[::-1] + once, count)
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
-def test_impossible_fraction_is_refused(fraction):
-    with pytest.raises(ValueError, match="validation fraction"):
-        first_validation(["a"], fraction)
-    with pytest.raises(ValueError, match="validation fraction"):
-        is_late_validation("a", fraction)
+def test_a_negative_count_is_refused():
+    with pytest.raises(ValueError, match="validation cases"):
+        choose_validation(["a"], -1)

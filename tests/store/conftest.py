@@ -128,5 +128,5 @@ def ledger(new_url: str, clock: Clock) -> Iterator[Ledger]:
 @pytest.fixture
 def study(ledger: Ledger) -> Ledger:
     """A ledger of the images a to f, all for training, without a model."""
-    ledger.sync_images("abcdef", validation_fraction=0.0)
+    ledger.sync_images("abcdef", validation_cases=0)
     return ledger

@@ -115,7 +115,7 @@ def test_a_label_that_is_not_there_cannot_be_deleted(study):
 
 
 def test_annotations_of_a_role_and_of_a_round(ledger):
-    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     training, validation = ledger.pool("training")[:2], ledger.pool("validation")[:1]
     ledger.record_annotation(training[0], "f", "0", "ann")
     ledger.record_annotation(validation[0], "f", "0", "ann")

@@ -44,9 +44,9 @@ def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path):
 
 def test_a_used_ledger_can_be_pickled(new_url):
     ledger = Ledger(new_url)
-    ledger.sync_images(["a"], 0.0)
+    ledger.sync_images(["a"], 0)
     copy = pickle.loads(pickle.dumps(ledger))
-    copy.sync_images(["a", "b"], 0.0)
+    copy.sync_images(["a", "b"], 0)
     assert [image.id for image in ledger.images()] == ["a", "b"]
     copy.close()
     ledger.close()
@@ -54,7 +54,7 @@ def test_a_used_ledger_can_be_pickled(new_url):
 
 def test_a_used_ledger_works_on_in_a_new_process(new_url):
     ledger = Ledger(new_url)
-    ledger.sync_images("a", 0.0)
+    ledger.sync_images("a", 0)
     child = multiprocessing.get_context("spawn").Process(
         target=ledger.record_annotation, args=("a", "label", "0", "ann")
     )
@@ -67,7 +67,7 @@ def test_a_used_ledger_works_on_in_a_new_process(new_url):
 
 def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(new_url):
     ledger = Ledger(new_url)
-    ledger.sync_images("abc", 0.0)
+    ledger.sync_images("abc", 0)
 
     def save_ten(image_id):
         for number in range(10):
@@ -85,7 +85,7 @@ def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(new_url):
 
 
 def test_a_closed_ledger_opens_again(ledger):
-    ledger.sync_images("ab", 0.0)
+    ledger.sync_images("ab", 0)
     ledger.close()
     ledger.close()
     assert len(ledger.images()) == 2
@@ -178,7 +178,7 @@ def test_a_ledger_shows_where_it_is_without_the_password():
 
 def test_a_lost_connection_is_made_anew(new_postgresql, postgresql_server):
     ledger = Ledger(new_postgresql())
-    ledger.sync_images("ab", 0.0)
+    ledger.sync_images("ab", 0)
     others = "pid <> pg_backend_pid() AND datname LIKE 'ledger_%'"
     with psycopg.connect(f"{postgresql_server}/postgres") as connection:
         ended = connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
@@ -189,6 +189,6 @@ def test_a_lost_connection_is_made_anew(new_postgresql, postgresql_server):
 
 def test_a_server_that_was_installed_without_a_language_keeps_every_letter(new_postgresql):
     ledger = Ledger(new_postgresql("ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"))
-    ledger.sync_images(["Röntgen 1"], 0.0)
+    ledger.sync_images(["Röntgen 1"], 0)
     assert [image.id for image in ledger.images()] == ["Röntgen 1"]
     ledger.close()

@@ -1,6 +1,6 @@
 import pytest
 
-from activelabel.data.splits import first_validation, is_late_validation
+from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
 
 
@@ -8,55 +8,59 @@ def roles(ledger):
     return {image.id: image.role for image in ledger.images()}
 
 
-def test_the_first_images_are_split_by_the_smallest_hashes(ledger):
+def validation(ledger):
+    return {image_id for image_id, role in roles(ledger).items() if role == "validation"}
+
+
+def test_the_first_images_give_the_validation_cases(ledger):
     ids = [f"case_{number}" for number in range(20)]
-    ledger.sync_images(ids, 0.25)
-    validation = {image_id for image_id, role in roles(ledger).items() if role == "validation"}
-    assert validation == first_validation(ids, 0.25)
-    assert len(validation) == 5
+    ledger.sync_images(ids, 3)
+    assert validation(ledger) == choose_validation(ids, 3)
 
 
-def test_later_images_are_split_each_by_its_own_hash(ledger):
-    first = [f"case_{number}" for number in range(10)]
+def test_later_images_fill_up_what_a_small_beginning_could_not_give(ledger):
+    first = [f"case_{number}" for number in range(8)]
     late = [f"late_{number}" for number in range(40)]
-    ledger.sync_images(first, 0.2)
-    ledger.sync_images(first + late, 0.2)
-    assert {image_id for image_id in late if roles(ledger)[image_id] == "validation"} == {
-        image_id for image_id in late if is_late_validation(image_id, 0.2)
-    }
+    ledger.sync_images(first, 5)
+    chosen = validation(ledger)
+    assert len(chosen) == 2  # a quarter
+    ledger.sync_images(first + late, 5)
+    assert validation(ledger) == chosen | choose_validation(late, 3)
+    ledger.sync_images([*first, *late, "later"], 5)
+    assert len(validation(ledger)) == 5
 
 
 def test_an_empty_folder_is_no_first_choice(ledger):
     ids = [f"case_{number}" for number in range(10)]
-    ledger.sync_images([], 0.1)
-    ledger.sync_images(ids, 0.1)
-    assert {image_id for image_id, role in roles(ledger).items() if role == "validation"} == first_validation(ids, 0.1)
+    ledger.sync_images([], 2)
+    ledger.sync_images(ids, 2)
+    assert validation(ledger) == choose_validation(ids, 2)
 
 
 def test_a_role_never_changes(ledger):
-    ids = [f"case_{number}" for number in range(10)]
-    ledger.sync_images(ids, 0.3)
+    ids = [f"case_{number}" for number in range(12)]
+    ledger.sync_images(ids, 3)
     before = roles(ledger)
-    ledger.sync_images(ids[:2], 0.9)
-    ledger.sync_images(ids, 0.0)
+    ledger.sync_images(ids[:2], 6)
+    ledger.sync_images(ids, 0)
     assert roles(ledger) == before
 
 
 def test_a_vanished_image_is_kept_with_its_annotations_and_can_return(study, clock):
     study.record_annotation("a", "a.nii.gz", "0", "ann")
-    study.sync_images("bcdef", 0.0)
+    study.sync_images("bcdef", 0)
     assert not study.image("a").present
     assert study.current_annotation("a") is not None
     assert "b" in study.pool("training")
     clock.advance(5)
-    study.sync_images("abcdef", 0.0)
+    study.sync_images("abcdef", 0)
     assert study.image("a").present
     assert study.image("a").added_at < clock.now
 
 
 def test_a_vanished_image_is_not_asked_for_and_its_lease_ends(study):
     study.grant_lease("ann", "a", 60, "random")
-    study.sync_images("bcdef", 0.0)
+    study.sync_images("bcdef", 0)
     assert study.active_lease("ann") is None
     assert [lease.outcome for lease in study.leases()] == ["released"]
     assert study.grant_lease("ann", "a", 60, "random") is None
@@ -78,7 +82,7 @@ def test_an_unreadable_image_is_set_aside_until_it_is_mended(study, clock):
 
 def test_the_pool_is_what_may_be_asked_for(ledger, clock):
     ids = [f"case_{number}" for number in range(8)]
-    ledger.sync_images(ids, 0.25)
+    ledger.sync_images(ids, 2)
     validation = ledger.pool("validation")
     training = ledger.pool("training")
     assert (len(validation), len(training)) == (2, 6)
@@ -98,21 +102,21 @@ def test_the_pool_is_what_may_be_asked_for(ledger, clock):
 
 def test_ids_are_ordered_by_code_point_on_every_database(ledger):
     ids = ["b", "B", "a", "Z", "_", "10", "9", "é", "𝒳", "ÿ"]
-    ledger.sync_images(ids, 0.0)
+    ledger.sync_images(ids, 0)
     assert ledger.pool("training") == sorted(ids)
 
 
 def test_ten_thousand_images_are_registered_in_one_step_and_once(ledger):
     ids = [f"case_{number:05}" for number in range(10_000)]
-    ledger.sync_images(ids, 0.1)
-    ledger.sync_images(ids, 0.1)
+    ledger.sync_images(ids, 1000)
+    ledger.sync_images(ids, 1000)
     assert [image.id for image in ledger.images()] == ids
     assert len(ledger.pool("validation")) == 1000
 
 
 def test_an_id_that_no_database_holds_is_refused_and_nothing_is_written(ledger):
     with pytest.raises(InvalidInputError, match="image 'xxx"):
-        ledger.sync_images(["good", "x" * 256], 0.0)
+        ledger.sync_images(["good", "x" * 256], 0)
     assert ledger.images() == []
 
 

@@ -31,7 +31,7 @@ from activelabel.store.ledger import Ledger
 ledger = Ledger(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
-ledger.sync_images([sys.argv[2]], 0.0)
+ledger.sync_images([sys.argv[2]], 0)
 """
 
 

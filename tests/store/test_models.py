@@ -50,7 +50,7 @@ def test_an_unknown_version_is_answered_with_the_known_ones(study):
 
 
 def test_a_model_knows_what_it_learned_from_and_what_judged_it(ledger):
-    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     learned = [ledger.record_annotation(image_id, "f", "0", "ann").id for image_id in ledger.pool("training")[:3]]
     judged = [ledger.record_annotation(image_id, "f", "0", "ann").id for image_id in ledger.pool("validation")]
     model = publish(ledger, trained_on=reversed(learned), validated_on=judged)
@@ -60,7 +60,7 @@ def test_a_model_knows_what_it_learned_from_and_what_judged_it(ledger):
 
 
 def test_a_validation_case_is_never_trained_on(ledger):
-    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     training = ledger.record_annotation(ledger.pool("training")[0], "f", "0", "ann").id
     validation = ledger.record_annotation(ledger.pool("validation")[0], "f", "0", "ann").id
     with pytest.raises(ValueError, match=rf"training: \[{validation}\] are not of a training image"):

@@ -45,7 +45,7 @@ for number in range(10):
 @pytest.fixture
 def url(new_url):
     ledger = Ledger(new_url)
-    ledger.sync_images([f"case_{number}" for number in range(10)], 0.0)
+    ledger.sync_images([f"case_{number}" for number in range(10)], 0)
     ledger.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
     ledger.close()
     return new_url

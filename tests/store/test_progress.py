@@ -6,7 +6,7 @@ from activelabel.store.records import Progress, Score
 @pytest.fixture
 def split(ledger):
     """Eight images; two of them are for validation."""
-    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     return ledger
 
 
@@ -96,5 +96,5 @@ def test_scored_images_are_those_of_the_latest_model(split):
 def test_images_whose_file_vanished_are_not_counted(split):
     training = split.pool("training")
     split.record_annotation(training[0], "f", "0", "ann")
-    split.sync_images([image.id for image in split.images() if image.id != training[0]], 0.25)
+    split.sync_images([image.id for image in split.images() if image.id != training[0]], 2)
     assert split.progress() == but(images=7, training=5)

@@ -3,9 +3,12 @@ import math
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from activelabel.acquisition.selection import top_k
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
 from activelabel.store.records import Score
 
 KIND = ("entropy", "everything", "mean")
@@ -36,14 +39,14 @@ def test_only_what_may_be_asked_for_is_ranked(scored, clock):
     scored.record_annotation("e", "f", "0", "ann", slices=[1])
     scored.mark_unreadable("d", "truncated")
     scored.grant_lease("ann", "c", 30, "variance")
-    scored.sync_images("acdef", 0.0)
+    scored.sync_images("acdef", 0)
     assert list(scored.ranking(1, *KIND, limit=9)) == ["e", "a"]
     clock.advance(30)
     assert list(scored.ranking(1, *KIND, limit=9)) == ["e", "c", "a"]
 
 
 def test_validation_images_are_never_ranked(ledger):
-    ledger.sync_images([f"case_{number}" for number in range(8)], 0.25)
+    ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     ledger.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
     for image in ledger.images():
         ledger.record_scores(1, image.id, [Score(*KIND, 0.5)], 5, 0)
@@ -130,3 +133,17 @@ def test_the_ranking_is_that_of_top_k(scored, values, k):
     ranking = scored.ranking(1, *KIND, limit=k)
     assert list(ranking) == list(top_k(scores, k))
     assert ranking == {image_id: scores[image_id] for image_id in ranking}
+
+
+def test_the_ranking_is_read_from_its_index_and_not_sorted(tmp_path):
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    with ledger._reading() as session:
+        statements = []
+        event.listen(session.get_bind(), "before_cursor_execute", lambda *call: statements.append(call[2:4]))
+        ledger.ranking(1, *KIND, limit=16)
+        sql, parameters = statements[-1]
+        plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    ledger.close()
+    assert plan[0].startswith("SEARCH scores USING COVERING INDEX ix_scores_ranking")
+    assert plan[1].startswith("SEARCH images USING PRIMARY KEY")
+    assert not any("TEMP B-TREE" in step for step in plan)

@@ -63,7 +63,7 @@ class Study(RuleBasedStateMachine):
         with ledger._writing() as session:
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(table.delete())
-        ledger.sync_images(IMAGES, 0.0)
+        ledger.sync_images(IMAGES, 0)
 
     @rule(annotator=annotators, image_id=images, slices=coverages, minutes=st.sampled_from([10, 30]))
     def ask(self, annotator, image_id, slices, minutes):

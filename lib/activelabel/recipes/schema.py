@@ -48,7 +48,7 @@ class TrainingSettings(_Section):
     loss: Literal["dice_ce", "dice"] = "dice_ce"
     augment: bool = True
     validate_every: int = Field(default=1, ge=1)
-    validation_fraction: Fraction = 0.1
+    validation_cases: int = Field(default=3, ge=0)
 
 
 class PredictionSettings(_Section):

@@ -23,10 +23,13 @@ from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
 from activelabel.server.label_archive import LabelArchive
+from activelabel.server.pacs import Pacs
+from activelabel.server.pacs_datastore import PacsDatastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
-from activelabel.server.project import Project
+from activelabel.server.project import Project, is_pacs
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
+from activelabel.server.series_cache import SeriesCache, cache_folder
 from activelabel.server.settings import public_settings
 from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
 from activelabel.server.tasks import HostTasks
@@ -54,13 +57,23 @@ class ProjectActions:
     # What the host builds an app from
 
     def open_datastore(self) -> LedgerDatastore:
-        """The studies: a folder."""
-        return LedgerDatastore(
-            self.studies,
-            self.project.ledger,
-            LabelArchive(self.project.ledger, self.project.labels, self.project.labels_folder),
-            validation_fraction=self.project.recipe.training.validation_fraction,
-            follow_changes=not is_child(),
+        """The studies: a folder, or a PACS."""
+        ledger, server = self.project.ledger, not is_child()
+        archive = LabelArchive(ledger, self.project.labels, self.project.labels_folder)
+        validation_cases = self.project.recipe.training.validation_cases
+        if not is_pacs(self.studies):
+            return LedgerDatastore(
+                self.studies, ledger, archive, validation_cases=validation_cases, follow_changes=server
+            )
+        pacs = Pacs(self.studies)
+        return PacsDatastore(
+            pacs,
+            SeriesCache(pacs, cache_folder(pacs)),
+            self.project.folder / "view",
+            ledger,
+            archive,
+            validation_cases=validation_cases,
+            follow_changes=server,
         )
 
     def build_infers(self) -> dict[str, InferTask]:

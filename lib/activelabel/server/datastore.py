@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
@@ -33,32 +33,42 @@ DELAY_SECONDS = 1.0
 class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no types
     """`LocalDatastore` whose labels are checked, kept in every version, and recorded in the ledger."""
 
+    watches_folder: ClassVar[bool] = True
+
     def __init__(
         self,
         studies: str,
         ledger: Ledger,
         archive: LabelArchive,
         *,
-        validation_fraction: float,
+        validation_cases: int,
         follow_changes: bool,
+        images: Path | None = None,
     ) -> None:
         """Open the studies folder.
 
         Args:
-            studies: the folder with the images.
+            studies: the folder with the images, the labels as the host lays them out, and its listing.
             ledger: where annotations are recorded.
             archive: where labels are checked and kept.
-            validation_fraction: share of the images that is set aside for validation when first seen.
+            validation_cases: how many images are set aside for validation when first seen.
             follow_changes: watch the folder and write the JSON view; for the server, not for its children.
+            images: the folder with the images, if it is another.
         """
         self._ledger = ledger
         self._archive = archive
-        self._validation_fraction = validation_fraction
+        self._validation_cases = validation_cases
         self._follows = follow_changes
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
-        super().__init__(studies, extensions=IMAGE_PATTERNS, auto_reload=follow_changes)
+        self._images_dir = str(images or ".")
+        super().__init__(
+            studies,
+            images_dir=self._images_dir,
+            extensions=IMAGE_PATTERNS,
+            auto_reload=follow_changes and self.watches_folder,
+        )
 
     # Labels
 
@@ -140,6 +150,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         try:
             self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
             self._datastore.base_path = self._datastore_path
+            self._datastore.images_dir = self._images_dir
         except ValueError as error:
             damaged = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
             shutil.copy(path, damaged)
@@ -207,7 +218,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
 
     def _sync_ledger(self) -> None:
         if self._follows:
-            self._ledger.sync_images(list(self._datastore.objects), self._validation_fraction)
+            self._ledger.sync_images(list(self._datastore.objects), self._validation_cases)
 
     def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
         """Show what the ledger holds now, which may be a label that was saved a moment after ours."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from activelabel.data.splits import first_validation, is_late_validation
+from activelabel.data.splits import choose_validation, validation_count
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, unended_leases
@@ -19,21 +19,23 @@ from activelabel.store.schema import ImageRow
 class Images(Database):
     """What the ledger knows of images."""
 
-    def sync_images(self, ids: Iterable[str], validation_fraction: float) -> None:
+    def sync_images(self, ids: Iterable[str], validation_cases: int) -> None:
         """Bring the ledger up to date with the files: register new ones, mark those that vanished or came back.
 
-        The first images ever seen are split by `data.splits.first_validation`, later ones by their own hash. A
-        vanished image keeps its annotations; leases on it end as released.
+        The first images ever seen give the validation cases, `validation_cases` of them or a quarter (see
+        `data.splits`); those that are missing then are chosen from later ones. A vanished image keeps its annotations;
+        leases on it end as released.
 
         Raises:
             InvalidInputError: an id that no database can hold.
-            ValueError: `validation_fraction` is not in [0, 1).
+            ValueError: `validation_cases` is negative.
         """
         there = {checked_name(image_id, "image") for image_id in ids}
         with self._writing() as session:
-            known = {image_id: present for image_id, present in session.execute(select(ImageRow.id, ImageRow.present))}
+            known = {row.id: row.present for row in session.execute(select(ImageRow.id, ImageRow.present))}
             new = there - known.keys()
-            validation = _validation(new, validation_fraction, first=not known)
+            missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
+            validation = choose_validation(new, max(missing, 0))
             now = self._clock()
             _register(session, new, validation, now)
             vanished = {image_id for image_id, present in known.items() if present and image_id not in there}
@@ -88,10 +90,8 @@ def _image_record(row: ImageRow) -> Image:
     return Image(row.id, row.added_at, row.role, row.present, row.unreadable_reason, row.unreadable_at)
 
 
-def _validation(new: set[str], fraction: float, first: bool) -> frozenset[str]:
-    if first:
-        return first_validation(new, fraction)
-    return frozenset(image_id for image_id in new if is_late_validation(image_id, fraction))
+def _count_validation(session: Session) -> int:
+    return session.scalar(select(func.count()).where(ImageRow.role == "validation")) or 0
 
 
 def _register(session: Session, ids: set[str], validation: frozenset[str], now: datetime) -> None:
