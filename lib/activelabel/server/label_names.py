@@ -17,10 +17,12 @@ def resolve_label_names(configured: Sequence[str], studies: str) -> tuple[str, .
     the studies folder or beside it; the labels already in `labels/final`.
 
     Raises:
-        InvalidInputError: none of them says anything, or what it says is contradictory.
+        InvalidInputError: none of them says anything (a PACS cannot), or what it says is contradictory.
     """
     if configured:
         return _checked(configured, "--conf labels")
+    if studies.startswith(("http://", "https://")):
+        raise InvalidInputError("no label names: a PACS has none, so start with --conf labels liver,spleen")
     folder = Path(studies)
     for path in (folder / "dataset.json", folder.parent / "dataset.json"):
         if path.is_file():

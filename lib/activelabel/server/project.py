@@ -127,10 +127,15 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
     )
 
 
+def is_pacs(studies: str) -> bool:
+    """Whether the studies are in a PACS, not in a folder."""
+    return studies.startswith(("http://", "https://"))
+
+
 def default_folder(app_dir: str, studies: str) -> Path:
     """Beside the images; for a PACS, in the app's own folder for models, one folder an address."""
-    if not studies.startswith(("http://", "https://")):
+    if not is_pacs(studies):
         return Path(studies) / "activelabel"
-    address = urlsplit(studies)
-    name = f"{address.hostname}-{hashlib.sha256(studies.encode()).hexdigest()[:8]}"
+    address = urlsplit(studies.rstrip("/"))
+    name = f"{address.hostname}-{hashlib.sha256(address.geturl().encode()).hexdigest()[:8]}"
     return Path(app_dir) / "model" / name

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 from monailabel.config import settings as host_settings
-from monailabel.endpoints import batch_infer, datastore, infer, proxy, scoring, session, train, wsi_infer
+from monailabel.endpoints import batch_infer, datastore, infer, scoring, session, train, wsi_infer
 from monailabel.endpoints import model as model_file
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -42,6 +42,7 @@ from activelabel.server.checks import (
     require_session,
     require_tag,
 )
+from activelabel.server.pacs_proxy import pass_to_pacs
 
 STATUS: dict[type[ActiveLabelError], int] = {
     InvalidInputError: 422,
@@ -378,14 +379,9 @@ def reload_app(user: Admin) -> None:
 
 @router.get("/proxy/dicom/{path:path}", include_in_schema=False, response_model=None)
 @router.post("/proxy/dicom/{path:path}", include_in_schema=False, response_model=None)
-async def proxy_dicom(request: Request, path: str, user: AnyUser) -> Any:
-    """The host's way to the PACS, which needs one."""
-    if not host_settings.MONAI_LABEL_STUDIES.startswith(("http://", "https://")):
-        raise NotFoundError("there is no PACS behind this server: its studies are a folder")
-    operation, _, rest = path.partition("/")
-    if operation in ("wado", "qido", "stow"):
-        return await proxy.proxy_dicom(request, operation, rest)
-    return await proxy.proxy_dicom(request, "", path)
+async def proxy_dicom(request: Request, path: str, user: AnyUser) -> Response:
+    """A viewer's way to the PACS."""
+    return await pass_to_pacs(request, path)
 
 
 def login(user: User) -> dict[str, str]:

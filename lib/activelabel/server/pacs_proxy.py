@@ -1,0 +1,37 @@
+"""The way of a viewer in the browser to the PACS: through this server, off its event loop, and with a time limit."""
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from monailabel.interfaces.utils.app import app_instance
+
+from activelabel.errors import NotFoundError
+from activelabel.server.pacs_datastore import PacsDatastore
+
+SERVICES = ("qido", "wado", "stow")
+_SENT_ON = ("accept", "content-type")
+
+
+async def pass_to_pacs(request: Request, path: str) -> Response:
+    """Pass a request on with its query, and the answer back.
+
+    When something was stored it is looked at before the answer: a segmentation is a label by the time the viewer hears
+    that it was saved.
+
+    Raises:
+        NotFoundError: there is no PACS.
+        UnavailableError: the PACS does not answer.
+        ForbiddenError: the path leaves its DICOMweb services.
+    """
+    datastore = app_instance().datastore()
+    if not isinstance(datastore, PacsDatastore):
+        raise NotFoundError("there is no PACS behind this server: its studies are a folder")
+    first, _, rest = path.partition("/")
+    service, path = (first, rest) if first in SERVICES else ("", path)
+    headers = {name: value for name, value in request.headers.items() if name in _SENT_ON}
+    body = await request.body()
+    answer = await run_in_threadpool(
+        datastore.pacs.forward, request.method, service, path, request.url.query, body, headers
+    )
+    if request.method == "POST" and answer.ok:
+        await run_in_threadpool(datastore.refresh)
+    return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

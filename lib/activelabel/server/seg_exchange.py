@@ -1,0 +1,149 @@
+"""Labels and the PACS: final labels are sent as DICOM SEG, and SEGs that others stored are taken in as labels.
+
+The identifier of a SEG that we send follows from the label version, and a label that was taken in is kept under the
+identifier of its SEG. So what was exchanged already can be told from the ledger, after any crash, and sending twice is
+sending once.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
+from activelabel.data.labels import write_label
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError, UnavailableError
+from activelabel.server.label_archive import LabelArchive
+from activelabel.server.pacs import Pacs, Series
+from activelabel.server.series_cache import SeriesCache
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import FINAL, Annotation
+
+logger = logging.getLogger(__name__)
+
+_TAKEN_IN = "seg-"
+_ENDING = ".nii.gz"
+
+
+class SegExchange:
+    """What goes between the ledger and the segmentations of a PACS. Used by one thread at a time, except `send`."""
+
+    def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
+        self._pacs = pacs
+        self._cache = cache
+        self._ledger = ledger
+        self._archive = archive
+        self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
+        self._settled: set[int] = set()  # annotations that were sent, or never can be
+
+    def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Annotation]:
+        """Keep SEGs that were not seen before as final labels of their series, oldest first.
+
+        One that fails the checks of any label is passed over, with its reason in the log.
+
+        Args:
+            segs: those that the PACS has.
+            studies: the study of each image.
+
+        Returns:
+            The labels that were kept.
+
+        Raises:
+            UnavailableError: the PACS stopped answering; the rest is taken in next time.
+        """
+        images = defaultdict(list)
+        for image_id, study_uid in studies.items():
+            images[study_uid].append(image_id)
+        new = defaultdict(list)
+        for seg in segs:
+            if seg.uid not in self._judged and seg.study_uid in images:
+                new[seg.study_uid].append(seg)
+        kept = []
+        for study_uid, found in new.items():
+            kept += self._take_in_study(found, images[study_uid], study_uid)
+            self._judged.update(seg.uid for seg in found)
+        return kept
+
+    def send_missing(self, segs: Sequence[Series], studies: Mapping[str, str]) -> None:
+        """Send the current final labels that the PACS has not, because it did not answer when they were saved."""
+        stored = {seg.uid for seg in segs}
+        for annotation in self._ledger.annotations():
+            known = _source(annotation) is not None or seg_uid(annotation) in stored
+            if not known and annotation.image_id in studies:
+                self.send(annotation, studies[annotation.image_id])
+
+    def send(self, annotation: Annotation, study_uid: str | None) -> None:
+        """Store a label in the PACS; an empty one is not, as SEG cannot hold it.
+
+        Whatever goes wrong is logged and no more: the label is kept already. If the PACS does not answer, it is sent
+        with the next that are missing.
+        """
+        if annotation.id in self._settled:
+            return
+        file, image_id = self._archive.file(annotation), annotation.image_id
+        try:
+            slices = self._cache.slices(image_id, study_uid)
+            seg = write_seg(file, slices, self._archive.labels, seg_uid(annotation), annotation.annotator)
+            if seg is None:
+                logger.info("the label of %s is empty: kept here, not in the PACS, as no SEG can hold it", image_id)
+            else:
+                self._pacs.store(seg)
+                logger.info("label %d of %s is stored in the PACS", annotation.version, image_id)
+        except UnavailableError as error:
+            logger.warning("the label of %s is kept here and will be sent to the PACS later: %s", image_id, error)
+            return
+        except InvalidInputError as error:
+            logger.error("the label of %s is kept here only: %s", image_id, error)
+        self._settled.add(annotation.id)
+
+    def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str], study_uid: str) -> list[Annotation]:
+        history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]
+        known = {_source(annotation) or seg_uid(annotation) for annotation in history}
+        found = []
+        for series in segs:
+            if series.uid not in known:
+                found += [(series, max(self._pacs.instances(series), key=_made_at))]
+        kept = []
+        for series, seg in sorted(found, key=lambda item: _made_at(item[1])):
+            image_id = referenced_series(seg)
+            if image_id is None or image_id not in image_ids:
+                continue
+            try:
+                kept.append(self._keep(series, seg, image_id, study_uid))
+            except InvalidInputError as error:
+                logger.warning("the SEG %s of %s is not used: %s", series.uid, image_id, error)
+        return kept
+
+    def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Annotation:
+        grid = read_grid(self._cache.volume(image_id, study_uid))
+        label = read_seg(seg, grid)
+        info = {
+            "client_id": str(seg.get("ContentCreatorName") or "").strip() or "PACS",
+            "label_info": [{"name": name} for name in label.names],
+        }
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / f"SEG{_ENDING}"
+            write_label(file, label.array, grid.affine_ras)
+            annotation = self._archive.keep(image_id, FINAL, file, grid, info, f"{_TAKEN_IN}{series.uid}")
+        logger.info("took in the SEG %s as label %d of %s", series.uid, annotation.version, image_id)
+        return annotation
+
+
+def seg_uid(annotation: Annotation) -> str:
+    """The identifier under which a label version is stored in the PACS, always the same."""
+    return str(generate_uid(entropy_srcs=["label", annotation.image_id, str(annotation.version), annotation.sha256]))
+
+
+def _source(annotation: Annotation) -> str | None:
+    """The SEG series that a label was taken in from; None for a label that came otherwise."""
+    name = Path(annotation.file).name
+    return name.removeprefix(_TAKEN_IN).removesuffix(_ENDING) if name.startswith(_TAKEN_IN) else None
+
+
+def _made_at(seg: Dataset) -> tuple[str, str]:
+    return str(seg.get("ContentDate", "")), str(seg.get("ContentTime", ""))
