@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from activelabel.server.train import SegmentationTrainTask
 from monailabel.config import settings as host_settings
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
@@ -18,7 +17,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from activelabel.server.access import AccessGuard
-from activelabel.server.autopilot import Autopilot, Situation, thresholds
+from activelabel.server.autopilot import Autopilot, Situation
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
@@ -30,9 +29,9 @@ from activelabel.server.project import Project, is_pacs
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.series_cache import SeriesCache, cache_folder
-from activelabel.server.settings import public_settings
 from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
 from activelabel.server.tasks import HostTasks
+from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.welcome import welcome
 from activelabel.training.checkpoints import load_model
 
@@ -99,7 +98,7 @@ class ProjectActions:
         progress = self.project.ledger.progress()
         return {
             **super().info(),  # type: ignore[misc]  # the host's base class is mixed in behind this one
-            "settings": public_settings(self.project.settings, self.project.ledger.shown_url),
+            "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
         }
@@ -188,7 +187,7 @@ class ProjectActions:
             self._autopilot = Autopilot(
                 self._situation,
                 HostTasks(TRAINER, self._scoring_method()),
-                thresholds(self.project.recipe.query, self.project.settings.start, self.project.settings.retrain_after),
+                self.project.thresholds,
             )
             self._autopilot.start()
 

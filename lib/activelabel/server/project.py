@@ -13,6 +13,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe, load_recipe
+from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.settings import Settings, parse_settings
 from activelabel.store.ledger import Ledger
@@ -64,6 +65,26 @@ class Project:
             network=self.recipe.network,
             preprocessing=self.recipe.preprocessing,
         )
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """How many labels make a training due."""
+        return thresholds(self.recipe.query, self.settings.start, self.settings.retrain_after)
+
+    def settings_in_force(self) -> dict[str, object]:
+        """Every setting with the value that counts, as JSON, and no password."""
+        return {
+            **self.settings.model_dump(mode="json"),
+            "labels": list(self.labels),
+            "database_url": self.ledger.shown_url,
+            "project_dir": str(self.folder),
+            "device": str(self.device),
+            "precision": str(choose_precision(self.settings.precision, self.device)),
+            "repeats": self.recipe.prediction.repeats,
+            "start": self.thresholds.start,
+            "query_size": self.recipe.query.size,
+            "retrain_after": self.thresholds.retrain_after,
+        }
 
     def current_model(self) -> ModelVersion:
         """The model in use.

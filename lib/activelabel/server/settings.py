@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -70,8 +70,3 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
 
 
 _HOST_KEYS = frozenset({"server_mode", "models"})
-
-
-def public_settings(settings: Settings, database: str) -> dict[str, Any]:
-    """The values in force as JSON for `GET /info/`, with `database` (its password already hidden) for the URL."""
-    return {**settings.model_dump(mode="json"), "database_url": database}
