@@ -1,8 +1,12 @@
-"""Which images may be asked for, as conditions for a query. Everyone who asks uses these, so that all agree."""
+"""Which images may be asked for, as conditions for a query. Everyone who asks uses these, so that all agree.
+
+They exclude by NOT IN a list, which both databases make once a query. NOT EXISTS was 12 s at 10,000 images on a
+PostgreSQL that had not yet counted its rows, as in the first minute of a study.
+"""
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, null
+from sqlalchemy import ColumnElement, and_, null, select
 
 from activelabel.store.records import FINAL, Role
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
@@ -10,7 +14,7 @@ from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
     """Images of this role that can be asked for: there, readable, not fully annotated, not leased to anyone."""
-    return and_(unfinished(role), ~exists().where(LeaseRow.image_id == ImageRow.id, active(now)))
+    return and_(unfinished(role), ImageRow.id.not_in(select(LeaseRow.image_id).where(active(now))))
 
 
 def unfinished(role: Role) -> ColumnElement[bool]:
@@ -19,7 +23,7 @@ def unfinished(role: Role) -> ColumnElement[bool]:
         ImageRow.role == role,
         ImageRow.present.is_(True),
         ImageRow.unreadable_reason.is_(None),
-        ~exists().where(AnnotationRow.image_id == ImageRow.id, complete()),
+        ImageRow.id.not_in(select(AnnotationRow.image_id).where(complete())),
     )
 
 

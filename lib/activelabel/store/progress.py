@@ -1,6 +1,6 @@
 """How far the work is, in numbers: what `GET /info/` shows."""
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row
@@ -15,28 +15,27 @@ class Overview(Database):
     def progress(self) -> Progress:
         """The counts as they are now, all of one moment."""
         now = self._clock()
-        of_image = AnnotationRow.image_id == ImageRow.id
         training = ImageRow.role == "training"
+        leased = select(LeaseRow.image_id).where(active(now))
+        annotated = select(AnnotationRow.image_id).where(complete())
+        final = select(AnnotationRow.image_id).where(current_final())
         with self._reading() as session:
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
-            unseen = current_final() & ~exists().where(
-                ModelAnnotationRow.model_version == version, ModelAnnotationRow.annotation_id == AnnotationRow.id
-            )
-            annotated = exists().where(of_image, complete())
-            final = exists().where(of_image, current_final())
-            new = exists().where(of_image, unseen)
+            seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
+            new = final.where(AnnotationRow.id.not_in(seen))
+            scored = select(ScoreRow.image_id).where(ScoreRow.model_version == version)
             counted = {
                 "images": _count(),
                 "training": _count(training),
                 "validation": _count(ImageRow.role == "validation"),
-                "annotated": _count(annotated),
-                "partly_annotated": _count(final, ~annotated),
-                "leased": _count(exists().where(LeaseRow.image_id == ImageRow.id, active(now))),
+                "annotated": _count(ImageRow.id.in_(annotated)),
+                "partly_annotated": _count(ImageRow.id.in_(final), ImageRow.id.not_in(annotated)),
+                "leased": _count(ImageRow.id.in_(leased)),
                 "unreadable": _count(ImageRow.unreadable_reason.is_not(None)),
-                "scored": _count(exists().where(ScoreRow.image_id == ImageRow.id, ScoreRow.model_version == version)),
-                "new_annotations": _count(new),
-                "new_training_annotations": _count(new, training),
+                "scored": _count(ImageRow.id.in_(scored)),
+                "new_annotations": _count(ImageRow.id.in_(new)),
+                "new_training_annotations": _count(ImageRow.id.in_(new), training),
             }
             row = session.execute(select(*(query.label(name) for name, query in counted.items())))
             return Progress(latest_model=version, **row.mappings().one())

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Insert, and_, exists, select
+from sqlalchemy import ColumnElement, Insert, and_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -54,12 +54,10 @@ class Scores(Database):
 
         Leased ones too: a lease may end without a label.
         """
-        scored = exists().where(
-            ScoreRow.image_id == ImageRow.id,
-            _kind(model_version, measure, region, aggregation),
-            ScoreRow.slice_index == WHOLE_VOLUME,
+        scored = select(ScoreRow.image_id).where(
+            _kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME
         )
-        statement = select(ImageRow.id).where(unfinished("training"), ~scored).order_by(ImageRow.id)
+        statement = select(ImageRow.id).where(unfinished("training"), ImageRow.id.not_in(scored)).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
 
