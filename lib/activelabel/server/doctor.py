@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from packaging.specifiers import SpecifierSet
 
+from activelabel.data.dicom_seg import CONVERTER, find_converter
 from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
-from activelabel.server.project import Project, open_project
+from activelabel.server.project import LEDGER_FILE, Project, plan_project
 from activelabel.training.checkpoints import load_model
 
 PINS: Mapping[str, str] = {
@@ -46,12 +47,15 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
     yield _disk(Path(studies))
     yield from _images(Path(studies))
     try:
-        project = open_project(app_dir, studies, conf)
+        project = plan_project(app_dir, studies, conf)
+        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        if not project.settings.database_url and not (project.folder / LEDGER_FILE).is_file():
+            yield Finding("ledger", True, "none yet: the first start makes it")
+            return
+        yield _ledger(project)
+        yield _model(project)
     except ActiveLabelError as error:
         yield Finding("settings and ledger", False, str(error), "mend what the line names")
-        return
-    yield _ledger(project)
-    yield _model(project)
 
 
 def _environment() -> Iterator[Finding]:
@@ -65,19 +69,17 @@ def _environment() -> Iterator[Finding]:
             found = "missing"
         fit = found != "missing" and SpecifierSet(wanted).contains(found)
         yield Finding(package, fit, found, f"pip install '{package}{wanted}'")
-    converter = shutil.which("itkimage2segimage")
-    yield Finding(
-        "itkimage2segimage",
-        converter is not None,
-        converter or "not on PATH",
-        "pip install dcmqi, and start the server with its folder on PATH; only a PACS needs it",
-    )
+    try:
+        yield Finding(CONVERTER, True, find_converter())
+    except ActiveLabelError as error:
+        yield Finding(CONVERTER, False, str(error), "needed for labels in a PACS only")
 
 
 def _device() -> Finding:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads, no CUDA GPU"
-    return Finding("networks run on", True, f"{device.type} ({name}), {choose_precision("auto", device)}")
+    precision = choose_precision("auto", device)
+    return Finding("networks run on", True, f"{device.type} ({name}), {precision}")
 
 
 def _disk(studies: Path) -> Finding:

@@ -23,6 +23,8 @@ from activelabel.training.checkpoints import ModelDescription, load_model
 
 logger = logging.getLogger(__name__)
 
+LEDGER_FILE = "ledger.sqlite"
+
 
 @dataclass(frozen=True)
 class Project:
@@ -115,24 +117,33 @@ class Project:
         )
 
 
-def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
-    """Read settings, recipe and label names, and open the ledger.
+def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
+    """Read settings, recipe and label names. Nothing is written, and the ledger is not opened yet.
 
     Raises:
-        ActiveLabelError: something of it is wrong; the line says what, and nothing was begun.
+        ActiveLabelError: something of it is wrong; the line says what.
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
     if settings.device.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidInputError(f"--conf device {settings.device}: this machine has no CUDA GPU; use auto or cpu")
     labels = resolve_label_names(settings.labels, studies)
-    folder = settings.project_dir or default_folder(app_dir, studies)
-    folder.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(settings.database_url or sqlite_url(folder / "ledger.sqlite"))
-    ledger.open()
-    project = Project(settings, recipe, labels, folder.resolve(), ledger)
-    logger.info("project in %s: recipe %s, labels %s", folder, recipe.name, ", ".join(labels))
-    logger.info("networks run on %s in %s", project.device, choose_precision(settings.precision, project.device))
+    folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
+    return Project(settings, recipe, labels, folder, Ledger(settings.database_url or sqlite_url(folder / LEDGER_FILE)))
+
+
+def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
+    """A project ready for work: its folder and ledger are there.
+
+    Raises:
+        ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
+    """
+    project = plan_project(app_dir, studies, conf)
+    project.folder.mkdir(parents=True, exist_ok=True)
+    project.ledger.open()
+    logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
+    precision = choose_precision(project.settings.precision, project.device)
+    logger.info("networks run on %s in %s", project.device, precision)
     return project
 
 

@@ -1,0 +1,63 @@
+"""What the examination finds, on folders made for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from activelabel.cli import app
+from activelabel.server.doctor import Finding, examine
+from activelabel.server.project import open_project
+
+
+def findings(studies: Path, **conf: str) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in examine("app", str(studies), conf)}
+
+
+def test_a_sound_installation_is_fit_and_nothing_is_written(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(3).studies
+    before = sorted(studies.iterdir())
+    found = findings(studies, labels="ball")
+    assert all(finding.fit for finding in found.values()), found
+    assert found["studies"].text == "3 of 3 images can be read"
+    assert found["ledger"].text.startswith("none yet")
+    assert sorted(studies.iterdir()) == before
+
+
+def test_a_broken_image_is_named(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(2).studies
+    (studies / "torn.nii.gz").write_bytes((studies / "blob_00.nii.gz").read_bytes()[:200])
+    found = findings(studies, labels="ball")
+    assert found["studies"].text == "2 of 3 images can be read"
+    assert not found["image"].fit
+    assert "torn.nii.gz" in found["image"].text
+
+
+def test_a_running_project_is_counted(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(2).studies
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00", "blob_01"], 0)
+    project.ledger.mark_unreadable("blob_01", "torn")
+    assert "2 images, 0 annotated, 1 unreadable" in findings(studies, labels="ball")["ledger"].text
+
+
+def test_a_missing_model_file_is_found(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(1).studies
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.publish_model("gone.pt", "0" * 64, "quick", ["ball"], {}, [])
+    found = findings(studies, labels="ball")["model"]
+    assert not found.fit
+    assert "gone.pt" in found.text
+
+
+def test_wrong_settings_are_a_finding_with_their_line(tmp_path: Path) -> None:
+    found = findings(tmp_path, labels="ball", recipe="quik")["settings and ledger"]
+    assert not found.fit
+    assert "quik" in found.text
+
+
+def test_the_command_says_no_by_its_exit_code(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--studies", str(tmp_path / "nowhere")])
+    assert result.exit_code == 1
+    assert "is no folder" in " ".join(result.output.split())
