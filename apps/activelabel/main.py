@@ -15,7 +15,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.server.application import ProjectActions
-from activelabel.server.processes import end_with_parent, is_child
+from activelabel.server.processes import end_with_server
 from activelabel.server.project import open_project
 
 
@@ -26,8 +26,7 @@ class ActiveLabel(ProjectActions, MONAILabelApp):  # type: ignore[misc]  # the h
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
-        if is_child():
-            end_with_parent()
+        end_with_server()
         try:
             self.project = open_project(app_dir, studies, conf)
             super().__init__(

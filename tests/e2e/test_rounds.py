@@ -1,6 +1,5 @@
 """The main job, end to end: a server, the host's own client, and three rounds of ask, label, train, score."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

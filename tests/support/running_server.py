@@ -106,7 +106,7 @@ class RunningServer:
         if self._process.poll() is None:
             self._process.send_signal(number)
         code = self._process.wait(60)
-        gone, alive = psutil.wait_procs(started, timeout=15)
+        _gone, alive = psutil.wait_procs(started, timeout=15)
         assert not alive, f"left behind: {[process.cmdline() for process in alive]}"
         return code
 

@@ -14,6 +14,7 @@ from monailabel.utils.async_tasks.utils import background_executors, background_
 from activelabel.errors import ActiveLabelError
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
+_SERVER_PID = "ACTIVELABEL_SERVER_PID"
 
 
 def is_child() -> bool:
@@ -33,19 +34,23 @@ def one_line_in_child() -> Iterator[None]:
         raise SystemExit(str(error)) from error
 
 
-def end_with_parent(interval_seconds: float = 0.5) -> None:
-    """End this process soon after the server that started it is gone.
+def end_with_server(interval_seconds: float = 0.5) -> None:
+    """In the server: tell its children who it is. In a child: end soon after the server that started it is gone.
 
-    The host leaves its children running when it is killed, and they would work beside those of the next server.
+    The host leaves its children running when it is killed, and they would work beside those of the next server. A child
+    needs seconds to come here; its server may be gone by then, so that the parent it has now says nothing.
     """
-    parent = os.getppid()
+    if not is_child():
+        os.environ[_SERVER_PID] = str(os.getpid())
+        return
+    server = int(os.environ[_SERVER_PID])
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == server:
             time.sleep(interval_seconds)
         os._exit(1)
 
-    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+    threading.Thread(target=watch, name="end-with-server", daemon=True).start()
 
 
 def end_children_with_server() -> None:

@@ -1,0 +1,115 @@
+"""kill -9 of the server and its children at random points of the loop: nothing that was acknowledged is lost."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from running_server import RunningServer
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+pytestmark = pytest.mark.e2e
+logger = logging.getLogger(__name__)
+
+TARGETS = ("train", "scoring", "server", "train", "server", "scoring", "train", "server", "scoring", "train")
+CASES = len(TARGETS) + 4
+
+
+class Witness:
+    """Remembers what the ledger and the server acknowledged, and finds all of it again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+        self._labels: set[str] = set()
+        self._models: dict[int, str] = {}
+        self._scored: set[tuple[int, str]] = set()
+
+    def saw_label(self, image_id: str) -> None:
+        """The server said that it kept this label."""
+        self._labels.add(image_id)
+
+    def look(self) -> None:
+        """All that was there is there still, unchanged; what is new is remembered."""
+        annotations, models = self._ledger.annotations(), self._ledger.models()
+        assert self._labels <= {annotation.image_id for annotation in annotations}
+        for annotation in annotations:
+            assert sha256_of(self._folder / "labels" / annotation.file) == annotation.sha256
+        for model in models:
+            assert sha256_of(self._folder / "models" / model.file) == model.sha256
+        hashes = {model.version: model.sha256 for model in models}
+        scored = {
+            (version, image_id)
+            for version in hashes
+            for image_id in self._ledger.scored_images(version, "variance", "everything", "total")
+        }
+        assert self._models.items() <= hashes.items()
+        assert self._scored <= scored
+        self._models, self._scored = hashes, scored
+
+
+def sha256_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.timeout(1500)
+def test_nothing_acknowledged_is_lost(make_server: Callable[..., RunningServer], blobs: Any) -> None:
+    cases = blobs(CASES)
+    recipe = Path(__file__).parents[1] / "support" / "tiny.toml"
+    server = make_server(cases.studies, recipe=recipe, labels="ball", start=1, retrain_after=1).start()
+    witness = Witness(cases.studies / "activelabel")
+    random = np.random.default_rng(7)
+
+    for target in TARGETS:
+        annotate_one(server, cases, witness)
+        wait_until_running(server, target)
+        time.sleep(random.uniform(0, 6))
+        kill(server, target)
+        witness.look()
+    while annotate_one(server, cases, witness):
+        witness.look()
+
+    def ended() -> bool:
+        witness.look()
+        progress = server.progress()
+        return bool(progress["annotated"] == CASES and progress["new_annotations"] == 0)
+
+    server.wait_for(ended, "the last training")
+    shown = {path.name for path in (cases.studies / "labels" / "final").iterdir()}
+    assert shown == {path.name for path in cases.studies.glob("*.nii.gz")}
+    assert server.stop() == 0
+
+
+def annotate_one(server: RunningServer, cases: Any, witness: Witness) -> bool:
+    """Annotate what is asked for next; False if nothing is."""
+    sample = server.next_sample()
+    if sample:
+        server.save_label(sample["id"], cases.label_of(sample["id"]))
+        witness.saw_label(sample["id"])
+    return bool(sample)
+
+
+def wait_until_running(server: RunningServer, target: str) -> None:
+    if target != "server":
+        server.wait_for(lambda: bool(server.children(target)), f"{target} to run")
+
+
+def kill(server: RunningServer, target: str) -> None:
+    """Kill it at this moment, whatever it is doing; one that has just ended was killed too late, which is fine."""
+    logger.info("killing %s", target)
+    if target != "server":
+        for process in server.children(target):
+            process.kill()
+        return
+    children = server.children()
+    server.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)  # one that was just starting notices when it has started
+    assert not alive, "children outlived their server"
+    server.start()
