@@ -19,7 +19,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from abdomen_phantom.files import Folders, file_name, read_stamp, stamp, write_case, write_lists
+from abdomen_phantom.files import Folders, read_stamp, stamp, write_case, write_lists
 from abdomen_phantom.patient import DECK_SIZE, Patient, deal_patients
 
 WRONG_USE = 2
@@ -97,25 +97,25 @@ def find_missing(patients: list[Patient], seed: int, folders: Folders, force: bo
     """
     if force:
         return patients
-    missing = []
     for patient in patients:
-        expected = stamp(patient, seed)
-        for folder in (folders.images, folders.labels):
-            found = read_stamp(folder / file_name(patient))
-            if found and found != expected:
+        for path in folders.files_of(patient):
+            found = read_stamp(path)
+            if found and found != stamp(patient, seed):
                 raise MisuseError(
-                    f"{folder / file_name(patient)} was made otherwise: expected {expected!r}, got {found!r}; "
+                    f"{path} was made otherwise: expected {stamp(patient, seed)!r}, got {found!r}; "
                     "give --force to replace all cases, or another --out"
                 )
-            if not found and patient not in missing:
-                missing.append(patient)
-    return missing
+    return [patient for patient in patients if not _is_made(patient, seed, folders)]
+
+
+def _is_made(patient: Patient, seed: int, folders: Folders) -> bool:
+    return all(read_stamp(path) == stamp(patient, seed) for path in folders.files_of(patient))
 
 
 def _all_made(seed: int, folders: Folders) -> list[Patient]:
     """Everyone whose files are there, those of an earlier run with more cases included."""
     known = deal_patients(seed, len(list(folders.images.glob("*.nii.gz"))))
-    return [patient for patient in known if not find_missing([patient], seed, folders)]
+    return [patient for patient in known if _is_made(patient, seed, folders)]
 
 
 def make(patients: list[Patient], seed: int, folders: Folders) -> None:

@@ -33,6 +33,10 @@ class Folders:
         """The two folders' fixed names."""
         return cls(parent / "abdomen", parent / "abdomen-labels")
 
+    def files_of(self, patient: Patient) -> tuple[Path, Path]:
+        """The image and the label."""
+        return self.images / file_name(patient), self.labels / file_name(patient)
+
 
 def file_name(patient: Patient) -> str:
     """The name of the image and of its label."""
@@ -60,8 +64,9 @@ def write_case(patient: Patient, seed: int, folders: Folders) -> None:
     """Scan a patient and write the two files: the label first, so that an image in place has its label."""
     made = scan(patient, seed)
     text = stamp(patient, seed)
-    write_whole(folders.labels / file_name(patient), _nifti(made, made.label, text))
-    write_whole(folders.images / file_name(patient), _nifti(made, made.volume_hu, text))
+    image, label = folders.files_of(patient)
+    write_whole(label, _nifti(made, made.label, text))
+    write_whole(image, _nifti(made, made.volume_hu, text))
 
 
 def write_lists(patients: list[Patient], folders: Folders) -> None:

@@ -45,7 +45,7 @@ def _liver_shape(body: Body, space: Space) -> Floats:
     reach = float(np.clip(rng.normal(1.0, 0.14), 0.7, 1.3)) * (1.15 if shrunk else 1.0)
     right = ellipsoid(space, body.place(76, 18, 108 - 80 * length, 4), body.size(72, 92, 88 * length), (0, 6, 0))
     left = ellipsoid(space, body.place(8, 72, 62, 4), body.size(86 * reach, 40, 44), (0, -10, -6))
-    spine: Floats = np.hypot(space.x * 0.8, np.maximum(space.y - 2, 0)) - 40  # and all that lies behind it
+    spine = np.hypot(space.x * 0.8, np.maximum(space.y - 2, 0.0)) - 40.0  # and all that lies behind it
     hilum = ellipsoid(space, body.place(4, 30, 6, 4), body.size(56, 44, 58), (0, 18, 20))
     stomach = ellipsoid(space, body.place(-58, 42, 40, 4), body.size(46, 48, 60), (0, 0, 15))
     kidney = ellipsoid(space, body.place(60, -12, -14), body.size(38, 36, 68), (8, -12, -38))
