@@ -94,9 +94,7 @@ def print_speed(size: Size, found: dict[str, dict[str, float]]) -> None:
     for precision in ("float32", "auto"):
         ours = took[f"ours, {precision}"]
         with_torch, with_ours = (took[f"bare, {masks} masks, {precision}"] / ours for masks in ("torch's", "our"))
-        print(
-            f"bare passes as a share of ours, {precision}: {with_torch:.0%} (torch's masks), {with_ours:.0%} (our masks)"
-        )
+        print(f"bare passes in ours, {precision}: {with_torch:.0%} (torch's masks), {with_ours:.0%} (our masks)")
 
 
 def print_memory(name: str, repeats: Sequence[int], folder: Path) -> None:

@@ -33,8 +33,8 @@ def failing_above(items: int, error: Exception) -> tuple[Callable[[Job], Tensor]
     return forward, tried
 
 
-@pytest.mark.parametrize(("window_voxels", "expected"), [(96**3, 1), (40 * 56 * 40, 8), (10**9, 1)])
-def test_a_cpu_batch_has_about_a_million_voxels(window_voxels: int, expected: int) -> None:
+@pytest.mark.parametrize(("window_voxels", "expected"), [(96**3, 2), (40 * 56 * 40, 8), (10**9, 2)])
+def test_a_cpu_batch_has_about_a_million_voxels_and_two_windows(window_voxels: int, expected: int) -> None:
     assert BatchLimit(window_voxels, CPU).items == expected
 
 

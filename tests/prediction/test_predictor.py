@@ -110,6 +110,7 @@ def test_scores_are_the_same_whatever_the_batch_size(
     network = make_network(encoder_dropout=0.0 if decoder_only else 0.2)
     expected = float32_predictor(network).sample(image, repeats=5, seed=4)
     monkeypatch.setattr(batching, "_CPU_VOXELS", voxels_at_once)
+    monkeypatch.setattr(batching, "_CPU_SMALLEST_BATCH", 1)
     assert_same_measures(float32_predictor(network).sample(image, repeats=5, seed=4), expected)
 
 
@@ -188,6 +189,7 @@ def test_the_encoder_runs_once_for_all_repeats(
 ) -> None:
     # One repeat at a time, so that the windows come again for each.
     monkeypatch.setattr(batching, "_CPU_VOXELS", 512)
+    monkeypatch.setattr(batching, "_CPU_SMALLEST_BATCH", 1)
     network = make_network(encoder_dropout=0.0)
     items = {"encoder.0": 0, "head": 0}
 

@@ -12,8 +12,10 @@ from activelabel.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
 
-# On a CPU more than this many voxels at once gain nothing; fewer leave the cores idle between layers.
+# On a CPU more than this many voxels at once gain nothing; fewer leave the cores idle between layers. Two windows are
+# better than one however large: in float32 torch has a slow convolution for batches of one.
 _CPU_VOXELS = 3 << 18
+_CPU_SMALLEST_BATCH = 2
 # What a 3D U-Net takes on a GPU, generously; the rest is left to the halving below.
 _GPU_BYTES_PER_VOXEL = 1024
 _GPU_LARGEST_BATCH = 64
@@ -47,7 +49,7 @@ class BatchLimit:
             fitting = free_bytes // 2 // (_GPU_BYTES_PER_VOXEL * window_voxels)
             self.items = min(max(fitting, 1), _GPU_LARGEST_BATCH)
         else:
-            self.items = max(_CPU_VOXELS // window_voxels, 1)
+            self.items = max(_CPU_VOXELS // window_voxels, _CPU_SMALLEST_BATCH)
 
     def jobs(self, windows: list[int], repeats: range) -> Iterator[Job]:
         """All `windows` with all `repeats`, in jobs within the limit where each has all repeats."""

@@ -70,7 +70,9 @@ class RandomDropout:
         if isinstance(layer, nn.AlphaDropout | nn.FeatureAlphaDropout):
             scale = 1 / math.sqrt((1 - layer.p) * (1 + layer.p * _ALPHA_PRIME**2))
             return (values * kept + (1 - kept) * _ALPHA_PRIME) * scale - scale * layer.p * _ALPHA_PRIME
-        return (values * kept).mul_(1 / (1 - layer.p))
+        # In place where it can be: a new block of memory costs more than the multiplication.
+        product = kept.mul_(values) if kept.shape == values.shape else values * kept
+        return product.mul_(1 / (1 - layer.p))
 
     def _kept(self, shape: tuple[int, ...], p: float) -> Tensor:
         """0 for what is dropped, 1 for what is kept: `(batch, *shape)`."""

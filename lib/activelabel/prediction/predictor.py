@@ -1,6 +1,5 @@
 """A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
 
-import copy
 import logging
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
 from activelabel.prediction.dropout import Draw, RandomDropout, monte_carlo_dropout, random_layers
+from activelabel.prediction.layout import channels_last_copy
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
 from activelabel.prediction.windows import Size3D, WindowedVolume, window_grid
@@ -62,8 +62,7 @@ class Predictor:
         self._overlap = window_overlap
         self._skip_outside_body = skip_outside_body
         self.precision = choose_precision(precision, self._device)
-        self._network = copy.deepcopy(network).to(self._device).eval()
-        self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # its stub lacks this
+        self._network = channels_last_copy(network, self._device)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
             empty = torch.zeros((2, 1, *window_size), device=self._device)

@@ -1,0 +1,51 @@
+"""The copy gives what the network gives, and keeps the layout."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from activelabel.prediction.layout import ChannelsLastInstanceNorm, channels_last_copy
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("channels", [3, 16, 32])
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_instance_normalisation_is_torchs(channels: int, affine: bool, batch: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    layer = nn.InstanceNorm3d(channels, eps=1e-3, affine=affine)
+    if affine:
+        with torch.no_grad():
+            layer.weight.copy_(torch.rand(channels, generator=generator) + 0.5)
+            layer.bias.copy_(torch.randn(channels, generator=generator))
+    offsets = torch.arange(float(channels)).view(1, -1, 1, 1, 1)
+    values = torch.randn((batch, channels, 4, 5, 6), generator=generator) * 3 + offsets
+    values = values.contiguous(memory_format=torch.channels_last_3d)
+    found = ChannelsLastInstanceNorm(layer)(values)
+    torch.testing.assert_close(found, layer(values), atol=1e-5, rtol=0)
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_a_copy_gives_the_same_and_leaves_the_network_alone(
+    make_network: Callable[..., nn.Module], image: Tensor
+) -> None:
+    network = make_network().train()
+    copied = channels_last_copy(network, CPU)
+    assert isinstance(copied.get_submodule("encoder.5"), ChannelsLastInstanceNorm)
+    assert isinstance(network.get_submodule("encoder.5"), nn.InstanceNorm3d)
+    assert network.training
+    assert list(copied.state_dict()) == list(network.state_dict())
+    network.eval()
+    window = image[None, :, :8, :8, :8]
+    torch.testing.assert_close(copied(window), network(window), atol=1e-5, rtol=0)
+
+
+def test_running_statistics_are_used_as_before() -> None:
+    network = nn.Sequential(nn.InstanceNorm3d(16, track_running_stats=True))
+    network(torch.randn((2, 16, 3, 3, 3), generator=torch.Generator().manual_seed(1)) + 4)
+    copied = channels_last_copy(network, CPU)
+    values = torch.randn((1, 16, 3, 3, 3), generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(copied(values), network.eval()(values))
