@@ -93,13 +93,12 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
 
 @pytest.fixture
 def new_postgresql(postgresql_server: str) -> Iterator[Callable[..., str]]:
-    """Makes empty databases; each call gives the URL of one. They are dropped afterwards."""
+    """Makes databases, empty unless a template is named; each call gives a URL. They are dropped at the end."""
     names: list[str] = []
 
     def make(options: str = "") -> str:
         names.append(f"ledger_{secrets.token_hex(6)}")
-        with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{names[-1]}" {options}')
+        create_database(postgresql_server, names[-1], options)
         return f"{postgresql_server}/{names[-1]}"
 
     yield make
@@ -108,19 +107,54 @@ def new_postgresql(postgresql_server: str) -> Iterator[Callable[..., str]]:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+def create_database(server: str, name: str, options: str = "") -> None:
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" STRATEGY file_copy {options}')
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a ledger that does not exist yet."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "ledger.sqlite")
-    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    make: Callable[..., str] = request.getfixturevalue("new_postgresql")
     return make()
 
 
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the tables of a ledger, to be copied: that is quicker than to migrate for every test."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
+    ledger = Ledger(sqlite_url(path))
+    ledger.open()
+    ledger.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def empty_postgresql(postgresql_server: str) -> str:
+    """The name of a database with the tables of a ledger, to be copied."""
+    create_database(postgresql_server, "empty_ledger")
+    ledger = Ledger(f"{postgresql_server}/empty_ledger")
+    ledger.open()
+    ledger.close()
+    return "empty_ledger"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a ledger in which nothing happened yet."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "ledger.sqlite")
+        return sqlite_url(tmp_path / "ledger.sqlite")
+    make: Callable[..., str] = request.getfixturevalue("new_postgresql")
+    return make(f"TEMPLATE {request.getfixturevalue('empty_postgresql')}")
+
+
 @pytest.fixture
-def ledger(new_url: str, clock: Clock) -> Iterator[Ledger]:
+def ledger(empty_url: str, clock: Clock) -> Iterator[Ledger]:
     """An empty ledger, whose time is that of `clock`."""
-    ledger = Ledger(new_url, clock)
+    ledger = Ledger(empty_url, clock)
     yield ledger
     ledger.close()
 

@@ -42,8 +42,8 @@ def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path):
     ledger.close()
 
 
-def test_a_used_ledger_can_be_pickled(new_url):
-    ledger = Ledger(new_url)
+def test_a_used_ledger_can_be_pickled(empty_url):
+    ledger = Ledger(empty_url)
     ledger.sync_images(["a"], 0)
     copy = pickle.loads(pickle.dumps(ledger))
     copy.sync_images(["a", "b"], 0)
@@ -52,8 +52,8 @@ def test_a_used_ledger_can_be_pickled(new_url):
     ledger.close()
 
 
-def test_a_used_ledger_works_on_in_a_new_process(new_url):
-    ledger = Ledger(new_url)
+def test_a_used_ledger_works_on_in_a_new_process(empty_url):
+    ledger = Ledger(empty_url)
     ledger.sync_images("a", 0)
     child = multiprocessing.get_context("spawn").Process(
         target=ledger.record_annotation, args=("a", "label", "0", "ann")
@@ -65,8 +65,8 @@ def test_a_used_ledger_works_on_in_a_new_process(new_url):
     ledger.close()
 
 
-def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(new_url):
-    ledger = Ledger(new_url)
+def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(empty_url):
+    ledger = Ledger(empty_url)
     ledger.sync_images("abc", 0)
 
     def save_ten(image_id):

@@ -36,8 +36,9 @@ ledger.sync_images([sys.argv[2]], 0)
 
 
 @pytest.fixture
-def engine(new_url):
-    engine = create_engine(checked_url(new_url))
+def engine(empty_url):
+    """A connection of its own to the database of the ledger under test."""
+    engine = create_engine(checked_url(empty_url))
     yield engine
     engine.dispose()
 
@@ -118,13 +119,15 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
         study.open()
 
 
-def test_the_database_of_another_program_is_left_alone(new_url, engine):
+def test_the_database_of_another_program_is_left_alone(new_url):
+    engine = create_engine(checked_url(new_url))
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
         connection.execute(text("CREATE TABLE runs (id INTEGER)"))
     with pytest.raises(InvalidInputError, match=r"other tables \(alembic_version, runs, …\)"):
         Ledger(new_url).open()
     assert sorted(inspect(engine).get_table_names()) == ["alembic_version", "runs"]
+    engine.dispose()
 
 
 def test_a_path_with_a_percent_sign_is_a_path(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ LABELS = 40  # by each writer
 SAVE_LABELS = """
 import itertools, sys
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Score
+from activelabel.acquisition.score import Score
 url, annotator, count = sys.argv[1:]
 ledger = Ledger(url)
 ledger.open()
@@ -43,12 +43,12 @@ for number in range(10):
 
 
 @pytest.fixture
-def url(new_url):
-    ledger = Ledger(new_url)
+def url(empty_url):
+    ledger = Ledger(empty_url)
     ledger.sync_images([f"case_{number}" for number in range(10)], 0)
     ledger.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
     ledger.close()
-    return new_url
+    return empty_url
 
 
 def start(script, *arguments):

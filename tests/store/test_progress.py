@@ -1,6 +1,7 @@
 import pytest
 
-from activelabel.store.records import Progress, Score
+from activelabel.acquisition.score import Score
+from activelabel.store.records import Progress
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
+from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import top_k
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Score
 
 KIND = ("entropy", "everything", "mean")
 
