@@ -209,9 +209,9 @@ def guard_host(project: Project) -> None:
     """Put our routes before the host's and our guard before everything."""
     from monailabel.app import app as host
 
-    from activelabel.server.routes import router
+    from activelabel.server.routes import ROUTES
 
-    host.router.routes[:0] = router.routes
+    host.router.routes[:0] = ROUTES
     host.middleware_stack = AccessGuard(
         host.middleware_stack,
         local_only=not (project.settings.allow_remote or host_settings.MONAI_LABEL_AUTH_ENABLE),

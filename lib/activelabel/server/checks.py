@@ -3,30 +3,41 @@
 import json
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
+from activelabel.store.schema import NAME_LENGTH
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,199}")
+_IMAGE_ENDINGS = (".nii", ".gz", ".nrrd", ".mha", ".", " ")
 _SESSION = re.compile(r"[0-9a-f-]{36}")
 
-RESERVED_PARAMS = frozenset({"image", "model", "label", "session", "image_path", "method", "strategy"})
+RESERVED_PARAMS = frozenset(
+    {
+        "image", "images", "image_path", "model", "label", "method", "strategy", "session", "session_id",
+        "bundle_path",  # a folder from which the host lets a background task import code
+    }
+)  # fmt: skip
 """Params that the host would let a client put in place of what the address of the request says."""
+
+SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts"})
+SERVERS_LABEL_INFO = frozenset({"name", "ts", "label_info", "params"})
+"""What the server alone says of an image or a label: clients find files, and name segments, by it."""
 
 
 def require_known(name: str, known: Collection[str], kind: str) -> None:
     """Refuse a `name` that is not one of `known`; the line lists those that are."""
     if name not in known:
-        raise NotFoundError(f"there is no {kind} '{name}': use one of {', '.join(sorted(known)) or '(none)'}")
+        raise NotFoundError(f"there is no {kind} '{name[:80]}': use one of {', '.join(sorted(known)) or '(none)'}")
 
 
 def require_image(image_id: str, datastore: Datastore) -> None:
     """Refuse whatever is not the id of an image of the studies, paths above all."""
     if image_id not in datastore.list_images():
-        raise NotFoundError(f"there is no image '{image_id}': use an id that GET /datastore/?output=all lists")
+        raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
 
 
 def require_label(image_id: str, tag: str, datastore: Datastore) -> None:
@@ -41,47 +52,87 @@ def require_tag(tag: str) -> None:
     """Refuse a label tag that could name a folder elsewhere."""
     if not _TAG.fullmatch(tag):
         raise InvalidInputError(
-            f"tag '{tag}': expected letters, digits, '-' and '_' (64 at most), like final or original"
+            f"tag '{tag[:80]}': expected letters, digits, '-' and '_' (64 at most), like final or original"
         )
 
 
 def require_new_image_id(image_id: str) -> None:
-    """Refuse an id for an uploaded image that could name a file elsewhere."""
-    if not _IMAGE_ID.fullmatch(image_id) or ".." in image_id:
+    """Refuse an id for an uploaded image that could name a file elsewhere, or another image than it says."""
+    if not _IMAGE_ID.fullmatch(image_id) or ".." in image_id or image_id.lower().endswith(_IMAGE_ENDINGS):
         raise InvalidInputError(
-            f"image id '{image_id}': expected letters, digits, '.', '-', '_' and blanks, after a letter or digit"
+            f"image id '{image_id[:80]}': expected letters, digits, '.', '-', '_' and blanks (200 at most), after a "
+            "letter or digit, without the file's ending"
         )
 
 
 def require_session(session_id: str) -> None:
     """Refuse what cannot be a session's id."""
-    if session_id and not _SESSION.fullmatch(session_id):
-        raise NotFoundError(f"there is no session '{session_id}'")
+    if not _SESSION.fullmatch(session_id):
+        no_session(session_id)
+
+
+def no_session(session_id: str) -> NoReturn:
+    """Say that there is no such session."""
+    raise NotFoundError(f"there is no session '{session_id[:80]}': create one, it may have expired")
 
 
 def parse_params(text: str | None) -> dict[str, Any]:
-    """The form field `params` as a dictionary.
+    """The form field `params` or `info` as a dictionary, checked as `check_params` does.
 
     Raises:
-        InvalidInputError: it is no JSON object.
+        InvalidInputError: it is no JSON object, or holds what JSON or UTF-8 does not know.
         ForbiddenError: it would override what the address of the request names.
     """
     try:
-        params = json.loads(text or "{}")
-    except ValueError as error:
-        raise InvalidInputError(f"params: expected a JSON object, got {text!r}: {error}") from error
+        params = json.loads(text or "{}", parse_constant=_no_number)
+        json.dumps(params, ensure_ascii=False).encode()  # it is kept, and sent to other clients as UTF-8
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"params: expected a JSON object, got {str(text)[:100]!r}: {error}") from error
     if params is None:
         return {}
     if not isinstance(params, dict):
-        raise InvalidInputError(f"params: expected a JSON object, got {text!r}")
-    refuse_reserved(params)
+        raise InvalidInputError(f"params: expected a JSON object, got {str(text)[:100]!r}")
+    check_params(params)
     return params
 
 
-def refuse_reserved(params: Mapping[str, Any]) -> None:
-    """Refuse params that would override what the address of the request names."""
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def check_params(params: Mapping[str, Any]) -> None:
+    """Refuse params that would override what the address of the request names, and a client that has no usable name.
+
+    Raises:
+        ForbiddenError: a key is reserved, or a prediction would be kept as an annotator's label.
+        InvalidInputError: `client_id` is no name, or `label_tag` no tag.
+    """
     for key in sorted(RESERVED_PARAMS & params.keys()):
         raise ForbiddenError(f"params may not hold '{key}': it is named by the address of the request")
+    _check_client(params.get("client_id"))
     tag = params.get("label_tag")
     if tag is not None:
         require_tag(str(tag))
+        if tag == DefaultLabelTag.FINAL.value:
+            raise ForbiddenError("label_tag 'final' is for annotators' labels: keep a prediction as original")
+
+
+def _check_client(client: object) -> None:
+    if client is None or client == "":
+        return
+    if not isinstance(client, str) or not client.isprintable() or len(client) > NAME_LENGTH:
+        raise InvalidInputError(
+            f"client_id: expected a name of at most {NAME_LENGTH} characters on one line, got {str(client)[:80]!r}"
+        )
+
+
+def refuse_servers_own(info: Mapping[str, Any], own: Collection[str]) -> None:
+    """Refuse to let a client change what the server alone says of an image or label."""
+    for key in sorted(set(own) & info.keys()):
+        raise ForbiddenError(f"info may not hold '{key}': the server sets it")
+
+
+def check_label_info(info: Mapping[str, Any]) -> None:
+    """Refuse, before anything is kept, what could not be shown beside a label."""
+    if not isinstance(info.get("params", {}), Mapping):
+        raise InvalidInputError(f"params: expected its 'params' to be a JSON object, got {str(info['params'])[:80]!r}")

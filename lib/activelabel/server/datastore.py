@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
+from watchdog.events import FileSystemEvent
 
 from activelabel.data.files import write_atomically
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import ActiveLabelError, NotReadyError
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
 from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation
@@ -30,7 +31,7 @@ IMAGE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd")
 DELAY_SECONDS = 1.0
 
 
-class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no types
+class LedgerDatastore(LocalDatastore):
     """`LocalDatastore` whose labels are checked, kept in every version, and recorded in the ledger."""
 
     watches_folder: ClassVar[bool] = True
@@ -86,12 +87,13 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label back. Its versions stay in the archive."""
-        self._ledger.delete_annotation(label_id, label_tag)
         with self._lock:
             labels = self._datastore.objects[label_id].labels
+            # The file first: killed in between, it is put back, not taken for a label that somebody else made.
             if label_tag in labels:
                 self._label_path(label_id, label_tag, labels[label_tag].ext).unlink(missing_ok=True)
-                del labels[label_tag]
+            self._ledger.delete_annotation(label_id, label_tag)
+            labels.pop(label_tag, None)
         self._view.request()
 
     # Images
@@ -104,13 +106,16 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
             NotReadyError: there is an image of that id already.
         """
         source = Path(image_filename)
+        extensions = [pattern[1:] for pattern in IMAGE_PATTERNS]
+        extension = next((ending for ending in extensions if source.name.endswith(ending)), None)
+        if extension is None:
+            raise InvalidInputError(f"{source.name}: expected a file that ends in {', '.join(extensions)}: convert it")
         read_volume(source)
-        if image_id in self._datastore.objects:
-            raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
-        extension = next(pattern[1:] for pattern in IMAGE_PATTERNS if source.name.endswith(pattern[1:]))
         target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
-        write_atomically(target, source.read_bytes())
         with self._lock:
+            if image_id in self._datastore.objects:
+                raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
+            write_atomically(target, source.read_bytes())
             self._datastore.objects[image_id] = ImageLabelModel(image=self._new_image(target.name, image_info))
             self._sync_ledger()
         self._view.request()
@@ -162,8 +167,10 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
     def _on_any_event(self, event: object) -> None:
         self._look.request()
 
-    def _on_modify_event(self, event: object) -> None:
-        """Nothing: the JSON is a view, and nobody else's changes to it count."""
+    def _on_modify_event(self, event: FileSystemEvent) -> None:
+        """An image may have been mended. The JSON is a view, and nobody else's changes to it count."""
+        if event.src_path != self._datastore_config_path:
+            self._look.request()
 
     def _reconcile_datastore(self) -> None:
         """Bring the listing in line with the images in the folder and the labels in the ledger."""
@@ -174,6 +181,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
             # Put in place at once: other threads go through the listing while this one changes it.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
             self._sync_ledger()
+            self._readmit_mended()
             self._reconcile_labels()
         self._view.request()
 
@@ -181,11 +189,23 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
         """The images that there are now, by id, with what is known of them."""
         folder, shown = Path(self._datastore.image_path()), self._datastore.objects
         names = sorted(path.name for pattern in IMAGE_PATTERNS for path in folder.glob(pattern))
-        found = {self._to_id(name)[0]: name for name in names}
-        return {
-            image_id: shown[image_id].image if image_id in shown else self._new_image(name, {})
-            for image_id, name in found.items()
-        }
+        found = {}
+        for name in filter(_is_listed, names):
+            image_id, extension = self._to_id(name)
+            known = shown[image_id].image if image_id in shown else None
+            same = known is not None and known.ext == extension
+            found[image_id] = known if same else self._new_image(name, {})
+        return found
+
+    def _readmit_mended(self) -> None:
+        """Take images back that were set aside and whose files are newer than that."""
+        if not (self._follows and self.watches_folder):
+            return
+        for image in self._ledger.images():
+            if image.present and image.unreadable_at is not None:
+                written = Path(self.get_image_uri(image.id)).stat().st_mtime
+                if written > image.unreadable_at.timestamp():
+                    self._ledger.mark_readable(image.id)
 
     def _reconcile_labels(self) -> None:
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
@@ -251,7 +271,7 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
             "ts": int(annotation.created_at.timestamp()),
             "name": f"{annotation.image_id}.nii.gz",
             "label_info": [{"name": name, "idx": value} for name, value in names.items()],
-            "params": {**info.get("params", {}), "label_names": names},
+            "params": {**dict(info.get("params") or {}), "label_names": names},
         }
         self._datastore.objects[annotation.image_id].labels[annotation.tag] = DataModel(info=shown, ext=".nii.gz")
 
@@ -265,6 +285,18 @@ class LedgerDatastore(LocalDatastore):  # type: ignore[misc]  # the host has no 
     def close(self) -> None:
         """Write the view if it is behind."""
         self._view.flush()
+
+
+def _is_listed(name: str) -> bool:
+    """Whether a file is one of the images: not one that a system hides, nor one whose name no client could send."""
+    if name.startswith("."):
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        logger.warning("%r is passed over: its name is not UTF-8; rename it", name)
+        return False
+    return True
 
 
 class DelayedCall:

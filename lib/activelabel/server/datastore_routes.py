@@ -1,0 +1,190 @@
+"""Routes to images and labels: listed, sent, kept, taken back."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import FileResponse
+from monailabel.endpoints import datastore
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.others.generic import file_checksum, remove_file
+from starlette.background import BackgroundTask
+
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.server.checks import (
+    SERVERS_IMAGE_INFO,
+    SERVERS_LABEL_INFO,
+    check_label_info,
+    parse_params,
+    refuse_servers_own,
+    require_image,
+    require_label,
+    require_new_image_id,
+    require_tag,
+)
+from activelabel.server.routing import Admin, Annotator, AnyUser, OneLineRoute, login
+from activelabel.server.uploads import received, safe_name
+
+CHECKSUMS = ("SHA256", "SHA512", "MD5")
+
+router = APIRouter(route_class=OneLineRoute)
+
+
+@router.put("/datastore/label")
+def save_label(
+    user: Annotator,
+    image: str,
+    label: Annotated[UploadFile, File()],
+    params: Annotated[str, Form()] = "{}",
+    tag: str = DefaultLabelTag.FINAL.value,
+) -> dict[str, Any]:
+    """Keep a label, or say in one line why not; the earlier one stays until then."""
+    app = app_instance()
+    require_image(image, app.datastore())
+    tag = tag or DefaultLabelTag.FINAL.value
+    require_tag(tag)
+    info = {**parse_params(params), **login(user)}
+    check_label_info(info)
+    _refuse_slicer_segmentation(safe_name(label.filename))
+    with tempfile.TemporaryDirectory() as folder:
+        label_id = app.datastore().save_label(image, str(received(label, folder)), tag, info)
+    return {**(app.on_save_label(image, label_id) or {}), "image": image, "label": label_id}
+
+
+def _refuse_slicer_segmentation(name: str) -> None:
+    """Its values are in its header, may overlap, and it may cover only a part of the image."""
+    if name.endswith(".seg.nrrd"):
+        raise InvalidInputError(
+            f"{name}: expected a label map, not a segmentation of Slicer: choose .nii.gz or .nrrd as the file "
+            "extension in its MONAI Label settings"
+        )
+
+
+@router.delete("/datastore/label")
+def remove_label(id: str, tag: str, user: Admin) -> dict[str, Any]:
+    """Take a label back; every version of it stays in the archive."""
+    app = app_instance()
+    require_label(id, tag, app.datastore())
+    result = datastore.remove_label(id, tag, user.username)
+    app.on_remove_label(id)
+    return dict(result)
+
+
+@router.get("/datastore/label", response_model=None)
+def download_label(label: str, tag: str, user: AnyUser) -> Any:
+    """A label's file."""
+    require_label(label, tag, app_instance().datastore())
+    return datastore.download_label(label, tag)
+
+
+@router.head("/datastore/label", response_model=None)
+def check_label(image: str, tag: str, user: AnyUser) -> Any:
+    """Whether there is such a label."""
+    require_label(image, tag, app_instance().datastore())
+    return datastore.download_label(image, tag, check_only=True)
+
+
+@router.get("/datastore/label/info")
+def label_info(label: str, tag: str, user: AnyUser) -> dict[str, Any]:
+    """What is known of a label."""
+    require_label(label, tag, app_instance().datastore())
+    return dict(datastore.get_label_info(label, tag))
+
+
+@router.put("/datastore/label/info")
+@router.put("/datastore/updatelabelinfo", include_in_schema=False)
+def update_label_info(
+    label: str,
+    tag: str,
+    user: Annotator,
+    info: Annotated[str, Form()] = "{}",
+    params: Annotated[str, Form()] = "{}",
+) -> None:
+    """Add to what is known of a label. The host's older address calls the field `params`."""
+    require_label(label, tag, app_instance().datastore())
+    added = {**parse_params(params), **parse_params(info)}
+    refuse_servers_own(added, SERVERS_LABEL_INFO)
+    app_instance().datastore().update_label_info(label, tag, added)
+
+
+@router.put("/datastore/image")
+@router.put("/datastore/", include_in_schema=False)
+def add_image(
+    user: Annotator,
+    file: Annotated[UploadFile, File()],
+    image: str = "",
+    params: Annotated[str, Form()] = "{}",
+) -> dict[str, Any]:
+    """Add an image to the studies, if it can be read."""
+    info = {**parse_params(params), **login(user)}
+    with tempfile.TemporaryDirectory() as folder:
+        source = received(file, folder)
+        image_id = image or source.name.split(".")[0]
+        require_new_image_id(image_id)
+        return {"image": app_instance().datastore().add_image(image_id, str(source), info)}
+
+
+@router.delete("/datastore/image")
+@router.delete("/datastore/", include_in_schema=False)
+def remove_image(id: str, user: Admin) -> dict[str, Any]:
+    """Take an image out of the studies."""
+    require_image(id, app_instance().datastore())
+    return dict(datastore.remove_image(id, user.username))
+
+
+@router.get("/datastore/image", response_model=None)
+def download_image(image: str, user: AnyUser) -> Any:
+    """An image's file."""
+    require_image(image, app_instance().datastore())
+    return datastore.download_image(image)
+
+
+@router.head("/datastore/image", response_model=None)
+def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
+    """Whether there is such an image, with such a checksum: `ALGORITHM:digest`, or a SHA256 digest alone."""
+    require_image(image, app_instance().datastore())
+    datastore.download_image(image, check_only=True)
+    if check_sum:
+        name, _, digest = check_sum.rpartition(":")
+        algorithm = name or CHECKSUMS[0]
+        if algorithm not in CHECKSUMS:
+            raise InvalidInputError(f"check_sum '{algorithm}': use one of {', '.join(CHECKSUMS)}")
+        if file_checksum(app_instance().datastore().get_image_uri(image), algorithm) != f"{algorithm}:{digest}":
+            raise NotFoundError(f"image '{image}' has another checksum")
+    return {}
+
+
+@router.get("/datastore/image/info")
+def image_info(image: str, user: AnyUser) -> dict[str, Any]:
+    """What is known of an image."""
+    require_image(image, app_instance().datastore())
+    return dict(datastore.get_image_info(image))
+
+
+@router.put("/datastore/image/info")
+def update_image_info(image: str, user: Annotator, info: Annotated[str, Form()] = "{}") -> None:
+    """Add to what is known of an image."""
+    require_image(image, app_instance().datastore())
+    added = parse_params(info)
+    refuse_servers_own(added, SERVERS_IMAGE_INFO)
+    app_instance().datastore().update_image_info(image, {**added, **login(user)})
+
+
+@router.get("/datastore/", response_model=None)
+def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) -> Any:
+    """All images and labels."""
+    return datastore.datastore(output)
+
+
+@router.get("/datastore/dataset", response_model=None)
+def download_dataset(user: Annotator, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> Any:
+    """Annotated images and their labels in one archive, which is not kept here."""
+    store = app_instance().datastore()
+    if not store.get_labeled_images():
+        raise NotReadyError("there is no label yet: save one first")
+    archive = Path(store.get_dataset_archive(limit_cases))
+    return FileResponse(
+        archive, media_type="application/zip", filename="dataset.zip", background=BackgroundTask(remove_file, archive)
+    )

@@ -1,0 +1,119 @@
+"""Routes to inference, and to the sessions that keep images for it outside the studies."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from monailabel.endpoints import batch_infer, infer, session
+from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
+from monailabel.interfaces.utils.app import app_instance
+
+from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
+from activelabel.server.checks import no_session, parse_params, require_image, require_known, require_session
+from activelabel.server.routing import Admin, AnyUser, OneLineRoute
+from activelabel.server.task_options import BatchInferOptions, InferOptions, parse_options
+from activelabel.server.uploads import received, safe_name
+
+router = APIRouter(route_class=OneLineRoute)
+
+
+@router.post("/infer/{model}", response_model=None)
+def run_inference(
+    background_tasks: BackgroundTasks,
+    user: AnyUser,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: Annotated[str, Form()] = "{}",
+    file: Annotated[UploadFile | None, File()] = None,
+    label: Annotated[UploadFile | None, File()] = None,
+    output: infer.ResultType | None = None,
+) -> Any:
+    """Segment an image of a session, one sent along, or one of the studies: the first of these that is named."""
+    app = app_instance()
+    require_known(model, app.info_names("models"), "model")
+    options = parse_options(InferOptions, parse_params(params), "inference")
+    if output is infer.ResultType.dicom_seg:
+        raise InvalidInputError("output 'dicom_seg': masks are sent as NIfTI or NRRD; use image, json or all")
+    with tempfile.TemporaryDirectory() as folder:
+        if session_id:
+            source = _session_image(session_id)
+        elif file is not None:
+            source = str(received(file, folder))
+        elif image:
+            require_image(image, app.datastore())
+            source = image
+        else:
+            raise InvalidInputError("inference needs image, session_id or file, and got none of them")
+        result = app.infer({**options.model_dump(), "model": model, "image": source})
+    return infer.send_response(app.datastore(), result, output, background_tasks)
+
+
+def _session_image(session_id: str) -> str:
+    require_session(session_id)
+    sessions = app_instance().sessions()
+    found = sessions.get_session(session_id) if sessions is not None else None
+    return str(found.image) if found else no_session(session_id)
+
+
+@router.post("/infer/wsi/{model}", include_in_schema=False)
+@router.post("/infer/wsi_v2/{model}", include_in_schema=False)
+def refuse_whole_slides(model: str, user: AnyUser) -> None:
+    """The host's routes for pathology slides, which may name any file of the server."""
+    raise NotFoundError(f"'{model}' segments volumes, not whole slides: use POST /infer/{model}")
+
+
+@router.post("/batch/infer/{model}", response_model=None)
+def run_batch_inference(
+    model: str,
+    user: Admin,
+    images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
+    params: dict[str, Any] | None = None,
+    run_sync: bool = False,
+) -> Any:
+    """Segment many images of the studies in the background."""
+    app = app_instance()
+    require_known(model, app.info_names("models"), "model")
+    options = parse_options(BatchInferOptions, params, "batch inference")
+    app.require_model()
+    return batch_infer.run(model, images, options.host_request(str(app.project.device)), run_sync)
+
+
+@router.put("/session/")
+async def create_session(
+    background_tasks: BackgroundTasks,
+    user: AnyUser,
+    files: Annotated[list[UploadFile], File()],
+    uncompress: bool = False,
+    expiry: int = 0,
+) -> dict[str, Any]:
+    """Keep uploaded images for a while, outside the studies."""
+    if uncompress:
+        raise ForbiddenError(
+            "uncompress is turned off, as an archive may write anywhere: send the image files themselves"
+        )
+    names = [safe_name(file.filename) for file in files]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise InvalidInputError(f"two files are called {min(doubled)}: give each its own name")
+    for file, name in zip(files, names, strict=True):
+        file.filename = name
+    return dict(await run_in_threadpool(session.create_session, background_tasks, False, expiry, files))
+
+
+@router.get("/session/{session_id}", response_model=None)
+def get_session(session_id: str, user: AnyUser, update_ts: bool = False, image: bool = False) -> Any:
+    """What is known of a session, or its image."""
+    if image and Path(_session_image(session_id)).is_dir():
+        raise InvalidInputError("the session's image is a folder of several files, which cannot be sent as one")
+    require_session(session_id)
+    return session.get_session(session_id, update_ts, image)
+
+
+@router.delete("/session/{session_id}")
+def remove_session(session_id: str, user: AnyUser) -> dict[str, Any]:
+    """Forget a session and its image."""
+    require_session(session_id)
+    return dict(session.remove_session(session_id))

@@ -1,0 +1,49 @@
+"""Whether an image can be read, asked before an annotator is: what cannot is set aside, with its reason."""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+from monailabel.interfaces.datastore import Datastore
+
+from activelabel.data.volumes import read_grid, read_volume
+from activelabel.errors import InvalidInputError
+from activelabel.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+
+def set_aside_unreadable(image_id: str, datastore: Datastore, ledger: Ledger, *, was_scored: bool) -> bool:
+    """Whether an image must not be asked for; one that cannot be read is recorded as such in the ledger.
+
+    A file that vanished a moment ago is not recorded: the datastore will notice by itself.
+
+    Args:
+        image_id: whose file is looked at.
+        datastore: where it is.
+        ledger: where it is recorded.
+        was_scored: scoring has read every voxel of it, so that its header is enough.
+    """
+    try:
+        path = datastore.get_image_uri(image_id)
+        if not path or not Path(path).exists():
+            return True
+        status = Path(path).stat()
+        problem = _problem(path, status.st_mtime_ns, status.st_size, not was_scored)
+    except InvalidInputError as error:
+        problem = str(error)
+    if problem is None:
+        return False
+    ledger.mark_unreadable(image_id, problem)
+    logger.warning("%s is not asked for: %s", image_id, problem)
+    return True
+
+
+@lru_cache(maxsize=100_000)
+def _problem(path: str, modified_ns: int, size: int, with_voxels: bool) -> str | None:
+    """Why this state of a file cannot be read, or None; read once, however often it is proposed."""
+    try:
+        read_volume(path) if with_voxels else read_grid(path)
+    except InvalidInputError as error:
+        return str(error)
+    return None

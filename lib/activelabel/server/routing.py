@@ -1,0 +1,76 @@
+"""What all routes share: roles, and errors that become a 4xx with one line."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from monailabel.config import settings as host_settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.exception import MONAILabelException
+
+from activelabel.errors import (
+    ActiveLabelError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotReadyError,
+    UnavailableError,
+)
+from activelabel.server.annotator import client_address
+
+STATUS: dict[type[ActiveLabelError], int] = {
+    InvalidInputError: 422,
+    NotFoundError: 404,
+    NotReadyError: 409,
+    ForbiddenError: 403,
+    UnavailableError: 503,
+}
+
+LONGEST_LINE = 600
+
+AnyUser = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_USER))]
+Annotator = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Admin = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
+
+
+class OneLineRoute(APIRoute):
+    """A route whose user errors are a 4xx with one line, and that knows whose machine it answers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the route's handler."""
+        handle = super().get_route_handler()
+
+        async def handle_in_one_line(request: Request) -> Response:
+            client_address.set(request.client.host if request.client else "")
+            try:
+                return await handle(request)
+            except ActiveLabelError as error:
+                raise HTTPException(STATUS.get(type(error), 400), one_line(str(error))) from error
+            except MONAILabelException as error:
+                raise HTTPException(400, one_line(str(error.msg))) from error
+            except RequestValidationError as error:
+                raise HTTPException(422, one_line(_first_problem(error))) from error
+
+        return handle_in_one_line
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other characters that cannot be shown, whatever a client put into it."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
+
+
+def login(user: User) -> dict[str, str]:
+    """The annotator's login, where the host has one; without it everybody would be called admin."""
+    return {"user": user.username} if host_settings.MONAI_LABEL_AUTH_ENABLE else {}
+
+
+def _first_problem(error: RequestValidationError) -> str:
+    """What is wrong with the form of a request, and where."""
+    problem = error.errors()[0]
+    place, *names = problem["loc"]
+    where = ".".join(str(name) for name in names if isinstance(name, str)) or f"the {place}"
+    got = "" if problem["type"] == "missing" else f", got {str(problem.get('input'))[:100]}"
+    return f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"

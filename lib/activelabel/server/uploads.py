@@ -1,0 +1,30 @@
+"""Files that clients send: kept under their own names as far as these are harmless, so that errors can name them."""
+
+import re
+import shutil
+from pathlib import Path
+
+from fastapi import UploadFile
+
+_HARMLESS = re.compile(r"[^A-Za-z0-9._ -]")
+_LONGEST_NAME = 100
+
+
+def received(upload: UploadFile, folder: str | Path) -> Path:
+    """Write an upload into `folder`."""
+    path = Path(folder) / safe_name(upload.filename)
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+    return path
+
+
+def safe_name(name: str | None) -> str:
+    """The last part of a client's path as the name of a file here, its ending kept; of a nameless one, a NIfTI's.
+
+    Both kinds of slashes separate, any unusual character becomes `_`, and only the last 100 characters count.
+    """
+    last = re.split(r"[/\\]", name or "")[-1].strip()
+    if not last.strip("."):
+        return "upload.nii.gz"
+    cleaned = _HARMLESS.sub("_", last)[-_LONGEST_NAME:]
+    return f"upload{cleaned}" if cleaned.startswith(".") else cleaned
