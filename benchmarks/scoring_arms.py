@@ -25,13 +25,13 @@ from monailabel.tasks.scoring.epistemic import EpistemicScoring as HostV1
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring as HostV2
 from torch import Tensor, nn
 
-from activelabel.acquisition.regions import RegionSettings
-from activelabel.acquisition.scores import volume_scores
+from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.prediction.batching import BatchLimit
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout, random_layers
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D, window_grid
+from activelabel.recipes import RegionSettings
 
 CPU = torch.device("cpu")
 SEED = 20261120

@@ -19,7 +19,7 @@ from activelabel.server.processes import end_with_server
 from activelabel.server.project import open_project
 
 
-class ActiveLabel(ProjectActions, MONAILabelApp):  # type: ignore[misc]  # the host has no types
+class ActiveLabel(ProjectActions, MONAILabelApp):
     """Asks for the case from which the model will learn most.
 
     The host finds an app by the name of a direct base class, so `MONAILabelApp` must stand in this very line.

@@ -6,24 +6,12 @@ A NaN probability is in no region but `everything`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class RegionSettings:
-    """The numbers that the regions need.
-
-    The paper gives no value for the two thresholds. Its released code has other ones for every base method, between
-    0.17 and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside both ranges.
-    """
-
-    target_threshold: float = 0.25
-    boundary_width: float = 0.1
-    dilation_kernel: int = 11
+from activelabel.recipes import RegionSettings
 
 
 def everything(mean: Tensor) -> Tensor:

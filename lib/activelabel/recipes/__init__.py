@@ -12,6 +12,7 @@ from activelabel.recipes.schema import (
     PreprocessingSettings,
     QuerySettings,
     Recipe,
+    RegionSettings,
     TrainingSettings,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "PreprocessingSettings",
     "QuerySettings",
     "Recipe",
+    "RegionSettings",
     "TrainingSettings",
     "first_problem",
     "load_recipe",

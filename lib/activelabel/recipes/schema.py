@@ -51,6 +51,18 @@ class TrainingSettings(_Section):
     validation_cases: int = Field(default=3, ge=0)
 
 
+class RegionSettings(_Section):
+    """Which voxels count for a score: thresholds of ma2024's target and boundary, and chlebus2022's dilation.
+
+    ma2024 gives no value for its two thresholds. Its released code has other ones for every base method, between 0.17
+    and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside both ranges.
+    """
+
+    target_threshold: Fraction = 0.25
+    boundary_width: Fraction = 0.1
+    dilation_kernel: int = Field(default=11, ge=1)
+
+
 class PredictionSettings(_Section):
     """How a network is run over a volume, and how often for Monte Carlo dropout."""
 
@@ -78,4 +90,5 @@ class Recipe(_Section):
     preprocessing: PreprocessingSettings = PreprocessingSettings()
     training: TrainingSettings
     prediction: PredictionSettings
+    regions: RegionSettings = RegionSettings()
     query: QuerySettings

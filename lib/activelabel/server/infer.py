@@ -27,7 +27,7 @@ EXTENSIONS = (".nii.gz", ".nii", ".nrrd")
 DTYPES = ("uint8", "uint16")
 
 
-class SegmentationInfer(InferTask):  # type: ignore[misc]  # the host has no types
+class SegmentationInfer(InferTask):
     """The mask of an image on the image's own grid, values 1..N in the order of the labels."""
 
     def __init__(self, project: Project) -> None:
@@ -104,7 +104,7 @@ def _wanted_format(request: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _write_mask(
-    mask: NDArray[np.unsignedinteger], affine_ras: NDArray[np.float64], extension: str, compress: bool
+    mask: NDArray[np.uint8] | NDArray[np.uint16], affine_ras: NDArray[np.float64], extension: str, compress: bool
 ) -> str:
     """The host removes the file when it was sent; a compressed NIfTI is one whatever `compress` says."""
     file = Path(tempfile.mkstemp(suffix=extension)[1])

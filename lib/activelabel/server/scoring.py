@@ -9,9 +9,9 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from activelabel.acquisition.regions import RegionSettings
-from activelabel.acquisition.scores import Score, volume_scores
+from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
@@ -21,7 +21,7 @@ from activelabel.server.project import Project
 logger = logging.getLogger(__name__)
 
 
-class VolumeScoring(ScoringMethod):  # type: ignore[misc]  # the host has no types
+class VolumeScoring(ScoringMethod):
     """Scores of whole volumes from Monte Carlo dropout.
 
     One pass over the repeats gives every measure, so the methods of all measures do the same work: whichever runs
@@ -72,7 +72,7 @@ class VolumeScoring(ScoringMethod):  # type: ignore[misc]  # the host has no typ
         statistics = predictor.sample(
             image.tensor, self._project.recipe.prediction.repeats, self._project.settings.seed
         )
-        return volume_scores(statistics, RegionSettings(), regions=("everything",))
+        return volume_scores(statistics, self._project.recipe.regions)
 
 
 def build_scoring_methods(project: Project) -> dict[str, ScoringMethod]:

@@ -4,34 +4,24 @@ A strategy only *proposes* cases, best first, each with the reason. `ask` does w
 has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
 """
 
-import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from activelabel.acquisition.selection import shuffled, top_k
+from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.server.annotator import annotator_of
 from activelabel.server.project import Project
+from activelabel.server.proposals import Proposal, highest_proposals, random_proposals, selective_proposals
+from activelabel.server.readability import set_aside_unreadable
 from activelabel.store.records import Lease
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A case that a strategy would ask for, and why."""
-
-    image_id: str
-    reason: str
-    score: float | None = None
-    model_version: int | None = None
-
-
-class ProjectStrategy(Strategy):  # type: ignore[misc]  # the host has no types
+class ProjectStrategy(Strategy):
     """A strategy of this project: `proposals` is all that differs between them."""
 
     summary: ClassVar[str]
@@ -46,9 +36,15 @@ class ProjectStrategy(Strategy):  # type: ignore[misc]  # the host has no types
         raise NotImplementedError
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Lease the next case to whoever asks; `{}` when nothing is left."""
-        lease = ask(self._project, annotator_of(request), self._name, self.proposals())
+        """Lease the next case to whoever asks; `{}` when nothing is left that can be read."""
+        readable = (proposal for proposal in self.proposals() if self._is_readable(proposal, datastore))
+        lease = ask(self._project, annotator_of(request), self._name, readable)
         return answer(lease) if lease else {}
+
+    def _is_readable(self, proposal: Proposal, datastore: Datastore) -> bool:
+        return not set_aside_unreadable(
+            proposal.image_id, datastore, self._project.ledger, was_scored=proposal.score is not None
+        )
 
 
 class RandomVolumes(ProjectStrategy):
@@ -62,50 +58,47 @@ class RandomVolumes(ProjectStrategy):
 
 
 class HighestScore(ProjectStrategy):
-    """Volumes with the largest score under the latest model."""
+    """Volumes with the largest sum of a measure over all voxels, under the latest model."""
 
     measure: ClassVar[str]
-    region: ClassVar[str] = "everything"
-    aggregation: ClassVar[str] = "total"
 
     def proposals(self) -> Iterator[Proposal]:
         """Largest score first; before the first model, at random."""
-        model = self._project.ledger.latest_model()
-        if model is None:
-            return random_proposals(self._project, "no model yet: drawn at random")
-        ranking = self._project.ledger.ranking(
-            model.version, self.measure, self.region, self.aggregation, limit=CANDIDATES
-        )
-        if not ranking:
-            return random_proposals(self._project, f"model {model.version} has not scored yet: drawn at random")
-        return itertools.chain(
-            validation_first(self._project),
-            (
-                Proposal(
-                    image_id,
-                    f"{self.measure} {ranking[image_id]:.4g} by model {model.version}, the largest of the cases left",
-                    ranking[image_id],
-                    model.version,
-                )
-                for image_id in top_k(ranking, len(ranking))
-            ),
-        )
+        return highest_proposals(self._project, self.measure, "everything", "total")
 
 
-class Variance(HighestScore):
-    """rahimi2022: the variance of Monte Carlo repeats, summed over the volume."""
+class SelectiveScore(ProjectStrategy):
+    """ma2024: volumes that are uncertain where the target seems to be, and volumes that are at decision boundaries."""
 
-    summary = "Volumes whose predictions vary most between Monte Carlo repeats (rahimi2022, eq. 1)"
-    measure = "variance"
+    measure: ClassVar[str]
+
+    def proposals(self) -> Iterator[Proposal]:
+        """The union of both lists, round by round; before the first model, at random."""
+        return selective_proposals(self._project, self.measure)
 
 
-STRATEGIES: dict[str, type[ProjectStrategy]] = {
-    "random_volumes": RandomVolumes,
-    "variance": Variance,
+SUMMARIES = {
+    "variance": "predictions vary most between Monte Carlo repeats (rahimi2022, eq. 1; MC dropout in ma2024)",
+    "entropy": "mean prediction has the largest entropy (chlebus2022, eq. 2)",
+    "mutual_information": "Monte Carlo repeats disagree most, noise in the image left out (BALD)",
+    "least_confidence": "most probable class is least probable",
+    "margin": "two most probable classes are closest",
 }
 
-CANDIDATES = 16
-"""Proposals read from the ledger at a time; others may take some of them at the same moment, hardly all."""
+
+def _strategies() -> dict[str, type[ProjectStrategy]]:
+    """Each measure plain and selective, and random."""
+    kinds: dict[str, type[ProjectStrategy]] = {"random_volumes": RandomVolumes}
+    for measure in MEASURES:
+        said = SUMMARIES[measure]
+        plain, selective = f"Volumes whose {said}", f"Volumes whose {said}, near targets or boundaries (ma2024, eq. 5)"
+        kinds[measure] = type(measure, (HighestScore,), {"measure": measure, "summary": plain})
+        name = f"selective_{measure}"
+        kinds[name] = type(name, (SelectiveScore,), {"measure": measure, "summary": selective})
+    return kinds
+
+
+STRATEGIES = _strategies()
 
 
 def build_strategies(project: Project) -> dict[str, Strategy]:
@@ -150,28 +143,3 @@ def answer(lease: Lease) -> dict[str, Any]:
         "reason": lease.reason,
         "expires": lease.expires_at.isoformat(),
     }
-
-
-def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
-    """The pool in a random order that the seed fixes, validation cases in turn with the others."""
-    yield from validation_first(project)
-    for image_id in shuffled(project.ledger.pool("training"), project.settings.seed):
-        yield Proposal(image_id, reason)
-    for image_id in shuffled(project.ledger.pool("validation"), project.settings.seed):
-        yield Proposal(image_id, f"a validation case, never trained on: {reason}")
-
-
-def validation_first(project: Project) -> Iterator[Proposal]:
-    """The validation cases, whenever fewer of them than of the others have been asked for.
-
-    So they take turns with training cases until all are annotated, and the first model can already be measured.
-    """
-    waiting = project.ledger.pool("validation")
-    if not waiting:
-        return
-    progress = project.ledger.progress()
-    validation_asked = progress.validation - len(waiting)
-    training_asked = progress.annotated + progress.leased - validation_asked
-    if validation_asked < training_asked:
-        for image_id in shuffled(waiting, project.settings.seed):
-            yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")

@@ -45,17 +45,6 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
-class Score:
-    """One number about an image, or one slice of it: a measure over a region, aggregated; larger is less certain."""
-
-    measure: str
-    region: str
-    aggregation: str
-    value: float
-    slice_index: int | None = None
-
-
-@dataclass(frozen=True)
 class Annotation:
     """A label that was kept, and what it covers.
 

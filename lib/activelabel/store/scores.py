@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, Insert, and_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from activelabel.acquisition.score import Score
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
-from activelabel.store.records import Score
 from activelabel.store.schema import WHOLE_VOLUME, ImageRow, ScoreRow
 
 _LARGEST_SEED = 2**63 - 1  # what the column holds
@@ -48,6 +48,14 @@ class Scores(Database):
         statement = statement.where(_kind(model_version, measure, region, aggregation))
         with self._reading() as session:
             return set(session.scalars(statement))
+
+    def volume_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, float]:
+        """Every volume score of this kind by a model version, of images annotated since or vanished too."""
+        statement = select(ScoreRow.image_id, ScoreRow.value).where(
+            *_kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME
+        )
+        with self._reading() as session:
+            return {image_id: value for image_id, value in session.execute(statement)}
 
     def unscored(self, model_version: int, measure: str, region: str, aggregation: str) -> list[str]:
         """Training images without such a volume score that are there, readable and not fully annotated; by id.

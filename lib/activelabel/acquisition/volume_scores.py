@@ -1,25 +1,12 @@
 """All scores of one volume from one pass over its Monte Carlo repeats."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from activelabel.acquisition.aggregation import AGGREGATIONS, SLICE_AGGREGATIONS
-from activelabel.acquisition.regions import REGIONS, RegionSettings
+from activelabel.acquisition.regions import REGIONS
+from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
-
-
-@dataclass(frozen=True)
-class Score:
-    """A measure over a region, one number: of the volume, or of slice `slice_index` of it.
-
-    `measure`, `region` and `aggregation` are names in `MEASURES`, `REGIONS` and `AGGREGATIONS`.
-    """
-
-    measure: str
-    region: str
-    aggregation: str
-    slice_index: int | None
-    value: float
+from activelabel.recipes import RegionSettings
 
 
 def volume_scores(
@@ -57,9 +44,9 @@ def _scores(
         map = MEASURES[measure](statistics)
         for region, mask in masks.items():
             for aggregation, over_volume in AGGREGATIONS.items():
-                yield Score(measure, region, aggregation, None, over_volume(map, mask))
+                yield Score(measure, region, aggregation, over_volume(map, mask))
             if slice_axis is None:
                 continue
             for aggregation, over_slices in SLICE_AGGREGATIONS.items():
                 for index, value in enumerate(over_slices(map, slice_axis, mask).tolist()):
-                    yield Score(measure, region, aggregation, index, value)
+                    yield Score(measure, region, aggregation, value, index)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from activelabel.acquisition.regions import RegionSettings
-from activelabel.acquisition.scores import Score, volume_scores
+from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
+from activelabel.acquisition.volume_scores import volume_scores
+from activelabel.recipes import RegionSettings
 
 SETTINGS = RegionSettings(target_threshold=0.45, boundary_width=0.1, dilation_kernel=1)
 
@@ -62,4 +63,4 @@ def test_every_measure_and_no_slices_by_default(statistics: MonteCarloStatistics
     assert {score.slice_index for score in scores} == {None}
     for name, measure in MEASURES.items():
         expected = float(np.sum(measure(statistics).numpy(), dtype=np.float64))
-        assert Score(name, "everything", "total", None, expected) in scores
+        assert Score(name, "everything", "total", expected) in scores

@@ -1,0 +1,149 @@
+"""Which cases a strategy would ask for, best first, each with its reason. Nothing is promised to anyone here."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from activelabel.acquisition.selection import Source, selective_sources, shuffled, top_k
+from activelabel.server.project import Project
+from activelabel.store.records import ModelVersion
+
+CANDIDATES = 16
+"""Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A case that a strategy would ask for, and why."""
+
+    image_id: str
+    reason: str
+    score: float | None = None
+    model_version: int | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores of the cases left by one model version, and a phrase where they are not the latest or not complete."""
+
+    model_version: int
+    scores: Mapping[str, float]
+    caveat: str = ""
+
+
+def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
+    """The pool in a random order that the seed fixes, validation cases in turn with the others."""
+    yield from validation_due(project)
+    for image_id in shuffled(project.ledger.pool("training"), project.settings.seed):
+        yield Proposal(image_id, reason)
+    for image_id in shuffled(project.ledger.pool("validation"), project.settings.seed):
+        yield Proposal(image_id, f"a validation case, never trained on: {reason}")
+
+
+def validation_due(project: Project) -> Iterator[Proposal]:
+    """The validation cases, whenever fewer of them than of the others have been asked for.
+
+    So they take turns with training cases until all are annotated, and the first model can already be measured.
+    """
+    waiting = project.ledger.pool("validation")
+    if not waiting:
+        return
+    progress = project.ledger.progress()
+    validation_asked = progress.validation - len(waiting)
+    training_asked = progress.annotated + progress.leased - validation_asked
+    if validation_asked < training_asked:
+        for image_id in shuffled(waiting, project.settings.seed):
+            yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
+
+
+def highest_proposals(project: Project, measure: str, region: str, aggregation: str) -> Iterator[Proposal]:
+    """Largest score first; without a model, or while its first scores are missing, at random."""
+    ranking = current_ranking(project, measure, region, aggregation)
+    if isinstance(ranking, str):
+        return random_proposals(project, ranking)
+    return itertools.chain(
+        validation_due(project),
+        (
+            Proposal(
+                image_id,
+                f"{measure.replace('_', ' ')} {ranking.scores[image_id]:.4g} by model {ranking.model_version}, "
+                f"the largest of the cases left{ranking.caveat}",
+                ranking.scores[image_id],
+                ranking.model_version,
+            )
+            for image_id in top_k(ranking.scores, len(ranking.scores))
+        ),
+    )
+
+
+def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
+    """ma2024, eq. 5: half of a round's queries from the sums over the target, half from those over the boundary.
+
+    Queries are asked for one by one, so the rounds are laid out anew each time from the same scores: those that the
+    model gave to all cases that were left when it was made. What was asked for since is passed over.
+    """
+    ranking = current_ranking(project, measure, "target", "total")
+    if isinstance(ranking, str):
+        return random_proposals(project, ranking)
+    version = ranking.model_version
+    scores = {
+        region: project.ledger.volume_scores(version, measure, region, "total") for region in ("target", "boundary")
+    }
+    left = set(project.ledger.pool("training"))
+    rounds = selective_rounds(scores["target"], scores["boundary"], project.recipe.query.size)
+    return itertools.chain(
+        validation_due(project),
+        (
+            Proposal(
+                image_id,
+                f"{measure.replace('_', ' ')} over the {source} {scores[source][image_id]:.4g} by model {version}, "
+                f"next in the {source} list{ranking.caveat}",
+                scores[source][image_id],
+                version,
+            )
+            for image_id, source in rounds
+            if image_id in left
+        ),
+    )
+
+
+def selective_rounds(
+    target: Mapping[str, float], boundary: Mapping[str, float], size: int
+) -> Iterator[tuple[str, Source]]:
+    """Every id once: the `selective_union` of `size`, then that of what it left, and so on.
+
+    Within a round target and boundary take turns, so that whoever stops early has some of both.
+    """
+    target, boundary = dict(target), dict(boundary)
+    while target or boundary:
+        chosen = selective_sources(target, boundary, size)
+        by_source = [[pair for pair in chosen if pair[1] == source] for source in ("target", "boundary")]
+        for pair in itertools.chain.from_iterable(itertools.zip_longest(*by_source)):
+            if pair is not None:
+                yield pair
+        for image_id, _ in chosen:
+            target.pop(image_id, None)
+            boundary.pop(image_id, None)
+
+
+def current_ranking(project: Project, measure: str, region: str, aggregation: str) -> Ranking | str:
+    """The cases left as the latest model ranks them; where there is no ranking yet, the reason.
+
+    While a new model is still scoring, the one before it is asked: its scores are older, but they cover all cases.
+    """
+    models = [model for model in project.ledger.models() if model.withdrawn_at is None]
+    if not models:
+        return "no model yet: drawn at random"
+    kind = (measure, region, aggregation)
+    for model in models[:-3:-1]:
+        ranking = project.ledger.ranking(model.version, *kind, limit=CANDIDATES)
+        if ranking and not project.ledger.unscored(model.version, *kind):
+            return Ranking(model.version, ranking, _caveat(model, models[-1]))
+    ranking = project.ledger.ranking(models[-1].version, *kind, limit=CANDIDATES)
+    if ranking:
+        return Ranking(models[-1].version, ranking, ", as far as they are scored")
+    return f"model {models[-1].version} has not scored yet: drawn at random"
+
+
+def _caveat(used: ModelVersion, latest: ModelVersion) -> str:
+    return "" if used.version == latest.version else f", while model {latest.version} is still scoring"
