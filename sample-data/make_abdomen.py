@@ -131,9 +131,9 @@ def make(patients: list[Patient], seed: int, folders: Folders) -> None:
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,
     ):
         task = progress.add_task("scanning", total=len(patients))
-        with _interrupts_ignored():  # which the children inherit: they finish the case in hand
-            futures = [pool.submit(write_case, patient, seed, folders) for patient in patients]
         try:
+            with _interrupts_held():  # the workers inherit that, and so finish the case in hand
+                futures = [pool.submit(write_case, patient, seed, folders) for patient in patients]
             for future in as_completed(futures):
                 future.result()
                 progress.advance(task)
@@ -143,12 +143,12 @@ def make(patients: list[Patient], seed: int, folders: Folders) -> None:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 if __name__ == "__main__":

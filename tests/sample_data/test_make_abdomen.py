@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -134,24 +135,26 @@ def test_the_pictured_cases_differ_and_one_has_a_tumour() -> None:
     assert len(choose(deal_patients(0, 2))) == 2
 
 
-def test_an_interrupted_run_leaves_whole_cases_and_can_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["while the workers start", "after a case"])
+def test_an_interrupted_run_leaves_whole_cases_and_can_be_resumed(moment: str, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), "--cases", "12", "--out", str(tmp_path)],
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
-    images = tmp_path / "abdomen"
-    while not list(images.glob("*.nii.gz")):
+    images, labels = tmp_path / "abdomen", tmp_path / "abdomen-labels"
+    while not (labels.exists() if moment == "while the workers start" else list(images.glob("*.nii.gz"))):
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the script and to its workers
     _, message = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "run it again" in message
     assert "Traceback" not in message
     assert list(tmp_path.rglob(".*")) == []
-    made = list(images.glob("*.nii.gz"))
-    assert 0 < len(made) < 12
-    for path in made:
+    assert len(list(images.iterdir())) < 12
+    for path in images.iterdir():
         assert nibabel.load(path).get_fdata().shape == (96, 96, 48)
-        assert (tmp_path / "abdomen-labels" / path.name).exists()
+        assert (labels / path.name).exists()
