@@ -16,12 +16,14 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.autopilot import Autopilot, Situation
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
 from activelabel.server.label_archive import LabelArchive
+from activelabel.server.loaded_model import LoadedModel
 from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
@@ -32,6 +34,7 @@ from activelabel.server.series_cache import SeriesCache, cache_folder
 from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
+from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.welcome import welcome
 from activelabel.training.checkpoints import load_model
 
@@ -76,8 +79,9 @@ class ProjectActions:
         )
 
     def build_infers(self) -> dict[str, InferTask]:
-        """The model in use."""
-        return {MODEL: SegmentationInfer(self.project)}
+        """The model in use: what it sees, and where it doubts."""
+        loaded = LoadedModel(self.project)
+        return {MODEL: SegmentationInfer(self.project, loaded), "uncertainty": UncertaintyInfer(self.project, loaded)}
 
     def build_trainers(self) -> dict[str, TrainTask]:
         """One trainer."""
@@ -141,6 +145,8 @@ class ProjectActions:
         """
         require_known(str(request.get("model")), self._infers, "model")
         task, image = self._infers[request["model"]], request["image"]
+        if request.get("save_label") and request["model"] != MODEL:
+            raise InvalidInputError(f"save_label: what '{request['model']}' shows is no label; use model '{MODEL}'")
         in_studies = image in self._datastore.list_images()
         path = self._datastore.get_image_uri(image) if in_studies else image
         file, params = task({**copy.deepcopy(dict(request)), "image": path})

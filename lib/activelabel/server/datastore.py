@@ -60,6 +60,7 @@ class LedgerDatastore(LocalDatastore):
         self._archive = archive
         self._validation_cases = validation_cases
         self._follows = follow_changes
+        self._view_was_read = False
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
@@ -149,9 +150,9 @@ class LedgerDatastore(LocalDatastore):
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Read the JSON view once, at the start. A damaged one is set aside: the ledger and the folder know better."""
         path = Path(self._datastore_config_path)
-        if self._config_ts or not path.is_file():
+        if self._view_was_read or not path.is_file():
             return
-        self._config_ts = 1
+        self._view_was_read = True
         try:
             self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
             self._datastore.base_path = self._datastore_path
