@@ -19,7 +19,9 @@ _TYPICAL_DEPTH_MM = 88.0
 
 @dataclass(frozen=True)
 class Build:
-    """The trunk's proportions in millimetres; `half_width` and `half_depth` are those of the abdominal cavity."""
+    """The trunk's proportions. `half_width` and `half_depth` of the abdominal cavity, and the typical thickness of
+    `skin_fat` and `muscle`, are millimetres; `stature` stretches all heights, `organ_scale` the organs.
+    """
 
     half_width: float
     half_depth: float

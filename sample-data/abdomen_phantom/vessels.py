@@ -9,7 +9,7 @@ from abdomen_phantom.tissue import CALCIUM_HU
 
 
 def paint_great_vessels(body: Body) -> None:
-    """Aorta (with some calcified plaque), inferior vena cava, portal and splenic vein, renal and mesenteric vessels."""
+    """Aorta (with some calcified plaque), inferior vena cava, portal and splenic vein, mesenteric artery."""
     rng, scale = body.rng, body.build.organ_scale
     wall = rng.uniform(0.85, 1.15)
     aorta = _run(body, [(-10, 26, 190), (-8, 30, 60), (-6, 33, -30), (-5, 34, -105)], [11, 10.5, 9, 8], 1.5, wall)
