@@ -1,6 +1,6 @@
 """How far the work is, in numbers: what `GET /info/` shows."""
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy import func, select, true
 
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row
@@ -26,22 +26,17 @@ class Overview(Database):
             new = final.where(AnnotationRow.id.not_in(seen))
             scored = select(ScoreRow.image_id).where(ScoreRow.model_version == version)
             counted = {
-                "images": _count(),
-                "training": _count(training),
-                "validation": _count(ImageRow.role == "validation"),
-                "annotated": _count(ImageRow.id.in_(annotated)),
-                "partly_annotated": _count(ImageRow.id.in_(final), ImageRow.id.not_in(annotated)),
-                "leased": _count(ImageRow.id.in_(leased)),
-                "unreadable": _count(ImageRow.unreadable_reason.is_not(None)),
-                "scored": _count(ImageRow.id.in_(scored)),
-                "new_annotations": _count(ImageRow.id.in_(new)),
-                "new_training_annotations": _count(ImageRow.id.in_(new), training),
+                "images": true(),
+                "training": training,
+                "validation": ImageRow.role == "validation",
+                "annotated": ImageRow.id.in_(annotated),
+                "partly_annotated": ImageRow.id.in_(final) & ImageRow.id.not_in(annotated),
+                "leased": ImageRow.id.in_(leased),
+                "unreadable": ImageRow.unreadable_reason.is_not(None),
+                "scored": ImageRow.id.in_(scored),
+                "new_annotations": ImageRow.id.in_(new),
+                "new_training_annotations": ImageRow.id.in_(new) & training,
             }
-            row = session.execute(select(*(query.label(name) for name, query in counted.items())))
-            return Progress(latest_model=version, **row.mappings().one())
-
-
-def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-    """How many images that are there fulfil all conditions."""
-    there = select(func.count()).select_from(ImageRow).where(ImageRow.present.is_(True))
-    return there.where(*conditions).scalar_subquery()
+            counts = (func.count().filter(condition).label(name) for name, condition in counted.items())
+            row = session.execute(select(*counts).where(ImageRow.present.is_(True))).mappings().one()
+            return Progress(latest_model=version, **row)

@@ -1,0 +1,229 @@
+"""Next sample, save label and keep a score in a large study: the host's datastore and strategy, and ours.
+
+    python benchmarks/ledger.py [--images 10000] [--repeats 20]
+
+Both arms are called as the host's server calls them: its endpoint for the next sample asks the strategy, reads what is
+known of the image, and notes to whom it was given. All images have a score, and both watch the studies folder, as a
+server does. They take turns, so that a busy moment hits both.
+
+The host's strategy is its own `Epistemic`, with k=16: with its default k=0 it raises ValueError for more than some
+4,300 images that were not served yet, because it writes 10 to the power of their number into its log.
+
+What is kept differs. The host keeps the last label, and does not wait for the disk. Ours checks the label, keeps every
+version, leases each case to one annotator, and has written all of it to the disk before it answers.
+"""
+
+import argparse
+import os
+import platform
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import nibabel
+import numpy as np
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.tasks.activelearning.epistemic import Epistemic
+from scoring import cpu_name
+
+from activelabel.acquisition.score import Score
+from activelabel.server.datastore import LedgerDatastore
+from activelabel.server.label_archive import LabelArchive
+from activelabel.server.project import open_project
+from activelabel.server.strategies import build_strategies
+from activelabel.store.ledger import Ledger
+
+SHAPE = (64, 64, 32)
+KIND = ("variance", "everything", "total")
+CANDIDATES = 16
+OPERATIONS = ("next sample", "save label", "keep a score")
+SETTLE_SECONDS = 2  # for what either datastore does after it has answered; it must not fall upon the other
+
+T = TypeVar("T")
+
+
+class Arm(Protocol):
+    """One way to do the same three things."""
+
+    def next_sample(self, annotator: str) -> str:
+        """The id of the image that this annotator gets."""
+
+    def save_label(self, image_id: str, annotator: str) -> None:
+        """Keep her label of it."""
+
+    def keep_score(self, image_id: str, value: float) -> None:
+        """Keep a new score of an image."""
+
+
+class Served:
+    """A datastore and a strategy, called as the host's endpoints call them."""
+
+    def __init__(self, datastore: Datastore, strategy: Strategy, name: str, label: Path) -> None:
+        self._datastore = datastore
+        self._strategy = strategy
+        self._name = name
+        self._label = label
+
+    def next_sample(self, annotator: str) -> str:
+        """Ask the strategy, read what is known of the image, note to whom it was given."""
+        image_id: str = self._strategy({"strategy": self._name, "client_id": annotator}, self._datastore)["id"]
+        given = self._datastore.get_image_info(image_id).get("strategy", {})
+        given[self._name] = {"ts": int(time.time()), "client_id": annotator}
+        self._datastore.update_image_info(image_id, {"strategy": given})
+        return image_id
+
+    def save_label(self, image_id: str, annotator: str) -> None:
+        """Hand the label file over."""
+        self._datastore.save_label(image_id, str(self._label), "final", {"client_id": annotator})
+
+    def stop(self) -> None:
+        """Stop watching the folder."""
+        self._datastore._observer.stop()
+        self._datastore._observer.join()
+
+
+class Host(Served):
+    """The host's own datastore and strategy. A score is a part of what it knows of an image."""
+
+    def __init__(self, studies: Path, label: Path, scores: dict[str, float]) -> None:
+        datastore = LocalDatastore(str(studies), auto_reload=True)
+        super().__init__(datastore, Epistemic(k=CANDIDATES), "epistemic", label)
+        for image_id, value in scores.items():  # one by one, as its scoring does it, this would take most of an hour
+            datastore._datastore.objects[image_id].image.info["epistemic_entropy"] = value
+        self.keep_score(*next(iter(scores.items())))
+
+    def keep_score(self, image_id: str, value: float) -> None:
+        """As its scoring methods do."""
+        self._datastore.update_image_info(image_id, {"epistemic_entropy": value})
+
+
+class LedgerAlone:
+    """What the database has of it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def next_sample(self, annotator: str) -> str:
+        """Lease the best case that is left."""
+        for image_id in self._ledger.ranking(1, *KIND, limit=CANDIDATES):
+            lease = self._ledger.grant_lease(annotator, image_id, 60, "variance")
+            if lease is not None:
+                return lease.image_id
+        raise RuntimeError("nothing is left to ask for")
+
+    def save_label(self, image_id: str, annotator: str) -> None:
+        """Record that there is a file; it is not written."""
+        self._ledger.record_annotation(image_id, "label.nii.gz", "0" * 64, annotator)
+
+    def keep_score(self, image_id: str, value: float) -> None:
+        """Record a score of the first model."""
+        self._ledger.record_scores(1, image_id, [Score(*KIND, value)], repeats=5, seed=0)
+
+
+class Ours(Served):
+    """Our datastore and strategy over a ledger, which keeps the scores."""
+
+    def __init__(self, studies: Path, label: Path, scores: dict[str, float]) -> None:
+        conf = {"labels": "liver", "device": "cpu", "autopilot": "false"}
+        project = open_project(str(studies.parent), str(studies), conf)
+        archive = LabelArchive(project.ledger, project.labels, project.labels_folder)
+        cases = project.recipe.training.validation_cases
+        datastore = LedgerDatastore(str(studies), project.ledger, archive, validation_cases=cases, follow_changes=True)
+        super().__init__(datastore, build_strategies(project)["variance"], "variance", label)
+        project.ledger.publish_model("none.pt", "0" * 64, project.recipe.name, project.labels, {}, [])
+        self.alone = LedgerAlone(project.ledger)
+        for image_id, value in scores.items():
+            self.keep_score(image_id, value)
+
+    def keep_score(self, image_id: str, value: float) -> None:
+        """As our scoring methods do."""
+        self.alone.keep_score(image_id, value)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=20)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        report(arguments.images, arguments.repeats, Path(work))
+
+
+def report(images: int, repeats: int, work: Path) -> None:
+    """Print under which conditions, and the table."""
+    print(f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start")
+    versions = (
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, MONAI Label {version('monailabel')}"
+    )
+    print(f"{versions}; {images} images, each timed {repeats} times after one that is not; nothing is random")
+    scores = {f"case_{number:06}": number / images for number in range(images)}
+    label = write_volume(work / "label.nii.gz", np.uint8)
+    host = Host(linked_studies(work / "host", scores), label, scores)
+    started = time.perf_counter()
+    ours = Ours(linked_studies(work / "ours", scores), label, scores)
+    print(f"first start and all {images} scores one by one, ours: {time.perf_counter() - started:.0f} s")
+    arms: dict[str, Arm] = {"host": host, "ours": ours, "the ledger in ours": ours.alone}
+    took: dict[str, dict[str, list[float]]] = {name: {operation: [] for operation in OPERATIONS} for name in arms}
+    for turn in range(repeats + 1):
+        for name, arm in arms.items():
+            for operation, milliseconds in one_case(arm, f"{name} {turn}", list(scores)[turn]).items():
+                if turn > 0:
+                    took[name][operation].append(milliseconds)
+            time.sleep(SETTLE_SECONDS)
+    for served in (host, ours):
+        served.stop()
+    print_table(took)
+
+
+def one_case(arm: Arm, annotator: str, other_id: str) -> dict[str, float]:
+    """Score one image, ask for another, label that; the milliseconds that each took."""
+    _, scored = timed(lambda: arm.keep_score(other_id, 0.0))
+    image_id, asked = timed(lambda: arm.next_sample(annotator))
+    _, saved = timed(lambda: arm.save_label(image_id, annotator))
+    return {"keep a score": scored, "next sample": asked, "save label": saved}
+
+
+def timed(action: Callable[[], T]) -> tuple[T, float]:
+    """What an action returns, and the milliseconds that it took."""
+    started = time.perf_counter()
+    result = action()
+    return result, 1000 * (time.perf_counter() - started)
+
+
+def print_table(took: dict[str, dict[str, list[float]]]) -> None:
+    """One row an operation: median and largest of each arm, and how often ours goes into the host's."""
+    print(f"| median (largest), ms | {' | '.join(took)} | host / ours |")
+    print(f"|---|{'---:|' * len(took)}---:|")
+    for operation in OPERATIONS:
+        medians = {name: statistics.median(times[operation]) for name, times in took.items()}
+        cells = [f"{medians[name]:.1f} ({max(times[operation]):.1f})" for name, times in took.items()]
+        print(f"| {operation} | {' | '.join(cells)} | {medians['host'] / medians['ours']:.1f} |")
+
+
+def linked_studies(folder: Path, image_ids: Iterable[str]) -> Path:
+    """A studies folder in which every image is the same file."""
+    folder.mkdir()
+    volume = write_volume(folder.parent / f"{folder.name}.nii.gz", np.int16)
+    for image_id in image_ids:
+        os.link(volume, folder / f"{image_id}.nii.gz")
+    return folder
+
+
+def write_volume(path: Path, dtype: type[np.generic]) -> Path:
+    """A volume with a block of ones."""
+    voxels = np.zeros(SHAPE, dtype)
+    voxels[16:48, 16:48, 8:24] = 1
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    return path
+
+
+if __name__ == "__main__":
+    main()
