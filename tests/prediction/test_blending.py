@@ -58,9 +58,10 @@ def test_repeats_do_not_mix_and_clearing_forgets() -> None:
         blend.clear()
 
 
-def test_a_skipped_window_is_background_in_every_repeat() -> None:
-    blend = Blend(window_grid((3, 1, 1), (2, 1, 1), 0.5), repeats=2, classes=2, device=CPU)
-    for window in range(2):
+@pytest.mark.parametrize(("volume", "windows"), [(3, 2), (2, 1), (1, 1)])
+def test_a_skipped_window_is_background_in_every_repeat(volume: int, windows: int) -> None:
+    blend = Blend(window_grid((volume, 1, 1), (2, 1, 1), 0.5), repeats=2, classes=2, device=CPU)
+    for window in range(windows):
         blend.add_background(window)
     assert blend.maps()[:, 0].eq(1).all()
     assert blend.maps()[:, 1].eq(0).all()

@@ -34,6 +34,8 @@ def test_the_encoder_is_shared_where_only_the_decoder_drops(
     assert head_calls == []
     torch.testing.assert_close(split.repeated(*features), network(windows))
     assert head_calls == [2, 2]
+    # Of two convolutions, a batch normalisation and the head.
+    assert split.shared_fraction == 3 / 4
 
 
 def test_where_the_encoder_drops_only_what_precedes_is_shared(
@@ -44,6 +46,7 @@ def test_where_the_encoder_drops_only_what_precedes_is_shared(
     first, after = calls_of(network.get_submodule("encoder.1")), calls_of(network.get_submodule("encoder.3"))
     features = split.shared(windows)
     assert (first, after) == ([2], [])
+    assert split.shared_fraction == 2 / 4
     torch.testing.assert_close(split.repeated(*features), network(windows))
 
 
@@ -93,6 +96,7 @@ def test_what_cannot_be_split_is_run_whole_and_the_log_says_why(
         split = split_before_dropout(network.eval(), windows)
     assert reason in caplog.text
     assert split.repeated is network
+    assert split.shared_fraction == 0
     assert split.shared(windows) == (windows,)
 
 

@@ -26,7 +26,9 @@ class Blend:
     def __init__(self, grid: WindowGrid, repeats: int, classes: int, device: torch.device) -> None:
         self._boxes = grid.boxes()
         self._crop = grid.crop
-        self._window_weights = gaussian_weights(grid.window_size).to(device)
+        # A single window has nothing to be weighed against: its probabilities are kept to the bit.
+        weights = gaussian_weights(grid.window_size) if len(self._boxes) > 1 else torch.ones(grid.window_size)
+        self._window_weights = weights.to(device)
         self._weights = torch.zeros(grid.padded_size, device=device)
         for box in self._boxes:
             self._weights[box] += self._window_weights
@@ -34,7 +36,7 @@ class Blend:
 
     def add(self, window: int, repeats: slice, probabilities: Tensor) -> None:
         """Add a window's probabilities `(r, C, *window_size)` of the `repeats`, counted within this blend."""
-        if len(self._boxes) == 1:  # nothing to blend, and nothing to round
+        if len(self._boxes) == 1:
             self._sums[repeats] = probabilities
         else:
             self._sums[(repeats, slice(None), *self._boxes[window])].addcmul_(probabilities, self._window_weights)

@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 
 # Most memory for maps of repeats that are blended side by side, and for what windows keep from one repeat to the next.
 _BLEND_BYTES = {"cpu": 64 << 20, "cuda": 2 << 30}
-_KEPT_BYTES = {"cpu": 512 << 20, "cuda": 8 << 30}
+_KEPT_BYTES = {"cpu": 2 << 30, "cuda": 8 << 30}
+# Where less of the network is shared, computing it again costs little time, and keeping it would cost much memory.
+_LEAST_SHARED_TO_KEEP = 0.25
 
 
 class Predictor:
@@ -50,7 +52,7 @@ class Predictor:
             network: from `(B, 1, *window_size)` to logits `(B, C, *window_size)`, C >= 2.
             window_size: in voxels.
             window_overlap: fraction of a side that neighbours share, in [0, 1).
-            device: where the network runs and the maps are held.
+            device: where the network runs and the maps are held: a CPU or a CUDA device.
             precision: `auto` takes bfloat16 where the hardware multiplies it natively.
             skip_outside_body: whether windows that are constant are spared.
 
@@ -110,7 +112,7 @@ class Predictor:
         blend = Blend(volume.grid, at_once, self.classes, self._device)
         last = statistics.repeats + repeats
         with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
-            features = SharedFeatures(self._split.shared, _KEPT_BYTES[self._device.type] if repeats > at_once else 0)
+            features = SharedFeatures(self._split.shared, self._kept_bytes() if repeats > at_once else 0)
             forward = self._stochastic_forward(volume, features, dropout, seed)
             for first in range(statistics.repeats, last, at_once):
                 group = range(first, min(first + at_once, last))
@@ -157,6 +159,9 @@ class Predictor:
         w, h, d = volume.grid.padded_size
         fitting = _BLEND_BYTES[self._device.type] // (4 * self.classes * w * h * d)
         return max(min(repeats, fitting, self._limit.items), 1)
+
+    def _kept_bytes(self) -> int:
+        return _KEPT_BYTES[self._device.type] if self._split.shared_fraction >= _LEAST_SHARED_TO_KEEP else 0
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision.dtype == torch.bfloat16)

@@ -19,10 +19,14 @@ Features = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class SplitNetwork:
-    """`repeated(*shared(windows))` is the network, in evaluation mode. Both parts use the network's own modules."""
+    """`repeated(*shared(windows))` is the network, in evaluation mode. Both parts use the network's own modules.
+
+    `shared_fraction` of the layers that have weights are in the first part.
+    """
 
     shared: Callable[[Tensor], Features]
     repeated: Callable[..., Tensor]
+    shared_fraction: float
 
 
 def split_before_dropout(network: nn.Module, example: Tensor) -> SplitNetwork:
@@ -35,7 +39,7 @@ def split_before_dropout(network: nn.Module, example: Tensor) -> SplitNetwork:
         network: in evaluation mode.
         example: a batch of windows `(B, K, *S)`, B > 1, on which the first part is tried.
     """
-    unsplit = SplitNetwork(lambda windows: (windows,), network)
+    unsplit = SplitNetwork(lambda windows: (windows,), network, shared_fraction=0.0)
     try:
         graph = fx.symbolic_trace(network).graph
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
@@ -65,7 +69,9 @@ def _split(network: nn.Module, graph: fx.Graph) -> SplitNetwork:
     for node in graph.nodes:
         if node in random or (node.op == "get_attr" and node in used_later):
             in_repeated[node] = repeated.node_copy(node, in_repeated.__getitem__)
-    return SplitNetwork(fx.GraphModule(network, shared), fx.GraphModule(network, repeated))
+    layers = [node for node in graph.nodes if _has_weights(network, node)]
+    fraction = sum(node not in random for node in layers) / max(len(layers), 1)
+    return SplitNetwork(fx.GraphModule(network, shared), fx.GraphModule(network, repeated), fraction)
 
 
 def _random_nodes(network: nn.Module, graph: fx.Graph) -> set[fx.Node]:
@@ -77,6 +83,10 @@ def _random_nodes(network: nn.Module, graph: fx.Graph) -> set[fx.Node]:
         if is_layer or node.op == "output" or any(source in random for source in node.all_input_nodes):
             random.add(node)
     return random
+
+
+def _has_weights(network: nn.Module, node: fx.Node) -> bool:
+    return node.op == "call_module" and next(network.get_submodule(str(node.target)).parameters(), None) is not None
 
 
 class SharedFeatures:
