@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activelabel.data.grids import AxisOrder, Grid, axis_order
@@ -31,6 +31,7 @@ def test_there_are_48_orders_of_three_axes() -> None:
     assert len(ORDERS) == 48
 
 
+@settings(deadline=None, max_examples=100)
 @given(order=st.sampled_from(ORDERS), cube=st.booleans())
 def test_every_order_of_the_axes_is_found_again(order: AxisOrder, cube: bool) -> None:
     source = Grid((4, 4, 4) if cube else (4, 3, 5), OBLIQUE)

@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activelabel.data.grids import Grid
@@ -159,6 +159,7 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes, said
         check_label(tmp_path / "label.nii.gz", IMAGE, NAMES)
 
 
+@settings(deadline=None, max_examples=30)
 @given(order=st.permutations(NAMES), used=st.integers(0, 3))
 def test_a_value_always_ends_at_its_own_name(
     tmp_path_factory: pytest.TempPathFactory, order: list[str], used: int

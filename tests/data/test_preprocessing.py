@@ -12,8 +12,8 @@ from activelabel.data.preprocessing import (
     is_ct,
     prepare_image,
     prepare_label,
-    restore_labels,
     restore_maps,
+    restore_most_probable,
 )
 from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
@@ -42,6 +42,11 @@ affines = st.builds(
     st.tuples(*[st.floats(0.5, 6.0)] * 3),
 )
 shapes = st.tuples(*[st.integers(3, 9)] * 3)
+
+
+def one_hot(label: torch.Tensor) -> torch.Tensor:
+    """A label (1, *S) as certain probabilities (C, *S)."""
+    return torch.nn.functional.one_hot(label[0].long()).movedim(-1, 0).float()
 
 
 def ramp_along_world(grid: Grid, direction: tuple[float, float, float]) -> np.ndarray:
@@ -94,6 +99,7 @@ def test_the_image_that_was_read_is_not_changed() -> None:
     np.testing.assert_array_equal(array, before)
 
 
+@settings(deadline=None, max_examples=50)
 @given(affine=affines, shape=shapes, orientation=st.sampled_from(["RAS", "LPS"]))
 def test_axes_run_as_asked_and_each_voxel_keeps_its_place(
     affine: np.ndarray, shape: tuple[int, int, int], orientation: str
@@ -110,6 +116,7 @@ def test_axes_run_as_asked_and_each_voxel_keeps_its_place(
     np.testing.assert_allclose(prepared.tensor[0].numpy(), expected, atol=1e-5)
 
 
+@settings(deadline=None, max_examples=50)
 @given(affine=affines, shape=shapes, orientation=st.sampled_from(["RAS", "LPS"]))
 def test_without_resampling_the_way_back_is_exact(
     affine: np.ndarray, shape: tuple[int, int, int], orientation: str
@@ -123,10 +130,10 @@ def test_without_resampling_the_way_back_is_exact(
     prepared_label = prepare_label(label, image.grid, choice)
 
     np.testing.assert_array_equal(restore_maps(prepared.tensor, prepared)[0].numpy(), image.array / np.float32(1000))
-    np.testing.assert_array_equal(restore_labels(prepared_label[0], prepared), label)
+    np.testing.assert_array_equal(restore_most_probable(one_hot(prepared_label), prepared), label)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(affine=affines, spacing=st.tuples(*[st.floats(0.8, 4.0)] * 3))
 def test_resampled_and_restored_maps_lie_where_they_lay(
     affine: np.ndarray, spacing: tuple[float, float, float]
@@ -138,7 +145,8 @@ def test_resampled_and_restored_maps_lie_where_they_lay(
     prepared = prepare_image(image, RAS.model_copy(update={"spacing_mm": spacing}))
     restored = restore_maps(prepared.tensor, prepared)
 
-    np.testing.assert_allclose(prepared.grid.spacing_mm, spacing, rtol=1e-4)
+    # A spacing that is the image's own but for a thousandth is taken for it.
+    np.testing.assert_allclose(prepared.grid.spacing_mm, spacing, rtol=2e-3)
     assert restored.shape == (1, *original.shape)
     expected = (ramp_along_world(original, (0.7, 0.2, 0.4)) + 500) / 1000
     # Near the border the prepared grid has no neighbours to interpolate between: half of its voxel, and of ours.
@@ -147,7 +155,7 @@ def test_resampled_and_restored_maps_lie_where_they_lay(
     np.testing.assert_allclose(restored[0].numpy()[inside], np.clip(expected, 0, 1)[inside], atol=2e-4)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(affine=affines, spacing=st.tuples(*[st.floats(0.8, 4.0)] * 3), orientation=st.sampled_from(["RAS", "LPS"]))
 def test_restored_labels_have_the_original_shape_and_no_new_values(
     affine: np.ndarray, spacing: tuple[float, float, float], orientation: str
@@ -159,7 +167,7 @@ def test_restored_labels_have_the_original_shape_and_no_new_values(
     prepared = prepare_image(image, choice)
 
     prepared_label = prepare_label(label, image.grid, choice)
-    restored = restore_labels(prepared_label[0], prepared)
+    restored = restore_most_probable(one_hot(prepared_label), prepared)
 
     assert prepared_label.shape == prepared.tensor.shape
     assert restored.shape == label.shape
@@ -177,7 +185,7 @@ def test_an_oblique_block_comes_back_where_it_was() -> None:
     choice = PreprocessingSettings(spacing_mm=(0.8, 0.8, 1.0), intensity="zscore")
     prepared = prepare_image(image, choice)
 
-    restored = restore_labels(prepare_label(label, image.grid, choice)[0], prepared)
+    restored = restore_most_probable(one_hot(prepare_label(label, image.grid, choice)), prepared)
 
     wrong = restored != label
     surface = scipy.ndimage.binary_dilation(label > 0) ^ scipy.ndimage.binary_erosion(label > 0)
@@ -202,6 +210,17 @@ def test_values_above_255_keep_two_bytes() -> None:
     image = volume(np.zeros((3, 3, 3)))
 
     prepared_label = prepare_label(label, image.grid, RAS)
+    restored = restore_most_probable(one_hot(prepared_label), prepare_image(image, RAS))
 
     assert prepared_label.dtype == torch.int32
-    np.testing.assert_array_equal(restore_labels(prepared_label[0], prepare_image(image, RAS)), label)
+    assert restored.dtype == np.uint16
+    np.testing.assert_array_equal(restored, label)
+
+
+def test_of_equal_probabilities_the_first_class_is_taken() -> None:
+    prepared = prepare_image(volume(np.zeros((3, 3, 3))), RAS)
+
+    restored = restore_most_probable(torch.full((3, 3, 3, 3), 1 / 3), prepared)
+
+    assert restored.dtype == np.uint8
+    assert not restored.any()

@@ -2,11 +2,13 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Shape3D = tuple[int, int, int]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 TOLERANCE_VOXELS = 0.05
 """How far a voxel may lie from its partner and still be it, in voxels. Slicer and ITK write affines in single precision
@@ -40,7 +42,7 @@ class AxisOrder:
     transpose: tuple[int, int, int]
     flip: tuple[int, ...]
 
-    def apply(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def apply(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """`array` (W, H, D) in the other order; a view."""
         return np.flip(array.transpose(self.transpose), axis=self.flip)
 

@@ -51,7 +51,13 @@ def check_label(
         raise _elsewhere(path, label.grid, image)
     table = _value_table(path, names, names if segment_names is None else segment_names)
     values = _whole_values(path, label.array, highest=len(table) - 1)
-    return CheckedLabel(np.ascontiguousarray(order.apply(table[values])), image.affine_ras)
+    array = np.ascontiguousarray(order.apply(table[values]))
+    return CheckedLabel(smallest_type(array, highest=len(names)), image.affine_ras)
+
+
+def smallest_type(values: NDArray[np.uint16], highest: int) -> LabelArray:
+    """Label values up to `highest` in one byte each where that is enough."""
+    return values.astype(np.uint8) if highest < 256 else values
 
 
 def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> None:
@@ -88,7 +94,7 @@ def _size(grid: Grid) -> str:
     return "x".join(str(length) for length in grid.shape)
 
 
-def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str]) -> LabelArray:
+def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str]) -> NDArray[np.uint16]:
     """Value in the file -> value of the app."""
     for position, name in enumerate(segment_names):
         if name not in names:
@@ -98,8 +104,7 @@ def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str])
             )
         if name in segment_names[:position]:
             raise InvalidInputError(f"{path.name}: two segments are called '{name}': merge them, or rename one")
-    kind = np.uint8 if len(names) < 256 else np.uint16
-    return np.array([0, *(names.index(name) + 1 for name in segment_names)], dtype=kind)
+    return np.array([0, *(names.index(name) + 1 for name in segment_names)], dtype=np.uint16)
 
 
 def _whole_values(path: Path, array: NDArray[np.float32], highest: int) -> NDArray[np.intp]:

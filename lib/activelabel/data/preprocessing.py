@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import NormalizeIntensity, Orientation, ScaleIntensityRange, Spacing, SpatialResample
-from numpy.typing import NDArray
 from torch import Tensor
 
 from activelabel.data.grids import Grid, axis_order
+from activelabel.data.labels import LabelArray, smallest_type
 from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
@@ -40,7 +40,7 @@ def prepare_image(volume: Volume, settings: PreprocessingSettings) -> PreparedIm
     return PreparedImage(tensor, grid, volume.grid)
 
 
-def prepare_label(label: NDArray[np.integer], grid: Grid, settings: PreprocessingSettings) -> Tensor:
+def prepare_label(label: LabelArray, grid: Grid, settings: PreprocessingSettings) -> Tensor:
     """The label (W, H, D) of an image on `grid`, on the grid of its prepared image: uint8 or int32 (1, *S), nearest."""
     values = torch.from_numpy(label.astype(np.float32))[None]
     tensor, _ = _to_network(values, grid, settings, mode="nearest")
@@ -56,10 +56,18 @@ def restore_maps(maps: Tensor, image: PreparedImage) -> Tensor:
     return _to_original(maps.float(), image, mode="bilinear")
 
 
-def restore_labels(labels: Tensor, image: PreparedImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """A label map (*S) on the original grid: (W, H, D), nearest neighbour, uint8, or uint16 with values above 255."""
-    restored = _to_original(labels[None].float(), image, mode="nearest")[0].numpy()
-    return restored.astype(np.uint8 if restored.max(initial=0) < 256 else np.uint16)
+def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelArray:
+    """The most probable class of each voxel of the original: (C, *S) gives (W, H, D); of equal ones the first.
+
+    Class by class, as all classes of a large CT at its own resolution at once would not fit into memory.
+    """
+    best = restore_maps(probabilities[:1], image)[0]
+    classes = torch.zeros(best.shape, dtype=torch.int16)
+    for value in range(1, len(probabilities)):
+        restored = restore_maps(probabilities[value : value + 1], image)[0]
+        classes[restored > best] = value
+        best = torch.maximum(best, restored)
+    return smallest_type(classes.numpy().astype(np.uint16), highest=len(probabilities) - 1)
 
 
 def is_ct(voxels: Tensor) -> bool:

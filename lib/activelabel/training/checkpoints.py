@@ -6,6 +6,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -71,7 +72,7 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
     _compare(path, _description(path, content), expected)
     network = build_network(expected.network, expected.classes)
     try:
-        network.load_state_dict(content.get("weights"))
+        network.load_state_dict(content.get("weights", {}))
     except (RuntimeError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f"model {path.name}: its weights do not fit the network it names: train a new model"
@@ -79,7 +80,17 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
     return network.eval()
 
 
-def _read(path: Path, sha256: str | None) -> dict[str, object]:
+def open_model(path: Path) -> tuple[nn.Module, ModelDescription]:
+    """The network of any model version, as `load_model` gives it, and what it was trained for.
+
+    Raises:
+        InvalidInputError: there is no such file, or it is no model of this app.
+    """
+    description = _description(path, _read(path, None))
+    return load_model(path, description), description
+
+
+def _read(path: Path, sha256: str | None) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidInputError(f"model {path.name}: there is no such file: train a model, or put the file back")
     raw = path.read_bytes()
@@ -106,7 +117,7 @@ def _no_model(path: Path) -> InvalidInputError:
     )
 
 
-def _description(path: Path, content: Mapping[str, object]) -> ModelDescription:
+def _description(path: Path, content: Mapping[str, Any]) -> ModelDescription:
     try:
         return ModelDescription.model_validate(content.get("description"))
     except ValidationError as error:

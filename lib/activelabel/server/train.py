@@ -1,0 +1,307 @@
+"""Training on what was annotated, as a task of the host, so that its users find what they know.
+
+Mixed precision, several GPUs, MLflow, TensorBoard and early stopping are the host's. Ours are: which cases train and
+which judge, a fresh start every time, and a new model version that is there completely or not at all.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from ignite.engine import Engine, Events
+from monai.handlers import LrScheduleHandler
+from monai.inferers import Inferer, SlidingWindowInferer
+from monai.transforms import AsDiscreted, Compose
+from monailabel.interfaces.datastore import Datastore
+from monailabel.tasks.train.basic_train import BasicTrainTask, Context
+from monailabel.tasks.train.handler import prepare_stats
+from torch import nn
+
+from activelabel.data.files import write_atomically
+from activelabel.errors import NotReadyError
+from activelabel.networks import build_network
+from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.predictor import Predictor
+from activelabel.server.project import Project
+from activelabel.server.publishing import publish_model
+from activelabel.server.runs import UNFINISHED, exclusive_run, finish_run
+from activelabel.server.train_options import TrainOptions, offered_options, parse_options
+from activelabel.store.records import Annotation, ModelVersion, Role
+from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
+from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
+from activelabel.training.losses import build_loss
+from activelabel.training.transforms import Case, LoadCase, training_transforms
+
+logger = logging.getLogger(__name__)
+
+BEST_WEIGHTS = "best.pt"
+LAST_WEIGHTS = "last.pt"
+CASES_FILE = "cases.json"
+
+Stats = dict[str, Any]
+Iteration = Callable[[Engine, Mapping[str, torch.Tensor]], Output]
+
+
+class AnnotatedCase(Case):
+    """A case, and whose annotation its label is."""
+
+    image_id: str
+    role: Role
+
+
+class SegmentationTrainTask(BasicTrainTask):
+    """Trains the recipe's network from scratch on all annotated training cases, and publishes it.
+
+    Validation cases are those of the ledger: the same in every round, never trained on. The epoch with the best mean
+    Dice over them is published; without an annotated validation case, the last epoch. Labels of some slices only are
+    not used. An interrupted training has published nothing, and the next one begins anew.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._training = project.recipe.training
+        super().__init__(
+            model_dir=str(project.runs_folder / UNFINISHED),
+            description=f"Trains the network anew on all annotated cases ({project.recipe.title})",
+            amp=torch.cuda.is_available() and project.settings.precision != "float32",
+            # The host copies into this file in place; what others read is written by us, see `stats`.
+            stats_path=str(project.runs_folder / "host_stats.json"),
+            train_save_interval=0,
+            val_interval=self._training.validate_every,
+            key_metric_filename=BEST_WEIGHTS,
+            final_filename=LAST_WEIGHTS,
+            labels=list(project.labels),
+        )
+        self._config = offered_options(self._training, project.device)
+
+    # What clients ask
+
+    def stats(self) -> Stats:
+        """How the latest training went or goes, and the model in use; empty before the first."""
+        model = self._project.ledger.latest_model()
+        stats: Stats = json.loads(self._stats_file.read_text()) if self._stats_file.is_file() else {}
+        return stats if model is None else {**stats, "model": _summary(model)}
+
+    def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
+        """The options of a training that could begin now.
+
+        Raises:
+            InvalidInputError: an option is unknown or wrong.
+            NotReadyError: nothing is annotated that could be trained on.
+        """
+        options = parse_options(request, self._config)
+        if not self._annotations("training"):
+            validation = len(self._annotations("validation"))
+            raise NotReadyError(
+                "training: no training case is annotated yet"
+                + (f" (of {validation} validation cases no training learns)" if validation else "")
+                + ": save a label for one first"
+            )
+        return options
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
+        """Train, publish the new model version, and return the statistics.
+
+        Raises:
+            InvalidInputError: an option is wrong, or the file of a case cannot be read.
+            NotReadyError: nothing is annotated that could be trained on.
+        """
+        started = time.monotonic()
+        with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
+            options = self.check_request(request)
+            annotations = self._annotations("training") + self._annotations("validation")
+            cases = [self._case(annotation, datastore) for annotation in annotations]
+            (folder / CASES_FILE).write_text(json.dumps(cases, indent=1))
+            stats = super().__call__(self._host_request(options, folder), datastore)
+            network, per_case = self._judge(folder, cases, torch.device(options.device))
+            classes = mean_class_dice(list(per_case.values()), self._project.labels)
+            metrics = {"dice": mean_dice(classes), **{f"dice_{name}": value for name, value in classes.items()}}
+            model = publish_model(self._project, network.state_dict(), metrics, annotations)
+            logger.info("published model %d: %s", model.version, metrics)
+            finish_run(folder, f"model_{model.version}")
+        stats = {**stats, "total_time": _duration(started), "validation": per_case, "model": _summary(model)}
+        stats.pop("current_time", None)
+        return self._show(stats)
+
+    # Cases
+
+    def _annotations(self, role: Role) -> list[Annotation]:
+        """Whole-volume annotations of images of `role` that are there and readable."""
+        ledger = self._project.ledger
+        usable = {image.id for image in ledger.images() if image.present and image.unreadable_reason is None}
+        return [item for item in ledger.annotations(role) if item.slices is None and item.image_id in usable]
+
+    def _case(self, annotation: Annotation, datastore: Datastore) -> AnnotatedCase:
+        return {
+            "image": datastore.get_image_uri(annotation.image_id),
+            "label": str(self._project.labels_folder / annotation.file),
+            "image_id": annotation.image_id,
+            "role": self._project.ledger.image(annotation.image_id).role,
+        }
+
+    def pre_process(self, request: Mapping[str, Any], datastore: Datastore) -> list[AnnotatedCase]:
+        """The cases of this run, as they were when it began."""
+        cases = json.loads((Path(self._model_dir) / request["name"] / CASES_FILE).read_text())
+        return cast(list[AnnotatedCase], cases)
+
+    def partition_datalist(
+        self, context: Context, shuffle: bool = False
+    ) -> tuple[list[AnnotatedCase], list[AnnotatedCase]]:
+        """Training and validation cases, by the role that each image has for good."""
+        training = [case for case in context.datalist if case["role"] == "training"]
+        validation = [case for case in context.datalist if case["role"] == "validation"]
+        if context.local_rank == 0:
+            logger.info("training on %d cases, validating on %d", len(training), len(validation))
+        return training, validation
+
+    # One run, as the host asks for its parts
+
+    def _host_request(self, options: TrainOptions, folder: Path) -> dict[str, Any]:
+        """All that the host reads from a request. The file store that it tracks into by default MLflow has given up."""
+        return {
+            **options.model_dump(),
+            "tracking_uri": options.tracking_uri or f"sqlite:///{self._project.folder / 'mlflow.db'}",
+            "tracking_experiment_name": options.tracking_experiment_name or self._project.recipe.name,
+            "name": folder.name,
+            "pretrained": False,
+            "val_batch_size": 1,
+        }
+
+    def train(self, rank: int, world_size: int, request: Mapping[str, Any], datalist: list[AnnotatedCase]) -> Stats:
+        """The training of one process, all of it drawn from the seed."""
+        torch.manual_seed(self._seed(rank))
+        return cast(Stats, super().train(rank, world_size, request, datalist))
+
+    def _seed(self, rank: int) -> int:
+        return self._project.settings.seed + rank
+
+    def network(self, context: Context) -> nn.Module:
+        """The recipe's, with random weights."""
+        return self._new_network()
+
+    def _new_network(self) -> nn.Module:
+        description = self._project.model_description
+        network = build_network(description.network, description.classes)
+        return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
+
+    def optimizer(self, context: Context) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(context.network.parameters(), lr=self._training.learning_rate)
+
+    def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler:
+        """From the recipe's rate down to 0 at the last epoch, almost in a line."""
+        scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)
+        return LrScheduleHandler(scheduler, print_lr=False)
+
+    def loss_function(self, context: Context) -> nn.Module:
+        """The recipe's."""
+        return build_loss(self._training.loss)
+
+    def train_pre_transforms(self, context: Context) -> Compose:
+        """From files to random patches."""
+        return training_transforms(self._load(), self._training, self._seed(context.local_rank))
+
+    def val_pre_transforms(self, context: Context) -> Compose:
+        """From files to whole volumes."""
+        return Compose([self._load()])
+
+    def _load(self) -> LoadCase:
+        return LoadCase(self._project.recipe.preprocessing, self._project.labels)
+
+    def train_post_transforms(self, context: Context) -> Compose:
+        """Logits and labels one-hot, for the metrics."""
+        classes = self._project.model_description.classes
+        return Compose([AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(classes, classes))])
+
+    def val_inferer(self, context: Context) -> Inferer:
+        """The windows of a prediction."""
+        prediction = self._project.recipe.prediction
+        return SlidingWindowInferer(
+            roi_size=prediction.window_size,
+            sw_batch_size=context.train_batch_size,
+            overlap=prediction.window_overlap,
+            mode="gaussian",
+        )
+
+    def train_iteration_update(self, context: Context) -> Iteration | None:
+        """A step in bfloat16 on a CPU that is good at it; elsewhere the host's own."""
+        return bfloat16_training_step if self._bfloat16_on_cpu(context.device) else None
+
+    def val_iteration_update(self, context: Context) -> Iteration | None:
+        """As `train_iteration_update`."""
+        return bfloat16_validation_step if self._bfloat16_on_cpu(context.device) else None
+
+    def _bfloat16_on_cpu(self, device: torch.device) -> bool:
+        precision = choose_precision(self._project.settings.precision, device)
+        return device.type == "cpu" and precision.dtype is torch.bfloat16
+
+    def finalize(self, context: Context) -> None:
+        """The host's handlers, and our statistics after each epoch."""
+        super().finalize(context)
+        if context.local_rank == 0:
+
+            def show(engine: Engine) -> None:
+                stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
+                # The host calls it done after the last epoch; it is done when the model is published.
+                stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
+                self._show(stats)
+
+            context.trainer.add_event_handler(Events.EPOCH_COMPLETED, show)
+
+    # What comes out
+
+    def _judge(
+        self, folder: Path, cases: Sequence[AnnotatedCase], device: torch.device
+    ) -> tuple[nn.Module, dict[str, ClassDice]]:
+        """The network to publish, and its Dice in each validation case, on the images' own grids."""
+        validation = [case for case in cases if case["role"] == "validation"]
+        weights = folder / BEST_WEIGHTS
+        if not validation or not weights.is_file():
+            logger.warning("no validation case could be judged: the last epoch is published, not the best")
+            weights = folder / LAST_WEIGHTS
+        network = self._new_network()
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        settings = self._project.recipe.prediction
+        predictor = Predictor(
+            network,
+            window_size=settings.window_size,
+            window_overlap=settings.window_overlap,
+            device=device,
+            precision=self._project.settings.precision,
+            skip_outside_body=settings.skip_outside_body,
+        )
+        preprocessing = self._project.recipe.preprocessing
+        dice = evaluate_cases(predictor.probabilities, validation, self._project.labels, preprocessing)
+        return network, {case["image_id"]: classes for case, classes in zip(validation, dice, strict=True)}
+
+    @property
+    def _stats_file(self) -> Path:
+        return self._project.folder / "train_stats.json"
+
+    def _show(self, stats: Stats) -> Stats:
+        shown = cast(Stats, _finite(stats))
+        write_atomically(self._stats_file, json.dumps(shown, indent=1).encode())
+        return shown
+
+
+def _summary(model: ModelVersion) -> Stats:
+    return {"version": model.version, "metrics": dict(model.metrics), "trained_on": len(model.trained_on)}
+
+
+def _finite(value: object) -> object:
+    """`value` with None for each number that JSON does not know, such as the Dice of a class that is nowhere."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _duration(started: float) -> str:
+    return str(timedelta(seconds=round(time.monotonic() - started)))

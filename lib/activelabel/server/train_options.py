@@ -1,0 +1,96 @@
+"""What a client may ask of a training: the host's keys, typed, with the recipe's numbers as defaults."""
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from monailabel.config import settings as host_settings
+from monailabel.utils.others.generic import device_list, name_to_device
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import TrainingSettings, first_problem
+
+logger = logging.getLogger(__name__)
+
+# Keys of the host and its clients that have no meaning here: validation cases are fixed, each training begins anew in
+# a folder of its own, and validation volumes, which differ in size, go one by one.
+_WITHOUT_MEANING = frozenset({"model", "client_id", "local_rank", "name", "pretrained", "val_split", "val_batch_size"})
+
+
+def _chosen(value: object) -> object:
+    """The first of a list: the host describes a choice by the list of what is allowed, the default first."""
+    return value[0] if isinstance(value, list) and value else value
+
+
+class TrainOptions(BaseModel):
+    """One training's options, under the names that the host gives them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Annotated[str, BeforeValidator(_chosen)]
+    max_epochs: int = Field(ge=1)
+    early_stop_patience: int = Field(default=-1, ge=-1)
+    train_batch_size: int = Field(ge=1)
+    multi_gpu: bool = True
+    gpus: str = Field(default="all", pattern=r"^(all|\d+(,\d+)*)$")
+    dataset: Annotated[Literal["CacheDataset", "PersistentDataset", "Dataset"], BeforeValidator(_chosen)]
+    dataloader: Annotated[Literal["ThreadDataLoader", "DataLoader"], BeforeValidator(_chosen)]
+    tracking: Annotated[Literal["None", "mlflow"], BeforeValidator(_chosen)]
+    tracking_uri: str
+    tracking_experiment_name: str = ""
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        """`cpu`, `cuda`, `cuda:N`, or the name by which the host lists a GPU."""
+        try:
+            return str(torch.device(name_to_device(value)))
+        except RuntimeError as error:
+            raise ValueError(f"use one of {', '.join(device_list())}") from error
+
+
+def offered_options(settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
+    """What clients show as a form: a value is a default, a list is a choice with the default first."""
+    # The host turns tracking on unless told otherwise, but starting MLflow takes seconds: only who asks for it gets it.
+    asked = host_settings.model_fields_set & {"MONAI_LABEL_TRACKING_ENABLED", "MONAI_LABEL_TRACKING_URI"}
+    tracked = bool(asked) and host_settings.MONAI_LABEL_TRACKING_ENABLED
+    return {
+        "device": [str(device), *(name for name in device_list() if name != str(device))],
+        "max_epochs": settings.epochs,
+        "early_stop_patience": -1,
+        "train_batch_size": settings.batch_size,
+        "multi_gpu": True,
+        "gpus": "all",
+        "dataset": ["CacheDataset", "PersistentDataset", "Dataset"],
+        "dataloader": ["ThreadDataLoader", "DataLoader"],
+        "tracking": ["mlflow", "None"] if tracked else ["None", "mlflow"],
+        "tracking_uri": host_settings.MONAI_LABEL_TRACKING_URI,
+        "tracking_experiment_name": "",
+    }
+
+
+def parse_options(request: Mapping[str, Any], offered: Mapping[str, Any]) -> TrainOptions:
+    """The options of one request, those it leaves out as offered.
+
+    Keys of the host without a meaning here are passed over with a line in the log, and so are mappings: with them the
+    host addresses trainers by name.
+
+    Raises:
+        InvalidInputError: an unknown key, or a value of the wrong type or range; the line says which.
+    """
+    asked = {key: value for key, value in request.items() if not isinstance(value, Mapping)}
+    passed_over = sorted(_WITHOUT_MEANING & asked.keys() - {"model", "client_id"})
+    if passed_over:
+        logger.info("training: %s has no meaning here and is passed over", ", ".join(passed_over))
+    asked = {key: value for key, value in asked.items() if key not in _WITHOUT_MEANING}
+    unknown = sorted(asked.keys() - TrainOptions.model_fields.keys())
+    if unknown:
+        raise InvalidInputError(
+            f"training: '{unknown[0]}' is not a known key; use {', '.join(TrainOptions.model_fields)}"
+        )
+    try:
+        return TrainOptions.model_validate({**offered, **asked})
+    except ValidationError as error:
+        raise InvalidInputError(f"training: {first_problem(error)}") from error

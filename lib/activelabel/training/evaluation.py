@@ -1,0 +1,68 @@
+"""How well a model segments annotated cases: Dice per class, on the images' own grids."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.volumes import read_volume
+from activelabel.recipes import PreprocessingSettings
+from activelabel.training.transforms import Case
+
+ClassDice = dict[str, float | None]
+"""Dice by label name; None where a label is in neither prediction nor reference, and there is nothing to judge."""
+
+
+def evaluate_cases(
+    probabilities: Callable[[Tensor], Tensor],
+    cases: Iterable[Case],
+    labels: Sequence[str],
+    preprocessing: PreprocessingSettings,
+) -> list[ClassDice]:
+    """Dice of each label in each case, between its annotation and the most probable class of each of its voxels.
+
+    Args:
+        probabilities: from a prepared image (1, *S) to (C, *S), as `Predictor.probabilities`.
+        cases: to be judged by.
+        labels: names of the values 1..N.
+        preprocessing: what the network was trained with.
+
+    Raises:
+        InvalidInputError: the image or the label of a case cannot be read.
+    """
+    results = []
+    for case in cases:
+        volume = read_volume(case["image"])
+        reference = check_label(case["label"], volume.grid, labels).array
+        image = prepare_image(volume, preprocessing)
+        predicted = restore_most_probable(probabilities(image.tensor), image)
+        results.append(class_dice(predicted, reference, labels))
+    return results
+
+
+def class_dice(predicted: LabelArray, reference: LabelArray, labels: Sequence[str]) -> ClassDice:
+    """2 |A ∩ B| / (|A| + |B|) of each label between two label maps of one shape."""
+    scores: ClassDice = {}
+    for value, name in enumerate(labels, start=1):
+        a, b = predicted == value, reference == value
+        size = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+        scores[name] = 2 * int(np.count_nonzero(a & b)) / size if size else None
+    return scores
+
+
+def mean_class_dice(cases: Sequence[ClassDice], labels: Sequence[str]) -> ClassDice:
+    """Mean of each label over the cases that have a value; None where none has."""
+    return {name: _mean(case[name] for case in cases) for name in labels}
+
+
+def mean_dice(classes: Mapping[str, float | None]) -> float | None:
+    """Mean over the labels that have a value; None where none has."""
+    return _mean(classes.values())
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

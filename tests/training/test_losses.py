@@ -1,0 +1,141 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.losses import DiceLoss
+
+from activelabel.errors import NotFoundError
+from activelabel.training.losses import LOSSES, PartialDiceLoss, build_loss
+
+
+def logits_of(probability: torch.Tensor) -> torch.Tensor:
+    """Logits (B, 2, *S) whose softmax gives the foreground this probability (B, *S)."""
+    return torch.stack([torch.zeros_like(probability), torch.logit(probability)], dim=1)
+
+
+def random_batch(seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, classes, 4, 5, 3, generator=generator)
+    labels = torch.randint(0, classes, (2, 1, 4, 5, 3), generator=generator)
+    annotated = torch.rand(2, 1, 4, 5, 3, generator=generator) < 0.4
+    return logits, labels, annotated
+
+
+def loss_and_gradient(
+    logits: torch.Tensor, labels: torch.Tensor, annotated: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    logits = logits.clone().requires_grad_()
+    loss = PartialDiceLoss()(logits, labels, annotated)
+    loss.backward()
+    return loss.detach(), logits.grad
+
+
+def test_a_batch_worked_out_by_hand() -> None:
+    probability = torch.tensor([[[0.5, 0.25]], [[0.75, 0.5]]])
+    labels = torch.tensor([[[1, 1]], [[1, 0]]])[:, None]
+    annotated = torch.tensor([[[1, 0]], [[1, 1]]])[:, None]
+
+    loss = PartialDiceLoss()(logits_of(probability), labels, annotated)
+
+    # Σwyp = 0.5 + 0.75, Σwy = 2, Σwp = 0.5 + 0.75 + 0.5: 1 - 2.5 / 3.75 = 1/3
+    assert loss.item() == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_several_classes_count_alike() -> None:
+    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])).T[None, :, :, None]
+    labels = torch.tensor([1, 2]).view(1, 1, 2, 1)
+
+    loss = PartialDiceLoss()(logits, labels, torch.ones_like(labels))
+
+    # class 1: 1 - 2*0.5 / (1 + 0.6); class 2: 1 - 2*0.8 / (1 + 1.1)
+    assert loss.item() == pytest.approx((1 - 1 / 1.6 + 1 - 1.6 / 2.1) / 2, abs=1e-6)
+
+
+def test_fully_annotated_it_is_the_dice_loss_over_the_batch() -> None:
+    logits, labels, _ = random_batch(0)
+    reference = DiceLoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=0, smooth_dr=1e-30
+    )
+
+    loss = PartialDiceLoss()(logits, labels, torch.ones_like(labels))
+
+    torch.testing.assert_close(loss, reference(logits, labels))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), shift=st.integers(1, 255))
+def test_labels_that_are_not_annotated_change_no_bit(seed: int, shift: int) -> None:
+    logits, labels, annotated = random_batch(seed)
+    other = torch.where(annotated, labels, (labels + shift) % 256)
+
+    loss, gradient = loss_and_gradient(logits, labels, annotated)
+    other_loss, other_gradient = loss_and_gradient(logits, other, annotated)
+
+    assert torch.equal(loss, other_loss)
+    assert torch.equal(gradient, other_gradient)
+    assert not gradient[~annotated.expand_as(gradient)].any()
+    assert gradient.any() or not annotated.any()
+
+
+def test_with_nothing_annotated_loss_and_gradient_are_zero() -> None:
+    logits, labels, annotated = random_batch(0)
+
+    loss, gradient = loss_and_gradient(logits, labels, torch.zeros_like(annotated))
+
+    assert loss.item() == 0
+    assert torch.equal(gradient, torch.zeros_like(logits))
+
+
+def test_a_class_that_is_nowhere_has_loss_1() -> None:
+    logits, labels, annotated = random_batch(0, classes=2)
+
+    assert PartialDiceLoss()(logits, torch.zeros_like(labels), torch.ones_like(annotated)).item() == 1
+
+
+def test_certain_logits_give_finite_numbers() -> None:
+    labels = torch.ones(1, 1, 2, 2, 2, dtype=torch.long)
+    for foreground in (-1e4, 1e4):
+        logits = torch.stack([torch.zeros(2, 2, 2), torch.full((2, 2, 2), foreground)])[None]
+        loss, gradient = loss_and_gradient(logits, labels, torch.ones_like(labels))
+        assert loss.item() == (1 if foreground < 0 else 0)
+        assert torch.isfinite(gradient).all()
+
+
+def test_half_precision_logits_are_summed_in_single_precision() -> None:
+    logits, labels, annotated = random_batch(1)
+
+    loss = PartialDiceLoss()(logits.bfloat16(), labels, annotated)
+
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, PartialDiceLoss()(logits.bfloat16().float(), labels, annotated))
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "annotated", "said"),
+    [
+        ((1, 1, 4, 4), (1, 1, 4, 4), (1, 1, 4, 4), "at least 2 classes"),
+        ((1, 2, 4, 4), (1, 4, 4), (1, 1, 4, 4), "labels: expected shape"),
+        ((1, 2, 4, 4), (1, 1, 4, 4), (1, 2, 4, 4), "annotated: expected shape"),
+    ],
+)
+def test_shapes_that_do_not_belong_together_are_refused(
+    logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        PartialDiceLoss()(torch.zeros(logits), torch.zeros(labels), torch.zeros(annotated))
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_loss_falls_as_the_prediction_comes_right(name: str) -> None:
+    _, labels, _ = random_batch(2)
+    right = torch.nn.functional.one_hot(labels[:, 0], 3).movedim(-1, 1).float()
+
+    losses = [build_loss(name)(certainty * right, labels).item() for certainty in (-8, 0, 8)]
+
+    assert losses[0] > losses[1] > losses[2]
+    assert losses[2] < 0.02
+
+
+def test_an_unknown_loss_lists_the_known_ones() -> None:
+    with pytest.raises(NotFoundError, match="'focal' does not exist: use one of dice, dice_ce"):
+        build_loss("focal")
