@@ -88,6 +88,15 @@ def test_which_images_are_scored(scored):
     assert scored.scored_images(2, *KIND) == {"a", "b"}
 
 
+def test_every_volume_score_of_a_kind(scored):
+    scored.record_scores(1, "a", [Score("variance", "everything", "mean", 0.9), Score(*KIND, 0.8, slice_index=0)], 5, 0)
+    scored.record_annotation("f", "f", "0", "ann")
+    scored.sync_images("abcdf", 0)
+    expected = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.5, "f": 0.6}
+    assert scored.volume_scores(1, *KIND) == pytest.approx(expected)
+    assert scored.volume_scores(2, *KIND) == {}
+
+
 def test_which_images_are_left_to_score(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)

@@ -52,7 +52,7 @@ class Scores(Database):
     def volume_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, float]:
         """Every volume score of this kind by a model version, of images annotated since or vanished too."""
         statement = select(ScoreRow.image_id, ScoreRow.value).where(
-            *_kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME
+            _kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME
         )
         with self._reading() as session:
             return {image_id: value for image_id, value in session.execute(statement)}
