@@ -24,9 +24,9 @@ def test_a_run_begins_in_an_empty_folder_and_is_kept_without_its_weights(tmp_pat
         assert list(folder.iterdir()) == []
         (folder / "best.pt").touch()
         (folder / "log").touch()
-        finish_run(folder, "model_1")
+        finish_run(folder, 1)
 
-    assert [path.name for path in (tmp_path / "model_1").iterdir()] == ["log"]
+    assert [path.name for path in (tmp_path / f"{folder.name}_model_1").iterdir()] == ["log"]
 
 
 def test_a_failed_run_is_there_to_look_at_until_the_next(tmp_path: Path) -> None:

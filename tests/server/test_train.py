@@ -56,6 +56,10 @@ class Study:
     def train(self, **request: Any) -> dict[str, Any]:
         return SegmentationTrainTask(self.project)({"model": "segmentation", **request}, self)
 
+    def finished_run(self) -> Path:
+        (folder,) = self.project.runs_folder.glob("*_model_1")
+        return folder
+
     def published_files(self) -> list[Path]:
         return list(self.project.models_folder.glob("*"))
 
@@ -143,7 +147,7 @@ def test_validation_cases_are_never_trained_on(annotated: Study) -> None:
     model = ledger.latest_model()
     assert sorted(model.trained_on) == sorted(item.id for item in ledger.annotations("training"))
     assert sorted(model.validated_on) == sorted(item.id for item in ledger.annotations("validation"))
-    cases = json.loads((annotated.project.runs_folder / "model_1" / "cases.json").read_text())
+    cases = json.loads((annotated.finished_run() / "cases.json").read_text())
     trained_on = {case["image_id"] for case in cases if case["role"] == "training"}
     assert trained_on == set(annotated.ids("training")[:3])
 
@@ -299,29 +303,31 @@ def _cut_power(*arguments: object) -> None:
 def test_a_finished_run_keeps_what_it_logged_but_no_weights(annotated: Study) -> None:
     annotated.train()
 
-    kept = annotated.project.runs_folder / "model_1"
+    kept = annotated.finished_run()
     assert list(annotated.project.runs_folder.rglob("*.pt")) == []
     assert any(path.name.startswith("events.out.tfevents") for path in kept.rglob("*"))
 
 
-def test_a_damaged_image_is_named(annotated: Study) -> None:
+def test_a_damaged_image_is_set_aside_and_the_rest_is_trained_on(annotated: Study) -> None:
     broken = annotated.ids("training")[0]
     Path(annotated.get_image_uri(broken)).write_bytes(b"broken")
-
-    with pytest.raises(RuntimeError) as caught:
-        annotated.train()
-
-    assert f"{broken}.nii.gz: cannot be read as a 3D image" in str(caught.value.__cause__)
-
-
-def test_an_image_that_was_set_aside_is_left_out(annotated: Study) -> None:
-    broken = annotated.ids("training")[0]
-    annotated.project.ledger.mark_unreadable(broken, "damaged")
 
     annotated.train()
 
     ledger = annotated.project.ledger
     assert len(ledger.latest_model().trained_on) == 2
+    assert f"{broken}.nii.gz: cannot be read as a 3D image" in ledger.image(broken).unreadable_reason
+
+
+def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> None:
+    only = study.ids("training")[0]
+    study.annotate(only)
+    Path(study.get_image_uri(only)).write_bytes(b"broken")
+
+    with pytest.raises(NotReadyError, match="no training case is annotated yet"):
+        study.train()
+
+    assert study.project.ledger.latest_model() is None
 
 
 @pytest.mark.parametrize("dataset", ["CacheDataset", "PersistentDataset", "Dataset"])

@@ -33,11 +33,11 @@ def exclusive_run(runs_folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def finish_run(folder: Path, name: str) -> None:
-    """Keep what a run logged, as `runs/name`, without the weights: those that count are published."""
+def finish_run(folder: Path, model_version: int) -> None:
+    """Move a run that published a model to the finished ones, without its weights: those that count are published."""
     for weights in folder.glob("*.pt"):
         weights.unlink()
-    folder.rename(folder.parent.parent / name)
+    folder.rename(folder.parent.parent / f"{folder.name}_model_{model_version}")
 
 
 def _wait_for(descriptor: int) -> None:

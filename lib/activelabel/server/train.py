@@ -30,8 +30,10 @@ from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.server.project import Project
 from activelabel.server.publishing import publish_model
+from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.runs import UNFINISHED, exclusive_run, finish_run
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
+from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation, ModelVersion, Role
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
@@ -97,13 +99,16 @@ class SegmentationTrainTask(BasicTrainTask):
         """
         options = parse_options(request, self._config)
         if not self._annotations("training"):
-            validation = len(self._annotations("validation"))
-            raise NotReadyError(
-                "training: no training case is annotated yet"
-                + (f" (of {validation} validation cases no training learns)" if validation else "")
-                + ": save a label for one first"
-            )
+            raise self._no_training_case()
         return options
+
+    def _no_training_case(self) -> NotReadyError:
+        validation = len(self._annotations("validation"))
+        return NotReadyError(
+            "training: no training case is annotated yet"
+            + (f" (of {validation} validation cases no training learns)" if validation else "")
+            + ": save a label for one first"
+        )
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
         """Train, publish the new model version, and return the statistics.
@@ -114,8 +119,8 @@ class SegmentationTrainTask(BasicTrainTask):
         """
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
-            options = self.check_request(request)
-            annotations = self._annotations("training") + self._annotations("validation")
+            options = parse_options(request, self._config)
+            annotations = self._readable("training", datastore) + self._readable("validation", datastore)
             cases = [self._case(annotation, datastore) for annotation in annotations]
             (folder / CASES_FILE).write_text(json.dumps(cases, indent=1))
             stats = super().__call__(self._host_request(options, folder), datastore)
@@ -124,7 +129,7 @@ class SegmentationTrainTask(BasicTrainTask):
             metrics = {"dice": mean_dice(classes), **{f"dice_{name}": value for name, value in classes.items()}}
             model = publish_model(self._project, network.state_dict(), metrics, annotations)
             logger.info("published model %d: %s", model.version, metrics)
-            finish_run(folder, f"model_{model.version}")
+            finish_run(folder, model.version)
         stats = {**stats, "total_time": _duration(started), "validation": per_case, "model": _summary(model)}
         stats.pop("current_time", None)
         return self._show(stats)
@@ -136,6 +141,18 @@ class SegmentationTrainTask(BasicTrainTask):
         ledger = self._project.ledger
         usable = {image.id for image in ledger.images() if image.present and image.unreadable_reason is None}
         return [item for item in ledger.annotations(role) if item.slices is None and item.image_id in usable]
+
+    def _readable(self, role: Role, datastore: Datastore) -> list[Annotation]:
+        """The same without images that turn out to be damaged: those are recorded as such, and the rest goes on."""
+        ledger = self._project.ledger
+        readable = [
+            item
+            for item in self._annotations(role)
+            if not set_aside_unreadable(item.image_id, datastore, ledger, was_scored=False)
+        ]
+        if role == "training" and not readable:
+            raise self._no_training_case()
+        return readable
 
     def _case(self, annotation: Annotation, datastore: Datastore) -> AnnotatedCase:
         return {
@@ -166,7 +183,7 @@ class SegmentationTrainTask(BasicTrainTask):
         """All that the host reads from a request. The file store that it tracks into by default MLflow has given up."""
         return {
             **options.model_dump(),
-            "tracking_uri": options.tracking_uri or f"sqlite:///{self._project.folder / 'mlflow.db'}",
+            "tracking_uri": options.tracking_uri or sqlite_url(self._project.folder / "mlflow.db"),
             "tracking_experiment_name": options.tracking_experiment_name or self._project.recipe.name,
             "name": folder.name,
             "pretrained": False,
