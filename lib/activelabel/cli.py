@@ -1,17 +1,31 @@
 """The command `activelabel`."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import nibabel
+import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from activelabel.acquisition.regions import REGIONS
+from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.data.preprocessing import restore_maps
 from activelabel.errors import ActiveLabelError, InvalidInputError
+from activelabel.prediction.image_files import Scored, ScoreTable, Wanted, list_images, score_files
+from activelabel.prediction.pictures import draw_doubt, most_uncertain_slice
+from activelabel.prediction.precision import PrecisionName
+from activelabel.prediction.predictor import Predictor
+from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.server.doctor import examine
+from activelabel.training.checkpoints import ModelDescription, open_model
 
 app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
 console = Console()
+errors = Console(stderr=True)
 
 APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
 
@@ -24,26 +38,85 @@ def commands() -> None:
 @app.command()
 def doctor(
     studies: Annotated[Path, typer.Option(help="The folder with the images.")],
-    conf: Annotated[
-        list[str] | None, typer.Option(help="A setting of the server as KEY=VALUE; may be repeated.")
-    ] = None,
+    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
 ) -> None:
     """Say whether environment, GPU, disk, studies, ledger and model are fit, and what to do if not.
 
     Exit code 0: a server would run; 1: something must be mended first.
     """
     findings = list(examine(str(APP_FOLDER), str(studies), _settings(conf or [])))
-    table = Table("", "what", "found", "what to do", show_lines=False)
+    table = Table("", "what", "found", "what to do")
     for finding in findings:
-        table.add_row(
-            "[green]ok[/]" if finding.fit else "[red]no[/]",
-            finding.subject,
-            finding.text,
-            "" if finding.fit else finding.advice,
-        )
+        mark = "[green]ok[/]" if finding.fit else "[red]no[/]"
+        table.add_row(mark, finding.subject, finding.text, "" if finding.fit else finding.advice)
     console.print(table)
     if not all(finding.fit for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    images: Annotated[Path, typer.Option(help="A folder of images.")],
+    model: Annotated[Path, typer.Option(help="A model version: a .pt file of a project's models folder.")],
+    out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
+    measure: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(MEASURES)}; repeat for more. Default all.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(REGIONS)}; repeat for more. Default all.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Monte Carlo repeats. Default the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
+    recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
+    slices: Annotated[bool, typer.Option(help="Score slices along the axis of largest spacing too.")] = False,
+    maps: Annotated[Path | None, typer.Option(help="Folder for uncertainty maps as NIfTI.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+) -> None:
+    """Score images by how uncertain a model is about them, without a server.
+
+    A run that was stopped goes on where it was when it is started again with the same options.
+    """
+    network, description = open_model(model)
+    chosen = _recipe_of(recipe, description)
+    wanted = Wanted(
+        measures=_known(measure, MEASURES, "--measure"),
+        regions=_known(region, REGIONS, "--region"),
+        repeats=repeats or chosen.prediction.repeats,
+        seed=seed,
+        slices=slices,
+    )
+    files = list_images(images)
+    table = ScoreTable(out, {"model": model.name, "recipe": chosen.name, **vars(wanted)})
+    predictor = Predictor(
+        network,
+        chosen.prediction.window_size,
+        chosen.prediction.window_overlap,
+        device,
+        _precision(precision),
+        chosen.prediction.skip_outside_body,
+    )
+    for folder in (maps, pictures):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(scored: Scored) -> None:
+        for name in wanted.measures:
+            if maps is not None:
+                _write_map(scored, name, maps)
+            if pictures is not None:
+                _draw(scored, name, description, pictures)
+
+    with _progress() as progress:
+        task = progress.add_task("scoring", total=len(files), completed=len(table.done))
+        scoring = score_files(files, predictor, description.preprocessing, chosen.regions, wanted, table, keep)
+        for problem in scoring:
+            if problem is not None:
+                errors.print(f"passed over: {problem}", style="yellow", markup=False, soft_wrap=True)
+            progress.advance(task)
+    rows = table.finish()
+    console.print(f"{len(rows)} scores of {len(files)} images in {out}")
 
 
 def main() -> None:
@@ -51,12 +124,63 @@ def main() -> None:
     try:
         app()
     except ActiveLabelError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
         raise SystemExit(2) from error
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def _settings(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
             raise InvalidInputError(f"--conf {pair}: expected KEY=VALUE, like --conf recipe=quick")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
+    """The recipe asked for, or the model's own."""
+    if name is None and description.recipe not in recipe_names():
+        raise InvalidInputError(
+            f"the model was trained with the recipe '{description.recipe}', which is not one that comes with activelabel: "
+            "give its file, --recipe PATH.toml"
+        )
+    return load_recipe(name or description.recipe)
+
+
+def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> tuple[str, ...]:
+    for name in names or ():
+        if name not in known:
+            raise InvalidInputError(f"{option} {name}: use one of {', '.join(known)}")
+    return tuple(names or known)
+
+
+def _precision(name: str) -> PrecisionName:
+    match name:
+        case "auto" | "float32" | "bfloat16":
+            return name
+    raise InvalidInputError(f"--precision {name}: use one of auto, float32, bfloat16")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors
+    )
+
+
+def _stem(scored: Scored, measure: str) -> str:
+    return f"{scored.name.split('.')[0]}_{measure}"
+
+
+def _write_map(scored: Scored, measure: str, folder: Path) -> None:
+    """The map on the image's own grid."""
+    map = restore_maps(MEASURES[measure](scored.statistics)[None].cpu(), scored.image)[0]
+    image = nibabel.Nifti1Image(map.numpy().astype(np.float32), scored.volume.affine_ras)
+    nibabel.save(image, folder / f"{_stem(scored, measure)}.nii.gz")
+
+
+def _draw(scored: Scored, measure: str, description: ModelDescription, folder: Path) -> None:
+    map = MEASURES[measure](scored.statistics)
+    index = most_uncertain_slice(map, scored.slice_axis)
+    path = folder / f"{_stem(scored, measure)}.png"
+    draw_doubt(
+        scored.image, scored.statistics.mean, map, measure, description.labels, scored.slice_axis, index, path,
+        title=f"{scored.name.split('.')[0]}, slice {index}",
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Pictures of doubt: a slice of an image, the prediction, and a heat map of the uncertainty, side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activelabel.acquisition.aggregation import slice_profile
+from activelabel.data.preprocessing import PreparedImage
+
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
+"""Okabe and Ito's, which readers with any colour vision tell apart."""
+AXIS_NAMES = ("sagittal", "coronal", "axial")
+
+
+def draw_doubt(
+    image: PreparedImage,
+    mean: Tensor,
+    map: Tensor,
+    measure: str,
+    labels: Sequence[str],
+    axis: int,
+    index: int,
+    path: Path,
+    title: str = "",
+) -> None:
+    """Draw one slice as a PNG.
+
+    Args:
+        image: as the network saw it, `(1, *S)`, in RAS or LPS.
+        mean: mean probabilities `(C, *S)`.
+        map: the measure `(*S)`.
+        measure: its name.
+        labels: names of the classes 1 to C − 1.
+        axis: axis of `S` across which the slice lies.
+        index: of the slice.
+        path: where the PNG goes.
+        title: what stands above.
+    """
+    spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]
+    grey = _upright(image.tensor[0], axis, index)
+    classes = _upright(mean.argmax(dim=0), axis, index)
+    heat = _upright(map, axis, index)
+    figure = Figure(figsize=(10.5, 4.2), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, 3)
+    for panel, text in zip(panels, ("image", "prediction", measure.replace("_", " ")), strict=True):
+        panel.imshow(
+            grey,
+            cmap="gray",
+            vmin=np.percentile(grey, 1),
+            vmax=np.percentile(grey, 99.5),
+            aspect=spacing[1] / spacing[0],
+        )
+        panel.set_title(text, fontsize=11)
+        panel.set_axis_off()
+    _draw_classes(panels[1], classes, labels)
+    shown = panels[2].imshow(
+        np.ma.masked_less(heat, 0.02 * max(float(map.max()), 1e-12)),
+        cmap="inferno",
+        vmin=0,
+        vmax=float(map.max()) or 1.0,
+        alpha=0.85,
+        aspect=spacing[1] / spacing[0],
+    )
+    figure.colorbar(shown, ax=panels[2], fraction=0.046, pad=0.02)
+    figure.suptitle(title or f"{AXIS_NAMES[axis]} slice {index}", fontsize=12)
+    figure.savefig(path, dpi=110)
+
+
+def most_uncertain_slice(map: Tensor, axis: int) -> int:
+    """The slice along `axis` with the largest mean; the first of equal ones."""
+    return int(slice_profile(map, axis).argmax())
+
+
+def _draw_classes(panel: matplotlib.axes.Axes, classes: NDArray[np.float32], labels: Sequence[str]) -> None:
+    """Each class in its colour, with its name below the picture if it is in it."""
+    colours = ListedColormap([COLOURS[value % len(COLOURS)] for value in range(len(labels))])
+    masked = np.ma.masked_equal(classes, 0)
+    panel.imshow(
+        masked,
+        cmap=colours,
+        vmin=0.5,
+        vmax=len(labels) + 0.5,
+        alpha=0.55,
+        interpolation="nearest",
+        aspect=panel.get_aspect(),
+    )
+    for value, name in enumerate(labels, start=1):
+        if (classes == value).any():
+            panel.plot([], [], "s", color=colours(value - 1), label=name)
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(loc="lower center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
+
+
+def _upright(map: Tensor, axis: int, index: int) -> NDArray[np.float32]:
+    """A slice as radiologists look at it: head or front up, the patient's right on the left side.
+
+    In RAS the two axes that are left run to the right or front and to the front or head; an image is drawn by rows from
+    the top, so the second axis is turned round, and in axial and coronal slices the first one too.
+    """
+    array = map.float().cpu().numpy().take(index, axis=axis)
+    turned = array.T[::-1]
+    return turned if axis == 0 else turned[:, ::-1]

@@ -1,0 +1,102 @@
+"""The command, as a user types it: what it writes, and how it says what is wrong."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from activelabel.cli import main
+from activelabel.networks import build_network
+from activelabel.recipes import load_recipe
+from activelabel.training.checkpoints import ModelDescription, save_model
+
+TINY = Path(__file__).parent / "support" / "tiny.toml"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model with random weights."""
+    recipe = load_recipe(str(TINY))
+    torch.manual_seed(0)
+    network = build_network(recipe.network, classes=2)
+    description = ModelDescription(
+        recipe=recipe.name, labels=("ball",), network=recipe.network, preprocessing=recipe.preprocessing
+    )
+    save_model(tmp_path / "model.pt", network.state_dict(), description)
+    return tmp_path / "model.pt"
+
+
+def activelabel(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from activelabel.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model: Path, tmp_path: Path) -> None:
+    studies = blobs(2).studies
+    places = {"--out": tmp_path / "s.parquet", "--maps": tmp_path / "maps", "--pictures": tmp_path / "pictures"}
+    done = activelabel(
+        "score", "--images", studies, "--model", model, "--recipe", TINY, "--measure", "entropy",
+        *(part for pair in places.items() for part in pair),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_parquet(tmp_path / "s.parquet")
+    assert set(rows.measure) == {"entropy"}
+    assert set(rows.region) == {"everything", "target", "boundary", "dilated_foreground"}
+    map = nibabel.load(tmp_path / "maps" / "blob_00_entropy.nii.gz")
+    image = nibabel.load(studies / "blob_00.nii.gz")
+    assert map.shape == image.shape
+    np.testing.assert_allclose(map.affine, image.affine)
+    total = rows.query("image == 'blob_00.nii.gz' and region == 'everything' and aggregation == 'total'").value.item()
+    assert map.get_fdata().sum() == pytest.approx(total, rel=1e-4)
+    assert (tmp_path / "pictures" / "blob_01_entropy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """What the command says of wrong input, run in this process: a new one takes seconds to import everything."""
+    monkeypatch.setattr(sys, "argv", ["activelabel", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capfd.readouterr().err.strip()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"--images": "nowhere"}, "there is no such folder"),
+        ({"--model": "nothing.pt"}, "there is no such file"),
+        ({"--measure": "doubt"}, "--measure doubt: use one of variance, entropy"),
+        ({"--region": "liver"}, "--region liver: use one of everything, target"),
+        ({"--recipe": "quik"}, "recipe 'quik' does not exist: use one of quick"),
+        ({"--precision": "half"}, "--precision half: use one of auto"),
+        ({"--out": "s.xlsx"}, "expected a file that ends in .csv or .parquet"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    blobs: Callable[[int], Any],
+    model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, str],
+    said: str,
+) -> None:
+    options = {"--images": blobs(1).studies, "--model": model, "--recipe": TINY, "--out": tmp_path / "s.csv", **changed}
+    line = refused(capfd, monkeypatch, "score", *(part for pair in options.items() for part in pair))
+    assert said in line
+    assert len(line.splitlines()) == 1
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_model_of_an_unknown_recipe_asks_for_its_file(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = refused(capfd, monkeypatch, "score", "--images", tmp_path, "--model", model, "--out", tmp_path / "s.csv")
+    assert "give its file, --recipe PATH.toml" in line
