@@ -1,0 +1,114 @@
+/*
+ * Follows the host's configuration of OHIF and completes its MONAI Label mode, so that a label can be made and sent in
+ * it: as shipped, the mode has no brush, "Export DICOM SEG" does not say where to, and the panel asks port 8000 only.
+ */
+(() => {
+  const MODE = '/monai-label';
+  const PANEL = '@ohif/extension-cornerstone.panelModule.panelSegmentationWithTools';
+
+  document.cookie = `MONAILABEL_SERVER_URL=${escape(`${location.origin}/`)}; path=/ohif`;
+
+  const shapes = (id, tools) => ({
+    id,
+    name: 'Shape',
+    type: 'radio',
+    value: Object.keys(tools)[0],
+    values: Object.entries(tools).map(([value, label]) => ({ value, label })),
+    commands: 'setToolActiveToolbar',
+  });
+
+  const radius = (id, tools) => ({
+    id,
+    name: 'Radius (mm)',
+    type: 'range',
+    min: 0.5,
+    max: 99.5,
+    step: 0.5,
+    value: 10,
+    commands: { commandName: 'setBrushSize', commandOptions: { toolNames: Object.keys(tools) } },
+  });
+
+  const evaluate = tools => ({
+    name: 'evaluate.cornerstone.segmentation',
+    toolNames: Object.keys(tools),
+    disabledText: 'Connect to the server first',
+  });
+
+  const brush = (id, icon, label, tools, more = []) => ({
+    id,
+    icon,
+    label,
+    evaluate: evaluate(tools),
+    options: [radius(`${id}-radius`, tools), shapes(`${id}-shape`, tools), ...more],
+  });
+
+  const thresholdTools = { ThresholdCircularBrush: 'Circle', ThresholdSphereBrush: 'Sphere' };
+  const thresholdRange = {
+    id: 'Threshold-range',
+    name: 'Range',
+    type: 'double-range',
+    min: -1000,
+    max: 1000,
+    step: 1,
+    value: [0, 300],
+    commands: { commandName: 'setThresholdRange', commandOptions: { toolNames: Object.keys(thresholdTools) } },
+  };
+  const scissors = { CircleScissor: 'Circle', SphereScissor: 'Sphere', RectangleScissor: 'Rectangle' };
+
+  // The mode shows buttons of these two names, which only another mode defines.
+  const buttons = [
+    {
+      id: 'BrushTools',
+      uiType: 'ohif.buttonGroup',
+      props: {
+        groupId: 'BrushTools',
+        items: [
+          brush('Brush', 'icon-tool-brush', 'Brush', { CircularBrush: 'Circle', SphereBrush: 'Sphere' }),
+          brush('Eraser', 'icon-tool-eraser', 'Eraser', { CircularEraser: 'Circle', SphereEraser: 'Sphere' }),
+          brush('Threshold', 'icon-tool-threshold', 'Threshold', thresholdTools, [thresholdRange]),
+        ],
+      },
+    },
+    {
+      id: 'Shapes',
+      uiType: 'ohif.radioGroup',
+      props: {
+        label: 'Shapes',
+        icon: 'icon-tool-shape',
+        evaluate: evaluate(scissors),
+        options: [shapes('shape-mode', scissors)],
+      },
+    },
+  ];
+
+  // The menu's "Export DICOM SEG" names no data source, and the command fails without one.
+  const completeExport = (commandsManager, extensionManager) => {
+    const shipped = commandsManager.getCommand('storeSegmentation', 'SEGMENTATION');
+    if (!shipped || shipped.completed) {
+      return;
+    }
+    commandsManager.registerCommand('SEGMENTATION', 'storeSegmentation', {
+      ...shipped,
+      completed: true,
+      commandFn: options => shipped.commandFn({ dataSource: extensionManager.getActiveDataSource()[0], ...options }),
+    });
+  };
+
+  let extensionManager;
+  window.config.extensions.push({
+    id: 'activelabel',
+
+    preRegistration(managers) {
+      ({ extensionManager } = managers);
+    },
+
+    onModeEnter({ servicesManager, commandsManager }) {
+      completeExport(commandsManager, extensionManager);
+      if (location.pathname.endsWith(MODE)) {
+        const { panelService, toolbarService } = servicesManager.services;
+        toolbarService.addButtons(buttons);
+        panelService.addPanel(panelService.PanelPosition.Right, PANEL);
+      }
+    },
+  });
+})();
