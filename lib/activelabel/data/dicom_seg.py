@@ -62,7 +62,7 @@ def write_seg(label: Path, series: Path, names: Sequence[str], uid: str, author:
         The SEG; None for an empty label, which SEG cannot hold.
 
     Raises:
-        InvalidInputError: `label` or `series` cannot be read, or they do not lie on the same grid.
+        InvalidInputError: `label` or `series` cannot be read; the line ends with what the converter said.
     """
     present = [int(value) for value in np.unique(read_volume(label).array) if value != 0]
     if not present:
