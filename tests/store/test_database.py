@@ -5,7 +5,6 @@ import socket
 import sqlite3
 import threading
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -160,11 +159,9 @@ def test_what_a_server_refuses_is_told_without_the_password(postgresql_server, c
     assert "do-not-show-this" not in caplog.text
 
 
-def test_a_user_who_may_not_create_tables_is_told(new_postgresql, postgresql_server):
+def test_a_user_who_may_not_create_tables_is_told(new_postgresql, administrator):
     url = new_postgresql()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP ROLE IF EXISTS visitor")
-        connection.execute("CREATE ROLE visitor LOGIN PASSWORD 'do-not-show-this'")
+    administrator.execute("CREATE ROLE visitor LOGIN PASSWORD 'do-not-show-this'")
     with pytest.raises(InvalidInputError, match=r"permission denied for schema public.*right to create") as refusal:
         Ledger(url.replace("tester:", "visitor:")).open()
     one_line(refusal)
@@ -176,13 +173,12 @@ def test_a_ledger_shows_where_it_is_without_the_password():
     assert ledger.shown_url == "postgresql://ann:***@db.example/study"
 
 
-def test_a_lost_connection_is_made_anew(new_postgresql, postgresql_server):
+def test_a_lost_connection_is_made_anew(new_postgresql, administrator):
     ledger = Ledger(new_postgresql())
     ledger.sync_images("ab", 0)
     others = "pid <> pg_backend_pid() AND datname LIKE 'ledger_%'"
-    with psycopg.connect(f"{postgresql_server}/postgres") as connection:
-        ended = connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
-        assert ended.fetchall() == [(True,)]
+    ended = administrator.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
+    assert ended.fetchall() == [(True,)]
     assert len(ledger.images()) == 2
     ledger.close()
 

@@ -36,6 +36,12 @@ ledger.sync_images([sys.argv[2]], 0)
 
 
 @pytest.fixture
+def empty_url(new_url):
+    """A database for each test, for these change the tables."""
+    return new_url
+
+
+@pytest.fixture
 def engine(empty_url):
     """A connection of its own to the database of the ledger under test."""
     engine = create_engine(checked_url(empty_url))
