@@ -181,7 +181,9 @@ def test_what_is_written_is_what_nibabel_and_itk_read(tmp_path: Path) -> None:
 
     written = nibabel.load(tmp_path / "label.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), label_array())
-    np.testing.assert_allclose(written.affine, AFFINE, atol=1e-4)
+    for affine, code in (written.get_sform(coded=True), written.get_qform(coded=True)):
+        np.testing.assert_allclose(affine, AFFINE, atol=1e-4)
+        assert code == 1
     itk = SimpleITK.ReadImage(str(tmp_path / "label.nii.gz"))
     # ITK is LPS: x and y of the RAS origin change their sign.
     np.testing.assert_allclose(itk.GetOrigin(), (-110.3, 220.7, 330.1), atol=1e-3)

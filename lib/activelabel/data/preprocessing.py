@@ -48,12 +48,20 @@ def prepare_label(label: LabelArray, grid: Grid, settings: PreprocessingSettings
 
 
 def restore_maps(maps: Tensor, image: PreparedImage) -> Tensor:
-    """Maps of real numbers (C, *S), such as probabilities, on the original grid: float32 (C, W, H, D), trilinear.
+    """Maps of real numbers (C, *S), such as probabilities, on the original grid: float32 (C, W, H, D) on the CPU.
 
-    Without resampling, exact. With it, voxels outside the prepared image get the value at its border, and maps that
-    sum to 1 still do (to rounding).
+    Without resampling, exact. With it, trilinear: voxels outside the prepared image get the value at its border, and
+    maps that sum to 1 still do (to rounding).
     """
-    return _to_original(maps.float(), image, mode="bilinear")
+    order = axis_order(image.grid, image.original)
+    if order is not None:  # The same voxels: no interpolation.
+        return torch.stack([torch.from_numpy(order.apply(one.numpy()).copy()) for one in maps.float().cpu()])
+    resampled = SpatialResample(mode="bilinear", padding_mode="border", dtype=torch.float32)(
+        _with_affine(maps.float(), image.grid),
+        dst_affine=torch.from_numpy(image.original.affine_ras),
+        spatial_size=image.original.shape,
+    )
+    return resampled.as_tensor().cpu()
 
 
 def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelArray:
@@ -99,16 +107,3 @@ def _to_network(voxels: Tensor, grid: Grid, settings: PreprocessingSettings, mod
 
 def _with_affine(voxels: Tensor, grid: Grid) -> MetaTensor:
     return MetaTensor(voxels, meta={"affine": torch.from_numpy(grid.affine_ras)})
-
-
-def _to_original(maps: Tensor, image: PreparedImage, mode: str) -> Tensor:
-    order = axis_order(image.grid, image.original)
-    if order is not None:  # The same voxels: no interpolation, exact.
-        channels = [torch.from_numpy(order.apply(channel.numpy()).copy()) for channel in maps.cpu()]
-        return torch.stack(channels)
-    resample = SpatialResample(mode=mode, padding_mode="border", dtype=torch.float32)
-    return resample(
-        _with_affine(maps, image.grid),
-        dst_affine=torch.from_numpy(image.original.affine_ras),
-        spatial_size=image.original.shape,
-    ).as_tensor()

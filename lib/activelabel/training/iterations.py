@@ -33,9 +33,8 @@ def bfloat16_training_step(engine: SupervisedTrainer, batch: Mapping[str, Tensor
     engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
     engine.optimizer.step()
     engine.fire_event(IterationEvents.MODEL_COMPLETED)
-    return cast(
-        Output, engine.state.output
-    )  # Not `output`: the event has replaced it by what the post-processing made of it.
+    # Not `output`: the event has replaced it by what the post-processing made of it.
+    return cast(Output, engine.state.output)
 
 
 def bfloat16_validation_step(engine: SupervisedEvaluator, batch: Mapping[str, Tensor]) -> Output:
@@ -47,6 +46,5 @@ def bfloat16_validation_step(engine: SupervisedEvaluator, batch: Mapping[str, Te
         output[CommonKeys.PRED] = engine.inferer(images, engine.network).float()
     engine.fire_event(IterationEvents.FORWARD_COMPLETED)
     engine.fire_event(IterationEvents.MODEL_COMPLETED)
-    return cast(
-        Output, engine.state.output
-    )  # Not `output`: the event has replaced it by what the post-processing made of it.
+    # Not `output`: the event has replaced it by what the post-processing made of it.
+    return cast(Output, engine.state.output)
