@@ -21,3 +21,28 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     yield make
     for process in psutil.Process().children(recursive=True):
         process.kill()
+
+
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningServer]]:
+    """Start a server that all tests of a module talk to. It must end well, and nothing of it be left.
+
+    Its home and its folder for temporary files lie beside the studies, where a test sees what is written.
+    """
+    started: list[RunningServer] = []
+
+    def start(studies: Path, **conf: object) -> RunningServer:
+        places = {"HOME": studies.parent / "home", "TMPDIR": studies.parent / "tmp"}
+        for place in places.values():
+            place.mkdir()
+        log = tmp_path_factory.mktemp("log") / "server.log"
+        server = RunningServer(studies, conf, log, {name: str(place) for name, place in places.items()})
+        started.append(server)
+        return server.start()
+
+    yield start
+    try:
+        assert [server.stop() for server in started] == [0] * len(started)
+    finally:
+        for process in psutil.Process().children(recursive=True):
+            process.kill()

@@ -169,8 +169,10 @@ class ProjectActions:
 
     def adopt_model(self, file: Path) -> dict[str, Any]:
         """Publish an uploaded model as a new version, if it is one for this network and these labels."""
-        network = load_model(file, self.project.model_description)
-        model = publish_model(self.project, network.state_dict(), metrics={}, seen=self.project.ledger.annotations())
+        weights = load_model(file, self.project.model_description).state_dict()
+        if not all(weight.isfinite().all() for weight in weights.values()):
+            raise InvalidInputError(f"model {file.name}: its weights are not finite numbers: train a new model")
+        model = publish_model(self.project, weights, metrics={}, seen=self.project.ledger.annotations())
         return {"checksum": f"SHA256:{model.sha256}", "modified_time": int(model.created_at.timestamp())}
 
     def withdraw_model(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,12 +89,12 @@ class LedgerDatastore(LocalDatastore):
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label back. Its versions stay in the archive."""
         with self._lock:
-            labels = self._datastore.objects[label_id].labels
+            shown = self._datastore.objects[label_id]
             # The file first: killed in between, it is put back, not taken for a label that somebody else made.
-            if label_tag in labels:
-                self._label_path(label_id, label_tag, labels[label_tag].ext).unlink(missing_ok=True)
+            if label_tag in shown.labels:
+                self._label_path(label_id, label_tag, shown.labels[label_tag].ext).unlink(missing_ok=True)
             self._ledger.delete_annotation(label_id, label_tag)
-            labels.pop(label_tag, None)
+            shown.labels = {tag: label for tag, label in shown.labels.items() if tag != label_tag}
         self._view.request()
 
     # Images
@@ -117,7 +117,8 @@ class LedgerDatastore(LocalDatastore):
             if image_id in self._datastore.objects:
                 raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
             write_atomically(target, source.read_bytes())
-            self._datastore.objects[image_id] = ImageLabelModel(image=self._new_image(target.name, image_info))
+            added = ImageLabelModel(image=self._new_image(target.name, image_info))
+            self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
         self._view.request()
         return image_id
@@ -179,7 +180,7 @@ class LedgerDatastore(LocalDatastore):
             found, shown = self._find_images(), dict(self._datastore.objects)
             for image_id, image in found.items():
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
-            # Put in place at once: other threads go through the listing while this one changes it.
+            # Here as everywhere a new dictionary: other threads go through the one that was there.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
             self._sync_ledger()
             self._readmit_mended()
@@ -213,8 +214,7 @@ class LedgerDatastore(LocalDatastore):
         if self._follows:
             self._take_in_foreign_labels(current)
         for image_id, shown in self._datastore.objects.items():
-            for tag in [tag for tag in shown.labels if (image_id, tag) not in current]:
-                del shown.labels[tag]
+            shown.labels = {tag: label for tag, label in shown.labels.items() if (image_id, tag) in current}
         for (image_id, tag), annotation in current.items():
             if image_id not in self._datastore.objects:
                 continue
@@ -225,7 +225,10 @@ class LedgerDatastore(LocalDatastore):
                 self._show_label(annotation, {})
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
-        """Record label files that were in the folder before this app, or put there by hand, if they pass the checks."""
+        """Record label files that were in the folder before this app, or put there by hand, if they pass the checks.
+
+        They join `current`.
+        """
         for path in sorted(Path(self._datastore.label_path(None)).glob("*/*.n*")):
             tag, image_id = path.parent.name, self._to_id(path.name)[0]
             shown = self._datastore.objects.get(image_id)
@@ -236,6 +239,10 @@ class LedgerDatastore(LocalDatastore):
                 self.save_label(image_id, str(path), tag, {"client_id": f"found in labels/{tag}", **known})
             except ActiveLabelError as error:
                 logger.warning("labels/%s/%s is not used: %s", tag, path.name, error)
+                continue
+            annotation = self._ledger.current_annotation(image_id, tag)
+            if annotation is not None:
+                current[image_id, tag] = annotation
 
     def _sync_ledger(self) -> None:
         if self._follows:
@@ -267,14 +274,17 @@ class LedgerDatastore(LocalDatastore):
     def _show_label(self, annotation: Annotation, info: dict[str, Any]) -> None:
         """List a label, with the names of its values, which are those of the project whatever the client's were."""
         names = {name: value for value, name in enumerate(self._archive.labels, start=1)}
+        params = info.get("params")
         shown = {
             **info,
+            "client_id": annotation.annotator,
             "ts": int(annotation.created_at.timestamp()),
             "name": f"{annotation.image_id}.nii.gz",
             "label_info": [{"name": name, "idx": value} for name, value in names.items()],
-            "params": {**dict(info.get("params") or {}), "label_names": names},
+            "params": {**(params if isinstance(params, Mapping) else {}), "label_names": names},
         }
-        self._datastore.objects[annotation.image_id].labels[annotation.tag] = DataModel(info=shown, ext=".nii.gz")
+        image = self._datastore.objects[annotation.image_id]
+        image.labels = {**image.labels, annotation.tag: DataModel(info=shown, ext=".nii.gz")}
 
     def _write_view(self) -> None:
         if not self._follows:

@@ -72,5 +72,5 @@ def _first_problem(error: RequestValidationError) -> str:
     problem = error.errors()[0]
     place, *names = problem["loc"]
     where = ".".join(str(name) for name in names if isinstance(name, str)) or f"the {place}"
-    got = "" if problem["type"] == "missing" else f", got {str(problem.get('input'))[:100]}"
-    return f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"
+    got = "" if problem["type"] in ("missing", "json_invalid") else f", got {str(problem.get('input'))[:100]}"
+    return f"{where}: {problem['msg']}{got}"

@@ -36,15 +36,28 @@ class ProjectStrategy(Strategy):
         raise NotImplementedError
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Lease the next case to whoever asks; `{}` when nothing is left that can be read."""
-        readable = (proposal for proposal in self.proposals() if self._is_readable(proposal, datastore))
-        lease = ask(self._project, annotator_of(request), self._name, readable)
-        return answer(lease) if lease else {}
+        """Lease the next case to whoever asks; `{}` when nothing is left that can be read.
 
-    def _is_readable(self, proposal: Proposal, datastore: Datastore) -> bool:
-        return not set_aside_unreadable(
-            proposal.image_id, datastore, self._project.ledger, was_scored=proposal.score is not None
-        )
+        Others may have taken all that was proposed while there is more: then it proposes again, until nothing is new.
+        """
+        annotator, tried = annotator_of(request), set[str]()
+        while True:
+            tried_before = len(tried)
+            lease = ask(self._project, annotator, self._name, self._readable(datastore, tried))
+            if lease is not None:
+                return answer(lease)
+            if len(tried) == tried_before:
+                return {}
+
+    def _readable(self, datastore: Datastore, tried: set[str]) -> Iterator[Proposal]:
+        """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
+        for proposal in self.proposals():
+            if proposal.image_id in tried:
+                continue
+            tried.add(proposal.image_id)
+            scored = proposal.score is not None
+            if not set_aside_unreadable(proposal.image_id, datastore, self._project.ledger, was_scored=scored):
+                yield proposal
 
 
 class RandomVolumes(ProjectStrategy):

@@ -1,0 +1,239 @@
+"""Labels come back as the host's clients send them, are kept in every version, and can be taken back."""
+
+import gzip
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import requests
+import SimpleITK
+from monailabel.client import MONAILabelClient
+from numpy.typing import NDArray
+from running_server import RunningServer
+from small_studies import TINY_RECIPE, boxes, write_image, write_model, write_nifti
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+pytestmark = pytest.mark.e2e
+
+LABELS = ("liver", "spleen", "kidney")
+BIG = (192, 160, 96)
+
+# As Slicer sends them: another order than the app's, the kidney empty, and `idx` also counts what was skipped.
+SLICER_SEGMENTS = [{"name": "spleen", "idx": 2}, {"name": "kidney", "idx": 3}, {"name": "liver", "idx": 5}]
+SLICER_VALUES = boxes(1, 3)  # spleen, then liver
+KEPT_VALUES = boxes(2, 1)
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("labels-back") / "studies"
+    folder.mkdir()
+    for number in range(8):
+        write_image(folder / f"case_{number}.nii.gz", number)
+    noise = np.random.default_rng(0).normal(50, 20, BIG).astype(np.float32)
+    write_nifti(folder / "big.nii", noise)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[..., RunningServer], studies: Path) -> RunningServer:
+    """A server with a model that was never trained."""
+    conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
+    server = start_server(studies, **conf)
+    with write_model(studies.parent / "model.pt", LABELS).open("rb") as content:
+        assert requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60).ok
+    return server
+
+
+@pytest.fixture(scope="module")
+def ledger(server: RunningServer, studies: Path) -> Ledger:
+    return Ledger(sqlite_url(studies / "activelabel" / "ledger.sqlite"))
+
+
+@pytest.fixture(scope="module")
+def next_case(studies: Path) -> Callable[[], str]:
+    """An image that no other test uses."""
+    names = iter(sorted(path.name.split(".")[0] for path in studies.glob("case_*.nii.gz")))
+    return lambda: next(names)
+
+
+def label_file(folder: Path, values: NDArray[np.generic], name: str = "label.nii.gz") -> Path:
+    """A label as a client would write it; by its name as NIfTI or NRRD."""
+    if not name.endswith(".nrrd"):
+        return write_nifti(folder / name, values)
+    written = write_nifti(folder / "written.nii.gz", values)
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(written)), str(folder / name))
+    return folder / name
+
+
+def values_of(path: Path) -> NDArray[np.generic]:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def shown(studies: Path, image: str, tag: str = "final") -> Path:
+    """Where the host and other tools look for a label."""
+    return studies / "labels" / tag / f"{image}.nii.gz"
+
+
+@pytest.mark.parametrize("name", ["label.nii.gz", "label.nii", "label.nrrd"])
+def test_slicer_sends_values_in_the_order_of_its_segments(
+    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], name: str
+) -> None:
+    image = next_case()
+    file = label_file(tmp_path, SLICER_VALUES, name)
+    answer = server.save_label(image, file, label_info=SLICER_SEGMENTS)
+    assert answer == {"image": image, "label": image}
+    np.testing.assert_array_equal(values_of(shown(studies, image)), KEPT_VALUES)
+    np.testing.assert_array_equal(
+        nibabel.load(shown(studies, image)).affine, nibabel.load(studies / f"{image}.nii.gz").affine
+    )
+    listed = server.client.datastore()["objects"][image]["labels"]["final"]["info"]
+    assert listed["params"]["label_names"] == {"liver": 1, "spleen": 2, "kidney": 3}
+    assert [segment["name"] for segment in listed["label_info"]] == list(LABELS)
+    assert listed["client_id"] == "ann"
+
+
+def test_axes_that_another_program_exchanged_are_put_back(
+    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str]
+) -> None:
+    image = next_case()
+    label = SimpleITK.ReadImage(str(label_file(tmp_path, boxes(1, 2, 3))))
+    turned = SimpleITK.Flip(SimpleITK.PermuteAxes(label, [2, 0, 1]), [True, False, False])
+    SimpleITK.WriteImage(turned, str(tmp_path / "turned.nrrd"))
+    server.save_label(image, tmp_path / "turned.nrrd")
+    np.testing.assert_array_equal(values_of(shown(studies, image)), boxes(1, 2, 3))
+
+
+def test_a_script_sends_no_more_than_the_file(
+    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
+) -> None:
+    """Every version stays; the newest counts; nobody asked for it, so it took no time."""
+    image = next_case()
+    address = f"{server.address}/datastore/label?image={image}"
+    versions = [boxes(1), boxes(3, 2), boxes(0)]  # the last one is empty: nothing is there to be seen, which is a label
+    for values in versions:
+        with label_file(tmp_path, values).open("rb") as content:
+            answer = requests.put(address, files={"label": content}, timeout=60)
+        assert answer.ok, answer.text
+        np.testing.assert_array_equal(values_of(shown(studies, image)), values)
+    history = ledger.history(image)
+    assert [item.version for item in history] == [1, 2, 3]
+    assert [item.annotator for item in history] == ["127.0.0.1"] * 3
+    assert [item.seconds for item in history] == [None] * 3
+    assert [item.superseded_at is None for item in history] == [False, False, True]
+    archive = studies / "activelabel" / "labels"
+    for item, values in zip(history, versions, strict=True):
+        np.testing.assert_array_equal(values_of(archive / item.file), values)
+    downloaded = requests.get(f"{server.address}/datastore/label?label={image}&tag=final", timeout=60).content
+    assert gzip.decompress(downloaded) == gzip.decompress((archive / history[-1].file).read_bytes())
+
+
+def test_seconds_run_from_the_question_to_the_label(server: RunningServer, tmp_path: Path, ledger: Ledger) -> None:
+    before_asking = time.monotonic()
+    image = server.next_sample(annotator="eve")["id"]
+    asked = time.monotonic()
+    time.sleep(0.3)
+    values = boxes(1) if image != "big" else boxes(1, shape=BIG)
+    file = label_file(tmp_path, values)
+    before_saving = time.monotonic()
+    server.save_label(image, file, annotator="eve")
+    saved = time.monotonic()
+    annotation = ledger.current_annotation(image)
+    assert annotation is not None
+    assert annotation.seconds is not None
+    assert before_saving - asked <= annotation.seconds <= saved - before_asking
+    assert annotation.annotator == "eve"
+
+
+def test_a_label_that_is_taken_back_leaves_its_versions(
+    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
+) -> None:
+    image = next_case()
+    server.save_label(image, label_file(tmp_path, boxes(1)))
+    annotated = server.progress()["annotated"]
+    label = f"{server.address}/datastore/label?id={image}&tag=final"
+    assert requests.delete(label, timeout=60).ok
+    assert not shown(studies, image).exists()
+    assert requests.get(label.replace("id=", "label="), timeout=60).status_code == 404
+    assert "final" not in server.client.datastore()["objects"][image]["labels"]
+    assert server.progress()["annotated"] == annotated - 1
+    (annotation,) = ledger.history(image)
+    assert annotation.deleted_at is not None
+    np.testing.assert_array_equal(values_of(studies / "activelabel" / "labels" / annotation.file), boxes(1))
+    assert requests.delete(label, timeout=60).status_code == 404
+    server.save_label(image, label_file(tmp_path, boxes(2)))
+    np.testing.assert_array_equal(values_of(shown(studies, image)), boxes(2))
+    assert [item.version for item in ledger.history(image)] == [1, 2]
+
+
+def test_other_tags_are_kept_and_count_for_nothing(
+    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
+) -> None:
+    image = next_case()
+    annotated = server.progress()["annotated"]
+    server.client.save_label(image, str(label_file(tmp_path, boxes(3))), tag="second-reader")
+    np.testing.assert_array_equal(values_of(shown(studies, image, "second-reader")), boxes(3))
+    assert server.progress()["annotated"] == annotated
+    assert ledger.current_annotation(image) is None
+    assert ledger.current_annotation(image, "second-reader") is not None
+
+
+def test_a_prediction_is_kept_as_original_where_slicer_looks_for_it(server: RunningServer, studies: Path) -> None:
+    file, params = server.client.infer("segmentation", "case_0", {"save_label": True, "result_extension": ".nrrd"})
+    sent = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file)).transpose()
+    np.testing.assert_array_equal(values_of(shown(studies, "case_0", "original")), sent)
+    listed = server.client.datastore()["objects"]["case_0"]["labels"]["original"]["info"]
+    assert listed["params"]["label_names"] == params["label_names"] == {"liver": 1, "spleen": 2, "kidney": 3}
+    assert server.client.datastore()["objects"]["case_0"]["labels"].keys() == {"final", "original"}
+    Path(file).unlink()
+
+
+def test_an_image_of_ones_own_is_segmented_in_a_session(server: RunningServer, tmp_path: Path) -> None:
+    """Slicer names its volume also then, which is none of the studies."""
+    session = server.client.create_session(str(write_image(tmp_path / "mine.nii.gz", 99)))["session_id"]
+    file, _ = server.client.infer("segmentation", "Volume 7", {}, session_id=session)
+    assert nibabel.load(file).shape == nibabel.load(tmp_path / "mine.nii.gz").shape
+    Path(file).unlink()
+    server.client.remove_session(session)
+
+
+# While something slow runs
+
+
+def answers_meanwhile(server: RunningServer, slow: Callable[[], object]) -> int:
+    """How many times `/info/` answered, one after the other, between the start and the end of something slow."""
+    with ThreadPoolExecutor(1) as thread:
+        running: Future[object] = thread.submit(slow)
+        answered = 0
+        while not running.done():
+            assert requests.get(f"{server.address}/info/", timeout=60).ok
+            answered += not running.done()
+        running.result()
+    return answered
+
+
+def test_info_answers_while_an_inference_runs(server: RunningServer, studies: Path) -> None:
+    def infer() -> None:
+        answer = requests.post(f"{server.address}/infer/segmentation?image=big&output=image", timeout=300)
+        assert answer.ok, answer.text
+
+    assert answers_meanwhile(server, infer) >= 5  # the host's own route lets none through
+
+
+def test_info_answers_while_labels_are_saved(server: RunningServer, studies: Path, tmp_path: Path) -> None:
+    values = np.random.default_rng(1).integers(0, 4, BIG, dtype=np.uint8)
+    file = label_file(tmp_path, values, "label.nii")
+    client = MONAILabelClient(server.address, client_id="ann")
+
+    def save() -> Mapping[str, Any]:
+        return dict(client.save_label("big", str(file)))
+
+    assert answers_meanwhile(server, save) >= 2
+    np.testing.assert_array_equal(values_of(shown(studies, "big")), values)

@@ -1,0 +1,176 @@
+"""Who is asked for what: never two for one image, one's own query again, nothing that cannot be read."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+import requests
+from running_server import RunningServer
+from small_studies import BROKEN, REASONS, TINY_RECIPE, boxes, write_image, write_model, write_nifti
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+pytestmark = pytest.mark.e2e
+
+READERS = 20
+IMAGES = 44
+
+Samples = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More images than readers, and one of each kind that cannot be read."""
+    folder = tmp_path_factory.mktemp("leases") / "studies"
+    folder.mkdir()
+    for number in range(IMAGES):
+        write_image(folder / f"case_{number:02d}.nii.gz", number)
+    for kind, write in BROKEN.items():
+        write(folder / f"broken_{kind}.nii.gz")
+    (folder / "._case_00.nii.gz").write_bytes(b"what another system leaves beside a file")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[..., RunningServer], studies: Path) -> RunningServer:
+    return start_server(studies, recipe=TINY_RECIPE, labels="ball,box", device="cpu", autopilot="false")
+
+
+@pytest.fixture(scope="module")
+def ledger(server: RunningServer, studies: Path) -> Ledger:
+    return Ledger(sqlite_url(studies / "activelabel" / "ledger.sqlite"))
+
+
+@pytest.fixture(scope="module")
+def label(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nifti(tmp_path_factory.mktemp("label") / "label.nii.gz", boxes(1, 2))
+
+
+def ask_at_once(server: RunningServer, readers: Iterable[str]) -> Samples:
+    """What each reader is given when all ask at the same moment."""
+    names = list(readers)
+    together = Barrier(len(names))
+
+    def ask(reader: str) -> dict[str, Any]:
+        together.wait()
+        return server.next_sample(annotator=reader)
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        return dict(zip(names, threads.map(ask, names), strict=True))
+
+
+def ids(samples: Samples) -> set[str]:
+    return {sample["id"] for sample in samples.values()}
+
+
+@pytest.fixture(scope="module")
+def first(server: RunningServer) -> Samples:
+    """The readers' first queries, before there is a model."""
+    return ask_at_once(server, (f"reader {number}" for number in range(READERS)))
+
+
+@pytest.fixture(scope="module")
+def scored(server: RunningServer, first: Samples, label: Path) -> RunningServer:
+    """The first queries answered, and the rest scored by a model."""
+    for reader, sample in first.items():
+        server.save_label(sample["id"], label, annotator=reader)
+    model = write_model(label.with_name("model.pt"), ("ball", "box"))
+    with model.open("rb") as content:
+        assert requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60).ok
+    assert requests.post(f"{server.address}/scoring/variance?run_sync=true", timeout=300).ok
+    return server
+
+
+@pytest.fixture(scope="module")
+def second(scored: RunningServer, first: Samples) -> Samples:
+    """The readers' second queries, by score."""
+    return ask_at_once(scored, first)
+
+
+def test_readers_who_ask_at_once_get_different_images(first: Samples) -> None:
+    assert len(ids(first)) == READERS
+    reasons = {sample["reason"] for sample in first.values()}
+    assert all("no model yet" in reason or "a validation case" in reason for reason in reasons)
+
+
+def test_a_reader_who_asks_again_gets_her_own_query(server: RunningServer, first: Samples) -> None:
+    assert ask_at_once(server, first) == first
+    assert server.next_sample("random_volumes", "reader 3") == first["reader 3"]
+
+
+def test_readers_who_ask_at_once_get_different_scored_images(
+    scored: RunningServer, first: Samples, second: Samples, ledger: Ledger
+) -> None:
+    assert len(ids(second)) == READERS
+    assert not ids(second) & ids(first)
+    ranked = [sample["score"] for sample in second.values() if sample["score"] is not None]
+    assert {sample["model_version"] for sample in second.values() if sample["score"] is not None} == {1}
+    assert len(ranked) >= READERS - 2  # the recipe sets two cases aside for validation, which have no score
+    left = ledger.ranking(1, "variance", "everything", "total", limit=IMAGES)
+    assert min(ranked) >= max(left.values())
+
+
+def test_what_cannot_be_read_is_recorded_and_never_asked_for(
+    scored: RunningServer, first: Samples, second: Samples, ledger: Ledger
+) -> None:
+    given = ids(first) | ids(second)
+    for number in range(IMAGES + len(BROKEN)):
+        sample = scored.next_sample(annotator=f"late {number}")
+        if not sample:
+            break
+        assert sample["id"] not in given
+        given.add(sample["id"])
+    assert given == {f"case_{number:02d}" for number in range(IMAGES)}
+    assert scored.next_sample("random_volumes", "latest") == {}
+    reasons = {image.id: image.unreadable_reason for image in ledger.images() if image.unreadable_reason is not None}
+    assert reasons.keys() == {f"broken_{kind}" for kind in BROKEN}
+    for kind, word in REASONS.items():
+        assert reasons[f"broken_{kind}"].startswith(f"broken_{kind}.nii.gz: ")
+        assert word in reasons[f"broken_{kind}"]
+    progress = scored.progress()
+    assert (progress["unreadable"], progress["images"]) == (len(BROKEN), IMAGES + len(BROKEN))
+    assert progress["leased"] == IMAGES - READERS
+
+
+def test_a_saved_label_ends_the_lease(
+    scored: RunningServer, first: Samples, second: Samples, ledger: Ledger, label: Path
+) -> None:
+    sample = second["reader 0"]
+    scored.save_label(sample["id"], label, annotator="reader 0")
+    granted = [lease for lease in ledger.leases() if lease.annotator == "reader 0"]
+    assert [lease.outcome for lease in granted] == ["saved", "saved"]
+    assert [lease.image_id for lease in granted] == [first["reader 0"]["id"], sample["id"]]
+
+
+def test_an_image_that_was_mended_is_asked_for(scored: RunningServer, second: Samples, studies: Path) -> None:
+    before = scored.progress()["unreadable"]
+    write_image(studies / "broken_text.nii.gz")
+    given: dict[str, Any] = {}
+
+    def is_given() -> bool:
+        given.update(scored.next_sample(annotator="mender"))
+        return bool(given)
+
+    scored.wait_for(is_given, "the mended image", 60)
+    while given["id"] != "broken_text":  # others may be left, if this test runs alone
+        given = scored.next_sample(annotator=f"mender of {given['id']}")
+    assert scored.progress()["unreadable"] < before
+
+
+def test_an_expired_lease_frees_the_image(start_server: Callable[..., RunningServer], tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    write_image(studies / "only.nii.gz")
+    server = start_server(
+        studies, recipe=TINY_RECIPE, labels="ball", device="cpu", autopilot="false", lease_minutes=0.02
+    )
+    assert server.next_sample(annotator="ann")["id"] == "only"
+    server.wait_for(lambda: server.next_sample(annotator="bob").get("id") == "only", "the lease to expire", 60)
+    anns, bobs, *_ = Ledger(sqlite_url(studies / "activelabel" / "ledger.sqlite")).leases()
+    assert (anns.annotator, anns.outcome) == ("ann", "expired")
+    assert bobs.annotator == "bob"
+    assert bobs.granted_at >= anns.expires_at

@@ -1,0 +1,47 @@
+"""Names of uploads: harmless, and still those of the user."""
+
+import io
+from pathlib import Path
+
+import pytest
+from fastapi import UploadFile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activelabel.server.uploads import received, safe_name
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("case 7.nii.gz", "case 7.nii.gz"),
+        ("/home/ann/label.nrrd", "label.nrrd"),
+        ("../../../etc/passwd", "passwd"),
+        ("C:\\ward\\label.nii", "label.nii"),
+        ("Größe.nii.gz", "Gr__e.nii.gz"),
+        ("a\0b\n.nii", "a_b_.nii"),
+        (".nii.gz", "upload.nii.gz"),
+        ("..", "upload.nii.gz"),
+        ("folder/", "upload.nii.gz"),
+        ("", "upload.nii.gz"),
+        (None, "upload.nii.gz"),
+        ("x" * 200 + ".nii.gz", "x" * 93 + ".nii.gz"),
+    ],
+)
+def test_names_by_hand(sent: str | None, kept: str) -> None:
+    assert safe_name(sent) == kept
+
+
+@given(st.text(max_size=300))
+def test_no_name_leaves_its_folder(sent: str) -> None:
+    name = safe_name(sent)
+    assert Path(name).name == name
+    assert not name.startswith(".")
+    assert len(name.encode()) <= 106
+    assert safe_name(name) == name
+
+
+def test_an_upload_is_written_under_its_name(tmp_path: Path) -> None:
+    path = received(UploadFile(io.BytesIO(b"voxels"), filename="../label.nii.gz"), tmp_path)
+    assert path == tmp_path / "label.nii.gz"
+    assert path.read_bytes() == b"voxels"

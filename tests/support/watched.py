@@ -1,0 +1,28 @@
+"""All that a request could change: files, folders, and what the ledger holds."""
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+LEDGER = "ledger.sqlite"
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """Every file below `root` by its content, every folder, and every row of a ledger instead of its file's bytes."""
+    seen = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if path.name == LEDGER:
+            seen |= {f"{name}: {row}": "" for row in ledger_rows(path)}
+        elif path.is_dir():
+            seen[f"{name}/"] = ""
+        elif not path.name.startswith(LEDGER):  # not SQLite's log and index beside it
+            seen[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return seen
+
+
+def ledger_rows(path: Path) -> list[str]:
+    """Every row of every table, as SQL."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return [line for line in connection.iterdump() if line.startswith("INSERT")]
