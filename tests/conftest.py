@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,3 +76,15 @@ def _ball(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     label = (((grid - centre) ** 2).sum(axis=0) < random.uniform(3, 6) ** 2).astype(np.uint8)
     image = 100.0 * label + random.normal(50, 20, label.shape)
     return image.astype(np.float32), label
+
+
+@pytest.fixture
+def phantoms(tmp_path: Path) -> Cases:
+    """Copies of the sample data, which is made if it is not there."""
+    script = ROOT / "sample-data" / "make_abdomen.py"
+    subprocess.run([sys.executable, script], check=True, capture_output=True)
+    studies = tmp_path / "abdomen"
+    shutil.copytree(
+        ROOT / "sample-data" / "abdomen", studies, ignore=shutil.ignore_patterns("activelabel", "labels", "*v2*")
+    )
+    return Cases(studies, ROOT / "sample-data" / "abdomen-labels")

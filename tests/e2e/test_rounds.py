@@ -20,9 +20,9 @@ QUERIES_A_ROUND = 2
 def test_three_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any) -> None:
     server = make_server(phantoms.studies, recipe="quick", seed=1, precision="float32")
     models = go_through_rounds(server, phantoms)
-    assert server.info()["labels"] == ["liver", "spleen", "kidneys"]
+    assert server.info()["labels"] == ["liver", "spleen", "kidneys", "tumour"]
     assert server.stop() == 0
-    assert max(models) > 0.5
+    assert max(models) > 0.3
 
 
 @pytest.mark.timeout(1500)

@@ -43,9 +43,9 @@ def draw_doubt(
         title: what stands above.
     """
     spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]
-    grey = _upright(image.tensor[0], axis, index)
-    classes = _upright(mean.argmax(dim=0), axis, index)
-    heat = _upright(map, axis, index)
+    grey = upright(image.tensor[0], axis, index)
+    classes = upright(mean.argmax(dim=0), axis, index)
+    heat = upright(map, axis, index)
     figure = Figure(figsize=(10.5, 4.2), layout="constrained", facecolor="white")
     panels = figure.subplots(1, 3)
     for panel, text in zip(panels, ("image", "prediction", measure.replace("_", " ")), strict=True):
@@ -97,7 +97,7 @@ def _draw_classes(panel: matplotlib.axes.Axes, classes: NDArray[np.float32], lab
         panel.legend(loc="lower center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
 
 
-def _upright(map: Tensor, axis: int, index: int) -> NDArray[np.float32]:
+def upright(map: Tensor, axis: int, index: int) -> NDArray[np.float32]:
     """A slice as radiologists look at it: head or front up, the patient's right on the left side.
 
     In RAS the two axes that are left run to the right or front and to the front or head; an image is drawn by rows from

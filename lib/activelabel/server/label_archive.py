@@ -47,17 +47,14 @@ class LabelArchive:
         kept = self._folder / image_id / f"{name or f'{tag}-{time.time_ns()}'}.nii.gz"
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_label(kept, checked.array, checked.affine_ras)
-        try:
-            return self._ledger.record_annotation(
-                image_id=image_id,
-                tag=tag,
-                file=str(kept.relative_to(self._folder)),
-                sha256=hashlib.sha256(kept.read_bytes()).hexdigest(),
-                annotator=annotator_of(info),
-            )
-        except BaseException:
-            kept.unlink(missing_ok=True)
-            raise
+        # A file without a record is harmless. If recording fails it stays: the record may have been made all the same.
+        return self._ledger.record_annotation(
+            image_id=image_id,
+            tag=tag,
+            file=str(kept.relative_to(self._folder)),
+            sha256=hashlib.sha256(kept.read_bytes()).hexdigest(),
+            annotator=annotator_of(info),
+        )
 
     def file(self, annotation: Annotation) -> Path:
         """The kept file of a label version: what training reads."""

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +24,8 @@ from activelabel.training.checkpoints import ModelDescription, load_model
 logger = logging.getLogger(__name__)
 
 LEDGER_FILE = "ledger.sqlite"
+ScoreKind = tuple[str, str, str]
+"""Measure, region and aggregation."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Project:
     labels: tuple[str, ...]
     folder: Path
     ledger: Ledger
+    scored_all: set[tuple[int, ScoreKind]] = field(default_factory=set, repr=False)
+    """Model versions known to have scored everything there was, and by what: a memory, not a fact of its own."""
 
     @property
     def models_folder(self) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from activelabel.acquisition.selection import Source, selective_sources, shuffled, top_k
-from activelabel.server.project import Project
+from activelabel.server.project import Project, ScoreKind
 from activelabel.store.records import ModelVersion
 
 CANDIDATES = 16
@@ -137,12 +137,19 @@ def current_ranking(project: Project, measure: str, region: str, aggregation: st
     kind = (measure, region, aggregation)
     for model in models[:-3:-1]:
         ranking = project.ledger.ranking(model.version, *kind, limit=CANDIDATES)
-        if ranking and not project.ledger.unscored(model.version, *kind):
+        if ranking and _has_scored_all(project, model.version, kind):
             return Ranking(model.version, ranking, _caveat(model, models[-1]))
     ranking = project.ledger.ranking(models[-1].version, *kind, limit=CANDIDATES)
     if ranking:
         return Ranking(models[-1].version, ranking, ", as far as they are scored")
     return f"model {models[-1].version} has not scored yet: drawn at random"
+
+
+def _has_scored_all(project: Project, version: int, kind: ScoreKind) -> bool:
+    """Whether a scoring has come to its end. Once it has, images that are added later do not count against it."""
+    if (version, kind) not in project.scored_all and not project.ledger.unscored(version, *kind):
+        project.scored_all.add((version, kind))
+    return (version, kind) in project.scored_all
 
 
 def _caveat(used: ModelVersion, latest: ModelVersion) -> str:

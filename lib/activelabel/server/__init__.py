@@ -1,0 +1,1 @@
+"""Everything that speaks MONAI Label: the app's tasks, routes, datastores and autopilot."""
