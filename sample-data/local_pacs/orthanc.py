@@ -42,11 +42,13 @@ class Orthanc:
         return f"{self.address}/dicom-web"
 
     def start(self) -> "Orthanc":
-        """Start, and wait until it answers.
+        """Start if it is not running, and wait until it answers.
 
         Raises:
             RuntimeError: it ended, or did not answer in time; the text holds the end of its log.
         """
+        if self._process is not None:
+            return self
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "orthanc.json"
         configuration.write_text(json.dumps(self._configuration(), indent=2))
@@ -88,6 +90,11 @@ class Orthanc:
         response = requests.post(f"{self.address}/tools/find", json=query, timeout=_ANSWER_SECONDS)
         response.raise_for_status()
         return list(response.json())
+
+    def clear(self) -> None:
+        """Remove everything that it holds."""
+        for patient in requests.get(f"{self.address}/patients", timeout=_ANSWER_SECONDS).json():
+            requests.delete(f"{self.address}/patients/{patient}", timeout=_ANSWER_SECONDS).raise_for_status()
 
     def _answers(self) -> bool:
         try:

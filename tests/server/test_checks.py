@@ -16,10 +16,16 @@ from activelabel.server.checks import (
 
 
 class FakeStudies:
-    """Studies of one image."""
+    """Studies of one image, which were last looked at before it came."""
+
+    def __init__(self, listed: bool = True) -> None:
+        self._images = ["case7"] if listed else []
 
     def list_images(self) -> list[str]:
-        return ["case7"]
+        return self._images
+
+    def refresh(self) -> None:
+        self._images = ["case7"]
 
 
 def test_only_images_of_the_studies_pass() -> None:
@@ -27,6 +33,10 @@ def test_only_images_of_the_studies_pass() -> None:
     for image_id in ("case8", "/etc/passwd", "../case7", "case7/..", ""):
         with pytest.raises(NotFoundError, match="there is no image"):
             require_image(image_id, FakeStudies())
+
+
+def test_an_image_that_came_a_moment_ago_passes() -> None:
+    require_image("case7", FakeStudies(listed=False))
 
 
 @pytest.mark.parametrize("tag", ["../../../x", "a/b", "..", "", ".hidden", "x" * 65, "a\nb", "final "])

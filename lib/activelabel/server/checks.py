@@ -37,6 +37,8 @@ def require_known(name: str, known: Collection[str], kind: str) -> None:
 def require_image(image_id: str, datastore: Datastore) -> None:
     """Refuse whatever is not the id of an image of the studies, paths above all."""
     if image_id not in datastore.list_images():
+        datastore.refresh()  # it may have come a moment ago
+    if image_id not in datastore.list_images():
         raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
 
 

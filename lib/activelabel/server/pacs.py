@@ -62,7 +62,8 @@ class Pacs:
             stow_url_prefix=host_settings.MONAI_LABEL_STOW_PREFIX,
         )
         self._client.set_http_retry_params(retry=False)  # it would wait for minutes
-        logging.getLogger("dicomweb_client").setLevel(logging.WARNING)  # it would tell of every look into the PACS
+        for chatty in ("dicomweb_client", "retrying"):  # of every look into the PACS, and with a traceback if it fails
+            logging.getLogger(chatty).setLevel(logging.ERROR)
 
     def images(self) -> list[Series]:
         """The series to annotate: those that the host's search filter finds, CT by default."""
