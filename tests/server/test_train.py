@@ -140,16 +140,23 @@ def test_a_training_publishes_one_model_that_can_be_loaded(annotated: Study) -> 
     load_model(annotated.project.models_folder / model.file, annotated.project.model_description, model.sha256)
 
 
-def test_validation_cases_are_never_trained_on(annotated: Study) -> None:
+def test_validation_cases_are_never_trained_on(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: dict[str, set[str]] = {}
+    finalize = SegmentationTrainTask.finalize
+
+    def look(task: SegmentationTrainTask, context: Context) -> None:
+        used["training"] = {case["image_id"] for case in context.trainer.data_loader.dataset.data}
+        used["validation"] = {case["image_id"] for case in context.evaluator.data_loader.dataset.data}
+        finalize(task, context)
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
     annotated.train()
 
+    assert used == {"training": set(annotated.ids("training")[:3]), "validation": set(annotated.ids("validation"))}
     ledger = annotated.project.ledger
     model = ledger.latest_model()
     assert sorted(model.trained_on) == sorted(item.id for item in ledger.annotations("training"))
     assert sorted(model.validated_on) == sorted(item.id for item in ledger.annotations("validation"))
-    cases = json.loads((annotated.finished_run() / "cases.json").read_text())
-    trained_on = {case["image_id"] for case in cases if case["role"] == "training"}
-    assert trained_on == set(annotated.ids("training")[:3])
 
 
 def test_the_ledger_gets_the_dice_of_the_published_model(annotated: Study) -> None:
