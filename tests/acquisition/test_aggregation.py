@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from activelabel.acquisition.aggregation import mean, slice_profile, slice_totals, total
+from activelabel.acquisition.aggregation import mean, slice_profile, slice_totals, slice_voxels, total
 
 # Two slices along axis 0, three along axis 1, two along axis 2.
 MAP = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [[7.0, 8.0], [9.0, 10.0], [11.0, 12.0]]])
@@ -58,13 +58,34 @@ def test_sums_of_many_small_values_are_exact_enough() -> None:
     assert total(torch.ones(1 << 25)) == 2.0**25
 
 
-def test_a_nan_stays_visible_but_outside_the_region_it_does_not_count() -> None:
+def test_a_nan_stays_visible_in_its_slice_and_volume_whatever_the_region() -> None:
     map = MAP.clone()
     map[0, 0, 0] = math.nan
-    assert math.isnan(total(map))
-    assert math.isnan(mean(map))
-    assert total(map, REGION) == 42.0
-    assert slice_totals(map, 0, REGION).tolist() == [0.0, 42.0]
+    for region in (None, REGION):
+        assert math.isnan(total(map, region))
+        assert math.isnan(mean(map, region))
+        assert slice_totals(map, 0, region).isnan().tolist() == [True, False]
+        assert slice_profile(map, 1, region).isnan().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -3])
+def test_a_map_of_several_blocks_equals_numpy(axis: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    map = torch.rand((70, 80, 90), generator=generator)
+    region = torch.rand((70, 80, 90), generator=generator) > 0.7
+    others = tuple({0, 1, 2} - {axis % 3})
+    expected = np.sum(map.numpy(), axis=others, where=region.numpy(), dtype=np.float64)
+    np.testing.assert_allclose(slice_totals(map, axis, region).numpy(), expected, rtol=1e-6)
+    voxels = region.numpy().sum(axis=others)
+    assert slice_voxels(map, axis, region).tolist() == voxels.tolist()
+    np.testing.assert_allclose(slice_profile(map, axis, region).numpy(), expected / voxels, rtol=1e-6)
+    assert total(map, region) == pytest.approx(expected.sum(), rel=1e-6)
+
+
+def test_one_axis_is_enough() -> None:
+    assert total(torch.tensor([1.0, 2.0])) == 3.0
+    assert slice_totals(torch.tensor([1.0, 2.0]), 0).tolist() == [1.0, 2.0]
+    assert slice_profile(torch.tensor([1.0, 2.0]), 0).tolist() == [1.0, 2.0]
 
 
 @given(map_and_region(), st.integers(0, 2))

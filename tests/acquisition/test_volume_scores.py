@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
 from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.recipes import RegionSettings
@@ -63,4 +62,5 @@ def test_every_measure_and_no_slices_by_default(statistics: MonteCarloStatistics
     assert {score.slice_index for score in scores} == {None}
     for name, measure in MEASURES.items():
         expected = float(np.sum(measure(statistics).numpy(), dtype=np.float64))
-        assert Score(name, "everything", "total", expected) in scores
+        (score,) = (s for s in scores if (s.measure, s.region, s.aggregation) == (name, "everything", "total"))
+        assert score.value == pytest.approx(expected, rel=1e-6)

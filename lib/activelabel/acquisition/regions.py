@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from activelabel.acquisition.uncertainty import two_largest
 from activelabel.recipes import RegionSettings
 
 
@@ -29,7 +30,7 @@ def boundary(mean: Tensor, width: float) -> Tensor:
 
     For two classes this is |p − 0.5| < `width` (what ma2024, eq. 2 means; it is printed with the two symbols swapped).
     """
-    largest, second = mean.topk(2, dim=0).values
+    largest, second = two_largest(mean)
     return largest - second < 2 * width
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Score:
     """A measure over a region, one number: of the volume, or of slice `slice_index` of it. Larger is asked for first.
 
-    `measure`, `region` and `aggregation` are names in `MEASURES`, `REGIONS` and `AGGREGATIONS`.
+    `measure` and `region` are names in `MEASURES` and `REGIONS`, `aggregation` is `total` or `mean`.
     """
 
     measure: str

@@ -162,5 +162,14 @@ def _least_confidence(mean: Tensor) -> Tensor:
 
 
 def _margin(mean: Tensor) -> Tensor:
-    largest, second = mean.topk(2, dim=0).values
+    largest, second = two_largest(mean)
     return 1 - (largest - second)
+
+
+def two_largest(mean: Tensor) -> tuple[Tensor, Tensor]:
+    """p₁ ≥ p₂, the two largest probabilities of each voxel: `(C, *S)` → twice `(*S)`. Faster than `torch.topk`."""
+    largest, second = torch.maximum(mean[0], mean[1]), torch.minimum(mean[0], mean[1])
+    for probability in mean[2:]:
+        second = torch.maximum(second, torch.minimum(largest, probability))
+        largest = torch.maximum(largest, probability)
+    return largest, second

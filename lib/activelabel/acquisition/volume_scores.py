@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from activelabel.acquisition.aggregation import AGGREGATIONS, SLICE_AGGREGATIONS
+from activelabel.acquisition.aggregation import slice_totals, slice_voxels
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
@@ -38,15 +38,22 @@ def _scores(
     measures: Sequence[str],
     regions: Sequence[str],
 ) -> Iterator[Score]:
-    # `None` for everything spares the masked sums.
+    # Everything comes from the sums over slices, so that each map is read once a region.
+    axis = 0 if slice_axis is None else slice_axis
+    everything = statistics.mean[0]
+    # `None` for everything spares a multiplication.
     masks = {name: REGIONS[name](statistics.mean, settings) if name != "everything" else None for name in regions}
+    voxels = {name: slice_voxels(everything, axis, mask) for name, mask in masks.items()}
     for measure in measures:
         map = MEASURES[measure](statistics)
         for region, mask in masks.items():
-            for aggregation, over_volume in AGGREGATIONS.items():
-                yield Score(measure, region, aggregation, over_volume(map, mask))
+            totals = slice_totals(map, axis, mask)
+            total, count = float(totals.sum()), float(voxels[region].sum())
+            yield Score(measure, region, "total", total)
+            yield Score(measure, region, "mean", total / max(count, 1))
             if slice_axis is None:
                 continue
-            for aggregation, over_slices in SLICE_AGGREGATIONS.items():
-                for index, value in enumerate(over_slices(map, slice_axis, mask).tolist()):
+            means = totals / voxels[region].clamp_min(1)
+            for aggregation, values in (("total", totals), ("mean", means)):
+                for index, value in enumerate(values.tolist()):
                     yield Score(measure, region, aggregation, value, index)
