@@ -168,7 +168,7 @@ def show_gpu(user: Admin) -> Response:
 def ohif_page(path: str, user: AnyUser) -> Any:
     """The viewer's files; its page for any other address below `/ohif/`, as the viewer itself reads it."""
     files = Path(ohif.__file__).parent / "static" / "ohif"
-    is_folder = (files / path.replace("/", os.pathsep)).is_dir()  # the host looks for this name
+    is_folder = os.path.isdir(files / path.replace("/", os.pathsep))  # the host looks for this name
     return ohif.get_ohif("" if is_folder else path)
 
 
