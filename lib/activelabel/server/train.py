@@ -6,7 +6,6 @@ which judge, a fresh start every time, and a new model version that is there com
 
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -20,10 +19,8 @@ from monai.inferers import Inferer, SlidingWindowInferer
 from monai.transforms import AsDiscreted, Compose
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
-from monailabel.tasks.train.handler import prepare_stats
 from torch import nn
 
-from activelabel.data.files import write_atomically
 from activelabel.errors import NotReadyError
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
@@ -33,8 +30,9 @@ from activelabel.server.publishing import publish_model
 from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.runs import UNFINISHED, exclusive_run, finish_run
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
+from activelabel.server.train_stats import Stats, model_stats, read_stats, running_stats, write_stats
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Annotation, ModelVersion, Role
+from activelabel.store.records import Annotation, Role
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import build_loss
@@ -46,7 +44,6 @@ BEST_WEIGHTS = "best.pt"
 LAST_WEIGHTS = "last.pt"
 CASES_FILE = "cases.json"
 
-Stats = dict[str, Any]
 Iteration = Callable[[Engine, Mapping[str, torch.Tensor]], Output]
 
 
@@ -87,8 +84,8 @@ class SegmentationTrainTask(BasicTrainTask):
     def stats(self) -> Stats:
         """How the latest training went or goes, and the model in use; empty before the first."""
         model = self._project.ledger.latest_model()
-        stats: Stats = json.loads(self._stats_file.read_text()) if self._stats_file.is_file() else {}
-        return stats if model is None else {**stats, "model": _summary(model)}
+        stats = read_stats(self._stats_file)
+        return stats if model is None else {**stats, "model": model_stats(model)}
 
     def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
         """The options of a training that could begin now.
@@ -130,7 +127,8 @@ class SegmentationTrainTask(BasicTrainTask):
             model = publish_model(self._project, network.state_dict(), metrics, annotations)
             logger.info("published model %d: %s", model.version, metrics)
             finish_run(folder, model.version)
-        stats = {**stats, "total_time": _duration(started), "validation": per_case, "model": _summary(model)}
+        total_time = str(timedelta(seconds=round(time.monotonic() - started)))
+        stats = {**stats, "total_time": total_time, "validation": per_case, "model": model_stats(model)}
         stats.pop("current_time", None)
         return self._show(stats)
 
@@ -262,14 +260,7 @@ class SegmentationTrainTask(BasicTrainTask):
         """The host's handlers, and our statistics after each epoch."""
         super().finalize(context)
         if context.local_rank == 0:
-
-            def show(engine: Engine) -> None:
-                stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
-                # The host calls it done after the last epoch; it is done when the model is published.
-                stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
-                self._show(stats)
-
-            context.trainer.add_event_handler(Events.EPOCH_COMPLETED, show)
+            context.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self._show(running_stats(context)))
 
     # What comes out
 
@@ -302,23 +293,4 @@ class SegmentationTrainTask(BasicTrainTask):
         return self._project.folder / "train_stats.json"
 
     def _show(self, stats: Stats) -> Stats:
-        shown = cast(Stats, _finite(stats))
-        write_atomically(self._stats_file, json.dumps(shown, indent=1).encode())
-        return shown
-
-
-def _summary(model: ModelVersion) -> Stats:
-    return {"version": model.version, "metrics": dict(model.metrics), "trained_on": len(model.trained_on)}
-
-
-def _finite(value: object) -> object:
-    """`value` with None for each number that JSON does not know, such as the Dice of a class that is nowhere."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _duration(started: float) -> str:
-    return str(timedelta(seconds=round(time.monotonic() - started)))
+        return write_stats(self._stats_file, stats)

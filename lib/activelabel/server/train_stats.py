@@ -1,0 +1,51 @@
+"""The statistics of a training as clients read them: the host's keys, in a file that is never half-written."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from monailabel.tasks.train.basic_train import Context
+from monailabel.tasks.train.handler import prepare_stats
+
+from activelabel.data.files import write_atomically
+from activelabel.store.records import ModelVersion
+
+Stats = dict[str, Any]
+
+
+def read_stats(file: Path) -> Stats:
+    """What was written last; empty before the first time."""
+    return cast(Stats, json.loads(file.read_text())) if file.is_file() else {}
+
+
+def write_stats(file: Path, stats: Stats) -> Stats:
+    """Write `stats`, with None for each number that JSON does not know, and return them so."""
+    shown = cast(Stats, _finite(stats))
+    write_atomically(file, json.dumps(shown, indent=1).encode())
+    return shown
+
+
+def running_stats(context: Context) -> Stats:
+    """The host's statistics of a training that goes on.
+
+    The host calls it done, by a `total_time`, after the last epoch; it is done when the model is published.
+    """
+    stats: Stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
+    stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
+    return stats
+
+
+def model_stats(model: ModelVersion) -> Stats:
+    """A published model, in short."""
+    return {"version": model.version, "metrics": dict(model.metrics), "trained_on": len(model.trained_on)}
+
+
+def _finite(value: object) -> object:
+    """`value` with None for each number that is none, such as the Dice of a class that is nowhere."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
