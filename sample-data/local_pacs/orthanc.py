@@ -47,7 +47,7 @@ class Orthanc:
         Raises:
             RuntimeError: it ended, or did not answer in time; the text holds the end of its log.
         """
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             return self
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "orthanc.json"

@@ -13,7 +13,7 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     """Make a server on a studies folder; `environment` adds to the test's own. It is not started yet."""
     made: list[RunningServer] = []
 
-    def make(studies: Path, environment: dict[str, str] | None = None, **conf: object) -> RunningServer:
+    def make(studies: Path | str, environment: dict[str, str] | None = None, **conf: object) -> RunningServer:
         log = tmp_path / f"server-{len(made)}.log"
         made.append(RunningServer(studies, conf, log, environment or {}))
         return made[-1]

@@ -8,6 +8,12 @@
 
   document.cookie = `MONAILABEL_SERVER_URL=${escape(`${location.origin}/`)}; path=/ohif`;
 
+  // The two panels share one side, one below the other: each loses what it shows when another takes its place.
+  const style = document.createElement('style');
+  style.textContent =
+    'div.monaiLabelPanel { height: auto; flex: none; } :has(> div.monaiLabelPanel) { overflow: hidden auto; }';
+  document.head.append(style);
+
   const shapes = (id, tools) => ({
     id,
     name: 'Shape',
@@ -107,7 +113,9 @@
       if (location.pathname.endsWith(MODE)) {
         const { panelService, toolbarService } = servicesManager.services;
         toolbarService.addButtons(buttons);
-        panelService.addPanel(panelService.PanelPosition.Right, PANEL);
+        const { Left, Right } = panelService.PanelPosition;
+        const shown = position => panelService.getPanels(position).map(({ id }) => id);
+        panelService.setPanels({ [Left]: shown(Left), [Right]: [[...shown(Right), PANEL]] });
       }
     },
   });

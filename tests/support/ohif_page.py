@@ -1,0 +1,126 @@
+"""OHIF in a browser without a window, used as an annotator uses it: by what can be seen and clicked."""
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Playwright
+
+CHROMIUM = "/usr/bin/chromium"
+# Chromium refuses to run as root in its sandbox, and draws WebGL without a graphics card only when told to.
+OPTIONS = ["--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+PATIENCE_MS = 120_000
+
+_SEES_IMAGE = """() => {
+    const canvas = document.querySelector('canvas.cornerstone-canvas');
+    if (!canvas || !canvas.width) return false;
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    let grey = 0;
+    for (let at = 0; at < pixels.length; at += 4) grey += pixels[at] > 40;
+    return grey > 1000;
+}"""
+_COLOURED = """() => {
+    const canvas = document.querySelector('canvas.cornerstone-canvas');
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    let coloured = 0;
+    for (let at = 0; at < pixels.length; at += 4) {
+        const channels = [pixels[at], pixels[at + 1], pixels[at + 2]];
+        coloured += Math.max(...channels) - Math.min(...channels) > 30;
+    }
+    return coloured;
+}"""
+_LABELMAP = "() => [...services.segmentationService.getLabelmapVolume('1').voxelManager.getCompleteScalarDataArray()]"
+
+
+class OhifPage:
+    """OHIF's MONAI Label mode at a server's address.
+
+    Attributes:
+        problems: errors of the page itself, as they came.
+    """
+
+    def __init__(self, playwright: Playwright, address: str) -> None:
+        self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        self._address = address
+        self.problems: list[str] = []
+        self.page: Page = self._browser.new_page(viewport={"width": 1600, "height": 900})
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("dialog", lambda dialog: dialog.accept())
+
+    def open(self, study_uid: str) -> None:
+        """Open a study, and wait until its image is drawn."""
+        self.page.goto(f"{self._address}/ohif/monai-label?StudyInstanceUIDs={study_uid}")
+        self.wait_for_image()
+        notice = self.page.get_by_role("button", name="Confirm and Hide")
+        if notice.is_visible():
+            notice.click()
+
+    def wait_for_image(self) -> None:
+        """The first one may take half a minute."""
+        self.page.wait_for_function(_SEES_IMAGE)
+
+    def connect(self) -> str:
+        """Press the round arrow; the address that the panel had already."""
+        address = self.page.locator("#monailabelServerURL").input_value()
+        self.page.click(".settingsTable button.actionButton")
+        self.page.wait_for_selector("label[for=tab-1]")
+        self.page.wait_for_function("() => services.segmentationService.getLabelmapVolume('1')")
+        return address
+
+    def next_sample(self) -> dict[str, Any]:
+        """Press Next Sample, and OK; what the server answered, when its image is drawn."""
+        button = self.page.get_by_role("button", name="Next Sample")
+        if not button.is_visible():
+            self.page.click("label[for=tab-1]")
+        with self.page.expect_response("**/activelearning/*") as answer:
+            button.click()
+        sample = dict(answer.value.json())  # before the page is left
+        with self.page.expect_navigation():
+            self.page.click(".nextSampleForm button.actionButton")
+        self.wait_for_image()
+        return sample
+
+    def paint(self) -> int:
+        """Draw a dot in the middle of the axial view; the number of its slice, from 0."""
+        self.page.click("[data-cy=Brush]")
+        box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
+        assert box is not None
+        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
+        shown = self.page.locator("[data-cy=viewport-overlay-bottom-right]").first.inner_text()  # I: 9 (9/16)
+        return int(shown.split("(")[1].split("/")[0]) - 1
+
+    def export(self) -> int:
+        """Export DICOM SEG; the status of what was stored."""
+        name = self._of_panel("button[@role='combobox']")
+        name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
+        self.page.get_by_role("menuitem", name="Export & Download").hover()
+        self.page.get_by_role("menuitem", name="Export DICOM SEG").click()
+        with self.page.expect_response(lambda response: response.request.method == "POST") as answer:
+            self.page.get_by_role("button", name="Save").click()
+        return answer.value.status
+
+    def run_segmentation(self) -> list[int]:
+        """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
+        button = self.page.locator('button[title="Run Segmentation"]')
+        if not button.is_visible():
+            self.page.click("label[for=tab-2]")
+        button.click()
+        self.page.get_by_text("Running Segmentation - Successful").wait_for()
+        self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
+        return list(self.page.evaluate(_LABELMAP))
+
+    def coloured_pixels(self) -> int:
+        """How much of the first view is not grey."""
+        return int(self.page.evaluate(_COLOURED))
+
+    def picture(self, path: Path) -> None:
+        """Keep what can be seen."""
+        self.page.screenshot(path=path)
+
+    def close(self) -> None:
+        """End the browser."""
+        self._browser.close()
+
+    def _of_panel(self, element: str) -> Locator:
+        return self.page.locator(f"xpath=//{element}[contains(., 'Segmentations')]")
