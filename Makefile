@@ -1,15 +1,19 @@
 # The two commands of the README: `make run` and `make test`. Both make what they need and ask nothing.
+# `make ohif` is `make run` on a PACS, which it starts: for OHIF in the browser. It needs Orthanc and says how to get it.
 
 PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements.txt constraints.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint clean
+.PHONY: run ohif test lint clean
 
 run: .venv/.runs sample-data/abdomen/dataset.json
 	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
 		--host 127.0.0.1 --port 8000
+
+ohif: .venv/.runs sample-data/abdomen/dataset.json
+	@exec $(BIN)/python sample-data/serve_pacs.py
 
 test: .venv/.tests lint
 	@$(BIN)/python -m pytest
@@ -38,4 +42,4 @@ sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@touch $@
 
 clean:
-	@rm -rf .venv sample-data/abdomen sample-data/abdomen-labels
+	@rm -rf .venv sample-data/abdomen sample-data/abdomen-labels sample-data/pacs

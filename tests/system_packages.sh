@@ -2,7 +2,7 @@
 # Installs what the tests run beside us: a PACS, a browser and a database server. Does nothing where they are there.
 set -eu
 missing=""
-[ -x /usr/sbin/Orthanc ] || missing="$missing orthanc orthanc-dicomweb"
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc orthanc-dicomweb"
 command -v chromium >/dev/null || missing="$missing chromium"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0

@@ -54,7 +54,11 @@ class Orthanc:
         configuration.write_text(json.dumps(self._configuration(), indent=2))
         with (self.folder / "orthanc.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, str(configuration)], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+                [self._program, str(configuration)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for whoever started us; it ends this PACS last
             )
         end = time.monotonic() + START_SECONDS
         while not self._answers():
