@@ -38,6 +38,32 @@ def test_a_gpu_that_is_not_there_is_said_at_start(tmp_path: Path, monkeypatch: p
         open_project("app", str(tmp_path), {"labels": "heart", "device": "cuda"})
 
 
+@pytest.mark.parametrize(
+    ("count", "device", "said"),
+    [
+        (0, "cuda:0", "no CUDA GPU"),
+        (1, "cuda:1", "1 CUDA GPU, numbered from 0"),
+        (2, "cuda:7", "2 CUDA GPUs, numbered from 0"),
+    ],
+)
+def test_so_is_one_of_too_high_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, device: str, said: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    with pytest.raises(InvalidInputError, match=f"--conf device {device}: this machine has {said}"):
+        open_project("app", str(tmp_path), {"labels": "heart", "device": device})
+
+
+@pytest.mark.parametrize("place", ["studies", "project_dir"])
+def test_a_file_where_the_project_folder_should_be_is_said(tmp_path: Path, place: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    studies, conf = (file, {}) if place == "studies" else (tmp_path, {"project_dir": str(file)})
+    with pytest.raises(InvalidInputError, match=r"the project folder .*file.* cannot be made"):
+        open_project("app", str(studies), {"labels": "heart", **conf})
+
+
 def test_each_pacs_has_a_folder_of_its_own_and_a_studies_folder_keeps_its_own() -> None:
     assert default_folder("/app", "/data/ct") == Path("/data/ct/activelabel")
     one, other = (default_folder("/app", f"http://pacs/{name}") for name in ("a", "b"))

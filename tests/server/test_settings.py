@@ -25,20 +25,32 @@ def test_what_is_left_out_is_the_default() -> None:
     [
         ("repeats", "many", "1 to 1000"),
         ("repeats", "0", "1 to 1000"),
-        ("lease_minutes", "-5", "minutes"),
+        ("lease_minutes", "-5", "kept for one annotator"),
+        ("lease_minutes", "inf", "at most 527040"),
+        ("lease_minutes", "nan", "above 0"),
+        ("lease_minutes", "1e300", "at most 527040"),
+        ("repeats", "", "1 to 1000"),
+        ("start", "0", "1 or more"),
+        ("query_size", "-1", "1 or more"),
+        ("retrain_after", "2.5", "1 or more"),
         ("autopilot", "perhaps", "true or false"),
         ("device", "gpu", "auto, cpu, cuda or cuda:N"),
         ("precision", "float16", "float32 or bfloat16"),
+        ("device", "cuda:x", "auto, cpu, cuda or cuda:N"),
         ("seed", "1.5", "a whole number"),
+        ("seed", "-1", "a whole number from 0"),
+        ("seed", "2147483648", "a whole number from 0"),
+        ("seed", "one\ntwo", "a whole number from 0"),
+        ("allowed_origins", "*", "https://viewer.example"),
+        ("allowed_origins", "https://viewer.example, viewer.example", "https://viewer.example"),
+        ("allowed_origins", "https://viewer.example/page", "https://viewer.example"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_key_value_and_what_is_allowed(key: str, value: str, allowed: str) -> None:
-    if key == "lease_minutes":
-        allowed = "kept for one annotator"
     with pytest.raises(InvalidInputError) as error:
         parse_settings({key: value})
     line = str(error.value)
-    assert line.startswith(f"--conf {key} {value}")
+    assert line.startswith(" ".join(f"--conf {key} {value}".split()))
     assert allowed in line
     assert "\n" not in line
 
@@ -46,6 +58,22 @@ def test_a_wrong_value_is_one_line_with_key_value_and_what_is_allowed(key: str, 
 def test_an_unknown_key_lists_the_known_ones() -> None:
     with pytest.raises(InvalidInputError, match=r"--conf retrain 5: there is no such setting; use one of recipe, "):
         parse_settings({"retrain": "5"})
+
+
+def test_an_unknown_key_is_one_line_whatever_its_value() -> None:
+    with pytest.raises(InvalidInputError, match=r"^--conf retrain five or six: there is no such setting"):
+        parse_settings({"retrain": "five\nor six"})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("http://localhost:3000", ("http://localhost:3000",)), (" https://a.b/ ,", ("https://a.b/",))]
+)
+def test_origins_are_web_addresses(given: str, kept: tuple[str, ...]) -> None:
+    assert parse_settings({"allowed_origins": given}).allowed_origins == kept
+
+
+def test_an_empty_project_folder_is_the_default_not_the_folder_one_is_in() -> None:
+    assert parse_settings({"project_dir": ""}).project_dir is None
 
 
 def test_keys_of_the_host_itself_are_passed_over() -> None:

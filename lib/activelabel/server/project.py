@@ -129,8 +129,7 @@ def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
-    if settings.device.startswith("cuda") and not torch.cuda.is_available():
-        raise InvalidInputError(f"--conf device {settings.device}: this machine has no CUDA GPU; use auto or cpu")
+    _check_device(settings.device)
     labels = resolve_label_names(settings.labels, studies)
     folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
     return Project(settings, recipe, labels, folder, Ledger(settings.database_url or sqlite_url(folder / LEDGER_FILE)))
@@ -143,12 +142,27 @@ def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
         ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
     """
     project = plan_project(app_dir, studies, conf)
-    project.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        project.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"the project folder {project.folder} cannot be made ({error.strerror}): mend that, or name another with "
+            "--conf project_dir"
+        ) from error
     project.ledger.open()
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)
     return project
+
+
+def _check_device(name: str) -> None:
+    if not name.startswith("cuda"):
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (torch.device(name).index or 0) >= count:
+        there = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
+        raise InvalidInputError(f"--conf device {name}: this machine has {there}; use auto or cpu")
 
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:

@@ -17,7 +17,16 @@ def _split_names(value: object) -> object:
     return value
 
 
+def _default_if_empty(value: object) -> object:
+    """An empty path would be the folder in which the server happens to be started."""
+    return None if value == "" else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
+Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+/?$")]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_names)]
+
+LONGEST_LEASE_MINUTES = 366 * 24 * 60
 
 
 class Settings(BaseModel):
@@ -31,7 +40,9 @@ class Settings(BaseModel):
     recipe: str = Field(default="quick", description="the name of a recipe, or the path of a .toml file")
     labels: Names = Field(default=(), description="names of the structures, separated by commas: liver,spleen")
     database_url: str = Field(default="", description="an SQLAlchemy URL; default an SQLite file in the project folder")
-    project_dir: Path | None = Field(default=None, description="where ledger, models and label versions are kept")
+    project_dir: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
+        default=None, description="where ledger, models and label versions are kept"
+    )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"
@@ -40,11 +51,18 @@ class Settings(BaseModel):
     start: int | None = Field(default=None, ge=1, description="training labels before the first model, 1 or more")
     query_size: int | None = Field(default=None, ge=1, description="cases of a round, 1 or more")
     retrain_after: int | None = Field(default=None, ge=1, description="new labels until the next training, 1 or more")
-    lease_minutes: float = Field(default=120.0, gt=0, description="how long a query is kept for one annotator")
+    lease_minutes: float = Field(
+        default=120.0,
+        gt=0,
+        le=LONGEST_LEASE_MINUTES,
+        description=f"how long a query is kept for one annotator, above 0 and at most {LONGEST_LEASE_MINUTES}",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="a whole number from 0")
     autopilot: bool = Field(default=True, description="true or false: train and score without being asked")
     allow_remote: bool = Field(default=False, description="true or false: answer other machines without a login")
-    allowed_origins: Names = Field(default=(), description="web addresses of viewers served elsewhere, by commas")
+    allowed_origins: Origins = Field(
+        default=(), description="web addresses of viewers served elsewhere, by commas: https://viewer.example"
+    )
 
 
 def parse_settings(conf: Mapping[str, str]) -> Settings:
@@ -56,17 +74,22 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
         InvalidInputError: a key is unknown or its value wrong; the line names the key, the value and what is allowed.
     """
     ours = {key: value for key, value in conf.items() if key not in _HOST_KEYS}
-    for key in ours:
+    for key, value in ours.items():
         if key not in Settings.model_fields:
             raise InvalidInputError(
-                f"--conf {key} {ours[key]}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
+                f"{_shown(key, value)}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
             )
     try:
         return Settings.model_validate(ours)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
         allowed = Settings.model_fields[key].description
-        raise InvalidInputError(f"--conf {key} {ours[key]}: {first_problem(error)}; allowed is {allowed}") from error
+        raise InvalidInputError(f"{_shown(key, ours[key])}: {first_problem(error)}; allowed is {allowed}") from error
+
+
+def _shown(key: str, value: str) -> str:
+    """A setting as it was given, on one line."""
+    return " ".join(f"--conf {key} {value}".split())
 
 
 _HOST_KEYS = frozenset({"server_mode", "models"})
