@@ -139,7 +139,7 @@ def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
     """The recipe asked for, or the model's own."""
     if name is None and description.recipe not in recipe_names():
         raise InvalidInputError(
-            f"the model was trained with the recipe '{description.recipe}', which is not one that comes with activelabel: "
+            f"the model was trained with the recipe '{description.recipe}', which does not come with activelabel: "
             "give its file, --recipe PATH.toml"
         )
     return load_recipe(name or description.recipe)

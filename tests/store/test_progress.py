@@ -47,12 +47,21 @@ def test_each_event_is_counted(split, clock):
     split.grant_lease("ann", training[3], 30, "random")
     split.mark_unreadable(training[4], "truncated")
     counted = {"annotated": 2, "partly_annotated": 1, "unreadable": 1}
-    new = {"new_annotations": 3, "new_training_annotations": 2}
+    new = {"new_annotations": 2, "new_training_annotations": 1}  # what covers some slices only is not trained on
     assert split.progress() == but(leased=1, **counted, **new)
     clock.advance(30)
     assert split.progress() == but(leased=0, **counted, **new)
     split.delete_annotation(training[0])
     assert split.progress().annotated == 1
+
+
+def test_an_annotation_of_an_unreadable_image_is_not_new_for_no_training_can_use_it(split):
+    image_id = split.pool("training")[0]
+    split.record_annotation(image_id, "f", "0", "ann")
+    split.mark_unreadable(image_id, "truncated")
+    assert split.progress() == but(annotated=1, unreadable=1)
+    split.mark_readable(image_id)
+    assert split.progress() == but(annotated=1, new_annotations=1, new_training_annotations=1)
 
 
 def test_an_image_leased_by_slices_to_two_annotators_is_one_image(split):

@@ -39,7 +39,7 @@ def one_pass(network: nn.Module, tensor: Tensor, recipe: Recipe, seed: int, repe
     places = itertools.count()
 
     def probabilities(window: Tensor) -> Tensor:
-        dropout.begin([Draw(seed, repeat, next(places))], window.device)
+        dropout.begin([Draw(seed, repeat, next(places))])
         softmax = torch.softmax(network(window), dim=1)
         if window.min() == window.max():  # outside the body: background with certainty
             softmax = torch.zeros_like(softmax)
@@ -47,6 +47,6 @@ def one_pass(network: nn.Module, tensor: Tensor, recipe: Recipe, seed: int, repe
         return softmax
 
     size, overlap = recipe.prediction.window_size, recipe.prediction.window_overlap
-    with torch.no_grad(), monte_carlo_dropout(network, channels_last=True) as dropout:
+    with torch.no_grad(), monte_carlo_dropout(network, tensor.device, channels_last=True) as dropout:
         blended = sliding_window_inference(tensor, size, 1, probabilities, overlap, mode="gaussian", sigma_scale=0.125)
     return np.asarray(blended[0])

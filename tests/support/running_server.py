@@ -28,7 +28,9 @@ class RunningServer:
         log: file with everything that server and children printed.
     """
 
-    def __init__(self, studies: Path | str, conf: Mapping[str, object], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, studies: Path | str, conf: Mapping[str, object], log: Path, environment: Mapping[str, str]
+    ) -> None:
         self.studies = studies
         self.conf = dict(conf)
         self.log = log

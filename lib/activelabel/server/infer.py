@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
-from torch import Tensor
 
-from activelabel.data.preprocessing import PreparedImage, prepare_image, restore_maps
+from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
 from activelabel.server.loaded_model import LoadedModel
 from activelabel.server.mask_files import wanted_format, write_mask
@@ -50,20 +48,6 @@ class SegmentationInfer(InferTask):
         volume = read_volume(request["image"])
         image = prepare_image(volume, self._project.recipe.preprocessing)
         with self._loaded.predictor() as (version, predictor):
-            mask = most_probable(predictor.probabilities(image.tensor), image)
-        file = write_mask(mask.numpy(), volume.affine_ras, wanted)
+            mask = restore_most_probable(predictor.probabilities(image.tensor), image)
+        file = write_mask(mask, volume.affine_ras, wanted)
         return file, {"label_names": self.labels, "model_version": version}
-
-
-def most_probable(probabilities: Tensor, image: PreparedImage) -> Tensor:
-    """The most probable class of each voxel on the original grid: (C, *S) gives uint8 (W, H, D).
-
-    Class by class, as all classes of a large CT at its own resolution at once would not fit into memory.
-    """
-    best = restore_maps(probabilities[:1], image)[0]
-    classes = torch.zeros(best.shape, dtype=torch.uint8)
-    for value in range(1, len(probabilities)):
-        restored = restore_maps(probabilities[value : value + 1], image)[0]
-        classes[restored > best] = value
-        best = torch.maximum(best, restored)
-    return classes

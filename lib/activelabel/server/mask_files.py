@@ -39,7 +39,9 @@ def wanted_format(request: Mapping[str, Any]) -> MaskFormat:
     return MaskFormat(extension, dtype, bool(request.get("result_compress")) or extension == ".nii.gz")
 
 
-def write_mask(mask: NDArray[np.uint8], affine_ras: NDArray[np.float64], wanted: MaskFormat) -> str:
+def write_mask(
+    mask: NDArray[np.uint8] | NDArray[np.uint16], affine_ras: NDArray[np.float64], wanted: MaskFormat
+) -> str:
     """Write a mask `(W, H, D)` to a temporary file, which the host removes when it was sent."""
     with tempfile.NamedTemporaryFile(suffix=wanted.extension, delete=False) as file:
         name = file.name

@@ -23,7 +23,8 @@ class Overview(Database):
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
             seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
-            new = final.where(AnnotationRow.id.not_in(seen))
+            new = select(AnnotationRow.image_id).where(complete(), AnnotationRow.id.not_in(seen))
+            trainable = ImageRow.id.in_(new) & ImageRow.unreadable_reason.is_(None)
             scored = select(ScoreRow.image_id).where(ScoreRow.model_version == version)
             counted = {
                 "images": true(),
@@ -34,8 +35,8 @@ class Overview(Database):
                 "leased": ImageRow.id.in_(leased),
                 "unreadable": ImageRow.unreadable_reason.is_not(None),
                 "scored": ImageRow.id.in_(scored),
-                "new_annotations": ImageRow.id.in_(new),
-                "new_training_annotations": ImageRow.id.in_(new) & training,
+                "new_annotations": trainable,
+                "new_training_annotations": trainable & training,
             }
             counts = (func.count().filter(condition).label(name) for name, condition in counted.items())
             row = session.execute(select(*counts).where(ImageRow.present.is_(True))).mappings().one()

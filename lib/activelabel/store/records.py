@@ -101,8 +101,8 @@ class Progress:
     """How far the work is. Every count is of images whose file is still there.
 
     `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only.
-    `new_annotations` are the current final annotations that the latest model has not seen (all of them where there is
-    no model), `new_training_annotations` those of training images among them.
+    `new_annotations` are the whole-volume ones of readable images that the latest model has not seen (all of them
+    where there is no model): what a training would learn or judge by; `new_training_annotations` those to learn by.
     """
 
     images: int
