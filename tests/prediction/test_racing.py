@@ -17,12 +17,13 @@ def test_each_round_halves_and_doubles_until_the_finalists_get_the_rest() -> Non
         calls.append((id, first, last))
         return float(id) + 100 * last
 
-    result = race(range(16), score, k=2, repeats=20)
-    # 1.5·2 = 3 finalists: 16 get 2 repeats, 8 get 4, 4 get 8, 3 get 20.
-    assert [(first, last) for _, first, last in calls] == [(0, 2)] * 16 + [(2, 4)] * 8 + [(4, 8)] * 4 + [(8, 20)] * 3
-    assert {id for id, _, last in calls if last == 4} == set(range(8, 16))
-    assert result[15] == RacedScore(2015.0, 20)
-    assert result[12] == RacedScore(812.0, 8)
+    result = race(range(40), score, k=3, repeats=20)
+    # 2·3 = 6 finalists: 40 get 2 repeats, 20 get 4, 10 get 8, 6 get 20.
+    rounds = [(0, 2)] * 40 + [(2, 4)] * 20 + [(4, 8)] * 10 + [(8, 20)] * 6
+    assert [(first, last) for _, first, last in calls] == rounds
+    assert {id for id, _, last in calls if last == 4} == set(range(20, 40))
+    assert result[39] == RacedScore(2039.0, 20)
+    assert result[30] == RacedScore(830.0, 8)
     assert result[0] == RacedScore(200.0, 2)
 
 
@@ -56,8 +57,8 @@ def test_scores_that_do_not_change_give_the_full_ranking(values: list[int], k: i
 
 def test_racing_spares_most_passes() -> None:
     passes = sum(raced.repeats for raced in race(range(200), lambda id, *_: float(id), k=20, repeats=20).values())
-    # 200·2 + 100·2 + 50·4 + 30·12
-    assert passes == 1160
+    # 200·2 + 100·2 + 50·4 + 40·12
+    assert passes == 1280
 
 
 def test_nan_and_nonsense_are_refused() -> None:

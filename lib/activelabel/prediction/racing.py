@@ -5,7 +5,6 @@ are added, so after a few the lower half can be left out, and the rest goes on w
 are only compared after equal numbers of repeats: with few, variance and entropy are biased, but alike for all.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from activelabel.acquisition.selection import Id, top_k
 # Variance needs two repeats to differ from 0.
 _FIRST_REPEATS = 2
 # So many times k stay until the end: scores around the k-th place are the closest.
-_FINALISTS_PER_PLACE = 1.5
+_FINALISTS_PER_PLACE = 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def race(ids: Sequence[Id], score: Callable[[Id, int, int], float], k: int, repe
     """
     if k < 1 or repeats < 1:
         raise ValueError(f"k and repeats must be 1 or more, got {k} and {repeats}")
-    finalists = math.ceil(_FINALISTS_PER_PLACE * k)
+    finalists = _FINALISTS_PER_PLACE * k
     scores: dict[Id, RacedScore] = {}
     racing, done, goal = list(ids), 0, min(_FIRST_REPEATS, repeats)
     while racing and done < repeats:
