@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
@@ -61,6 +62,10 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """A scoring method a measure."""
         return self.build_scoring_methods()
+
+    def init_batch_infer(self) -> BatchInferTask:
+        """Inference of many images."""
+        return self.build_batch_infer()
 
 
 def _stop(error: ActiveLabelError) -> NoReturn:

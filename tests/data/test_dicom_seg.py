@@ -94,15 +94,32 @@ def test_without_the_series_there_is_no_seg(case: Case) -> None:
         case.write(case.label(1))
 
 
+def test_segments_that_nobody_drew_are_left_out(case: Case) -> None:
+    seg = case.write(case.label(1, 2, 3))
+    assert seg is not None
+    frames = seg.pixel_array
+    for frame, group in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        if group.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 2:
+            frame[:] = 0
+    seg.PixelData = packed(frames)
+    back = read_seg(reopened(seg, case), case.grid)
+    assert back.names == (NAMES[0], NAMES[2])
+    np.testing.assert_array_equal(back.array, np.array([0, 1, 0, 2])[case.label(1, 2, 3)])
+
+
+def packed(frames: np.ndarray) -> bytes:
+    """A bit a pixel, of even length."""
+    packed_bits = np.packbits(frames.ravel(), bitorder="little").tobytes()
+    return packed_bits + b"\0" * (len(packed_bits) % 2)
+
+
 def test_frames_may_come_in_any_order(case: Case) -> None:
     seg = case.write(case.label(1, 2))
     assert seg is not None
     expected = read_seg(seg, case.grid).array
     frames = seg.pixel_array[::-1]
     seg.PerFrameFunctionalGroupsSequence = list(reversed(seg.PerFrameFunctionalGroupsSequence))
-    seg.PixelData = np.packbits(frames.ravel(), bitorder="little").tobytes()
-    if len(seg.PixelData) % 2:
-        seg.PixelData += b"\0"
+    seg.PixelData = packed(frames)
     seg = reopened(seg, case)
     np.testing.assert_array_equal(read_seg(seg, case.grid).array, expected)
 
@@ -119,7 +136,7 @@ def test_a_frame_may_run_the_other_way(case: Case) -> None:
         group.PlanePositionSequence[0].ImagePositionPatient = [f"{value:.9g}" for value in far_end]
         group.PlaneOrientationSequence = [pydicom.Dataset()]
         group.PlaneOrientationSequence[0].ImageOrientationPatient = [*(-orientation[:3]), *orientation[3:]]
-    seg.PixelData = np.packbits(seg.pixel_array[:, :, ::-1].ravel(), bitorder="little").tobytes()
+    seg.PixelData = packed(seg.pixel_array[:, :, ::-1])
     np.testing.assert_array_equal(read_seg(reopened(seg, case), case.grid).array, expected)
 
 

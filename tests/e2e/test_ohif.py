@@ -107,9 +107,13 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
 
     ohif.connect()
     slice_number = ohif.paint()
-    assert ohif.export() == 200
+    ohif.rename_segment("lump")
+    assert "'lump' is not a label of this app" in ohif.export()
+    assert server.progress()["annotated"] == 0
+    ohif.rename_segment("ball")
+    assert "is stored, and a label now" in ohif.export()
     assert server.progress()["annotated"] == 1
-    assert len(orthanc.series("SEG")) == 1
+    assert len(orthanc.series("SEG")) == 2
     label = requests.get(
         f"{server.address}/datastore/label", {"label": sample["id"], "tag": "final"}, timeout=ANSWER_SECONDS
     )
@@ -129,7 +133,7 @@ def train_on_labels_of_a_script(server: RunningServer, orthanc: Orthanc, patient
     training = [image_id for image_id in sorted(objects) if image_id != annotated][:3]
     for image_id in training:
         server.save_label(image_id, patients.label_of(objects[image_id]["image"]["info"]["PatientID"]))
-    assert len(orthanc.series("SEG")) == 1 + len(training)
+    assert len(orthanc.series("SEG")) == 2 + len(training)
     server.wait_for_model(1)
     assert server.progress()["scored"] > 0
 

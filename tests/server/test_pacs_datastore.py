@@ -119,6 +119,7 @@ def test_the_series_of_the_pacs_are_the_images(site: Site) -> None:
         "label_tags": {},
         "pacs": site.orthanc.dicom_web,
         "pacs_problem": None,
+        "pacs_refused": {},
     }
 
 
@@ -347,6 +348,7 @@ def test_one_that_fails_the_checks_is_passed_over(
     said = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
     assert len(said) == 1  # said once, not at every look
     assert line in said[0]
+    assert line in store.status()["pacs_refused"][uid]
 
 
 # A PACS that is not there

@@ -90,15 +90,22 @@ class OhifPage:
         shown = self.page.locator("[data-cy=viewport-overlay-bottom-right]").first.inner_text()  # I: 9 (9/16)
         return int(shown.split("(")[1].split("/")[0]) - 1
 
-    def export(self) -> int:
-        """Export DICOM SEG; the status of what was stored."""
+    def rename_segment(self, name: str) -> None:
+        """Call the first segment otherwise."""
+        self.page.evaluate(f"() => services.segmentationService.setSegmentLabel('1', 1, {name!r})")
+
+    def export(self) -> str:
+        """Export DICOM SEG; what the viewer says then."""
         name = self._of_panel("button[@role='combobox']")
         name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
         self.page.get_by_role("menuitem", name="Export & Download").hover()
         self.page.get_by_role("menuitem", name="Export DICOM SEG").click()
-        with self.page.expect_response(lambda response: response.request.method == "POST") as answer:
-            self.page.get_by_role("button", name="Save").click()
-        return answer.value.status
+        self.page.get_by_role("button", name="Save").click()
+        notice = self.page.locator("xpath=//*[text()='Export DICOM SEG']/..")
+        notice.wait_for()
+        said = notice.inner_text()
+        notice.wait_for(state="detached")
+        return said
 
     def run_segmentation(self) -> list[int]:
         """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""

@@ -27,7 +27,10 @@ _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, eq=False)
 class SegLabel:
-    """A SEG on an image's grid: value v of `array` (W, H, D) is the structure `names[v - 1]`, 0 is background."""
+    """A SEG on an image's grid: value v of `array` (W, H, D) is the structure `names[v - 1]`, 0 is background.
+
+    Segments without a voxel are left out, as viewers list all that could have been drawn.
+    """
 
     array: NDArray[np.uint16]
     names: tuple[str, ...]
@@ -165,7 +168,11 @@ def read_seg(seg: Dataset, image: Grid) -> SegLabel:
             _draw(array, pixels, _frame_affine(own, shared), image, values[number])
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError) as error:
         raise InvalidInputError(f"SEG: damaged or incomplete ({type(error).__name__}: {error})") from error
-    return SegLabel(array, tuple(names.values()))
+    drawn = np.unique(array[array > 0])
+    kept = np.zeros(len(names) + 1, dtype=np.uint16)
+    kept[drawn] = np.arange(1, len(drawn) + 1)
+    listed = tuple(names.values())
+    return SegLabel(kept[array], tuple(listed[value - 1] for value in drawn))
 
 
 def _group(own: Dataset, shared: Dataset, name: str) -> Dataset:

@@ -11,6 +11,7 @@ from typing import Any
 
 from monailabel.config import settings as host_settings
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
@@ -20,6 +21,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.autopilot import Autopilot, Situation
 from activelabel.server.checks import require_known
+from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
 from activelabel.server.label_archive import LabelArchive
@@ -94,6 +96,10 @@ class ProjectActions:
     def build_scoring_methods(self) -> dict[str, ScoringMethod]:
         """A scoring method a measure."""
         return build_scoring_methods(self.project)
+
+    def build_batch_infer(self) -> BatchInferTask:
+        """Inference of many images."""
+        return ReadableBatchInfer(self.project.ledger)
 
     # What the routes ask
 

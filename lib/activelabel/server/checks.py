@@ -24,7 +24,7 @@ RESERVED_PARAMS = frozenset(
 """Params that the host would let a client put in place of what the address of the request says."""
 
 SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts"})
-SERVERS_LABEL_INFO = frozenset({"name", "ts", "label_info", "params"})
+SERVERS_LABEL_INFO = frozenset({"name", "ts", "version", "client_id", "label_info", "params"})
 """What the server alone says of an image or a label: clients find files, and name segments, by it."""
 
 

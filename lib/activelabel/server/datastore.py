@@ -8,6 +8,7 @@ version of every label is kept in the project folder before the client hears tha
 
 import json
 import logging
+import os
 import shutil
 import threading
 import time
@@ -71,6 +72,8 @@ class LedgerDatastore(LocalDatastore):
             extensions=IMAGE_PATTERNS,
             auto_reload=follow_changes and self.watches_folder,
         )
+        if follow_changes and self.watches_folder:
+            self._handler.on_moved = self._on_moved_event
 
     # Labels
 
@@ -173,6 +176,24 @@ class LedgerDatastore(LocalDatastore):
         """An image may have been mended. The JSON is a view, and nobody else's changes to it count."""
         if event.src_path != self._datastore_config_path:
             self._look.request()
+
+    def _on_moved_event(self, event: FileSystemEvent) -> None:
+        """An image was put in place under another name until it was whole, or a label was, as we and our children do."""
+        target = Path(os.fsdecode(event.dest_path))
+        if target.parent.parent == Path(self._datastore.label_path(None)):
+            self._list_current(self._to_id(target.name)[0], target.parent.name)
+        elif target != Path(self._datastore_config_path):
+            self._look.request()
+
+    def _list_current(self, image_id: str, tag: str) -> None:
+        """List a label that a child has saved; those of this process are listed already."""
+        with self._lock:
+            annotation, image = self._ledger.current_annotation(image_id, tag), self._datastore.objects.get(image_id)
+            if annotation is None or image is None:
+                return
+            if tag not in image.labels or image.labels[tag].info.get("version") != annotation.version:
+                self._show_label(annotation, {})
+                self._view.request()
 
     def _reconcile_datastore(self) -> None:
         """Bring the listing in line with the images in the folder and the labels in the ledger."""
@@ -278,6 +299,7 @@ class LedgerDatastore(LocalDatastore):
         shown = {
             **info,
             "client_id": annotation.annotator,
+            "version": annotation.version,
             "ts": int(annotation.created_at.timestamp()),
             "name": f"{annotation.image_id}.nii.gz",
             "label_info": [{"name": name, "idx": value} for name, value in names.items()],

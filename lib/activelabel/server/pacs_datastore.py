@@ -95,8 +95,13 @@ class PacsDatastore(LedgerDatastore):
         return self.pacs.address
 
     def status(self) -> dict[str, Any]:
-        """The host's counts, and why the PACS cannot be asked, if so."""
-        return {**super().status(), "pacs": self.pacs.address, "pacs_problem": self._problem}
+        """The host's counts, why the PACS cannot be asked, if so, and which of its SEGs are no labels."""
+        return {
+            **super().status(),
+            "pacs": self.pacs.address,
+            "pacs_problem": self._problem,
+            "pacs_refused": dict(self._exchange.refused),
+        }
 
     # Images
 

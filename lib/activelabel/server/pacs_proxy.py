@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from monailabel.interfaces.utils.app import app_instance
 
-from activelabel.errors import NotFoundError
+from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.pacs_datastore import PacsDatastore
 
 SERVICES = ("qido", "wado", "stow")
@@ -15,9 +15,10 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     """Pass a request on with its query, and the answer back.
 
     When something was stored it is looked at before the answer: a segmentation is a label by the time the viewer hears
-    that it was saved.
+    that it was saved, or the viewer hears why it is none.
 
     Raises:
+        InvalidInputError: a segmentation was stored, and is not used as a label.
         NotFoundError: there is no PACS.
         UnavailableError: the PACS does not answer.
         ForbiddenError: the path leaves its DICOMweb services.
@@ -29,9 +30,13 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     service, path = (first, rest) if first in SERVICES else ("", path)
     headers = {name: value for name, value in request.headers.items() if name in _SENT_ON}
     body = await request.body()
+    refused = set(datastore.status()["pacs_refused"])
     answer = await run_in_threadpool(
         datastore.pacs.forward, request.method, service, path, request.url.query, body, headers
     )
     if request.method == "POST" and answer.ok:
         await run_in_threadpool(datastore.refresh)
+        for series, line in datastore.status()["pacs_refused"].items():
+            if series not in refused:
+                raise InvalidInputError(f"the PACS has it, but it is not used as a label: {line}")
     return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

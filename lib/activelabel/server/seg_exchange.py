@@ -31,20 +31,25 @@ _ENDING = ".nii.gz"
 
 
 class SegExchange:
-    """What goes between the ledger and the segmentations of a PACS. Used by one thread at a time, except `send`."""
+    """What goes between the ledger and the segmentations of a PACS. Used by one thread at a time, except `send`.
+
+    Attributes:
+        refused: why SEGs that others stored are not used as labels, by their series, since the server was started.
+    """
 
     def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
         self._pacs = pacs
         self._cache = cache
         self._ledger = ledger
         self._archive = archive
+        self.refused: dict[str, str] = {}
         self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
         self._settled: set[int] = set()  # annotations that were sent, or never can be
 
     def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Annotation]:
         """Keep SEGs that were not seen before as final labels of their series, oldest first.
 
-        One that fails the checks of any label is passed over, with its reason in the log.
+        One that fails the checks of any label is passed over, with its reason in `refused` and in the log.
 
         Args:
             segs: those that the PACS has.
@@ -116,6 +121,7 @@ class SegExchange:
             try:
                 kept.append(self._keep(series, seg, image_id, study_uid))
             except InvalidInputError as error:
+                self.refused[series.uid] = str(error)
                 logger.warning("the SEG %s of %s is not used: %s", series.uid, image_id, error)
         return kept
 

@@ -87,8 +87,17 @@
     },
   ];
 
-  // The menu's "Export DICOM SEG" names no data source, and the command fails without one.
-  const completeExport = (commandsManager, extensionManager) => {
+  // The server's one line, where it sent one.
+  const reasonOf = error => {
+    try {
+      return JSON.parse(error.response).detail;
+    } catch {
+      return error.message;
+    }
+  };
+
+  // The menu's "Export DICOM SEG" names no data source, without which the command fails, and nobody hears how it ended.
+  const completeExport = (commandsManager, extensionManager, tell) => {
     const shipped = commandsManager.getCommand('storeSegmentation', 'SEGMENTATION');
     if (!shipped || shipped.completed) {
       return;
@@ -96,7 +105,18 @@
     commandsManager.registerCommand('SEGMENTATION', 'storeSegmentation', {
       ...shipped,
       completed: true,
-      commandFn: options => shipped.commandFn({ dataSource: extensionManager.getActiveDataSource()[0], ...options }),
+      commandFn: async options => {
+        const dataSource = extensionManager.getActiveDataSource()[0];
+        try {
+          const seg = await shipped.commandFn({ dataSource, ...options });
+          if (seg) {
+            tell('success', 'The segmentation is stored, and a label now.');
+          }
+          return seg;
+        } catch (error) {
+          tell('error', reasonOf(error));
+        }
+      },
     });
   };
 
@@ -109,7 +129,10 @@
     },
 
     onModeEnter({ servicesManager, commandsManager }) {
-      completeExport(commandsManager, extensionManager);
+      const { uiNotificationService } = servicesManager.services;
+      completeExport(commandsManager, extensionManager, (type, message) =>
+        uiNotificationService.show({ title: 'Export DICOM SEG', message, type, duration: type === 'error' ? 20000 : 4000 })
+      );
       if (location.pathname.endsWith(MODE)) {
         const { panelService, toolbarService } = servicesManager.services;
         toolbarService.addButtons(buttons);
