@@ -48,7 +48,7 @@ class Size:
 SIZES = {
     "hippocampus": Size("quick", volumes=20, shape=None, repeats=5, memory_repeats=(5, 40)),
     "192x192x96": Size("rahimi2022", volumes=1, shape=(192, 192, 96), repeats=5, memory_repeats=(5, 40)),
-    "320x320x160": Size("rahimi2022", volumes=1, shape=(320, 320, 160), repeats=2),
+    "320x320x160": Size("rahimi2022", volumes=1, shape=(320, 320, 160), repeats=3),
 }
 
 
