@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_nifti
 
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.label_archive import LabelArchive
@@ -73,6 +75,14 @@ def label_file(folder: Path, *values: float, name: str = "sent.nii.gz") -> Path:
 
 def values_of(path: Path) -> NDArray[np.generic]:
     return np.asarray(nibabel.load(path).dataobj)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until the folder's watcher has seen it."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 # Labels
@@ -191,6 +201,31 @@ def test_a_label_file_that_somebody_removed_is_put_back(
     store.refresh()
     np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(1))
     assert "was gone from its folder and is back" in caplog.text
+
+
+def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
+    open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    """The server was killed in between; an earlier label is what its folder and its listing still show."""
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
+    store.close()
+    archive = LabelArchive(ledger, LABELS, tmp_path / "archive")
+    archive.keep("a", "final", label_file(tmp_path, 2), read_grid(studies / "a.nii.gz"), {"client_id": "bob"})
+    assert open_store().get_label_info("a", "final")["client_id"] == "bob"
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2))
+
+
+def test_a_label_that_a_child_saved_is_listed(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    """As batch inference saves its predictions."""
+    store, child = open_store(), open_store(follow_changes=False)
+    for values in ((1,), (2,)):
+        child.save_label("a", str(label_file(tmp_path, *values)), "original", {"model": "segmentation"})
+    wait_for(lambda: store.get_labels_by_image_id("a") == {"original": "a"})
+    wait_for(lambda: store.get_label_info("a", "original")["version"] == 2)
+    np.testing.assert_array_equal(values_of(studies / "labels" / "original" / "a.nii.gz"), boxes(2))
 
 
 def test_labels_that_were_there_before_are_taken_in(
@@ -353,6 +388,13 @@ def test_an_image_in_another_format_takes_the_place_of_one(store: LedgerDatastor
     assert store.list_images() == ["a", "b"]
     assert Path(store.get_image_uri("a")).name == "a.nii"
     assert store.get_image_info("a")["name"] == "a.nii"
+
+
+def test_an_image_that_was_copied_under_another_name_first_is_listed(store: LedgerDatastore, studies: Path) -> None:
+    """As rsync does, so that nobody sees a file that is not whole."""
+    write_image(studies / "unfinished.nii.gz").rename(studies / ".c.nii.gz.8fG2")
+    (studies / ".c.nii.gz.8fG2").rename(studies / "c.nii.gz")
+    wait_for(lambda: store.list_images() == ["a", "b", "c"])
 
 
 def test_an_image_that_was_mended_is_taken_back(store: LedgerDatastore, ledger: Ledger, studies: Path) -> None:

@@ -20,8 +20,8 @@ from monailabel.interfaces.tasks.train import TrainTask
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.autopilot import Autopilot, Situation
-from activelabel.server.checks import require_known
 from activelabel.server.batch_infer import ReadableBatchInfer
+from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
 from activelabel.server.label_archive import LabelArchive

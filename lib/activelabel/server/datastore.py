@@ -178,7 +178,7 @@ class LedgerDatastore(LocalDatastore):
             self._look.request()
 
     def _on_moved_event(self, event: FileSystemEvent) -> None:
-        """An image was put in place under another name until it was whole, or a label was, as we and our children do."""
+        """An image or a label was put in place whole: by the program that copied it, by a child, or by us."""
         target = Path(os.fsdecode(event.dest_path))
         if target.parent.parent == Path(self._datastore.label_path(None)):
             self._list_current(self._to_id(target.name)[0], target.parent.name)
@@ -188,10 +188,8 @@ class LedgerDatastore(LocalDatastore):
     def _list_current(self, image_id: str, tag: str) -> None:
         """List a label that a child has saved; those of this process are listed already."""
         with self._lock:
-            annotation, image = self._ledger.current_annotation(image_id, tag), self._datastore.objects.get(image_id)
-            if annotation is None or image is None:
-                return
-            if tag not in image.labels or image.labels[tag].info.get("version") != annotation.version:
+            annotation = self._ledger.current_annotation(image_id, tag)
+            if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
                 self._show_label(annotation, {})
                 self._view.request()
 
@@ -239,11 +237,18 @@ class LedgerDatastore(LocalDatastore):
         for (image_id, tag), annotation in current.items():
             if image_id not in self._datastore.objects:
                 continue
-            if self._follows and not self._label_path(image_id, tag, ".nii.gz").is_file():
-                logger.warning("the label '%s' of '%s' was gone from its folder and is back", tag, image_id)
+            listed = self._lists(annotation)
+            if self._follows and not (listed and self._label_path(image_id, tag, ".nii.gz").is_file()):
+                if listed:
+                    logger.warning("the label '%s' of '%s' was gone from its folder and is back", tag, image_id)
                 self._place(annotation)
-            if tag not in self._datastore.objects[image_id].labels:
+            if not listed:
                 self._show_label(annotation, {})
+
+    def _lists(self, annotation: Annotation) -> bool:
+        """Whether the listing shows this very version; not if we were killed between keeping and showing it."""
+        shown = self._datastore.objects[annotation.image_id].labels.get(annotation.tag)
+        return shown is not None and shown.info.get("version") == annotation.version
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
         """Record label files that were in the folder before this app, or put there by hand, if they pass the checks.
