@@ -94,18 +94,14 @@ class OhifPage:
         """Call the first segment otherwise."""
         self.page.evaluate(f"() => services.segmentationService.setSegmentLabel('1', 1, {name!r})")
 
-    def export(self) -> str:
-        """Export DICOM SEG; what the viewer says then."""
+    def export(self, outcome: str) -> None:
+        """Export DICOM SEG, until the viewer says so much of how it ended."""
         name = self._of_panel("button[@role='combobox']")
         name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
         self.page.get_by_role("menuitem", name="Export & Download").hover()
         self.page.get_by_role("menuitem", name="Export DICOM SEG").click()
         self.page.get_by_role("button", name="Save").click()
-        notice = self.page.locator("xpath=//*[text()='Export DICOM SEG']/..")
-        notice.wait_for()
-        said = notice.inner_text()
-        notice.wait_for(state="detached")
-        return said
+        self.page.get_by_text(outcome).wait_for()
 
     def run_segmentation(self) -> list[int]:
         """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
