@@ -1,8 +1,10 @@
 """Writing the mask that an inference gives back, in the form in which the client wants it."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,8 +44,14 @@ def wanted_format(request: Mapping[str, Any]) -> MaskFormat:
 def write_mask(
     mask: NDArray[np.uint8] | NDArray[np.uint16], affine_ras: NDArray[np.float64], wanted: MaskFormat
 ) -> str:
-    """Write a mask `(W, H, D)` to a temporary file, which the host removes when it was sent."""
-    with tempfile.NamedTemporaryFile(suffix=wanted.extension, delete=False) as file:
+    """Write a mask `(W, H, D)` to a temporary file, which the host removes when it was sent.
+
+    It lies in a folder of its own: the host's client on the same machine saves what it receives under the same name in
+    the folder of temporary files, where the host would then remove the client's file instead.
+    """
+    folder = Path(tempfile.gettempdir()) / f"activelabel-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=wanted.extension, delete=False) as file:
         name = file.name
     write_itk(mask.astype(wanted.dtype), name, affine_ras, None, wanted.compress)
     return name
