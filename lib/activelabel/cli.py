@@ -37,14 +37,14 @@ def commands() -> None:
 
 @app.command()
 def doctor(
-    studies: Annotated[Path, typer.Option(help="The folder with the images.")],
+    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
     conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
 ) -> None:
     """Say whether environment, GPU, disk, studies, ledger and model are fit, and what to do if not.
 
     Exit code 0: a server would run; 1: something must be mended first.
     """
-    findings = list(examine(str(APP_FOLDER), str(studies), _settings(conf or [])))
+    findings = list(examine(str(APP_FOLDER), studies, _settings(conf or [])))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         mark = "[green]ok[/]" if finding.fit else "[red]no[/]"

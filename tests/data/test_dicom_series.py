@@ -76,6 +76,14 @@ def test_slices_of_several_kinds_are_no_volume(tmp_path: Path, name: str, value:
         read_series(folder)
 
 
+def test_a_single_slice_is_no_volume(tmp_path: Path) -> None:
+    folder, _ = series_of(tmp_path, np.diag([-1.5, -1.5, 2.0, 1.0]))
+    for name in "5678":
+        (folder / f"{name}.dcm").unlink()
+    with pytest.raises(InvalidInputError, match="expected 3D"):
+        read_series(folder)
+
+
 def test_a_file_that_is_no_dicom_is_named(tmp_path: Path) -> None:
     folder, _ = series_of(tmp_path, np.diag([-1.5, -1.5, 2.0, 1.0]))
     (folder / "note.dcm").write_text("not DICOM")

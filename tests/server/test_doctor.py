@@ -1,5 +1,6 @@
 """What the examination finds, on folders made for it."""
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typer.testing import CliRunner
 from activelabel.cli import app
 from activelabel.server.doctor import Finding, examine
 from activelabel.server.project import open_project
+from local_pacs.ct_series import ct_series
+from local_pacs.orthanc import Orthanc
 
 
 def findings(studies: Path, **conf: str) -> dict[str, Finding]:
@@ -49,6 +52,18 @@ def test_a_missing_model_file_is_found(blobs: Callable[[int], Any]) -> None:
     found = findings(studies, labels="ball")["model"]
     assert not found.fit
     assert "gone.pt" in found.text
+
+
+def test_a_pacs_is_asked(orthanc: Orthanc, blobs: Callable[[int], Any]) -> None:
+    def look() -> Finding:
+        return {finding.subject: finding for finding in examine("app", orthanc.dicom_web, {"labels": "ball"})}["PACS"]
+
+    assert not look().fit
+    orthanc.store(ct_series(next(iter(blobs(1).studies.iterdir())), "case", datetime.datetime(2026, 1, 2)))
+    assert look() == Finding("PACS", True, "1 series to annotate", look().advice)
+    orthanc.stop()
+    assert not look().fit
+    assert "cannot be reached" in look().text
 
 
 def test_wrong_settings_are_a_finding_with_their_line(tmp_path: Path) -> None:

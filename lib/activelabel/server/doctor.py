@@ -14,7 +14,7 @@ from activelabel.data.dicom_seg import CONVERTER, find_converter
 from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
-from activelabel.server.project import LEDGER_FILE, Project, plan_project
+from activelabel.server.project import LEDGER_FILE, Project, is_pacs, plan_project
 from activelabel.training.checkpoints import load_model
 
 PINS: Mapping[str, str] = {
@@ -45,7 +45,10 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
     yield from _environment()
     yield _device()
     yield _disk(Path(studies))
-    yield from _images(Path(studies))
+    if is_pacs(studies):
+        yield _pacs(studies)
+    else:
+        yield from _images(Path(studies))
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
@@ -108,6 +111,22 @@ def _images(studies: Path) -> Iterator[Finding]:
         "put 3D images (.nii.gz, .nii, .nrrd) into the folder itself, not into folders of it",
     )
     yield from broken
+
+
+def _pacs(address: str) -> Finding:
+    # Here, as the host cannot be imported where its pins are not kept, which is to be said first.
+    from activelabel.server.pacs import Pacs
+
+    try:
+        found = len(Pacs(address).images())
+    except ActiveLabelError as error:
+        return Finding("PACS", False, str(error), "mend what the line names")
+    return Finding(
+        "PACS",
+        found > 0,
+        f"{found} series to annotate",
+        "send images, or say with MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant: CT by default",
+    )
 
 
 def _ledger(project: Project) -> Finding:
