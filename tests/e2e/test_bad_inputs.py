@@ -537,6 +537,11 @@ WITH_MODEL = [
             ("a tag of a number", {"save_label": True, "label_tag": 5}, 422, "label_tag"),
         ]
     ),
+    bad("inference by an unknown measure", "POST", "/infer/uncertainty?image=case_0", 422, "measure",
+        **params_of({"measure": "doubt"})),
+    bad("inference that keeps no label as one", "POST", "/infer/uncertainty?image=case_0", 422, "no label",
+        **params_of({"save_label": True})),
+    bad("batch inference that keeps no labels as such", "POST", "/batch/infer/uncertainty", 422, "no label"),
     bad("inference as DICOM SEG", "POST", f"{INFER}?image=case_0&output=dicom_seg", 422, "dicom_seg"),
     bad("inference as something else", "POST", f"{INFER}?image=case_0&output=x", 422, "output"),
     *(

@@ -303,6 +303,19 @@ def test_the_view_can_be_read_at_every_moment(store: LedgerDatastore, studies: P
         writing.result()
 
 
+def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore, studies: Path) -> None:
+    """Whoever watches the folder, as the server does itself, is not woken for nothing."""
+    store.close()
+    before = (studies / "datastore_v2.json").stat().st_mtime_ns
+    store.refresh()
+    store.close()
+    assert (studies / "datastore_v2.json").stat().st_mtime_ns == before
+    (studies / "datastore_v2.json").unlink()
+    store.refresh()
+    store.close()
+    assert set(view(studies)) == {"a", "b"}
+
+
 def test_a_child_writes_nothing(open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path) -> None:
     """Training and scoring read the folder while the server writes it."""
     child = open_store(follow_changes=False)

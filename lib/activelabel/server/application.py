@@ -128,6 +128,11 @@ class ProjectActions:
         """Refuse what needs a model as long as there is none."""
         self.project.current_model()
 
+    def require_labels_of(self, model: str) -> None:
+        """Refuse to keep what a model shows where that is no label."""
+        if model != MODEL:
+            raise InvalidInputError(f"what '{model}' shows is no label that could be kept: use model '{MODEL}'")
+
     def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
         """Refuse a training that could not begin."""
         task = self._trainers[trainer]
@@ -151,8 +156,8 @@ class ProjectActions:
         """
         require_known(str(request.get("model")), self._infers, "model")
         task, image = self._infers[request["model"]], request["image"]
-        if request.get("save_label") and request["model"] != MODEL:
-            raise InvalidInputError(f"save_label: what '{request['model']}' shows is no label; use model '{MODEL}'")
+        if request.get("save_label"):
+            self.require_labels_of(request["model"])
         in_studies = image in self._datastore.list_images()
         path = self._datastore.get_image_uri(image) if in_studies else image
         file, params = task({**copy.deepcopy(dict(request)), "image": path})

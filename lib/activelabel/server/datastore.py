@@ -65,6 +65,7 @@ class LedgerDatastore(LocalDatastore):
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
+        self._written = b""  # what the JSON view was last
         self._images_dir = str(images or ".")
         super().__init__(
             studies,
@@ -317,8 +318,11 @@ class LedgerDatastore(LocalDatastore):
         if not self._follows:
             return
         with self._lock:
-            content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-        write_atomically(Path(self._datastore_config_path), content.encode())
+            content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str).encode()
+            path = Path(self._datastore_config_path)
+            if content != self._written or not path.is_file():
+                write_atomically(path, content)
+                self._written = content
 
     def close(self) -> None:
         """Write the view if it is behind."""

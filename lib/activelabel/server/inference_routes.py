@@ -1,9 +1,11 @@
 """Routes to inference, and to the sessions that keep images for it outside the studies."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from monailabel.endpoints import batch_infer, infer, session
@@ -19,8 +21,14 @@ from activelabel.server.uploads import received, safe_name
 router = APIRouter(route_class=OneLineRoute)
 
 
+INFERENCES_AT_ONCE = 4
+"""More wait outside the threads that answer everything else. The models themselves run one after the other anyway."""
+
+_turns = CapacityLimiter(INFERENCES_AT_ONCE)
+
+
 @router.post("/infer/{model}", response_model=None)
-def run_inference(
+async def run_inference(
     background_tasks: BackgroundTasks,
     user: AnyUser,
     model: str,
@@ -32,9 +40,25 @@ def run_inference(
     output: infer.ResultType | None = None,
 ) -> Any:
     """Segment an image of a session, one sent along, or one of the studies: the first of these that is named."""
+
+    def run() -> Any:
+        result = _infer(model, image, session_id, parse_params(params), file, output)
+        return infer.send_response(app_instance().datastore(), result, output, background_tasks)
+
+    return await to_thread.run_sync(run, limiter=_turns)
+
+
+def _infer(
+    model: str,
+    image: str,
+    session_id: str,
+    params: Mapping[str, Any],
+    file: UploadFile | None,
+    output: infer.ResultType | None,
+) -> dict[str, Any]:
     app = app_instance()
     require_known(model, app.info_names("models"), "model")
-    options = parse_options(InferOptions, parse_params(params), "inference")
+    options = parse_options(InferOptions, params, "inference")
     if output is infer.ResultType.dicom_seg:
         raise InvalidInputError("output 'dicom_seg': masks are sent as NIfTI or NRRD; use image, json or all")
     with tempfile.TemporaryDirectory() as folder:
@@ -47,8 +71,7 @@ def run_inference(
             source = image
         else:
             raise InvalidInputError("inference needs image, session_id or file, and got none of them")
-        result = app.infer({**options.model_dump(), "model": model, "image": source})
-    return infer.send_response(app.datastore(), result, output, background_tasks)
+        return dict(app.infer({**params, **options.model_dump(), "model": model, "image": source}))
 
 
 def _session_image(session_id: str) -> str:
@@ -77,6 +100,7 @@ def run_batch_inference(
     app = app_instance()
     require_known(model, app.info_names("models"), "model")
     options = parse_options(BatchInferOptions, params, "batch inference")
+    app.require_labels_of(model)
     app.require_model()
     return batch_infer.run(model, images, options.host_request(str(app.project.device)), run_sync)
 

@@ -44,7 +44,7 @@ class BatchInferOptions(_Options):
 
 
 class InferOptions(BaseModel):
-    """What one inference reads of its params; clients send much else along, as for other kinds of models."""
+    """What every inference reads of its params. A model may have more of its own, and clients send others' along."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
