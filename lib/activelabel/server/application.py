@@ -29,11 +29,12 @@ from activelabel.server.loaded_model import LoadedModel
 from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
-from activelabel.server.project import Project, is_pacs
+from activelabel.server.project import Project
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.series_cache import SeriesCache, cache_folder
 from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
+from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.uncertainty_infer import UncertaintyInfer

@@ -14,7 +14,8 @@ from activelabel.data.dicom_seg import CONVERTER, find_converter
 from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
-from activelabel.server.project import LEDGER_FILE, Project, is_pacs, plan_project
+from activelabel.server.project import LEDGER_FILE, Project, plan_project
+from activelabel.server.studies import is_pacs
 from activelabel.training.checkpoints import load_model
 
 PINS: Mapping[str, str] = {

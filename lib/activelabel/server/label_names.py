@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 
 from activelabel.errors import InvalidInputError
+from activelabel.server.studies import is_pacs
 
 
 def resolve_label_names(configured: Sequence[str], studies: str) -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def resolve_label_names(configured: Sequence[str], studies: str) -> tuple[str, .
     """
     if configured:
         return _checked(configured, "--conf labels")
-    if studies.startswith(("http://", "https://")):
+    if is_pacs(studies):
         raise InvalidInputError("no label names: a PACS has none, so start with --conf labels liver,spleen")
     folder = Path(studies)
     for path in (folder / "dataset.json", folder.parent / "dataset.json"):

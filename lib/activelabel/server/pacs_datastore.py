@@ -100,8 +100,13 @@ class PacsDatastore(LedgerDatastore):
             **super().status(),
             "pacs": self.pacs.address,
             "pacs_problem": self._problem,
-            "pacs_refused": dict(self._exchange.refused),
+            "pacs_refused": self.refused_segs,
         }
+
+    @property
+    def refused_segs(self) -> dict[str, str]:
+        """Why SEGs in the PACS are not used as labels, by their series."""
+        return dict(self._exchange.refused)
 
     # Images
 

@@ -30,13 +30,13 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     service, path = (first, rest) if first in SERVICES else ("", path)
     headers = {name: value for name, value in request.headers.items() if name in _SENT_ON}
     body = await request.body()
-    refused = set(datastore.status()["pacs_refused"])
+    refused = set(datastore.refused_segs)
     answer = await run_in_threadpool(
         datastore.pacs.forward, request.method, service, path, request.url.query, body, headers
     )
     if request.method == "POST" and answer.ok:
         await run_in_threadpool(datastore.refresh)
-        for series, line in datastore.status()["pacs_refused"].items():
+        for series, line in datastore.refused_segs.items():
             if series not in refused:
                 raise InvalidInputError(f"the PACS has it, but it is not used as a label: {line}")
     return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

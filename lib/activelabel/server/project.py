@@ -16,6 +16,7 @@ from activelabel.recipes import Recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.settings import Settings, parse_settings
+from activelabel.server.studies import is_pacs
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import ModelVersion
@@ -175,11 +176,6 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
             "query": recipe.query.model_copy(update=query),
         }
     )
-
-
-def is_pacs(studies: str) -> bool:
-    """Whether the studies are in a PACS, not in a folder."""
-    return studies.startswith(("http://", "https://"))
 
 
 def default_folder(app_dir: str, studies: str) -> Path:

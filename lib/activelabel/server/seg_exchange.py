@@ -68,6 +68,8 @@ class SegExchange:
         for seg in segs:
             if seg.uid not in self._judged and seg.study_uid in images:
                 new[seg.study_uid].append(seg)
+        if new:
+            logger.info("looking into new segmentations of %d studies", len(new))
         kept = []
         for study_uid, found in new.items():
             kept += self._take_in_study(found, images[study_uid], study_uid)

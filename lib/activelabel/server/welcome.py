@@ -1,13 +1,15 @@
 """What to open or click next, said once when the server is ready."""
 
+from activelabel.server.studies import is_pacs
+
 
 def welcome(port: int, studies: str, waiting: int) -> str:
     """First steps in each client, for a server at `port` with `waiting` cases to annotate."""
     address = f"http://127.0.0.1:{port}"
-    in_pacs = studies.startswith(("http://", "https://"))
     ohif = (
-        f"open {address}/ohif/, choose a study, then the MONAI Label mode; in its panel press Next Sample"
-        if in_pacs
+        f"open {address}/ohif/, choose a study, then MONAI Label; press the round arrow, then Next Sample;\n"
+        "              draw, and choose Export DICOM SEG"
+        if is_pacs(studies)
         else "shows images of a PACS only: start with --studies http://PACS/dicom-web (see docs/clients.md)"
     )
     return f"""
