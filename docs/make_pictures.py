@@ -51,7 +51,7 @@ def main() -> None:
 def _draw(
     grey: NDArray[np.float32], layers: dict[str, NDArray[np.float32]], aspect: float, path: Path, cmap: str
 ) -> None:
-    figure = Figure(figsize=(3 * (len(layers) + 1), 3.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(3 * (len(layers) + 1), 3.6), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(layers) + 1)
     for panel, name in zip(panels, ["image", *layers], strict=True):
         panel.imshow(
