@@ -24,7 +24,7 @@ class UncertaintyInfer(InferTask):
 
     def __init__(self, project: Project, loaded: LoadedModel) -> None:
         super().__init__(
-            type=InferType.OTHERS,
+            type=InferType.SEGMENTATION,  # the clients list no other type that gives segments
             labels=[],
             dimension=3,
             description="Where the latest model doubts: bands of uncertainty, each named with its range",
