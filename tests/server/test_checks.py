@@ -6,7 +6,11 @@ import pytest
 
 from activelabel.errors import ActiveLabelError, ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.server.checks import (
+    SERVERS_LABEL_INFO,
+    check_label_info,
+    check_params,
     parse_params,
+    refuse_servers_own,
     require_image,
     require_known,
     require_new_image_id,
@@ -50,10 +54,21 @@ def test_plain_tags_pass(tag: str) -> None:
     require_tag(tag)
 
 
-@pytest.mark.parametrize("image_id", ["../x", "/tmp/x", "a/b", "a\\b", "", ".x", "a..b", "a\nb"])
+@pytest.mark.parametrize("image_id", ["../x", "/tmp/x", "a/b", "a\\b", "", ".x", "a..b", "a\nb", "x" * 201])
 def test_new_images_cannot_leave_the_studies(image_id: str) -> None:
     with pytest.raises(InvalidInputError, match="image id"):
         require_new_image_id(image_id)
+
+
+@pytest.mark.parametrize("image_id", ["a.nii.gz", "a.nii", "a.NII", "a.gz", "a.nrrd", "a.mha", "a.", "a "])
+def test_an_id_with_an_ending_would_be_read_as_another_image(image_id: str) -> None:
+    with pytest.raises(InvalidInputError, match="without the file's ending"):
+        require_new_image_id(image_id)
+
+
+@pytest.mark.parametrize("image_id", ["case7", "1.2.840.113619.2", "CT Chest 3-1", "a.b_c-d"])
+def test_plain_ids_of_new_images_pass(image_id: str) -> None:
+    require_new_image_id(image_id)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -61,13 +76,22 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         require_known("best", {"variance", "random"}, "strategy")
 
 
-@pytest.mark.parametrize("key", ["image", "model", "label", "session"])
+@pytest.mark.parametrize("key", ["image", "images", "model", "label", "session", "session_id", "bundle_path"])
 def test_params_cannot_override_what_the_address_names(key: str) -> None:
     with pytest.raises(ForbiddenError, match=key):
         parse_params(json.dumps({key: "/etc/passwd"}))
 
 
-@pytest.mark.parametrize("text", ["[1]", "3", '"x"', "{", "nul"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]", "3", '"x"', "{", "nul",
+        '{"x": NaN}', '{"x": [-Infinity]}',  # numbers that the answer to another client could not hold
+        '{"x": "\\ud800"}', '{"\\udfff": 1}',  # nor half a character
+        "[" * 100_000, '{"x":' * 100_000,
+    ],
+    ids=lambda text: text[:12],
+)  # fmt: skip
 def test_params_are_a_json_object(text: str) -> None:
     with pytest.raises(InvalidInputError, match="params"):
         parse_params(text)
@@ -76,6 +100,38 @@ def test_params_are_a_json_object(text: str) -> None:
 def test_params_with_a_tag_that_leaves_its_folder_are_refused() -> None:
     with pytest.raises(ActiveLabelError, match="tag"):
         parse_params('{"label_tag": "../x"}')
+
+
+@pytest.mark.parametrize("client", [5, 0, True, ["ann"], {"a": 1}, "x" * 256, "ann\nroot", "a\0b", "\x1b[2J"])
+def test_a_client_that_has_no_name_is_refused(client: object) -> None:
+    with pytest.raises(InvalidInputError, match="client_id: expected a name of at most 255 characters"):
+        check_params({"client_id": client})
+
+
+@pytest.mark.parametrize("client", [None, "", "ann", "Größe 7", "x" * 255])
+def test_a_client_may_have_any_name_or_none(client: str | None) -> None:
+    check_params({"client_id": client})
+
+
+def test_a_prediction_is_nobodys_final_label() -> None:
+    check_params({"label_tag": "original"})
+    with pytest.raises(ForbiddenError, match="keep a prediction as original"):
+        check_params({"label_tag": "final"})
+
+
+def test_what_the_server_says_of_a_label_cannot_be_changed() -> None:
+    refuse_servers_own({"note": "motion artefact"}, SERVERS_LABEL_INFO)
+    for key in ("label_info", "params", "name", "version"):
+        with pytest.raises(ForbiddenError, match=f"'{key}': the server sets it"):
+            refuse_servers_own({"note": "", key: 1}, SERVERS_LABEL_INFO)
+
+
+def test_what_could_not_be_shown_beside_a_label_is_refused() -> None:
+    check_label_info({"params": {"label_names": {}}, "label_info": []})
+    check_label_info({})
+    for odd in ([1], "x", 5, None):
+        with pytest.raises(InvalidInputError, match="'params' to be a JSON object"):
+            check_label_info({"params": odd})
 
 
 def test_missing_params_are_none() -> None:
