@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from activelabel.recipes import QuerySettings
-from activelabel.server.autopilot import MAX_ATTEMPTS, Autopilot, Situation, Thresholds, Work, thresholds, work_due
+from activelabel.server.autopilot import (
+    MAX_ATTEMPTS,
+    PAUSE_SECONDS,
+    Autopilot,
+    Situation,
+    Thresholds,
+    Work,
+    thresholds,
+    work_due,
+)
 
 PAPER = QuerySettings(strategy="variance", start=11, size=5)
 NOTHING = Situation(model_version=None, new_annotations=0, new_training_annotations=0, unscored=0)
@@ -73,6 +82,25 @@ def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new()
     assert tasks.started == [Work.TRAIN] * MAX_ATTEMPTS
     situation = replace(situation, new_annotations=12, new_training_annotations=12)
     assert autopilot.look() is Work.TRAIN
+
+
+def test_after_a_rest_it_tries_again() -> None:
+    tasks, now = FakeTasks(), [0.0]
+    situation = Situation(None, 11, 11, 0)
+    autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5), clock=lambda: now[0])
+
+    def look_often() -> int:
+        before = len(tasks.started)
+        for _ in range(10):
+            autopilot.look()
+            tasks.running = False
+        return len(tasks.started) - before
+
+    assert look_often() == MAX_ATTEMPTS
+    now[0] = PAUSE_SECONDS - 1
+    assert look_often() == 0
+    now[0] = PAUSE_SECONDS
+    assert look_often() == MAX_ATTEMPTS
 
 
 def test_training_then_scoring_then_rest() -> None:

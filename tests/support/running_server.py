@@ -147,7 +147,7 @@ class RunningServer:
         """Until `condition`, or fail with the end of the log."""
         end = time.monotonic() + seconds
         while not condition():
-            assert "times; it waits for a new label" not in self.log.read_text(errors="replace"), self.tail()
+            assert "times; it rests for" not in self.log.read_text(errors="replace"), self.tail()
             assert time.monotonic() < end, f"waited {seconds:.0f} s for {what} in vain:\n{self.tail()}"
             time.sleep(0.3)
 

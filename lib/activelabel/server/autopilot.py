@@ -6,6 +6,7 @@ or scoring picks up where the ledger says it is.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,9 @@ from activelabel.recipes import QuerySettings
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""How often a task that ends without its result is started again before a new label or model must come first."""
+"""How often a task that ends without its result is started at once again."""
+PAUSE_SECONDS = 600.0
+"""How long it then rests, unless a label or a model is new before: a disk may be freed, a PACS come back."""
 
 
 class Work(Enum):
@@ -82,8 +85,16 @@ def work_due(situation: Situation, limits: Thresholds) -> Work | None:
 class Autopilot:
     """A thread of the server that starts what is due, one task at a time."""
 
-    def __init__(self, look_up: Callable[[], Situation], tasks: Tasks, limits: Thresholds) -> None:
-        """Watch what `look_up` reads from the ledger."""
+    def __init__(
+        self,
+        look_up: Callable[[], Situation],
+        tasks: Tasks,
+        limits: Thresholds,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Watch what `look_up` reads from the ledger; `clock` tells seconds."""
+        self._clock = clock
+        self._gave_up_at = 0.0
         self._look_up = look_up
         self._tasks = tasks
         self._limits = limits
@@ -118,12 +129,14 @@ class Autopilot:
         return work
 
     def _may_attempt(self, work: Work, situation: Situation) -> bool:
-        """A task that leaves the ledger as it was has failed; it is tried `MAX_ATTEMPTS` times."""
-        if self._attempted != (work, situation):
+        """A task that leaves the ledger as it was has failed; after `MAX_ATTEMPTS` it rests."""
+        rested = self._attempts > MAX_ATTEMPTS and self._clock() - self._gave_up_at >= PAUSE_SECONDS
+        if rested or self._attempted != (work, situation):
             self._attempted, self._attempts = (work, situation), 0
         self._attempts += 1
         if self._attempts == MAX_ATTEMPTS + 1:
-            logger.error("autopilot: %s failed %d times; it waits for a new label", work.value, MAX_ATTEMPTS)
+            self._gave_up_at = self._clock()
+            logger.error("autopilot: %s failed %d times; it rests for %d s", work.value, MAX_ATTEMPTS, PAUSE_SECONDS)
         return self._attempts <= MAX_ATTEMPTS
 
     def _run(self, interval_seconds: float) -> None:
