@@ -5,9 +5,9 @@ import json
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import requests
 import SimpleITK
 import torch
+from bad_requests import FIRST, INFER, WITH_MODEL, WITHOUT_MODEL, Bad
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 from running_server import RunningServer
@@ -32,34 +33,6 @@ IMAGES = 4
 VIEWER = "http://viewer.example"
 WRITTEN_BEHIND_SECONDS = 1.5
 """After that long, the server has written its listing of the studies if something had changed it."""
-
-NO_SESSION = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-HUGE = "x" * 5000
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A request, the status it must have, and what its one line must say.
-
-    `files` are names of bad or good files by the field in which they are sent.
-    """
-
-    name: str
-    method: str
-    path: str
-    status: int
-    said: tuple[str, ...]
-    files: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def bad(
-    name: str, method: str, path: str, status: int, *said: str, files: Mapping[str, str] | None = None, **options: Any
-) -> Bad:
-    return Bad(name, method, path, status, said, files or {}, options)
 
 
 @pytest.fixture(scope="module")
@@ -166,21 +139,6 @@ def request_as_written(server: RunningServer, method: str, path: str) -> tuple[i
 # Before there is anything
 
 
-FIRST = [
-    bad("training without labels", "POST", "/train/segmentation", 409, "no training case is annotated"),
-    bad("all trainers without labels", "POST", "/train/", 409, "no training case is annotated"),
-    bad("training elsewhere without labels", "POST", "/train/segmentation", 409, json={"name": "../../x"}),
-    bad("inference without a model", "POST", "/infer/segmentation?image=case_0", 409, "no model yet"),
-    bad("batch inference without a model", "POST", "/batch/infer/segmentation", 409, "no model yet"),
-    bad("scoring without a model", "POST", "/scoring/variance", 409, "no model yet"),
-    bad("all scoring without a model", "POST", "/scoring/", 409, "no model yet"),
-    bad("model download without a model", "GET", "/model/segmentation", 404, "segmentation"),
-    bad("model info without a model", "GET", "/model/info/segmentation", 404, "segmentation"),
-    bad("withdrawing without a model", "DELETE", "/model/segmentation", 409, "no model yet"),
-    bad("data set without labels", "GET", "/datastore/dataset", 409, "no label yet"),
-]
-
-
 @pytest.mark.parametrize("request_", FIRST, ids=str)
 def test_what_must_come_first_is_said(server: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
     answer = answer_of(server, request_, files)
@@ -241,165 +199,6 @@ def test_label_of_an_unknown_image_is_refused(labelled: RunningServer, files: Pa
     for image in ("case_99", "../case_0", "/etc/passwd", str(files / "image")):
         refused = refusal_of_label(labelled, files / "good.nii.gz", {}, image)
         assert_refused(*refused, 404, f"there is no image '{image}'")
-
-
-# Everything else that a request may get wrong, while there is no model
-
-
-def params_of(params: object) -> dict[str, Any]:
-    """A form with the field `params`."""
-    return {"data": {"params": params if isinstance(params, str) else json.dumps(params)}}
-
-
-LABEL = "/datastore/label?image=case_0"
-GOOD_LABEL = {"label": "good.nii.gz"}
-JSON_TYPE = {"Content-Type": "application/json"}
-
-BAD_PARAMS = [
-    bad(f"label with params {shown}", "PUT", LABEL, status, said, files=GOOD_LABEL, **params_of(params))
-    for shown, params, status, said in [
-        ("a list", [1], 422, "expected a JSON object"),
-        ("a number", 3, 422, "expected a JSON object"),
-        ("malformed", "{", 422, "expected a JSON object"),
-        ("too deep", "[" * 100_000, 422, "expected a JSON object"),
-        ("NaN", '{"x": NaN}', 422, "NaN is no JSON number"),
-        ("half a character", '{"x": "\\ud800"}', 422, "expected a JSON object"),
-        ("inner params odd", {"params": [1]}, 422, "params"),
-        ("client a number", {"client_id": 5}, 422, "client_id"),
-        ("client an object", {"client_id": {"a": 1}}, 422, "client_id"),
-        ("client very long", {"client_id": HUGE}, 422, "client_id"),
-        ("client with a line break", {"client_id": "ann\nroot"}, 422, "client_id"),
-        ("client half a character", '{"client_id": "\\ud800"}', 422, "params"),
-        ("image", {"image": "case_1"}, 403, "'image'"),
-        ("model", {"model": "x"}, 403, "'model'"),
-    ]
-]
-
-BAD_NAMES = [
-    bad("label tag outside", "PUT", f"{LABEL}&tag=../../../x", 422, "tag '../../../x'", files=GOOD_LABEL),
-    bad("label tag absolute", "PUT", f"{LABEL}&tag=/tmp/x", 422, "tag", files=GOOD_LABEL),
-    bad("label tag hidden", "PUT", f"{LABEL}&tag=.git", 422, "tag", files=GOOD_LABEL),
-    bad("label tag huge", "PUT", f"{LABEL}&tag={HUGE}", 422, "tag", files=GOOD_LABEL),
-    bad("label tag with a line break", "PUT", f"{LABEL}&tag=a%0Ab", 422, "tag", files=GOOD_LABEL),
-    bad("label tag with a NUL", "PUT", f"{LABEL}&tag=a%00b", 422, "tag", files=GOOD_LABEL),
-    bad("label image with a NUL", "PUT", "/datastore/label?image=a%00b", 404, "no image", files=GOOD_LABEL),
-    bad("label without a file", "PUT", LABEL, 422, "label: Field required"),
-    bad("label as a text field", "PUT", LABEL, 422, "label", data={"label": "x"}),
-    bad("label without an image", "PUT", "/datastore/label", 422, "image: Field required", files=GOOD_LABEL),
-    *(
-        bad(f"{method} label {what}", method, f"/datastore/label?{key}={image}&tag={tag}", status, said)
-        for method, key in (("GET", "label"), ("DELETE", "id"))
-        for what, image, tag, status, said in [
-            ("image outside", "../case_0", "final", 404, "no image '../case_0'"),
-            ("image absolute", "/etc/passwd", "final", 404, "no image '/etc/passwd'"),
-            ("tag outside", "case_0", "../final", 422, "tag '../final'"),
-            ("tag of no label", "case_0", "original", 404, "no label tagged 'original'"),
-        ]
-    ),
-    bad("label info outside", "GET", "/datastore/label/info?label=../x&tag=final", 404, "no image"),
-    bad("label info changed outside", "PUT", "/datastore/label/info?label=../x&tag=final", 404, "no image"),
-    bad("label's names changed", "PUT", "/datastore/label/info?label=case_0&tag=final", 403, "'label_info'",
-        data={"info": '{"label_info": []}'}),
-    bad("label's names changed, older address", "PUT", "/datastore/updatelabelinfo?label=case_0&tag=final", 403,
-        "'params'", data={"params": '{"params": {"label_names": {"ball": 2}}}'}),
-    bad("label info no object", "PUT", "/datastore/label/info?label=case_0&tag=final", 422, data={"info": "[]"}),
-    *(
-        bad(f"{method} image {image}", method, f"/datastore/image?{key}={image}", 404, f"no image '{image}'")
-        for method, key in (("GET", "image"), ("DELETE", "id"))
-        for image in ("case_99", "../case_0", "/etc/passwd", "case_0.nii.gz")
-    ),
-    bad("image info outside", "GET", "/datastore/image/info?image=../x", 404, "no image"),
-    bad("image path changed", "PUT", "/datastore/image/info?image=case_0", 403, "'path'",
-        data={"info": '{"path": "/etc/passwd"}'}),
-    bad("listing of an unknown kind", "GET", "/datastore/?output=x", 422, "output"),
-    bad("data set of no cases", "GET", "/datastore/dataset?limit_cases=0", 422, "limit_cases"),
-]  # fmt: skip
-
-BAD_IMAGES = [
-    *(
-        bad(f"image {kind}", "PUT", "/datastore/image?image=new", 422, f"{kind}.nii.gz", word,
-            files={"file": f"{kind}.nii.gz"})
-        for kind, word in REASONS.items()
-    ),
-    *(
-        bad(f"image called {shown}", "PUT", f"/datastore/image?image={image}", 422, "image id",
-            files={"file": "image.nii.gz"})
-        for shown, image in [
-            ("outside", "../x"), ("absolute", "/tmp/x"), ("hidden", ".x"), ("deep", "a/b"), ("Windows", "a%5Cb"),
-            ("huge", HUGE), ("with a line break", "a%0Ab"), ("with its ending", "new.nii.gz"), ("dots", "..."),
-        ]
-    ),
-    bad("image that exists", "PUT", "/datastore/image?image=case_0", 409, "an image 'case_0' already",
-        files={"file": "image.nii.gz"}),
-    bad("image that exists, older address", "PUT", "/datastore/?image=case_0", 409, "an image 'case_0' already",
-        files={"file": "image.nii.gz"}),
-    bad("image of no ending", "PUT", "/datastore/image?image=new", 422, "notes.txt", files={"file": "notes.txt"}),
-    bad("image that would not be listed", "PUT", "/datastore/image?image=new", 422, "image.mha",
-        files={"file": "image.mha"}),
-]  # fmt: skip
-
-BAD_TASKS = [
-    bad("unknown strategy", "POST", "/activelearning/best", 404, "no strategy 'best': use one of", "random"),
-    bad("next sample for a number", "POST", "/activelearning/random", 422, "client_id", json={"client_id": 5}),
-    bad("next sample for a long name", "POST", "/activelearning/random", 422, "client_id", json={"client_id": HUGE}),
-    bad("next sample for two lines", "POST", "/activelearning/random", 422, "client_id", json={"client_id": "a\nb"}),
-    bad("next sample by another strategy", "POST", "/activelearning/random", 403, "'strategy'",
-        json={"strategy": "random_volumes"}),
-    bad("next sample with a list", "POST", "/activelearning/random", 422, "the body", json=[1]),
-    bad("next sample with no JSON", "POST", "/activelearning/random", 422, "JSON decode", data="{", headers=JSON_TYPE),
-    bad("next sample too deep", "POST", "/activelearning/random", 400, "body", data="[" * 200_000, headers=JSON_TYPE),
-    bad("unknown model", "POST", "/infer/best?image=case_0", 404, "no model 'best': use one of segmentation"),
-    bad("unknown model, in batch", "POST", "/batch/infer/best", 404, "no model 'best'"),
-    bad("unknown trainer", "POST", "/train/best", 404, "no trainer 'best': use one of segmentation"),
-    bad("unknown scoring", "POST", "/scoring/best", 404, "no scoring method 'best'", "variance"),
-    *(
-        bad(f"training with {shown}", "POST", path, status, said, json=params)
-        for path in ("/train/segmentation", "/train/")
-        for shown, params, status, said in [
-            ("an unknown option", {"epochs": 3}, 422, "'epochs' is not a known key"),
-            ("own training files", {"train_ds": [{"image": "/etc/passwd"}]}, 422, "'train_ds'"),
-            ("own validation files", {"val_ds": "/etc/passwd"}, 422, "'val_ds'"),
-            ("epochs in words", {"max_epochs": "many"}, 422, "'max_epochs' is 'many'"),
-            ("no epochs", {"max_epochs": 0}, 422, "'max_epochs' is 0"),
-            ("an unknown device", {"device": "toaster"}, 422, "device"),
-            ("odd GPUs", {"gpus": [0]}, 422, "gpus"),
-            ("a folder of code", {"bundle_path": "/tmp"}, 403, "'bundle_path'"),
-            ("another model", {"model": "x"}, 403, "'model'"),
-            ("an object", {"gpus": {"a": 1}}, 422, "'gpus' is an object"),
-            ("bad inner options", {"segmentation": {"max_epochs": 0}}, 422, "'max_epochs' is 0"),
-            ("inner code", {"segmentation": {"bundle_path": "/tmp"}}, 403, "'bundle_path'"),
-        ]
-    ),
-    bad("training with a list", "POST", "/train/segmentation", 422, "the body", json=["x"]),
-    bad("training perhaps at once", "POST", "/train/segmentation?run_sync=perhaps", 422, "run_sync"),
-    *(
-        bad(f"scoring with {shown}", "POST", path, status, said, json=params)
-        for path in ("/scoring/variance", "/scoring/")
-        for shown, params, status, said in [
-            ("an unknown option", {"repeats": 3}, 422, "'repeats' is not a known key"),
-            ("odd GPUs", {"gpus": 0}, 422, "'gpus' is not a known key"),
-            ("a folder of code", {"bundle_path": "/tmp"}, 403, "'bundle_path'"),
-            ("another method", {"method": "entropy"}, 403, "'method'"),
-        ]
-    ),
-    bad("reload", "POST", "/reload", 403, "reload is turned off"),
-    bad("proxy without a PACS", "GET", "/proxy/dicom/wado/studies", 404, "no PACS"),
-    bad("storing without a PACS", "POST", "/proxy/dicom/stow/studies", 404, "no PACS", data=b"x"),
-    bad("log of endless length", "GET", f"/logs/?lines={10**30}", 422, "lines"),
-]  # fmt: skip
-
-BAD_SESSIONS = [
-    bad("session from an archive", "PUT", "/session/?uncompress=true", 403, "uncompress is turned off",
-        files={"files": "image.nii.gz"}),
-    bad("session without files", "PUT", "/session/", 422, "files: Field required"),
-    *(
-        bad(f"{method} session {session}", method, f"/session/{session}", 404, "")
-        for method in ("GET", "DELETE")
-        for session in (NO_SESSION, "x", "%2e%2e", "..%2f..%2fx", NO_SESSION.upper())
-    ),
-]  # fmt: skip
-
-WITHOUT_MODEL = [*BAD_PARAMS, *BAD_NAMES, *BAD_IMAGES, *BAD_TASKS, *BAD_SESSIONS]
 
 
 @pytest.mark.parametrize("request_", WITHOUT_MODEL, ids=str)
@@ -504,71 +303,6 @@ def test_model_under_an_unknown_name_is_refused(labelled: RunningServer, tmp_pat
 
 
 # With a model
-
-
-INFER = "/infer/segmentation"
-BATCH = "/batch/infer/segmentation"
-
-WITH_MODEL = [
-    bad("inference of nothing", "POST", INFER, 422, "image, session_id or file"),
-    *(
-        bad(f"inference of image {image}", "POST", f"{INFER}?image={image}", 404, f"no image '{image}'")
-        for image in ("case_99", "../case_0", "/etc/passwd", "/etc")
-    ),
-    *(
-        bad(f"inference of a sent file {kind}", "POST", INFER, 422, f"{kind}.nii.gz", word,
-            files={"file": f"{kind}.nii.gz"})
-        for kind, word in REASONS.items()
-    ),
-    *(
-        bad(f"inference with params {shown}", "POST", f"{INFER}?image=case_0", status, said, **params_of(params))
-        for shown, params, status, said in [
-            ("that name another image", {"image": "/etc/passwd"}, 403, "'image'"),
-            ("that name a path", {"image_path": "/etc/passwd"}, 403, "'image_path'"),
-            ("that name another model", {"model": "x"}, 403, "'model'"),
-            ("that name a session", {"session": {"image": "/etc/passwd"}}, 403, "'session'"),
-            ("a list", [1], 422, "expected a JSON object"),
-            ("of an unknown extension", {"result_extension": ".png"}, 422, "result_extension '.png'"),
-            ("of an odd extension", {"result_extension": ["x"]}, 422, "result_extension"),
-            ("of an unknown type", {"result_dtype": "float64"}, 422, "result_dtype 'float64'"),
-            ("that keep it perhaps", {"save_label": "perhaps"}, 422, "save_label"),
-            ("that keep it outside", {"save_label": True, "label_tag": "../x"}, 422, "tag '../x'"),
-            ("that keep it as an annotation", {"save_label": True, "label_tag": "final"}, 403, "'final'"),
-            ("a tag of a number", {"save_label": True, "label_tag": 5}, 422, "label_tag"),
-        ]
-    ),
-    bad("inference by an unknown measure", "POST", "/infer/uncertainty?image=case_0", 422, "measure",
-        **params_of({"measure": "doubt"})),
-    bad("inference that keeps no label as one", "POST", "/infer/uncertainty?image=case_0", 422, "no label",
-        **params_of({"save_label": True})),
-    bad("batch inference that keeps no labels as such", "POST", "/batch/infer/uncertainty", 422, "no label"),
-    bad("inference as DICOM SEG", "POST", f"{INFER}?image=case_0&output=dicom_seg", 422, "dicom_seg"),
-    bad("inference as something else", "POST", f"{INFER}?image=case_0&output=x", 422, "output"),
-    *(
-        bad(f"inference in session {session}", "POST", f"{INFER}?session_id={session}", 404, "no session")
-        for session in (NO_SESSION, "../x", "/etc", HUGE)
-    ),
-    *(
-        bad(f"batch inference with {shown}", "POST", BATCH, status, said, json=params)
-        for shown, params, status, said in [
-            ("paths", {"images": ["/etc/passwd"]}, 403, "'images'"),
-            ("a folder of code", {"bundle_path": "/tmp"}, 403, "'bundle_path'"),
-            ("a tag outside", {"label_tag": "../x"}, 422, "tag '../x'"),
-            ("annotations as its result", {"label_tag": "final"}, 403, "'final'"),
-            ("a size in words", {"max_batch_size": "all"}, 422, "'max_batch_size' is 'all'"),
-            ("an unknown option", {"workers": 4}, 422, "'workers' is not a known key"),
-        ]
-    ),
-    bad("batch inference of unknown images", "POST", f"{BATCH}?images=mine", 422, "images"),
-    *(
-        bad(f"{path} of {image}", "POST", f"/infer/{path}/segmentation?image={image}", 404, "not whole slides", **sent)
-        for path, sent in (
-            ("wsi", {"json": {"params": {"image": "/etc/passwd"}}}),
-            ("wsi_v2", {"data": {"wsi": '{"params": {"image": "/etc/passwd"}}'}}),
-        )
-        for image in ("case_0", "/etc/passwd")
-    ),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("request_", WITH_MODEL, ids=str)

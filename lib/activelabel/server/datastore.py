@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from watchdog.events import FileSystemEvent
 from activelabel.data.files import write_atomically
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
+from activelabel.server.delayed_call import DelayedCall
 from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation
@@ -339,29 +340,3 @@ def _is_listed(name: str) -> bool:
         logger.warning("%r is passed over: its name is not UTF-8; rename it", name)
         return False
     return True
-
-
-class DelayedCall:
-    """Runs a function soon after it was requested, once for all requests until then."""
-
-    def __init__(self, call: Callable[[], None], delay_seconds: float) -> None:
-        self._call = call
-        self._delay_seconds = delay_seconds
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-
-    def request(self) -> None:
-        """Run it within the delay."""
-        with self._lock:
-            if self._timer is None:
-                self._timer = threading.Timer(self._delay_seconds, self.flush)
-                self._timer.daemon = True
-                self._timer.start()
-
-    def flush(self) -> None:
-        """Run it now if it was requested."""
-        with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-            self._call()
