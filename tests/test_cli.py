@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 
 def activelabel(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from activelabel.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
 
 
 def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,13 @@ LEDGER = "ledger.sqlite"
 
 
 def snapshot(root: Path) -> dict[str, str]:
-    """Every file below `root` by its content, every folder, and every row of a ledger instead of its file's bytes."""
+    """Every file below `root` by its content, every folder, and every row of a ledger instead of its file's bytes.
+
+    The server writes its listing a moment after what it lists, under a passing name first: that is waited for.
+    """
+    end = time.monotonic() + 10
+    while any(root.rglob("*.part")) and time.monotonic() < end:
+        time.sleep(0.05)
     seen = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
