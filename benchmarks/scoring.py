@@ -15,8 +15,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nibabel
@@ -42,11 +42,12 @@ class Size:
     volumes: int
     shape: Size3D | None
     repeats: int
+    rounds: int = 1
     memory_repeats: tuple[int, ...] = ()
 
 
 SIZES = {
-    "hippocampus": Size("quick", volumes=20, shape=None, repeats=5, memory_repeats=(5, 40)),
+    "hippocampus": Size("quick", volumes=20, shape=None, repeats=5, rounds=3, memory_repeats=(5, 40)),
     "192x192x96": Size("rahimi2022", volumes=1, shape=(192, 192, 96), repeats=5, memory_repeats=(5, 40)),
     "320x320x160": Size("rahimi2022", volumes=1, shape=(320, 320, 160), repeats=3),
 }
@@ -75,25 +76,35 @@ def report(sizes: Sequence[str], work: Path) -> None:
         size = SIZES[name]
         write_images(size, work / name)
         windows = "x".join(map(str, load_recipe(size.recipe).prediction.window_size))
-        print(f"\n{name}: {size.volumes} volumes, {size.repeats} repeats, network of {size.recipe}, windows {windows}")
-        print_speed(size, {arm: measure(arm, name, size.repeats, work / name) for arm in ARMS})
+        print(f"\n{name}: {size.volumes} volumes, {size.repeats} repeats, fastest of {size.rounds} rounds")
+        print(f"network of {size.recipe}, windows {windows}")
+        rounds = [{arm: measure(arm, name, size.repeats, work / name) for arm in ARMS} for _ in range(size.rounds)]
+        print_speed(size, {arm: min((found[arm] for found in rounds), key=wall_seconds) for arm in ARMS})
         if size.memory_repeats:
             print_memory(name, size.memory_repeats, work / name)
 
 
+def wall_seconds(figures: Mapping[str, float]) -> float:
+    """To choose the fastest of several rounds: what disturbs a run only makes it slower."""
+    return figures["wall_seconds"]
+
+
 def print_speed(size: Size, found: dict[str, dict[str, float]]) -> None:
     """One row an arm; then how much of our time the bare passes are."""
-    took = {arm: figures["seconds"] for arm, figures in found.items()}
-    print("| arm | s | volumes/min | times host v1 | times host v2 | peak MB | before scoring |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| arm | s | volumes/min | times host v1 | times host v2 | CPU s | peak MB | before scoring |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for arm, figures in found.items():
+        took = figures["wall_seconds"]
+        faster = " | ".join(f"{found[host]['wall_seconds'] / took:.1f}" for host in ("host v1", "host v2"))
         print(
-            f"| {arm} | {took[arm]:.1f} | {60 * size.volumes / took[arm]:.2f} | {took['host v1'] / took[arm]:.1f} "
-            f"| {took['host v2'] / took[arm]:.1f} | {figures['peak_mb']:.0f} | {figures['before_mb']:.0f} |"
+            f"| {arm} | {took:.1f} | {60 * size.volumes / took:.2f} | {faster} "
+            f"| {figures['cpu_seconds']:.1f} | {figures['peak_mb']:.0f} | {figures['before_mb']:.0f} |"
         )
     for precision in ("float32", "auto"):
-        ours = took[f"ours, {precision}"]
-        with_torch, with_ours = (took[f"bare, {masks} masks, {precision}"] / ours for masks in ("torch's", "our"))
+        ours = found[f"ours, {precision}"]["wall_seconds"]
+        with_torch, with_ours = (
+            found[f"bare, {masks} masks, {precision}"]["wall_seconds"] / ours for masks in ("torch's", "our")
+        )
         print(f"bare passes in ours, {precision}: {with_torch:.0%} (torch's masks), {with_ours:.0%} (our masks)")
 
 
@@ -108,7 +119,9 @@ def print_memory(name: str, repeats: Sequence[int], folder: Path) -> None:
 def measure(arm: str, size: str, repeats: int, folder: Path) -> dict[str, float]:
     """Run one arm in a process of its own: its seconds, its peak memory, and that before scoring."""
     command = [sys.executable, __file__, "--run-arm", arm, "--sizes", size, "--repeats", str(repeats)]
-    done = subprocess.run([*command, "--folder", str(folder)], check=True, capture_output=True, text=True)
+    done = subprocess.run([*command, "--folder", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{arm} failed: {done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -123,7 +136,7 @@ def run_arm(arm: str, size: Size, repeats: int, folder: Path) -> None:
         network(torch.zeros(1, 1, *job.window_size))  # what the libraries do at their first pass is nobody's
     before = peak_megabytes()
     took = ARMS[arm](job)
-    print(json.dumps({"seconds": took, "peak_mb": peak_megabytes(), "before_mb": before}))
+    print(json.dumps({**asdict(took), "peak_mb": peak_megabytes(), "before_mb": before}))
 
 
 def peak_megabytes() -> float:
@@ -138,7 +151,10 @@ def write_images(size: Size, folder: Path) -> None:
         files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
         if not files:
             sys.exit(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
-        for file in files[: size.volumes]:
+        # The host's version 2 fails on a volume that is larger than the window along its first axis only.
+        window = load_recipe(size.recipe).prediction.window_size
+        fitting = [file for file in files if nibabel.load(file).shape[0] <= window[0]]
+        for file in fitting[: size.volumes]:
             (folder / file.name).symlink_to(file)
         return
     rng = np.random.default_rng(SEED)

@@ -26,16 +26,26 @@ from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring as HostV2
 from torch import Tensor, nn
 
 from activelabel.acquisition.volume_scores import volume_scores
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.batching import BatchLimit
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout, random_layers
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D, window_grid
-from activelabel.recipes import RegionSettings
+from activelabel.recipes import PreprocessingSettings, RegionSettings
 
 CPU = torch.device("cpu")
 SEED = 20261120
 OVERLAP = 0.25  # what both of the host's versions use
+
+
+@dataclass(frozen=True)
+class Took:
+    """How long an arm took: on the clock, and of all processors together, which others on the machine change less."""
+
+    wall_seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -47,19 +57,19 @@ class Job:
     window_size: Size3D
     repeats: int
 
-    def host_seconds(self, scoring: ScoringMethod, request: dict[str, str]) -> float:
+    def time_host(self, scoring: ScoringMethod, request: dict[str, str]) -> Took:
         """How long a scorer of the host takes for the files, none of which it has scored before."""
         folder = self.files[0].parent
         (folder / "datastore_v2.json").unlink(missing_ok=True)
         datastore = LocalDatastore(str(folder), extensions=("*.nii.gz",), auto_reload=False)
-        took = seconds(lambda: scoring(request, datastore))
+        took = timed(lambda: scoring(request, datastore))
         scored = [id for id in datastore.list_images() if "epistemic_entropy" in datastore.get_image_info(id)]
         if len(scored) != len(self.files):
             raise RuntimeError(f"the host scored {len(scored)} of {len(self.files)} files")
         return took
 
     def read(self, file: Path) -> Tensor:
-        """One image, prepared as in every arm: `(1, W, H, D)`."""
+        """One image, prepared as the host's arms do: `(1, W, H, D)`."""
         return torch.as_tensor(Compose(prepare(self.window_size))({"image": str(file)})["image"].as_tensor())
 
     def windows(self) -> list[Tensor]:
@@ -107,32 +117,33 @@ class HostInference(BasicInferTask):
         return [Activationsd("pred", softmax=True)]
 
 
-def host_v1(job: Job) -> float:
+def host_v1(job: Job) -> Took:
     """The host's first version: entropy of the foreground."""
     transforms = prepare(job.window_size)
     scoring = HostV1(None, job.network, transforms, roi_size=job.window_size, num_samples=job.repeats)
-    return job.host_seconds(scoring, {})
+    return job.time_host(scoring, {})
 
 
-def host_v2(job: Job) -> float:
+def host_v2(job: Job) -> Took:
     """The host's second version: entropy, through its inference task, two images side by side."""
     scoring = HostV2(HostInference(job.network, job.window_size), simulation_size=job.repeats)
-    return job.host_seconds(scoring, {"device": "cpu"})
+    return job.time_host(scoring, {"device": "cpu"})
 
 
-def ours(job: Job, precision: PrecisionName) -> float:
-    """All measures over all regions, of the volume and of each slice."""
+def ours(job: Job, precision: PrecisionName) -> Took:
+    """All measures over all regions, of the volume and of each slice, read as our server reads."""
     predictor = Predictor(job.network, job.window_size, OVERLAP, precision=precision)
 
     def score() -> None:
         for file in job.files:
-            statistics = predictor.sample(job.read(file), job.repeats, SEED)
+            image = prepare_image(read_volume(file), PreprocessingSettings(intensity="zscore"))
+            statistics = predictor.sample(image.tensor, job.repeats, SEED)
             volume_scores(statistics, RegionSettings(), slice_axis=2)
 
-    return seconds(score)
+    return timed(score)
 
 
-def bare_with_torch_masks(job: Job, precision: PrecisionName) -> float:
+def bare_with_torch_masks(job: Job, precision: PrecisionName) -> Took:
     """Forward passes, one window at a time, with torch's own dropout."""
     for layer in random_layers(job.network):
         layer.train()
@@ -143,10 +154,10 @@ def bare_with_torch_masks(job: Job, precision: PrecisionName) -> float:
             for window in windows:
                 job.network(window)
 
-    return seconds(run)
+    return timed(run)
 
 
-def bare_with_our_masks(job: Job, precision: PrecisionName) -> float:
+def bare_with_our_masks(job: Job, precision: PrecisionName) -> Took:
     """Forward passes in batches as our engine makes them, with its masks."""
     windows = torch.cat(job.windows() * job.repeats)
     at_once = BatchLimit(math.prod(job.window_size), CPU).items
@@ -157,10 +168,10 @@ def bare_with_our_masks(job: Job, precision: PrecisionName) -> float:
                 dropout.begin([Draw(SEED, 0, item) for item in range(len(batch))])
                 job.network(batch)
 
-    return seconds(run)
+    return timed(run)
 
 
-ARMS: dict[str, Callable[[Job], float]] = {
+ARMS: dict[str, Callable[[Job], Took]] = {
     "host v1": host_v1,
     "host v2": host_v2,
     "ours, float32": partial(ours, precision="float32"),
@@ -172,11 +183,11 @@ ARMS: dict[str, Callable[[Job], float]] = {
 }
 
 
-def seconds(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> Took:
     """How long `work` takes."""
-    started = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    return Took(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def autocast(precision: PrecisionName) -> torch.autocast:

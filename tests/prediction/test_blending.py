@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from activelabel.prediction.blending import Blend, gaussian_weights
-from activelabel.prediction.windows import window_grid
+from activelabel.prediction.windows import WindowGrid, window_grid
 
 CPU = torch.device("cpu")
 
@@ -26,9 +26,16 @@ def test_weights_have_a_floor_and_are_the_product_of_their_axes() -> None:
     assert float(weights[6, 5, 3]) == pytest.approx(float(middle * gaussian_weights((1, 1, 8)).flatten()[3]), rel=1e-5)
 
 
+def empty_blend(grid: WindowGrid, repeats: int) -> Blend:
+    """For two classes."""
+    blend = Blend(grid, repeats, classes=2, device=CPU)
+    blend.clear()
+    return blend
+
+
 def test_two_windows_are_averaged_by_their_weights() -> None:
     grid = window_grid((3, 1, 1), (2, 1, 1), 0.5)
-    blend = Blend(grid, repeats=1, classes=2, device=CPU)
+    blend = empty_blend(grid, repeats=1)
     blend.add(0, slice(0, 1), torch.tensor([[[0.2, 0.4], [0.8, 0.6]]]).view(1, 2, 2, 1, 1))
     blend.add(1, slice(0, 1), torch.tensor([[[0.8, 0.6], [0.2, 0.4]]]).view(1, 2, 2, 1, 1))
     # Both voxels of a window weigh the same, so the middle one is the plain mean of 0.4 and 0.8.
@@ -39,7 +46,7 @@ def test_two_windows_are_averaged_by_their_weights() -> None:
 def test_the_window_whose_middle_is_nearer_weighs_more() -> None:
     grid = window_grid((8, 1, 1), (6, 1, 1), 0.5)
     assert grid.starts == ((0, 0, 0), (2, 0, 0))
-    blend = Blend(grid, repeats=1, classes=2, device=CPU)
+    blend = empty_blend(grid, repeats=1)
     blend.add(0, slice(0, 1), torch.zeros(1, 2, 6, 1, 1))
     blend.add(1, slice(0, 1), torch.ones(1, 2, 6, 1, 1))
     # Voxel 4 is 1.5 from the middle of the first window and 0.5 from that of the second; sigma is 6/8.
@@ -48,7 +55,7 @@ def test_the_window_whose_middle_is_nearer_weighs_more() -> None:
 
 
 def test_repeats_do_not_mix_and_clearing_forgets() -> None:
-    blend = Blend(window_grid((3, 1, 1), (2, 1, 1), 0.5), repeats=2, classes=2, device=CPU)
+    blend = empty_blend(window_grid((3, 1, 1), (2, 1, 1), 0.5), repeats=2)
     certain = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1).expand(1, 2, 2, 1, 1)
     for _ in range(2):
         for window in range(2):
@@ -60,7 +67,7 @@ def test_repeats_do_not_mix_and_clearing_forgets() -> None:
 
 @pytest.mark.parametrize(("volume", "windows"), [(3, 2), (2, 1), (1, 1)])
 def test_a_skipped_window_is_background_in_every_repeat(volume: int, windows: int) -> None:
-    blend = Blend(window_grid((volume, 1, 1), (2, 1, 1), 0.5), repeats=2, classes=2, device=CPU)
+    blend = empty_blend(window_grid((volume, 1, 1), (2, 1, 1), 0.5), repeats=2)
     for window in range(windows):
         blend.add_background(window)
     assert blend.maps()[:, 0].eq(1).all()
@@ -68,7 +75,7 @@ def test_a_skipped_window_is_background_in_every_repeat(volume: int, windows: in
 
 
 def test_one_window_is_kept_to_the_bit_and_cropped() -> None:
-    blend = Blend(window_grid((2, 1, 1), (4, 1, 1), 0.25), repeats=1, classes=2, device=CPU)
+    blend = empty_blend(window_grid((2, 1, 1), (4, 1, 1), 0.25), repeats=1)
     probabilities = torch.softmax(torch.randn(1, 2, 4, 1, 1, generator=torch.Generator().manual_seed(0)), dim=1)
     blend.add(0, slice(0, 1), probabilities)
     assert blend.maps().equal(probabilities[:, :, 1:3])

@@ -21,7 +21,7 @@ def gaussian_weights(window_size: Size3D) -> Tensor:
 
 
 class Blend:
-    """Weighted means of windows, of several repeats side by side. To be used again for other repeats after `clear`."""
+    """Weighted means of windows, of several repeats side by side. `clear` comes first, and before other repeats."""
 
     def __init__(self, grid: WindowGrid, repeats: int, classes: int, device: torch.device) -> None:
         self._boxes = grid.boxes()
@@ -32,7 +32,7 @@ class Blend:
         self._weights = torch.zeros(grid.padded_size, device=device)
         for box in self._boxes:
             self._weights[box] += self._window_weights
-        self._sums = torch.zeros((repeats, classes, *grid.padded_size), device=device)
+        self._sums = torch.empty((repeats, classes, *grid.padded_size), device=device)
 
     def add(self, window: int, repeats: slice, probabilities: Tensor) -> None:
         """Add a window's probabilities `(r, C, *window_size)` of the `repeats`, counted within this blend."""
@@ -52,5 +52,5 @@ class Blend:
         return self._crop(self._sums)
 
     def clear(self) -> None:
-        """Forget what was added."""
+        """Make room for other repeats."""
         self._sums.zero_()

@@ -119,7 +119,6 @@ class Predictor:
                 self._fill(blend, volume, group, forward)
                 for probabilities in blend.maps()[: len(group)]:
                     statistics.update(probabilities)
-                blend.clear()
         return statistics
 
     def _stochastic_forward(
@@ -133,7 +132,8 @@ class Predictor:
         return forward
 
     def _fill(self, blend: Blend, volume: WindowedVolume, repeats: range, forward: Callable[[Job], Tensor]) -> None:
-        """Add all windows of `repeats` to `blend`; `forward` gives a job's logits, a window's repeats side by side."""
+        """Fill `blend` with all windows of `repeats`; `forward` gives a job's logits, a window's repeats in a row."""
+        blend.clear()
 
         def softmax(job: Job) -> Tensor:
             # First to one class after the other: softmax and blending then walk through memory in order.
