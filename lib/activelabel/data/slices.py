@@ -1,0 +1,79 @@
+"""Slices of an image: an index along one axis of the image's own voxels, whatever way a network sees them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from activelabel.data.grids import Grid, Shape3D
+
+Plane = Literal["sagittal", "coronal", "axial"]
+SlicePlane = Literal["acquisition", "sagittal", "coronal", "axial"]
+"""The plane in which an image is annotated; `acquisition` is the one in which it was acquired."""
+
+_PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
+_SAME_POSITION = 1e-6
+
+
+def slice_axis(grid: Grid, plane: SlicePlane = "acquisition") -> int:
+    """The axis of `grid` along which its slices follow each other.
+
+    Of the acquisition it is the axis of the largest spacing; of equal ones, to a thousandth of a millimetre, that which
+    runs nearest to superior-inferior, then the last. Of a named plane, the axis nearest to its normal.
+    """
+    if plane != "acquisition":
+        return _anatomical_axes(grid).index(_PLANES.index(plane))
+    towards_head = _anatomical_axes(grid).index(_PLANES.index("axial"))
+    return max(range(3), key=lambda axis: (round(grid.spacing_mm[axis], 3), axis == towards_head, axis))
+
+
+def plane_name(grid: Grid, axis: int) -> Plane:
+    """The plane in which the slices along `axis` of `grid` lie, or lie nearest to."""
+    return _PLANES[_anatomical_axes(grid)[axis]]
+
+
+def slice_mask(shape: Shape3D, axis: int, slices: Iterable[int]) -> NDArray[np.bool_]:
+    """True in the voxels of these slices along `axis`: bool of `shape`."""
+    mask = np.zeros(shape, dtype=bool)
+    np.moveaxis(mask, axis, 0)[list(slices)] = True
+    return mask
+
+
+def differing_slices(first: NDArray[np.generic], second: NDArray[np.generic] | int, axis: int) -> set[int]:
+    """Indices along `axis` of the slices in which two arrays of one shape, or an array and a value, differ."""
+    others = tuple(other for other in range(first.ndim) if other != axis)
+    return {int(index) for index in np.flatnonzero((first != second).any(axis=others))}
+
+
+def own_slice_values(values: Sequence[float], prepared: Grid, original: Grid, axis: int) -> NDArray[np.float64]:
+    """A number for each slice of the original, from one for each slice of the prepared image.
+
+    Args:
+        values: along the axis of `prepared` that `prepared_axis` gives.
+        prepared: the grid of the image as the network saw it: the original's axes exchanged, turned round or resampled.
+        original: the image's own grid.
+        axis: of `original`.
+
+    Returns:
+        float64 `(original.shape[axis],)`. Where both have the same slices, exactly the same numbers in the original's
+        order; else linear in between, and beyond the ends the value at the end.
+    """
+    to_prepared = np.linalg.solve(prepared.affine_ras, original.affine_ras)
+    along = prepared_axis(prepared, original, axis)
+    positions = to_prepared[along, axis] * np.arange(original.shape[axis]) + to_prepared[along, 3]
+    whole = np.rint(positions)
+    positions = np.where(np.abs(positions - whole) < _SAME_POSITION, whole, positions)
+    return np.interp(positions, np.arange(len(values)), np.asarray(values, dtype=np.float64))
+
+
+def prepared_axis(prepared: Grid, original: Grid, axis: int) -> int:
+    """The axis of `prepared` that runs along `axis` of `original`."""
+    to_prepared = np.linalg.solve(prepared.affine_ras, original.affine_ras)
+    return int(np.abs(to_prepared[:3, axis]).argmax())
+
+
+def _anatomical_axes(grid: Grid) -> list[int]:
+    """For each axis of the grid the axis of the patient (0 right, 1 anterior, 2 superior) that it runs along."""
+    return [int(axis) for axis in nibabel.orientations.io_orientation(grid.affine_ras)[:, 0]]
