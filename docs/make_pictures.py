@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import read_volume
-from activelabel.prediction.image_files import slice_axis
 from activelabel.prediction.pictures import most_uncertain_slice, upright
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe
@@ -36,7 +36,7 @@ def main() -> None:
     image = prepare_image(read_volume(arguments.image), description.preprocessing)
     predictor = Predictor(network, recipe.prediction.window_size, recipe.prediction.window_overlap, "cpu")
     statistics = predictor.sample(image.tensor, REPEATS, seed=0)
-    axis = slice_axis(image.grid.spacing_mm)
+    axis = slice_axis(image.grid)
     index = most_uncertain_slice(statistics.entropy(), axis)
     grey = upright(image.tensor[0], axis, index)
     spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]

@@ -14,6 +14,7 @@ from rich.table import Table
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import restore_maps
+from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import ActiveLabelError, InvalidInputError
 from activelabel.prediction.image_files import Scored, ScoreTable, Wanted, list_images, score_files
 from activelabel.prediction.pictures import draw_doubt, most_uncertain_slice
@@ -68,7 +69,7 @@ def score(
     repeats: Annotated[int | None, typer.Option(min=1, help="Monte Carlo repeats. Default the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
     recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
-    slices: Annotated[bool, typer.Option(help="Score slices along the axis of largest spacing too.")] = False,
+    slices: Annotated[bool, typer.Option(help="Score slices too, in the plane of the acquisition.")] = False,
     maps: Annotated[Path | None, typer.Option(help="Folder for uncertainty maps as NIfTI.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
@@ -178,9 +179,12 @@ def _write_map(scored: Scored, measure: str, folder: Path) -> None:
 
 def _draw(scored: Scored, measure: str, description: ModelDescription, folder: Path) -> None:
     map = MEASURES[measure](scored.statistics)
-    index = most_uncertain_slice(map, scored.slice_axis)
+    along = prepared_axis(scored.image.grid, scored.image.original, scored.slice_axis)
+    index = most_uncertain_slice(map, along)
+    positions = prepared_positions(scored.image.grid, scored.image.original, scored.slice_axis)
+    own_index = int(np.abs(positions - index).argmin())
     path = folder / f"{_stem(scored, measure)}.png"
     draw_doubt(
-        scored.image, scored.statistics.mean, map, measure, description.labels, scored.slice_axis, index, path,
-        title=f"{scored.name.split('.')[0]}, slice {index}",
+        scored.image, scored.statistics.mean, map, measure, description.labels, along, index, path,
+        title=f"{scored.name.split('.')[0]}, slice {own_index}",
     )  # fmt: skip

@@ -23,7 +23,8 @@ def statistics() -> MonteCarloStatistics:
 
 def test_least_confidence_by_hand(statistics: MonteCarloStatistics) -> None:
     scores = volume_scores(statistics, SETTINGS, slice_axis=1, measures=["least_confidence"])
-    values = {(s.region, s.aggregation, s.slice_index): s.value for s in scores}
+    values = {(s.region, s.aggregation, None): s.value for s in scores}
+    values |= {(s.region, s.aggregation, index): value for s in scores for index, value in enumerate(s.slices or ())}
     # Map: 0.1, 0.5 / 0.45, 0.1.
     assert values == pytest.approx(
         {
@@ -59,7 +60,7 @@ def test_least_confidence_by_hand(statistics: MonteCarloStatistics) -> None:
 def test_every_measure_and_no_slices_by_default(statistics: MonteCarloStatistics) -> None:
     scores = volume_scores(statistics, SETTINGS)
     assert len(scores) == 5 * 4 * 2
-    assert {score.slice_index for score in scores} == {None}
+    assert {score.slices for score in scores} == {None}
     for name, measure in MEASURES.items():
         expected = float(np.sum(measure(statistics).numpy(), dtype=np.float64))
         (score,) = (s for s in scores if (s.measure, s.region, s.aggregation) == (name, "everything", "total"))

@@ -11,7 +11,7 @@ import torch
 
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
-from activelabel.prediction.image_files import Scored, ScoreTable, Wanted, list_images, score_files, slice_axis
+from activelabel.prediction.image_files import Scored, ScoreTable, Wanted, list_images, score_files
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings
 
@@ -115,9 +115,3 @@ def test_a_folder_without_images_is_said(tmp_path: Path, content: list[str] | No
             (folder / name).touch()
     with pytest.raises(InvalidInputError, match=said):
         list_images(folder)
-
-
-def test_slices_are_those_of_the_largest_spacing() -> None:
-    assert slice_axis((5.0, 1.0, 1.0)) == 0
-    assert slice_axis((1.0, 3.0, 2.0)) == 1
-    assert slice_axis((1.0, 1.0, 1.0)) == 2

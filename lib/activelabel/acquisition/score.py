@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Score:
-    """A measure over a region, one number: of the volume, or of slice `slice_index` of it. Larger is asked for first.
+    """A measure over a region, one number: of the volume, and of each of its slices. Larger is asked for first.
 
-    `measure` and `region` are names in `MEASURES` and `REGIONS`, `aggregation` is `total` or `mean`.
+    `measure` and `region` are names in `MEASURES` and `REGIONS`, `aggregation` is `total` or `mean`; `slices` is None
+    where slices were not scored.
     """
 
     measure: str
     region: str
     aggregation: str
     value: float
-    slice_index: int | None = None
+    slices: tuple[float, ...] | None = None

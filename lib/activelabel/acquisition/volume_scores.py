@@ -26,7 +26,7 @@ def volume_scores(
         regions: names in `REGIONS`.
 
     Returns:
-        A score each, in the order of the arguments, a volume's before its slices'. Empty regions have 0.0.
+        A score each, in the order of the arguments. Empty regions and slices without a voxel of them have 0.0.
     """
     return list(_scores(statistics, settings, slice_axis, measures, regions))
 
@@ -49,11 +49,6 @@ def _scores(
         for region, mask in masks.items():
             totals = slice_totals(map, axis, mask)
             total, count = float(totals.sum()), float(voxels[region].sum())
-            yield Score(measure, region, "total", total)
-            yield Score(measure, region, "mean", total / max(count, 1))
-            if slice_axis is None:
-                continue
             means = totals / voxels[region].clamp_min(1)
-            for aggregation, values in (("total", totals), ("mean", means)):
-                for index, value in enumerate(values.tolist()):
-                    yield Score(measure, region, aggregation, value, index)
+            for aggregation, value, values in (("total", total, totals), ("mean", total / max(count, 1), means)):
+                yield Score(measure, region, aggregation, value, None if slice_axis is None else tuple(values.tolist()))

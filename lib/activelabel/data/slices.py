@@ -60,12 +60,20 @@ def own_slice_values(values: Sequence[float], prepared: Grid, original: Grid, ax
         float64 `(original.shape[axis],)`. Where both have the same slices, exactly the same numbers in the original's
         order; else linear in between, and beyond the ends the value at the end.
     """
+    positions = prepared_positions(prepared, original, axis)
+    return np.interp(positions, np.arange(len(values)), np.asarray(values, dtype=np.float64))
+
+
+def prepared_positions(prepared: Grid, original: Grid, axis: int) -> NDArray[np.float64]:
+    """Where the slices along `axis` of the original lie among those of the prepared image, along `prepared_axis`.
+
+    Whole numbers where both have the same slices, else also between two, or beyond the ends.
+    """
     to_prepared = np.linalg.solve(prepared.affine_ras, original.affine_ras)
     along = prepared_axis(prepared, original, axis)
     positions = to_prepared[along, axis] * np.arange(original.shape[axis]) + to_prepared[along, 3]
     whole = np.rint(positions)
-    positions = np.where(np.abs(positions - whole) < _SAME_POSITION, whole, positions)
-    return np.interp(positions, np.arange(len(values)), np.asarray(values, dtype=np.float64))
+    return np.where(np.abs(positions - whole) < _SAME_POSITION, whole, positions)
 
 
 def prepared_axis(prepared: Grid, original: Grid, axis: int) -> int:

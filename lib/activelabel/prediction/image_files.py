@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import pandas as pd
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
-from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.data.preprocessing import PreparedImage, prepare_image
+from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, Volume, read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.prediction.image_scores import image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import PreprocessingSettings, RegionSettings
 
@@ -23,7 +24,7 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is computed of each image. `slices`: scores of its slices along the axis of largest spacing too."""
+    """What is computed of each image. `slices`: scores of its slices too, counted as the image itself counts them."""
 
     measures: tuple[str, ...]
     regions: tuple[str, ...]
@@ -34,7 +35,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Scored:
-    """An image that was just scored, for whoever draws or keeps more of it than its scores."""
+    """An image that was just scored, for whoever draws or keeps more of it than its scores.
+
+    `slice_axis` is that of the image's own voxels.
+    """
 
     name: str
     volume: Volume
@@ -146,19 +150,19 @@ def score_files(
             continue
         image = prepare_image(volume, preprocessing)
         statistics = predictor.sample(image.tensor, wanted.repeats, wanted.seed)
-        # Slices are those of the prepared image, whose axes may be in another order than the file's.
-        axis = slice_axis(image.grid.spacing_mm)
-        scores = volume_scores(statistics, regions, axis if wanted.slices else None, wanted.measures, wanted.regions)
+        axis = slice_axis(volume.grid)
+        scores = image_scores(
+            statistics, image, regions, axis if wanted.slices else None, wanted.measures, wanted.regions
+        )
         if also is not None:
             also(Scored(file.name, volume, image, statistics, axis))
-        table.add(file.name, [_row(file.name, score, wanted) for score in scores])
+        table.add(file.name, [row for score in scores for row in _rows(file.name, score, wanted)])
         yield None
 
 
-def slice_axis(spacing_mm: Sequence[float]) -> int:
-    """The axis along which the image was acquired in slices: that of the largest spacing, the last of equal ones."""
-    return max(range(3), key=lambda axis: (round(spacing_mm[axis], 3), axis))
-
-
-def _row(image: str, score: Score, wanted: Wanted) -> dict[str, Any]:
-    return {"image": image, **asdict(score), "repeats": wanted.repeats, "seed": wanted.seed, "problem": None}
+def _rows(image: str, score: Score, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """A row for the volume, and one for each of its slices."""
+    kind = {"measure": score.measure, "region": score.region, "aggregation": score.aggregation}
+    how = {"repeats": wanted.repeats, "seed": wanted.seed, "problem": None}
+    for index, value in [(None, score.value), *enumerate(score.slices or ())]:
+        yield {"image": image, **kind, "value": value, "slice_index": index, **how}

@@ -1,0 +1,33 @@
+"""All scores of an image from its Monte Carlo repeats, its slices counted as the image itself counts them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from activelabel.acquisition.regions import REGIONS
+from activelabel.acquisition.score import Score
+from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
+from activelabel.acquisition.volume_scores import volume_scores
+from activelabel.data.preprocessing import PreparedImage
+from activelabel.data.slices import own_slice_values, prepared_axis
+from activelabel.recipes import RegionSettings
+
+
+def image_scores(
+    statistics: MonteCarloStatistics,
+    image: PreparedImage,
+    settings: RegionSettings,
+    axis: int | None,
+    measures: Sequence[str] = tuple(MEASURES),
+    regions: Sequence[str] = tuple(REGIONS),
+) -> list[Score]:
+    """`volume_scores` of the prepared image, with the scores of slices along `axis` of the image's own voxels.
+
+    Where the image was resampled, a slice has what the prepared slices around it have. `axis` None scores no slices.
+    """
+    if axis is None:
+        return volume_scores(statistics, settings, None, measures, regions)
+    along = prepared_axis(image.grid, image.original, axis)
+    return [
+        replace(score, slices=tuple(own_slice_values(score.slices or (), image.grid, image.original, axis).tolist()))
+        for score in volume_scores(statistics, settings, along, measures, regions)
+    ]
