@@ -5,13 +5,16 @@ from collections.abc import Callable
 from torch import nn
 
 from activelabel.errors import NotFoundError
-from activelabel.networks.unet import build_unet
+from activelabel.networks.anisotropic_unet import build_anisotropic_unet
+from activelabel.networks.unet import build_unet, build_unet2d
 from activelabel.recipes import NetworkSettings
 
 NetworkBuilder = Callable[[NetworkSettings, int], nn.Module]
 
 NETWORKS: dict[str, NetworkBuilder] = {
+    "anisotropic_unet": build_anisotropic_unet,
     "unet": build_unet,
+    "unet2d": build_unet2d,
 }
 
 

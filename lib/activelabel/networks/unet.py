@@ -1,4 +1,4 @@
-"""The 3D U-Net of MONAI, with dropout on every level."""
+"""The U-Nets of MONAI with dropout on every level: in three dimensions, and slice by slice."""
 
 from monai.networks.nets import UNet
 from torch import nn
@@ -15,18 +15,50 @@ def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
     Raises:
         InvalidInputError: fewer than two levels, or not one stride between each two of them.
     """
+    check_levels(settings)
+    return _monai_unet(settings, classes, kernel=(3, 3, 3), depth_strides=settings.strides)
+
+
+def build_unet2d(settings: NetworkSettings, classes: int) -> nn.Module:
+    """A 2D U-Net for the slices along the last axis (ma2024, whose "designed Unet" is described no further).
+
+    It takes and gives what a 3D network does, (B, 1, W, H, D), and a slice never sees its neighbours: all kernels are
+    3x3x1 and all strides 1 along D, which is the same as D slices more in the batch. W and H must be multiples of the
+    product of the strides, D may be anything. Instance normalisation, if the settings ask for it, runs over all slices
+    of a window: for windows of one slice, (w, h, 1), that is the slice.
+
+    Raises:
+        InvalidInputError: as `build_unet`.
+    """
+    check_levels(settings)
+    return _monai_unet(settings, classes, kernel=(3, 3, 1), depth_strides=(1,) * len(settings.strides))
+
+
+def check_levels(settings: NetworkSettings) -> None:
+    """Whether `channels` and `strides` describe the levels of a U-Net.
+
+    Raises:
+        InvalidInputError: fewer than two levels, or not one stride between each two of them.
+    """
     levels = len(settings.channels)
     if levels < 2 or len(settings.strides) != levels - 1:
         raise InvalidInputError(
             f"network.strides has {len(settings.strides)} entries for {levels} levels of network.channels: expected at "
             "least 2 levels, and one stride less than levels"
         )
+
+
+def _monai_unet(
+    settings: NetworkSettings, classes: int, kernel: tuple[int, int, int], depth_strides: tuple[int, ...]
+) -> nn.Module:
     return UNet(
         spatial_dims=3,
         in_channels=1,
         out_channels=classes,
         channels=settings.channels,
-        strides=settings.strides,
+        strides=[(stride, stride, depth) for stride, depth in zip(settings.strides, depth_strides, strict=True)],
+        kernel_size=kernel,
+        up_kernel_size=kernel,
         num_res_units=settings.residual_units,
         norm=settings.normalisation,
         dropout=settings.dropout,
