@@ -58,6 +58,21 @@ def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model
     assert (tmp_path / "pictures" / "blob_01_entropy.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_race_leaves_a_table_with_the_repeats_of_each_image(
+    blobs: Callable[[int], Any], model: Path, tmp_path: Path
+) -> None:
+    done = activelabel(
+        "score", "--images", blobs(4).studies, "--model", model, "--recipe", TINY, "--out", tmp_path / "s.csv",
+        "--measure", "entropy", "--region", "everything", "--aggregation", "mean", "--top", 1, "--repeats", 6,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "s.csv")
+    assert sorted(rows.repeats) == [2, 2, 6, 6]
+    assert set(rows.aggregation) == {"mean"}
+    assert rows.nlargest(1, ["repeats", "value"]).image.item().removesuffix(".nii.gz") in done.stdout
+    assert [path.name for path in tmp_path.glob("s.csv*")] == ["s.csv"]
+
+
 def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     """What the command says of wrong input, run in this process: a new one takes seconds to import everything."""
     monkeypatch.setattr(sys, "argv", ["activelabel", *map(str, arguments)])
@@ -76,6 +91,8 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         ({"--region": "liver"}, "--region liver: use one of everything, target"),
         ({"--recipe": "quik"}, "recipe 'quik' does not exist: use one of quick"),
         ({"--precision": "half"}, "--precision half: use one of auto"),
+        ({"--aggregation": "median"}, "--aggregation median: use one of total, mean"),
+        ({"--top": 3}, "--top: a race goes by one score, so give --measure once: variance, entropy"),
         ({"--out": "s.xlsx"}, "expected a file that ends in .csv or .parquet"),
     ],
 )
@@ -85,7 +102,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    changed: dict[str, str],
+    changed: dict[str, object],
     said: str,
 ) -> None:
     options = {"--images": blobs(1).studies, "--model": model, "--recipe": TINY, "--out": tmp_path / "s.csv", **changed}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import nibabel
 import numpy as np
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,10 +17,12 @@ from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import ActiveLabelError, InvalidInputError
-from activelabel.prediction.image_files import Scored, ScoreTable, Wanted, list_images, score_files
+from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
 from activelabel.prediction.pictures import draw_doubt, most_uncertain_slice
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.racing import planned_passes
+from activelabel.prediction.score_table import ScoreTable
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.server.doctor import examine
 from activelabel.training.checkpoints import ModelDescription, open_model
@@ -28,6 +31,7 @@ app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_
 console = Console()
 errors = Console(stderr=True)
 
+AGGREGATIONS = ("total", "mean")
 APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
 
 
@@ -66,9 +70,16 @@ def score(
     region: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(REGIONS)}; repeat for more. Default all.")
     ] = None,
+    aggregation: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(AGGREGATIONS)}; repeat for more. Default all.")
+    ] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Monte Carlo repeats. Default the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
     recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Race for this many largest scores: all repeats only for images that may have one."),
+    ] = None,
     slices: Annotated[bool, typer.Option(help="Score slices too, in the plane of the acquisition.")] = False,
     maps: Annotated[Path | None, typer.Option(help="Folder for uncertainty maps as NIfTI.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
@@ -77,19 +88,23 @@ def score(
 ) -> None:
     """Score images by how uncertain a model is about them, without a server.
 
-    A run that was stopped goes on where it was when it is started again with the same options.
+    A run that was stopped goes on where it was when it is started again with the same options. With --top, the images
+    that dropped out are in the table too, with the number of repeats they got; compare scores of equal repeats only.
     """
     network, description = open_model(model)
     chosen = _recipe_of(recipe, description)
     wanted = Wanted(
         measures=_known(measure, MEASURES, "--measure"),
         regions=_known(region, REGIONS, "--region"),
+        aggregations=_known(aggregation, AGGREGATIONS, "--aggregation"),
         repeats=repeats or chosen.prediction.repeats,
         seed=seed,
         slices=slices,
     )
+    if top is not None:
+        _check_race(wanted)
     files = list_images(images)
-    table = ScoreTable(out, {"model": model.name, "recipe": chosen.name, **vars(wanted)})
+    table = ScoreTable(out, {"model": model.name, "recipe": chosen.name, "top": top, **vars(wanted)})
     predictor = Predictor(
         network,
         chosen.prediction.window_size,
@@ -109,14 +124,14 @@ def score(
             if pictures is not None:
                 _draw(scored, name, description, pictures)
 
-    with _progress() as progress:
-        task = progress.add_task("scoring", total=len(files), completed=len(table.done))
-        scoring = score_files(files, predictor, description.preprocessing, chosen.regions, wanted, table, keep)
-        for problem in scoring:
-            if problem is not None:
-                errors.print(f"passed over: {problem}", style="yellow", markup=False, soft_wrap=True)
-            progress.advance(task)
+    scorer = FileScorer(predictor, description.preprocessing, chosen.regions, wanted, keep)
+    if top is None:
+        _score_all(scorer, files, table)
+    else:
+        _race(scorer, files, top, wanted.repeats, table)
     rows = table.finish()
+    if top is not None:
+        _print_top(rows, top)
     console.print(f"{len(rows)} scores of {len(files)} images in {out}")
 
 
@@ -127,6 +142,42 @@ def main() -> None:
     except ActiveLabelError as error:
         errors.print(str(error), style="red", markup=False, soft_wrap=True)
         raise SystemExit(2) from error
+
+
+def _score_all(scorer: FileScorer, files: Sequence[Path], table: ScoreTable) -> None:
+    with _progress() as progress:
+        task = progress.add_task("scoring", total=len(files), completed=len(table.done))
+        for problem in scorer.score_all(files, table):
+            if problem is not None:
+                _say_passed_over(problem)
+            progress.advance(task)
+
+
+def _race(scorer: FileScorer, files: Sequence[Path], top: int, repeats: int, table: ScoreTable) -> None:
+    with _progress() as progress:
+        task = progress.add_task("racing", total=planned_passes(len(files), top, repeats))
+        for problem in scorer.race_for_top(files, top, table, lambda passes: progress.advance(task, passes)):
+            _say_passed_over(problem)
+
+
+def _print_top(rows: pd.DataFrame, top: int) -> None:
+    """The largest scores; no image may have any."""
+    if "value" in rows:
+        for row in rows.nlargest(top, ["repeats", "value"]).itertuples():
+            console.print(f"{row.image} {row.value:.6g}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_passed_over(problem: str) -> None:
+    errors.print(f"passed over: {problem}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _check_race(wanted: Wanted) -> None:
+    kinds = {"--measure": wanted.measures, "--region": wanted.regions, "--aggregation": wanted.aggregations}
+    for option, names in kinds.items():
+        if len(names) != 1:
+            raise InvalidInputError(f"--top: a race goes by one score, so give {option} once: {', '.join(names)}")
+    if wanted.slices:
+        raise InvalidInputError("--top: only volumes race; leave out --slices")
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, str]:

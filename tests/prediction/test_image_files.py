@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,17 @@ import pandas as pd
 import pytest
 import torch
 
+from activelabel.acquisition.aggregation import total
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
-from activelabel.prediction.image_files import Scored, ScoreTable, Wanted, list_images, score_files
+from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.score_table import ScoreTable
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings
 
-WANTED = Wanted(("variance",), ("everything",), repeats=2, seed=0, slices=True)
+WANTED = Wanted(("variance",), ("everything",), ("total", "mean"), repeats=2, seed=0, slices=True)
 
 
 @pytest.fixture
@@ -29,7 +34,8 @@ def run(
     folder: Path, predictor: Predictor, table: ScoreTable, also: Callable[[Scored], None] | None = None
 ) -> list[Any]:
     files = list_images(folder)
-    return list(score_files(files, predictor, PreprocessingSettings(), RegionSettings(), WANTED, table, also))
+    scorer = FileScorer(predictor, PreprocessingSettings(), RegionSettings(), WANTED, also)
+    return list(scorer.score_all(files, table))
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -63,8 +69,9 @@ def test_a_stopped_run_goes_on_without_scoring_twice(
     expected = whole.finish()
 
     first = ScoreTable(tmp_path / "scores.csv", {"run": 1})
-    stopped = score_files(list_images(studies), predictor, PreprocessingSettings(), RegionSettings(), WANTED, first)
-    next(stopped)
+    next(
+        FileScorer(predictor, PreprocessingSettings(), RegionSettings(), WANTED).score_all(list_images(studies), first)
+    )
     part = tmp_path / "scores.csv.part"
     part.write_text(part.read_text() + '{"image": "blob_01.nii.gz", "ro')  # killed while it was writing
     seen: list[Scored] = []
@@ -73,6 +80,73 @@ def test_a_stopped_run_goes_on_without_scoring_twice(
     run(studies, predictor, second, seen.append)
     assert [scored.name for scored in seen] == ["blob_01.nii.gz", "blob_02.nii.gz"]
     pd.testing.assert_frame_equal(second.finish(), expected)
+
+
+RACED = replace(WANTED, aggregations=("total",), repeats=8, slices=False)
+
+
+def race_for_top(
+    studies: Path, predictor: Predictor, out: Path, also: Callable[[Scored], None] | None = None
+) -> ScoreTable:
+    """A race for the top 1 of the studies, and its table, not finished yet."""
+    table = ScoreTable(out, {})
+    scorer = FileScorer(predictor, PreprocessingSettings(), RegionSettings(), RACED, also)
+    assert scorer.race_for_top(list_images(studies), 1, table, lambda passes: None) == []
+    return table
+
+
+def test_a_race_gives_finalists_the_scores_of_all_repeats_and_the_others_those_of_few(
+    blobs: Callable[[int], Any], predictor: Predictor, tmp_path: Path
+) -> None:
+    studies = blobs(6).studies
+    seen: list[Scored] = []
+    rows = race_for_top(studies, predictor, tmp_path / "race.csv", seen.append).finish()
+    # 6 get 2 repeats, 3 get 4, the 2 finalists all 8.
+    assert sorted(rows.repeats) == [2, 2, 2, 4, 8, 8]
+    for row in rows.itertuples():
+        assert row.value == pytest.approx(value_after(row.repeats, studies / row.image, predictor), rel=1e-5)
+    after_two = {row.image: value_after(2, studies / row.image, predictor) for row in rows.itertuples()}
+    assert set(rows[rows.repeats == 2].image) == set(sorted(after_two, key=after_two.__getitem__)[:3])
+    assert {scored.name for scored in seen} == set(rows[rows.repeats == 8].image)
+
+
+def value_after(repeats: int, file: Path, predictor: Predictor) -> float:
+    image = prepare_image(read_volume(file), PreprocessingSettings()).tensor
+    return total(predictor.sample(image, repeats, 0).variance())
+
+
+@pytest.mark.parametrize("passes_before_the_kill", [1, 5, 6, 8, 9, 10])
+def test_a_stopped_race_goes_on_at_the_volume_where_it_stopped(
+    blobs: Callable[[int], Any], predictor: Predictor, tmp_path: Path, passes_before_the_kill: int
+) -> None:
+    studies = blobs(6).studies
+    whole = race_for_top(studies, predictor, tmp_path / "whole.csv")
+    lines = (tmp_path / "whole.csv.race").read_text().splitlines(keepends=True)
+    assert len(lines) == 1 + 6 + 3 + 2
+    left = tmp_path / "race.csv.race"
+    left.write_text("".join(lines[: 1 + passes_before_the_kill]) + '{"image": "bl')
+    raced = race_for_top(studies, predictor, tmp_path / "race.csv")
+    assert [steps_of(line) for line in left.read_text().splitlines()] == [steps_of(line) for line in lines]
+    pd.testing.assert_frame_equal(raced.finish(), whole.finish(), rtol=1e-5)
+    assert not left.exists()
+
+
+def steps_of(line: str) -> tuple[str, int]:
+    entry = json.loads(line)
+    return entry.get("image"), entry.get("repeats")
+
+
+def test_an_unreadable_file_does_not_race_and_is_in_the_table(
+    blobs: Callable[[int], Any], predictor: Predictor, tmp_path: Path
+) -> None:
+    studies = blobs(2).studies
+    (studies / "torn.nii.gz").write_bytes(b"")
+    table = ScoreTable(tmp_path / "race.csv", {})
+    scorer = FileScorer(predictor, PreprocessingSettings(), RegionSettings(), RACED)
+    (problem,) = scorer.race_for_top(list_images(studies), 1, table, lambda passes: None)
+    rows = table.finish().set_index("image")
+    assert rows.problem["torn.nii.gz"] == problem
+    assert set(rows.value.dropna().index) == {"blob_00.nii.gz", "blob_01.nii.gz"}
 
 
 def test_a_file_that_cannot_be_read_is_in_the_table_with_its_problem(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activelabel.acquisition.selection import top_k
-from activelabel.prediction.racing import RacedScore, race
+from activelabel.prediction.racing import RacedScore, plan_rounds, planned_passes, race
 
 
 def test_each_round_halves_and_doubles_until_the_finalists_get_the_rest() -> None:
@@ -58,7 +58,21 @@ def test_scores_that_do_not_change_give_the_full_ranking(values: list[int], k: i
 def test_racing_spares_most_passes() -> None:
     passes = sum(raced.repeats for raced in race(range(200), lambda id, *_: float(id), k=20, repeats=20).values())
     # 200·2 + 100·2 + 50·4 + 40·12
-    assert passes == 1280
+    assert passes == planned_passes(200, k=20, repeats=20) == 1280
+
+
+def test_rounds_are_planned_until_all_repeats_are_there() -> None:
+    assert plan_rounds(200, k=20, repeats=20) == [(200, 2), (100, 4), (50, 8), (40, 20)]
+    assert plan_rounds(40, k=20, repeats=20) == [(40, 20)]
+    assert plan_rounds(1000, k=1, repeats=8) == [(1000, 2), (500, 4), (250, 8)]
+
+
+def test_what_cannot_be_scored_is_out_and_the_others_go_on() -> None:
+    result = race(range(12), lambda id, first, last: None if id == 11 or (id == 10 and last > 2) else float(id), 2, 8)
+    # 12 get 2 repeats, 6 of those with a score 4, 4 all: 11 never has a score, 10 none after 2.
+    assert {id: score.repeats for id, score in result.items()} == dict.fromkeys((*range(5), 10), 2) | {
+        5: 4, 6: 8, 7: 8, 8: 8, 9: 8
+    }  # fmt: skip
 
 
 def test_nan_and_nonsense_are_refused() -> None:

@@ -117,6 +117,11 @@ class MonteCarloStatistics:
             raise ValueError("no repeat has been given yet: call update() first")
         return self._mean
 
+    @property
+    def memory_bytes(self) -> int:
+        """What the maps take: 4 · (C + 2) bytes a voxel. Raises `ValueError` before the first repeat."""
+        return self.mean.nbytes + self._squared_deviations.nbytes + self._entropies.nbytes
+
     def variance(self) -> Tensor:
         """See the function `variance`. Raises `ValueError` before the first repeat, as all measures do."""
         return self._squared_deviations / (self.repeats * len(self.mean))

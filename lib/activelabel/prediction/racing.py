@@ -24,30 +24,59 @@ class RacedScore:
     repeats: int
 
 
-def race(ids: Sequence[Id], score: Callable[[Id, int, int], float], k: int, repeats: int) -> dict[Id, RacedScore]:
+def race(
+    ids: Sequence[Id], score: Callable[[Id, int, int], float | None], k: int, repeats: int
+) -> dict[Id, RacedScore]:
     """Score those volumes with all `repeats` that can still be among the `k` with the largest scores.
 
     Args:
         ids: the volumes, all different.
         score: `score(id, first, last)` gives the score after the repeats 0 to `last` − 1, of which those before `first`
-            were asked for earlier, in the same order: whoever keeps the statistics only adds the rest.
+            were asked for earlier, in the same order: whoever keeps the statistics only adds the rest. None: the volume
+            cannot be scored, and is out.
         k: how many are looked for, 1 or more.
         repeats: how many a volume has in the end, 1 or more.
 
     Returns:
-        The latest score of each id. At least min(k, n) have all repeats: only these are to be ranked with each other.
+        The latest score of each id that has one. 2k have all repeats, or as many as there are: only these are to be
+        ranked with each other.
 
     Raises:
         ValueError: `k` or `repeats` is below 1, or a score is NaN (the text names its id).
     """
+    scores: dict[Id, RacedScore] = {}
+    racing, done = list(ids), 0
+    for count, goal in plan_rounds(len(ids), k, repeats):
+        racing = top_k({id: scores[id].value for id in racing}, count) if done else racing
+        values = {id: score(id, done, goal) for id in racing}
+        racing = [id for id in racing if values[id] is not None]
+        scores |= {id: RacedScore(value, goal) for id, value in values.items() if value is not None}
+        done = goal
+    top_k({id: scores[id].value for id in racing}, k)  # refuses a NaN of the last round too
+    return scores
+
+
+def plan_rounds(count: int, k: int, repeats: int) -> list[tuple[int, int]]:
+    """How many of `count` volumes are in each round of a race for the top `k`, and how many repeats they have after it.
+
+    Raises:
+        ValueError: `k` or `repeats` is below 1.
+    """
     if k < 1 or repeats < 1:
         raise ValueError(f"k and repeats must be 1 or more, got {k} and {repeats}")
     finalists = _FINALISTS_PER_PLACE * k
-    scores: dict[Id, RacedScore] = {}
-    racing, done, goal = list(ids), 0, min(_FIRST_REPEATS, repeats)
-    while racing and done < repeats:
-        for id in racing:
-            scores[id] = RacedScore(score(id, done, goal), goal)
-        racing = top_k({id: scores[id].value for id in racing}, max(len(racing) // 2, finalists))
-        done, goal = goal, repeats if len(racing) <= finalists else min(2 * goal, repeats)
-    return scores
+    planned, goal = list[tuple[int, int]](), _FIRST_REPEATS
+    while True:
+        goal = repeats if count <= finalists else min(goal, repeats)
+        planned.append((count, goal))
+        if goal == repeats:
+            return planned
+        count, goal = max(count // 2, finalists), 2 * goal
+
+
+def planned_passes(count: int, k: int, repeats: int) -> int:
+    """How many repeats all volumes of a race have together: `count` · `repeats` without racing."""
+    passes, done = 0, 0
+    for racing, goal in plan_rounds(count, k, repeats):
+        passes, done = passes + racing * (goal - done), goal
+    return passes
