@@ -1,6 +1,7 @@
 import pytest
 
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.annotations import LabelChangedError
 
 
 def outcomes(ledger):
@@ -59,13 +60,72 @@ def test_ones_own_query_counts_before_that_of_others(study, clock):
 
 @pytest.mark.parametrize(
     ("covered", "ann", "eve"),
-    [([1, 9], "saved", None), ([4], None, "saved"), ([9], None, None), (None, "saved", "saved")],
+    [([1, 2, 9], "saved", None), ([2, 3, 4], None, "saved"), ([1], None, None), (None, "saved", "saved")],
 )
-def test_slices_end_the_leases_of_those_slices(study, covered, ann, eve):
+def test_slices_end_the_leases_that_they_cover_wholly(study, covered, ann, eve):
     study.grant_lease("ann", "a", 30, "random", slices=[1, 2])
     study.grant_lease("eve", "a", 30, "random", slices=[3, 4])
     study.record_annotation("a", "f", "0", "bob", slices=covered)
     assert outcomes(study) == {"ann": ann, "eve": eve}
+
+
+def test_slices_leave_the_lease_of_a_whole_volume_alone(study):
+    study.grant_lease("ann", "a", 30, "random")
+    study.record_annotation("a", "f", "0", "bob", slices=[1, 2])
+    assert outcomes(study) == {"ann": None}
+
+
+def test_slices_are_counted_by_what_the_image_has(study):
+    assert study.record_annotation("a", "f", "0", "ann").covered_slices is None
+    study.fix_slices("b", axis=1, count=4)
+    partial = study.record_annotation("b", "f", "0", "ann", slices=[0, 3], foreground_slices=1)
+    assert (partial.slices, partial.covered_slices, partial.foreground_slices) == ((0, 3), 2, 1)
+    whole = study.record_annotation("b", "f", "0", "ann", slices=range(4), foreground_slices=2)
+    assert (whole.slices, whole.covered_slices, whole.foreground_slices) == (None, 4, 2)
+    assert "b" not in study.pool("training")
+
+
+def test_a_label_is_merged_with_the_current_one_or_not_at_all(study):
+    first = study.record_annotation("a", "f", "0", "ann", slices=[1], merged_with=0)
+    study.record_annotation("a", "g", "1", "bob", slices=[1, 2], merged_with=first.version)
+    for stale in (0, first.version):
+        with pytest.raises(LabelChangedError, match=f"since version {stale}"):
+            study.record_annotation("a", "h", "2", "eve", slices=[1, 3], merged_with=stale)
+    study.delete_annotation("a")
+    with pytest.raises(LabelChangedError):
+        study.record_annotation("a", "h", "2", "eve", slices=[1, 2, 3], merged_with=2)
+    assert [label.file for label in study.history("a")] == ["f", "g"]
+    assert study.record_annotation("a", "h", "2", "eve", slices=[3], merged_with=0).version == 3
+
+
+def test_the_newest_query_for_an_image_answered_or_not(study, clock):
+    assert study.latest_query("a", "ann") is None
+    study.grant_lease("ann", "a", 30, "random", slices=[1])
+    study.record_annotation("a", "f", "0", "ann", slices=[1])
+    study.grant_lease("bob", "a", 30, "random", slices=[2])
+    answered = study.latest_query("a", "ann")
+    assert (answered.slices, answered.outcome) == ((1,), "saved")
+    newer = study.grant_lease("ann", "a", 30, "random", slices=[5])
+    clock.advance(31)
+    assert study.latest_query("a", "ann").id == newer.id
+    assert study.latest_query("b", "ann") is None
+
+
+def test_the_labels_that_could_be_seen_since(study, clock):
+    def files_since(moment):
+        return [label.file for label in study.labels_since("a", "final", moment)]
+
+    times = []
+    for file in "fgh":
+        times.append(clock.now)
+        study.record_annotation("a", file, "0", "ann")
+        clock.advance(1)
+    study.delete_annotation("a")
+    clock.advance(1)
+    study.record_annotation("a", "i", "0", "ann")
+    study.record_annotation("a", "other", "0", "ann", tag="original")
+    assert [files_since(moment) for moment in times] == [["f", "g", "h", "i"], ["g", "h", "i"], ["h", "i"]]
+    assert files_since(clock.now) == ["i"]
 
 
 def test_leases_of_other_images_stay(study):

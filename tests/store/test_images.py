@@ -2,6 +2,7 @@ import pytest
 
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.records import SlicesTaken
 
 
 def roles(ledger):
@@ -124,3 +125,42 @@ def test_an_unknown_image_is_named(study):
     for question in (study.image, study.mark_readable, lambda image_id: study.mark_unreadable(image_id, "?")):
         with pytest.raises(NotFoundError, match="image 'nobody'"):
             question("nobody")
+
+
+def test_slices_are_counted_as_was_said_first_once_somebody_relies_on_it(study):
+    assert (study.image("a").slice_axis, study.image("a").slice_count) == (None, None)
+    study.fix_slices("a", 2, 30)
+    image = study.fix_slices("a", 1, 20)  # nobody has asked for slices yet: another plane may be chosen
+    assert (image.slice_axis, image.slice_count) == (1, 20)
+    study.grant_lease("ann", "a", 30, "random", slices=[19])
+    assert study.fix_slices("a", 2, 30).slice_axis == 1
+    study.release_lease("ann")
+    study.record_annotation("a", "f", "0", "ann", slices=[3])
+    assert study.fix_slices("a", 2, 30).slice_count == 20
+    with pytest.raises(InvalidInputError, match="'a' has 21 slices, but its label was drawn on one of 20"):
+        study.fix_slices("a", 1, 21)
+    study.delete_annotation("a")
+    assert study.fix_slices("a", 1, 21).slice_count == 21
+    with pytest.raises(NotFoundError, match="nobody"):
+        study.fix_slices("nobody", 1, 21)
+
+
+def test_an_annotated_image_that_was_never_counted_is_counted_when_it_must_be(study):
+    study.record_annotation("a", "f", "0", "ann")
+    assert study.fix_slices("a", 2, 30).slice_count == 30
+
+
+def test_the_pool_of_slices_by_hand(study, clock):
+    study.fix_slices("b", 1, 9)
+    study.record_annotation("a", "f", "0", "ann")
+    study.record_annotation("b", "f", "0", "ann", slices=[1, 2])
+    study.grant_lease("ann", "b", 30, "random", slices=[7])
+    study.grant_lease("bob", "c", 10, "random")
+    study.mark_unreadable("d", "truncated")
+    expected = [
+        SlicesTaken("b", 1, 9, frozenset({1, 2, 7})),
+        *(SlicesTaken(image_id, None, None, frozenset()) for image_id in "ef"),
+    ]
+    assert study.slice_pool() == expected
+    clock.advance(10)
+    assert [image.image_id for image in study.slice_pool()] == ["b", "c", "e", "f"]

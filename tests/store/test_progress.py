@@ -17,12 +17,15 @@ NOTHING = Progress(
     validation=2,
     annotated=0,
     partly_annotated=0,
+    annotated_slices=0,
+    foreground_slices=0,
     leased=0,
     unreadable=0,
     latest_model=None,
     scored=0,
     new_annotations=0,
     new_training_annotations=0,
+    new_training_slices=0,
 )
 
 
@@ -46,8 +49,8 @@ def test_each_event_is_counted(split, clock):
     split.record_annotation(validation[0], "f", "0", "ann")
     split.grant_lease("ann", training[3], 30, "random")
     split.mark_unreadable(training[4], "truncated")
-    counted = {"annotated": 2, "partly_annotated": 1, "unreadable": 1}
-    new = {"new_annotations": 2, "new_training_annotations": 1}  # what covers some slices only is not trained on
+    counted = {"annotated": 2, "partly_annotated": 1, "unreadable": 1, "annotated_slices": 1}
+    new = {"new_annotations": 3, "new_training_annotations": 2, "new_training_slices": 1}
     assert split.progress() == but(leased=1, **counted, **new)
     clock.advance(30)
     assert split.progress() == but(leased=0, **counted, **new)
@@ -87,6 +90,31 @@ def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
     assert split.progress() == but(annotated=4, latest_model=1, new_annotations=3, new_training_annotations=2)
 
 
+def test_some_slices_of_a_validation_case_are_nothing_to_judge_by(split):
+    image_id = split.pool("validation")[0]
+    split.record_annotation(image_id, "f", "0", "ann", slices=[3])
+    assert split.progress() == but(partly_annotated=1, annotated_slices=1)
+
+
+def test_slices_are_new_that_the_model_has_not_seen(split):
+    first, second, third = split.pool("training")[:3]
+    for image_id in (first, second, third):
+        split.fix_slices(image_id, 2, 10)
+    seen = split.record_annotation(first, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
+    whole = split.record_annotation(second, "f", "0", "ann", foreground_slices=4)
+    progress = split.progress()
+    assert (progress.annotated_slices, progress.foreground_slices, progress.new_training_slices) == (12, 5, 12)
+    split.publish_model("m.pt", "0", "quick", ["liver"], {}, [seen.id, whole.id])
+    assert split.progress().new_training_slices == 0
+    split.record_annotation(first, "g", "0", "ann", slices=[1, 2, 7, 8, 9], foreground_slices=3)
+    split.record_annotation(third, "f", "0", "ann", slices=[4], foreground_slices=0)
+    progress = split.progress()
+    assert (progress.annotated_slices, progress.foreground_slices, progress.new_training_slices) == (16, 7, 4)
+    assert (progress.annotated, progress.partly_annotated, progress.new_annotations) == (1, 2, 2)
+    split.record_annotation(second, "g", "0", "ann", foreground_slices=3)  # a correction covers nothing new
+    assert split.progress().new_training_slices == 4
+
+
 def test_scored_images_are_those_of_the_latest_model(split):
     training = split.pool("training")
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
@@ -94,7 +122,7 @@ def test_scored_images_are_those_of_the_latest_model(split):
     split.record_scores(
         1,
         training[1],
-        [Score("entropy", "everything", "mean", 0.1, 0), Score("variance", "everything", "mean", 0.1, 1)],
+        [Score("entropy", "everything", "mean", 0.1), Score("variance", "everything", "mean", 0.1)],
         5,
         0,
     )

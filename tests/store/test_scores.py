@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -53,14 +54,13 @@ def test_validation_images_are_never_ranked(ledger):
     assert list(ledger.ranking(1, *KIND, limit=9)) == ledger.pool("training")
 
 
-def test_scores_of_other_kinds_models_and_slices_are_not_mixed_in(scored):
+def test_scores_of_other_kinds_and_models_are_not_mixed_in(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)
     others = [
         Score("variance", "everything", "mean", 0.8),
         Score("entropy", "target", "mean", 0.7),
         Score("entropy", "everything", "total", 0.65),
-        Score(*KIND, 0.99, slice_index=0),
     ]
     scored.record_scores(1, "b", others, 5, 0)
     assert scored.ranking(1, *KIND, limit=1) == {"f": 0.6}
@@ -72,16 +72,17 @@ def test_scores_of_other_kinds_models_and_slices_are_not_mixed_in(scored):
 
 
 def test_scoring_again_replaces(scored):
-    scored.record_scores(1, "a", [Score(*KIND, 0.7), Score(*KIND, 0.1, slice_index=3)], 5, 0)
-    scored.record_scores(1, "a", [Score(*KIND, 0.75), Score(*KIND, 0.2, slice_index=3)], 20, 1)
+    scored.record_scores(1, "a", [Score(*KIND, 0.7, (0.25, 0.5))], 5, 0)
+    scored.record_scores(1, "a", [Score(*KIND, 0.75, (0.125, 0.75, 1.0))], 20, 1)
     assert scored.ranking(1, *KIND, limit=1) == {"a": 0.75}
+    assert scored.slice_scores(1, *KIND) == {"a": (0.125, 0.75, 1.0)}
     assert len(scored.ranking(1, *KIND, limit=99)) == 6
 
 
 def test_which_images_are_scored(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)
-    scored.record_scores(2, "b", [Score(*KIND, 0.9, slice_index=1), Score(*KIND, 0.8, slice_index=2)], 5, 0)
+    scored.record_scores(2, "b", [Score(*KIND, 0.9, (0.5,))], 5, 0)
     scored.record_scores(2, "c", [Score("variance", "everything", "mean", 0.9)], 5, 0)
     scored.record_scores(2, "d", [], 5, 0)
     assert scored.scored_images(1, *KIND) == set("abcdef")
@@ -89,7 +90,7 @@ def test_which_images_are_scored(scored):
 
 
 def test_every_volume_score_of_a_kind(scored):
-    scored.record_scores(1, "a", [Score("variance", "everything", "mean", 0.9), Score(*KIND, 0.8, slice_index=0)], 5, 0)
+    scored.record_scores(1, "a", [Score("variance", "everything", "mean", 0.9)], 5, 0)
     scored.record_annotation("f", "f", "0", "ann")
     scored.sync_images("abcdf", 0)
     expected = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.5, "f": 0.6}
@@ -97,10 +98,22 @@ def test_every_volume_score_of_a_kind(scored):
     assert scored.volume_scores(2, *KIND) == {}
 
 
+def test_the_scores_of_slices_come_back_in_single_precision_and_in_their_order(scored):
+    assert scored.slice_scores(1, *KIND) == {}
+    scored.record_scores(
+        1, "b", [Score(*KIND, 1.0, (0.1, 1e-30, 0.0)), Score("variance", *KIND[1:], 1.0, (9.0,))], 5, 0
+    )
+    scored.record_scores(1, "c", [Score(*KIND, 1.0, ())], 5, 0)
+    kept = scored.slice_scores(1, *KIND)
+    assert kept.keys() == {"b", "c"}
+    assert kept["b"] == tuple(np.array([0.1, 1e-30, 0.0], dtype=np.float32).tolist())
+    assert kept["c"] == ()
+    assert scored.slice_scores(2, *KIND) == {}
+
+
 def test_which_images_are_left_to_score(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score(*KIND, 0.9)], 5, 0)
-    scored.record_scores(2, "b", [Score(*KIND, 0.9, slice_index=1)], 5, 0)
     scored.record_annotation("c", "f", "0", "ann")
     scored.mark_unreadable("d", "truncated")
     scored.grant_lease("ann", "e", 30, "random")
@@ -120,8 +133,8 @@ def test_impossible_scores_are_refused(scored):
         scored.record_scores(1, "nobody", [Score(*KIND, 1.0)], 5, 0)
     with pytest.raises(NotFoundError, match="model version 2"):
         scored.record_scores(2, "a", [Score(*KIND, 1.0)], 5, 0)
-    with pytest.raises(ValueError, match="slice index >= 0, got -1"):
-        scored.record_scores(1, "a", [Score(*KIND, 1.0, slice_index=-1)], 5, 0)
+    with pytest.raises(ValueError, match="expected a finite number, got nan"):
+        scored.record_scores(1, "a", [Score(*KIND, 1.0, (0.5, math.nan))], 5, 0)
     with pytest.raises(ValueError, match="seed"):
         scored.record_scores(1, "a", [Score(*KIND, 1.0)], 5, 2**63)
     with pytest.raises(InvalidInputError, match="measure"):

@@ -29,6 +29,9 @@ class Held:
     def overlaps(self, covers):
         return self.covers is None or covers is None or bool(self.covers & covers)
 
+    def is_covered_by(self, covers):
+        return covers is None or (self.covers is not None and self.covers <= covers)
+
 
 @dataclass
 class Expected:
@@ -84,7 +87,7 @@ class Study(RuleBasedStateMachine):
         self.expected.held = [
             held
             for held in self.expected.held
-            if held.image_id != image_id or not (held.annotator == annotator or held.overlaps(covers))
+            if held.image_id != image_id or not (held.annotator == annotator or held.is_covered_by(covers))
         ]
 
     @rule(image_id=images)
@@ -147,6 +150,16 @@ class Study(RuleBasedStateMachine):
             and not any(held.image_id == image_id for held in self.expected.held)
         ]
         assert self.ledger.pool("training") == free
+
+    @invariant()
+    def slices_are_free_that_nobody_holds_or_has_drawn(self):
+        expected = {}
+        for image_id in IMAGES:
+            annotated = self.expected.current(image_id)
+            held = [held.covers for held in self.expected.held if held.image_id == image_id]
+            if annotated is not None and None not in held:
+                expected[image_id] = annotated.union(*held)
+        assert {image.image_id: image.taken for image in self.ledger.slice_pool()} == expected
 
 
 def test_any_order_of_events(ledger, clock):

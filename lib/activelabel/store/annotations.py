@@ -1,19 +1,24 @@
 """Annotations: every label that was kept, who made it and for which query. Nothing is ever removed."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
-from activelabel.store.leases import end_leases, unended_leases
+from activelabel.store.leases import end_leases, lease_record, unended_leases
 from activelabel.store.lookup import image_row
 from activelabel.store.pool import current, current_final
-from activelabel.store.records import FINAL, Annotation, Role, Slices
+from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
 from activelabel.store.rounds import current_round
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
+
+
+class LabelChangedError(Exception):
+    """Somebody else has saved or deleted the label with whose slices one was merged."""
 
 
 class Annotations(Database):
@@ -28,27 +33,47 @@ class Annotations(Database):
         *,
         tag: str = FINAL,
         slices: Iterable[int] | None = None,
+        foreground_slices: int | None = None,
+        merged_with: int | None = None,
     ) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
-        `file` is the archived copy, `slices` are those it covers (None: all). A final annotation ends the annotator's
-        lease on this image, and any other lease on what it covers. It belongs to the newest query that the annotator
-        was given for this image and has not answered yet, expired or not; else to the oldest of the other leases that
-        it ended; else to none, and `seconds` is None.
+        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers. It
+        belongs to the newest query that the annotator was given for this image and has not answered yet, expired or
+        not; else to the oldest of the other leases that it ended; else to none, and `seconds` is None.
+
+        Args:
+            image_id: whose label it is.
+            file: the archived copy.
+            sha256: of it.
+            annotator: who made it.
+            tag: its tag.
+            slices: all that it covers, what was drawn before and is still in it among them; None, or every slice that
+                the image has, is the whole volume.
+            foreground_slices: on how many slices something is drawn.
+            merged_with: the version of the current label whose slices it took over, 0 if there was none; None if it
+                replaces whatever there is.
 
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
+            LabelChangedError: the current label is not the one it was `merged_with`: merge again.
         """
         checked_word(tag, "label tag")
         checked_name(annotator, "annotator")
         covered = checked_slices(slices)
         now = self._clock()
         with self._writing() as session:
-            image_row(session, image_id)
+            image = image_row(session, image_id)
+            if covered is not None and len(covered) == image.slice_count:
+                covered = None
+            current = _current_row(session, image_id, tag)
+            if merged_with is not None and merged_with != (current.version if current else 0):
+                raise LabelChangedError(
+                    f"image '{image_id}': its label '{tag}' has changed since version {merged_with}"
+                )
             answered = _answered(session, image_id, annotator, covered) if tag == FINAL else []
             end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
-            current = _current_row(session, image_id, tag)
             if current is not None:
                 current.superseded_at = now
                 session.flush()
@@ -59,6 +84,8 @@ class Annotations(Database):
                 file=file,
                 sha256=sha256,
                 slices=covered and list(covered),
+                covered_slices=image.slice_count if covered is None else len(covered),
+                foreground_slices=foreground_slices,
                 annotator=annotator,
                 seconds=(now - answered[0].granted_at).total_seconds() if answered else None,
                 lease_id=answered[0].id if answered else None,
@@ -74,6 +101,25 @@ class Annotations(Database):
         with self._reading() as session:
             row = _current_row(session, image_id, tag)
             return None if row is None else _annotation_record(row)
+
+    def latest_query(self, image_id: str, annotator: str) -> Lease | None:
+        """The newest query that this annotator was given for this image, answered, expired or not; None if never."""
+        newest = select(LeaseRow).where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator)
+        with self._reading() as session:
+            row = session.scalar(newest.order_by(LeaseRow.id.desc()).limit(1))
+            return None if row is None else lease_record(row, self._clock())
+
+    def labels_since(self, image_id: str, tag: str, since: datetime) -> list[Annotation]:
+        """The labels of this image and tag that were current at `since` or became it later, oldest first."""
+        statement = (
+            select(AnnotationRow)
+            .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
+            .where(or_(AnnotationRow.superseded_at.is_(None), AnnotationRow.superseded_at > since))
+            .where(or_(AnnotationRow.deleted_at.is_(None), AnnotationRow.deleted_at > since))
+            .order_by(AnnotationRow.id)
+        )
+        with self._reading() as session:
+            return [_annotation_record(row) for row in session.scalars(statement)]
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
         """The current final annotations, partial ones too; of images of one role, or made in one round; by image."""
@@ -123,13 +169,13 @@ def _answered(session: Session, image_id: str, annotator: str, covered: Slices) 
         .limit(1)
     )
     others = [
-        lease for lease in unended_leases(session, image_id) if lease is not own and _overlap(covered, lease.slices)
+        lease for lease in unended_leases(session, image_id) if lease is not own and _covers(covered, lease.slices)
     ]
     return [own, *others] if own is not None else others
 
 
-def _overlap(covered: Slices, leased: list[int] | None) -> bool:
-    return covered is None or leased is None or not set(covered).isdisjoint(leased)
+def _covers(covered: Slices, leased: list[int] | None) -> bool:
+    return covered is None or (leased is not None and set(covered).issuperset(leased))
 
 
 def _current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
@@ -152,6 +198,8 @@ def _annotation_record(row: AnnotationRow) -> Annotation:
         file=row.file,
         sha256=row.sha256,
         slices=None if row.slices is None else tuple(row.slices),
+        covered_slices=row.covered_slices,
+        foreground_slices=row.foreground_slices,
         annotator=row.annotator,
         seconds=row.seconds,
         lease_id=row.lease_id,

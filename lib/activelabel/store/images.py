@@ -1,19 +1,21 @@
 """The images of the study: seen once, never forgotten, each with a role that never changes."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.data.splits import choose_validation, validation_count
+from activelabel.errors import InvalidInputError
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, unended_leases
 from activelabel.store.lookup import image_row
-from activelabel.store.pool import in_pool
-from activelabel.store.records import Image, Role
-from activelabel.store.schema import ImageRow
+from activelabel.store.pool import active, current_final, in_pool, unfinished
+from activelabel.store.records import Image, Role, SlicesTaken
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseItemRow, LeaseRow
 
 
 class Images(Database):
@@ -58,6 +60,55 @@ class Images(Database):
         with self._reading() as session:
             return [_image_record(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
+    def fix_slices(self, image_id: str, axis: int, count: int) -> Image:
+        """Say along which axis of its own voxels an image is sliced, and into how many.
+
+        What was said first stays as long as somebody may have annotated or may be annotating slices by it.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            InvalidInputError: the file is another one than that whose slices were annotated: their number differs.
+        """
+        with self._writing() as session:
+            row = image_row(session, image_id)
+            if (row.slice_axis, row.slice_count) != (axis, count):
+                by_slices = select(LeaseItemRow.image_id).where(LeaseItemRow.image_id == image_id)
+                annotated = select(AnnotationRow.image_id).where(AnnotationRow.image_id == image_id, current_final())
+                counted = row.slice_count is not None
+                if not counted or not session.scalar(select(or_(by_slices.exists(), annotated.exists()))):
+                    row.slice_axis, row.slice_count = axis, count
+                elif row.slice_axis == axis:
+                    raise InvalidInputError(
+                        f"image '{image_id}' has {count} slices, but its label was drawn on one of {row.slice_count}: "
+                        "put that file back, or delete the label"
+                    )
+            return _image_record(row)
+
+    def slice_pool(self) -> list[SlicesTaken]:
+        """The training images of which slices may be asked for, with the slices that are taken; by id.
+
+        Present, readable, not fully annotated, and not leased as a whole.
+        """
+        now = self._clock()
+        whole = select(LeaseRow.image_id).where(active(now), LeaseRow.slices.is_(null()))
+        images = (
+            select(ImageRow.id, ImageRow.slice_axis, ImageRow.slice_count)
+            .where(unfinished("training"), ImageRow.id.not_in(whole))
+            .order_by(ImageRow.id)
+        )
+        partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(
+            current_final(), AnnotationRow.slices.is_not(null())
+        )
+        leased = select(LeaseRow.image_id, LeaseRow.slices).where(active(now), LeaseRow.slices.is_not(null()))
+        taken = defaultdict[str, set[int]](set)
+        with self._reading() as session:
+            for image_id, slices in (*session.execute(partial), *session.execute(leased)):
+                taken[image_id].update(slices or ())
+            return [
+                SlicesTaken(image_id, axis, count, frozenset(taken[image_id]))
+                for image_id, axis, count in session.execute(images)
+            ]
+
     def mark_unreadable(self, image_id: str, reason: str) -> None:
         """Set an image aside: it is not asked for, and leases on it end as released.
 
@@ -87,7 +138,16 @@ class Images(Database):
 
 
 def _image_record(row: ImageRow) -> Image:
-    return Image(row.id, row.added_at, row.role, row.present, row.unreadable_reason, row.unreadable_at)
+    return Image(
+        id=row.id,
+        added_at=row.added_at,
+        role=row.role,
+        present=row.present,
+        unreadable_reason=row.unreadable_reason,
+        unreadable_at=row.unreadable_at,
+        slice_axis=row.slice_axis,
+        slice_count=row.slice_count,
+    )
 
 
 def _count_validation(session: Session) -> int:

@@ -27,7 +27,7 @@ class Leases(Database):
         now = self._clock()
         with self._reading() as session:
             row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
-            return None if row is None else _lease_record(row, now)
+            return None if row is None else lease_record(row, now)
 
     def grant_lease(
         self,
@@ -63,7 +63,7 @@ class Leases(Database):
             _expire(session, now)
             held = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, LeaseRow.ended_at.is_(None)))
             if held is not None:
-                return _lease_record(held, now)
+                return lease_record(held, now)
             image = image_row(session, image_id)
             if not _can_be_had(session, image, wanted):
                 return None
@@ -80,7 +80,7 @@ class Leases(Database):
                 expires_at=now + timedelta(minutes=minutes),
             )
             _hold(session, image, row, wanted)
-            return _lease_record(row, now)
+            return lease_record(row, now)
 
     def release_lease(self, annotator: str) -> Lease | None:
         """End this annotator's active lease without an annotation (a skipped case); None if there is none."""
@@ -90,7 +90,7 @@ class Leases(Database):
             if row is None:
                 return None
             end_leases(session, [row], "released", now)
-            return _lease_record(row, now)
+            return lease_record(row, now)
 
     def expire_leases(self) -> int:
         """Write down which leases have expired; their number. Nothing depends on it being done."""
@@ -104,7 +104,7 @@ class Leases(Database):
         if round_number is not None:
             statement = statement.where(LeaseRow.round_number == round_number)
         with self._reading() as session:
-            return [_lease_record(row, now) for row in session.scalars(statement)]
+            return [lease_record(row, now) for row in session.scalars(statement)]
 
 
 def unended_leases(session: Session, image_id: str | None = None) -> Sequence[LeaseRow]:
@@ -158,7 +158,7 @@ def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) ->
     session.flush()
 
 
-def _lease_record(row: LeaseRow, now: datetime) -> Lease:
+def lease_record(row: LeaseRow, now: datetime) -> Lease:
     """The lease as it is now: one that has expired shows as ended, written down or not."""
     lapsed = row.ended_at is None and row.expires_at <= now
     return Lease(

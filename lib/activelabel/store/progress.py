@@ -1,6 +1,7 @@
 """How far the work is, in numbers: what `GET /info/` shows."""
 
-from sqlalchemy import func, select, true
+from sqlalchemy import ColumnElement, and_, func, null, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row
@@ -23,8 +24,11 @@ class Overview(Database):
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
             seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
-            new = select(AnnotationRow.image_id).where(complete(), AnnotationRow.id.not_in(seen))
-            trainable = ImageRow.id.in_(new) & ImageRow.unreadable_reason.is_(None)
+            unseen = and_(current_final(), AnnotationRow.id.not_in(seen))
+            new = select(AnnotationRow.image_id).where(unseen, or_(AnnotationRow.slices.is_(null()), training))
+            usable = ImageRow.unreadable_reason.is_(None)
+            trainable = ImageRow.id.in_(new.join(ImageRow, ImageRow.id == AnnotationRow.image_id)) & usable
+            learnt = ImageRow.id.in_(select(AnnotationRow.image_id).where(unseen)) & training & usable
             scored = select(ScoreRow.image_id).where(ScoreRow.model_version == version)
             counted = {
                 "images": true(),
@@ -40,4 +44,20 @@ class Overview(Database):
             }
             counts = (func.count().filter(condition).label(name) for name, condition in counted.items())
             row = session.execute(select(*counts).where(ImageRow.present.is_(True))).mappings().one()
-            return Progress(latest_model=version, **row)
+            covered = _slices(session, AnnotationRow.covered_slices, current_final())
+            drawn = _slices(session, AnnotationRow.foreground_slices, current_final())
+            now_covered = _slices(session, AnnotationRow.covered_slices, unseen, learnt)
+            covered_before = _slices(session, AnnotationRow.covered_slices, AnnotationRow.id.in_(seen), learnt)
+            return Progress(
+                latest_model=version,
+                annotated_slices=covered,
+                foreground_slices=drawn,
+                new_training_slices=max(now_covered - covered_before, 0),
+                **row,
+            )
+
+
+def _slices(session: Session, count: InstrumentedAttribute[int | None], *which: ColumnElement[bool]) -> int:
+    """The sum of `count` over annotations of images that are there."""
+    statement = select(func.sum(count)).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+    return session.scalar(statement.where(ImageRow.present.is_(True), *which)) or 0

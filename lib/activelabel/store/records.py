@@ -18,7 +18,11 @@ FINAL = "final"  # the tag of the annotations that count; any other is kept and 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well."""
+    """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well.
+
+    `slice_axis` is the axis of its own voxels along which its slices are counted, `slice_count` their number; None
+    until somebody had to know.
+    """
 
     id: str
     added_at: datetime
@@ -26,6 +30,18 @@ class Image:
     present: bool
     unreadable_reason: str | None
     unreadable_at: datetime | None
+    slice_axis: int | None
+    slice_count: int | None
+
+
+@dataclass(frozen=True)
+class SlicesTaken:
+    """An image of which slices may be asked for, and those that may not: annotated already, or leased to someone."""
+
+    image_id: str
+    slice_axis: int | None
+    slice_count: int | None
+    taken: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,8 @@ class Annotation:
 
     `version` counts from 1 within image and tag. `seconds` is the time since the query was given, None where the
     image was never asked for. A superseded annotation has a newer one beside it; a deleted one was taken back.
+    `covered_slices` is how many slices it covers, `foreground_slices` in how many of them something is drawn; None
+    where nobody counted.
     """
 
     id: int
@@ -59,6 +77,8 @@ class Annotation:
     file: str
     sha256: str
     slices: Slices
+    covered_slices: int | None
+    foreground_slices: int | None
     annotator: str
     seconds: float | None
     lease_id: int | None
@@ -100,9 +120,12 @@ class Round:
 class Progress:
     """How far the work is. Every count is of images whose file is still there.
 
-    `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only.
-    `new_annotations` are the whole-volume ones of readable images that the latest model has not seen (all of them
-    where there is no model): what a training would learn or judge by; `new_training_annotations` those to learn by.
+    `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only;
+    `annotated_slices` counts the slices of both, `foreground_slices` those on which something is drawn.
+    `new_annotations` are those of readable images that the latest model has not seen (all of them where there is no
+    model), and by which a training would learn or judge: of validation images only whole ones.
+    `new_training_annotations` are those to learn by, `new_training_slices` how many slices more they cover than what
+    the model has seen of the same images.
     """
 
     images: int
@@ -110,9 +133,12 @@ class Progress:
     validation: int
     annotated: int
     partly_annotated: int
+    annotated_slices: int
+    foreground_slices: int
     leased: int
     unreadable: int
     latest_model: int | None
     scored: int
     new_annotations: int
     new_training_annotations: int
+    new_training_slices: int

@@ -5,6 +5,9 @@ one active lease an annotator, one holder a slice or volume, one current annotat
 model version.
 """
 
+import array
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import (
@@ -18,6 +21,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -58,6 +62,31 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class FloatArray(TypeDecorator[tuple[float, ...]]):
+    """Numbers in single precision, little-endian, one after the other: the scores of a volume's slices."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[float] | None, dialect: Dialect) -> bytes | None:
+        """To bytes."""
+        return None if value is None else _little_endian(array.array("f", value)).tobytes()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[float, ...] | None:
+        """From the database."""
+        if value is None:
+            return None
+        numbers = array.array("f")
+        numbers.frombytes(value)
+        return tuple(_little_endian(numbers))
+
+
+def _little_endian(numbers: "array.array[float]") -> "array.array[float]":
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
 class Base(DeclarativeBase):
     """Base of all tables; constraints have names that a migration can refer to."""
 
@@ -73,7 +102,10 @@ class Base(DeclarativeBase):
 
 
 class ImageRow(Base):
-    """An image. `leased_whole` says what its active leases cover, if there are any (see `LeaseItemRow`)."""
+    """An image. `leased_whole` says what its active leases cover, if there are any (see `LeaseItemRow`).
+
+    `slice_axis` and `slice_count` are those by which its slices are counted; NULL until somebody had to know.
+    """
 
     __tablename__ = "images"
     __table_args__ = (
@@ -90,6 +122,8 @@ class ImageRow(Base):
     unreadable_reason: Mapped[str | None] = mapped_column(Text)
     unreadable_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     leased_whole: Mapped[bool]
+    slice_axis: Mapped[int | None]
+    slice_count: Mapped[int | None]
 
 
 class ModelVersionRow(Base):
@@ -119,7 +153,7 @@ class RoundRow(Base):
 
 
 class ScoreRow(Base):
-    """One number an image (or slice), measure, region, aggregation and model version."""
+    """One number an image, measure, region, aggregation and model version, and one for each slice, or none of them."""
 
     __tablename__ = "scores"
 
@@ -128,21 +162,15 @@ class ScoreRow(Base):
     measure: Mapped[str] = mapped_column(Word, primary_key=True)
     region: Mapped[str] = mapped_column(Word, primary_key=True)
     aggregation: Mapped[str] = mapped_column(Word, primary_key=True)
-    slice_index: Mapped[int] = mapped_column(Integer, primary_key=True)
     value: Mapped[float] = mapped_column(Double)
+    slices: Mapped[tuple[float, ...] | None] = mapped_column(FloatArray)
     repeats: Mapped[int]
     seed: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     # Read from its start, this index is the ranking: best first, ties by id.
     __table_args__ = (
-        CheckConstraint(f"slice_index >= {WHOLE_VOLUME}", name="slice_index"),
-        Index(
-            "ix_scores_ranking",
-            *("model_version", "measure", "region", "aggregation", "slice_index"),
-            value.desc(),
-            "image_id",
-        ),
+        Index("ix_scores_ranking", *("model_version", "measure", "region", "aggregation"), value.desc(), "image_id"),
         {"sqlite_with_rowid": False},
     )
 
@@ -205,7 +233,11 @@ class LeaseItemRow(Base):
 
 
 class AnnotationRow(Base):
-    """A label and the slices it covers (NULL: all). Nothing is ever removed; superseded and deleted ones stay."""
+    """A label and the slices it covers (NULL: all). Nothing is ever removed; superseded and deleted ones stay.
+
+    `covered_slices` is how many they are, `foreground_slices` in how many of them something is drawn; NULL where the
+    label was kept before slices were counted.
+    """
 
     __tablename__ = "annotations"
     __table_args__ = (
@@ -228,6 +260,8 @@ class AnnotationRow(Base):
     file: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
     slices: Mapped[list[int] | None] = mapped_column(SliceList)
+    covered_slices: Mapped[int | None]
+    foreground_slices: Mapped[int | None]
     annotator: Mapped[str] = mapped_column(Name)
     seconds: Mapped[float | None] = mapped_column(Double)
     lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))

@@ -1,4 +1,4 @@
-"""Scores: how much a model version would learn from an image, or from a slice of it."""
+"""Scores: how much a model version would learn from an image, and from each slice of it."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
-from activelabel.store.schema import WHOLE_VOLUME, ImageRow, ScoreRow
+from activelabel.store.schema import ImageRow, ScoreRow
 
 _LARGEST_SEED = 2**63 - 1  # what the column holds
 
@@ -43,28 +43,33 @@ class Scores(Database):
                 session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
 
     def scored_images(self, model_version: int, measure: str, region: str, aggregation: str) -> set[str]:
-        """The ids of images that have such a score, of the volume or of any slice, from this model version."""
-        statement = select(ScoreRow.image_id).distinct()
-        statement = statement.where(_kind(model_version, measure, region, aggregation))
+        """The ids of images that have such a score from this model version."""
+        statement = select(ScoreRow.image_id).where(_kind(model_version, measure, region, aggregation))
         with self._reading() as session:
             return set(session.scalars(statement))
 
     def volume_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, float]:
         """Every volume score of this kind by a model version, of images annotated since or vanished too."""
-        statement = select(ScoreRow.image_id, ScoreRow.value).where(
-            _kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME
-        )
+        statement = select(ScoreRow.image_id, ScoreRow.value)
         with self._reading() as session:
-            return {image_id: value for image_id, value in session.execute(statement)}
+            rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
+            return {image_id: value for image_id, value in rows}
+
+    def slice_scores(
+        self, model_version: int, measure: str, region: str, aggregation: str
+    ) -> dict[str, tuple[float, ...]]:
+        """The scores of all slices, in their order, of every image that has them; of single precision."""
+        statement = select(ScoreRow.image_id, ScoreRow.slices).where(ScoreRow.slices.is_not(None))
+        with self._reading() as session:
+            rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
+            return {image_id: slices for image_id, slices in rows if slices is not None}
 
     def unscored(self, model_version: int, measure: str, region: str, aggregation: str) -> list[str]:
         """Training images without such a volume score that are there, readable and not fully annotated; by id.
 
         Leased ones too: a lease may end without a label.
         """
-        scored = select(ScoreRow.image_id).where(
-            _kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME
-        )
+        scored = select(ScoreRow.image_id).where(_kind(model_version, measure, region, aggregation))
         statement = select(ImageRow.id).where(unfinished("training"), ImageRow.id.not_in(scored)).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
@@ -77,7 +82,7 @@ class Scores(Database):
         statement = (
             select(ScoreRow.image_id, ScoreRow.value)
             .join(ImageRow, ImageRow.id == ScoreRow.image_id)
-            .where(_kind(model_version, measure, region, aggregation), ScoreRow.slice_index == WHOLE_VOLUME)
+            .where(_kind(model_version, measure, region, aggregation))
             .where(in_pool("training", self._clock()))
             .order_by(ScoreRow.value.desc(), ScoreRow.image_id)
             .limit(limit)
@@ -95,18 +100,18 @@ def _kind(model_version: int, measure: str, region: str, aggregation: str) -> Co
     )
 
 
-def _values(image_id: str, score: Score) -> dict[str, str | int | float]:
-    what = f"score of image '{image_id}', measure '{score.measure}'"
-    if not math.isfinite(score.value):
-        raise ValueError(f"{what}: expected a finite number, got {score.value}")
-    if score.slice_index is not None and score.slice_index < 0:
-        raise ValueError(f"{what}: expected a slice index >= 0, got {score.slice_index}")
+def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
+    for value in (score.value, *(score.slices or ())):
+        if not math.isfinite(value):
+            raise ValueError(
+                f"score of image '{image_id}', measure '{score.measure}': expected a finite number, got {value}"
+            )
     return {
         "measure": checked_word(score.measure, "measure"),
         "region": checked_word(score.region, "region"),
         "aggregation": checked_word(score.aggregation, "aggregation"),
-        "slice_index": WHOLE_VOLUME if score.slice_index is None else score.slice_index,
         "value": float(score.value),
+        "slices": score.slices,
     }
 
 
@@ -114,7 +119,7 @@ def _upsert(session: Session) -> Insert:
     """Insert, or replace the value where there is one: the same words in both databases, spelled by two modules."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(ScoreRow)
-    replaced = ("value", "repeats", "seed", "created_at")
+    replaced = ("value", "slices", "repeats", "seed", "created_at")
     return statement.on_conflict_do_update(
         index_elements=[column.name for column in ScoreRow.__table__.primary_key],
         set_={name: statement.excluded[name] for name in replaced},
