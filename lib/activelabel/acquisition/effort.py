@@ -1,0 +1,68 @@
+"""What annotations cost: counted in slices and images, in the units of chlebus2022 (IV), and in measured time."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Whoever draws a whole volume draws about every third slice, and lets the tool interpolate those between.
+_VOLUME_SLICES_A_UNIT = 3
+
+
+@dataclass(frozen=True)
+class AnnotatedQuery:
+    """What came back for a query.
+
+    `slices` are the slices annotated, as empty ones too, and `foreground_slices` those of them on which something is
+    drawn. `whole_volume`: it was asked for and drawn as one. `seconds` it took, None where nobody measured.
+    """
+
+    image_id: str
+    whole_volume: bool
+    slices: int
+    foreground_slices: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Cost of several annotations.
+
+    The first three are the columns of the paper's Table 2: slices, foreground slices, and patients, here images.
+    `units` is its model of effort, in foreground slices of different volumes. `seconds_per_query` is the mean over the
+    `timed_queries`, those that were measured, None where none was.
+    """
+
+    slices: int
+    foreground_slices: int
+    images: int
+    units: float
+    timed_queries: int
+    seconds_per_query: float | None
+
+
+def effort(queries: Iterable[AnnotatedQuery]) -> Effort:
+    """Add up what was annotated; no slice may be in two of the queries.
+
+    N foreground slices of one whole volume cost as much as N/3 from different volumes; a slice that was asked for by
+    itself costs 1; one without foreground costs nothing (chlebus2022, IV, assumptions 1 and 2).
+
+    Raises:
+        ValueError: more foreground slices than slices, or a negative number (the text names the image).
+    """
+    queries = list(queries)
+    for query in queries:
+        if not 0 <= query.foreground_slices <= query.slices or (query.seconds or 0) < 0:
+            raise ValueError(f"{query.image_id}: expected 0 <= foreground slices <= slices and seconds, got {query}")
+    seconds = [query.seconds for query in queries if query.seconds is not None]
+    return Effort(
+        slices=sum(query.slices for query in queries),
+        foreground_slices=sum(query.foreground_slices for query in queries),
+        images=len({query.image_id for query in queries}),
+        units=sum(map(_units, queries)),
+        timed_queries=len(seconds),
+        seconds_per_query=statistics.fmean(seconds) if seconds else None,
+    )
+
+
+def _units(query: AnnotatedQuery) -> float:
+    return query.foreground_slices / (_VOLUME_SLICES_A_UNIT if query.whole_volume else 1)

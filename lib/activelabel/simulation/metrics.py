@@ -1,0 +1,119 @@
+"""How well a segmentation agrees with its reference (chlebus2022, II.F), and how such numbers are summed up.
+
+`prediction` and `reference` are masks of one shape (W, H, D), True inside; `spacing_mm` is the distance between voxel
+centres along each axis. With only one of both masks empty, Dice is 0, the volume error 100 % where the prediction is
+empty and inf where the reference is, both distances inf; with both empty they are 1, 0 %, 0 mm, 0 mm.
+
+Distances are measured between the centres of surface voxels: those of a mask that share a face with a voxel outside it.
+What lies outside the image is outside the mask.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]
+Spacing = tuple[float, float, float]
+
+
+def dice(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
+    """2 |X ∩ Y| / (|X| + |Y|), in [0, 1] (chlebus2022, eq. 3); whatever the spacing.
+
+    Raises:
+        ValueError: the masks are not both (W, H, D) and bool, or a spacing is not above 0. So do all metrics.
+    """
+    _check(prediction, reference, spacing_mm)
+    size = np.count_nonzero(prediction) + np.count_nonzero(reference)
+    return 2 * np.count_nonzero(prediction & reference) / size if size else 1.0
+
+
+def relative_volume_error(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
+    """|V_X − V_Y| / V_Y · 100 %, X the prediction, Y the reference (chlebus2022, eq. 4); whatever the spacing."""
+    _check(prediction, reference, spacing_mm)
+    predicted, wanted = np.count_nonzero(prediction), np.count_nonzero(reference)
+    if not wanted:
+        return math.inf if predicted else 0.0
+    return 100 * abs(predicted - wanted) / wanted
+
+
+def mean_surface_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
+    """Mean distance in mm from a surface voxel of either mask to the nearest of the other (chlebus2022, eq. 5).
+
+    The paper prints a sum over both surfaces divided by 2N, and does not say what N is. Here the sum is divided by the
+    number of its terms, the surface voxels of both masks: the mean, which is the same where both surfaces have N.
+    """
+    return float(np.mean(_surface_distances(prediction, reference, spacing_mm)))
+
+
+def hausdorff_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
+    """Largest distance in mm from a surface voxel of either mask to the nearest of the other (chlebus2022, eq. 6).
+
+    Surfaces are what the paper's X and Y stand for in eq. 5; with all voxels instead, a hole would not count.
+    """
+    return float(np.max(_surface_distances(prediction, reference, spacing_mm)))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, standard deviation and percentiles of a metric over cases, as the paper's tables give them.
+
+    `sd` is that of a sample (divided by n − 1), 0 for one value. With `infinite` values, which a distance has where a
+    mask is missed altogether, the mean is inf and `sd` NaN: leaving such cases out would reward missing them. Whoever
+    wants the others alone sums those up, and says how many are missing.
+    """
+
+    count: int
+    infinite: int
+    mean: float
+    sd: float
+    percentile_5: float
+    percentile_95: float
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """Sum up a metric over cases; percentiles are interpolated linearly between neighbours, inf beside any inf.
+
+    Raises:
+        ValueError: there is no value, or one is NaN or −inf.
+    """
+    ordered = sorted(values)
+    if not ordered or any(math.isnan(value) or value == -math.inf for value in ordered):
+        raise ValueError(f"expected one number or more, finite or inf, got {list(values)}")
+    infinite = ordered.count(math.inf)
+    mean, sd = (math.inf, math.nan) if infinite else (float(np.mean(ordered)), 0.0)
+    if len(ordered) > 1 and not infinite:
+        sd = float(np.std(ordered, ddof=1))
+    return Summary(len(ordered), infinite, mean, sd, _percentile(ordered, 0.05), _percentile(ordered, 0.95))
+
+
+def _percentile(ordered: Sequence[float], fraction: float) -> float:
+    """Numpy's would be NaN where a neighbour is inf."""
+    place = fraction * (len(ordered) - 1)
+    below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return below if below == above else below + (place - math.floor(place)) * (above - below)
+
+
+def _surface_distances(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
+    """The distance of each surface voxel of either mask to the surface of the other, in mm."""
+    _check(prediction, reference, spacing_mm)
+    if not prediction.any() or not reference.any():
+        return np.array([0.0 if prediction.any() == reference.any() else math.inf])
+    (box,) = ndimage.find_objects((prediction | reference).astype(np.uint8))  # all of both: the rest only takes time
+    surfaces = [mask[box] & ~ndimage.binary_erosion(mask[box]) for mask in (prediction, reference)]
+    to_predicted, to_reference = (ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces)
+    return np.concatenate([to_reference[surfaces[0]], to_predicted[surfaces[1]]])
+
+
+def _check(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> None:
+    for name, mask in (("prediction", prediction), ("reference", reference)):
+        if mask.dtype != np.bool_ or mask.ndim != 3 or mask.shape != reference.shape:
+            raise ValueError(
+                f"{name}: expected bool (W, H, D) of the reference's shape {reference.shape}, "
+                f"got {mask.dtype} {mask.shape}"
+            )
+    if len(spacing_mm) != 3 or not all(0 < spacing < math.inf for spacing in spacing_mm):
+        raise ValueError(f"spacing_mm: expected three numbers above 0, got {spacing_mm}")
