@@ -35,6 +35,14 @@ def test_ties_are_broken_by_id(scored):
     assert list(scored.ranking(1, *KIND, limit=5)) == ["b", "d", "e", "f", "c"]
 
 
+def test_scores_of_more_repeats_come_first_and_are_never_compared_with_others(scored):
+    for image_id, value, repeats in (("a", 0.15, 20), ("b", 0.05, 20), ("f", 0.9, 2)):
+        scored.record_scores(1, image_id, [Score(*KIND, value)], repeats, 0)
+    assert list(scored.ranking(1, *KIND, limit=9)) == ["a", "b", "e", "d", "c", "f"]
+    assert scored.score_repeats(1, *KIND) == {"a": 20, "b": 20, "c": 5, "d": 5, "e": 5, "f": 2}
+    assert scored.score_repeats(2, *KIND) == {}
+
+
 def test_only_what_may_be_asked_for_is_ranked(scored, clock):
     scored.record_annotation("f", "f", "0", "ann")
     scored.record_annotation("e", "f", "0", "ann", slices=[1])

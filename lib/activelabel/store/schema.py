@@ -164,13 +164,19 @@ class ScoreRow(Base):
     aggregation: Mapped[str] = mapped_column(Word, primary_key=True)
     value: Mapped[float] = mapped_column(Double)
     slices: Mapped[tuple[float, ...] | None] = mapped_column(FloatArray)
-    repeats: Mapped[int]
+    repeats: Mapped[int] = mapped_column(Integer)
     seed: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    # Read from its start, this index is the ranking: best first, ties by id.
+    # Read from its start, this index is the ranking: most repeats first, of those the best, ties by id.
     __table_args__ = (
-        Index("ix_scores_ranking", *("model_version", "measure", "region", "aggregation"), value.desc(), "image_id"),
+        Index(
+            "ix_scores_ranking",
+            *("model_version", "measure", "region", "aggregation"),
+            repeats.desc(),
+            value.desc(),
+            "image_id",
+        ),
         {"sqlite_with_rowid": False},
     )
 

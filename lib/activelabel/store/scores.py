@@ -55,6 +55,13 @@ class Scores(Database):
             rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
             return {image_id: value for image_id, value in rows}
 
+    def score_repeats(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, int]:
+        """With how many repeats each volume score of this kind was sampled: of the images of `volume_scores`."""
+        statement = select(ScoreRow.image_id, ScoreRow.repeats)
+        with self._reading() as session:
+            rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
+            return {image_id: repeats for image_id, repeats in rows}
+
     def slice_scores(
         self, model_version: int, measure: str, region: str, aggregation: str
     ) -> dict[str, tuple[float, ...]]:
@@ -78,13 +85,14 @@ class Scores(Database):
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
 
         Those are present, readable, not fully annotated and not leased to anyone. Empty where none has such a score.
+        Scores of different numbers of repeats, which a race leaves, are not compared: those with more come first.
         """
         statement = (
             select(ScoreRow.image_id, ScoreRow.value)
             .join(ImageRow, ImageRow.id == ScoreRow.image_id)
             .where(_kind(model_version, measure, region, aggregation))
             .where(in_pool("training", self._clock()))
-            .order_by(ScoreRow.value.desc(), ScoreRow.image_id)
+            .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
             .limit(limit)
         )
         with self._reading() as session:

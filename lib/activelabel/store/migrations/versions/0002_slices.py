@@ -54,4 +54,5 @@ def _widen_scores() -> None:
     volumes = sa.select(*(old.c[name] for name in kept)).where(old.c.slice_index == -1)
     op.execute(new.insert().from_select(kept, volumes))
     op.drop_table("scores_0001")
-    op.create_index("ix_scores_ranking", "scores", [*KIND[1:], sa.text("value DESC"), "image_id"])
+    best_first = (sa.text("repeats DESC"), sa.text("value DESC"), "image_id")
+    op.create_index("ix_scores_ranking", "scores", [*KIND[1:], *best_first])
