@@ -35,7 +35,7 @@ from scoring import cpu_name
 
 from activelabel.acquisition.score import Score
 from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import LabelArchive
+from activelabel.server.label_archive import open_archive
 from activelabel.server.project import open_project
 from activelabel.server.strategies import build_strategies
 from activelabel.store.ledger import Ledger
@@ -133,7 +133,7 @@ class Ours(Served):
     def __init__(self, studies: Path, label: Path, scores: dict[str, float]) -> None:
         conf = {"labels": "liver", "device": "cpu", "autopilot": "false"}
         project = open_project(str(studies.parent), str(studies), conf)
-        archive = LabelArchive(project.ledger, project.labels, project.labels_folder)
+        archive = open_archive(project)
         cases = project.recipe.training.validation_cases
         datastore = LedgerDatastore(str(studies), project.ledger, archive, validation_cases=cases, follow_changes=True)
         super().__init__(datastore, build_strategies(project)["variance"], "variance", label)

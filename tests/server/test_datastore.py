@@ -17,6 +17,7 @@ from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_n
 
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.server.coverage import Coverage
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
@@ -47,7 +48,7 @@ def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callab
     opened: list[LedgerDatastore] = []
 
     def open_(follow_changes: bool = True) -> LedgerDatastore:
-        archive = LabelArchive(ledger, LABELS, tmp_path / "archive")
+        archive = LabelArchive(ledger, coverage(ledger, tmp_path), "acquisition")
         opened.append(LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=follow_changes))
         return opened[-1]
 
@@ -62,6 +63,10 @@ def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callab
 @pytest.fixture
 def store(open_store: Callable[..., LedgerDatastore]) -> LedgerDatastore:
     return open_store()
+
+
+def coverage(ledger: Ledger, folder: Path, asks_slices: bool = False) -> Coverage:
+    return Coverage(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
 
 
 def view(studies: Path) -> dict[str, Any]:
@@ -210,7 +215,7 @@ def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
     store = open_store()
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
     store.close()
-    archive = LabelArchive(ledger, LABELS, tmp_path / "archive")
+    archive = LabelArchive(ledger, coverage(ledger, tmp_path), "acquisition")
     archive.keep("a", "final", label_file(tmp_path, 2), read_grid(studies / "a.nii.gz"), {"client_id": "bob"})
     assert open_store().get_label_info("a", "final")["client_id"] == "bob"
     np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2))

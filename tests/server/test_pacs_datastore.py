@@ -13,6 +13,7 @@ from pydicom.uid import generate_uid
 from activelabel.data.dicom_seg import write_seg
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.server import pacs_datastore
+from activelabel.server.coverage import Coverage
 from activelabel.server.label_archive import LabelArchive
 from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
@@ -52,7 +53,11 @@ class Site:
             SeriesCache(pacs, self.folder / "cache"),
             self.folder / "view",
             self.ledger,
-            LabelArchive(self.ledger, labels, self.folder / "labels"),
+            LabelArchive(
+                self.ledger,
+                Coverage(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices=False),
+                "acquisition",
+            ),
             validation_cases=1,
             follow_changes=follow_changes,
         )

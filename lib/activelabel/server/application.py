@@ -17,6 +17,8 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from activelabel.data.labels import check_label, write_label
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.autopilot import Autopilot, Situation
@@ -24,7 +26,7 @@ from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
-from activelabel.server.label_archive import LabelArchive
+from activelabel.server.label_archive import open_archive
 from activelabel.server.loaded_model import LoadedModel
 from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
@@ -64,7 +66,7 @@ class ProjectActions:
     def open_datastore(self) -> LedgerDatastore:
         """The studies: a folder, or a PACS."""
         ledger, server = self.project.ledger, not is_child()
-        archive = LabelArchive(ledger, self.project.labels, self.project.labels_folder)
+        archive = open_archive(self.project)
         validation_cases = self.project.recipe.training.validation_cases
         if not is_pacs(self.studies):
             return LedgerDatastore(
@@ -162,11 +164,20 @@ class ProjectActions:
         in_studies = image in self._datastore.list_images()
         path = self._datastore.get_image_uri(image) if in_studies else image
         file, params = task({**copy.deepcopy(dict(request)), "image": path})
+        if in_studies and request["model"] == MODEL and self.project.recipe.query.asks_slices:
+            self._remember_prediction(image, file)
         label = file
         if request.get("save_label") and in_studies:
             tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
             label = self._datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
         return {"label": label, "tag": DefaultLabelTag.ORIGINAL.value, "file": file, "params": params}
+
+    def _remember_prediction(self, image_id: str, file: str) -> None:
+        """Keep what an annotator may start from, so that no slice of it is taken for hers."""
+        image = read_grid(self._datastore.get_image_uri(image_id))
+        self.project.predictions_folder.mkdir(exist_ok=True)
+        mask = check_label(file, image, self.project.labels)
+        write_label(self.project.predictions_folder / f"{image_id}.nii.gz", mask.array, mask.affine_ras)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """A label came back: train if it was the last that was missing."""

@@ -22,10 +22,11 @@ from watchdog.events import FileSystemEvent
 from activelabel.data.files import write_atomically
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
+from activelabel.server.coverage import ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
 from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation
+from activelabel.store.records import FINAL, Annotation
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,14 @@ class LedgerDatastore(LocalDatastore):
         info = dict(label_info or {})
         self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
         self._show_current(image_id, tag, info)
+        if tag == FINAL and self._archive.is_shown_as_original(image_id):
+            self._show_current(image_id, ORIGINAL, info)
         return image_id
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label back. Its versions stay in the archive."""
+        if label_tag == FINAL and self._archive.is_shown_as_original(label_id):
+            self.remove_label(label_id, ORIGINAL)
         with self._lock:
             shown = self._datastore.objects[label_id]
             # The file first: killed in between, it is put back, not taken for a label that somebody else made.
@@ -263,8 +268,9 @@ class LedgerDatastore(LocalDatastore):
             if shown is None or (image_id, tag) in current:
                 continue
             known = shown.labels[tag].info if tag in shown.labels else {}
+            found = {"client_id": f"found in labels/{tag}", "annotated_slices": WHOLE}
             try:
-                self.save_label(image_id, str(path), tag, {"client_id": f"found in labels/{tag}", **known})
+                self.save_label(image_id, str(path), tag, {**found, **known})
             except ActiveLabelError as error:
                 logger.warning("labels/%s/%s is not used: %s", tag, path.name, error)
                 continue

@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 import torch
 
+from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
+from activelabel.server.raced_kind import raced_kind
 from activelabel.server.settings import Settings, parse_settings
 from activelabel.server.studies import is_pacs
 from activelabel.store.ledger import Ledger
@@ -57,6 +59,16 @@ class Project:
         return self.folder / "runs"
 
     @property
+    def predictions_folder(self) -> Path:
+        """The mask of each image that a model showed last: what an annotator who starts from it has not drawn."""
+        return self.folder / "predictions"
+
+    @property
+    def slice_plane(self) -> SlicePlane:
+        """The plane whose slices are annotated."""
+        return self.recipe.preprocessing.slice_plane
+
+    @property
     def device(self) -> torch.device:
         """Where networks run."""
         if self.settings.device == "auto":
@@ -88,7 +100,9 @@ class Project:
             "device": str(self.device),
             "precision": str(choose_precision(self.settings.precision, self.device)),
             "repeats": self.recipe.prediction.repeats,
+            "racing": self.recipe.prediction.racing,
             "start": self.thresholds.start,
+            "slice_plane": self.slice_plane,
             "query_size": self.recipe.query.size,
             "retrain_after": self.thresholds.retrain_after,
         }
@@ -130,6 +144,8 @@ def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
+    if recipe.prediction.racing:
+        raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)
     labels = resolve_label_names(settings.labels, studies)
     folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
@@ -168,11 +184,15 @@ def _check_device(name: str) -> None:
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
     """The recipe with the numbers that the settings give instead."""
-    prediction = {"repeats": settings.repeats} if settings.repeats else {}
+    prediction = {
+        key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None
+    }
     query = {key: value for key, value in (("start", settings.start), ("size", settings.query_size)) if value}
+    preprocessing = {"slice_plane": settings.slice_plane} if settings.slice_plane else {}
     return recipe.model_copy(
         update={
             "prediction": recipe.prediction.model_copy(update=prediction),
+            "preprocessing": recipe.preprocessing.model_copy(update=preprocessing),
             "query": recipe.query.model_copy(update=query),
         }
     )

@@ -48,9 +48,15 @@ class Settings(BaseModel):
         default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"
     )
     repeats: int | None = Field(default=None, ge=1, le=1000, description="Monte Carlo repeats, 1 to 1000")
+    racing: bool | None = Field(
+        default=None, description="true or false: all repeats only for cases that may be asked for next"
+    )
     start: int | None = Field(default=None, ge=1, description="training labels before the first model, 1 or more")
-    query_size: int | None = Field(default=None, ge=1, description="cases of a round, 1 or more")
+    query_size: int | None = Field(default=None, ge=1, description="cases or slices of a round, 1 or more")
     retrain_after: int | None = Field(default=None, ge=1, description="new labels until the next training, 1 or more")
+    slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] | None = Field(
+        default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
+    )
     lease_minutes: float = Field(
         default=120.0,
         gt=0,

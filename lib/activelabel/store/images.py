@@ -69,6 +69,10 @@ class Images(Database):
             NotFoundError: the image was never registered.
             InvalidInputError: the file is another one than that whose slices were annotated: their number differs.
         """
+        with self._reading() as session:
+            row = image_row(session, image_id)
+            if (row.slice_axis, row.slice_count) == (axis, count):
+                return _image_record(row)
         with self._writing() as session:
             row = image_row(session, image_id)
             if (row.slice_axis, row.slice_count) != (axis, count):

@@ -1,0 +1,62 @@
+"""Labels of some slices: what a drawing covers, and how drawings become one label. Worked out by hand."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from activelabel.data.partial_labels import PartialLabel, drawn_slices, merge
+
+
+def label(*values: int, axis: int = 2) -> NDArray[np.uint8]:
+    """Two by two voxels a slice; each slice is filled with its value."""
+    array = np.zeros((2, 2, len(values)), np.uint8) + np.array(values, np.uint8)
+    return np.moveaxis(array, 2, axis)
+
+
+def test_what_is_drawn_and_new_by_hand() -> None:
+    earlier, prediction = label(0, 1, 1, 0, 0), label(2, 2, 2, 2, 0)
+    sent = label(1, 1, 2, 0, 1)
+    assert drawn_slices(sent, 2, []) == {0, 1, 2, 4}
+    assert drawn_slices(sent, 2, [earlier]) == {0, 2, 4}
+    assert drawn_slices(sent, 2, [earlier, prediction]) == {0, 4}
+
+
+def test_what_came_back_empty_was_not_drawn() -> None:
+    assert drawn_slices(label(0, 0), 2, [label(1, 0)]) == set()
+
+
+def test_merging_by_hand() -> None:
+    before = PartialLabel(label(3, 0, 3, 0, 0), 2, frozenset({0, 1, 2}))
+    merged = merge(before, label(1, 1, 1, 1, 1), 2, {2, 4})
+    np.testing.assert_array_equal(merged.array, label(3, 0, 1, 0, 1))
+    assert merged.slices == {0, 1, 2, 4}
+    assert merged.foreground_slices == 3
+    np.testing.assert_array_equal(before.array, label(3, 0, 3, 0, 0))
+
+
+def test_the_first_drawing_is_nothing_outside_what_it_covers() -> None:
+    merged = merge(None, label(1, 1, 1), 2, {1})
+    np.testing.assert_array_equal(merged.array, label(0, 1, 0))
+    assert merged.slices == {1}
+
+
+drawings = st.lists(
+    st.tuples(st.lists(st.integers(0, 3), min_size=5, max_size=5), st.sets(st.integers(0, 4), min_size=1)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(drawings=drawings, axis=st.integers(0, 2))
+def test_each_slice_is_as_it_was_drawn_last(drawings: list[tuple[list[int], set[int]]], axis: int) -> None:
+    merged, expected = None, {}
+    for values, covered in drawings:
+        merged = merge(merged, label(*values, axis=axis), axis, covered)
+        expected |= {index: values[index] for index in covered}
+    assert merged is not None
+    assert merged.slices == expected.keys()
+    by_slice = np.moveaxis(merged.array, axis, 0)
+    for index in range(5):
+        assert (by_slice[index] == expected.get(index, 0)).all()
+    assert merged.foreground_slices == sum(value > 0 for value in expected.values())
