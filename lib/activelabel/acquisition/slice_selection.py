@@ -1,0 +1,85 @@
+"""Which slices of which volumes are asked for next, and how those of one volume come together."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from activelabel.acquisition.selection import shuffled, slice_peaks
+
+SliceId = tuple[str, int]
+"""A volume, and the index of one of its slices."""
+
+
+def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> list[tuple[SliceId, float]]:
+    """Every slice with its score: first the peaks of all volumes, largest first, then the rest, largest first.
+
+    The first N are the N largest local maxima over all volumes (chlebus2022, II.E); what follows them is for whoever
+    goes on when there are no more. Ties by volume and index.
+
+    Args:
+        profiles: of each volume the scores of its slices, in their order.
+        min_distance: how many slices two peaks of a volume are apart at least.
+
+    Raises:
+        ValueError: a score is NaN, or `min_distance` is below 1.
+    """
+    peaks: list[tuple[SliceId, float]] = []
+    rest: list[tuple[SliceId, float]] = []
+    for volume, profile in profiles.items():
+        at_peak = set(slice_peaks(profile, min_distance))
+        for index, value in enumerate(profile):
+            (peaks if index in at_peak else rest).append(((volume, index), value))
+    return [*sorted(peaks, key=_largest_first), *sorted(rest, key=_largest_first)]
+
+
+def slice_values(profiles: Mapping[str, Sequence[float]]) -> dict[SliceId, float]:
+    """The score of each slice of each volume."""
+    return {(volume, index): value for volume, profile in profiles.items() for index, value in enumerate(profile)}
+
+
+def random_slices(counts: Mapping[str, int], seed: int) -> list[SliceId]:
+    """All slices of all volumes in a random order, every slice equally likely to be the next.
+
+    The order of the slices that are left does not change when volumes come or go, as in `shuffled`.
+    """
+    keys = {volume: _generator(volume, seed).random(count) for volume, count in counts.items()}
+    drawn = ((key, volume, index) for volume, row in keys.items() for index, key in enumerate(row.tolist()))
+    return [(volume, index) for _, volume, index in sorted(drawn)]
+
+
+def strided_slices(counts: Mapping[str, int], stride: int, seed: int) -> list[SliceId]:
+    """Every `stride`-th slice of each volume, from the middle of the first stride on; the volumes in a random order."""
+    return [
+        (volume, index)
+        for volume in shuffled(counts, seed)
+        for index in range(min(stride, counts[volume]) // 2, counts[volume], stride)
+    ]
+
+
+def in_rounds(slices: Iterable[SliceId], size: int) -> Iterator[list[SliceId]]:
+    """The slices in groups of `size`, in their order; the last may be smaller."""
+    group: list[SliceId] = []
+    for item in slices:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def by_volume(slices: Iterable[SliceId]) -> dict[str, list[int]]:
+    """The slices of each volume, ascending, so that it is opened once; volumes in the order of their first slice."""
+    volumes: dict[str, list[int]] = {}
+    for volume, index in slices:
+        volumes.setdefault(volume, []).append(index)
+    return {volume: sorted(indices) for volume, indices in volumes.items()}
+
+
+def _largest_first(item: tuple[SliceId, float]) -> tuple[float, SliceId]:
+    return -item[1], item[0]
+
+
+def _generator(volume: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256(f"{seed}:{volume}".encode()).digest()))
