@@ -109,6 +109,37 @@ def test_selective_passes_over_what_was_asked_for_since(project: Project) -> Non
     assert ids(selective_proposals(project, "variance")) == ["b", "c", "d", "h", "f", "g"]
 
 
+@pytest.fixture
+def raced(tmp_path: Path) -> Project:
+    """A race is over: a, b and c have few repeats and the largest scores, d to h all 20."""
+    project = open_project("app", str(tmp_path), {"labels": "ball", "query_size": "2", "racing": "true"})
+    project.ledger.sync_images("abcdefgh", 0)
+    project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
+    for value, image_id in enumerate("hgfedcba"):
+        scores = [Score("variance", region, "total", float(value)) for region in ("everything", "target", "boundary")]
+        project.ledger.record_scores(1, image_id, scores, 4 if image_id in "abc" else 20, 0)
+    return project
+
+
+def test_after_a_race_those_with_all_repeats_come_first_and_the_reason_says_so(raced: Project) -> None:
+    proposals = list(highest_proposals(raced, *KIND))
+    assert ids(iter(proposals)) == list("defghabc")
+    assert proposals[0].reason == "variance 4 by model 1, the largest of the cases left that had all 20 repeats"
+    assert proposals[5].reason.endswith("of the cases left that dropped out of the race after 4 repeats")
+    for image_id in "defgh":
+        raced.ledger.record_annotation(image_id, "f", "0", "ann")
+    assert ids(highest_proposals(raced, *KIND)) == list("abc")
+
+
+def test_after_a_race_selective_compares_equal_repeats_only(raced: Project) -> None:
+    assert ids(selective_proposals(raced, "variance")) == list("defghabc")
+
+
+def test_without_a_race_nothing_is_said_of_repeats(project: Project) -> None:
+    publish(project, {"a": 1.0})
+    assert "repeats" not in next(highest_proposals(project, *KIND)).reason
+
+
 scores = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1), min_size=1)
 
 

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from activelabel.acquisition.selection import Source, selective_sources, shuffled, top_k
+from activelabel.acquisition.selection import Source, selective_sources, shuffled
 from activelabel.server.project import Project, ScoreKind
-from activelabel.store.records import ModelVersion
+from activelabel.store.records import ModelVersion, Slices
 
 CANDIDATES = 16
 """Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
@@ -14,17 +14,22 @@ CANDIDATES = 16
 
 @dataclass(frozen=True)
 class Proposal:
-    """A case that a strategy would ask for, and why."""
+    """A case, or slices of it, that a strategy would ask for, and why."""
 
     image_id: str
     reason: str
     score: float | None = None
     model_version: int | None = None
+    slices: Slices = None
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Scores of the cases left by one model version, and a phrase where they are not the latest or not complete."""
+    """Scores of the cases left by one model version, best first, and what is to be said of them.
+
+    After a race the scores of those that dropped out come last: they are of fewer repeats. `caveat` is a phrase where
+    the scores are not the latest or not complete.
+    """
 
     model_version: int
     scores: Mapping[str, float]
@@ -61,17 +66,18 @@ def highest_proposals(project: Project, measure: str, region: str, aggregation: 
     ranking = current_ranking(project, measure, region, aggregation)
     if isinstance(ranking, str):
         return random_proposals(project, ranking)
+    among = _raced(project, ranking.model_version, (measure, region, aggregation))
     return itertools.chain(
         validation_due(project),
         (
             Proposal(
                 image_id,
-                f"{measure.replace('_', ' ')} {ranking.scores[image_id]:.4g} by model {ranking.model_version}, "
-                f"the largest of the cases left{ranking.caveat}",
-                ranking.scores[image_id],
+                f"{measure.replace('_', ' ')} {score:.4g} by model {ranking.model_version}, "
+                f"the largest of the cases left{among.get(image_id, '')}{ranking.caveat}",
+                score,
                 ranking.model_version,
             )
-            for image_id in top_k(ranking.scores, len(ranking.scores))
+            for image_id, score in ranking.scores.items()
         ),
     )
 
@@ -90,7 +96,11 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
         region: project.ledger.volume_scores(version, measure, region, "total") for region in ("target", "boundary")
     }
     left = set(project.ledger.pool("training"))
-    rounds = selective_rounds(scores["target"], scores["boundary"], project.recipe.query.size)
+    repeats = project.ledger.score_repeats(version, measure, "target", "total")
+    rounds = itertools.chain.from_iterable(
+        selective_rounds(group["target"], group["boundary"], project.recipe.query.size)
+        for group in _equally_sampled(scores, repeats)
+    )
     return itertools.chain(
         validation_due(project),
         (
@@ -105,6 +115,17 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
             if image_id in left
         ),
     )
+
+
+def _equally_sampled(
+    scores: Mapping[str, Mapping[str, float]], repeats: Mapping[str, int]
+) -> Iterator[dict[str, dict[str, float]]]:
+    """The scores of each region in groups of as many repeats, most first: one group where there was no race."""
+    for count in sorted(set(repeats.values()), reverse=True):
+        yield {
+            region: {image_id: score for image_id, score in of_region.items() if repeats.get(image_id) == count}
+            for region, of_region in scores.items()
+        }
 
 
 def selective_rounds(
@@ -143,6 +164,17 @@ def current_ranking(project: Project, measure: str, region: str, aggregation: st
     if ranking:
         return Ranking(models[-1].version, ranking, ", as far as they are scored")
     return f"model {models[-1].version} has not scored yet: drawn at random"
+
+
+def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
+    """After a race, a phrase for each case that says with which others it is compared: those of as many repeats."""
+    repeats = project.ledger.score_repeats(version, *kind) if project.recipe.prediction.racing else {}
+    most = max(repeats.values(), default=0)
+    if most == min(repeats.values(), default=0):
+        return {}
+    phrases = {count: f" that dropped out of the race after {count} repeats" for count in repeats.values()}
+    phrases[most] = f" that had all {most} repeats"
+    return {image_id: phrases[count] for image_id, count in repeats.items()}
 
 
 def _has_scored_all(project: Project, version: int, kind: ScoreKind) -> bool:

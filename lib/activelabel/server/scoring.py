@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +12,14 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.acquisition.volume_scores import volume_scores
-from activelabel.data.preprocessing import prepare_image
+from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.volume_race import Sample
 from activelabel.server.project import Project
+from activelabel.server.racing import race_project
+from activelabel.store.records import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -46,33 +49,43 @@ class VolumeScoring(ScoringMethod):
         model = self._project.current_model()
         images = ledger.unscored(model.version, self._measure, "everything", "total")
         unreadable: dict[str, str] = {}
+
+        def score(image_id: str, sample: Sample) -> list[Score] | None:
+            try:
+                image = self._read(datastore, image_id)
+            except InvalidInputError as error:
+                ledger.mark_unreadable(image_id, str(error))
+                unreadable[image_id] = str(error)
+                logger.warning("%s is passed over: %s", image_id, error)
+                return None
+            return volume_scores(sample(image.tensor), self._project.recipe.regions)
+
         if images:
             predictor = self._project.predictor(model)
-            started = time.monotonic()
-            for done, image_id in enumerate(images, start=1):
-                try:
-                    scores = self._score(predictor, datastore.get_image_uri(image_id))
-                except InvalidInputError as error:
-                    ledger.mark_unreadable(image_id, str(error))
-                    unreadable[image_id] = str(error)
-                    logger.warning("%s is passed over: %s", image_id, error)
-                    continue
-                ledger.record_scores(
-                    model.version,
-                    image_id,
-                    scores,
-                    self._project.recipe.prediction.repeats,
-                    self._project.settings.seed,
-                )
-                logger.info("scored %d of %d, %s left", done, len(images), _left(started, done, len(images)))
+            if self._project.recipe.prediction.racing:
+                race_project(self._project, model.version, images, score, predictor)
+            else:
+                self._score_all(model, images, score, predictor)
         return {"model_version": model.version, "scored": len(images) - len(unreadable), "unreadable": unreadable}
 
-    def _score(self, predictor: Predictor, path: str) -> list[Score]:
-        image = prepare_image(read_volume(path), self._project.recipe.preprocessing)
-        statistics = predictor.sample(
-            image.tensor, self._project.recipe.prediction.repeats, self._project.settings.seed
-        )
-        return volume_scores(statistics, self._project.recipe.regions)
+    def _score_all(
+        self,
+        model: ModelVersion,
+        images: Sequence[str],
+        score: Callable[[str, Sample], list[Score] | None],
+        predictor: Predictor,
+    ) -> None:
+        repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
+        started = time.monotonic()
+        for done, image_id in enumerate(images, start=1):
+            scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
+            if scores is not None:
+                self._project.ledger.record_scores(model.version, image_id, scores, repeats, seed)
+                logger.info("scored %d of %d, %s left", done, len(images), _left(started, done, len(images)))
+
+    def _read(self, datastore: Datastore, image_id: str) -> PreparedImage:
+        volume = read_volume(datastore.get_image_uri(image_id))
+        return prepare_image(volume, self._project.recipe.preprocessing)
 
 
 def build_scoring_methods(project: Project) -> dict[str, ScoringMethod]:
