@@ -116,12 +116,72 @@ def test_axes_run_as_asked_and_each_voxel_keeps_its_place(
     np.testing.assert_allclose(prepared.tensor[0].numpy(), expected, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
-@given(affine=affines, shape=shapes, orientation=st.sampled_from(["RAS", "LPS"]))
-def test_without_resampling_the_way_back_is_exact(
-    affine: np.ndarray, shape: tuple[int, int, int], orientation: str
+planes = st.sampled_from(["acquisition", "sagittal", "coronal", "axial"])
+
+
+@given(affine=affines, shape=shapes, plane=planes, orientation=st.sampled_from(["RAS", "LPS"]))
+def test_slices_run_along_the_last_axis_where_that_is_asked_for(
+    affine: np.ndarray, shape: tuple[int, int, int], plane: str, orientation: str
 ) -> None:
-    choice = RAS.model_copy(update={"orientation": orientation})
+    choice = RAS.model_copy(update={"orientation": orientation, "slice_plane": plane, "slices_last": True})
+    original = Grid(shape, affine)
+    image = volume(ramp_along_world(original, (1.0, 0.1, 0.01)) + 500, affine)
+
+    prepared = prepare_image(image, choice)
+
+    across = np.abs(prepared.grid.affine_ras[:3, 2]).argmax()
+    if plane == "acquisition":
+        assert prepared.grid.spacing_mm[2] == pytest.approx(max(original.spacing_mm), abs=1e-3)
+    else:
+        assert across == ["sagittal", "coronal", "axial"].index(plane)
+    signs = (1, 1, 1) if orientation == "RAS" else (-1, -1, 1)
+    directions = np.sign(prepared.grid.affine_ras[:3, :3].sum(axis=1))
+    assert (directions == signs).all()
+    expected = np.clip((ramp_along_world(prepared.grid, (1.0, 0.1, 0.01)) + 500) / 1000, 0, 1)
+    np.testing.assert_allclose(prepared.tensor[0].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("plane", "axes"),
+    [("axial", [0, 1, 2]), ("coronal", [0, 2, 1]), ("sagittal", [1, 2, 0])],
+)
+def test_the_other_axes_keep_their_order(plane: str, axes: list[int]) -> None:
+    image = volume(np.zeros((3, 4, 5)))
+
+    prepared = prepare_image(image, PreprocessingSettings(slice_plane=plane, slices_last=True))
+
+    assert prepared.grid.shape == tuple((3, 4, 5)[axis] for axis in axes)
+
+
+@given(affine=affines, plane=planes, spacing=st.tuples(*[st.floats(0.8, 4.0)] * 3))
+def test_with_slices_last_the_last_spacing_is_that_across_them(
+    affine: np.ndarray, plane: str, spacing: tuple[float, float, float]
+) -> None:
+    choice = RAS.model_copy(update={"slice_plane": plane, "slices_last": True, "spacing_mm": spacing})
+    original = Grid((13, 14, 15), affine)
+    image = volume(ramp_along_world(original, (0.7, 0.2, 0.4)) + 500, affine)
+
+    prepared = prepare_image(image, choice)
+    restored = restore_maps(prepared.tensor, prepared)
+
+    np.testing.assert_allclose(prepared.grid.spacing_mm, spacing, rtol=2e-3)
+    in_order = prepare_image(image, choice.model_copy(update={"spacing_mm": None})).grid
+    assert (np.abs(in_order.affine_ras[:3, 2]) > 0).tolist() == (np.abs(prepared.grid.affine_ras[:3, 2]) > 0).tolist()
+    expected = np.clip((ramp_along_world(original, (0.7, 0.2, 0.4)) + 500) / 1000, 0, 1)
+    margin = [int(np.ceil(max(spacing) / step)) + 1 for step in original.spacing_mm]
+    inside = tuple(slice(width, size - width) for width, size in zip(margin, original.shape, strict=True))
+    np.testing.assert_allclose(restored[0].numpy()[inside], expected[inside], atol=2e-4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    affine=affines, shape=shapes, orientation=st.sampled_from(["RAS", "LPS"]), plane=planes, slices_last=st.booleans()
+)
+def test_without_resampling_the_way_back_is_exact(
+    affine: np.ndarray, shape: tuple[int, int, int], orientation: str, plane: str, slices_last: bool
+) -> None:
+    update = {"orientation": orientation, "slice_plane": plane, "slices_last": slices_last}
+    choice = RAS.model_copy(update=update)
     generator = np.random.default_rng(0)
     image = volume(generator.uniform(0, 1000, shape), affine)
     label = generator.integers(0, 4, shape).astype(np.uint8)

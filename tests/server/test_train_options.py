@@ -24,6 +24,13 @@ def test_what_is_not_asked_for_is_the_recipes(offered: dict[str, Any]) -> None:
     assert (options.dataset, options.dataloader, options.tracking) == ("CacheDataset", "ThreadDataLoader", "None")
 
 
+def test_a_recipes_patience_is_what_early_stopping_is_offered_with() -> None:
+    patient = offered_options(TRAINING.model_copy(update={"patience": 7}), torch.device("cpu"))
+
+    assert parse_options({}, patient).early_stop_patience == 7
+    assert parse_options({}, offered_options(TRAINING, torch.device("cpu"))).early_stop_patience == -1
+
+
 def test_a_form_that_comes_back_as_it_was_sent_asks_for_the_defaults(offered: dict[str, Any]) -> None:
     assert parse_options(offered, offered) == parse_options({}, offered)
 

@@ -146,6 +146,25 @@ def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, obj
         load_model(model, DESCRIPTION.model_copy(update=change))
 
 
+@pytest.mark.parametrize("slices_last", [False, True])
+def test_the_plane_of_the_slices_matters_only_where_the_network_sees_it(
+    tmp_path: Path, network: nn.Module, slices_last: bool
+) -> None:
+    axial, coronal = (
+        DESCRIPTION.model_copy(
+            update={"preprocessing": PreprocessingSettings(slices_last=slices_last, slice_plane=plane)}
+        )
+        for plane in ("axial", "coronal")
+    )
+    save_model(tmp_path / "v1.pt", network.state_dict(), axial)
+
+    if slices_last:
+        with pytest.raises(InvalidInputError, match=r"preprocessing\.slice_plane axial, expected coronal"):
+            load_model(tmp_path / "v1.pt", coronal)
+    else:
+        load_model(tmp_path / "v1.pt", coronal)
+
+
 def test_the_name_of_the_recipe_may_differ(model: Path) -> None:
     load_model(model, DESCRIPTION.model_copy(update={"recipe": "renamed"}))
 

@@ -9,7 +9,7 @@ from monai.transforms import AsDiscreted
 from torch import nn
 
 from activelabel.training.iterations import bfloat16_training_step, bfloat16_validation_step
-from activelabel.training.losses import build_loss
+from activelabel.training.losses import MarkedLabelLoss, build_loss
 
 ONE_HOT = AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(2, 2))
 EVENTS = (
@@ -53,7 +53,7 @@ def trained(network: Network, step: Callable[..., object] | None, fired: list[ob
         train_data_loader=batches(),
         network=network,
         optimizer=torch.optim.SGD(network.parameters(), lr=0.5),
-        loss_function=build_loss("dice_ce"),
+        loss_function=MarkedLabelLoss(build_loss("dice_ce")),
         postprocessing=ONE_HOT,
         key_train_metric={"dice": MeanDice(include_background=False, output_transform=from_engine(["pred", "label"]))},
         iteration_update=step,

@@ -1,11 +1,24 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.losses import DiceLoss
+from monai.losses import DiceCELoss, DiceLoss
+from torch import nn
 
 from activelabel.errors import NotFoundError
-from activelabel.training.losses import LOSSES, PartialDiceLoss, build_loss
+from activelabel.training.losses import (
+    LOSSES,
+    UNANNOTATED,
+    MarkedLabelLoss,
+    PartialBinaryCrossEntropy,
+    PartialCrossEntropy,
+    PartialDiceLoss,
+    build_loss,
+)
+
+LIKE_MONAI = {"include_background": False, "to_onehot_y": True, "softmax": True, "batch": True}
 
 
 def logits_of(probability: torch.Tensor) -> torch.Tensor:
@@ -22,10 +35,10 @@ def random_batch(seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tenso
 
 
 def loss_and_gradient(
-    logits: torch.Tensor, labels: torch.Tensor, annotated: torch.Tensor
+    logits: torch.Tensor, labels: torch.Tensor, annotated: torch.Tensor, name: str = "partial_dice"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     logits = logits.clone().requires_grad_()
-    loss = PartialDiceLoss()(logits, labels, annotated)
+    loss = build_loss(name)(logits, labels, annotated)
     loss.backward()
     return loss.detach(), logits.grad
 
@@ -51,25 +64,59 @@ def test_several_classes_count_alike() -> None:
     assert loss.item() == pytest.approx((1 - 1 / 1.6 + 1 - 1.6 / 2.1) / 2, abs=1e-6)
 
 
-def test_fully_annotated_it_is_the_dice_loss_over_the_batch() -> None:
-    logits, labels, _ = random_batch(0)
-    reference = DiceLoss(
-        include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=0, smooth_dr=1e-30
-    )
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("partial_dice", DiceLoss(**LIKE_MONAI, smooth_nr=0, smooth_dr=1e-30)),
+        ("dice", DiceLoss(**LIKE_MONAI)),
+        ("dice_ce", DiceCELoss(**LIKE_MONAI)),
+    ],
+)
+@pytest.mark.parametrize("absent", [False, True], ids=["all classes there", "one class nowhere"])
+def test_fully_annotated_they_are_monais_losses(name: str, reference: nn.Module, absent: bool) -> None:
+    logits, labels, annotated = random_batch(0)
+    labels = labels.clamp_max(1) if absent else labels
 
-    loss = PartialDiceLoss()(logits, labels, torch.ones_like(labels))
+    ours, gradient = loss_and_gradient(logits, labels, torch.ones_like(annotated), name)
+    logits = logits.clone().requires_grad_()
+    theirs = reference(logits, labels)
+    theirs.backward()
 
-    torch.testing.assert_close(loss, reference(logits, labels))
+    torch.testing.assert_close(ours, theirs.detach())
+    torch.testing.assert_close(gradient, logits.grad)
+
+
+def test_cross_entropies_worked_out_by_hand() -> None:
+    """Foreground probabilities 0.25 and 0.9 of voxels that are foreground and background, and one not annotated."""
+    logits = logits_of(torch.tensor([[0.25, 0.9, 0.5]]))
+    labels, annotated = torch.tensor([[[1, 0, 1]]]), torch.tensor([[[1, 1, 0]]])
+    expected = -(math.log(0.25) + math.log(0.1)) / 2
+
+    for loss in (PartialCrossEntropy(), PartialBinaryCrossEntropy()):
+        assert loss(logits, labels, annotated).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_binary_cross_entropy_sets_each_class_against_the_rest() -> None:
+    logits, labels, annotated = random_batch(4, classes=4)
+    probabilities = logits.double().softmax(dim=1)
+    terms = []
+    for value in (1, 2, 3):
+        p = probabilities[:, value : value + 1]
+        terms.append(torch.where(labels == value, -p.log(), -(1 - p).log())[annotated].mean())
+
+    loss = PartialBinaryCrossEntropy()(logits, labels, annotated)
+
+    assert loss.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-5)
 
 
 @settings(deadline=None, max_examples=50)
-@given(seed=st.integers(0, 10_000), shift=st.integers(1, 255))
-def test_labels_that_are_not_annotated_change_no_bit(seed: int, shift: int) -> None:
+@given(name=st.sampled_from(sorted(LOSSES)), seed=st.integers(0, 10_000), shift=st.integers(1, 255))
+def test_labels_that_are_not_annotated_change_no_bit(name: str, seed: int, shift: int) -> None:
     logits, labels, annotated = random_batch(seed)
     other = torch.where(annotated, labels, (labels + shift) % 256)
 
-    loss, gradient = loss_and_gradient(logits, labels, annotated)
-    other_loss, other_gradient = loss_and_gradient(logits, other, annotated)
+    loss, gradient = loss_and_gradient(logits, labels, annotated, name)
+    other_loss, other_gradient = loss_and_gradient(logits, other, annotated, name)
 
     assert torch.equal(loss, other_loss)
     assert torch.equal(gradient, other_gradient)
@@ -77,10 +124,11 @@ def test_labels_that_are_not_annotated_change_no_bit(seed: int, shift: int) -> N
     assert gradient.any() or not annotated.any()
 
 
-def test_with_nothing_annotated_loss_and_gradient_are_zero() -> None:
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_with_nothing_annotated_loss_and_gradient_are_zero(name: str) -> None:
     logits, labels, annotated = random_batch(0)
 
-    loss, gradient = loss_and_gradient(logits, labels, torch.zeros_like(annotated))
+    loss, gradient = loss_and_gradient(logits, labels, torch.zeros_like(annotated), name)
 
     assert loss.item() == 0
     assert torch.equal(gradient, torch.zeros_like(logits))
@@ -92,24 +140,45 @@ def test_a_class_that_is_nowhere_has_loss_1() -> None:
     assert PartialDiceLoss()(logits, torch.zeros_like(labels), torch.ones_like(annotated)).item() == 1
 
 
-def test_certain_logits_give_finite_numbers() -> None:
+@pytest.mark.parametrize(("name", "worst"), [("partial_dice", 1), ("dice", 1), ("dice_ce", 1e4 + 1), ("bce", 1e4)])
+def test_certain_logits_give_finite_numbers(name: str, worst: float) -> None:
     labels = torch.ones(1, 1, 2, 2, 2, dtype=torch.long)
     for foreground in (-1e4, 1e4):
         logits = torch.stack([torch.zeros(2, 2, 2), torch.full((2, 2, 2), foreground)])[None]
-        loss, gradient = loss_and_gradient(logits, labels, torch.ones_like(labels))
-        assert loss.item() == (1 if foreground < 0 else 0)
+        loss, gradient = loss_and_gradient(logits, labels, torch.ones_like(labels), name)
+        assert loss.item() == pytest.approx(worst if foreground < 0 else 0, abs=2e-6)
         assert torch.isfinite(gradient).all()
 
 
-def test_half_precision_logits_are_summed_in_single_precision() -> None:
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_half_precision_logits_are_summed_in_single_precision(name: str) -> None:
     logits, labels, annotated = random_batch(1)
 
-    loss = PartialDiceLoss()(logits.bfloat16(), labels, annotated)
+    loss = build_loss(name)(logits.bfloat16(), labels, annotated)
 
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, PartialDiceLoss()(logits.bfloat16().float(), labels, annotated))
+    torch.testing.assert_close(loss, build_loss(name)(logits.bfloat16().float(), labels, annotated))
 
 
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_mark_in_the_label_says_where_nothing_is_annotated(name: str) -> None:
+    logits, labels, annotated = random_batch(3)
+    marked = torch.where(annotated, labels, UNANNOTATED).to(torch.int16)
+
+    loss = MarkedLabelLoss(build_loss(name))(logits, marked)
+
+    assert torch.equal(loss, build_loss(name)(logits, labels, annotated))
+
+
+def test_the_255th_class_of_a_label_in_bytes_is_no_mark() -> None:
+    logits, labels = torch.zeros(1, 256, 2, 2), torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)
+
+    loss = MarkedLabelLoss(PartialCrossEntropy())(logits, labels)
+
+    assert loss.item() == pytest.approx(math.log(256), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
 @pytest.mark.parametrize(
     ("logits", "labels", "annotated", "said"),
     [
@@ -119,10 +188,10 @@ def test_half_precision_logits_are_summed_in_single_precision() -> None:
     ],
 )
 def test_shapes_that_do_not_belong_together_are_refused(
-    logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], said: str
+    name: str, logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        PartialDiceLoss()(torch.zeros(logits), torch.zeros(labels), torch.zeros(annotated))
+        build_loss(name)(torch.zeros(logits), torch.zeros(labels), torch.zeros(annotated))
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -130,12 +199,13 @@ def test_a_loss_falls_as_the_prediction_comes_right(name: str) -> None:
     _, labels, _ = random_batch(2)
     right = torch.nn.functional.one_hot(labels[:, 0], 3).movedim(-1, 1).float()
 
-    losses = [build_loss(name)(certainty * right, labels).item() for certainty in (-8, 0, 8)]
+    annotated = torch.ones_like(labels)
+    losses = [build_loss(name)(certainty * right, labels, annotated).item() for certainty in (-8, 0, 8)]
 
     assert losses[0] > losses[1] > losses[2]
     assert losses[2] < 0.02
 
 
 def test_an_unknown_loss_lists_the_known_ones() -> None:
-    with pytest.raises(NotFoundError, match="'focal' does not exist: use one of dice, dice_ce"):
+    with pytest.raises(NotFoundError, match="'focal' does not exist: use one of bce, dice, dice_ce, partial_dice"):
         build_loss("focal")

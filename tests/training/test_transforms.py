@@ -7,13 +7,16 @@ import torch
 from monai.data import CacheDataset
 
 from activelabel.errors import InvalidInputError
-from activelabel.recipes import PreprocessingSettings, TrainingSettings
-from activelabel.training.transforms import Case, LoadCase, training_transforms
+from activelabel.networks import build_network
+from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings
+from activelabel.training.augmentation import AUGMENTATIONS
+from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
+from activelabel.training.transforms import Case, LoadCase, OneHotWhereAnnotated, training_transforms
 
 LABELS = ("liver", "tumour")
 PREPROCESSING = PreprocessingSettings(intensity="window", window_hu=(0.0, 100.0))
 TRAINING = TrainingSettings(
-    epochs=1, batch_size=1, patch_size=(8, 8, 8), patches_per_volume=4, learning_rate=1e-3, augment=False
+    epochs=1, batch_size=1, patch_size=(8, 8, 8), patches_per_volume=4, learning_rate=1e-3, augmentation="none"
 )
 
 
@@ -58,10 +61,12 @@ def test_patches_have_the_size_asked_for_also_beyond_the_image(case: Case) -> No
     for patch in patches:
         assert patch["image"].shape == patch["label"].shape == (1, 8, 8, 8)
         assert patch["image"].dtype == torch.float32
+        assert patch["label"].dtype == torch.int16
         assert type(patch["image"]) is type(patch["label"]) is torch.Tensor
-        # Six slices in a patch of eight: one of padding on either side, value 0.
+        # Six slices in a patch of eight: one of padding on either side, value 0, of which nobody said what it is.
         assert not patch["image"][..., [0, 7]].any()
-        assert not patch["label"][..., [0, 7]].any()
+        assert (patch["label"][..., [0, 7]] == UNANNOTATED).all()
+        assert (patch["label"][..., 1:7] != UNANNOTATED).all()
 
 
 def test_image_and_label_are_cut_from_the_same_place(case: Case) -> None:
@@ -100,27 +105,181 @@ def test_a_case_without_foreground_gives_patches_too(case: Case, tmp_path: Path)
     assert len(patches_of(case, seed=0)) == 4
 
 
-@pytest.mark.parametrize("augment", [False, True])
-def test_the_seed_decides_every_draw(case: Case, augment: bool) -> None:
-    settings = TRAINING.model_copy(update={"augment": augment})
+@pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
+def test_the_seed_decides_every_draw(case: Case, augmentation: str) -> None:
+    settings = TRAINING.model_copy(update={"augmentation": augmentation})
     first, again, other = (patches_of(case, seed, settings) for seed in (5, 5, 6))
 
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(first, again, strict=True))
     assert not all(torch.equal(a["image"], b["image"]) for a, b in zip(first, other, strict=True))
 
 
-def test_augmentation_makes_no_new_label_values_and_moves_image_and_label_together(case: Case) -> None:
-    settings = TRAINING.model_copy(update={"augment": True, "patches_per_volume": 40})
+@pytest.mark.parametrize("augmentation", ["scan", "blur_rotate_flip"])
+def test_augmentation_makes_no_new_label_values_and_moves_image_and_label_together(
+    case: Case, augmentation: str
+) -> None:
+    settings = TRAINING.model_copy(update={"augmentation": augmentation, "patches_per_volume": 40})
 
     patches = patches_of(case, seed=1, settings=settings)
 
     for patch in patches:
-        assert set(patch["label"].unique().tolist()) <= {0, 1, 2}
+        assert set(patch["label"].unique().tolist()) <= {UNANNOTATED, 0, 1, 2}
         inside, outside = patch["label"] == 1, (patch["label"] == 0) & (patch["image"] > 0.02)
         if inside.sum() > 100 and outside.sum() > 100:  # The liver stays the brighter part, by 10 of 100.
             assert patch["image"][inside].mean() > patch["image"][outside].mean() - 0.02
     distinct = {patch["image"].numpy().tobytes() for patch in patches}
     assert len(distinct) > 30
+
+
+def test_corners_that_are_turned_in_are_not_annotated(case: Case) -> None:
+    """The image is 1 everywhere, so that what was turned in is what is darker."""
+    nibabel.save(nibabel.Nifti1Image(np.full((20, 18, 6), 90, np.float32), np.diag([-1.0, 1, 2, 1])), case["image"])
+    settings = TRAINING.model_copy(update={"augmentation": "blur_rotate_flip", "patch_size": (20, 18, 6)})
+    turned_in = 0
+
+    for seed in range(5):
+        for patch in patches_of(case, seed, settings):
+            outside = patch["image"] < 0.1
+            assert (patch["label"][outside] == UNANNOTATED).all()
+            turned_in += int(outside.sum())
+
+    assert turned_in > 100
+
+
+def test_blur_rotation_and_flips_stay_within_slices(case: Case) -> None:
+    """Each slice of the image has one value, and keeps it, but near the border, where zeros are mixed in."""
+    slices = np.broadcast_to(np.arange(10.0, 70.0, 10.0), (20, 18, 6)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(slices, np.diag([-1.0, 1, 2, 1])), case["image"])
+    settings = TRAINING.model_copy(update={"augmentation": "blur_rotate_flip", "patch_size": (20, 18, 6)})
+
+    for patch in patches_of(case, 0, settings):
+        middle = patch["image"][0, 9:11, 8:10]
+        torch.testing.assert_close(middle, torch.arange(0.1, 0.7, 0.1).expand_as(middle), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
+def test_patches_of_one_slice_are_changed_like_any(case: Case, augmentation: str) -> None:
+    settings = TRAINING.model_copy(
+        update={"augmentation": augmentation, "patch_size": (16, 16, 1), "patches_per_volume": 20}
+    )
+
+    for patch in patches_of(case, 0, settings):
+        assert patch["image"].shape == (1, 16, 16, 1)
+        assert torch.isfinite(patch["image"]).all()
+        assert patch["image"].max() > 0.2
+        assert (patch["label"] >= 0).any()
+
+
+def partial(case: Case, *slices: int, axis: int = 2) -> Case:
+    return {**case, "slices": list(slices), "slice_axis": axis}
+
+
+def test_only_the_annotated_slices_of_a_case_are_annotated(case: Case) -> None:
+    """Axis 0 of the file runs against RAS: slice 15 is the fifth from the other end."""
+    loaded = LoadCase(PREPROCESSING, LABELS)(partial(case, 15, 2, axis=0))
+
+    assert loaded["annotated"].dtype == torch.bool
+    assert loaded["annotated"].shape == loaded["image"].shape
+    assert loaded["annotated"].any(dim=3).any(dim=2)[0].nonzero().flatten().tolist() == [4, 17]
+    assert loaded["annotated"][0, [4, 17]].all()
+    assert LoadCase(PREPROCESSING, LABELS)(case)["annotated"].all()
+
+
+@pytest.mark.parametrize(
+    ("slices", "said"),
+    [
+        ([3, 6], r"label\.nii\.gz: slice 6 of 6 is recorded as annotated, expected one or more from 0 to 5"),
+        ([-1], r"slice -1 of 6"),
+        ([], "no slice of 6"),
+    ],
+)
+def test_slices_that_the_image_has_not_are_refused(case: Case, slices: list[int], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        LoadCase(PREPROCESSING, LABELS)(partial(case, *slices))
+
+
+def test_every_patch_holds_something_annotated_and_the_first_foreground(case: Case) -> None:
+    """Patches of two slices; only slice 1, which has liver, and slice 5, which has none, are annotated."""
+    settings = TRAINING.model_copy(update={"patch_size": (4, 4, 2), "patches_per_volume": 3})
+    transforms = training_transforms(LoadCase(PREPROCESSING, LABELS), settings, seed=0)
+
+    drawn = [transforms(partial(case, 1, 5)) for _ in range(60)]
+
+    for patches in drawn:
+        assert all((patch["label"] != UNANNOTATED).any() for patch in patches)
+        assert (patches[0]["label"] > 0).any()
+        # At most one slice of two: the other is not annotated, or there is no other.
+        assert all((patch["label"] == UNANNOTATED).sum() == 16 for patch in patches)
+    others = [patch for patches in drawn for patch in patches[1:]]
+    without = np.mean([not (patch["label"] > 0).any() for patch in others])
+    # Half of them are drawn around background, and some of these hold liver all the same.
+    assert 0.1 < without < 0.6
+
+
+def test_without_annotated_foreground_patches_are_drawn_around_background(case: Case) -> None:
+    settings = TRAINING.model_copy(update={"patch_size": (4, 4, 2)})
+
+    patches = patches_of(partial(case, 5), 0, settings)
+
+    assert all(set(patch["label"].unique().tolist()) == {UNANNOTATED, 0} for patch in patches)
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "augmentation"),
+    [
+        ("unet", "dice_ce", "scan"),
+        ("unet", "dice", "none"),
+        ("unet2d", "bce", "blur_rotate_flip"),
+        ("anisotropic_unet", "partial_dice", "scan"),
+    ],
+)
+def test_what_is_drawn_on_other_slices_changes_no_bit_of_the_gradient(
+    case: Case, kind: str, loss: str, augmentation: str
+) -> None:
+    """From the files through the transforms, the network and the loss, resampled to coarser slices on the way."""
+    preprocessing = PREPROCESSING.model_copy(update={"spacing_mm": (1.0, 1.0, 3.0), "slices_last": True})
+    training = TRAINING.model_copy(update={"augmentation": augmentation, "patches_per_volume": 2})
+    network = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, dropout=0.3)
+    gradients = []
+    for other in (0, 1, 2):
+        header = nibabel.load(case["label"])
+        label = np.asarray(header.dataobj).copy()
+        label[..., [0, 1, 2, 4]] = other
+        nibabel.save(nibabel.Nifti1Image(label, header.affine), case["label"])
+        gradients.append(gradient_of(partial(case, 3, 5), preprocessing, training, network, build_loss(loss)))
+
+    assert all(torch.equal(gradients[0], gradient) for gradient in gradients)
+    assert gradients[0].any()
+
+
+def gradient_of(
+    case: Case,
+    preprocessing: PreprocessingSettings,
+    training: TrainingSettings,
+    settings: NetworkSettings,
+    loss: torch.nn.Module,
+) -> torch.Tensor:
+    """The gradient of one step, as one vector; every random number the same each time."""
+    patches = training_transforms(LoadCase(preprocessing, LABELS), training, seed=4)(case)
+    images, labels = (torch.stack([patch[key] for patch in patches]) for key in ("image", "label"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(settings, classes=3)
+        MarkedLabelLoss(loss)(network(images), labels).backward()
+    return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+
+
+def test_a_metric_does_not_see_what_is_not_annotated() -> None:
+    """Logits of classes 0, 1, 1, 2 against labels 0, 1, unknown, 1."""
+    logits = torch.eye(3)[[0, 1, 1, 2]].T.reshape(3, 4, 1, 1)
+    label = torch.tensor([0, 1, UNANNOTATED, 1], dtype=torch.int16).reshape(1, 4, 1, 1)
+
+    result = OneHotWhereAnnotated(classes=3)({"image": torch.zeros(1), "pred": logits, "label": label})
+
+    assert result["pred"].argmax(dim=0).flatten().tolist() == [0, 1, 0, 2]
+    assert result["label"].argmax(dim=0).flatten().tolist() == [0, 1, 0, 1]
+    assert torch.equal(result["pred"].sum(dim=0), torch.ones(4, 1, 1))
+    assert torch.equal(result["image"], torch.zeros(1))
 
 
 def test_only_what_is_random_is_done_again(case: Case) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from activelabel.data.grids import Grid, axis_order
 from activelabel.data.labels import LabelArray, smallest_type
+from activelabel.data.slices import PLANES, plane_name, slice_axis
 from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
@@ -33,7 +34,8 @@ def prepare_image(volume: Volume, settings: PreprocessingSettings) -> PreparedIm
     """Bring the intensities of `volume` into the network's range, its axes into order, its voxels to `spacing_mm`.
 
     Intensities come first, on the image's own voxels, so that they do not depend on the grid; then the axes nearest to
-    the wanted orientation, exactly; then, if the settings name a spacing, trilinear interpolation.
+    the wanted orientation, exactly, with that of the slices last if the settings say so; then, if they name a spacing,
+    trilinear interpolation. Spacings belong to the axes in that order.
     """
     intensities = _scale(torch.from_numpy(volume.array)[None], settings)
     tensor, grid = _to_network(intensities, volume.grid, settings, mode="bilinear")
@@ -98,11 +100,20 @@ def _scale(voxels: Tensor, settings: PreprocessingSettings) -> Tensor:
 
 def _to_network(voxels: Tensor, grid: Grid, settings: PreprocessingSettings, mode: str) -> tuple[Tensor, Grid]:
     image = _with_affine(voxels, grid)
-    image = Orientation(axcodes=settings.orientation, labels=_AXIS_ENDS)(image)
+    image = Orientation(axcodes=_axis_codes(grid, settings), labels=_AXIS_ENDS)(image)
     if settings.spacing_mm is not None:
         image = Spacing(pixdim=settings.spacing_mm, mode=mode, padding_mode="border", dtype=torch.float32)(image)
     width, height, depth = image.shape[1:]
     return image.as_tensor().contiguous(), Grid((width, height, depth), image.affine.double().numpy())
+
+
+def _axis_codes(grid: Grid, settings: PreprocessingSettings) -> str:
+    """The directions of the prepared axes, in their order: `RAS`, or `ASR` with sagittal slices last."""
+    if not settings.slices_last:
+        return settings.orientation
+    across = PLANES.index(plane_name(grid, slice_axis(grid, settings.slice_plane)))
+    codes = settings.orientation
+    return codes[:across] + codes[across + 1 :] + codes[across]
 
 
 def _with_affine(voxels: Tensor, grid: Grid) -> MetaTensor:

@@ -13,7 +13,7 @@ Plane = Literal["sagittal", "coronal", "axial"]
 SlicePlane = Literal["acquisition", "sagittal", "coronal", "axial"]
 """The plane in which an image is annotated; `acquisition` is the one in which it was acquired."""
 
-_PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
+PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
 _SAME_POSITION = 1e-6
 
 
@@ -24,14 +24,14 @@ def slice_axis(grid: Grid, plane: SlicePlane = "acquisition") -> int:
     runs nearest to superior-inferior, then the last. Of a named plane, the axis nearest to its normal.
     """
     if plane != "acquisition":
-        return _anatomical_axes(grid).index(_PLANES.index(plane))
-    towards_head = _anatomical_axes(grid).index(_PLANES.index("axial"))
+        return _anatomical_axes(grid).index(PLANES.index(plane))
+    towards_head = _anatomical_axes(grid).index(PLANES.index("axial"))
     return max(range(3), key=lambda axis: (round(grid.spacing_mm[axis], 3), axis == towards_head, axis))
 
 
 def plane_name(grid: Grid, axis: int) -> Plane:
     """The plane in which the slices along `axis` of `grid` lie, or lie nearest to."""
-    return _PLANES[_anatomical_axes(grid)[axis]]
+    return PLANES[_anatomical_axes(grid)[axis]]
 
 
 def slice_mask(shape: Shape3D, axis: int, slices: Iterable[int]) -> NDArray[np.bool_]:

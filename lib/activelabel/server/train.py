@@ -1,7 +1,7 @@
 """Training on what was annotated, as a task of the host, so that its users find what they know.
 
-Mixed precision, several GPUs, MLflow, TensorBoard and early stopping are the host's. Ours are: which cases train and
-which judge, a fresh start every time, and a new model version that is there completely or not at all.
+Mixed precision, several GPUs, MLflow, TensorBoard and early stopping are the host's. Ours are: which cases and slices
+train and which judge, what a training begins with, and a new model version that is there completely or not at all.
 """
 
 import json
@@ -14,14 +14,15 @@ from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
-from monai.handlers import LrScheduleHandler
+from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, from_engine
+from monai.handlers.ignite_metric import IgniteMetricHandler
 from monai.inferers import Inferer, SlidingWindowInferer
-from monai.transforms import AsDiscreted, Compose
+from monai.transforms import Compose
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
-from activelabel.errors import NotReadyError
+from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
@@ -33,10 +34,11 @@ from activelabel.server.train_options import TrainOptions, offered_options, pars
 from activelabel.server.train_stats import Stats, model_stats, read_stats, running_stats, write_stats
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation, Role
+from activelabel.training.checkpoints import load_model
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
-from activelabel.training.losses import build_loss
-from activelabel.training.transforms import Case, LoadCase, training_transforms
+from activelabel.training.losses import MarkedLabelLoss, build_loss
+from activelabel.training.transforms import Case, LoadCase, OneHotWhereAnnotated, training_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +57,13 @@ class AnnotatedCase(Case):
 
 
 class SegmentationTrainTask(BasicTrainTask):
-    """Trains the recipe's network from scratch on all annotated training cases, and publishes it.
+    """Trains the recipe's network on all that is annotated of the training cases, and publishes it.
 
-    Validation cases are those of the ledger: the same in every round, never trained on. The epoch with the best mean
-    Dice over them is published; without an annotated validation case, the last epoch. Labels of some slices only are
-    not used. An interrupted training has published nothing, and the next one begins anew.
+    It begins with random weights, or with those of the model in use if the recipe says so. Validation cases are those
+    of the ledger: the same in every round, never trained on. The epoch with the best mean Dice or Jaccard index over
+    them is published; without an annotated validation case, the last epoch. Of a training case some slices may be
+    annotated, of a validation case all must be. An interrupted training has published nothing, and the next one begins
+    as it did.
     """
 
     def __init__(self, project: Project) -> None:
@@ -67,7 +71,7 @@ class SegmentationTrainTask(BasicTrainTask):
         self._training = project.recipe.training
         super().__init__(
             model_dir=str(project.runs_folder / UNFINISHED),
-            description=f"Trains the network anew on all annotated cases ({project.recipe.title})",
+            description=f"Trains the network on all that is annotated ({project.recipe.title})",
             amp=torch.cuda.is_available() and project.settings.precision != "float32",
             # The host copies into this file in place; what others read is written by us, see `stats`.
             stats_path=str(project.runs_folder / "host_stats.json"),
@@ -118,6 +122,7 @@ class SegmentationTrainTask(BasicTrainTask):
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
             options = parse_options(request, self._config)
             annotations = self._readable("training", datastore) + self._readable("validation", datastore)
+            self._log_partial_validation()
             cases = [self._case(annotation, datastore) for annotation in annotations]
             (folder / CASES_FILE).write_text(json.dumps(cases, indent=1))
             stats = super().__call__(self._host_request(options, folder), datastore)
@@ -135,10 +140,11 @@ class SegmentationTrainTask(BasicTrainTask):
     # Cases
 
     def _annotations(self, role: Role) -> list[Annotation]:
-        """Whole-volume annotations of images of `role` that are there and readable."""
+        """Annotations of images of `role` that are there and readable; for validation, of whole volumes only."""
         ledger = self._project.ledger
         usable = {image.id for image in ledger.images() if image.present and image.unreadable_reason is None}
-        return [item for item in ledger.annotations(role) if item.slices is None and item.image_id in usable]
+        there = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
+        return there if role == "training" else [item for item in there if item.slices is None]
 
     def _readable(self, role: Role, datastore: Datastore) -> list[Annotation]:
         """The same without images that turn out to be damaged: those are recorded as such, and the rest goes on."""
@@ -152,12 +158,20 @@ class SegmentationTrainTask(BasicTrainTask):
             raise self._no_training_case()
         return readable
 
+    def _log_partial_validation(self) -> None:
+        partial = [item.image_id for item in self._project.ledger.annotations("validation") if item.slices is not None]
+        if partial:
+            logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
+
     def _case(self, annotation: Annotation, datastore: Datastore) -> AnnotatedCase:
+        image = self._project.ledger.image(annotation.image_id)
         return {
             "image": datastore.get_image_uri(annotation.image_id),
             "label": str(self._project.labels_folder / annotation.file),
+            "slices": None if annotation.slices is None else list(annotation.slices),
+            "slice_axis": image.slice_axis,
             "image_id": annotation.image_id,
-            "role": self._project.ledger.image(annotation.image_id).role,
+            "role": image.role,
         }
 
     def pre_process(self, request: Mapping[str, Any], datastore: Datastore) -> list[AnnotatedCase]:
@@ -197,8 +211,21 @@ class SegmentationTrainTask(BasicTrainTask):
         return self._project.settings.seed + rank
 
     def network(self, context: Context) -> nn.Module:
-        """The recipe's, with random weights."""
-        return self._new_network()
+        """The recipe's, with random weights or, where it is fine-tuned, those of the model in use."""
+        network = self._new_network()
+        model = self._project.ledger.latest_model() if self._training.from_previous else None
+        if model is not None:
+            try:
+                previous = load_model(
+                    self._project.models_folder / model.file, self._project.model_description, model.sha256
+                )
+            except InvalidInputError as error:
+                logger.warning(
+                    "training begins with random weights, not with those of model %d: %s", model.version, error
+                )
+            else:
+                network.load_state_dict(previous.state_dict())
+        return network
 
     def _new_network(self) -> nn.Module:
         description = self._project.model_description
@@ -206,17 +233,21 @@ class SegmentationTrainTask(BasicTrainTask):
         return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
 
     def optimizer(self, context: Context) -> torch.optim.Optimizer:
-        """AdamW."""
-        return torch.optim.AdamW(context.network.parameters(), lr=self._training.learning_rate)
+        """AdamW, which without weight decay is Adam."""
+        return torch.optim.AdamW(
+            context.network.parameters(), lr=self._training.learning_rate, weight_decay=self._training.weight_decay
+        )
 
-    def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler:
-        """From the recipe's rate down to 0 at the last epoch, almost in a line."""
+    def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler | None:
+        """From the recipe's rate down to 0 at the last epoch, almost in a line; None keeps it as it is."""
+        if not self._training.learning_rate_decay:
+            return None
         scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)
         return LrScheduleHandler(scheduler, print_lr=False)
 
     def loss_function(self, context: Context) -> nn.Module:
-        """The recipe's."""
-        return build_loss(self._training.loss)
+        """The recipe's, over what is annotated."""
+        return MarkedLabelLoss(build_loss(self._training.loss))
 
     def train_pre_transforms(self, context: Context) -> Compose:
         """From files to random patches."""
@@ -231,8 +262,13 @@ class SegmentationTrainTask(BasicTrainTask):
 
     def train_post_transforms(self, context: Context) -> Compose:
         """Logits and labels one-hot, for the metrics."""
-        classes = self._project.model_description.classes
-        return Compose([AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(classes, classes))])
+        return Compose([OneHotWhereAnnotated(self._project.model_description.classes)])
+
+    def val_key_metric(self, context: Context) -> dict[str, IgniteMetricHandler]:
+        """By which the best epoch is known, and whether the training still gets better."""
+        handler = MeanIoUHandler if self._training.best_by == "jaccard" else MeanDice
+        metric = handler(include_background=False, output_transform=from_engine(["pred", "label"]))
+        return {f"val_mean_{self._training.best_by}": metric}
 
     def val_inferer(self, context: Context) -> Inferer:
         """The windows of a prediction."""
@@ -257,8 +293,10 @@ class SegmentationTrainTask(BasicTrainTask):
         return device.type == "cpu" and precision.dtype is torch.bfloat16
 
     def finalize(self, context: Context) -> None:
-        """The host's handlers, and our statistics after each epoch."""
+        """The host's handlers, our statistics after each epoch, and how long an epoch is."""
         super().finalize(context)
+        if self._training.steps_per_epoch is not None:
+            context.trainer.state.epoch_length = self._training.steps_per_epoch
         if context.local_rank == 0:
             context.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self._show(running_stats(context)))
 

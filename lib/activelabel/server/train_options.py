@@ -14,8 +14,8 @@ from activelabel.recipes import TrainingSettings, first_problem
 
 logger = logging.getLogger(__name__)
 
-# Keys of the host and its clients that have no meaning here: validation cases are fixed, each training begins anew in
-# a folder of its own, and validation volumes, which differ in size, go one by one.
+# Keys of the host and its clients that have no meaning here: validation cases are fixed, each training has a folder of
+# its own, the recipe says what it begins with, and validation volumes, which differ in size, go one by one.
 _WITHOUT_MEANING = frozenset({"model", "client_id", "local_rank", "name", "pretrained", "val_split", "val_batch_size"})
 
 
@@ -59,7 +59,7 @@ def offered_options(settings: TrainingSettings, device: torch.device) -> dict[st
     return {
         "device": [str(device), *(name for name in device_list() if name != str(device))],
         "max_epochs": settings.epochs,
-        "early_stop_patience": -1,
+        "early_stop_patience": settings.patience or -1,
         "train_batch_size": settings.batch_size,
         "multi_gpu": True,
         "gpus": "all",

@@ -1,29 +1,17 @@
-"""Losses by name, and the Dice loss that learns from partly annotated volumes."""
+"""Losses by name. All learn from partly annotated volumes: voxels that are not annotated have no influence."""
 
 from collections.abc import Callable
 
 import torch
-from monai.losses import DiceCELoss, DiceLoss
 from torch import Tensor, nn
+from torch.nn import functional
 
 from activelabel.errors import NotFoundError
 
-# Over foreground classes only, each over the whole mini-batch: a patch in which a class is absent then teaches too.
-LOSSES: dict[str, Callable[[], nn.Module]] = {
-    "dice_ce": lambda: DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True),
-    "dice": lambda: DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True),
-}
+UNANNOTATED = -1
+"""The value of a voxel in a training label where nobody said what is there."""
 
-
-def build_loss(name: str) -> nn.Module:
-    """The loss called `name`, of logits (B, C, *S) and labels (B, 1, *S).
-
-    Raises:
-        NotFoundError: there is no such loss; the text lists those there are.
-    """
-    if name not in LOSSES:
-        raise NotFoundError(f"training.loss '{name}' does not exist: use one of {', '.join(sorted(LOSSES))}")
-    return LOSSES[name]()
+_SMOOTHING = 1e-5  # MONAI's
 
 
 class PartialDiceLoss(nn.Module):
@@ -34,6 +22,11 @@ class PartialDiceLoss(nn.Module):
     that are not annotated hold has no influence on loss or gradient.
     """
 
+    def __init__(self, smoothing: float = 0.0) -> None:
+        """`smoothing` is added to numerator and denominator: with it a class that is nowhere need not cost 1."""
+        super().__init__()
+        self._smoothing = smoothing
+
     def forward(self, logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
         """The loss, a scalar in [0, 1].
 
@@ -43,22 +36,108 @@ class PartialDiceLoss(nn.Module):
             annotated: (B, 1, *S), bool or 0 and 1.
 
         Returns:
-            1 for a class that is nowhere annotated as such; 0, with a zero gradient, if no voxel is annotated.
+            1 for a class that is nowhere annotated as such, without smoothing; 0, with a zero gradient, if no voxel is
+            annotated.
 
         Raises:
             ValueError: the shapes do not belong together.
         """
         _check_shapes(logits, labels, annotated)
-        classes = torch.arange(1, logits.shape[1], device=logits.device).view(1, -1, *[1] * (logits.dim() - 2))
         weights = annotated.bool()
         # In single precision also under autocast: sums over millions of voxels do not fit into half precision.
         predicted = logits.float().softmax(dim=1)[:, 1:] * weights
-        wanted = ((labels == classes) & weights).float()
+        wanted = _foreground(logits, labels, weights)
         over_batch_and_space = [0, *range(2, logits.dim())]
         overlap = (wanted * predicted).sum(dim=over_batch_and_space)
-        total = wanted.sum(dim=over_batch_and_space) + predicted.sum(dim=over_batch_and_space)
-        dice = 2 * overlap / total.clamp_min(torch.finfo(total.dtype).tiny)
+        total = wanted.sum(dim=over_batch_and_space) + predicted.sum(dim=over_batch_and_space) + self._smoothing
+        dice = (2 * overlap + self._smoothing) / total.clamp_min(torch.finfo(total.dtype).tiny)
         return torch.where(weights.any(), 1 - dice, 0 * dice).mean()
+
+
+class PartialCrossEntropy(nn.Module):
+    """Cross-entropy of the softmax, the mean over annotated voxels; arguments and exceptions as `PartialDiceLoss`."""
+
+    def forward(self, logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
+        """The loss, a scalar of 0 or more; 0, with a zero gradient, if no voxel is annotated."""
+        _check_shapes(logits, labels, annotated)
+        wanted = torch.where(annotated.bool(), labels.long(), UNANNOTATED)[:, 0]
+        total = functional.cross_entropy(logits.float(), wanted, ignore_index=UNANNOTATED, reduction="sum")
+        return total / annotated.bool().sum().clamp_min(1)
+
+
+class PartialBinaryCrossEntropy(nn.Module):
+    """Binary cross-entropy of each foreground class against all others, the mean over classes and annotated voxels.
+
+    For two classes it is the cross-entropy of their softmax. Arguments and exceptions as `PartialDiceLoss`.
+    """
+
+    def forward(self, logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
+        """The loss, a scalar of 0 or more; 0, with a zero gradient, if no voxel is annotated."""
+        _check_shapes(logits, labels, annotated)
+        weights = annotated.bool()
+        # The logit of one class against all others, whose softmax probabilities add up: exact also near 0 and 1.
+        values = logits.float()
+        others = [torch.cat([values[:, :c], values[:, c + 1 :]], dim=1) for c in range(1, values.shape[1])]
+        against = torch.stack([other.logsumexp(dim=1) for other in others], dim=1)
+        voxelwise = functional.binary_cross_entropy_with_logits(
+            values[:, 1:] - against, _foreground(logits, labels, weights), reduction="none"
+        )
+        return (voxelwise * weights).sum() / (weights.sum() * len(others)).clamp_min(1)
+
+
+class PartialDiceCELoss(nn.Module):
+    """Dice loss plus cross-entropy: MONAI's `DiceCELoss` where all is annotated; as `PartialDiceLoss` otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dice = PartialDiceLoss(_SMOOTHING)
+        self._cross_entropy = PartialCrossEntropy()
+
+    def forward(self, logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
+        """The loss, a scalar of 0 or more; 0, with a zero gradient, if no voxel is annotated."""
+        dice: Tensor = self._dice(logits, labels, annotated)
+        cross_entropy: Tensor = self._cross_entropy(logits, labels, annotated)
+        return dice + cross_entropy
+
+
+# Dice over foreground classes only, each over the whole mini-batch: a patch in which a class is absent teaches too.
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "bce": PartialBinaryCrossEntropy,
+    "dice": lambda: PartialDiceLoss(_SMOOTHING),
+    "dice_ce": PartialDiceCELoss,
+    "partial_dice": PartialDiceLoss,
+}
+
+
+def build_loss(name: str) -> nn.Module:
+    """The loss called `name`, of logits (B, C, *S), labels (B, 1, *S) and where these are annotated (B, 1, *S).
+
+    Raises:
+        NotFoundError: there is no such loss; the text lists those there are.
+    """
+    if name not in LOSSES:
+        raise NotFoundError(f"training.loss '{name}' does not exist: use one of {', '.join(sorted(LOSSES))}")
+    return LOSSES[name]()
+
+
+class MarkedLabelLoss(nn.Module):
+    """A loss for engines that know logits and labels only: `UNANNOTATED` in a label says where it is not annotated."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        """`loss` takes logits, labels and annotated, as those of `build_loss`."""
+        super().__init__()
+        self._loss = loss
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits (B, C, *S) and labels (B, 1, *S) with values 0..C-1 and `UNANNOTATED`."""
+        loss: Tensor = self._loss(logits, labels, labels >= 0)  # Not `!= UNANNOTATED`, which is 255 for bytes.
+        return loss
+
+
+def _foreground(logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
+    """1 where a voxel is annotated as the class: float32 (B, C-1, *S)."""
+    classes = torch.arange(1, logits.shape[1], device=logits.device).view(1, -1, *[1] * (logits.dim() - 2))
+    return ((labels == classes) & annotated).float()
 
 
 def _check_shapes(logits: Tensor, labels: Tensor, annotated: Tensor) -> None:

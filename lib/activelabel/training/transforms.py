@@ -1,38 +1,50 @@
-"""From annotated cases to training patches: one deterministic step, which is cached, then random ones."""
+"""From annotated cases to training patches: deterministic steps, which are cached, then random ones.
+
+Between reading and handing over, a label is shifted by one, so that 0 is "not annotated": whatever is filled with zeros
+on the way, around a small image or in a corner that was turned in, is then not annotated either.
+"""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TypedDict
+from pathlib import Path
+from typing import NotRequired, TypedDict
 
-from monai.transforms import (
-    Compose,
-    RandAffined,
-    RandCropByLabelClassesd,
-    RandGaussianNoised,
-    RandScaleIntensityd,
-    RandShiftIntensityd,
-    SpatialPadd,
-    Transform,
-)
+import numpy as np
+import torch
+from monai.networks import one_hot
+from monai.transforms import Compose, RandomizableTransform, SpatialPadd, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
+from activelabel.data.slice_resampling import prepare_annotated_slices
 from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
+from activelabel.training.augmentation import AUGMENTATIONS
+from activelabel.training.losses import UNANNOTATED
 
 KEYS = ("image", "label")
 
 
 class Case(TypedDict):
-    """An annotated case: the files of its image and of its label, whose values are those of the app."""
+    """An annotated case: the files of its image and of its label, whose values are those of the app.
+
+    `slices` are those that are annotated, along `slice_axis` of the image's own voxel array; without them, or with
+    None, all are.
+    """
 
     image: str
     label: str
+    slices: NotRequired[list[int] | None]
+    slice_axis: NotRequired[int | None]
 
 
 class LoadCase(Transform):
-    """A `Case` as the network sees it: image float32 and label, both (1, *S). Deterministic: MONAI caches it."""
+    """A `Case` as the network sees it: image float32, label, and bool `annotated`, each (1, *S).
+
+    Deterministic: MONAI caches it.
+    """
 
     def __init__(self, preprocessing: PreprocessingSettings, labels: Sequence[str]) -> None:
         self._preprocessing = preprocessing
@@ -42,66 +54,112 @@ class LoadCase(Transform):
         """Read, check and prepare both files.
 
         Raises:
-            InvalidInputError: one of them cannot be read, or the label does not belong to the image.
+            InvalidInputError: one of them cannot be read, the label does not belong to the image, or an annotated slice
+                is none of the image.
+            ValueError: there are slices, and no axis.
         """
         volume = read_volume(case["image"])
-        label = check_label(case["label"], volume.grid, self.labels)
+        checked = check_label(case["label"], volume.grid, self.labels).array
+        image = prepare_image(volume, self._preprocessing)
+        slices, axis = case.get("slices"), case.get("slice_axis")
+        if slices is None:
+            label = prepare_label(checked, volume.grid, self._preprocessing)
+            return {"image": image.tensor, "label": label, "annotated": torch.ones_like(label, dtype=torch.bool)}
+        if axis is None:
+            raise ValueError("a case with slices needs the axis along which they are counted")
+        _check_slices(Path(case["label"]).name, slices, volume.grid.shape[axis])
+        label, annotated = prepare_annotated_slices(checked, slices, axis, image, self._preprocessing)
+        return {"image": image.tensor, "label": label, "annotated": annotated}
+
+
+def _check_slices(label: str, slices: Sequence[int], count: int) -> None:
+    wrong = [index for index in slices if not 0 <= index < count]
+    if wrong or not slices:
+        said = f"slice {wrong[0]} of" if wrong else "no slice of"
+        raise InvalidInputError(
+            f"{label}: {said} {count} is recorded as annotated, expected one or more from 0 to {count - 1}: "
+            "annotate the image again"
+        )
+
+
+class ShiftLabel(Transform):
+    """Labels one higher, 0 where nothing is annotated; what the file held there is gone from here on."""
+
+    def __call__(self, case: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """From `LoadCase`'s three tensors to image and int16 label."""
+        return {"image": case["image"], "label": (case["label"].to(torch.int16) + 1) * case["annotated"]}
+
+
+class StratifiedPatches(RandomizableTransform):
+    """Patches around annotated voxels, of a class that is drawn first, so that a small organ is seen like a large one.
+
+    Of two patches or more the first lies around a voxel of a foreground class, if any is annotated (chlebus2022, II.B);
+    the others around one of any class, background among them. Each holds the voxel that it was drawn around.
+    """
+
+    def __init__(self, size: Sequence[int], count: int) -> None:
+        super().__init__()
+        self._size = np.array(size)
+        self._count = count
+
+    def __call__(self, case: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Patches of a `case` that is annotated somewhere, has a shifted label, and is no smaller than a patch."""
+        label = convert_to_tensor(case["label"], track_meta=False)[0].numpy()
+        annotated = [int(value) for value in np.unique(label) if value > 0]
+        foreground = [value for value in annotated if value > 1]
+        patches = []
+        for number in range(self._count):
+            stratified = number == 0 and self._count > 1 and foreground
+            value = self.R.choice(foreground if stratified else annotated)
+            voxels = np.flatnonzero(label == value)
+            centre = np.unravel_index(voxels[self.R.randint(len(voxels))], label.shape)
+            starts = np.clip(np.array(centre) - self._size // 2, 0, np.array(label.shape) - self._size)
+            box = tuple(slice(start, start + size) for start, size in zip(starts, self._size, strict=True))
+            patches.append({key: case[key][(slice(None), *box)] for key in KEYS})
+        return patches
+
+
+class MarkUnannotated(Transform):
+    """Patches as the network takes them: plain tensors, the label's values as they were, `UNANNOTATED` among them."""
+
+    def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The image and the label of `patch`, without MONAI's metadata, which costs time to collate."""
+        image, shifted = (convert_to_tensor(patch[key], track_meta=False).contiguous() for key in KEYS)
+        return {"image": image, "label": shifted.to(torch.int16) + UNANNOTATED}
+
+
+class OneHotWhereAnnotated(Transform):
+    """Logits and label of a patch as a metric wants them; what is not annotated is background in both."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`pred` from logits (C, *S), `label` from (1, *S), to one channel a class; other entries as they are."""
+        annotated = patch["label"] >= 0  # Not `!= UNANNOTATED`, which is 255 for bytes.
+        predicted = patch["pred"].argmax(dim=0, keepdim=True) * annotated
+        label = patch["label"] * annotated
         return {
-            "image": prepare_image(volume, self._preprocessing).tensor,
-            "label": prepare_label(label.array, volume.grid, self._preprocessing),
+            **patch,
+            "pred": one_hot(predicted, self._classes, dim=0),
+            "label": one_hot(label, self._classes, dim=0),
         }
 
 
-class Detach(Transform):
-    """Patches as plain tensors: where they were cut from is of no use to the network, and costs time to collate."""
-
-    def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The image and the label of `patch`, without MONAI's metadata."""
-        return {key: convert_to_tensor(patch[key], track_meta=False).contiguous() for key in KEYS}
-
-
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
-    """From a `Case` to `patches_per_volume` patches, drawn from `seed`.
+    """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
 
-    Each lies around a voxel of a class that is drawn first, background among them, so that a small organ is seen as
-    often as a large one. Images smaller than a patch are padded with 0, as they are for prediction. Nothing is
-    mirrored: left and right are different in a patient, and prepared images all lie the same way.
+    Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded with 0, as they
+    are for prediction.
     """
-    classes = len(load.labels) + 1
     steps = [
         load,
+        ShiftLabel(),
         SpatialPadd(KEYS, spatial_size=settings.patch_size),
-        RandCropByLabelClassesd(
-            KEYS,
-            label_key="label",
-            spatial_size=settings.patch_size,
-            num_classes=classes,
-            num_samples=settings.patches_per_volume,
-            warn=False,  # A class that is not in a case is no reason to warn.
-        ),
-        *(_augmentations() if settings.augment else ()),
-        Detach(),
+        StratifiedPatches(settings.patch_size, settings.patches_per_volume),
+        *AUGMENTATIONS[settings.augmentation](),
+        MarkUnannotated(),
     ]
     transforms = Compose(steps)
     transforms.set_random_state(seed=seed)
     return transforms
-
-
-def _augmentations() -> Sequence[Transform]:
-    """What may differ between two scans: how the patient lies and how large she is, scanner gain and noise.
-
-    Image intensities are about 0 to 1 (window) or -3 to 3 (z-score) here.
-    """
-    return (
-        RandAffined(
-            KEYS,
-            prob=0.5,
-            rotate_range=(0.2, 0.2, 0.2),  # radians, about 11 degrees
-            scale_range=(0.1, 0.1, 0.1),
-            mode=("bilinear", "nearest"),
-            padding_mode="zeros",
-        ),
-        RandScaleIntensityd("image", factors=0.1, prob=0.5),
-        RandShiftIntensityd("image", offsets=0.1, prob=0.5),
-        RandGaussianNoised("image", prob=0.25, std=0.05),
-    )
