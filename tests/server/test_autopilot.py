@@ -23,14 +23,31 @@ NOTHING = Situation(model_version=None, new_annotations=0, new_training_annotati
 @pytest.mark.parametrize(
     ("start", "retrain_after", "expected"),
     [
-        (None, None, Thresholds(start=11, retrain_after=5)),
-        (None, 2, Thresholds(start=1, retrain_after=2)),
-        (3, None, Thresholds(start=3, retrain_after=3)),
-        (4, 2, Thresholds(start=4, retrain_after=2)),
+        (None, None, Thresholds(first=5, start=11, retrain_after=5)),
+        (None, 2, Thresholds(first=2, start=1, retrain_after=2)),
+        (3, None, Thresholds(first=3, start=3, retrain_after=3)),
+        (4, 2, Thresholds(first=2, start=4, retrain_after=2)),
     ],
 )
 def test_settings_win_over_the_recipe(start: int | None, retrain_after: int | None, expected: Thresholds) -> None:
     assert thresholds(PAPER, start, retrain_after) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "retrain_after", "expected"),
+    [
+        (None, None, Thresholds(first=1, start=5, retrain_after=200)),
+        (2, 30, Thresholds(first=1, start=2, retrain_after=30)),
+        (None, 30, Thresholds(first=1, start=5, retrain_after=30)),
+    ],
+)
+def test_volumes_to_start_with_and_slices_afterwards_are_counted_apart(
+    start: int | None, retrain_after: int | None, expected: Thresholds
+) -> None:
+    query = QuerySettings(strategy="uncertainty_slices", start=5, size=200)
+    assert thresholds(query, start, retrain_after) == expected
+    assert work_due(Situation(None, 7, 5, 0), thresholds(query, None, None)) is Work.TRAIN
+    assert work_due(Situation(1, 199, 199, 0), thresholds(query, None, None)) is None
 
 
 @pytest.mark.parametrize(
@@ -47,7 +64,7 @@ def test_settings_win_over_the_recipe(start: int | None, retrain_after: int | No
     ],
 )
 def test_what_is_due(situation: Situation, due: Work | None) -> None:
-    assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
+    assert work_due(situation, Thresholds(first=5, start=11, retrain_after=5)) is due
 
 
 class FakeTasks:
@@ -67,7 +84,7 @@ class FakeTasks:
 
 def test_nothing_is_started_beside_a_running_task() -> None:
     tasks = FakeTasks()
-    autopilot = Autopilot(lambda: Situation(None, 11, 11, 0), tasks, Thresholds(11, 5))
+    autopilot = Autopilot(lambda: Situation(None, 11, 11, 0), tasks, Thresholds(5, 11, 5))
     assert [autopilot.look() for _ in range(3)] == [Work.TRAIN, None, None]
     assert tasks.started == [Work.TRAIN]
 
@@ -75,7 +92,7 @@ def test_nothing_is_started_beside_a_running_task() -> None:
 def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new() -> None:
     tasks = FakeTasks()
     situation = Situation(None, 11, 11, 0)
-    autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5))
+    autopilot = Autopilot(lambda: situation, tasks, Thresholds(5, 11, 5))
     for _ in range(10):
         autopilot.look()
         tasks.running = False  # it ended, and left the ledger as it was
@@ -87,7 +104,7 @@ def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new()
 def test_after_a_rest_it_tries_again() -> None:
     tasks, now = FakeTasks(), [0.0]
     situation = Situation(None, 11, 11, 0)
-    autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5), clock=lambda: now[0])
+    autopilot = Autopilot(lambda: situation, tasks, Thresholds(5, 11, 5), clock=lambda: now[0])
 
     def look_often() -> int:
         before = len(tasks.started)
@@ -106,7 +123,7 @@ def test_after_a_rest_it_tries_again() -> None:
 def test_training_then_scoring_then_rest() -> None:
     tasks = FakeTasks()
     situations = iter([Situation(None, 11, 11, 0), Situation(1, 0, 0, 30), Situation(1, 0, 0, 0)])
-    autopilot = Autopilot(lambda: next(situations), tasks, Thresholds(11, 5))
+    autopilot = Autopilot(lambda: next(situations), tasks, Thresholds(5, 11, 5))
     started = []
     for _ in range(3):
         started.append(autopilot.look())

@@ -128,6 +128,18 @@ def test_the_labels_that_could_be_seen_since(study, clock):
     assert files_since(clock.now) == ["i"]
 
 
+def test_the_slices_a_model_has_learnt_from_are_those_still_annotated(study):
+    first = study.record_annotation("a", "f", "0", "ann", slices=[1, 2])
+    second = study.record_annotation("b", "f", "0", "ann", slices=[4])
+    whole = study.record_annotation("c", "f", "0", "ann")
+    study.publish_model("m.pt", "0", "quick", ["liver"], {}, [first.id, second.id, whole.id])
+    assert study.slices_learnt(1) == {("a", 1), ("a", 2), ("b", 4)}
+    study.record_annotation("a", "g", "0", "ann", slices=[2, 3])
+    study.delete_annotation("b")
+    assert study.slices_learnt(1) == {("a", 2)}
+    assert study.slices_learnt(2) == set()
+
+
 def test_leases_of_other_images_stay(study):
     study.grant_lease("ann", "b", 30, "random")
     study.record_annotation("a", "f", "0", "ann")

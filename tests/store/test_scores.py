@@ -93,6 +93,8 @@ def test_which_images_are_scored(scored):
     scored.record_scores(2, "b", [Score(*KIND, 0.9, (0.5,))], 5, 0)
     scored.record_scores(2, "c", [Score("variance", "everything", "mean", 0.9)], 5, 0)
     scored.record_scores(2, "d", [], 5, 0)
+    assert (scored.has_scores(1, *KIND), scored.has_scores(2, *KIND)) == (True, True)
+    assert not scored.has_scores(1, "variance", "everything", "mean")
     assert scored.scored_images(1, *KIND) == set("abcdef")
     assert scored.scored_images(2, *KIND) == {"a", "b"}
 

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from activelabel.acquisition.selection import shuffled, slice_peaks
 
+Item = TypeVar("Item")
 SliceId = tuple[str, int]
 """A volume, and the index of one of its slices."""
 
@@ -57,10 +59,10 @@ def strided_slices(counts: Mapping[str, int], stride: int, seed: int) -> list[Sl
     ]
 
 
-def in_rounds(slices: Iterable[SliceId], size: int) -> Iterator[list[SliceId]]:
-    """The slices in groups of `size`, in their order; the last may be smaller."""
-    group: list[SliceId] = []
-    for item in slices:
+def in_rounds(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in groups of `size`, in their order; the last may be smaller."""
+    group: list[Item] = []
+    for item in items:
         group.append(item)
         if len(group) == size:
             yield group

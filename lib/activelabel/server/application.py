@@ -35,7 +35,7 @@ from activelabel.server.project import Project
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.series_cache import SeriesCache, cache_folder
-from activelabel.server.strategies import STRATEGIES, HighestScore, build_strategies
+from activelabel.server.strategies import build_strategies
 from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 TRAINER = "segmentation"
 MODEL = "segmentation"
+SCORING_METHOD = "variance"
+"""What the autopilot starts; whichever of the methods runs, scores for all of them."""
 
 
 class ProjectActions:
@@ -217,22 +219,19 @@ class ProjectActions:
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
                 self._situation,
-                HostTasks(TRAINER, self._scoring_method()),
+                HostTasks(TRAINER, SCORING_METHOD),
                 self.project.thresholds,
             )
             self._autopilot.start()
-
-    def _scoring_method(self) -> str:
-        strategy = STRATEGIES[self.project.recipe.query.strategy]
-        return strategy.measure if issubclass(strategy, HighestScore) else "variance"
 
     def _situation(self) -> Situation:
         ledger = self.project.ledger
         progress = ledger.progress()
         version = progress.latest_model
-        unscored = (
-            len(ledger.unscored(version, self._scoring_method(), "everything", "total")) if version is not None else 0
-        )
+        unscored = 0 if version is None else len(ledger.unscored(version, SCORING_METHOD, "everything", "total"))
+        query = self.project.recipe.query
+        if query.starts_with_slices if version is None else query.asks_slices:
+            return Situation(version, progress.new_training_slices, progress.new_training_slices, unscored)
         return Situation(version, progress.new_annotations, progress.new_training_annotations, unscored)
 
 

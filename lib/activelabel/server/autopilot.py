@@ -44,7 +44,8 @@ class Situation:
     """What the ledger says that decides what is due.
 
     `new_annotations` are the labels that the latest model has not seen, `new_training_annotations` those of cases to
-    train on; `unscored` the cases left that it has not scored. `model_version` is None before the first model.
+    train on, or both the slices of these where slices are asked for; `unscored` the cases left that it has not scored.
+    `model_version` is None before the first model.
     """
 
     model_version: int | None
@@ -55,8 +56,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How many labels make a training due: `start` training cases before the first, `retrain_after` new ones always."""
+    """How many labels make a training due: `first`, `start` of them to train on, before the first model; then
+    `retrain_after` new ones.
+    """
 
+    first: int
     start: int
     retrain_after: int
 
@@ -64,17 +68,21 @@ class Thresholds:
 def thresholds(query: QuerySettings, start: int | None, retrain_after: int | None) -> Thresholds:
     """The recipe's numbers, or the settings' where they say something.
 
-    A `retrain_after` that was set without a `start` holds for the first training too.
+    A `retrain_after` that was set without a `start` holds for the first training too, if both count the same things.
     """
-    first = start or (1 if retrain_after else query.start)
-    return Thresholds(first, retrain_after or min(query.size, first))
+    if query.asks_slices != query.starts_with_slices:
+        return Thresholds(1, start or query.start, retrain_after or query.size)
+    to_train_on = start or (1 if retrain_after else query.start)
+    new = retrain_after or min(query.size, to_train_on)
+    return Thresholds(new, to_train_on, new)
 
 
 def work_due(situation: Situation, limits: Thresholds) -> Work | None:
     """What is to be done now. Training goes before scoring, whose results it would make stale."""
-    enough_new = situation.new_annotations >= limits.retrain_after
     if situation.model_version is None:
-        enough_new = enough_new and situation.new_training_annotations >= limits.start
+        enough_new = situation.new_annotations >= limits.first and situation.new_training_annotations >= limits.start
+    else:
+        enough_new = situation.new_annotations >= limits.retrain_after
     if enough_new:
         return Work.TRAIN
     if situation.model_version is not None and situation.unscored > 0:

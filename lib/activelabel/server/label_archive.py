@@ -9,11 +9,12 @@ from typing import Any
 from activelabel.data.grids import Grid
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.partial_labels import PartialLabel, merge
-from activelabel.data.slices import SlicePlane, slice_axis
+from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError
 from activelabel.server.annotator import annotator_of
 from activelabel.server.coverage import ORIGINAL, Coverage, SentLabel
 from activelabel.server.project import Project
+from activelabel.server.slicing import fixed_axis
 from activelabel.store.annotations import LabelChangedError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation
@@ -53,7 +54,7 @@ class LabelArchive:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
         """
         array = check_label(file, image, self.labels, _segment_names(info)).array
-        axis = self._axis(image_id, image)
+        axis = fixed_axis(self._ledger, image_id, image, self._slice_plane)
         sent = SentLabel(image_id, annotator_of(info), array, image, axis, info.get("annotated_slices"))
         while True:
             try:
@@ -84,11 +85,6 @@ class LabelArchive:
             slices=final.slices,
             foreground_slices=final.foreground_slices,
         )
-
-    def _axis(self, image_id: str, image: Grid) -> int:
-        wanted = slice_axis(image, self._slice_plane)
-        fixed = self._ledger.fix_slices(image_id, wanted, image.shape[wanted]).slice_axis
-        return wanted if fixed is None else fixed
 
     def _keep(self, sent: SentLabel, tag: str, name: str) -> Annotation:
         current = self._ledger.current_annotation(sent.image_id, tag)

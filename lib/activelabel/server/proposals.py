@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from activelabel.acquisition.selection import Source, selective_sources, shuffled
+from activelabel.acquisition.selection import Id, Source, selective_sources, shuffled
 from activelabel.server.project import Project, ScoreKind
 from activelabel.store.records import ModelVersion, Slices
 
@@ -36,6 +36,14 @@ class Ranking:
     caveat: str = ""
 
 
+@dataclass(frozen=True)
+class RankingModel:
+    """The version of a model whose scores rank, and a phrase where it is not the latest or its scores not complete."""
+
+    version: int
+    caveat: str = ""
+
+
 def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
     """The pool in a random order that the seed fixes, validation cases in turn with the others."""
     yield from validation_due(project)
@@ -55,7 +63,7 @@ def validation_due(project: Project) -> Iterator[Proposal]:
         return
     progress = project.ledger.progress()
     validation_asked = progress.validation - len(waiting)
-    training_asked = progress.annotated + progress.leased - validation_asked
+    training_asked = progress.annotated + progress.partly_annotated + progress.leased - validation_asked
     if validation_asked < training_asked:
         for image_id in shuffled(waiting, project.settings.seed):
             yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
@@ -129,8 +137,8 @@ def _equally_sampled(
 
 
 def selective_rounds(
-    target: Mapping[str, float], boundary: Mapping[str, float], size: int
-) -> Iterator[tuple[str, Source]]:
+    target: Mapping[Id, float], boundary: Mapping[Id, float], size: int
+) -> Iterator[tuple[Id, Source]]:
     """Every id once: the `selective_union` of `size`, then that of what it left, and so on.
 
     Within a round target and boundary take turns, so that whoever stops early has some of both.
@@ -152,17 +160,26 @@ def current_ranking(project: Project, measure: str, region: str, aggregation: st
 
     While a new model is still scoring, the one before it is asked: its scores are older, but they cover all cases.
     """
+    kind = (measure, region, aggregation)
+    model = ranking_model(project, kind)
+    if isinstance(model, str):
+        return model
+    ranking = project.ledger.ranking(model.version, *kind, limit=CANDIDATES)
+    if not ranking:
+        return f"model {model.version} has scored none of the cases left: drawn at random"
+    return Ranking(model.version, ranking, model.caveat)
+
+
+def ranking_model(project: Project, kind: ScoreKind) -> RankingModel | str:
+    """The model by whose scores of this kind the cases left are ranked; where there are no scores yet, the reason."""
     models = [model for model in project.ledger.models() if model.withdrawn_at is None]
     if not models:
         return "no model yet: drawn at random"
-    kind = (measure, region, aggregation)
     for model in models[:-3:-1]:
-        ranking = project.ledger.ranking(model.version, *kind, limit=CANDIDATES)
-        if ranking and _has_scored_all(project, model.version, kind):
-            return Ranking(model.version, ranking, _caveat(model, models[-1]))
-    ranking = project.ledger.ranking(models[-1].version, *kind, limit=CANDIDATES)
-    if ranking:
-        return Ranking(models[-1].version, ranking, ", as far as they are scored")
+        if project.ledger.has_scores(model.version, *kind) and _has_scored_all(project, model.version, kind):
+            return RankingModel(model.version, _caveat(model, models[-1]))
+    if project.ledger.has_scores(models[-1].version, *kind):
+        return RankingModel(models[-1].version, ", as far as they are scored")
     return f"model {models[-1].version} has not scored yet: drawn at random"
 
 

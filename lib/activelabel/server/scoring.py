@@ -11,14 +11,15 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.acquisition.volume_scores import volume_scores
-from activelabel.data.preprocessing import PreparedImage, prepare_image
+from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.prediction.image_scores import image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.volume_race import Sample
 from activelabel.server.project import Project
 from activelabel.server.racing import race_project
+from activelabel.server.slicing import fixed_axis
 from activelabel.store.records import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -52,13 +53,15 @@ class VolumeScoring(ScoringMethod):
 
         def score(image_id: str, sample: Sample) -> list[Score] | None:
             try:
-                image = self._read(datastore, image_id)
+                volume = read_volume(datastore.get_image_uri(image_id))
+                axis = fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
             except InvalidInputError as error:
                 ledger.mark_unreadable(image_id, str(error))
                 unreadable[image_id] = str(error)
                 logger.warning("%s is passed over: %s", image_id, error)
                 return None
-            return volume_scores(sample(image.tensor), self._project.recipe.regions)
+            image = prepare_image(volume, self._project.recipe.preprocessing)
+            return image_scores(sample(image.tensor), image, self._project.recipe.regions, axis)
 
         if images:
             predictor = self._project.predictor(model)
@@ -82,10 +85,6 @@ class VolumeScoring(ScoringMethod):
             if scores is not None:
                 self._project.ledger.record_scores(model.version, image_id, scores, repeats, seed)
                 logger.info("scored %d of %d, %s left", done, len(images), _left(started, done, len(images)))
-
-    def _read(self, datastore: Datastore, image_id: str) -> PreparedImage:
-        volume = read_volume(datastore.get_image_uri(image_id))
-        return prepare_image(volume, self._project.recipe.preprocessing)
 
 
 def build_scoring_methods(project: Project) -> dict[str, ScoringMethod]:

@@ -1,4 +1,4 @@
-"""Strategies: which case an annotator gets next, as the host's clients ask for it.
+"""Strategies: which case, or which slices of one, an annotator gets next, as the host's clients ask for it.
 
 A strategy only *proposes* cases, best first, each with the reason. `ask` does what all of them share: an annotator who
 has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
@@ -11,12 +11,22 @@ from typing import Any, ClassVar
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.data.slices import plane_name
+from activelabel.data.volumes import read_grid
 from activelabel.server.annotator import annotator_of
-from activelabel.server.project import Project
+from activelabel.server.project import Project, ScoreKind
 from activelabel.server.proposals import Proposal, highest_proposals, random_proposals, selective_proposals
+from activelabel.server.raced_kind import UNCERTAINTY_VOLUMES
 from activelabel.server.readability import set_aside_unreadable
-from activelabel.store.records import Lease
+from activelabel.server.slice_proposals import (
+    highest_slice_proposals,
+    peak_proposals,
+    random_slice_proposals,
+    selective_slice_proposals,
+    strided_slice_proposals,
+)
+from activelabel.server.slicing import count_slices
+from activelabel.store.records import Lease, Slices
 
 logger = logging.getLogger(__name__)
 
@@ -40,21 +50,21 @@ class ProjectStrategy(Strategy):
 
         Others may have taken all that was proposed while there is more: then it proposes again, until nothing is new.
         """
-        annotator, tried = annotator_of(request), set[str]()
+        annotator, tried = annotator_of(request), set[tuple[str, Slices]]()
         while True:
             tried_before = len(tried)
             lease = ask(self._project, annotator, self._name, self._readable(datastore, tried))
             if lease is not None:
-                return answer(lease)
+                return answer(lease, self._project, datastore)
             if len(tried) == tried_before:
                 return {}
 
-    def _readable(self, datastore: Datastore, tried: set[str]) -> Iterator[Proposal]:
+    def _readable(self, datastore: Datastore, tried: set[tuple[str, Slices]]) -> Iterator[Proposal]:
         """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
         for proposal in self.proposals():
-            if proposal.image_id in tried:
+            if (proposal.image_id, proposal.slices) in tried:
                 continue
-            tried.add(proposal.image_id)
+            tried.add((proposal.image_id, proposal.slices))
             scored = proposal.score is not None
             if not set_aside_unreadable(proposal.image_id, datastore, self._project.ledger, was_scored=scored):
                 yield proposal
@@ -71,13 +81,13 @@ class RandomVolumes(ProjectStrategy):
 
 
 class HighestScore(ProjectStrategy):
-    """Volumes with the largest sum of a measure over all voxels, under the latest model."""
+    """Volumes with the largest score of one kind, under the latest model."""
 
-    measure: ClassVar[str]
+    kind: ClassVar[ScoreKind]
 
     def proposals(self) -> Iterator[Proposal]:
         """Largest score first; before the first model, at random."""
-        return highest_proposals(self._project, self.measure, "everything", "total")
+        return highest_proposals(self._project, *self.kind)
 
 
 class SelectiveScore(ProjectStrategy):
@@ -90,6 +100,65 @@ class SelectiveScore(ProjectStrategy):
         return selective_proposals(self._project, self.measure)
 
 
+class SliceStrategy(ProjectStrategy):
+    """Asks for slices: all that a round wants of one volume in one query."""
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """As every strategy, once it is known how many slices there are."""
+        count_slices(self._project, datastore)
+        return super().__call__(request, datastore)
+
+
+class RandomSlices(SliceStrategy):
+    """chlebus2022, RSS."""
+
+    summary = "Slices at random from all volumes (chlebus2022, RSS)"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Round by round, in an order that the seed fixes."""
+        return random_slice_proposals(self._project, "drawn at random from all slices", self._project.recipe.query.size)
+
+
+class StridedSlices(SliceStrategy):
+    """A strong simple baseline: what a reader draws who lets her tool interpolate."""
+
+    summary = "Every n-th slice of volumes at random"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Volume by volume."""
+        return strided_slice_proposals(self._project, "drawn at random")
+
+
+class SlicePeaks(SliceStrategy):
+    """chlebus2022, USS."""
+
+    summary = "Slices at the largest peaks of mean entropy, of all volumes (chlebus2022, USS)"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Largest peak first; before the first model, what the recipe starts with."""
+        return peak_proposals(self._project)
+
+
+class HighestSlices(SliceStrategy):
+    """ma2024's base methods: slices with the largest sum of a measure."""
+
+    measure: ClassVar[str]
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Largest sum first; before the first model, what the recipe starts with."""
+        return highest_slice_proposals(self._project, self.measure)
+
+
+class SelectiveSlices(SliceStrategy):
+    """ma2024 as it is in the paper, where samples are slices."""
+
+    measure: ClassVar[str]
+
+    def proposals(self) -> Iterator[Proposal]:
+        """The union of both lists, round by round; before the first model, what the recipe starts with."""
+        return selective_slice_proposals(self._project, self.measure)
+
+
 SUMMARIES = {
     "variance": "predictions vary most between Monte Carlo repeats (rahimi2022, eq. 1; MC dropout in ma2024)",
     "entropy": "mean prediction has the largest entropy (chlebus2022, eq. 2)",
@@ -100,14 +169,27 @@ SUMMARIES = {
 
 
 def _strategies() -> dict[str, type[ProjectStrategy]]:
-    """Each measure plain and selective, and random."""
-    kinds: dict[str, type[ProjectStrategy]] = {"random_volumes": RandomVolumes}
-    for measure in MEASURES:
-        said = SUMMARIES[measure]
-        plain, selective = f"Volumes whose {said}", f"Volumes whose {said}, near targets or boundaries (ma2024, eq. 5)"
-        kinds[measure] = type(measure, (HighestScore,), {"measure": measure, "summary": plain})
-        name = f"selective_{measure}"
-        kinds[name] = type(name, (SelectiveScore,), {"measure": measure, "summary": selective})
+    """Each measure plain and selective, of volumes and of slices; those of chlebus2022; and random."""
+    uvs = {
+        "kind": UNCERTAINTY_VOLUMES,
+        "summary": "Volumes with the largest mean entropy in and around the predicted foreground (chlebus2022, UVS)",
+    }
+    kinds: dict[str, type[ProjectStrategy]] = {
+        "random_volumes": RandomVolumes,
+        "uncertainty_volumes": type("UncertaintyVolumes", (HighestScore,), uvs),
+        "random_slices": RandomSlices,
+        "strided_slices": StridedSlices,
+        "uncertainty_slices": SlicePeaks,
+    }
+    for measure, said in SUMMARIES.items():
+        whole = {"kind": (measure, "everything", "total"), "summary": f"Volumes whose {said}"}
+        kinds[measure] = type(measure, (HighestScore,), whole)
+        selective = {"measure": measure, "summary": f"Volumes whose {said}, near targets or boundaries (ma2024, eq. 5)"}
+        kinds[f"selective_{measure}"] = type(f"selective_{measure}", (SelectiveScore,), selective)
+        slices = {"measure": measure, "summary": f"Slices whose {said}"}
+        kinds[f"{measure}_slices"] = type(f"{measure}_slices", (HighestSlices,), slices)
+        near = {"measure": measure, "summary": f"Slices whose {said}, near targets or boundaries (ma2024, eq. 5)"}
+        kinds[f"selective_{measure}_slices"] = type(f"selective_{measure}_slices", (SelectiveSlices,), near)
     return kinds
 
 
@@ -135,6 +217,7 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
             proposal.image_id,
             minutes=project.settings.lease_minutes,
             strategy=strategy,
+            slices=proposal.slices,
             model_version=proposal.model_version,
             score=proposal.score,
             reason=proposal.reason,
@@ -144,11 +227,25 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
     return None
 
 
-def answer(lease: Lease) -> dict[str, Any]:
-    """A lease as the next-sample answer of DESIGN.md."""
-    query = {"kind": "volume"} if lease.slices is None else {"kind": "slices", "slices": list(lease.slices)}
+def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, Any]:
+    """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows."""
+    query: dict[str, Any] = {"kind": "volume"}
+    shown = {}
+    if lease.slices is not None:
+        grid = read_grid(datastore.get_image_uri(lease.image_id))
+        axis = project.ledger.image(lease.image_id).slice_axis
+        assert axis is not None  # somebody counted the slices before they were leased
+        query = {
+            "kind": "slices",
+            "axis": axis,
+            "plane": plane_name(grid, axis),
+            "slices": list(lease.slices),
+        }
+        patient = datastore.get_image_info(lease.image_id).get("PatientID") or lease.image_id
+        shown = {"PatientID": f"{patient} | {query['plane']} {', '.join(map(str, lease.slices))}"}
     return {
         "id": lease.image_id,
+        **shown,
         "query": query,
         "score": lease.score,
         "strategy": lease.strategy,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Row, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -14,7 +14,7 @@ from activelabel.store.lookup import image_row
 from activelabel.store.pool import current, current_final
 from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
 from activelabel.store.rounds import current_round
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow
 
 
 class LabelChangedError(Exception):
@@ -121,6 +121,21 @@ class Annotations(Database):
         with self._reading() as session:
             return [_annotation_record(row) for row in session.scalars(statement)]
 
+    def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
+        """Image and index of the single slices that a model learned from and that are annotated still."""
+        partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(AnnotationRow.slices.is_not(null()))
+        used = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == model_version)
+        with self._reading() as session:
+            learned, annotated = (
+                {
+                    (image_id, index)
+                    for image_id, slices in session.execute(partial.where(which))
+                    for index in slices or ()
+                }
+                for which in (AnnotationRow.id.in_(used), current_final())
+            )
+        return learned & annotated
+
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
         """The current final annotations, partial ones too; of images of one role, or made in one round; by image."""
         statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
@@ -155,6 +170,10 @@ class Annotations(Database):
                 raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
             row.deleted_at = self._clock()
             return _annotation_record(row)
+
+
+def _single_slices(rows: Iterable[Row[tuple[str, list[int] | None]]]) -> set[tuple[str, int]]:
+    return {(image_id, index) for image_id, slices in rows for index in slices or ()}
 
 
 def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:

@@ -48,6 +48,12 @@ class Scores(Database):
         with self._reading() as session:
             return set(session.scalars(statement))
 
+    def has_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> bool:
+        """Whether this model version has given any image such a score."""
+        statement = select(select(ScoreRow).where(_kind(model_version, measure, region, aggregation)).exists())
+        with self._reading() as session:
+            return bool(session.scalar(statement))
+
     def volume_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, float]:
         """Every volume score of this kind by a model version, of images annotated since or vanished too."""
         statement = select(ScoreRow.image_id, ScoreRow.value)

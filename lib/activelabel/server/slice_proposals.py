@@ -1,0 +1,137 @@
+"""Which slices a strategy would ask for: those of one volume together, best first, each with the reason.
+
+Queries are asked for one by one, so the rounds are laid out anew each time from what does not change in between: the
+scores that a model gave. What was annotated or leased since is passed over.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from activelabel.acquisition.selection import Source, top_k
+from activelabel.acquisition.slice_selection import (
+    SliceId,
+    by_volume,
+    in_rounds,
+    peaks_first,
+    random_slices,
+    slice_values,
+    strided_slices,
+)
+from activelabel.server.project import Project, ScoreKind
+from activelabel.server.proposals import Proposal, random_proposals, ranking_model, selective_rounds, validation_due
+
+Profiles = Mapping[str, Sequence[float]]
+"""Of each image the scores of its slices."""
+_SOURCES: tuple[Source, Source] = ("target", "boundary")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A slice that a strategy would ask for, with its score and by what."""
+
+    volume: str
+    index: int
+    score: float | None = None
+    said: str = ""
+
+
+def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator[Proposal]:
+    """`size` slices a round, drawn at random from all slices of all volumes."""
+    drawn = (Chosen(*slice_) for slice_ in random_slices(_counts(project), project.settings.seed))
+    return _proposals(project, in_rounds(drawn, size), lambda _: reason)
+
+
+def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]:
+    """Volumes at random, of each every n-th slice."""
+    stride = project.recipe.query.slice_stride
+    slices = [Chosen(*slice_) for slice_ in strided_slices(_counts(project), stride, project.settings.seed)]
+    return _proposals(project, [slices], lambda _: f"every slice in {stride} of a volume {reason}")
+
+
+def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
+    """What is asked for while there is no model that could tell: what the recipe starts with."""
+    query = project.recipe.query
+    match query.start_strategy:
+        case "random_slices":
+            return random_slice_proposals(project, reason, query.start)
+        case "strided_slices":
+            return strided_slice_proposals(project, reason)
+        case "random_volumes":
+            return random_proposals(project, reason)
+
+
+def peak_proposals(project: Project) -> Iterator[Proposal]:
+    """chlebus2022, II.E: the slices at the largest peaks of all profiles of mean entropy."""
+
+    def order(profiles: Sequence[Profiles], learnt: Set[SliceId]) -> Iterator[Chosen]:
+        for slice_, score in peaks_first(profiles[0], project.recipe.query.min_slice_distance):
+            if slice_ not in learnt:
+                yield Chosen(*slice_, score, "mean entropy")
+
+    return _ranked_proposals(project, [("entropy", "everything", "mean")], order)
+
+
+def highest_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:
+    """The slices with the largest sums of a measure: ma2024's methods without its selection."""
+
+    def order(profiles: Sequence[Profiles], learnt: Set[SliceId]) -> Iterator[Chosen]:
+        scores = slice_values(profiles[0])
+        for slice_ in top_k(scores, len(scores)):
+            if slice_ not in learnt:
+                yield Chosen(*slice_, scores[slice_], measure.replace("_", " "))
+
+    return _ranked_proposals(project, [(measure, "everything", "total")], order)
+
+
+def selective_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:
+    """ma2024, eq. 5, with slices as samples: half of a round by the sums over the target, half over the boundary."""
+
+    def order(profiles: Sequence[Profiles], learnt: Set[SliceId]) -> Iterator[Chosen]:
+        scores: dict[Source, dict[SliceId, float]] = {}
+        for source, of_region in zip(_SOURCES, profiles, strict=True):
+            values = slice_values(of_region)
+            scores[source] = {slice_: values[slice_] for slice_ in values if slice_ not in learnt}
+        for slice_, source in selective_rounds(scores["target"], scores["boundary"], project.recipe.query.size):
+            yield Chosen(*slice_, scores[source][slice_], f"{measure.replace('_', ' ')} over the {source}")
+
+    return _ranked_proposals(project, [(measure, source, "total") for source in _SOURCES], order)
+
+
+def _ranked_proposals(
+    project: Project, kinds: Sequence[ScoreKind], order: Callable[[Sequence[Profiles], Set[SliceId]], Iterator[Chosen]]
+) -> Iterator[Proposal]:
+    """Rounds of the slices in an order that scores of these kinds give, those left out that the model has learnt."""
+    model = ranking_model(project, kinds[0])
+    if isinstance(model, str):
+        return start_proposals(project, model)
+    profiles = [project.ledger.slice_scores(model.version, *kind) for kind in kinds]
+    learnt = project.ledger.slices_learnt(model.version)
+
+    def reason(chosen: Sequence[Chosen]) -> str:
+        largest = {item.said: item.score for item in sorted(chosen, key=lambda item: item.score or 0.0)}
+        said = " and ".join(f"{said} {score:.4g}" for said, score in sorted(largest.items()))
+        return f"{said} by model {model.version}, among the largest of the slices left{model.caveat}"
+
+    return _proposals(project, in_rounds(order(profiles, learnt), project.recipe.query.size), reason, model.version)
+
+
+def _proposals(
+    project: Project,
+    rounds: Iterable[Sequence[Chosen]],
+    reason: Callable[[Sequence[Chosen]], str],
+    model_version: int | None = None,
+) -> Iterator[Proposal]:
+    """Of each round the slices that may be asked for now, those of a volume in one proposal."""
+    yield from validation_due(project)
+    taken = {image.image_id: image.taken for image in project.ledger.slice_pool()}
+    for chosen in rounds:
+        left = [item for item in chosen if item.volume in taken and item.index not in taken[item.volume]]
+        for image_id, slices in by_volume((item.volume, item.index) for item in left).items():
+            of_image = [item for item in left if item.volume == image_id]
+            scores = [item.score for item in of_image if item.score is not None]
+            yield Proposal(image_id, reason(of_image), max(scores, default=None), model_version, tuple(slices))
+
+
+def _counts(project: Project) -> dict[str, int]:
+    """How many slices the images of the pool have, as far as that is known."""
+    return {image.image_id: image.slice_count for image in project.ledger.slice_pool() if image.slice_count}

@@ -1,0 +1,47 @@
+"""Which way the images of a project are sliced: said once for each, and kept in the ledger."""
+
+import logging
+import time
+
+from monailabel.interfaces.datastore import Datastore
+
+from activelabel.data.grids import Grid
+from activelabel.data.slices import SlicePlane, slice_axis
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError
+from activelabel.server.project import Project
+from activelabel.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+COUNTING_SECONDS = 5.0
+"""How long one request may read images to learn how many slices they have; the next one goes on with the others."""
+
+
+def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> int:
+    """The axis of an image along which its slices are counted: what was said before, else that across `plane`.
+
+    Raises:
+        InvalidInputError: the image is another one than that whose slices were annotated.
+    """
+    wanted = slice_axis(grid, plane)
+    fixed = ledger.fix_slices(image_id, wanted, grid.shape[wanted]).slice_axis
+    assert fixed is not None
+    return fixed
+
+
+def count_slices(project: Project, datastore: Datastore) -> None:
+    """Learn of the images of the pool how many slices they have, as far as time allows; of one at least.
+
+    An image that cannot be read is set aside.
+    """
+    started = time.monotonic()
+    uncounted = [image.image_id for image in project.ledger.slice_pool() if image.slice_count is None]
+    for done, image_id in enumerate(uncounted):
+        if done and time.monotonic() - started > COUNTING_SECONDS:
+            logger.info("%d images are still to be read before their slices can be asked for", len(uncounted) - done)
+            return
+        try:
+            fixed_axis(project.ledger, image_id, read_grid(datastore.get_image_uri(image_id)), project.slice_plane)
+        except InvalidInputError as error:
+            project.ledger.mark_unreadable(image_id, str(error))
