@@ -115,6 +115,26 @@ def test_slices_are_new_that_the_model_has_not_seen(split):
     assert split.progress().new_training_slices == 4
 
 
+def test_the_effort_by_hand(split, clock):
+    first, second, third = split.pool("training")[:3]
+    for image_id in (first, second, third):
+        split.fix_slices(image_id, 2, 30)
+    split.grant_lease("ann", first, 60, "random_volumes")
+    clock.advance(10)
+    split.record_annotation(first, "f", "0", "ann", foreground_slices=12)
+    split.grant_lease("ann", second, 60, "random_slices", slices=[1, 2])
+    clock.advance(1)
+    split.record_annotation(second, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
+    split.grant_lease("ann", second, 60, "random_slices", slices=[7])
+    clock.advance(1)
+    split.record_annotation(second, "g", "0", "ann", slices=[1, 2, 7], foreground_slices=2)
+    split.record_annotation(third, "h", "0", "bob", slices=[0], foreground_slices=0)
+    effort = split.effort()
+    assert (effort.slices, effort.foreground_slices, effort.images) == (34, 14, 3)
+    assert effort.units == pytest.approx(12 / 3 + 2)
+    assert (effort.timed_queries, effort.seconds_per_query) == (3, pytest.approx(240.0))
+
+
 def test_scored_images_are_those_of_the_latest_model(split):
     training = split.pool("training")
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [])

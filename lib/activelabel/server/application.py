@@ -41,6 +41,7 @@ from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.welcome import welcome
+from activelabel.store.records import Progress
 from activelabel.training.checkpoints import load_model
 
 logger = logging.getLogger(__name__)
@@ -111,11 +112,14 @@ class ProjectActions:
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
         progress = self.project.ledger.progress()
+        host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
-            **super().info(),  # type: ignore[misc]  # the host's base class is mixed in behind this one
+            **host,
+            "description": f"{host['description']}. {_said(progress)}",
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
+            "effort": vars(self.project.ledger.effort()),
         }
 
     def info_names(self, kind: str) -> list[str]:
@@ -233,6 +237,14 @@ class ProjectActions:
         if query.starts_with_slices if version is None else query.asks_slices:
             return Situation(version, progress.new_training_slices, progress.new_training_slices, unscored)
         return Situation(version, progress.new_annotations, progress.new_training_annotations, unscored)
+
+
+def _said(progress: Progress) -> str:
+    """How far the project is, in slices and volumes, for those who see no more than a description."""
+    return (
+        f"Annotated: {progress.annotated_slices} slices; {progress.annotated} of {progress.images} volumes wholly, "
+        f"{progress.partly_annotated} in part"
+    )
 
 
 def guard_host(project: Project) -> None:

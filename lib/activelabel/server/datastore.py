@@ -107,6 +107,16 @@ class LedgerDatastore(LocalDatastore):
             shown.labels = {tag: label for tag, label in shown.labels.items() if tag != label_tag}
         self._view.request()
 
+    def status(self) -> dict[str, Any]:
+        """The host's counts, which count a volume of which one slice is annotated as completed, and those of slices."""
+        progress = self._ledger.progress()
+        return {
+            **super().status(),
+            "annotated_slices": progress.annotated_slices,
+            "annotated_volumes": progress.annotated,
+            "partly_annotated_volumes": progress.partly_annotated,
+        }
+
     # Images
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:

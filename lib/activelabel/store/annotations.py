@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, func, null, or_, select
+from sqlalchemy import func, null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -127,14 +127,10 @@ class Annotations(Database):
         used = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == model_version)
         with self._reading() as session:
             learned, annotated = (
-                {
-                    (image_id, index)
-                    for image_id, slices in session.execute(partial.where(which))
-                    for index in slices or ()
-                }
+                session.execute(partial.where(which)).tuples().all()
                 for which in (AnnotationRow.id.in_(used), current_final())
             )
-        return learned & annotated
+        return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
         """The current final annotations, partial ones too; of images of one role, or made in one round; by image."""
@@ -172,7 +168,7 @@ class Annotations(Database):
             return _annotation_record(row)
 
 
-def _single_slices(rows: Iterable[Row[tuple[str, list[int] | None]]]) -> set[tuple[str, int]]:
+def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[str, int]]:
     return {(image_id, index) for image_id, slices in rows for index in slices or ()}
 
 

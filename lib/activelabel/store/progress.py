@@ -1,12 +1,15 @@
 """How far the work is, in numbers: what `GET /info/` shows."""
 
+from dataclasses import replace
+
 from sqlalchemy import ColumnElement, and_, func, null, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row
 from activelabel.store.pool import active, complete, current_final
-from activelabel.store.records import Progress
+from activelabel.store.records import FINAL, Progress
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
 
 
@@ -55,6 +58,33 @@ class Overview(Database):
                 new_training_slices=max(now_covered - covered_before, 0),
                 **row,
             )
+
+    def effort(self) -> Effort:
+        """What the labels that count have cost. Images that nobody has counted the slices of have none of them.
+
+        Slices and units are those of the current labels; the mean time is over all queries that were ever answered and
+        whose labels were not deleted.
+        """
+        labels = (
+            select(
+                AnnotationRow.image_id,
+                AnnotationRow.slices.is_(null()),
+                AnnotationRow.covered_slices,
+                AnnotationRow.foreground_slices,
+            )
+            .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+            .where(current_final(), ImageRow.present.is_(True))
+        )
+        times = select(func.count(AnnotationRow.seconds), func.avg(AnnotationRow.seconds)).where(
+            AnnotationRow.tag == FINAL, AnnotationRow.deleted_at.is_(None)
+        )
+        with self._reading() as session:
+            queries = [
+                AnnotatedQuery(image_id, bool(whole), covered or 0, drawn or 0)
+                for image_id, whole, covered, drawn in session.execute(labels)
+            ]
+            timed, seconds = session.execute(times).one()
+        return replace(effort(queries), timed_queries=timed, seconds_per_query=seconds)
 
 
 def _slices(session: Session, count: InstrumentedAttribute[int | None], *which: ColumnElement[bool]) -> int:

@@ -1,0 +1,133 @@
+"""Slices, end to end: the host's own client is asked for a few slices at a time, and sends nothing but those."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import requests
+from numpy.typing import NDArray
+from running_server import RunningServer
+from small_studies import write_nifti
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+pytestmark = pytest.mark.e2e
+
+MODELS = 4
+START = 2
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("strategy", ["uncertainty_slices", "selective_entropy_slices"])
+def test_three_rounds_on_real_hippocampus(
+    make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path, strategy: str
+) -> None:
+    reader = Reader(make_server, hippocampus(12), strategy, tmp_path, labels="anterior,posterior", query_size=8)
+    dice = reader.go_through_rounds()
+    assert max(dice[1:]) > dice[0]
+    assert reader.came_again
+
+
+@pytest.mark.timeout(1500)
+def test_three_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
+    reader = Reader(make_server, phantoms, "uncertainty_slices", tmp_path, query_size=12)
+    dice = reader.go_through_rounds()
+    assert max(dice[1:]) > dice[0]
+
+
+class Reader:
+    """An annotator who draws only what she is asked for, and what the server must then know of it."""
+
+    def __init__(
+        self, make_server: Callable[..., RunningServer], cases: Any, strategy: str, folder: Path, **conf: object
+    ) -> None:
+        self.cases = cases
+        self.strategy = strategy
+        self.folder = folder
+        self.query_size = int(str(conf["query_size"]))
+        self.server = make_server(cases.studies, recipe="quick_slices", start=START, seed=1, **conf)
+        self.ledger = Ledger(sqlite_url(Path(cases.studies) / "activelabel" / "ledger.sqlite"))
+        self.drawn: dict[str, set[int]] = {}
+        self.whole: set[str] = set()
+        self.came_again = False
+
+    def go_through_rounds(self) -> list[float]:
+        """Draw the first volumes, then three rounds of slices; the Dice of each model on one and the same case."""
+        self.server.start()
+        dice = []
+        while self.server.progress()["new_training_annotations"] < START:
+            self.answer(self.server.next_sample(self.strategy))
+        judged_by = set(self.whole)
+        for version in range(1, MODELS + 1):
+            self.server.wait_for_model(version)
+            per_case = self.server.info()["train_stats"]["segmentation"]["validation"]
+            dice.append(float(np.mean([list(per_case[case].values()) for case in judged_by & per_case.keys()])))
+            if version < MODELS:
+                self.draw_a_round(version)
+        assert self.server.stop() == 0
+        return dice
+
+    def draw_a_round(self, version: int) -> None:
+        """Answer queries until as many slices are drawn as a round has."""
+        before = sum(map(len, self.drawn.values()))
+        while sum(map(len, self.drawn.values())) < before + self.query_size:
+            sample = self.server.next_sample(self.strategy)
+            if sample["query"]["kind"] == "slices":
+                assert sample["model_version"] == version
+            self.answer(sample)
+            self.check_counts()
+
+    def answer(self, sample: dict[str, Any]) -> None:
+        """Open the case, draw what was asked for, send it."""
+        image_id = sample["id"]
+        reference = np.asarray(nibabel.load(self.cases.label_of(image_id)).dataobj).astype(np.uint8)
+        if sample["query"]["kind"] == "volume":
+            self.whole.add(image_id)
+            self.send(image_id, reference)
+            return
+        axis, slices = sample["query"]["axis"], sample["query"]["slices"]
+        assert sample["PatientID"].startswith(f"{image_id} | ")
+        assert sample["PatientID"].endswith(", ".join(map(str, slices)))
+        earlier = self.drawn.setdefault(image_id, set())
+        assert earlier.isdisjoint(slices)
+        self.came_again = self.came_again or bool(earlier)
+        if earlier:
+            np.testing.assert_array_equal(self.opens_with(image_id), only(reference, axis, earlier))
+        self.send(image_id, only(reference, axis, slices))
+        earlier.update(slices)
+        kept = self.ledger.current_annotation(image_id)
+        assert kept is not None
+        assert kept.slices == tuple(sorted(earlier))
+        file = Path(self.cases.studies) / "activelabel" / "labels" / kept.file
+        np.testing.assert_array_equal(np.asarray(nibabel.load(file).dataobj), only(reference, axis, earlier))
+
+    def send(self, image_id: str, voxels: NDArray[np.uint8]) -> None:
+        affine = nibabel.load(Path(self.cases.studies) / f"{image_id}.nii.gz").affine
+        self.server.save_label(image_id, write_nifti(self.folder / "sent.nii.gz", voxels, affine))
+
+    def opens_with(self, image_id: str) -> NDArray[np.uint8]:
+        """What Slicer loads with the image: the label tagged `original`."""
+        answered = requests.get(
+            f"{self.server.address}/datastore/label", params={"label": image_id, "tag": "original"}, timeout=60
+        )
+        file = self.folder / "original.nii.gz"
+        file.write_bytes(answered.content)
+        return np.asarray(nibabel.load(file).dataobj).astype(np.uint8)
+
+    def check_counts(self) -> None:
+        progress = self.server.progress()
+        wholly = sum(self.ledger.image(image_id).slice_count or 0 for image_id in self.whole)
+        assert progress["annotated_slices"] == wholly + sum(map(len, self.drawn.values()))
+        assert (progress["annotated"], progress["partly_annotated"]) == (len(self.whole), len(self.drawn))
+
+
+def only(reference: NDArray[np.uint8], axis: int, slices: Any) -> NDArray[np.uint8]:
+    """The reference on these slices, nothing on the others."""
+    label = np.zeros_like(reference)
+    index = (slice(None),) * axis + (sorted(slices),)
+    label[index] = reference[index]
+    return label
