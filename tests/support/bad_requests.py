@@ -75,6 +75,11 @@ BAD_PARAMS = [
         ("client very long", {"client_id": HUGE}, 422, "client_id"),
         ("client with a line break", {"client_id": "ann\nroot"}, 422, "client_id"),
         ("client half a character", '{"client_id": "\\ud800"}', 422, "params"),
+        ("no annotated slice", {"annotated_slices": []}, 422, "annotated_slices: expected"),
+        ("annotated slices that are not there", {"annotated_slices": [0, 10_000]}, 422, "got 10000"),
+        ("an annotated slice twice", {"annotated_slices": [1, 1]}, 422, "each once"),
+        ("annotated slices a word", {"annotated_slices": "most"}, 422, "annotated_slices: expected"),
+        ("annotated slices no numbers", {"annotated_slices": ["1", 1.5, None]}, 422, "annotated_slices: expected"),
         ("image", {"image": "case_1"}, 403, "'image'"),
         ("model", {"model": "x"}, 403, "'model'"),
     ]
