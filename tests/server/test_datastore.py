@@ -331,6 +331,26 @@ def test_a_child_writes_nothing(open_store: Callable[..., LedgerDatastore], ledg
     assert ledger.images() == []
 
 
+def test_a_label_of_some_slices_is_shown_as_original_and_both_go_together(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    ledger.grant_lease("ann", "a", 30, "random_slices", slices=[0, 1])
+    store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann"})
+    files = [studies / "labels" / tag / "a.nii.gz" for tag in ("final", "original")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert store.get_label_info("a", "original")["params"]["label_names"] == {"ball": 1, "box": 2}
+    counts = store.status()
+    assert (counts["annotated_volumes"], counts["partly_annotated_volumes"]) == (0, 1)
+    assert counts["annotated_slices"] == len(ledger.annotations()[0].slices or ())
+    store.remove_label("a", "final")
+    assert not any(file.exists() for file in files)
+    assert ledger.current_labels() == []
+    store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann"})
+    store.remove_image("a")
+    assert store.list_images() == ["b"]
+    assert ledger.current_labels() == []
+
+
 # Images
 
 

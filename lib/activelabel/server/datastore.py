@@ -146,7 +146,8 @@ class LedgerDatastore(LocalDatastore):
     def remove_image(self, image_id: str) -> None:
         """Take an image and its labels out of the studies; the archive keeps the labels."""
         for tag in list(self._datastore.objects[image_id].labels):
-            self.remove_label(image_id, tag)
+            if tag in self._datastore.objects[image_id].labels:  # a final label may have taken its original along
+                self.remove_label(image_id, tag)
         Path(self.get_image_uri(image_id)).unlink(missing_ok=True)
         self.refresh()
 
