@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from monai.losses import DiceCELoss
 from monai.transforms import DivisiblePad, ResizeWithPadOrCrop
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,7 +23,6 @@ from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings
-from activelabel.training.losses import build_loss
 
 DATA = Path(os.environ.get("ACTIVELABEL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Key = tuple[str, str, str]
@@ -101,7 +101,8 @@ def train(design: Design, examples: Sequence[tuple[Tensor, Tensor]], seed: int) 
     """A network trained on images and labels, each `(1, *window_size)`, in random order."""
     torch.manual_seed(seed)
     network = build_network(design.network, design.classes).train()
-    loss = build_loss("dice_ce")
+    # Over the batch: a slice without tumour then teaches too.
+    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     optimiser = torch.optim.Adam(network.parameters(), design.learning_rate)
     low_precision = choose_precision("auto", CPU).dtype == torch.bfloat16
     for _ in range(design.steps):

@@ -77,8 +77,8 @@ class TrainingSettings(_Section):
 class RegionSettings(_Section):
     """Which voxels count for a score: thresholds of ma2024's target and boundary, and chlebus2022's dilation.
 
-    ma2024 gives no value for its two thresholds. Its released code has other ones for every base method, between 0.17
-    and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside both ranges.
+    ma2024 gives no value for its two thresholds. Its released code has some for three of the five base methods (margin,
+    BALD, MC dropout), between 0.17 and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside.
     """
 
     target_threshold: Fraction = 0.25
