@@ -1,0 +1,194 @@
+"""Speed and result of training against the host's own: same cases, network, patches and number of steps.
+
+    python benchmarks/training.py [--sizes hippocampus 96] [--seeds 3] [--epochs N]
+
+Each arm runs in a process of its own. Hippocampus: the recipe `quick` on 10 volumes, after which both networks are
+judged on 15 others, in float32, a pair for each seed; both begin with the same weights. 96x96x96: the network of
+`rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on either side.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import torch
+from scoring import DATA, cpu_name
+from scoring_arms import CPU, SEED
+from torch import nn
+from training_arms import ARMS, Files
+
+from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.predictor import Predictor
+from activelabel.recipes import Recipe, load_recipe
+from activelabel.server.project import Project, open_project
+from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice
+from activelabel.training.transforms import Case
+
+TRAINED_ON, JUDGED_BY = 10, 15
+NOISE_CASES = 4
+SIZES = ("hippocampus", "96")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one arm took a step, and the mean Dice of its network, where that was asked for."""
+
+    step_seconds: float
+    step_cpu_seconds: float
+    dice: float | None
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each arm on hippocampus")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's 40, and of 3 at 96")
+    parser.add_argument("--run-arm", choices=ARMS, help="run one arm in this process (internal)")
+    parser.add_argument("--seed", type=int, help="with --run-arm")
+    arguments = parser.parse_args()
+    if arguments.epochs is not None and arguments.epochs < 2:
+        parser.error("--epochs: the first one is not timed, so expected 2 or more")
+    if arguments.run_arm:
+        with tempfile.TemporaryDirectory() as work:
+            result = run_arm(arguments.run_arm, arguments.sizes[0], arguments.seed, arguments.epochs, Path(work))
+        print(json.dumps(dataclasses.asdict(result)))
+        return
+    report(arguments.sizes, arguments.seeds, arguments.epochs)
+
+
+def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
+    """Print under which conditions, and a table for each size."""
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
+    print(f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32")
+    for size in sizes:
+        recipe = recipe_of(size, epochs)
+        patch = "x".join(map(str, recipe.training.patch_size))
+        print(
+            f"\n{size}: {recipe.training.epochs} epochs, {recipe.training.patches_per_volume} patches of {patch} a step"
+        )
+        print("| arm | seed | s/step | steps/s | CPU s/step | mean Dice |")
+        print("|---|---:|---:|---:|---:|---:|", flush=True)
+        count = seeds if size == "hippocampus" else 1
+        rounds = [{arm: measure(arm, size, seed, epochs) for arm in ARMS} for seed in range(count)]
+        print_comparison({arm: [found[arm] for found in rounds] for arm in ARMS})
+
+
+def print_comparison(found: Mapping[str, Sequence[Result]]) -> None:
+    """How many times faster, and the Dice of both beside how much it differs between seeds."""
+    # The fastest of each: what else runs on the machine only makes it slower.
+    host, ours = (min(result.step_seconds for result in found[arm]) for arm in ("host", "ours"))
+    print(f"fastest: {host / ours:.1f} times the host's steps per second", end="")
+    host, ours = (min(result.step_cpu_seconds for result in found[arm]) for arm in ("host", "ours"))
+    print(f", {host / ours:.1f} times by the processors' seconds")
+    for arm, results in found.items():
+        dice = [result.dice for result in results if result.dice is not None]
+        if dice:
+            print(f"Dice of {arm}: mean {statistics.fmean(dice):.3f}, {min(dice):.3f} to {max(dice):.3f} between seeds")
+
+
+def measure(arm: str, size: str, seed: int, epochs: int | None) -> Result:
+    """Run one arm in a process of its own, and print its row."""
+    command = [sys.executable, __file__, "--run-arm", arm, "--sizes", size, "--seed", str(seed)]
+    if epochs is not None:
+        command += ["--epochs", str(epochs)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{arm} failed: {done.stderr}")
+    result = Result(**json.loads(done.stdout.splitlines()[-1]))
+    seconds, dice = result.step_seconds, "" if result.dice is None else f"{result.dice:.3f}"
+    print(
+        f"| {arm} | {seed} | {seconds:.3f} | {1 / seconds:.2f} | {result.step_cpu_seconds:.3f} | {dice} |", flush=True
+    )
+    return result
+
+
+def run_arm(arm: str, size: str, seed: int, epochs: int | None, work: Path) -> Result:
+    """Train one arm in this process, and judge what it made."""
+    cases = hippocampus(TRAINED_ON + JUDGED_BY) if size == "hippocampus" else noise(work / "noise")
+    labels = "anterior,posterior" if size == "hippocampus" else "ball"
+    training = dict(list(cases.items())[:TRAINED_ON])
+    project = annotated_project(work, recipe_of(size, epochs), labels, seed, training)
+    timing, network = ARMS[arm](project, Files({image_id: image for image_id, (image, _) in training.items()}))
+    dice = judge(project, network, list(cases.values())[TRAINED_ON:])
+    return Result(timing.step_seconds, timing.step_cpu_seconds, dice)
+
+
+def recipe_of(size: str, epochs: int | None) -> Recipe:
+    """`quick`, or `rahimi2022` with one patch a step; without validation."""
+    recipe = load_recipe("quick" if size == "hippocampus" else "rahimi2022")
+    changed: dict[str, Any] = {"validation_cases": 0}
+    if size != "hippocampus":
+        changed |= {"epochs": 3, "batch_size": 1, "patches_per_volume": 1}
+    if epochs is not None:
+        changed["epochs"] = epochs
+    preprocessing = recipe.preprocessing.model_copy(update={"spacing_mm": None})
+    training = recipe.training.model_copy(update=changed)
+    return recipe.model_copy(update={"training": training, "preprocessing": preprocessing})
+
+
+def annotated_project(
+    work: Path, recipe: Recipe, labels: str, seed: int, cases: Mapping[str, tuple[Path, Path]]
+) -> Project:
+    """A project whose ledger knows a label for each case."""
+    work.mkdir(exist_ok=True)
+    opened = open_project(
+        "app", str(work), {"recipe": recipe.name, "labels": labels, "seed": str(seed), "device": "cpu"}
+    )
+    project = dataclasses.replace(opened, recipe=recipe)
+    project.ledger.sync_images(cases, 0)
+    project.labels_folder.mkdir()
+    for image_id, (_, label) in cases.items():
+        (project.labels_folder / label.name).symlink_to(label)
+        project.ledger.record_annotation(image_id, label.name, "0" * 64, "benchmark")
+    return project
+
+
+def judge(project: Project, network: nn.Module, cases: Sequence[tuple[Path, Path]]) -> float | None:
+    """Mean Dice over labels and cases, on the images' own grids; None without cases."""
+    if not cases:
+        return None
+    prediction = project.recipe.prediction
+    predictor = Predictor(network, prediction.window_size, prediction.window_overlap, precision="float32")
+    files: list[Case] = [{"image": str(image), "label": str(label)} for image, label in cases]
+    dice = evaluate_cases(predictor.probabilities, files, project.labels, project.recipe.preprocessing)
+    return mean_dice(mean_class_dice(dice, project.labels))
+
+
+def hippocampus(count: int) -> dict[str, tuple[Path, Path]]:
+    """The first so many real volumes with their labels."""
+    images = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))[:count]
+    if len(images) < count:
+        sys.exit(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
+    return {
+        image.name.removesuffix(".nii.gz"): (image, DATA / "hippocampus" / "labels" / image.name) for image in images
+    }
+
+
+def noise(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Volumes of noise with a ball as their label."""
+    folder.mkdir()
+    rng = np.random.default_rng(SEED)
+    x, y, z = np.ogrid[:96, :96, :96]
+    ball = (x - 48) ** 2 + (y - 48) ** 2 + (z - 48) ** 2 < 30**2
+    cases = {}
+    for number in range(NOISE_CASES):
+        image, label = folder / f"noise_{number}.nii.gz", folder / f"ball_{number}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(rng.normal(0, 300, ball.shape).astype(np.int16), np.eye(4)), image)
+        nibabel.save(nibabel.Nifti1Image(ball.astype(np.uint8), np.eye(4)), label)
+        cases[f"noise_{number}"] = (image, label)
+    return cases
+
+
+if __name__ == "__main__":
+    main()

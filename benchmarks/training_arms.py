@@ -1,0 +1,146 @@
+"""What `training.py` compares: the host's `BasicTrainTask` as it comes, and ours, on the same cases and network."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.handlers import LrScheduleHandler
+from monai.inferers import Inferer, SimpleInferer
+from monai.losses import DiceCELoss
+from monai.transforms import AsDiscreted, Compose, Lambdad
+from monailabel.tasks.train.basic_train import BasicTrainTask, Context
+from torch import nn
+
+from activelabel.networks import build_network
+from activelabel.server.project import Project
+from activelabel.server.train import SegmentationTrainTask
+from activelabel.training.transforms import LoadCase, training_transforms
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A step after the first epoch, in which libraries warm up: mean seconds on the clock, and of all processors."""
+
+    step_seconds: float
+    step_cpu_seconds: float
+
+
+class Files:
+    """What a training asks of the host's datastore: where an image is."""
+
+    def __init__(self, images: Mapping[str, Path]) -> None:
+        self._images = images
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The path of an image."""
+        return str(self._images[image_id])
+
+
+class TimedTask(BasicTrainTask):
+    """A training that notes when its first epoch ends and when its last one does. No step is left out between."""
+
+    timing: Timing
+
+    def finalize(self, context: Context) -> None:
+        """The handlers of the task, and the clock."""
+        super().finalize(context)
+        begun: list[tuple[float, float]] = []
+
+        @context.trainer.on(Events.EPOCH_STARTED(once=2))
+        def begin() -> None:
+            begun.append((time.perf_counter(), time.process_time()))
+
+        @context.trainer.on(Events.COMPLETED)
+        def end() -> None:
+            steps = context.trainer.state.iteration - context.trainer.state.epoch_length
+            wall, cpu = time.perf_counter() - begun[0][0], time.process_time() - begun[0][1]
+            self.timing = Timing(wall / steps, cpu / steps)
+
+
+class OurTask(TimedTask, SegmentationTrainTask):
+    """Ours, as the server runs it."""
+
+
+class HostTask(TimedTask):
+    """The host's with the defaults of its constructor, and with our network, patches, optimiser and schedule.
+
+    What an app must write itself is as in the host's sample apps: MONAI's loss, and a network as it is built.
+    """
+
+    def __init__(self, project: Project) -> None:
+        super().__init__(model_dir=str(project.runs_folder), labels=list(project.labels))
+        self._project = project
+
+    def pre_process(self, request: Mapping[str, Any], datastore: Files) -> list[dict[str, str]]:
+        """The annotated cases."""
+        folder = self._project.labels_folder
+        return [
+            {"image": datastore.get_image_uri(item.image_id), "label": str(folder / item.file)}
+            for item in self._project.ledger.annotations("training")
+        ]
+
+    def network(self, context: Context) -> nn.Module:
+        """The recipe's."""
+        return build_network(self._project.recipe.network, self._project.model_description.classes)
+
+    def optimizer(self, context: Context) -> torch.optim.Optimizer:
+        """As ours."""
+        return torch.optim.AdamW(context.network.parameters(), lr=self._project.recipe.training.learning_rate)
+
+    def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler:
+        """As ours: the host's default would keep the rate, which is no matter of the engine."""
+        scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)
+        return LrScheduleHandler(scheduler, print_lr=False)
+
+    def loss_function(self, context: Context) -> nn.Module:
+        """What ours equals where all is annotated."""
+        return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+
+    def train_pre_transforms(self, context: Context) -> Compose:
+        """Our patches; corners that were turned in, which ours leave out, are background."""
+        recipe = self._project.recipe
+        load = LoadCase(recipe.preprocessing, self._project.labels)
+        patches = training_transforms(load, recipe.training, self._project.settings.seed)
+        return Compose([*patches.transforms, Lambdad("label", lambda label: label.clamp_min(0))])
+
+    def train_post_transforms(self, context: Context) -> Compose:
+        """Logits and labels one-hot, for the metrics."""
+        classes = self._project.model_description.classes
+        return Compose([AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(classes, classes))])
+
+    def val_inferer(self, context: Context) -> Inferer:
+        """Never asked for: nothing is validated meanwhile."""
+        return SimpleInferer()
+
+
+def train_ours(project: Project, files: Files) -> tuple[Timing, nn.Module]:
+    """Train as the server does; the timing, and the network after the last epoch."""
+    task = OurTask(project)
+    task({"model": "segmentation"}, files)
+    model = project.current_model()
+    weights = torch.load(project.models_folder / model.file, weights_only=True)["weights"]
+    return task.timing, _network(project, weights)
+
+
+def train_host(project: Project, files: Files) -> tuple[Timing, nn.Module]:
+    """Train as the host does when Slicer's form is left as it is, but without MLflow; as `train_ours`."""
+    task = HostTask(project)
+    form = {key: value[0] if isinstance(value, list) else value for key, value in task.config().items()}
+    epochs, batch = project.recipe.training.epochs, project.recipe.training.batch_size
+    torch.manual_seed(project.settings.seed)
+    task({**form, "max_epochs": epochs, "train_batch_size": batch, "val_split": 0.0, "tracking": "None"}, files)
+    weights = torch.load(project.runs_folder / form["name"] / "checkpoint_final.pt", weights_only=True)
+    return task.timing, _network(project, weights)
+
+
+def _network(project: Project, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    network = build_network(project.recipe.network, project.model_description.classes)
+    network.load_state_dict(weights)
+    return network
+
+
+ARMS = {"host": train_host, "ours": train_ours}
