@@ -22,23 +22,27 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.server.project import Project
 from activelabel.server.publishing import publish_model
-from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.runs import UNFINISHED, exclusive_run, finish_run
+from activelabel.server.train_cases import (
+    AnnotatedCase,
+    annotated_case,
+    check_training_cases,
+    readable_annotations,
+)
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
 from activelabel.server.train_stats import Stats, model_stats, read_stats, running_stats, write_stats
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Annotation, Role
 from activelabel.training.checkpoints import load_model
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import MarkedLabelLoss, build_loss
-from activelabel.training.transforms import Case, LoadCase, OneHotWhereAnnotated, training_transforms
+from activelabel.training.transforms import LoadCase, OneHotWhereAnnotated, training_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +51,6 @@ LAST_WEIGHTS = "last.pt"
 CASES_FILE = "cases.json"
 
 Iteration = Callable[[Engine, Mapping[str, torch.Tensor]], Output]
-
-
-class AnnotatedCase(Case):
-    """A case, and whose annotation its label is."""
-
-    image_id: str
-    role: Role
 
 
 class SegmentationTrainTask(BasicTrainTask):
@@ -99,17 +96,8 @@ class SegmentationTrainTask(BasicTrainTask):
             NotReadyError: nothing is annotated that could be trained on.
         """
         options = parse_options(request, self._config)
-        if not self._annotations("training"):
-            raise self._no_training_case()
+        check_training_cases(self._project.ledger)
         return options
-
-    def _no_training_case(self) -> NotReadyError:
-        validation = len(self._annotations("validation"))
-        return NotReadyError(
-            "training: no training case is annotated yet"
-            + (f" (of {validation} validation cases no training learns)" if validation else "")
-            + ": save a label for one first"
-        )
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
         """Train, publish the new model version, and return the statistics.
@@ -121,9 +109,8 @@ class SegmentationTrainTask(BasicTrainTask):
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
             options = parse_options(request, self._config)
-            annotations = self._readable("training", datastore) + self._readable("validation", datastore)
-            self._log_partial_validation()
-            cases = [self._case(annotation, datastore) for annotation in annotations]
+            annotations = readable_annotations(self._project.ledger, datastore)
+            cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
             (folder / CASES_FILE).write_text(json.dumps(cases, indent=1))
             stats = super().__call__(self._host_request(options, folder), datastore)
             network, per_case = self._judge(folder, cases, torch.device(options.device))
@@ -138,41 +125,6 @@ class SegmentationTrainTask(BasicTrainTask):
         return self._show(stats)
 
     # Cases
-
-    def _annotations(self, role: Role) -> list[Annotation]:
-        """Annotations of images of `role` that are there and readable; for validation, of whole volumes only."""
-        ledger = self._project.ledger
-        usable = {image.id for image in ledger.images() if image.present and image.unreadable_reason is None}
-        there = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
-        return there if role == "training" else [item for item in there if item.slices is None]
-
-    def _readable(self, role: Role, datastore: Datastore) -> list[Annotation]:
-        """The same without images that turn out to be damaged: those are recorded as such, and the rest goes on."""
-        ledger = self._project.ledger
-        readable = [
-            item
-            for item in self._annotations(role)
-            if not set_aside_unreadable(item.image_id, datastore, ledger, was_scored=False)
-        ]
-        if role == "training" and not readable:
-            raise self._no_training_case()
-        return readable
-
-    def _log_partial_validation(self) -> None:
-        partial = [item.image_id for item in self._project.ledger.annotations("validation") if item.slices is not None]
-        if partial:
-            logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
-
-    def _case(self, annotation: Annotation, datastore: Datastore) -> AnnotatedCase:
-        image = self._project.ledger.image(annotation.image_id)
-        return {
-            "image": datastore.get_image_uri(annotation.image_id),
-            "label": str(self._project.labels_folder / annotation.file),
-            "slices": None if annotation.slices is None else list(annotation.slices),
-            "slice_axis": image.slice_axis,
-            "image_id": annotation.image_id,
-            "role": image.role,
-        }
 
     def pre_process(self, request: Mapping[str, Any], datastore: Datastore) -> list[AnnotatedCase]:
         """The cases of this run, as they were when it began."""
