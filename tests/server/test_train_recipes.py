@@ -1,0 +1,128 @@
+"""What a recipe may say of a training: what it begins with, how long it goes on, which epoch is the best."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Events
+from monailabel.tasks.train.basic_train import Context
+from training_study import TINY, Study
+
+from activelabel.server.train import SegmentationTrainTask
+
+RECIPE_LINES = TINY.read_text()
+
+
+@pytest.fixture
+def make_recipe(tmp_path: Path) -> Callable[..., str]:
+    """The path of the tiny recipe with other lines in its section `training`."""
+
+    def make(**training: str) -> str:
+        text = "".join(
+            line for line in RECIPE_LINES.splitlines(keepends=True) if line.partition(" ")[0] not in training
+        )
+        lines = "".join(f"{key} = {value}\n" for key, value in training.items())
+        file = tmp_path / "other.toml"
+        file.write_text(text.replace("[training]\n", f"[training]\n{lines}"))
+        return str(file)
+
+    return make
+
+
+def annotated_like(annotated: Study, make_study: Callable[..., Study], recipe: str) -> Study:
+    """The same annotations in a project of its own with another recipe."""
+    other = make_study(annotated, recipe=recipe, project_dir=str(annotated.studies.parent / "other"))
+    other.annotate(*(item.image_id for item in annotated.project.ledger.annotations()))
+    return other
+
+
+def test_a_recipe_that_fine_tunes_begins_with_the_model_in_use(
+    annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With next to no learning rate, what comes out is what went in, whatever the seed."""
+    study = annotated_like(annotated, make_study, make_recipe(from_previous="true", learning_rate="1e-12"))
+    study.train()
+    first = study.published_weights()
+    monkeypatch.setattr(SegmentationTrainTask, "_seed", lambda task, rank: 5)
+    study.train()
+
+    assert study.project.ledger.latest_model().version == 2
+    assert all(torch.allclose(first[name], value, atol=1e-6) for name, value in study.published_weights().items())
+
+
+def test_a_model_that_does_not_fit_is_not_fine_tuned_and_the_log_says_so(
+    annotated: Study,
+    make_study: Callable[..., Study],
+    make_recipe: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    study = annotated_like(annotated, make_study, make_recipe(from_previous="true"))
+    study.train()
+    model = study.project.ledger.latest_model()
+    (study.project.models_folder / model.file).unlink()
+
+    with caplog.at_level(logging.WARNING):
+        study.train()
+
+    assert "training begins with random weights, not with those of model 1: model" in caplog.text
+    assert study.project.ledger.latest_model().version == 2
+
+
+def test_the_best_epoch_may_be_known_by_the_jaccard_index(
+    annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str]
+) -> None:
+    """Of one class it is D / (2 - D) in each case; the published model's Dice is worked out by other code."""
+    study = annotated_like(annotated, make_study, make_recipe(best_by='"jaccard"'))
+
+    stats = study.train(max_epochs=4)
+
+    dice = [classes["ball"] for classes in stats["validation"].values()]
+    assert stats["eval"]["key_metric_name"] == "val_mean_jaccard"
+    assert stats["best_metric"] == pytest.approx(np.mean([d / (2 - d) for d in dice]), abs=0.02)
+    assert stats["best_metric"] < np.mean(dice) - 0.05
+
+
+def test_an_epoch_may_be_a_number_of_steps(
+    annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three cases of two a step are two steps an epoch; five are asked for."""
+    study = annotated_like(annotated, make_study, make_recipe(steps_per_epoch="5"))
+    steps = []
+    finalize = SegmentationTrainTask.finalize
+
+    def count(task: SegmentationTrainTask, context: Context) -> None:
+        finalize(task, context)
+        context.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: steps.append(engine.state.epoch))
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", count)
+    study.train()
+
+    assert steps == [1] * 5 + [2] * 5
+
+
+@pytest.mark.parametrize(("decay", "rates"), [("true", [1e-2, 1e-2 * 0.5**0.9]), ("false", [1e-2, 1e-2])])
+def test_the_learning_rate_falls_where_the_recipe_says_so(
+    annotated: Study,
+    make_study: Callable[..., Study],
+    make_recipe: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    decay: str,
+    rates: list[float],
+) -> None:
+    study = annotated_like(annotated, make_study, make_recipe(learning_rate_decay=decay, weight_decay="0"))
+    seen = []
+    finalize = SegmentationTrainTask.finalize
+
+    def look(task: SegmentationTrainTask, context: Context) -> None:
+        finalize(task, context)
+        groups = context.optimizer.param_groups
+        context.trainer.add_event_handler(Events.EPOCH_STARTED, lambda _: seen.append(dict(groups[0])))
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    study.train()
+
+    assert [group["lr"] for group in seen] == pytest.approx(rates)
+    assert {group["weight_decay"] for group in seen} == {0}

@@ -1,0 +1,59 @@
+"""A project over a folder of tiny volumes, annotated and trained on as the host does it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from activelabel.server.project import Project
+from activelabel.server.train import SegmentationTrainTask
+from activelabel.training.checkpoints import load_model
+
+TINY = Path(__file__).parent / "tiny.toml"
+
+
+@dataclass
+class Study:
+    """A project over a folder of blobs, and what training asks of a datastore."""
+
+    project: Project
+    studies: Path
+    labels: Path
+
+    def get_image_uri(self, image_id: str) -> str:
+        return str(self.studies / f"{image_id}.nii.gz")
+
+    def ids(self, role: str) -> list[str]:
+        return [image.id for image in self.project.ledger.images() if image.role == role]
+
+    def annotate(self, *image_ids: str, slices: list[int] | None = None) -> list[int]:
+        """Keep the true labels of these images as annotations; their ids."""
+        self.project.labels_folder.mkdir(exist_ok=True)
+        made = []
+        for image_id in image_ids:
+            file = self.project.labels_folder / f"{image_id}.nii.gz"
+            file.write_bytes((self.labels / file.name).read_bytes())
+            annotation = self.project.ledger.record_annotation(image_id, file.name, "0" * 64, "reader", slices=slices)
+            made.append(annotation.id)
+        return made
+
+    def train(self, **request: Any) -> dict[str, Any]:
+        return SegmentationTrainTask(self.project)({"model": "segmentation", **request}, self)
+
+    def set_slices(self, axis: int, count: int) -> None:
+        """Say of all images along which axis their slices are counted, and how many there are."""
+        for image in self.project.ledger.images():
+            self.project.ledger.fix_slices(image.id, axis, count)
+
+    def published_weights(self) -> dict[str, torch.Tensor]:
+        """Those of the model in use."""
+        file = self.project.models_folder / self.project.ledger.latest_model().file
+        return load_model(file, self.project.model_description).state_dict()
+
+    def finished_run(self) -> Path:
+        (folder,) = self.project.runs_folder.glob("*_model_1")
+        return folder
+
+    def published_files(self) -> list[Path]:
+        return list(self.project.models_folder.glob("*"))
