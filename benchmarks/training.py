@@ -5,6 +5,9 @@
 Each arm runs in a process of its own. Hippocampus: the recipe `quick` on 10 volumes, after which both networks are
 judged on 15 others, in float32, a pair for each seed; both begin with the same weights. 96x96x96: the network of
 `rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on either side.
+
+Where other work runs on the machine, set OMP_WAIT_POLICY=passive: otherwise threads that wait for each other use up the
+time in which those they wait for could run, and single steps take ten times as long.
 """
 
 import argparse
@@ -70,7 +73,10 @@ def main() -> None:
 def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
     """Print under which conditions, and a table for each size."""
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
-    print(f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32")
+    waiting = os.environ.get("OMP_WAIT_POLICY", "active")
+    print(
+        f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32, threads wait {waiting}"
+    )
     for size in sizes:
         recipe = recipe_of(size, epochs)
         patch = "x".join(map(str, recipe.training.patch_size))
