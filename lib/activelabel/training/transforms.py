@@ -86,8 +86,10 @@ class ShiftLabel(Transform):
     """Labels one higher, 0 where nothing is annotated; what the file held there is gone from here on."""
 
     def __call__(self, case: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """From `LoadCase`'s three tensors to image and int16 label."""
-        return {"image": case["image"], "label": (case["label"].to(torch.int16) + 1) * case["annotated"]}
+        """From `LoadCase`'s three tensors to image, int16 label, and `values`: the label's, without 0, rising."""
+        label = (case["label"].to(torch.int16) + 1) * case["annotated"]
+        values = torch.unique(label)
+        return {"image": case["image"], "label": label, "values": values[values > 0]}
 
 
 class StratifiedPatches(RandomizableTransform):
@@ -103,9 +105,9 @@ class StratifiedPatches(RandomizableTransform):
         self._count = count
 
     def __call__(self, case: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Patches of a `case` that is annotated somewhere, has a shifted label, and is no smaller than a patch."""
+        """Patches of what `ShiftLabel` gives, of a case that is annotated somewhere and no smaller than a patch."""
         label = convert_to_tensor(case["label"], track_meta=False)[0].numpy()
-        annotated = [int(value) for value in np.unique(label) if value > 0]
+        annotated = case["values"].tolist()
         foreground = [value for value in annotated if value > 1]
         patches = []
         for number in range(self._count):
