@@ -133,7 +133,7 @@ class FileScorer:
         wanted = self._wanted
         image = prepare_image(volume, self._preprocessing)
         statistics = sample(image.tensor)
-        axis = slice_axis(volume.grid, preprocessing.slice_plane)
+        axis = slice_axis(volume.grid, self._preprocessing.slice_plane)
         if self._also is not None and statistics.repeats == wanted.repeats:
             self._also(Scored(name, volume, image, statistics, axis))
         of_slices = axis if wanted.slices else None

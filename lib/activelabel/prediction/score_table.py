@@ -38,10 +38,9 @@ class ScoreTable:
             raise InvalidInputError(f"--out {path}: the table is there already; remove it, or give another name")
         self._path = path
         self._identity = dict(identity)
-        self._journals = [Journal(path.with_name(f"{path.name}.part"), identity)]
-        self._rows: dict[str, list[dict[str, Any]]] = {
-            entry["image"]: entry["rows"] for entry in self._journals[0].entries
-        }
+        self._part = Journal(path.with_name(f"{path.name}.part"), identity)
+        self._race: Journal | None = None
+        self._rows: dict[str, list[dict[str, Any]]] = {entry["image"]: entry["rows"] for entry in self._part.entries}
 
     @property
     def done(self) -> frozenset[str]:
