@@ -126,3 +126,27 @@ def test_the_learning_rate_falls_where_the_recipe_says_so(
 
     assert [group["lr"] for group in seen] == pytest.approx(rates)
     assert {group["weight_decay"] for group in seen} == {0}
+
+
+@pytest.mark.parametrize(("kind", "depth"), [("unet2d", 1), ("anisotropic_unet", 8)])
+def test_networks_that_work_in_the_plane_learn_from_slices(
+    study: Study, make_study: Callable[..., Study], tmp_path: Path, kind: str, depth: int
+) -> None:
+    """Sagittal slices, so that the network's axes are not the file's; trained, judged and published by the host."""
+    text = RECIPE_LINES.replace("[network]\n", f'[network]\nkind = "{kind}"\nnormalisation = "batch"\n')
+    text = text.replace("[16, 16, 16]", f"[16, 16, {depth}]").replace(
+        "patches_per_volume = 1", "patches_per_volume = 2"
+    )
+    file = tmp_path / "planar.toml"
+    file.write_text(text + '\n[preprocessing]\nslice_plane = "sagittal"\nslices_last = true\n')
+    planar = make_study(study, recipe=str(file), project_dir=str(tmp_path / "planar"))
+    planar.set_slices(axis=0, count=24)
+    first, second, *_ = planar.ids("training")
+    planar.annotate(second, *planar.ids("validation"))
+    planar.annotate(first, slices=[8, 10])
+
+    stats = planar.train()
+
+    assert set(stats["validation"]) == set(planar.ids("validation"))
+    assert planar.project.model_description.network.kind == kind
+    assert planar.published_weights()
