@@ -102,6 +102,8 @@ def test_a_race_scores_all_images_and_those_asked_for_with_all_repeats(open_stud
     assert {image_id for image_id, count in repeats.items() if count > 2} == set(best)
     for kind in (("entropy", "target", "total"), ("margin", "boundary", "mean")):
         assert project.ledger.score_repeats(1, *kind) == repeats
+    slices = project.ledger.slice_scores(1, *KIND)
+    assert slices.keys() == {image_id for image_id, count in repeats.items() if count == 8}
     assert project.ledger.unscored(1, *KIND) == []
     ranking = current_ranking(project, *KIND)
     assert not isinstance(ranking, str)
@@ -126,6 +128,8 @@ def test_a_killed_race_ranks_nothing_and_goes_on_where_it_was(
     assert project.ledger.score_repeats(1, *KIND) == whole.ledger.score_repeats(1, *KIND)
     expected = whole.ledger.volume_scores(1, *KIND)
     assert project.ledger.volume_scores(1, *KIND) == pytest.approx(expected, rel=1e-4)
+    for image_id, slices in whole.ledger.slice_scores(1, *KIND).items():
+        assert project.ledger.slice_scores(1, *KIND)[image_id] == pytest.approx(slices, rel=1e-3)
     assert not (project.folder / JOURNAL_FILE).exists()
 
 

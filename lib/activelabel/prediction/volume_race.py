@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -30,7 +31,7 @@ class RaceSettings:
 
 @dataclass(frozen=True)
 class RacedScores:
-    """All scores of a volume, without those of its slices, and after how many repeats."""
+    """All scores of a volume, and after how many repeats."""
 
     scores: list[Score]
     repeats: int
@@ -83,7 +84,7 @@ class _Step:
         self._advanced = advanced
         self._shelf = StatisticsShelf()
         self._found = {
-            (entry["image"], entry["repeats"]): [Score(**score) for score in entry["scores"]]
+            (entry["image"], entry["repeats"]): [_score(fields) for fields in entry["scores"]]
             for entry in journal.entries
         }
 
@@ -114,3 +115,9 @@ class _Step:
     def _raced_by(self, scores: list[Score]) -> float:
         kind = (self._settings.measure, self._settings.region, self._settings.aggregation)
         return next(score.value for score in scores if (score.measure, score.region, score.aggregation) == kind)
+
+
+def _score(fields: dict[str, Any]) -> Score:
+    """From JSON, which has lists only."""
+    slices = fields["slices"]
+    return Score(**{**fields, "slices": None if slices is None else tuple(slices)})

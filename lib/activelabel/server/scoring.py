@@ -61,7 +61,10 @@ class VolumeScoring(ScoringMethod):
                 logger.warning("%s is passed over: %s", image_id, error)
                 return None
             image = prepare_image(volume, self._project.recipe.preprocessing)
-            return image_scores(sample(image.tensor), image, self._project.recipe.regions, axis)
+            statistics = sample(image.tensor)
+            # Slices do not race: those of volumes that dropped out have no scores that could be compared.
+            complete = statistics.repeats == self._project.recipe.prediction.repeats
+            return image_scores(statistics, image, self._project.recipe.regions, axis if complete else None)
 
         if images:
             predictor = self._project.predictor(model)
