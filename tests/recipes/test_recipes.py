@@ -2,13 +2,23 @@
 
 import math
 from collections.abc import Collection
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from activelabel import recipes
+from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe, TrainingSettings, load_recipe, recipe_names
+from activelabel.recipes import (
+    ProxySettings,
+    Recipe,
+    SemiSupervisedSettings,
+    TrainingSettings,
+    load_recipe,
+    recipe_names,
+)
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import LOSSES
 
@@ -63,3 +73,79 @@ def test_ma2024_is_the_papers() -> None:
     assert recipe.training.patience
     assert (recipe.query.start_strategy, recipe.query.start) == ("random_slices", 500)
     assert (recipe.query.strategy, recipe.query.size) == ("selective_entropy_slices", 100)
+
+
+def test_nath2022_is_the_papers() -> None:
+    recipe = load_recipe("nath2022")
+    proxy, fine_tuning, training = recipe.proxy, recipe.semi_supervised, recipe.training
+    assert proxy is not None
+    assert fine_tuning is not None
+
+    assert (len(recipe.network.channels), recipe.network.dropout, recipe.network.kind) == (5, 0.2, "residual_unet")
+    assert recipe.preprocessing.spacing_mm == (1.5, 1.5, 2.0)
+    assert (proxy.window_hu, proxy.level_hu) == (50, 125)
+    assert (proxy.epochs, proxy.validate_every, proxy.learning_rate) == (100, 5, 1e-4)
+    assert (proxy.repeats, recipe.prediction.repeats) == (10, 10)
+    assert proxy.patch_size == training.patch_size == (96, 96, 96)
+    assert training.steps_per_epoch is not None
+    assert training.epochs * training.steps_per_epoch == fine_tuning.steps == 2000
+    assert (training.learning_rate, training.weight_decay, training.learning_rate_decay) == (1e-4, 0, False)
+    assert (training.loss, training.foreground_share) == ("dice_ce", 0.5)
+    assert not training.from_previous
+    assert (fine_tuning.threshold, fine_tuning.foreground_share) == (0.9, 0.9)
+    assert (fine_tuning.alpha, fine_tuning.beta) == (1, 0.001)
+    assert (recipe.query.start, recipe.query.size, training.validation_cases) == (5, 5, 26)
+
+
+def test_the_sections_defaults_are_the_papers_numbers() -> None:
+    recipe = load_recipe("nath2022")
+
+    assert recipe.proxy == ProxySettings()
+    assert recipe.semi_supervised == SemiSupervisedSettings()
+
+
+@pytest.mark.parametrize(
+    ("setting", "cold_start", "weights", "semi_supervised", "strategy", "needs_proxy"),
+    [
+        ("Rand", "none", False, False, "random_volumes", False),
+        ("Var", "none", False, False, "mean_variance", False),
+        ("Ent", "none", False, False, "mean_entropy", False),
+        ("Var_Semi", "none", False, True, "mean_variance", False),
+        ("Ent_Semi", "none", False, True, "mean_entropy", False),
+        ("Rand_Semi", "none", False, True, "random_volumes", False),
+        ("ProxyRank", "proxy_rank", True, False, "proxy_rank", True),
+        ("ProxyRank_Semi", "proxy_rank", True, True, "proxy_rank", True),
+        ("ProxyRank_Var", "proxy_rank", True, False, "mean_variance", True),
+        ("ProxyRank_Var_Semi", "proxy_rank", True, True, "mean_variance", True),
+        ("ProxyRank_Ent", "proxy_rank", True, False, "mean_entropy", True),
+        ("ProxyRank_Ent_Semi", "proxy_rank", True, True, "mean_entropy", True),
+    ],
+)
+def test_the_twelve_settings_of_nath2022_are_four_flags_of_one_recipe(
+    setting: str, cold_start: str, weights: bool, semi_supervised: bool, strategy: str, needs_proxy: bool
+) -> None:
+    """Supplementary table 1. One file is changed at the four keys, and read as any other."""
+    content = load_recipe("nath2022").model_dump(mode="json")
+    content["proxy"] |= {"cold_start": cold_start, "pretrained_weights": weights}
+    content["semi_supervised"]["enabled"] = semi_supervised
+    content["query"]["strategy"] = strategy
+
+    recipe = Recipe.model_validate(content)
+
+    assert (recipe.needs_proxy, recipe.fine_tunes) == (needs_proxy, semi_supervised)
+    assert ("ProxyRank" in setting, "Semi" in setting) == (needs_proxy, semi_supervised)
+
+
+def test_without_their_sections_there_is_neither_proxy_nor_second_stage() -> None:
+    recipe = load_recipe("quick")
+
+    assert (recipe.needs_proxy, recipe.fine_tunes) == (False, False)
+
+
+def test_an_empty_window_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    text = (Path(recipes.__file__).parent / "quick_warm.toml").read_text()
+    file.write_text(text.replace("window_hu = 125.0", "window_hu = -125.0"))
+
+    with pytest.raises(InvalidInputError, match=r"mine\.toml: 'proxy\.window_hu' is -125\.0: input should be greater"):
+        load_recipe(str(file))

@@ -10,9 +10,11 @@ from activelabel.recipes.schema import (
     NetworkSettings,
     PredictionSettings,
     PreprocessingSettings,
+    ProxySettings,
     QuerySettings,
     Recipe,
     RegionSettings,
+    SemiSupervisedSettings,
     TrainingSettings,
 )
 
@@ -20,9 +22,11 @@ __all__ = [
     "NetworkSettings",
     "PredictionSettings",
     "PreprocessingSettings",
+    "ProxySettings",
     "QuerySettings",
     "Recipe",
     "RegionSettings",
+    "SemiSupervisedSettings",
     "TrainingSettings",
     "first_problem",
     "load_recipe",

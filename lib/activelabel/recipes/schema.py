@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
@@ -55,6 +56,8 @@ class TrainingSettings(_Section):
     more of a case, one holds foreground if the case has any (chlebus2022, II.B). An epoch visits each case once, or
     makes `steps_per_epoch` steps. `patience` is after how many validations without a better one training ends.
     `from_previous` begins with the weights of the model in use. Without `weight_decay` the optimiser, AdamW, is Adam.
+    With a `foreground_share`, that share of all patches lies around foreground and the rest around background
+    (nath2022, 4.2), whatever `patches_per_volume` is.
     """
 
     epochs: int = Field(ge=1)
@@ -62,16 +65,62 @@ class TrainingSettings(_Section):
     batch_size: int = Field(ge=1)
     patch_size: Size3D
     patches_per_volume: int = Field(default=2, ge=1)
+    foreground_share: Share | None = None
     learning_rate: float = Field(gt=0)
     learning_rate_decay: bool = True
     weight_decay: float = Field(default=0.01, ge=0)
     loss: Literal["bce", "dice", "dice_ce", "partial_dice"] = "dice_ce"
-    augmentation: Literal["none", "scan", "blur_rotate_flip"] = "scan"
+    augmentation: Literal["none", "scan", "blur_rotate_flip", "intensity"] = "scan"
     from_previous: bool = False
     validate_every: int = Field(default=1, ge=1)
     validation_cases: int = Field(default=3, ge=0)
     best_by: Literal["dice", "jaccard"] = "dice"
     patience: int | None = Field(default=None, ge=1)
+
+
+class ProxySettings(_Section):
+    """The proxy task, which ranks a pool without a single label; by default with the numbers of nath2022 (3.1, 4.2).
+
+    Of CT images the pseudo-label is the tissue within `level_hu` ± `window_hu` / 2, of others a foreground by
+    intensity; `modality` says which they are, `auto` finds out image by image. The network is the recipe's with two
+    classes, its dropout included, and the images are prepared as for the task.
+
+    `cold_start` is what asks for the first queries: the largest mean `measure` over `repeats` Monte Carlo repeats of
+    the proxy model (`proxy_rank`), or a spread over its features; `none` leaves them to `query.start_strategy`. With
+    `pretrained_weights`, each training of the task begins with all layers of the proxy model but the last.
+    """
+
+    modality: Literal["auto", "ct", "other"] = "auto"
+    window_hu: float = Field(default=50.0, gt=0)
+    level_hu: float = 125.0
+    epochs: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=1, ge=1)
+    patch_size: Size3D = (96, 96, 96)
+    patches_per_volume: int = Field(default=2, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    augmentation: Literal["none", "scan", "blur_rotate_flip", "intensity"] = "intensity"
+    validate_every: int = Field(default=5, ge=1)
+    repeats: int = Field(default=10, ge=1)
+    measure: Literal["variance", "entropy"] = "variance"
+    cold_start: Literal["none", "proxy_rank", "typiclust", "coreset"] = "proxy_rank"
+    pretrained_weights: bool = True
+
+
+class SemiSupervisedSettings(_Section):
+    """The second stage of a round, on unannotated volumes too; by default with the numbers of nath2022 (3.3, 4.2).
+
+    A voxel of a noisy label is foreground where the most probable foreground class has more than `threshold`. A share
+    of `foreground_share` of the patches lies around such voxels. A step's loss is `alpha` times the supervised one plus
+    `beta` times the consistency between a patch as it is and under `augmentation`, which leaves voxels where they are.
+    """
+
+    enabled: bool = True
+    steps: int = Field(default=2000, ge=1)
+    threshold: Fraction = 0.9
+    foreground_share: Share = 0.9
+    alpha: float = Field(default=1.0, ge=0)
+    beta: float = Field(default=0.001, ge=0)
+    augmentation: Literal["intensity"] = "intensity"
 
 
 class RegionSettings(_Section):
@@ -103,7 +152,7 @@ class QuerySettings(_Section):
     """What is asked of the annotator: `start` volumes or slices before the first model, then `size` a round.
 
     `start` counts what `start_strategy` asks for, `size` what `strategy` asks for. Peaks of a slice profile are at
-    least `min_slice_distance` slices apart (chlebus2022, II.E); `strided_slices` asks for every `slice_stride`-th slice.
+    least `min_slice_distance` slices apart (chlebus2022, II.E); `strided_slices` asks for each `slice_stride`-th slice.
     """
 
     strategy: str
@@ -130,7 +179,7 @@ def asks_slices(strategy: str) -> bool:
 
 
 class Recipe(_Section):
-    """A named set of all of these: one method, ready to run."""
+    """A named set of all of these: one method, ready to run. Without its section, a stage is left out."""
 
     name: str
     title: str
@@ -141,3 +190,17 @@ class Recipe(_Section):
     prediction: PredictionSettings
     regions: RegionSettings = RegionSettings()
     query: QuerySettings
+    proxy: ProxySettings | None = None
+    semi_supervised: SemiSupervisedSettings | None = None
+
+    @property
+    def needs_proxy(self) -> bool:
+        """Whether anything that the recipe does asks for a proxy model."""
+        if self.proxy is None:
+            return False
+        return self.proxy.pretrained_weights or self.proxy.cold_start != "none" or self.query.strategy == "proxy_rank"
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether a round has a second, semi-supervised stage."""
+        return self.semi_supervised is not None and self.semi_supervised.enabled

@@ -59,8 +59,22 @@ def _blur_rotate_flip() -> Sequence[Transform]:
     )
 
 
+def _intensity() -> Sequence[Transform]:
+    """Shifted and scaled intensities and Gaussian noise, as nath2022 (4.1) names them; voxels stay where they are.
+
+    Two views of a patch can then be compared voxel by voxel. How much and how often is not in the paper: as `scan`, but
+    every patch is shifted and scaled, so that the second view always differs.
+    """
+    return (
+        RandScaleIntensityd("image", factors=0.1, prob=1.0),
+        RandShiftIntensityd("image", offsets=0.1, prob=1.0),
+        RandGaussianNoised("image", prob=0.5, std=0.05),
+    )
+
+
 AUGMENTATIONS: Mapping[str, Callable[[], Sequence[Transform]]] = {
     "none": _nothing,
     "scan": _between_scans,
     "blur_rotate_flip": _blur_rotate_flip,
+    "intensity": _intensity,
 }
