@@ -1,0 +1,136 @@
+"""Pseudo-labels: a foreground that nobody drew, from which a proxy model learns before anything is annotated.
+
+For CT, nath2022 (3.1): the largest connected part of a soft-tissue window. The paper stops there; for all other images
+the foreground is tissue that gives signal, found by multi-Otsu thresholds.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_multiotsu
+
+from activelabel.data.modality import Modality
+from activelabel.data.volumes import Volume
+from activelabel.errors import InvalidInputError
+
+Mask = NDArray[np.bool_]
+
+CLASSES = 4
+"""Of multi-Otsu, the darkest of which is not foreground. With three, half of a hippocampus falls to the darkest."""
+COMPONENT_SHARE = 0.1
+"""Components at least so large beside the largest are kept: the other lung, leg or hemisphere."""
+
+_NEIGHBOURS_26 = np.ones((3, 3, 3), dtype=np.bool_)
+_BINS = 256
+_OUTLIER_PERCENT = 0.5
+_LEAST_BACKGROUND_SHARE = 0.5
+
+
+def pseudo_label(volume: Volume, modality: Modality, window_hu: float = 50.0, level_hu: float = 125.0) -> Mask:
+    """The pseudo-label of an image on its own voxels: bool (W, H, D), neither empty nor everything.
+
+    Args:
+        volume: as it was read.
+        modality: CT gives `soft_tissue`, anything else `foreground`.
+        window_hu: width of the window, for CT.
+        level_hu: its middle.
+
+    Raises:
+        InvalidInputError: nothing, or everything, is foreground: the volume has no pseudo-label, and is ranked last.
+            Or the window is empty.
+    """
+    ct = modality == "CT"
+    mask = soft_tissue(volume.array, window_hu, level_hu) if ct else foreground(volume.array)
+    if mask.any() and not mask.all():
+        return mask
+    said = "everything" if mask.any() else "empty"
+    low, high = float(volume.array.min()), float(volume.array.max())
+    how = f"{level_hu - window_hu / 2:g} to {level_hu + window_hu / 2:g} HU" if ct else "foreground by intensity"
+    hint = "proxy.window_hu and proxy.level_hu" if ct else "the image"
+    raise InvalidInputError(
+        f"{volume.path.name}: its pseudo-label ({how}) is {said}, expected foreground and background; its voxels are "
+        f"{low:g} to {high:g}: check {hint}, or set proxy.modality; the image is ranked last"
+    )
+
+
+def soft_tissue(volume_hu: NDArray[np.float32], window_hu: float = 50.0, level_hu: float = 125.0) -> Mask:
+    """Largest 26-connected component of the voxels within `level_hu` ± `window_hu` / 2, both ends in (nath2022, 3.1).
+
+    Args:
+        volume_hu: (W, H, D) in Hounsfield units.
+        window_hu: width of the window.
+        level_hu: middle of the window.
+
+    Returns:
+        Bool (W, H, D); of components of one size the first by voxel index; all False where nothing lies in the window.
+
+    Raises:
+        InvalidInputError: the window is empty or inverted.
+    """
+    if not (window_hu > 0 and np.isfinite(window_hu) and np.isfinite(level_hu)):
+        raise InvalidInputError(
+            f"proxy.window_hu is {window_hu:g} around proxy.level_hu {level_hu:g}: the window holds nothing, "
+            "expected a width above 0 and a finite level"
+        )
+    inside = np.abs(volume_hu.astype(np.float64) - level_hu) <= window_hu / 2
+    labels, sizes = _components(inside)
+    return inside if not sizes.size else labels == int(sizes.argmax()) + 1
+
+
+def foreground(volume: NDArray[np.float32]) -> Mask:
+    """Tissue that gives signal: what is brighter than the darkest of four classes, in its large components.
+
+    A constant background, on most of the image's border and whatever its value (0 in z-scored images, where tissue lies
+    on both sides of it), is left out first and never foreground. Multi-Otsu thresholds of the rest tell air, fluid or
+    cortical bone from tissue, also in crops that have no background at all. Then each voxel goes
+    with the majority of the 27 around it, which takes noise away, and components below a tenth of the largest are left
+    out.
+
+    Args:
+        volume: (W, H, D), finite, in whatever numbers; scaling and shifting them changes nothing.
+
+    Returns:
+        Bool (W, H, D). A constant image gives all False; one of background and a single other value, all of the latter
+        that is large enough to survive.
+    """
+    background = _constant_background(volume)
+    body = np.ones(volume.shape, dtype=np.bool_) if background is None else volume != background
+    values = volume[body]
+    if not values.size or (background is None and values.min() == values.max()):
+        return np.zeros(volume.shape, dtype=np.bool_)
+    threshold = _darkest_class_threshold(values)
+    bright = body if threshold is None else body & (volume >= threshold)
+    # The majority of a mask is the median of the image against the same threshold, and much faster.
+    smooth = ndimage.uniform_filter(bright.astype(np.float32), size=3, mode="nearest") > 0.5
+    labels, sizes = _components(smooth & body)
+    kept = np.flatnonzero(sizes >= COMPONENT_SHARE * sizes.max(initial=0)) + 1
+    return np.isin(labels, kept)
+
+
+def _constant_background(volume: NDArray[np.float32]) -> float | None:
+    """The value that most voxels of the six faces share; None if no value has most of them."""
+    faces = np.concatenate([volume.take(end, axis=axis).ravel() for axis in range(3) for end in (0, -1)])
+    values, counts = np.unique(faces, return_counts=True)
+    most = int(counts.argmax())
+    return float(values[most]) if counts[most] > _LEAST_BACKGROUND_SHARE * faces.size else None
+
+
+def _darkest_class_threshold(values: NDArray[np.float32]) -> float | None:
+    """The upper end of the darkest of `CLASSES` classes, or of as many as there are values; None for one value."""
+    low, high = np.percentile(values, [_OUTLIER_PERCENT, 100 - _OUTLIER_PERCENT])
+    if low == high:
+        low, high = values.min(), values.max()
+    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(float(low), float(high)))
+    classes = min(CLASSES, int(np.count_nonzero(counts)))
+    if classes < 2:
+        return None
+    # The edge above the last bin of the darkest class: a bin's middle may lie above some of its own voxels.
+    centres = (edges[:-1] + edges[1:]) / 2
+    thresholds = threshold_multiotsu(classes=classes, hist=(counts, centres))
+    return float(edges[np.searchsorted(centres, thresholds[0]) + 1])
+
+
+def _components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """26-connected components, numbered from 1, and the number of voxels of each."""
+    labels, count = ndimage.label(mask, structure=_NEIGHBOURS_26)
+    return labels, np.bincount(labels.ravel(), minlength=count + 1)[1:]

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from activelabel.data.modality import ModalityChoice, choose_modality, declared_modality, series_modality
+from activelabel.errors import InvalidInputError
+
+HOUNSFIELD = np.array([[[-1000.0, 40.0]]], np.float32)
+GREY = np.array([[[0.0, 40.0]]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "choice", "dicom", "declared", "expected"),
+    [
+        (HOUNSFIELD, "auto", None, None, "CT"),
+        (GREY, "auto", None, None, "other"),
+        (HOUNSFIELD, "auto", None, "MRI", "other"),
+        (GREY, "auto", None, "CT", "CT"),
+        (GREY, "auto", "CT", "MRI", "CT"),
+        (HOUNSFIELD, "auto", "MR", "CT", "other"),
+        (HOUNSFIELD, "other", "CT", "CT", "other"),
+        (GREY, "ct", "MR", "MRI", "CT"),
+        (HOUNSFIELD, "auto", " ", "", "CT"),
+        (GREY, "auto", "ct ", None, "CT"),
+        (HOUNSFIELD, "auto", None, "FLAIR", "other"),
+    ],
+)
+def test_the_first_that_says_something_decides(
+    voxels: np.ndarray, choice: ModalityChoice, dicom: str | None, declared: str | None, expected: str
+) -> None:
+    assert choose_modality(voxels, choice, dicom, declared) == expected
+
+
+def test_a_modality_that_nobody_knows_is_one_line_with_what_came_and_what_is_known() -> None:
+    with pytest.raises(InvalidInputError, match=r"^DICOM tag Modality is 'ECG', expected CT or one of .*mr"):
+        choose_modality(HOUNSFIELD, dicom="ECG")
+    with pytest.raises(InvalidInputError, match=r"dataset\.json 'modality' is 'Hounsfield'.* set proxy\.modality"):
+        choose_modality(HOUNSFIELD, declared="Hounsfield")
+
+
+def test_what_the_user_says_comes_before_a_modality_that_nobody_knows() -> None:
+    assert choose_modality(GREY, "ct", dicom="ECG", declared="?") == "CT"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"modality": {"0": "CT"}}, "CT"),
+        ({"modality": "MRI"}, "MRI"),
+        ({"modality": {"0": "FLAIR", "1": "T1w"}}, "FLAIR"),
+        ({"labels": {}}, None),
+    ],
+)
+def test_a_dataset_says_what_its_images_are(tmp_path: Path, content: object, expected: str | None) -> None:
+    file = tmp_path / "dataset.json"
+    file.write_text(json.dumps(content))
+
+    assert declared_modality(file) == expected
+
+
+def test_no_dataset_says_nothing(tmp_path: Path) -> None:
+    assert declared_modality(tmp_path / "dataset.json") is None
+
+
+@pytest.mark.parametrize("text", ["{", '["CT"]', '{"modality": 3}', '{"modality": {"0": ["CT"]}}', '"a" b'])
+def test_a_dataset_that_says_it_in_no_known_way_is_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "dataset.json"
+    file.write_text(text)
+
+    with pytest.raises(InvalidInputError, match=r"^dataset\.json: [^\n]+$"):
+        declared_modality(file)
+
+
+def write_header(path: Path, modality: str | None) -> None:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    header.is_little_endian, header.is_implicit_VR = True, False
+    if modality is not None:
+        header.Modality = modality
+    pydicom.dcmwrite(path, header)
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR", None])
+def test_the_tag_of_a_series_is_that_of_its_first_file(tmp_path: Path, modality: str | None) -> None:
+    write_header(tmp_path / "1.dcm", modality)
+    (tmp_path / "2.dcm").write_bytes(b"not read")
+
+    assert series_modality(tmp_path) == series_modality(tmp_path / "1.dcm") == modality
+
+
+def test_an_empty_folder_has_no_tag_and_a_text_is_no_dicom(tmp_path: Path) -> None:
+    assert series_modality(tmp_path) is None
+    (tmp_path / "1.dcm").write_text("text")
+    with pytest.raises(InvalidInputError, match=r"1\.dcm: cannot be read as DICOM"):
+        series_modality(tmp_path)
