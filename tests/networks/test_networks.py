@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from monai.networks.blocks import ResidualUnit
 from torch import nn
 
 from activelabel.errors import InvalidInputError, NotFoundError
@@ -15,8 +16,9 @@ KINDS = {
     "unet": SMALL,
     "unet2d": SMALL.model_copy(update={"kind": "unet2d"}),
     "anisotropic_unet": SMALL.model_copy(update={"kind": "anisotropic_unet", "residual_units": 0}),
+    "residual_unet": SMALL.model_copy(update={"kind": "residual_unet"}),
 }
-WINDOWS = {"unet": (8, 8, 8), "unet2d": (8, 8, 1), "anisotropic_unet": (8, 8, 3)}
+WINDOWS = {"unet": (8, 8, 8), "unet2d": (8, 8, 1), "anisotropic_unet": (8, 8, 3), "residual_unet": (8, 8, 8)}
 
 
 @pytest.fixture
@@ -182,6 +184,49 @@ def test_a_window_that_does_not_divide_is_named(make_network: Callable[..., nn.M
 def test_the_anisotropic_network_has_no_residual_units() -> None:
     with pytest.raises(InvalidInputError, match=r"network\.residual_units is 2: an anisotropic_unet has none, write 0"):
         build_network(KINDS["anisotropic_unet"].model_copy(update={"residual_units": 2}), classes=2)
+
+
+def test_the_residual_network_drops_at_the_end_of_every_level_and_nowhere_else() -> None:
+    """nath2022, 4.2. Five levels down, four up: after each residual block, and what it drops is what is handed on."""
+    five = SMALL.model_copy(
+        update={"kind": "residual_unet", "channels": (2, 3, 4, 5, 6), "strides": (2, 2, 2, 2), "dropout": 0.2}
+    )
+    network = build_network(five, classes=2).eval()
+    order: list[tuple[str, int, float]] = []
+    for module in network.modules():
+        if isinstance(module, ResidualUnit | nn.Dropout | nn.ConvTranspose3d):
+            module.register_forward_hook(lambda layer, _, output: order.append(_told(layer, output)))
+
+    network(noise(1, 1, 32, 16, 16))
+
+    down = [step for width in (2, 3, 4, 5, 6) for step in (("ResidualUnit", width, 0.0), ("Dropout", width, 0.2))]
+    up = [
+        step
+        for width in (5, 4, 3, 2)
+        for step in (("ConvTranspose3d", width, 0.0), ("ResidualUnit", width, 0.0), ("Dropout", width, 0.2))
+    ]
+    assert order == down + up
+
+
+def _told(layer: nn.Module, output: torch.Tensor) -> tuple[str, int, float]:
+    return type(layer).__name__, output.shape[1], layer.p if isinstance(layer, nn.Dropout) else 0.0
+
+
+def test_a_residual_block_adds_its_input() -> None:
+    """With all convolutions of a block 0 but the one that leads around it, the block is that one."""
+    network = build_network(KINDS["residual_unet"].model_copy(update={"dropout": 0.0}), classes=2).eval()
+    block = network.encoder[0][0]  # type: ignore[union-attr, index, operator]
+    for parameter in block.conv.parameters():
+        nn.init.zeros_(parameter)
+    image = noise(1, 1, 8, 8, 8)
+
+    torch.testing.assert_close(block(image), block.residual(image))
+    assert block(image).abs().max() > 0
+
+
+def test_a_residual_network_without_residual_units_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"network\.residual_units is 0: a residual_unet has 1 or more"):
+        build_network(KINDS["residual_unet"].model_copy(update={"residual_units": 0}), classes=2)
 
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])

@@ -6,6 +6,7 @@ from torch import nn
 
 from activelabel.errors import NotFoundError
 from activelabel.networks.anisotropic_unet import build_anisotropic_unet
+from activelabel.networks.residual_unet import build_residual_unet
 from activelabel.networks.unet import build_unet, build_unet2d
 from activelabel.recipes import NetworkSettings
 
@@ -13,6 +14,7 @@ NetworkBuilder = Callable[[NetworkSettings, int], nn.Module]
 
 NETWORKS: dict[str, NetworkBuilder] = {
     "anisotropic_unet": build_anisotropic_unet,
+    "residual_unet": build_residual_unet,
     "unet": build_unet,
     "unet2d": build_unet2d,
 }
