@@ -1,0 +1,114 @@
+"""Choices that spread over the pool: from one vector an image to the next queries, without any score.
+
+Both compare vectors by Euclidean distance as they are given; neither depends on the order of the images.
+"""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+from sklearn.neighbors import NearestNeighbors
+
+from activelabel.acquisition.selection import Id
+
+_NEIGHBOURS = 20  # Hacohen et al. 2022, 3.2
+
+
+def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int) -> list[Id]:
+    """The most typical image of each of k clusters, that of the largest cluster first (Hacohen et al. 2022, TypiClust).
+
+    Typical is what has a small mean distance to its 20 nearest neighbours in its cluster, or to all others of it where
+    there are fewer. Clusters are those of k-means, begun ten times from `seed`; of equal clusters the one whose
+    most typical image has the smaller id comes first. Where k-means finds fewer than k of them, as it does among equal
+    vectors, the largest clusters give their second most typical image, and so on.
+
+    Args:
+        features: a vector of one length for each image.
+        k: how many to choose.
+        seed: of k-means, 0 or more.
+
+    Returns:
+        Always min(k, n) distinct ids, ties by id.
+
+    Raises:
+        ValueError: k is negative, vectors differ in length, or one holds a NaN or infinity (the text names its id).
+    """
+    ids, vectors = _matrix(features)
+    k = min(_checked_count(k), len(ids))
+    if k == 0:
+        return []
+    distinct = len(np.unique(vectors, axis=0))
+    assigned = KMeans(n_clusters=min(k, distinct), n_init=10, random_state=seed).fit_predict(vectors)
+    members = [np.flatnonzero(assigned == cluster) for cluster in np.unique(assigned)]
+    clusters = [inside[np.argsort(_mean_distances(vectors[inside]), kind="stable")] for inside in members]
+    clusters.sort(key=lambda inside: (-len(inside), inside[0]))
+    in_turn = [inside[place] for place in range(len(ids)) for inside in clusters if place < len(inside)]
+    return [ids[index] for index in in_turn[:k]]
+
+
+def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = ()) -> list[Id]:
+    """Again and again the image farthest from all chosen so far (Sener and Savarese 2018, k-centre greedy).
+
+    Without any `chosen`, the first is the image nearest to the mean of all vectors: the paper begins with some.
+
+    Args:
+        features: a vector of one length for each image, those that are chosen already included.
+        k: how many to choose beside them.
+        chosen: ids of images that are annotated already.
+
+    Returns:
+        Always min(k, n) distinct ids, n the images that were not chosen, in the order in which they were; ties by id.
+
+    Raises:
+        ValueError: as `typiclust`, or a chosen id has no vector.
+    """
+    ids, vectors = _matrix(features)
+    unknown = sorted(set(chosen) - set(ids))
+    if unknown:
+        raise ValueError(f"chosen: {unknown[0]!r} has no features")
+    k = min(_checked_count(k), len(ids) - len(set(chosen)))
+    if k == 0:
+        return []
+    centres = [index for index, id in enumerate(ids) if id in set(chosen)]
+    order: list[int] = []
+    if not centres:
+        order = [int(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).argmin())]
+    nearest = cdist(vectors, vectors[centres + order]).min(axis=1)
+    nearest[centres + order] = -1.0  # Never again, also where all others lie on a centre.
+    while len(order) < k:
+        farthest = int(nearest.argmax())
+        order.append(farthest)
+        nearest = np.minimum(nearest, cdist(vectors, vectors[[farthest]])[:, 0])
+        nearest[farthest] = -1.0
+    return [ids[index] for index in order]
+
+
+def _mean_distances(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each vector to its nearest neighbours among the others, the mean distance; 0 for one alone."""
+    neighbours = min(_NEIGHBOURS, len(vectors) - 1)
+    if neighbours == 0:
+        return np.zeros(1)
+    distances, _ = NearestNeighbors(n_neighbors=neighbours).fit(vectors).kneighbors()
+    return np.asarray(distances, dtype=np.float64).mean(axis=1)
+
+
+def _matrix(features: Mapping[Id, ArrayLike]) -> tuple[list[Id], NDArray[np.float64]]:
+    """The ids in order, and their vectors as rows."""
+    ids = sorted(features)
+    rows = [np.asarray(features[id], dtype=np.float64) for id in ids]
+    for id, row in zip(ids, rows, strict=True):
+        if row.ndim != 1 or row.shape != rows[0].shape:
+            raise ValueError(
+                f"the features of {id!r} have shape {row.shape}, expected one vector of {rows[0].size} numbers"
+            )
+        if not np.isfinite(row).all():
+            raise ValueError(f"the features of {id!r} hold a NaN or infinity: it cannot be compared")
+    return ids, np.stack(rows) if rows else np.empty((0, 0))
+
+
+def _checked_count(k: int) -> int:
+    if k < 0:
+        raise ValueError(f"k must be 0 or more, got {k}")
+    return k

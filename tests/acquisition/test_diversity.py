@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from activelabel.acquisition.diversity import coreset, typiclust
+
+Points = dict[str, list[float]]
+
+LINE: Points = {"a": [0.0], "b": [1.0], "c": [4.0], "d": [10.0]}
+
+GROUPS: Points = {
+    # Around (0, 0), four; m is the one in the middle.
+    "k": [-1.0, 0.0],
+    "l": [1.0, 0.0],
+    "m": [0.0, 0.0],
+    "n": [0.0, 1.2],
+    # Around (100, 0), three: v has the smallest mean distance to the others.
+    "u": [100.0, 0.0],
+    "v": [101.0, 0.0],
+    "w": [103.0, 0.0],
+    # Far away, alone.
+    "a": [0.0, 500.0],
+}
+
+
+def test_coreset_takes_the_farthest_from_what_is_chosen() -> None:
+    """From a = 0: d at 10; then c, 4 away from a, b only 1; then b."""
+    assert coreset(LINE, 3, chosen=["a"]) == ["d", "c", "b"]
+    assert coreset(LINE, 1, chosen=["a", "d"]) == ["c"]
+
+
+def test_without_any_chosen_coreset_begins_nearest_to_the_mean() -> None:
+    """The mean is 3.75: c. Then d, 6 away; then a, 4 away."""
+    assert coreset(LINE, 3) == ["c", "d", "a"]
+
+
+def test_coreset_settles_ties_by_id_and_takes_equal_images_too() -> None:
+    assert coreset({"b": [1.0], "a": [1.0], "c": [1.0]}, 2) == ["a", "b"]
+    assert coreset({"m": [0.0], "r": [2.0], "l": [-2.0]}, 1, chosen=["m"]) == ["l"]
+
+
+def test_typiclust_takes_the_most_typical_of_each_cluster_the_largest_first() -> None:
+    assert typiclust(GROUPS, 3, seed=0) == ["m", "v", "a"]
+    # One cluster: mean distances 5, 13/3, 13/3 and 25/3, and b comes before c.
+    assert typiclust(LINE, 1, seed=0) == ["b"]
+
+
+def test_where_there_are_fewer_clusters_than_asked_for_typiclust_goes_round_again() -> None:
+    """Two distinct vectors, two clusters: one of each, then the next of the larger and of the smaller."""
+    features = {"a": [0.0], "b": [0.0], "c": [0.0], "x": [9.0], "y": [9.0]}
+
+    assert typiclust(features, 4, seed=0) == ["a", "x", "b", "y"]
+
+
+def test_typical_is_near_to_the_twenty_nearest_not_to_all() -> None:
+    """Of one cluster of 41 on a line, 21 are dense and 20 spread: the middle of the dense ones, not that of all."""
+    features = {f"{index:02d}": [index * 0.01] for index in range(21)}
+    features |= {f"{21 + index:02d}": [1.0 + index * 0.3] for index in range(20)}
+
+    assert typiclust(features, 1, seed=0) == ["10"]
+
+
+small = st.dictionaries(
+    st.integers(0, 30).map(str), arrays(np.float64, 2, elements=st.floats(-9, 9)), min_size=1, max_size=12
+)
+
+
+@given(small, st.integers(0, 15))
+def test_there_are_always_min_k_n_distinct_ids_whatever_the_order(features: dict[str, np.ndarray], k: int) -> None:
+    backwards = dict(reversed(features.items()))
+    for found, again in (
+        (typiclust(features, k, seed=1), typiclust(backwards, k, seed=1)),
+        (coreset(features, k), coreset(backwards, k)),
+    ):
+        assert len(found) == len(set(found)) == min(k, len(features))
+        assert set(found) <= set(features)
+        assert found == again
+
+
+@given(small, st.integers(1, 5))
+def test_coreset_is_greedy(features: dict[str, np.ndarray], k: int) -> None:
+    """Each next one is as far from those before as any that is left: counted one by one."""
+    chosen = [min(features)]
+    for next_id in coreset(features, k, chosen):
+        distance = {
+            id: min(float(np.linalg.norm(features[id] - features[centre])) for centre in chosen)
+            for id in features
+            if id not in chosen
+        }
+        assert distance[next_id] == pytest.approx(max(distance.values()), abs=1e-9)
+        chosen.append(next_id)
+
+
+def test_nothing_asked_for_or_nothing_there_gives_nothing() -> None:
+    assert typiclust({}, 3, seed=0) == coreset({}, 3) == typiclust(LINE, 0, seed=0) == coreset(LINE, 0) == []
+    assert coreset(LINE, 2, chosen=list(LINE)) == []
+
+
+@pytest.mark.parametrize(
+    "choose", [lambda features: typiclust(features, 1, seed=0), lambda features: coreset(features, 1)]
+)
+def test_vectors_that_cannot_be_compared_name_their_image(choose: object) -> None:
+    assert callable(choose)
+    with pytest.raises(ValueError, match="'b' have shape"):
+        choose({"a": [1.0], "b": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="'b' hold a NaN"):
+        choose({"a": [1.0], "b": [float("nan")]})
+
+
+def test_a_chosen_image_without_features_and_a_negative_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="'z' has no features"):
+        coreset(LINE, 1, chosen=["z"])
+    with pytest.raises(ValueError, match="k must be 0 or more, got -1"):
+        coreset(LINE, -1)
+    with pytest.raises(ValueError, match="k must be 0 or more, got -1"):
+        typiclust(LINE, -1, seed=0)
