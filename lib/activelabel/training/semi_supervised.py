@@ -1,0 +1,83 @@
+"""The second stage of a round (nath2022, 3.3): what is learnt from volumes that nobody annotated.
+
+The paper is silent on how several foreground classes compete for the threshold, which of the two views carries the
+gradient, and whether its target is a class or a probability. What is decided here is said at each function.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from activelabel.acquisition.selection import Id, top_k
+
+_SMOOTHING = 1e-5  # That of the supervised loss.
+
+
+def most_certain(scores: Mapping[Id, float], k: int) -> list[Id]:
+    """Ids of the `k` smallest uncertainties, most certain first, ties by id; all of them where there are fewer.
+
+    `k` is the number of annotated volumes (nath2022, 3.3: "equivalent to the number of labeled data").
+
+    Raises:
+        ValueError: a score is NaN (the text names its id), or `k` is negative.
+    """
+    return top_k({id: -score for id, score in scores.items()}, k)
+
+
+def noisy_label(probabilities: Tensor, threshold: float) -> Tensor:
+    """A label without an annotator (nath2022, 3.3): (C, *S), background first, to int64 (*S) with values 0..C-1.
+
+    A voxel is its most probable foreground class if that has *more* than `threshold`, and background otherwise, so that
+    false positives go. Of two equal classes, which the threshold of 0.9 excludes, the first.
+
+    Raises:
+        ValueError: there is no foreground class, or `threshold` lies outside [0, 1).
+    """
+    if probabilities.ndim < 2 or len(probabilities) < 2:
+        raise ValueError(f"probabilities: expected (C, *S) with at least 2 classes, got {tuple(probabilities.shape)}")
+    if not 0 <= threshold < 1:
+        raise ValueError(f"threshold must be 0 or more and below 1, got {threshold}")
+    highest, foreground_class = probabilities[1:].max(dim=0)
+    return torch.where(highest > threshold, foreground_class + 1, 0)
+
+
+class ConsistencyLoss(nn.Module):
+    """How far two predictions of one patch are apart: soft Dice loss plus cross-entropy (nath2022, eq. 1, second term).
+
+    The prediction of the plain view is the target and carries no gradient; that of the augmented view learns from it.
+    The paper leaves this open. It keeps the plain view "unaugmented for best prediction": a gradient through it would
+    draw the better prediction towards the worse one, and through both, would reward agreeing on anything.
+
+    The target is the softmax itself, not its most probable class: with p of the plain view and q of the augmented one,
+    mean(-Σ p ln q) over voxels, plus 1 - 2 Σpq / (Σp + Σq) over batch and space, the mean over foreground classes. It
+    is 0 for two equal, certain views, also where both are background throughout; for two equal views in doubt it is
+    positive (their entropy, at least), so that it also rewards certainty.
+    """
+
+    def forward(self, plain: Tensor, augmented: Tensor) -> Tensor:
+        """The loss, a scalar of 0 or more, of two tensors of logits (B, C, *S), background first, C at least 2.
+
+        Raises:
+            ValueError: the shapes differ, or there is no foreground class.
+        """
+        if plain.shape != augmented.shape or plain.dim() < 3 or plain.shape[1] < 2:
+            raise ValueError(
+                "views: expected logits (B, C, *S) of one shape with at least 2 classes, got "
+                f"{tuple(plain.shape)} and {tuple(augmented.shape)}"
+            )
+        # In single precision also under autocast: sums over many voxels do not fit into half precision.
+        target = plain.detach().float().softmax(dim=1)
+        log_predicted = augmented.float().log_softmax(dim=1)
+        cross_entropy = -(target * log_predicted).sum(dim=1).mean()
+        wanted, predicted = target[:, 1:], log_predicted[:, 1:].exp()
+        over_batch_and_space = [0, *range(2, plain.dim())]
+        overlap = (wanted * predicted).sum(dim=over_batch_and_space)
+        size = wanted.sum(dim=over_batch_and_space) + predicted.sum(dim=over_batch_and_space)
+        dice = 1 - (2 * overlap + _SMOOTHING) / (size + _SMOOTHING)
+        return dice.mean() + cross_entropy
+
+
+def total_loss(supervised: Tensor, consistency: Tensor, alpha: float, beta: float) -> Tensor:
+    """α · supervised + β · consistency (nath2022, eq. 1); the paper has α = 1 and β = 0.001."""
+    return alpha * supervised + beta * consistency

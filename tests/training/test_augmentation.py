@@ -1,0 +1,23 @@
+import numpy as np
+import torch
+from monai.transforms import Compose
+
+from activelabel.training.augmentation import AUGMENTATIONS
+
+
+def test_intensity_changes_brightness_alone_so_that_views_compare_voxel_by_voxel() -> None:
+    """Each view is a scaled and shifted copy with noise; never the same, and nothing moves. No label is needed."""
+    patch = {"image": torch.randn(1, 12, 12, 12, generator=torch.Generator().manual_seed(0))}
+    augment = Compose(AUGMENTATIONS["intensity"]())
+    augment.set_random_state(seed=0)
+
+    views = [np.asarray(augment(dict(patch))["image"]) for _ in range(20)]
+
+    plain = patch["image"].numpy().ravel()
+    for view in views:
+        assert np.corrcoef(view.ravel(), plain)[0, 1] > 0.99
+        slope, shift = np.polyfit(plain, view.ravel(), 1)
+        assert 0.89 < slope < 1.11
+        assert abs(shift) < 0.11
+        assert not np.array_equal(view.ravel(), plain)
+    assert any(not np.array_equal(views[0], view) for view in views[1:])
