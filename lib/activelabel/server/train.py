@@ -39,6 +39,7 @@ from activelabel.server.train_options import TrainOptions, offered_options, pars
 from activelabel.server.train_stats import Stats, model_stats, read_stats, running_stats, write_stats
 from activelabel.store.location import sqlite_url
 from activelabel.training.checkpoints import load_model
+from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import MarkedLabelLoss, build_loss
@@ -182,6 +183,8 @@ class SegmentationTrainTask(BasicTrainTask):
     def _new_network(self) -> nn.Module:
         description = self._project.model_description
         network = build_network(description.network, description.classes)
+        if self._project.device.type == "cpu":
+            return with_cpu_layers(network)
         return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
 
     def optimizer(self, context: Context) -> torch.optim.Optimizer:
