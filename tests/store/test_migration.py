@@ -22,20 +22,20 @@ ROWS_OF_0001 = """
 INSERT INTO images VALUES ('a', :then, 'training', TRUE, NULL, NULL, FALSE),
     ('b', :then, 'training', TRUE, NULL, NULL, TRUE), ('c', :then, 'validation', TRUE, 'truncated', :then, TRUE);
 INSERT INTO model_versions VALUES (1, 'm.pt', '00', :then, 'quick', '["liver"]', '{"dice": 0.5}', NULL);
-INSERT INTO rounds VALUES (0, NULL, :then), (1, 1, :then);
+INSERT INTO rounds VALUES (1, NULL, :then), (2, 1, :then);
 INSERT INTO scores VALUES ('a', 1, 'entropy', 'everything', 'mean', -1, 0.25, 5, 7, :then),
     ('a', 1, 'entropy', 'everything', 'mean', 0, 0.5, 5, 7, :then),
     ('a', 1, 'entropy', 'everything', 'mean', 1, 0.0, 5, 7, :then),
     ('b', 1, 'entropy', 'everything', 'mean', 0, 0.75, 5, 7, :then);
 INSERT INTO leases (image_id, slices, annotator, strategy, model_version, score, reason, round_number, granted_at,
     expires_at, ended_at, outcome) VALUES
-    ('b', NULL, 'bob', 'variance', NULL, NULL, 'at random', 0, :then, :later, :then, 'saved'),
-    ('a', '[4, 7]', 'ann', 'variance', 1, 0.25, 'the largest', 1, :then, :later, NULL, NULL);
+    ('b', NULL, 'bob', 'variance', NULL, NULL, 'at random', 1, :then, :later, :then, 'saved'),
+    ('a', '[4, 7]', 'ann', 'variance', 1, 0.25, 'the largest', 2, :then, :later, NULL, NULL);
 INSERT INTO lease_items VALUES ('a', 4, FALSE, 2), ('a', 7, FALSE, 2);
 INSERT INTO annotations (image_id, tag, version, file, sha256, slices, annotator, seconds, lease_id, round_number,
     created_at, superseded_at, deleted_at) VALUES
-    ('b', 'final', 1, 'b_1', '01', '[0, 3]', 'bob', 12.5, 1, 0, :then, :then, NULL),
-    ('b', 'final', 2, 'b_2', '02', NULL, 'bob', NULL, NULL, 0, :then, NULL, NULL);
+    ('b', 'final', 1, 'b_1', '01', '[0, 3]', 'bob', 12.5, 1, 1, :then, :then, NULL),
+    ('b', 'final', 2, 'b_2', '02', NULL, 'bob', NULL, NULL, 1, :then, NULL, NULL);
 INSERT INTO model_annotations VALUES (1, 2)
 """
 
@@ -148,7 +148,7 @@ def ledger_of_0001(ledger, engine, clock):
 
 
 def test_the_first_ledgers_annotations_survive_and_nobody_counted_their_slices(ledger_of_0001, clock):
-    common = {"image_id": "b", "tag": "final", "annotator": "bob", "round_number": 0, "created_at": clock.now}
+    common = {"image_id": "b", "tag": "final", "annotator": "bob", "round_number": 1, "created_at": clock.now}
     uncounted = {"covered_slices": None, "foreground_slices": None, "deleted_at": None}
     partial = {"slices": (0, 3), "seconds": 12.5, "lease_id": 1, "superseded_at": clock.now}
     whole = {"slices": None, "seconds": None, "lease_id": None, "superseded_at": None}
@@ -164,8 +164,8 @@ def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clo
     ended = {"slices": None, "model_version": None, "score": None, "ended_at": clock.now, "outcome": "saved"}
     held = {"slices": (4, 7), "model_version": 1, "score": 0.25, "ended_at": None, "outcome": None}
     leases = [
-        Lease(1, "b", annotator="bob", strategy="variance", reason="at random", round_number=0, **times, **ended),
-        Lease(2, "a", annotator="ann", strategy="variance", reason="the largest", round_number=1, **times, **held),
+        Lease(1, "b", annotator="bob", strategy="variance", reason="at random", round_number=1, **times, **ended),
+        Lease(2, "a", annotator="ann", strategy="variance", reason="the largest", round_number=2, **times, **held),
     ]
     assert ledger_of_0001.leases() == leases
     assert ledger_of_0001.active_lease("ann") == leases[1]
@@ -196,7 +196,7 @@ def test_the_first_ledgers_images_models_and_rounds_survive(ledger_of_0001, cloc
     model = ledger_of_0001.latest_model()
     assert (model.version, model.labels, model.metrics) == (1, ("liver",), {"dice": 0.5})
     assert (model.created_at, model.trained_on, model.validated_on) == (clock.now, (2,), ())
-    assert [(item.number, item.model_version) for item in ledger_of_0001.rounds()] == [(0, None), (1, 1)]
+    assert [(item.number, item.model_version) for item in ledger_of_0001.rounds()] == [(1, None), (2, 1)]
 
 
 def test_a_failed_upgrade_changes_nothing(study, engine, next_revision):
