@@ -13,7 +13,7 @@ from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe, load_recipe
+from activelabel.recipes import Recipe, load_recipe, served_recipe_names
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.raced_kind import raced_kind
@@ -144,6 +144,7 @@ def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
+    _check_served(recipe)
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)
@@ -171,6 +172,17 @@ def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)
     return project
+
+
+def _check_served(recipe: Recipe) -> None:
+    """Goes as soon as the server has the two stages, with `served_recipe_names`."""
+    sections = {"[proxy]": recipe.needs_proxy, "[semi_supervised]": recipe.fine_tunes}
+    asked = [name for name, is_asked in sections.items() if is_asked]
+    if asked:
+        raise InvalidInputError(
+            f"recipe {recipe.name}: the server cannot yet do what its {' and '.join(asked)} asks for; "
+            f"use one of {', '.join(served_recipe_names())}, or a recipe of your own without"
+        )
 
 
 def _check_device(name: str) -> None:
