@@ -36,9 +36,7 @@ CLASSES = 3
 
 @dataclass(frozen=True)
 class Size:
-    """What is scored: real volumes where `shape` is None, else noise; with the network of a recipe, in its windows or in
-    others.
-    """
+    """What is scored: real volumes, or noise of a `shape`; with the network of a recipe, in its windows or others."""
 
     recipe: str
     volumes: int

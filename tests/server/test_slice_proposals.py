@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
     project = open_project("app", str(tmp_path), {"labels": "ball", "query_size": "3", "start": "4"})
     project.ledger.sync_images("ab", 0)
     for image_id in "ab":
-        project.ledger.fix_slices(image_id, 2, 8)
+        project.ledger.fix_slices(image_id, 2, (9, 9, 8))
     return project
 
 
@@ -131,7 +131,7 @@ def test_validation_cases_are_asked_for_whole(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "ball"})
     project.ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     training = project.ledger.pool("training")[0]
-    project.ledger.fix_slices(training, 2, 8)
+    project.ledger.fix_slices(training, 2, (9, 9, 8))
     project.ledger.grant_lease("ann", training, 30, "random_slices", slices=[3])
     image_id, slices = asked(random_slice_proposals(project, "why", 3))[0]
     assert image_id in project.ledger.pool("validation")
