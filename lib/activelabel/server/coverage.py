@@ -122,13 +122,14 @@ class Coverage:
         return asked - covered if query.outcome is not None else asked - (covered - sent.drawn_on)
 
     def _own_since(self, sent: SentLabel, query: Lease) -> list[Annotation]:
-        """What she has sent since she was asked, oldest first, without what was deleted."""
-        labels = self.ledger.labels_since(sent.image_id, FINAL, query.granted_at)
-        return [
-            label
-            for label in labels
-            if label.annotator == sent.annotator and label.created_at >= query.granted_at and label.deleted_at is None
-        ]
+        """What she has sent since she was asked, oldest first; nothing from before the label was deleted."""
+        own: list[Annotation] = []
+        for label in self.ledger.labels_since(sent.image_id, FINAL, query.granted_at):
+            if label.deleted_at is not None:
+                own = []
+            elif label.annotator == sent.annotator and label.created_at >= query.granted_at:
+                own.append(label)
+        return own
 
     def _changed_by(self, label: Annotation, sent: SentLabel) -> set[int]:
         """The slices that a kept label changed, beside the one it took the place of."""
