@@ -12,8 +12,9 @@ _VOLUME_SLICES_A_UNIT = 3
 class AnnotatedQuery:
     """What came back for a query.
 
-    `patient` is whose image it is. `slices` are the slices annotated, as empty ones too, and `foreground_slices` those of them on which something is
-    drawn. `whole_volume`: it was asked for and drawn as one. `seconds` it took, None where nobody measured.
+    `patient` is whose image it is. `slices` are the slices annotated, as empty ones too, and `foreground_slices` those
+    of them on which something is drawn. `whole_volume`: it was asked for and drawn as one. `seconds` it took, None where
+    nobody measured.
     """
 
     patient: str

@@ -5,6 +5,7 @@ import time
 
 from monailabel.interfaces.datastore import Datastore
 
+from activelabel.acquisition.selection import shuffled
 from activelabel.data.grids import Grid
 from activelabel.data.slices import SlicePlane, slice_axis
 from activelabel.data.volumes import read_grid
@@ -33,10 +34,13 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
 def count_slices(project: Project, datastore: Datastore) -> None:
     """Learn of the images of the pool how many slices they have, as far as time allows; of one at least.
 
+    In a random order, so that what is asked for at random meanwhile comes from any of them.
     An image that cannot be read is set aside; one that is gone is passed over, until the datastore has noticed.
     """
     started = time.monotonic()
-    uncounted = [image.image_id for image in project.ledger.slice_pool() if image.slice_count is None]
+    uncounted = shuffled(
+        (image.image_id for image in project.ledger.slice_pool() if image.slice_count is None), project.settings.seed
+    )
     for done, image_id in enumerate(uncounted):
         if done and time.monotonic() - started > COUNTING_SECONDS:
             logger.info("%d images are still to be read before their slices can be asked for", len(uncounted) - done)
