@@ -13,7 +13,7 @@ class AnnotatedQuery:
     """What came back for a query.
 
     `patient` is whose image it is. `slices` are the slices annotated, as empty ones too, and `foreground_slices` those
-    of them on which something is drawn. `whole_volume`: it was asked for and drawn as one. `seconds` it took, None where
+    of them on which something is drawn. `whole_volume`: asked for and drawn as one. `seconds` it took, None where
     nobody measured.
     """
 
