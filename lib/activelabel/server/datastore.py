@@ -72,7 +72,6 @@ class LedgerDatastore(LocalDatastore):
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
         self._written = b""  # what the JSON view was last
-        self._opens_with_found: set[str] = set()  # images that were sliced by the plane of this start's settings
         self._images_dir = str(images or ".")
         super().__init__(
             studies,
@@ -304,21 +303,14 @@ class LedgerDatastore(LocalDatastore):
         """Keep a label file that covers the slices that are `known`, or the whole volume if nothing is."""
         info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known}
         if tag == FINAL and info[COVERED] != WHOLE:
-            # It opens with the image in any case; and once it is kept so, the ledger says how the image is sliced here.
-            if image_id not in self._opens_with_found:
-                self.save_label(image_id, str(path), ORIGINAL, info)
-                self._opens_with_found.add(image_id)
-            self._check_axis(image_id, info.get(SLICE_AXIS))
+            listed = info.get(SLICE_AXIS)
+            axis = self._archive.slice_axis(image_id, read_grid(self.get_image_uri(image_id)))
+            if listed != axis:
+                raise InvalidInputError(
+                    f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
+                    "which they were drawn"
+                )
         self.save_label(image_id, str(path), tag, info)
-
-    def _check_axis(self, image_id: str, listed: object) -> None:
-        """Refuse a label whose slices are not those along the axis that this project goes by."""
-        axis = self._ledger.image(image_id).slice_axis
-        if listed != axis:
-            raise InvalidInputError(
-                f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in which "
-                "they were drawn"
-            )
 
     def _sync_ledger(self) -> None:
         if self._follows:

@@ -64,7 +64,7 @@ class LabelArchive:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
         """
         array = check_label(file, image, self.labels, _segment_names(info)).array
-        axis = fixed_axis(self._ledger, image_id, image, self._slice_plane)
+        axis = self.slice_axis(image_id, image)
         sent = SentLabel(image_id, annotator_of(info), array, image, axis, info.get("annotated_slices"), answers_any)
         while True:
             try:
@@ -75,6 +75,14 @@ class LabelArchive:
     def file(self, annotation: Annotation) -> Path:
         """The kept file of a label version: what training reads."""
         return self._coverage.kept / annotation.file
+
+    def slice_axis(self, image_id: str, image: Grid) -> int:
+        """The axis of an image along which the slices of its labels are counted.
+
+        Raises:
+            InvalidInputError: the image is another one than that whose slices were annotated.
+        """
+        return fixed_axis(self._ledger, image_id, image, self._slice_plane)
 
     def is_shown_as_original(self, image_id: str) -> bool:
         """Whether what opens with an image is one of its final labels, not a prediction."""
