@@ -142,20 +142,33 @@ class Coverage:
     def _drawn(self, sent: SentLabel, query: Lease | None) -> set[int]:
         """Where something is drawn that she cannot have loaded since she was asked; ever, if she was not asked.
 
-        She may have loaded what others have drawn and what models showed. Of her own labels the last one counts, which
-        is still on her screen, until it is deleted.
+        She may have loaded what others have drawn and what models showed, and what she sent last is still on her
+        screen. A slice as she sent it before that is old, unless she was the last to change it: then she goes back.
         """
-        seen = []
+        seen, old = [], []
         for tag in (FINAL, ORIGINAL):
             history = [label for label in self.ledger.history(sent.image_id) if label.tag == tag]
             shown = history if query is None else self.ledger.labels_since(sent.image_id, tag, query.granted_at)
             own = [label for label in shown if label.annotator == sent.annotator]
-            kept = [label for label in shown if label not in own]
-            kept += [label for label in own[-1:] if label.deleted_at is None]
-            seen += [self.read(label, sent.image) for label in kept]
+            seen += [label for label in shown if label not in own]
+            own = [label for label in own if label.deleted_at is None]
+            seen += own[-1:]
+            old += own[:-1]
+        arrays = [self.read(label, sent.image) for label in seen]
         for prediction in sorted((self.predictions / sent.image_id).glob("*.nii.gz")):
-            seen.append(check_label(prediction, sent.image, self.labels).array)
-        return drawn_slices(sent.array, sent.axis, seen)
+            arrays.append(check_label(prediction, sent.image, self.labels).array)
+        drawn = drawn_slices(sent.array, sent.axis, arrays)
+        never_sent = drawn_slices(sent.array, sent.axis, [self.read(label, sent.image) for label in old])
+        return {index for index in drawn if index in never_sent or self._is_hers(index, sent)}
+
+    def _is_hers(self, index: int, sent: SentLabel) -> bool:
+        """Whether the annotator was the last to change a slice of the label that counts."""
+        for label in reversed(self.ledger.history(sent.image_id)):
+            if label.tag == FINAL and label.deleted_at is not None:
+                return False
+            if label.tag == FINAL and index in self._changed_by(label, sent):
+                return label.annotator == sent.annotator
+        return False
 
 
 def _said_slices(said: object, count: int) -> set[int]:
