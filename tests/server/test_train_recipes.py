@@ -67,7 +67,7 @@ def test_a_model_that_does_not_fit_is_not_fine_tuned_and_the_log_says_so(
     with caplog.at_level(logging.WARNING):
         study.train()
 
-    assert "training begins with random weights, not with those of model 1: model" in caplog.text
+    assert "training does not begin with the weights of model 1: model" in caplog.text
     assert study.project.ledger.latest_model().version == 2
 
 
