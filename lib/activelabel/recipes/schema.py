@@ -109,6 +109,7 @@ class ProxySettings(_Section):
 class SemiSupervisedSettings(_Section):
     """The second stage of a round, on unannotated volumes too; by default with the numbers of nath2022 (3.3, 4.2).
 
+    The volumes are those that are most certain, by the mean of `measure` over them; the paper does not say by which.
     A voxel of a noisy label is foreground where the most probable foreground class has more than `threshold`. A share
     of `foreground_share` of the patches lies around such voxels. A step's loss is `alpha` times the supervised one plus
     `beta` times the consistency between a patch as it is and under `augmentation`, which leaves voxels where they are.
@@ -116,6 +117,7 @@ class SemiSupervisedSettings(_Section):
 
     enabled: bool = True
     steps: int = Field(default=2000, ge=1)
+    measure: Literal["variance", "entropy"] = "variance"
     threshold: Fraction = 0.9
     foreground_share: Share = 0.9
     alpha: float = Field(default=1.0, ge=0)

@@ -6,7 +6,8 @@ which judge, how patches are drawn from them, and what is said while it runs.
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions
 from activelabel.server.train_stats import Stats, running_stats, write_stats
 from activelabel.store.location import sqlite_url
+from activelabel.store.records import Role
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.evaluation import ClassDice, evaluate_cases
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
@@ -43,6 +45,26 @@ LAST_WEIGHTS = "last.pt"
 CASES_FILE = "cases.json"
 
 Iteration = Callable[[Engine, Mapping[str, torch.Tensor]], Output]
+Weights = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training is given: what was asked for, a folder among the unfinished runs, cases, and where images are."""
+
+    options: TrainOptions
+    folder: Path
+    cases: list[AnnotatedCase]
+    datastore: Datastore
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks run."""
+        return torch.device(self.options.device)
+
+    def of_role(self, role: Role) -> list[AnnotatedCase]:
+        """The cases to train on, or those to judge by."""
+        return _of_role(self.cases, role)
 
 
 class NetworkTraining(BasicTrainTask):
@@ -75,10 +97,10 @@ class NetworkTraining(BasicTrainTask):
             labels=list(model.labels),
         )
 
-    def run(self, options: TrainOptions, folder: Path, cases: Sequence[AnnotatedCase], datastore: Datastore) -> Stats:
-        """Train on `cases`; `folder`, which lies in that of the unfinished runs, then holds weights and logs."""
-        (folder / CASES_FILE).write_text(json.dumps(cases, indent=1))
-        return cast(Stats, BasicTrainTask.__call__(self, self._host_request(options, folder), datastore))
+    def learn(self, run: Run) -> Stats:
+        """Train on the cases of `run`, whose folder then holds weights and logs, and return the host's statistics."""
+        (run.folder / CASES_FILE).write_text(json.dumps(run.cases, indent=1))
+        return cast(Stats, BasicTrainTask.__call__(self, self._host_request(run), run.datastore))
 
     # Cases
 
@@ -91,21 +113,21 @@ class NetworkTraining(BasicTrainTask):
         self, context: Context, shuffle: bool = False
     ) -> tuple[list[AnnotatedCase], list[AnnotatedCase]]:
         """Training and validation cases, by the role that each image has for good."""
-        training = [case for case in context.datalist if case["role"] == "training"]
-        validation = _validation(context.datalist)
+        training, validation = (_of_role(context.datalist, role) for role in ("training", "validation"))
         if context.local_rank == 0:
             logger.info("training on %d cases, validating on %d", len(training), len(validation))
         return training, validation
 
     # One run, as the host asks for its parts
 
-    def _host_request(self, options: TrainOptions, folder: Path) -> dict[str, Any]:
+    def _host_request(self, run: Run) -> dict[str, Any]:
         """All that the host reads from a request. The file store that it tracks into by default MLflow has given up."""
+        options = run.options
         return {
             **options.model_dump(),
             "tracking_uri": options.tracking_uri or sqlite_url(self._project.folder / "mlflow.db"),
             "tracking_experiment_name": options.tracking_experiment_name or self._project.recipe.name,
-            "name": str(folder.relative_to(self._model_dir)),
+            "name": str(run.folder.relative_to(self._model_dir)),
             "pretrained": False,
             "val_batch_size": 1,
         }
@@ -197,15 +219,15 @@ class NetworkTraining(BasicTrainTask):
 
     # What comes out
 
-    def best_weights(self, folder: Path, cases: Sequence[AnnotatedCase]) -> dict[str, torch.Tensor]:
-        """Those of the best epoch of a run on `cases`; of the last, where no validation case could judge."""
-        weights = folder / BEST_WEIGHTS
-        if not _validation(cases) or not weights.is_file():
+    def best_weights(self, run: Run) -> Weights:
+        """Those of the best epoch of a run; of the last, where no validation case could judge."""
+        weights = run.folder / BEST_WEIGHTS
+        if not run.of_role("validation") or not weights.is_file():
             logger.warning("no validation case could be judged: the last epoch counts, not the best")
-            weights = folder / LAST_WEIGHTS
-        return cast(dict[str, torch.Tensor], torch.load(weights, map_location="cpu", weights_only=True))
+            weights = run.folder / LAST_WEIGHTS
+        return cast(Weights, torch.load(weights, map_location="cpu", weights_only=True))
 
-    def predictor(self, weights: Mapping[str, torch.Tensor], device: torch.device) -> Predictor:
+    def predictor(self, weights: Weights, device: torch.device) -> Predictor:
         """The network with these weights, ready to run over volumes as the recipe says."""
         network = self.new_network()
         network.load_state_dict(weights)
@@ -219,10 +241,11 @@ class NetworkTraining(BasicTrainTask):
             skip_outside_body=settings.skip_outside_body,
         )
 
-    def judge(self, predictor: Predictor, cases: Sequence[AnnotatedCase]) -> dict[str, ClassDice]:
-        """The Dice of the labels in each validation case among `cases`, on the images' own grids, by image."""
-        validation = _validation(cases)
-        dice = evaluate_cases(predictor.probabilities, validation, self._model.labels, self._model.preprocessing)
+    def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
+        """The Dice of the labels in each validation case of a run, on the images' own grids, by image."""
+        validation = run.of_role("validation")
+        predict = self.predictor(weights, run.device).probabilities
+        dice = evaluate_cases(predict, validation, self._model.labels, self._model.preprocessing)
         return {case["image_id"]: classes for case, classes in zip(validation, dice, strict=True)}
 
     @property
@@ -235,5 +258,5 @@ class NetworkTraining(BasicTrainTask):
         return write_stats(self.stats_file, {**stats, **self.stage})
 
 
-def _validation(cases: Sequence[AnnotatedCase]) -> list[AnnotatedCase]:
-    return [case for case in cases if case["role"] == "validation"]
+def _of_role(cases: list[AnnotatedCase], role: Role) -> list[AnnotatedCase]:
+    return [case for case in cases if case["role"] == role]

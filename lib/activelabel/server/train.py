@@ -5,8 +5,10 @@ all.
 """
 
 import logging
+import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,17 +17,21 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import Context
 from torch import nn
 
-from activelabel.errors import InvalidInputError
-from activelabel.server.network_training import NetworkTraining
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.recipes import SemiSupervisedSettings
+from activelabel.server.network_training import NetworkTraining, Run, Weights
+from activelabel.server.noisy_labels import NoisyLabels
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import initial_weights
 from activelabel.server.publishing import publish_model
 from activelabel.server.runs import exclusive_run, finish_run
+from activelabel.server.semi_supervised import SemiSupervisedTraining
 from activelabel.server.train_cases import annotated_case, check_training_cases, readable_annotations
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
 from activelabel.server.train_stats import Stats, model_stats, read_stats
 from activelabel.training.checkpoints import load_model
 from activelabel.training.evaluation import mean_class_dice, mean_dice
+from activelabel.training.two_views import NoisyCase
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +82,9 @@ class SegmentationTrainTask(NetworkTraining):
             options = parse_options(request, self._config)
             annotations = readable_annotations(self._project.ledger, datastore)
             cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
-            stats = self.run(options, folder, cases, datastore)
-            weights = self.best_weights(folder, cases)
-            per_case = self.judge(self.predictor(weights, torch.device(options.device)), cases)
+            run = Run(options, folder, cases, datastore)
+            stats, weights = self._go_through_stages(run)
+            per_case = self.judge(weights, run)
             classes = mean_class_dice(list(per_case.values()), self._project.labels)
             metrics = {"dice": mean_dice(classes), **{f"dice_{name}": value for name, value in classes.items()}}
             model = publish_model(self._project, weights, metrics, annotations)
@@ -89,6 +95,57 @@ class SegmentationTrainTask(NetworkTraining):
         stats.pop("current_time", None)
         return self.show(stats)
 
+    # The stages of a round
+
+    def _go_through_stages(self, run: Run) -> tuple[Stats, Weights]:
+        """Statistics and weights of the last stage that there is (nath2022, algorithm 1, lines 7-11)."""
+        settings = self._project.recipe.semi_supervised
+        if settings is None or not self._project.recipe.fine_tunes:
+            return self.learn(run), self.best_weights(run)
+        self.stage = {"stage": "1 of 2: supervised training"}
+        stats = self.learn(run)
+        weights = self.best_weights(run)
+        try:
+            noisy = self._noisy_labels(settings, weights, run)
+        except NotReadyError as reason:
+            logger.warning("no second stage, the supervised model is published: %s", reason)
+            return {**stats, "semi_supervised": {"left_out": str(reason)}}, weights
+        finally:
+            self.stage = {}
+        tuned, weights = self._fine_tune(settings, weights, noisy, run)
+        return {**tuned, "semi_supervised": {"volumes": list(noisy), "before": stats["best_metric"]}}, weights
+
+    def _noisy_labels(self, settings: SemiSupervisedSettings, weights: Weights, run: Run) -> dict[str, NoisyCase]:
+        """Of as many volumes as there are annotated ones, by image.
+
+        Raises:
+            NotReadyError: there are none.
+        """
+
+        def advanced(said: str) -> None:
+            self.stage = {"stage": f"2 of 2: {said}"}
+            self.show(read_stats(self.stats_file))
+
+        folder = run.folder / "noisy_labels"
+        folder.mkdir()
+        labels = NoisyLabels(self._project, settings, self.predictor(weights, run.device), run.datastore)
+        return labels.write(len(run.of_role("training")), folder, advanced)
+
+    def _fine_tune(
+        self, settings: SemiSupervisedSettings, weights: Weights, noisy: Mapping[str, NoisyCase], run: Run
+    ) -> tuple[Stats, Weights]:
+        """Statistics and weights of the second stage, which runs in a folder of its own in that of the run."""
+        batches = math.ceil(len(run.of_role("training")) / run.options.train_batch_size)
+        steps_per_epoch = self._training.steps_per_epoch or batches
+        stage = SemiSupervisedTraining(self._project, settings, weights, list(noisy.values()), steps_per_epoch)
+        stage.stage = {"stage": "2 of 2: semi-supervised fine-tuning"}
+        options = run.options.model_copy(update={"max_epochs": stage.epochs})
+        run = replace(run, options=options, folder=run.folder / "semi_supervised")
+        run.folder.mkdir()
+        return stage.learn(run), stage.best_weights(run)
+
+    # What a training begins with
+
     def network(self, context: Context) -> nn.Module:
         """The recipe's, with the weights with which a training begins."""
         network = self.new_network()
@@ -97,7 +154,7 @@ class SegmentationTrainTask(NetworkTraining):
             network.load_state_dict(weights)
         return network
 
-    def _previous_weights(self) -> dict[str, torch.Tensor] | None:
+    def _previous_weights(self) -> Weights | None:
         """Those of the model in use, where the recipe wants to go on from it and it can be read."""
         model = self._project.ledger.latest_model() if self._training.from_previous else None
         if model is None:
