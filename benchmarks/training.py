@@ -73,16 +73,13 @@ def main() -> None:
 def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
     """Print under which conditions, and a table for each size."""
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
-    waiting = os.environ.get("OMP_WAIT_POLICY", "active")
-    print(
-        f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32, threads wait {waiting}"
-    )
+    print(f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32")
+    print(f"OMP_WAIT_POLICY {os.environ.get('OMP_WAIT_POLICY', 'not set')}")
     for size in sizes:
         recipe = recipe_of(size, epochs)
         patch = "x".join(map(str, recipe.training.patch_size))
-        print(
-            f"\n{size}: {recipe.training.epochs} epochs, {recipe.training.patches_per_volume} patches of {patch} a step"
-        )
+        patches = f"{recipe.training.patches_per_volume} patches of {patch} a step"
+        print(f"\n{size}: network of {recipe.name}, {recipe.training.epochs} epochs, {patches}")
         print("| arm | seed | s/step | steps/s | CPU s/step | mean Dice |")
         print("|---|---:|---:|---:|---:|---:|", flush=True)
         count = seeds if size == "hippocampus" else 1

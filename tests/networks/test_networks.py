@@ -101,6 +101,7 @@ def test_the_upper_two_levels_of_the_anisotropic_network_are_flat_and_those_belo
     settings = NetworkSettings(
         kind="anisotropic_unet", channels=(4, 4), strides=(2,), residual_units=0, normalisation="batch", dropout=0.0
     )
+    torch.manual_seed(0)  # with four channels a draw may leave all of them dead
     flat = build_network(settings, classes=2).double()
     deep = build_network(settings.model_copy(update={"channels": (4, 4, 4), "strides": (2, 2)}), classes=2).double()
 

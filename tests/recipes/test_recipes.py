@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from activelabel import recipes
 from activelabel.errors import InvalidInputError
@@ -149,3 +150,11 @@ def test_an_empty_window_is_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInputError, match=r"mine\.toml: 'proxy\.window_hu' is -125\.0: input should be greater"):
         load_recipe(str(file))
+
+
+def test_a_strategy_that_asks_the_proxy_model_needs_its_section() -> None:
+    content = load_recipe("quick").model_dump(mode="json")
+    content["query"]["strategy"] = "proxy_rank"
+
+    with pytest.raises(ValidationError, match=r"query\.strategy proxy_rank asks a proxy model: add a section"):
+        Recipe.model_validate(content)

@@ -84,11 +84,11 @@ class RandomDropout:
             if isinstance(stream, torch.Generator):
                 item.copy_(torch.rand(drawn, generator=stream, device=self._device) >= p)
             else:
-                _draw_kept(stream, p, out=item.numpy().reshape(-1).view(np.bool_))
+                draw_kept(stream, p, out=item.numpy().reshape(-1).view(np.bool_))
         return kept.movedim(-1, 1) if last else kept
 
 
-def _draw_kept(stream: np.random.SFC64, p: float, out: NDArray[np.bool_]) -> None:
+def draw_kept(stream: np.random.SFC64, p: float, out: NDArray[np.bool_]) -> None:
     """Fill `out`, one axis, with True where a uniform integer is not among the lowest fraction `p`.
 
     Integers of 8 bits where these express `p` exactly, else of 16, whose step of 1.5e-5 is finer than rates are given.

@@ -6,7 +6,7 @@ is an error that names the known ones, not a silent default.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -192,8 +192,16 @@ class Recipe(_Section):
     prediction: PredictionSettings
     regions: RegionSettings = RegionSettings()
     query: QuerySettings
-    proxy: ProxySettings | None = None
+    proxy: ProxySettings | None = Field(default=None, validate_default=True)
     semi_supervised: SemiSupervisedSettings | None = None
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_there_if_asked_for(cls, proxy: ProxySettings | None, info: ValidationInfo) -> ProxySettings | None:
+        query = info.data.get("query")
+        if proxy is None and query is not None and query.strategy == "proxy_rank":
+            raise ValueError("query.strategy proxy_rank asks a proxy model: add a section [proxy]")
+        return proxy
 
     @property
     def needs_proxy(self) -> bool:

@@ -33,6 +33,7 @@ from activelabel.server.train_stats import Stats, running_stats, write_stats
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Role
 from activelabel.training.checkpoints import ModelDescription
+from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.evaluation import ClassDice, evaluate_cases
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import MarkedLabelLoss, build_loss
@@ -147,6 +148,8 @@ class NetworkTraining(BasicTrainTask):
     def new_network(self) -> nn.Module:
         """The network that is trained, with random weights, laid out in memory as it learns fastest."""
         network = build_network(self._model.network, self._model.classes)
+        if self._project.device.type == "cpu":
+            return with_cpu_layers(network)
         return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
 
     def optimizer(self, context: Context) -> torch.optim.Optimizer:

@@ -72,7 +72,7 @@ def soft_tissue(volume_hu: NDArray[np.float32], window_hu: float = 50.0, level_h
             f"proxy.window_hu is {window_hu:g} around proxy.level_hu {level_hu:g}: the window holds nothing, "
             "expected a width above 0 and a finite level"
         )
-    inside = np.abs(volume_hu.astype(np.float64) - level_hu) <= window_hu / 2
+    inside = (volume_hu >= level_hu - window_hu / 2) & (volume_hu <= level_hu + window_hu / 2)
     labels, sizes = _components(inside)
     return inside if not sizes.size else labels == int(sizes.argmax()) + 1
 
@@ -103,8 +103,8 @@ def foreground(volume: NDArray[np.float32]) -> Mask:
     # The majority of a mask is the median of the image against the same threshold, and much faster.
     smooth = ndimage.uniform_filter(bright.astype(np.float32), size=3, mode="nearest") > 0.5
     labels, sizes = _components(smooth & body)
-    kept = np.flatnonzero(sizes >= COMPONENT_SHARE * sizes.max(initial=0)) + 1
-    return np.isin(labels, kept)
+    kept = np.concatenate([[False], sizes >= COMPONENT_SHARE * sizes.max(initial=0)])  # The background is label 0.
+    return np.asarray(kept[labels], dtype=np.bool_)
 
 
 def _constant_background(volume: NDArray[np.float32]) -> float | None:

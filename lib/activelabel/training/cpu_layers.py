@@ -1,0 +1,40 @@
+"""Layers that train faster on a CPU than torch's own and do the same: for a network whose channels lie innermost."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from activelabel.prediction.dropout import draw_kept
+from activelabel.prediction.layout import ChannelsLastInstanceNorm
+
+
+def with_cpu_layers(network: nn.Module) -> nn.Module:
+    """`network` with its instance normalisations and dropouts replaced, and its channels innermost; itself, not a copy.
+
+    Names and shapes of its state stay as they are. Torch's instance normalisation copies values to another layout and
+    back, and its dropout draws a number of 32 bits a value by one thread.
+    """
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.InstanceNorm3d) and not layer.track_running_stats:
+                setattr(parent, name, ChannelsLastInstanceNorm(layer))
+            elif type(layer) is nn.Dropout:
+                setattr(parent, name, QuickDropout(layer.p))
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
+
+
+class QuickDropout(nn.Dropout):
+    """`nn.Dropout` with masks of bytes, from a stream whose seed comes from torch's generator."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """In training, 0 with probability `p`, else the value divided by 1 − p; in evaluation the value.
+
+        `values` (B, C, *S) in any layout.
+        """
+        if not self.training or self.p in (0.0, 1.0):
+            return super().forward(values)
+        stream = np.random.SFC64(int(torch.randint(2**62, ()).item()))
+        kept = torch.empty((values.shape[0], *values.shape[2:], values.shape[1]), dtype=torch.int8)
+        draw_kept(stream, self.p, out=kept.numpy().reshape(-1).view(np.bool_))
+        # The scale by itself: as a part of the mask it would be rounded to three digits in half precision.
+        return (values * kept.to(values.dtype).movedim(-1, 1)) * (1 / (1 - self.p))

@@ -1,0 +1,75 @@
+"""Layers for training on a CPU: the function, the state and the gradient of torch's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from activelabel.networks import build_network
+from activelabel.prediction.dropout import Draw, monte_carlo_dropout
+from activelabel.recipes import NetworkSettings
+from activelabel.training.cpu_layers import QuickDropout, with_cpu_layers
+
+SMALL = NetworkSettings(channels=(16, 32), strides=(2,), residual_units=1, dropout=0.0)
+
+
+@pytest.mark.parametrize("normalisation", ["instance", "batch"])
+@pytest.mark.parametrize("training", [True, False])
+def test_output_and_gradients_are_those_of_torchs_layers(normalisation: str, training: bool) -> None:
+    torch.manual_seed(0)
+    settings = SMALL.model_copy(update={"normalisation": normalisation})
+    plain = build_network(settings, 3).train(training)
+    quick = build_network(settings, 3)
+    quick.load_state_dict(plain.state_dict())
+    quick = with_cpu_layers(quick).train(training)
+    image = torch.randn(2, 1, 8, 12, 8)
+    outputs = [network(image) for network in (plain, quick)]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    for output in outputs:
+        output.square().mean().backward()
+    for (name, expected), (same, found) in zip(plain.named_parameters(), quick.named_parameters(), strict=True):
+        assert name == same
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_the_state_has_the_same_names_and_shapes() -> None:
+    settings = SMALL.model_copy(update={"dropout": 0.3})
+    plain, quick = build_network(settings, 3), with_cpu_layers(build_network(settings, 3))
+    plain.load_state_dict(quick.state_dict())
+    assert not any(type(layer) in (nn.InstanceNorm3d, nn.Dropout) for layer in quick.modules())
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5])
+def test_as_many_values_are_dropped_as_the_rate_says_and_the_rest_is_scaled(p: float) -> None:
+    torch.manual_seed(1)
+    values = torch.full((2, 16, 20, 20, 10), 3.0, requires_grad=True)
+    dropped = QuickDropout(p).train()(values)
+    share = float((dropped == 0).float().mean())
+    assert abs(share - p) < 4 * (p * (1 - p) / values.numel()) ** 0.5 + 2**-16  # four standard errors
+    torch.testing.assert_close(dropped[dropped != 0], torch.full_like(dropped[dropped != 0], 3 / (1 - p)))
+    dropped.sum().backward()
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, dropped.detach() / 3)
+
+
+def test_masks_follow_torchs_seed_and_differ_from_call_to_call() -> None:
+    layer, values = QuickDropout(0.5).train(), torch.ones(1, 4, 8, 8, 8)
+    torch.manual_seed(3)
+    first, second = layer(values), layer(values)
+    torch.manual_seed(3)
+    torch.testing.assert_close(layer(values), first)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_nothing_and_everything_are_dropped_as_torch_does(p: float) -> None:
+    values = torch.randn(1, 2, 4, 4, 4)
+    torch.testing.assert_close(QuickDropout(p).train()(values), nn.Dropout(p).train()(values))
+    torch.testing.assert_close(QuickDropout(0.5).eval()(values), values)
+
+
+def test_monte_carlo_dropout_switches_it_on_as_any_other() -> None:
+    network = nn.Sequential(QuickDropout(0.5))
+    values = torch.ones(1, 2, 4, 4, 4)
+    with monte_carlo_dropout(network, torch.device("cpu"), channels_last=True) as dropout:
+        dropout.begin([Draw(0, 0, 0)])
+        assert set(network(values).unique().tolist()) == {0.0, 2.0}
