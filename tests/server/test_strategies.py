@@ -7,7 +7,7 @@ import pytest
 from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
 from activelabel.server.project import Project, open_project
-from activelabel.server.proposals import Proposal
+from activelabel.server.random_proposals import Proposal
 from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.strategies import ProjectStrategy
 
