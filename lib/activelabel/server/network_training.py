@@ -232,7 +232,7 @@ class NetworkTraining(BasicTrainTask):
 
     def predictor(self, weights: Weights, device: torch.device) -> Predictor:
         """The network with these weights, ready to run over volumes as the recipe says."""
-        network = self.new_network()
+        network = build_network(self._model.network, self._model.classes)
         network.load_state_dict(weights)
         settings = self._project.recipe.prediction
         return Predictor(

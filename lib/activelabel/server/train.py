@@ -113,7 +113,8 @@ class SegmentationTrainTask(NetworkTraining):
         finally:
             self.stage = {}
         tuned, weights = self._fine_tune(settings, weights, noisy, run)
-        return {**tuned, "semi_supervised": {"volumes": list(noisy), "before": stats["best_metric"]}}, weights
+        said = {"volumes": list(noisy), "best_metric_before": stats["best_metric"]}
+        return {**tuned, "semi_supervised": said}, weights
 
     def _noisy_labels(self, settings: SemiSupervisedSettings, weights: Weights, run: Run) -> dict[str, NoisyCase]:
         """Of as many volumes as there are annotated ones, by image.

@@ -46,7 +46,8 @@ class LoadNoisyCase(Transform):
         image = prepare_image(read_volume(case["image"]), self._preprocessing).tensor
         label = torch.from_numpy(read_volume(case["noisy_label"]).array).to(torch.int16)[None] + 1
         if label.shape != image.shape:
-            raise ValueError(f"noisy label: expected {tuple(image.shape)} as the prepared image, got {tuple(label.shape)}")
+            shapes = f"expected {tuple(image.shape)} as the prepared image, got {tuple(label.shape)}"
+            raise ValueError(f"noisy label: {shapes}")
         return {"image": image, "label": label}
 
 
