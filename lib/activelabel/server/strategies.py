@@ -13,6 +13,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.data.slices import plane_name
 from activelabel.data.volumes import read_grid
+from activelabel.errors import NotFoundError
 from activelabel.server.annotator import annotator_of
 from activelabel.server.cold_start import coreset_proposals, proxy_rank_proposals, typiclust_proposals
 from activelabel.server.project import Project, ScoreKind
@@ -238,9 +239,15 @@ PROXY_STRATEGIES: dict[str, type[ProjectStrategy]] = {
 
 
 def build_strategies(project: Project) -> dict[str, Strategy]:
-    """All strategies by name, and `random`, the only name that OHIF knows, as the recipe's own."""
+    """All strategies by name, and `random`, the only name that OHIF knows, as the recipe's own.
+
+    Raises:
+        NotFoundError: the recipe names one that does not exist; the text lists those there are.
+    """
     own = project.recipe.query.strategy
     kinds = STRATEGIES if project.recipe.proxy is None else STRATEGIES | PROXY_STRATEGIES
+    if own not in kinds:
+        raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(kinds))}")
     built: dict[str, Strategy] = {name: kind(project, name) for name, kind in kinds.items()}
     built["random"] = kinds[own](
         project, own, f"The strategy of the recipe {project.recipe.name}, which is {own}, under the name OHIF asks for"
