@@ -106,7 +106,7 @@ def test_typiclust_asks_for_one_of_each_cluster_then_for_those_of_the_next_round
     place(project, {image_id: PLACES[image_id] for image_id in "abcdefg"})
     proposals = list(typiclust_proposals(project))
     # Two to start with, of the clusters abcd and efg: the least mean distance to the others is that of b and of c,
-    # 5.5/3, and of f, 1.5. Two a round: of acd and eg that of c, 2.25, and of both e and g; of ad and g those of a and g.
+    # 5.5/3, and of f, 1.5. Two a round: of acd and eg that of c, 2.25, and of both e and g; then a of ad, and g.
     assert ids(iter(proposals)) == ["b", "f", "c", "e", "a", "g", "d"]
     assert proposals[0].reason == "the most typical of its cluster, by the features of proxy model 1"
     annotate(project, "b")
