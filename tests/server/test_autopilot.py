@@ -81,10 +81,10 @@ WARM = replace(NOTHING, proxy_missing=True)
         (Situation(1, 0, 0, 40, proxy_missing=True), Work.SCORE),  # there is a model of the task: no more need of one
         (Situation(1, 0, 0, 40, unscored_by_proxy=7), Work.SCORE_PROXY),  # the strategy of all rounds
         (Situation(1, 5, 5, 40, unscored_by_proxy=7), Work.TRAIN),
-        (replace(NOTHING, all_annotated=True), None),  # no image at all
-        (replace(NOTHING, new_annotations=4, new_training_annotations=3, all_annotated=True), Work.TRAIN),
-        (replace(WARM, new_annotations=4, new_training_annotations=3, all_annotated=True), Work.TRAIN),
-        (Situation(1, 4, 4, 0, all_annotated=True), None),
+        (replace(NOTHING, nothing_left=True), None),  # no image at all
+        (replace(NOTHING, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
+        (replace(WARM, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
+        (Situation(1, 4, 4, 0, nothing_left=True), None),
     ],
 )
 def test_what_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from monailabel.tasks.train.basic_train import BasicTrainTask
-from small_studies import write_nifti
+from small_studies import BROKEN, REASONS, write_nifti
 from training_study import Study
 from warm_recipe import write_warm_recipe
 
@@ -152,13 +152,14 @@ def test_an_image_without_a_pseudo_label_is_reported_and_left_out(
     assert warm.project.ledger.image(plain).unreadable_reason is None
 
 
-def test_an_image_that_cannot_be_read_is_set_aside(warm: Study) -> None:
+@pytest.mark.parametrize("kind", ["empty", "nan"])
+def test_an_image_that_cannot_be_read_is_set_aside(warm: Study, kind: str) -> None:
     torn = warm.ids("training")[0]
-    Path(warm.get_image_uri(torn)).write_bytes(b"")
+    BROKEN[kind](Path(warm.get_image_uri(torn)))
 
     stats = train(warm)
 
-    assert warm.project.ledger.image(torn).unreadable_reason is not None
+    assert REASONS[kind] in str(warm.project.ledger.image(torn).unreadable_reason)
     assert stats["pseudo_labels"]["without"] == {}
 
 

@@ -21,7 +21,7 @@ from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
-from activelabel.server.autopilot import Autopilot, Situation, Work
+from activelabel.server.autopilot import Autopilot, Work
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
@@ -32,12 +32,13 @@ from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.project import Project
-from activelabel.server.proxy_model import current_proxy, proxy_is_missing, unscored_by_proxy
+from activelabel.server.proxy_model import current_proxy
 from activelabel.server.proxy_scoring import ProxyScoring
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.series_cache import SeriesCache, cache_folder
+from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
 from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
@@ -240,7 +241,7 @@ class ProjectActions:
         logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
-                self._situation,
+                lambda: read_situation(self.project, SCORING_METHOD),
                 HostTasks(
                     {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
                     {Work.SCORE: SCORING_METHOD, Work.SCORE_PROXY: PROXY},
@@ -248,25 +249,6 @@ class ProjectActions:
                 self.project.thresholds,
             )
             self._autopilot.start()
-
-    def _situation(self) -> Situation:
-        ledger = self.project.ledger
-        progress = ledger.progress()
-        version = progress.latest_model
-        unscored = 0 if version is None else len(ledger.unscored(version, SCORING_METHOD, "everything", "total"))
-        query = self.project.recipe.query
-        new, to_train_on = progress.new_annotations, progress.new_training_annotations
-        if query.starts_with_slices if version is None else query.asks_slices:
-            new = to_train_on = progress.new_training_slices
-        return Situation(
-            version,
-            new,
-            to_train_on,
-            unscored,
-            all_annotated=version is None and not progress.leased and not ledger.pool("training"),
-            proxy_missing=proxy_is_missing(self.project),
-            unscored_by_proxy=unscored_by_proxy(self.project),
-        )
 
 
 def _said(progress: Progress) -> str:

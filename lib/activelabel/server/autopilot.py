@@ -49,7 +49,7 @@ class Situation:
 
     `new_annotations` are the labels that the latest model has not seen, `new_training_annotations` those of cases to
     train on, or both the slices of these where slices are asked for; `unscored` the cases left that it has not scored.
-    `model_version` is None before the first model. `all_annotated` says that no case to train on is left to ask for.
+    `model_version` is None before the first model. `nothing_left` says that all cases are annotated.
     `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
     left it has still to score.
     """
@@ -58,7 +58,7 @@ class Situation:
     new_annotations: int
     new_training_annotations: int
     unscored: int
-    all_annotated: bool = False
+    nothing_left: bool = False
     proxy_missing: bool = False
     unscored_by_proxy: int = 0
 
@@ -95,7 +95,7 @@ def work_due(situation: Situation, limits: Thresholds) -> Work | None:
     """
     if situation.model_version is None:
         enough_new = situation.new_annotations >= limits.first and situation.new_training_annotations >= limits.start
-        enough_new |= situation.all_annotated and situation.new_training_annotations > 0
+        enough_new |= situation.nothing_left and situation.new_training_annotations > 0
     else:
         enough_new = situation.new_annotations >= limits.retrain_after
     if enough_new:
