@@ -144,6 +144,23 @@ def test_what_has_no_features_comes_last_and_then_the_validation_cases(
 
 
 @pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
+def test_validation_cases_take_turns_and_are_asked_for_when_nothing_else_is_left(
+    open_warm: Callable[..., Project], name: str
+) -> None:
+    project = open_warm(validation_cases=4)
+    training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
+    project.ledger.sync_images([*training[:2], *validation], 4)  # the files of two vanish
+    publish(project, {image_id: PLACES[image_id] for image_id in training})
+    place(project, PLACES)
+    strategy = PROXY_STRATEGIES[name](project, name)
+    asked = []
+    for _ in range(6):
+        asked.append(next(strategy.proposals()).image_id)
+        annotate(project, asked[-1])
+    assert [image_id in validation for image_id in asked] == [False, True, False, True, True, True]
+
+
+@pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
 def test_the_first_queries_of_any_strategy_are_the_cold_starts(open_warm: Callable[..., Project], name: str) -> None:
     project = open_warm(cold_start=f'"{name}"')
     publish(project, {image_id: PLACES[image_id] for image_id in PLACES})
