@@ -144,20 +144,21 @@ def test_what_has_no_features_comes_last_and_then_the_validation_cases(
 
 
 @pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
+@pytest.mark.parametrize(("others", "in_turn"), [(2, [False, True, False, True]), (1, [False, True, True])])
 def test_validation_cases_take_turns_and_are_asked_for_when_nothing_else_is_left(
-    open_warm: Callable[..., Project], name: str
+    open_warm: Callable[..., Project], name: str, others: int, in_turn: list[bool]
 ) -> None:
-    project = open_warm(validation_cases=4)
+    project = open_warm(validation_cases=2)
     training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
-    project.ledger.sync_images([*training[:2], *validation], 4)  # the files of two vanish
+    project.ledger.sync_images([*training[:others], *validation], 2)  # the files of all others vanish
     publish(project, {image_id: PLACES[image_id] for image_id in training})
     place(project, PLACES)
     strategy = PROXY_STRATEGIES[name](project, name)
     asked = []
-    for _ in range(6):
+    for _ in in_turn:
         asked.append(next(strategy.proposals()).image_id)
         annotate(project, asked[-1])
-    assert [image_id in validation for image_id in asked] == [False, True, False, True, True, True]
+    assert [image_id in validation for image_id in asked] == in_turn
 
 
 @pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
