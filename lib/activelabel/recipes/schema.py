@@ -119,6 +119,7 @@ class SemiSupervisedSettings(_Section):
 
     enabled: bool = True
     steps: int = Field(default=2000, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
     measure: Literal["variance", "entropy"] = "variance"
     threshold: Fraction = 0.9
     foreground_share: Share = 0.9

@@ -21,8 +21,8 @@ class SemiSupervisedTraining(NetworkTraining):
     """Goes on from the weights of the supervised stage, with as many steps as the recipe says.
 
     Annotated cases train and judge as in the supervised stage, in epochs of the same length; beside each of their
-    batches goes one of patches of the noisy cases. Optimiser, learning rate and patches are the supervised stage's
-    (nath2022, 4.2), the optimiser's state is new.
+    batches goes one of patches of the noisy cases. Patches and the kind of optimiser are the supervised stage's. Its
+    state is new, and Adam's first step then is the learning rate in every weight: a large one undoes the first stage.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class SemiSupervisedTraining(NetworkTraining):
         training = project.recipe.training
         schedule = {
             "epochs": epochs,
+            "learning_rate": settings.learning_rate,
             "steps_per_epoch": min(steps_per_epoch, settings.steps),
             "validate_every": min(training.validate_every, epochs),
         }
