@@ -5,22 +5,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import psutil
 import pytest
 import torch
 from running_server import RunningServer
 
+from activelabel.acquisition.diversity import typiclust
+from activelabel.data.volumes import read_volume
 from activelabel.recipes import FOLDER
 from activelabel.server.feature_files import features_file, read_features
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
+from activelabel.training.pseudo_labels import soft_tissue
 
 pytestmark = pytest.mark.e2e
 
 CASES = 12
 KIND = ("variance", "everything", "mean")
 SHORTER: Mapping[str, Mapping[str, str]] = {
-    "proxy": {"epochs": "4", "validate_every": "2", "repeats": "20"},
+    "proxy": {"epochs": "4", "validate_every": "2"},
     # With next to no learning rate, what a training of the task begins with is what it ends with.
     "training": {"epochs": "1", "steps_per_epoch": "2", "learning_rate": "1e-12"},
     "prediction": {"repeats": "2"},
@@ -32,7 +37,8 @@ def test_from_an_empty_ledger_to_the_first_model(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
     cases = hippocampus(CASES)
-    server = make_server(cases.studies, recipe=shorter_recipe(tmp_path), labels="anterior,posterior", seed=1).start()
+    recipe = shorter_recipe(tmp_path, 20)  # so many that the server can be killed in between
+    server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1).start()
     folder = cases.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
 
@@ -60,13 +66,39 @@ def test_from_an_empty_ledger_to_the_first_model(
     assert server.stop() == 0
 
 
-def shorter_recipe(folder: Path) -> Path:
+@pytest.mark.timeout(900)
+def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
+    """CT, where pseudo-labels are soft tissue; and a cold start by features."""
+    server = make_server(phantoms.studies, recipe=shorter_recipe(tmp_path, 2), seed=1).start()
+    folder = phantoms.studies / "activelabel"
+    ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+    server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
+    server.wait_for(lambda: not ledger.unscored(1, *KIND), "the scores of the proxy model")
+
+    image = sorted(phantoms.studies.glob("*.nii.gz"))[0]
+    drawn = np.asarray(nibabel.load(folder / "pseudo_labels" / image.name).dataobj) == 1
+    assert np.array_equal(drawn, soft_tissue(read_volume(image).array, window_hu=125, level_hu=50))
+    scores = ledger.volume_scores(1, *KIND)
+    first = server.next_sample()
+    assert first["id"] == max(sorted(scores), key=lambda image_id: scores[image_id])
+    assert first["score"] == scores[first["id"]]
+    features = read_features(features_file(folder / "features", 1))
+    expected = [image_id for image_id in typiclust(features, 4, seed=1) if image_id != first["id"]]
+    readers = [server.next_sample("typiclust", annotator=f"reader {number}") for number in range(4)]
+    by_cluster = [sample["id"] for sample in readers if "validation case" not in sample["reason"]]
+    assert by_cluster[: len(expected)] == expected[: len(by_cluster)]
+    assert len(by_cluster) >= 2
+    assert server.stop() == 0
+
+
+def shorter_recipe(folder: Path, proxy_repeats: int) -> Path:
     """`quick_warm` with less to do, and without a second stage."""
+    shorter = {**SHORTER, "proxy": {**SHORTER["proxy"], "repeats": str(proxy_repeats)}}
     lines, section = [], ""
     for line in (FOLDER / "quick_warm.toml").read_text().splitlines():
         section = line.strip("[]") if line.startswith("[") else section
         key = line.partition(" ")[0]
-        lines.append(f"{key} = {SHORTER[section][key]}" if key in SHORTER.get(section, {}) else line)
+        lines.append(f"{key} = {shorter[section][key]}" if key in shorter.get(section, {}) else line)
     path = folder / "shorter.toml"
     path.write_text("\n".join(lines).replace("[semi_supervised]\n", "[semi_supervised]\nenabled = false\n"))
     return path
