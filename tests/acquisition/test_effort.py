@@ -23,7 +23,7 @@ INITIAL = [AnnotatedQuery(f"initial {number}", True, 282, 100 + (number == 0)) f
 
 def test_the_initial_row_of_the_papers_table_2() -> None:
     found = effort(INITIAL)
-    assert (found.slices, found.foreground_slices, found.images) == (1410, 501, 5)
+    assert (found.slices, found.foreground_slices, found.patients) == (1410, 501, 5)
     assert found.units == pytest.approx(167)
 
 
@@ -31,12 +31,12 @@ def test_the_papers_first_rounds_cost_about_the_same() -> None:
     # 1610/669/72: 200 slices of 67 further patients, 168 of them with liver.
     slices = [AnnotatedQuery(f"slice {number % 67}", False, 1, int(number < 168)) for number in range(200)]
     sampled = effort([*INITIAL, *slices])
-    assert (sampled.slices, sampled.foreground_slices, sampled.images) == (1610, 669, 72)
+    assert (sampled.slices, sampled.foreground_slices, sampled.patients) == (1610, 669, 72)
     assert sampled.units == pytest.approx(167 + 168)
     # 2541/1045/10: 1131 slices of five further patients, 544 of them with liver.
     further = [AnnotatedQuery(f"volume {n}", True, 226 + (n == 0), 108 + 4 * (n == 0)) for n in range(5)]
     volumes = effort([*INITIAL, *further])
-    assert (volumes.slices, volumes.foreground_slices, volumes.images) == (2541, 1045, 10)
+    assert (volumes.slices, volumes.foreground_slices, volumes.patients) == (2541, 1045, 10)
     assert volumes.units == pytest.approx(1045 / 3)
 
 

@@ -23,9 +23,16 @@ def test_the_largest_peaks_over_all_volumes_by_hand() -> None:
     chosen = [item for item, _ in peaks_first(profiles, min_distance=5)]
     # a: peaks at 1 and 4 are 3 apart, so 4 goes; b: both ends, 6 apart.
     assert chosen[:3] == [("b", 6), ("a", 1), ("b", 0)]
+    # No other slice is 5 apart from those, so the rest comes by its value.
     assert chosen[3:5] == [("a", 4), ("a", 2)]
     assert len(chosen) == 12
     assert [item for item, _ in peaks_first(profiles, min_distance=3)][:4] == [("b", 6), ("a", 1), ("b", 0), ("a", 4)]
+
+
+def test_when_there_are_no_more_peaks_neighbours_come_last_by_hand() -> None:
+    profile = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]  # one peak, at the end
+    order = [index for (_, index), _ in peaks_first({"a": profile}, min_distance=3)]
+    assert order == [0, 3, 6, 1, 2, 4, 5]
 
 
 profiles = st.dictionaries(
@@ -40,9 +47,12 @@ def test_every_slice_once_and_the_peaks_before_all_others(profiles: dict[str, li
     assert len(order) == sum(map(len, profiles.values()))
     peaks = {(volume, index) for volume, profile in profiles.items() for index in slice_peaks(profile, distance)}
     assert {item for item, _ in order[: len(peaks)]} == peaks
-    for part in (order[: len(peaks)], order[len(peaks) :]):
-        values = [value for _, value in part]
-        assert values == sorted(values, reverse=True)
+    values = [value for _, value in order[: len(peaks)]]
+    assert values == sorted(values, reverse=True)
+    for volume in profiles:
+        indices = [index for (of, index), _ in order if of == volume]
+        near = [any(abs(index - other) < distance for other in indices[:place]) for place, index in enumerate(indices)]
+        assert near == sorted(near)  # those that are too near to an earlier one come last
 
 
 def test_a_score_that_is_no_number_is_an_error() -> None:

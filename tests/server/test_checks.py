@@ -121,7 +121,7 @@ def test_a_prediction_is_nobodys_final_label() -> None:
 
 def test_what_the_server_says_of_a_label_cannot_be_changed() -> None:
     refuse_servers_own({"note": "motion artefact"}, SERVERS_LABEL_INFO)
-    for key in ("label_info", "params", "name", "version"):
+    for key in ("label_info", "params", "name", "version", "annotated_slices", "slice_axis"):
         with pytest.raises(ForbiddenError, match=f"'{key}': the server sets it"):
             refuse_servers_own({"note": "", key: 1}, SERVERS_LABEL_INFO)
 

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_nifti
 
+from activelabel.data.slices import SlicePlane
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.server.coverage import Coverage
@@ -47,17 +48,19 @@ def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callab
     """Opens the folder, as the server does or as its children do."""
     opened: list[LedgerDatastore] = []
 
-    def open_(follow_changes: bool = True) -> LedgerDatastore:
-        archive = LabelArchive(ledger, coverage(ledger, tmp_path), "acquisition")
+    def open_(
+        follow_changes: bool = True,
+        ledger: Ledger = ledger,
+        folder: Path = tmp_path,
+        plane: SlicePlane = "acquisition",
+    ) -> LedgerDatastore:
+        archive = LabelArchive(ledger, coverage(ledger, folder), plane)
         opened.append(LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=follow_changes))
         return opened[-1]
 
     yield open_
     for store in opened:
-        if hasattr(store, "_observer"):
-            store._observer.stop()
-            store._observer.join()
-        store.close()
+        stop(store)
 
 
 @pytest.fixture
@@ -67,6 +70,14 @@ def store(open_store: Callable[..., LedgerDatastore]) -> LedgerDatastore:
 
 def coverage(ledger: Ledger, folder: Path, asks_slices: bool = False) -> Coverage:
     return Coverage(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
+
+
+def stop(store: LedgerDatastore) -> None:
+    """As when the server ends."""
+    if hasattr(store, "_observer"):
+        store._observer.stop()
+        store._observer.join()
+    store.close()
 
 
 def view(studies: Path) -> dict[str, Any]:
@@ -268,6 +279,116 @@ def test_a_label_put_into_the_folder_by_hand_is_taken_in(store: LedgerDatastore,
     annotation = ledger.current_annotation("a")
     assert annotation is not None
     assert annotation.annotator == "found in labels/final"
+
+
+# Which slices a label covers, as another project over the same studies learns it
+
+
+def cover(store: LedgerDatastore, folder: Path) -> None:
+    """Draw on slices 0 to 3 of image `a`, and say that 0 and 5 are annotated; then end."""
+    info = {"client_id": "ann", "annotated_slices": [5, 0]}
+    store.save_label("a", str(label_file(folder, 2, 1)), "final", info)
+    stop(store)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Ledger:
+    """The ledger of another project."""
+    (tmp_path / "other").mkdir()
+    return Ledger(sqlite_url(tmp_path / "other" / "ledger.sqlite"))
+
+
+def test_the_view_says_which_slices_a_label_covers_whatever_its_client_said(
+    store: LedgerDatastore, studies: Path, tmp_path: Path
+) -> None:
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [5, 0]})
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [1]})
+    said = {"annotated_slices": [1], "slice_axis": 0}
+    store.save_label("b", str(label_file(tmp_path, 1)), "original", said)
+    store.save_label("b", str(label_file(tmp_path, 1)), "final", {**said, "annotated_slices": "all"})
+    store.close()
+    listed = {
+        (image_id, tag): (label["info"].get("annotated_slices"), label["info"].get("slice_axis"))
+        for image_id, image in view(studies).items()
+        for tag, label in image["labels"].items()
+    }
+    assert listed == {
+        ("a", "final"): ([0, 1, 5], 2),
+        ("a", "original"): (None, None),
+        ("b", "original"): (None, None),
+        ("b", "final"): ("all", 2),
+    }
+
+
+def test_another_project_takes_in_exactly_these_slices(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path, other: Ledger
+) -> None:
+    cover(open_store(), tmp_path)
+    again = open_store(ledger=other, folder=tmp_path / "other")
+    annotation = other.current_annotation("a")
+    assert annotation is not None
+    assert (annotation.annotator, annotation.slices, annotation.foreground_slices) == ("ann", (0, 5), 1)
+    expected = boxes(2)
+    expected[:, :, 1] = 0
+    for tag in ("final", "original"):
+        np.testing.assert_array_equal(values_of(studies / "labels" / tag / "a.nii.gz"), expected)
+    again.remove_label("a", "final")  # and with it the original, which is no prediction
+    assert again.get_labels_by_image_id("a") == {}
+
+
+@pytest.mark.parametrize("had_original", [True, False])
+def test_slices_of_another_axis_are_not_taken_in(
+    open_store: Callable[..., LedgerDatastore],
+    studies: Path,
+    tmp_path: Path,
+    other: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    had_original: bool,
+) -> None:
+    """They stay where they are, and count for nothing."""
+    cover(open_store(), tmp_path)
+    if not had_original:
+        (studies / "labels" / "original" / "a.nii.gz").unlink()
+    before = values_of(studies / "labels" / "final" / "a.nii.gz")
+    for _ in range(2):
+        stop(open_store(ledger=other, folder=tmp_path / "other", plane="sagittal"))
+    assert "labels/final/a.nii.gz is not used: its slices are listed along axis 2, expected 0" in caplog.text
+    taken_in = [("original", 1)] if had_original else []
+    assert [(label.tag, label.version) for label in other.history("a")] == taken_in
+    for tag in ("final", "original") if had_original else ("final",):
+        np.testing.assert_array_equal(values_of(studies / "labels" / tag / "a.nii.gz"), before)
+    open_store(ledger=other, folder=tmp_path / "other")  # in the plane in which they were drawn
+    annotation = other.current_annotation("a")
+    assert annotation is not None
+    assert annotation.slices == (0, 5)
+
+
+def test_slices_of_an_unknown_axis_are_not_taken_in(
+    open_store: Callable[..., LedgerDatastore],
+    studies: Path,
+    tmp_path: Path,
+    other: Ledger,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As in a listing that holds what a client said, not what was kept."""
+    cover(open_store(), tmp_path)
+    content = json.loads((studies / "datastore_v2.json").read_text())
+    del content["objects"]["a"]["labels"]["final"]["info"]["slice_axis"]
+    (studies / "datastore_v2.json").write_text(json.dumps(content))
+    open_store(ledger=other, folder=tmp_path / "other")
+    assert "its slices are listed along axis None, expected 2" in caplog.text
+    assert other.current_annotation("a") is None
+
+
+def test_a_view_that_does_not_say_it_yet_is_mended(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    cover(open_store(), tmp_path)
+    content = json.loads((studies / "datastore_v2.json").read_text())
+    content["objects"]["a"]["labels"]["final"]["info"]["annotated_slices"] = [2]
+    (studies / "datastore_v2.json").write_text(json.dumps(content))
+    open_store().close()
+    assert view(studies)["a"]["labels"]["final"]["info"]["annotated_slices"] == [0, 5]
 
 
 # The JSON

@@ -7,7 +7,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from small_studies import write_nifti
@@ -34,11 +34,11 @@ def label(*values: int) -> NDArray[np.uint8]:
 class Archive:
     """An archive of one image, and what it holds in short."""
 
-    def __init__(self, folder: Path, asks_slices: bool = True) -> None:
+    def __init__(self, folder: Path, asks_slices: bool = True, labels: Sequence[str] = LABELS) -> None:
         self.folder = folder
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["a", "b"], 0)
-        coverage = Coverage(self.ledger, LABELS, folder / "labels", folder / "predictions", asks_slices)
+        coverage = Coverage(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition")
 
     def ask(self, annotator: str, slices: Sequence[int] | None) -> None:
@@ -48,7 +48,20 @@ class Archive:
 
     def send(self, annotator: str, *values: int, **info: Any) -> Annotation:
         file = write_nifti(self.folder / "sent.nii.gz", label(*values), GRID.affine_ras)
-        return self.archive.keep("a", info.pop("tag", "final"), file, GRID, {"client_id": annotator, **info})
+        tag, answers_any = info.pop("tag", "final"), info.pop("answers_any", False)
+        said = {"client_id": annotator, **info}
+        return self.archive.keep("a", tag, file, GRID, said, answers_any=answers_any)
+
+    def delete(self) -> None:
+        """As the datastore takes a label back: what opens with the image goes with it."""
+        for tag in ("original", "final"):
+            self.ledger.delete_annotation("a", tag)
+
+    def show(self, version: int, *values: int) -> None:
+        """What the server keeps when a model shows a mask."""
+        folder = self.folder / "predictions" / "a"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_nifti(folder / f"{version}.nii.gz", label(*values), GRID.affine_ras)
 
     def values(self, tag: str = "final") -> list[int]:
         """One value a slice of the current label."""
@@ -128,8 +141,8 @@ def test_a_prediction_that_is_left_as_it_was_is_nobodys_drawing(archive: Archive
 
 def test_nor_is_one_that_a_model_showed_while_she_drew(archive: Archive) -> None:
     archive.ask("ann", [2])
-    (archive.folder / "predictions").mkdir()
-    write_nifti(archive.folder / "predictions" / "a.nii.gz", label(1, 1, 1, 1, 0), GRID.affine_ras)
+    archive.show(1, 1, 1, 1, 1, 0)
+    archive.show(2, 2, 1, 1, 1, 1)  # the next model, to somebody else perhaps
     assert archive.send("ann", 1, 1, 2, 2, 0).slices == (2, 3)
     assert archive.values() == [0, 0, 2, 2, 0]
 
@@ -180,7 +193,7 @@ def test_deleting_takes_the_slices_back(archive: Archive) -> None:
     archive.ask("ann", [1, 2])
     archive.send("ann", 1, 1, 1, 0, 0)
     assert archive.archive.is_shown_as_original("a")
-    archive.ledger.delete_annotation("a")
+    archive.delete()
     assert [image.taken for image in archive.ledger.slice_pool()] == [frozenset(), frozenset()]
     archive.ask("bob", [2])
     archive.send("bob", 0, 0, 2, 0, 0)
@@ -213,38 +226,128 @@ def test_two_who_save_at_once_are_both_kept(archive: Archive, monkeypatch: pytes
     assert (archive.values(), archive.slices()) == ([0, 2, 0, 1, 0], (1, 3))
 
 
+def test_an_answer_that_is_sent_again_does_not_undo_what_others_corrected(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 1)
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 1, 0, 1, 1)  # corrects slice 1
+    archive.send("ann", 0, 2, 2, 0, 1)  # her old session: one slice more, the rest as she sent it
+    assert archive.values() == [0, 1, 2, 1, 1]
+    archive.send("ann", 0, 0, 2, 0, 0)  # and now she erases what she drew, on 1 as on 4
+    assert archive.values() == [0, 0, 2, 1, 0]
+
+
+def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    archive.ledger.release_lease("ann")
+    archive.ask("bob", [1, 3])
+    archive.send("bob", 0, 1, 0, 1, 0)
+    archive.send("ann", 0, 0, 2, 0, 0)
+    assert (archive.values(), archive.slices()) == ([0, 1, 2, 1, 0], (1, 2, 3))
+
+
+def test_a_skipped_volume_does_not_make_slices_whole(archive: Archive) -> None:
+    archive.ask("ann", None)
+    archive.ledger.release_lease("ann")
+    archive.ask("bob", [1, 3])
+    archive.send("bob", 0, 1, 0, 1, 0)
+    archive.send("ann", 0, 0, 2, 0, 0)
+    assert (archive.values(), archive.slices()) == ([0, 1, 2, 1, 0], (1, 2, 3))
+
+
+def test_an_empty_answer_erases_nobody_elses_drawing(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    archive.ask("bob", [0])
+    archive.send("bob", 1, 1, 0, 0, 0)  # beside his own, he drew one that ann is at work on
+    archive.send("ann", 0, 0, 0, 2, 0)
+    assert (archive.values(), archive.slices()) == ([1, 1, 0, 2, 0], (0, 1, 3))
+
+
+def test_the_same_label_again_after_it_was_deleted_is_the_same(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 1)
+    archive.delete()
+    assert archive.send("ann", 0, 2, 0, 0, 1).slices == (1, 4)
+
+
+def test_one_may_go_back_to_an_earlier_drawing(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    for value in (1, 2, 1):
+        archive.send("ann", 0, 2, 0, 0, value)
+        assert archive.values() == [0, 2, 0, 0, value]
+
+
+def test_a_label_from_nowhere_answers_the_one_query_that_somebody_is_working_on(archive: Archive) -> None:
+    archive.ask("viewer", [1, 3])
+    assert archive.send("PACS", 0, 1, 0, 0, 0, answers_any=True).slices == (1, 3)
+    assert archive.ledger.active_lease("viewer") is None
+    archive.ask("ann", [0])
+    archive.ask("bob", [2])
+    assert archive.send("PACS", 0, 1, 0, 0, 2, answers_any=True).slices == (1, 3, 4)  # whose answer? nobody can tell
+
+
+def test_an_old_label_from_nowhere_does_not_undo_what_was_drawn_since(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 1, 0, 0, 0)
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 2, 2, 1, 0)
+    archive.send("PACS", 0, 1, 0, 0, 1, answers_any=True)
+    assert archive.values() == [0, 2, 2, 1, 1]
+
+
+MANY = tuple(f"structure {number}" for number in range(1, 200))
+ANNOTATORS = ("ann", "bob")
+SOME = st.sets(st.integers(0, SLICES - 1), max_size=3).map(sorted)
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["ask", "save", "delete"]),
-        st.sampled_from(["ann", "bob"]),
-        st.sets(st.integers(0, SLICES - 1), min_size=1, max_size=3).map(sorted),
-        st.lists(st.integers(0, 2), min_size=SLICES, max_size=SLICES),
+        st.sampled_from(["ask", "save", "save", "skip", "delete"]),
+        st.sampled_from(ANNOTATORS),
+        SOME,
+        SOME,
         st.booleans(),
     ),
-    max_size=12,
+    max_size=14,
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(events=EVENTS)
 def test_no_acknowledged_slice_is_ever_lost(tmp_path_factory: pytest.TempPathFactory, events: Any) -> None:
-    """Two annotators ask, save and delete in any order; what was kept is what was last drawn on each slice."""
-    archive = Archive(tmp_path_factory.mktemp("events"))
+    """Two annotators with clients that load what there is, or do not, and keep it on the screen for ever.
+
+    Each drawing has a value of its own. Whatever the order of events, a slice is as it was drawn last: nobody's stale
+    screen undoes it, and what was asked for and left empty is annotated as empty.
+    """
+    archive = Archive(tmp_path_factory.mktemp("events"), labels=MANY)
     drawn: dict[int, int] = {}
-    for event, annotator, slices, values, loaded in events:
-        if event == "ask":
+    screens = {annotator: [0] * SLICES for annotator in ANNOTATORS}
+    values = iter(range(1, 200))
+    for event, annotator, slices, others, loads in events:
+        if event in ("ask", "skip"):
             archive.ledger.release_lease(annotator)
-            archive.ledger.grant_lease(annotator, "a", 30, "random_slices", slices=slices)
+            if event == "ask" and slices:
+                archive.ledger.grant_lease(annotator, "a", 30, "random_slices", slices=slices)
+                screens[annotator] = [drawn.get(index, 0) if loads else 0 for index in range(SLICES)]
         elif event == "delete" and drawn:
-            archive.ledger.delete_annotation("a")
+            archive.delete()
             drawn = {}
+            screens = {name: [0] * SLICES for name in ANNOTATORS}
         elif event == "save" and len(drawn) < SLICES:
-            # A client that loaded what there is sends it back; one that did not sends its own slices alone.
-            sent = [drawn.get(index, 0) if loaded else 0 for index in range(SLICES)]
-            for index in slices:
-                sent[index] = values[index]
-            archive.send(annotator, *sent, annotated_slices=slices)
-            drawn |= {index: sent[index] for index in slices}
+            query = archive.ledger.latest_query("a", annotator)
+            asked = [] if query is None or query.outcome == "released" else query.slices or ()
+            fresh = {index: next(values) for index in (*asked[:1], *others)}
+            screens[annotator] = [fresh.get(index, value) for index, value in enumerate(screens[annotator])]
+            if not fresh and not asked:
+                with pytest.raises(InvalidInputError, match="nothing new is drawn"):
+                    archive.send(annotator, *screens[annotator])
+                continue
+            archive.send(annotator, *screens[annotator])
+            drawn = {**dict.fromkeys(asked, 0), **drawn, **fresh}
         if drawn:
             assert archive.values() == [drawn.get(index, 0) for index in range(SLICES)]
             assert set(archive.slices() or range(SLICES)) == drawn.keys()

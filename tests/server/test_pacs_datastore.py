@@ -17,6 +17,7 @@ from activelabel.server.coverage import Coverage
 from activelabel.server.label_archive import LabelArchive
 from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
+from activelabel.server.seg_exchange import SegExchange
 from activelabel.server.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -45,7 +46,9 @@ class Site:
         self.orthanc.store(datasets[slices])
         return str(datasets[0].SeriesInstanceUID)
 
-    def open(self, *, follow_changes: bool = True, labels: tuple[str, ...] = LABELS) -> PacsDatastore:
+    def open(
+        self, *, follow_changes: bool = True, labels: tuple[str, ...] = LABELS, asks_slices: bool = False
+    ) -> PacsDatastore:
         """The datastore as a server, or one of its children, opens it."""
         pacs = Pacs(self.orthanc.dicom_web)
         return PacsDatastore(
@@ -55,7 +58,7 @@ class Site:
             self.ledger,
             LabelArchive(
                 self.ledger,
-                Coverage(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices=False),
+                Coverage(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices),
                 "acquisition",
             ),
             validation_cases=1,
@@ -71,6 +74,15 @@ class Site:
         nibabel.save(nibabel.Nifti1Image(array, AFFINE_RAS), path)
         return path
 
+    def drawing(self, *slices: int, value: int = 1) -> Path:
+        """A file with a box on each of these slices, which lie across the last axis."""
+        array = np.zeros(SHAPE, np.uint8)
+        for index in slices:
+            array[2:5, 1:4, index] = value
+        path = self.folder / "drawing.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(array, AFFINE_RAS), path)
+        return path
+
     def segments(self) -> list[list[str]]:
         """Names of the segments of each SEG in the PACS."""
         found = []
@@ -80,10 +92,16 @@ class Site:
             found.append([segment["SegmentLabel"] for segment in tags["SegmentSequence"]])
         return found
 
-    def store_seg(self, uid: str, names: tuple[str, ...], *values: int, author: str = "Bob", **changes: str) -> str:
+    def store_seg(self, uid: str, names: tuple[str, ...], *values: int, **changes: str) -> str:
         """Store a SEG as another viewer would; its series' UID."""
+        return self.store_drawing(uid, self.label(*values), names, **changes)
+
+    def store_drawing(
+        self, uid: str, drawn: Path, names: tuple[str, ...] = LABELS, author: str = "Bob", **changes: str
+    ) -> str:
+        """Store a label as a SEG, as another viewer would; its series' UID."""
         slices = SeriesCache(Pacs(self.orthanc.dicom_web), self.folder / "other").slices(uid, None)
-        seg = write_seg(self.label(*values), slices, names, generate_uid(), author)
+        seg = write_seg(drawn, slices, names, generate_uid(), author)
         assert seg is not None
         for name, value in changes.items():
             setattr(seg, name, value)
@@ -323,10 +341,10 @@ def test_of_several_the_last_counts_and_all_are_kept(site: Site) -> None:
     early = site.store_seg(uid, LABELS, 1, ContentDate="20260301")
     store = site.open()
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(2)))
-    assert [Path(annotation.file).name for annotation in site.ledger.history(uid)] == [
-        f"seg-{early}.nii.gz",
-        f"seg-{late}.nii.gz",
-    ]
+    kept = [Path(annotation.file).name for annotation in site.ledger.history(uid)]
+    assert len(kept) == 2
+    for name, seg in zip(kept, (early, late), strict=True):
+        assert name.startswith(f"seg-{seg}-")
 
 
 def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
@@ -337,6 +355,87 @@ def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
     store.refresh()
     assert site.ledger.active_lease("10.0.0.7") is None
     assert site.ledger.leases()[0].outcome == "saved"
+
+
+def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site: Site) -> None:
+    """OHIF is asked under the address of its machine, and its SEGs name nobody. A SEG holds no empty slice."""
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[1, 3])
+    site.store_drawing(uid, site.drawing(1), author="")
+    store.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.annotator, annotation.slices, annotation.foreground_slices) == ("PACS", (1, 3), 1)
+    assert site.ledger.leases()[0].outcome == "saved"
+    assert len(site.segments()) == 1  # what is kept is what it held, and is not sent back
+
+
+def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
+    """As validation cases are, also where the recipe asks for slices."""
+    site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]
+    store = site.open(asks_slices=True)
+    (uid,) = site.ledger.pool("validation")
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices")
+    site.store_drawing(uid, site.drawing(1, 2), author="")
+    store.refresh()
+    assert site.ledger.annotations()[0].slices is None
+    assert site.ledger.leases()[0].outcome == "saved"
+
+
+def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    for index in (1, 4):
+        site.store_drawing(uid, site.drawing(index))
+        store.refresh()
+    for tag in ("final", "original"):
+        np.testing.assert_array_equal(voxels(store.get_label_uri(uid, tag)), voxels(site.drawing(1, 4)))
+        assert store.get_label_info(uid, tag)["version"] == 2
+
+
+def test_what_it_is_merged_to_is_sent_even_if_the_server_is_killed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    store.save_label(uid, str(site.drawing(1)), "final", {"client_id": "ann"})
+    site.store_drawing(uid, site.drawing(4, value=2))
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegExchange, "send", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.refresh()
+    assert sorted(site.segments()) == [["liver"], ["spleen"]]  # ann's slice, and the other viewer's
+    for _ in range(2):
+        site.open(asks_slices=True).refresh()
+        assert sorted(site.segments()) == [["liver"], ["liver", "spleen"], ["spleen"]]
+        assert [label.version for label in site.ledger.history(uid) if label.tag == "final"] == [1, 2]
+    np.testing.assert_array_equal(
+        voxels(store.get_label_uri(uid, "final")), voxels(site.drawing(1)) + voxels(site.drawing(4, value=2))
+    )
+
+
+def test_it_is_not_sent_back_when_a_prediction_is_kept(site: Site) -> None:
+    store = site.open()
+    site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
+    store.refresh()
+    store.save_label(site.uids[0], str(site.label(2)), "original", {})
+    assert len(site.segments()) == 1
+
+
+def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site) -> None:
+    """Their files are named by the identifier of the SEG alone."""
+    uid = site.uids[0]
+    seg = site.store_seg(uid, LABELS, 1)
+    site.ledger.sync_images(site.uids, 0)
+    folder = site.folder / "labels" / uid
+    folder.mkdir(parents=True)
+    (folder / f"seg-{seg}.nii.gz").write_bytes(site.label(1).read_bytes())
+    site.ledger.record_annotation(uid, f"{uid}/seg-{seg}.nii.gz", "0" * 64, "Bob")
+    site.open().refresh()
+    assert len(site.ledger.history(uid)) == 1
+    assert len(site.segments()) == 1
 
 
 @pytest.mark.parametrize(

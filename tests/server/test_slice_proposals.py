@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Project:
     project = open_project("app", str(tmp_path), {"labels": "ball", "query_size": "3", "start": "4"})
     project.ledger.sync_images("ab", 0)
     for image_id in "ab":
-        project.ledger.fix_slices(image_id, 2, 8)
+        project.ledger.fix_slices(image_id, 2, (9, 9, 8))
     return project
 
 
@@ -131,7 +131,7 @@ def test_validation_cases_are_asked_for_whole(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "ball"})
     project.ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     training = project.ledger.pool("training")[0]
-    project.ledger.fix_slices(training, 2, 8)
+    project.ledger.fix_slices(training, 2, (9, 9, 8))
     project.ledger.grant_lease("ann", training, 30, "random_slices", slices=[3])
     image_id, slices = asked(random_slice_proposals(project, "why", 3))[0]
     assert image_id in project.ledger.pool("validation")
@@ -188,3 +188,31 @@ def test_every_strategy_of_slices_is_called_so(project: Project) -> None:
         assert all(proposal.slices for proposal in strategy.proposals())
     for name in STRATEGIES.keys() - asks:
         assert all(proposal.slices is None for proposal in STRATEGIES[name](project, name).proposals())
+
+
+def test_images_of_which_no_slices_were_scored_come_after_those_that_were(project: Project) -> None:
+    """After a race, or in a ledger that was kept before slices were scored."""
+    project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
+    kind = ("entropy", "everything", "mean")
+    project.ledger.record_scores(1, "a", [Score(*kind, 1.0, tuple(PROFILES["a"]))], 5, 0)
+    project.ledger.record_scores(1, "b", [Score(*kind, 2.0)], 5, 0)
+    proposals = list(peak_proposals(project))
+    places = [proposal.image_id for proposal in proposals]
+    assert places == sorted(places)
+    assert proposals[-1].reason == "model 1 has scored no slices of it: drawn at random"
+    assert sum(len(proposal.slices or ()) for proposal in proposals) == 16
+
+
+def test_a_held_image_that_was_damaged_since_is_set_aside_and_another_is_asked_for(tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for image_id in "ab":
+        write_nifti(studies / f"{image_id}.nii.gz", np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32))
+    conf = {"recipe": str(TINY_RECIPE), "labels": "ball", "device": "cpu", "query_size": "3"}
+    project = open_project(str(tmp_path), str(studies), conf)
+    project.ledger.sync_images("ab", validation_cases=0)
+    strategy = build_strategies(project)["random_slices"]
+    first = strategy({"client_id": "ann"}, Studies(studies))["id"]
+    (studies / f"{first}.nii.gz").write_bytes(b"damaged")
+    assert strategy({"client_id": "ann"}, Studies(studies))["id"] == ({"a", "b"} - {first}).pop()
+    assert project.ledger.image(first).unreadable_reason

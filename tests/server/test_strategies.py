@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
+from activelabel.errors import NotFoundError
 from activelabel.server.project import Project, open_project
 from activelabel.server.random_proposals import Proposal
 from activelabel.server.readability import set_aside_unreadable
@@ -108,6 +109,17 @@ def test_what_scoring_has_read_is_looked_at_by_its_header_only(project: Project,
 
 def test_a_file_that_vanished_is_not_recorded(project: Project, studies: Studies) -> None:
     (studies.folder / "case_0.nii.gz").unlink()
+    assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
+    assert project.ledger.image("case_0").unreadable_reason is None
+
+
+def test_a_series_that_vanished_is_not_recorded_either(
+    project: Project, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(image_id: str) -> str:
+        raise NotFoundError(f"the PACS has no series {image_id}")
+
+    monkeypatch.setattr(studies, "get_image_uri", gone)
     assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
     assert project.ledger.image("case_0").unreadable_reason is None
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -104,6 +105,40 @@ def test_an_epoch_may_be_a_number_of_steps(
     study.train()
 
     assert steps == [1] * 5 + [2] * 5
+
+
+@pytest.mark.parametrize("dataset", ["CacheDataset", "PersistentDataset", "Dataset"])
+def test_cases_in_which_nothing_is_drawn_are_trained_on_beside_foreground(
+    study: Study,
+    make_study: Callable[..., Study],
+    make_recipe: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: str,
+) -> None:
+    """Of four cases three are empty, and each is alone in a step; whichever way the host keeps them."""
+    recipe = make_recipe(batch_size="1", patches_per_volume="2")
+    other = make_study(study, recipe=recipe, project_dir=str(study.studies.parent / "other"))
+    cases = other.ids("training")[:4]
+    other.annotate(*cases)
+    for image_id in cases[1:]:
+        file = other.project.labels_folder / f"{image_id}.nii.gz"
+        label = nibabel.load(file)
+        nibabel.save(nibabel.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine), file)
+    batches = []
+    finalize = SegmentationTrainTask.finalize
+
+    def look(task: SegmentationTrainTask, context: Context) -> None:
+        finalize(task, context)
+        context.trainer.add_event_handler(
+            Events.ITERATION_STARTED, lambda engine: batches.append(engine.state.batch["label"] > 0)
+        )
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    other.train(dataset=dataset)
+
+    assert len(batches) == 2 * 4
+    assert all(batch[0].any() for batch in batches)
+    assert sum(bool(batch[1].any()) for batch in batches) <= 2
 
 
 @pytest.mark.parametrize(("decay", "rates"), [("true", [1e-2, 1e-2 * 0.5**0.9]), ("false", [1e-2, 1e-2])])

@@ -77,7 +77,7 @@ def test_slices_leave_the_lease_of_a_whole_volume_alone(study):
 
 def test_slices_are_counted_by_what_the_image_has(study):
     assert study.record_annotation("a", "f", "0", "ann").covered_slices is None
-    study.fix_slices("b", axis=1, count=4)
+    study.fix_slices("b", axis=1, shape=(8, 4, 8))
     partial = study.record_annotation("b", "f", "0", "ann", slices=[0, 3], foreground_slices=1)
     assert (partial.slices, partial.covered_slices, partial.foreground_slices) == ((0, 3), 2, 1)
     whole = study.record_annotation("b", "f", "0", "ann", slices=range(4), foreground_slices=2)
@@ -138,6 +138,24 @@ def test_the_slices_a_model_has_learnt_from_are_those_still_annotated(study):
     study.delete_annotation("b")
     assert study.slices_learnt(1) == {("a", 2)}
     assert study.slices_learnt(2) == set()
+
+
+def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are_left(study):
+    def shown():
+        label = study.current_annotation("a", "original")
+        return label and (label.file, label.version)
+
+    study.record_annotation("a", "prediction", "0", "model", tag="original")
+    assert not study.shows("a", "original")
+    study.record_annotation("a", "whole", "0", "ann", shown_as="original")
+    assert shown() == ("prediction", 1)  # what a model drew stays beside a whole label
+    study.record_annotation("a", "f", "0", "ann", slices=[1], shown_as="original")
+    assert shown() == ("f", 2)
+    assert study.shows("a", "original")
+    study.record_annotation("a", "g", "0", "ann", shown_as="original")
+    assert shown() == ("g", 3)
+    assert study.current_annotation("a", "original").lease_id is None
+    assert [label.file for label in study.annotations()] == ["g"]
 
 
 def test_leases_of_other_images_stay(study):

@@ -1,5 +1,6 @@
 import pytest
 
+from activelabel.acquisition.score import Score
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.records import SlicesTaken
@@ -127,31 +128,54 @@ def test_an_unknown_image_is_named(study):
             question("nobody")
 
 
-def test_slices_are_counted_as_was_said_first_once_somebody_relies_on_it(study):
+SHAPE = (10, 20, 30)
+
+
+def test_an_image_may_be_sliced_another_way_until_somebody_goes_by_slices_of_it(study):
     assert (study.image("a").slice_axis, study.image("a").slice_count) == (None, None)
-    study.fix_slices("a", 2, 30)
-    image = study.fix_slices("a", 1, 20)  # nobody has asked for slices yet: another plane may be chosen
+    study.fix_slices("a", 2, SHAPE)
+    image = study.fix_slices("a", 1, SHAPE)
     assert (image.slice_axis, image.slice_count) == (1, 20)
-    study.grant_lease("ann", "a", 30, "random", slices=[19])
-    assert study.fix_slices("a", 2, 30).slice_axis == 1
+    study.record_annotation("a", "f", "0", "ann")  # a whole volume is whole whichever way
+    assert study.fix_slices("a", 0, SHAPE).slice_count == 10
+
+
+def ask(study):
+    study.grant_lease("ann", "a", 30, "random", slices=[9])
     study.release_lease("ann")
-    study.record_annotation("a", "f", "0", "ann", slices=[3])
-    assert study.fix_slices("a", 2, 30).slice_count == 20
-    with pytest.raises(InvalidInputError, match="'a' has 21 slices, but its label was drawn on one of 20"):
-        study.fix_slices("a", 1, 21)
+
+
+def annotate(study):
+    study.record_annotation("a", "f", "0", "ann", slices=[9])
     study.delete_annotation("a")
-    assert study.fix_slices("a", 1, 21).slice_count == 21
+
+
+def score(study):
+    study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
+    study.record_scores(1, "a", [Score("entropy", "everything", "mean", 1.0, (1.0,) * 20)], 5, 0)
+
+
+@pytest.mark.parametrize("go_by_slices", [ask, annotate, score])
+def test_then_its_axis_stays_also_after_the_lease_or_the_label_is_gone(study, go_by_slices):
+    study.fix_slices("a", 1, SHAPE)
+    go_by_slices(study)
+    image = study.fix_slices("a", 2, SHAPE)
+    assert (image.slice_axis, image.slice_count) == (1, 20)
+
+
+def test_the_file_of_an_image_whose_slices_are_annotated_must_keep_their_number(study):
+    study.fix_slices("a", 1, SHAPE)
+    study.record_annotation("a", "f", "0", "ann", slices=[3])
+    with pytest.raises(InvalidInputError, match="'a' has 21 slices, but its label was drawn on one of 20"):
+        study.fix_slices("a", 2, (10, 21, 30))
+    study.delete_annotation("a")
+    assert study.fix_slices("a", 2, (10, 21, 30)).slice_count == 21
     with pytest.raises(NotFoundError, match="nobody"):
-        study.fix_slices("nobody", 1, 21)
-
-
-def test_an_annotated_image_that_was_never_counted_is_counted_when_it_must_be(study):
-    study.record_annotation("a", "f", "0", "ann")
-    assert study.fix_slices("a", 2, 30).slice_count == 30
+        study.fix_slices("nobody", 1, SHAPE)
 
 
 def test_the_pool_of_slices_by_hand(study, clock):
-    study.fix_slices("b", 1, 9)
+    study.fix_slices("b", 1, (8, 9, 8))
     study.record_annotation("a", "f", "0", "ann")
     study.record_annotation("b", "f", "0", "ann", slices=[1, 2])
     study.grant_lease("ann", "b", 30, "random", slices=[7])

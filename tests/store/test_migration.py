@@ -1,19 +1,43 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import bindparam, create_engine, inspect, text
 
+from activelabel.acquisition.score import Score
 from activelabel.errors import InvalidInputError
 from activelabel.store import migration
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
-from activelabel.store.schema import Base
+from activelabel.store.records import Annotation, Lease
+from activelabel.store.schema import Base, UtcDateTime
+
+ROWS_OF_0001 = """
+INSERT INTO images VALUES ('a', :then, 'training', TRUE, NULL, NULL, FALSE),
+    ('b', :then, 'training', TRUE, NULL, NULL, TRUE), ('c', :then, 'validation', TRUE, 'truncated', :then, TRUE);
+INSERT INTO model_versions VALUES (1, 'm.pt', '00', :then, 'quick', '["liver"]', '{"dice": 0.5}', NULL);
+INSERT INTO rounds VALUES (1, NULL, :then), (2, 1, :then);
+INSERT INTO scores VALUES ('a', 1, 'entropy', 'everything', 'mean', -1, 0.25, 5, 7, :then),
+    ('a', 1, 'entropy', 'everything', 'mean', 0, 0.5, 5, 7, :then),
+    ('a', 1, 'entropy', 'everything', 'mean', 1, 0.0, 5, 7, :then),
+    ('b', 1, 'entropy', 'everything', 'mean', 0, 0.75, 5, 7, :then);
+INSERT INTO leases (image_id, slices, annotator, strategy, model_version, score, reason, round_number, granted_at,
+    expires_at, ended_at, outcome) VALUES
+    ('b', NULL, 'bob', 'variance', NULL, NULL, 'at random', 1, :then, :later, :then, 'saved'),
+    ('a', '[4, 7]', 'ann', 'variance', 1, 0.25, 'the largest', 2, :then, :later, NULL, NULL);
+INSERT INTO lease_items VALUES ('a', 4, FALSE, 2), ('a', 7, FALSE, 2);
+INSERT INTO annotations (image_id, tag, version, file, sha256, slices, annotator, seconds, lease_id, round_number,
+    created_at, superseded_at, deleted_at) VALUES
+    ('b', 'final', 1, 'b_1', '01', '[0, 3]', 'bob', 12.5, 1, 1, :then, :then, NULL),
+    ('b', 'final', 2, 'b_2', '02', NULL, 'bob', NULL, NULL, 1, :then, NULL, NULL);
+INSERT INTO model_annotations VALUES (1, 2)
+"""
 
 NEXT_REVISION = """
 from alembic import op
@@ -121,6 +145,73 @@ def test_models_of_an_older_ledger_are_of_the_task(ledger, engine):
     assert [(model.version, model.kind) for model in ledger.models()] == [(1, "task")]
     assert ledger.publish_model("p.pt", "0", "quick", ["foreground"], {}, [], kind="proxy").version == 2
     assert ledger.latest_model().version == 1
+
+
+@pytest.fixture
+def ledger_of_0001(ledger, engine, clock):
+    """A ledger as the first revision wrote it, not opened since: an hour is left of ann's query."""
+    times = {"then": clock.now, "later": clock.now + timedelta(hours=1)}
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for sql in ROWS_OF_0001.split(";"):
+            used = [bindparam(name, time, UtcDateTime) for name, time in times.items() if f":{name}" in sql]
+            connection.execute(text(sql).bindparams(*used))
+    return ledger
+
+
+def test_the_first_ledgers_annotations_survive_and_nobody_counted_their_slices(ledger_of_0001, clock):
+    common = {"image_id": "b", "tag": "final", "annotator": "bob", "round_number": 1, "created_at": clock.now}
+    uncounted = {"covered_slices": None, "foreground_slices": None, "deleted_at": None}
+    partial = {"slices": (0, 3), "seconds": 12.5, "lease_id": 1, "superseded_at": clock.now}
+    whole = {"slices": None, "seconds": None, "lease_id": None, "superseded_at": None}
+    assert ledger_of_0001.history("b") == [
+        Annotation(id=1, version=1, file="b_1", sha256="01", **common, **uncounted, **partial),
+        Annotation(id=2, version=2, file="b_2", sha256="02", **common, **uncounted, **whole),
+    ]
+    assert ledger_of_0001.record_annotation("a", "a_1", "03", "ann", slices=[4, 7]).id == 3
+
+
+def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clock):
+    times = {"granted_at": clock.now, "expires_at": clock.now + timedelta(hours=1)}
+    ended = {"slices": None, "model_version": None, "score": None, "ended_at": clock.now, "outcome": "saved"}
+    held = {"slices": (4, 7), "model_version": 1, "score": 0.25, "ended_at": None, "outcome": None}
+    leases = [
+        Lease(1, "b", annotator="bob", strategy="variance", reason="at random", round_number=1, **times, **ended),
+        Lease(2, "a", annotator="ann", strategy="variance", reason="the largest", round_number=2, **times, **held),
+    ]
+    assert ledger_of_0001.leases() == leases
+    assert ledger_of_0001.active_lease("ann") == leases[1]
+    assert ledger_of_0001.grant_lease("bob", "a", 30, "variance", slices=[7]) is None
+    assert ledger_of_0001.grant_lease("bob", "a", 30, "variance", slices=[5]).id == 3
+
+
+def test_of_the_first_ledgers_scores_those_of_volumes_survive(ledger_of_0001, engine):
+    kind = ("entropy", "everything", "mean")
+    assert ledger_of_0001.volume_scores(1, *kind) == {"a": 0.25}
+    assert ledger_of_0001.score_repeats(1, *kind) == {"a": 5}
+    assert ledger_of_0001.slice_scores(1, *kind) == {}
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM scores")) == 1
+        assert connection.scalar(text("SELECT seed FROM scores")) == 7
+        assert "scores_0001" not in inspect(connection).get_table_names()
+    ledger_of_0001.record_scores(1, "a", [Score(*kind, 0.5, slices=(0.25, 0.75))], repeats=5, seed=0)
+    assert ledger_of_0001.volume_scores(1, *kind) == {"a": 0.5}
+    assert ledger_of_0001.slice_scores(1, *kind) == {"a": (0.25, 0.75)}
+
+
+def test_the_first_ledgers_images_models_and_rounds_survive(ledger_of_0001, clock):
+    images = ledger_of_0001.images()
+    assert [(image.id, image.role, image.unreadable_reason) for image in images] == [
+        ("a", "training", None), ("b", "training", None), ("c", "validation", "truncated"),
+    ]  # fmt: skip
+    assert {(image.added_at, image.slice_axis, image.slice_count) for image in images} == {(clock.now, None, None)}
+    model = ledger_of_0001.latest_model()
+    assert (model.version, model.labels, model.metrics) == (1, ("liver",), {"dice": 0.5})
+    assert (model.created_at, model.trained_on, model.validated_on) == (clock.now, (2,), ())
+    assert [(item.number, item.model_version) for item in ledger_of_0001.rounds()] == [(1, None), (2, 1)]
 
 
 def test_a_failed_upgrade_changes_nothing(study, engine, next_revision):

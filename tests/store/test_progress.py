@@ -99,7 +99,7 @@ def test_some_slices_of_a_validation_case_are_nothing_to_judge_by(split):
 def test_slices_are_new_that_the_model_has_not_seen(split):
     first, second, third = split.pool("training")[:3]
     for image_id in (first, second, third):
-        split.fix_slices(image_id, 2, 10)
+        split.fix_slices(image_id, 2, (8, 8, 10))
     seen = split.record_annotation(first, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
     whole = split.record_annotation(second, "f", "0", "ann", foreground_slices=4)
     progress = split.progress()
@@ -118,7 +118,7 @@ def test_slices_are_new_that_the_model_has_not_seen(split):
 def test_the_effort_by_hand(split, clock):
     first, second, third = split.pool("training")[:3]
     for image_id in (first, second, third):
-        split.fix_slices(image_id, 2, 30)
+        split.fix_slices(image_id, 2, (8, 8, 30))
     split.grant_lease("ann", first, 60, "random_volumes")
     clock.advance(10)
     split.record_annotation(first, "f", "0", "ann", foreground_slices=12)
@@ -129,10 +129,31 @@ def test_the_effort_by_hand(split, clock):
     clock.advance(1)
     split.record_annotation(second, "g", "0", "ann", slices=[1, 2, 7], foreground_slices=2)
     split.record_annotation(third, "h", "0", "bob", slices=[0], foreground_slices=0)
-    effort = split.effort()
-    assert (effort.slices, effort.foreground_slices, effort.images) == (34, 14, 3)
+    effort = split.effort({})
+    assert (effort.slices, effort.foreground_slices, effort.patients) == (34, 14, 3)
     assert effort.units == pytest.approx(12 / 3 + 2)
     assert (effort.timed_queries, effort.seconds_per_query) == (3, pytest.approx(240.0))
+    assert split.effort({first: "smith", third: "smith"}).patients == 2
+
+
+def test_slices_that_were_asked_for_one_by_one_stay_so_when_all_are_drawn(split):
+    image_id = split.pool("training")[0]
+    split.fix_slices(image_id, 2, (8, 8, 3))
+    for last in range(3):
+        split.grant_lease("ann", image_id, 60, "random_slices", slices=[last])
+        split.record_annotation(image_id, "f", "0", "ann", slices=range(last + 1), foreground_slices=last + 1)
+        assert split.effort({}).units == last + 1
+    assert split.progress().annotated == 1
+
+
+def test_what_is_new_in_one_image_makes_up_for_nothing_in_another(split):
+    first, second = split.pool("training")[:2]
+    learnt = split.record_annotation(first, "f", "0", "ann", slices=range(5))
+    split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learnt.id])
+    split.delete_annotation(first)
+    split.record_annotation(first, "g", "0", "ann", slices=[4, 8])
+    split.record_annotation(second, "h", "0", "ann", slices=[0, 1, 2])
+    assert split.progress().new_training_slices == 4
 
 
 def test_a_proxy_model_is_no_progress_of_the_task(split):

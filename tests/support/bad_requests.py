@@ -112,6 +112,11 @@ BAD_NAMES = [
         data={"info": '{"label_info": []}'}),
     bad("label's names changed, older address", "PUT", "/datastore/updatelabelinfo?label=case_0&tag=final", 403,
         "'params'", data={"params": '{"params": {"label_names": {"ball": 2}}}'}),
+    *(
+        bad(f"label's {key} changed", "PUT", "/datastore/label/info?label=case_0&tag=final", 403, f"'{key}'",
+            data={"info": json.dumps({key: value})})
+        for key, value in (("annotated_slices", "all"), ("slice_axis", 0))
+    ),
     bad("label info no object", "PUT", "/datastore/label/info?label=case_0&tag=final", 422, data={"info": "[]"}),
     *(
         bad(f"{method} image {image}", method, f"/datastore/image?{key}={image}", 404, f"no image '{image}'")
@@ -121,6 +126,8 @@ BAD_NAMES = [
     bad("image info outside", "GET", "/datastore/image/info?image=../x", 404, "no image"),
     bad("image path changed", "PUT", "/datastore/image/info?image=case_0", 403, "'path'",
         data={"info": '{"path": "/etc/passwd"}'}),
+    bad("labels of an image changed", "PUT", "/datastore/image/info?image=case_0", 403, "'labels_not_used'",
+        data={"info": '{"labels_not_used": []}'}),
     bad("listing of an unknown kind", "GET", "/datastore/?output=x", 422, "output"),
     bad("data set of no cases", "GET", "/datastore/dataset?limit_cases=0", 422, "limit_cases"),
 ]  # fmt: skip

@@ -44,7 +44,7 @@ class Study:
     def set_slices(self, axis: int, count: int) -> None:
         """Say of all images along which axis their slices are counted, and how many there are."""
         for image in self.project.ledger.images():
-            self.project.ledger.fix_slices(image.id, axis, count)
+            self.project.ledger.fix_slices(image.id, axis, (count, count, count))
 
     def published_weights(self) -> dict[str, torch.Tensor]:
         """Those of the model in use."""

@@ -12,11 +12,12 @@ _VOLUME_SLICES_A_UNIT = 3
 class AnnotatedQuery:
     """What came back for a query.
 
-    `slices` are the slices annotated, as empty ones too, and `foreground_slices` those of them on which something is
-    drawn. `whole_volume`: it was asked for and drawn as one. `seconds` it took, None where nobody measured.
+    `patient` is whose image it is. `slices` are the slices annotated, as empty ones too, and `foreground_slices` those
+    of them on which something is drawn. `whole_volume`: asked for and drawn as one. `seconds` it took, None where
+    nobody measured.
     """
 
-    image_id: str
+    patient: str
     whole_volume: bool
     slices: int
     foreground_slices: int
@@ -27,14 +28,14 @@ class AnnotatedQuery:
 class Effort:
     """Cost of several annotations.
 
-    The first three are the columns of the paper's Table 2: slices, foreground slices, and patients, here images.
+    The first three are the columns of the paper's Table 2: slices, foreground slices, and different patients.
     `units` is its model of effort, in foreground slices of different volumes. `seconds_per_query` is the mean over the
     `timed_queries`, those that were measured, None where none was.
     """
 
     slices: int
     foreground_slices: int
-    images: int
+    patients: int
     units: float
     timed_queries: int
     seconds_per_query: float | None
@@ -47,17 +48,17 @@ def effort(queries: Iterable[AnnotatedQuery]) -> Effort:
     itself costs 1; one without foreground costs nothing (chlebus2022, IV, assumptions 1 and 2).
 
     Raises:
-        ValueError: more foreground slices than slices, or a negative number (the text names the image).
+        ValueError: more foreground slices than slices, or a negative number (the text names the patient).
     """
     queries = list(queries)
     for query in queries:
         if not 0 <= query.foreground_slices <= query.slices or (query.seconds or 0) < 0:
-            raise ValueError(f"{query.image_id}: expected 0 <= foreground slices <= slices and seconds, got {query}")
+            raise ValueError(f"{query.patient}: expected 0 <= foreground slices <= slices and seconds, got {query}")
     seconds = [query.seconds for query in queries if query.seconds is not None]
     return Effort(
         slices=sum(query.slices for query in queries),
         foreground_slices=sum(query.foreground_slices for query in queries),
-        images=len({query.image_id for query in queries}),
+        patients=len({query.patient for query in queries}),
         units=sum(map(_units, queries)),
         timed_queries=len(seconds),
         seconds_per_query=statistics.fmean(seconds) if seconds else None,

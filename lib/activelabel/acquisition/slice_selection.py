@@ -14,10 +14,11 @@ SliceId = tuple[str, int]
 
 
 def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> list[tuple[SliceId, float]]:
-    """Every slice with its score: first the peaks of all volumes, largest first, then the rest, largest first.
+    """Every slice with its score: first the peaks of all volumes, largest first, then the rest.
 
-    The first N are the N largest local maxima over all volumes (chlebus2022, II.E); what follows them is for whoever
-    goes on when there are no more. Ties by volume and index.
+    The first N are the N largest local maxima over all volumes (chlebus2022, II.E). What follows is for whoever goes on
+    when there are no more: the largest that are as far from the peaks and from each other, then the others. Ties by
+    volume and index.
 
     Args:
         profiles: of each volume the scores of its slices, in their order.
@@ -27,12 +28,20 @@ def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> l
         ValueError: a score is NaN, or `min_distance` is below 1.
     """
     peaks: list[tuple[SliceId, float]] = []
+    apart: list[tuple[SliceId, float]] = []
     rest: list[tuple[SliceId, float]] = []
     for volume, profile in profiles.items():
-        at_peak = set(slice_peaks(profile, min_distance))
-        for index, value in enumerate(profile):
-            (peaks if index in at_peak else rest).append(((volume, index), value))
-    return [*sorted(peaks, key=_largest_first), *sorted(rest, key=_largest_first)]
+        chosen = slice_peaks(profile, min_distance)
+        peaks += [((volume, index), profile[index]) for index in chosen]
+        left = [((volume, index), value) for index, value in enumerate(profile) if index not in chosen]
+        for item in sorted(left, key=_largest_first):
+            index = item[0][1]
+            if all(abs(index - other) >= min_distance for other in chosen):
+                chosen.append(index)
+                apart.append(item)
+            else:
+                rest.append(item)
+    return [item for tier in (peaks, apart, rest) for item in sorted(tier, key=_largest_first)]
 
 
 def slice_values(profiles: Mapping[str, Sequence[float]]) -> dict[SliceId, float]:

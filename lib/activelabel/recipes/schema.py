@@ -55,11 +55,11 @@ class TrainingSettings(_Section):
     """How a model version is made from the annotated cases.
 
     A step of the optimiser learns from `patches_per_volume` patches of each of `batch_size` cases. Of two patches or
-    more of a case, one holds foreground if the case has any (chlebus2022, II.B). An epoch visits each case once, or
-    makes `steps_per_epoch` steps. `patience` is after how many validations without a better one training ends.
-    `from_previous` begins with the weights of the model in use. Without `weight_decay` the optimiser, AdamW, is Adam.
-    With a `foreground_share`, that share of all patches lies around foreground and the rest around background
-    (nath2022, 4.2), whatever `patches_per_volume` is.
+    more, one holds foreground (chlebus2022, II.B): the case's own, or another case's if nothing is drawn in it. An
+    epoch visits each case once, or makes `steps_per_epoch` steps. `patience` is after how many validations without a
+    better one training ends. `from_previous` begins with the weights of the model in use. Without `weight_decay` the
+    optimiser, AdamW, is Adam. With a `foreground_share`, that share of all patches lies around foreground and the rest
+    around background (nath2022, 4.2), whatever `patches_per_volume` is.
     """
 
     epochs: int = Field(ge=1)

@@ -131,8 +131,15 @@ class ProjectActions:
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
-            "effort": vars(self.project.ledger.effort()),
+            "effort": vars(self.project.ledger.effort(self._patients())),
         }
+
+    def _patients(self) -> dict[str, str]:
+        """Whose the images are, where a PACS says it."""
+        if not is_pacs(self.studies):
+            return {}
+        images = {image_id: self._datastore.get_image_info(image_id) for image_id in self._datastore.list_images()}
+        return {image_id: str(info["PatientID"]) for image_id, info in images.items() if info.get("PatientID")}
 
     def info_names(self, kind: str) -> list[str]:
         """Names of what `GET /info/` lists as `models`, `trainers`, `strategies` or `scoring`."""
@@ -189,20 +196,21 @@ class ProjectActions:
         in_studies = image in self._datastore.list_images()
         path = self._datastore.get_image_uri(image) if in_studies else image
         file, params = task({**copy.deepcopy(dict(request)), "image": path})
-        if in_studies and request["model"] == MODEL and self.project.recipe.query.asks_slices:
-            self._remember_prediction(image, file)
+        if in_studies and request["model"] == MODEL:
+            self._remember_prediction(image, file, int(params["model_version"]))
         label = file
         if request.get("save_label") and in_studies:
             tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
             label = self._datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
         return {"label": label, "tag": DefaultLabelTag.ORIGINAL.value, "file": file, "params": params}
 
-    def _remember_prediction(self, image_id: str, file: str) -> None:
+    def _remember_prediction(self, image_id: str, file: str, model_version: int) -> None:
         """Keep what an annotator may start from, so that no slice of it is taken for hers."""
-        image = read_grid(self._datastore.get_image_uri(image_id))
-        self.project.predictions_folder.mkdir(exist_ok=True)
-        mask = check_label(file, image, self.project.labels)
-        write_label(self.project.predictions_folder / f"{image_id}.nii.gz", mask.array, mask.affine_ras)
+        kept = self.project.predictions_folder / image_id / f"{model_version}.nii.gz"
+        if not kept.is_file():
+            mask = check_label(file, read_grid(self._datastore.get_image_uri(image_id)), self.project.labels)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_label(kept, mask.array, mask.affine_ras)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """A label came back: train if it was the last that was missing."""

@@ -23,9 +23,13 @@ RESERVED_PARAMS = frozenset(
 )  # fmt: skip
 """Params that the host would let a client put in place of what the address of the request says."""
 
-SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts"})
-SERVERS_LABEL_INFO = frozenset({"name", "ts", "version", "client_id", "label_info", "params"})
-"""What the server alone says of an image or a label: clients find files, and name segments, by it."""
+SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts", "labels_not_used"})
+SERVERS_LABEL_INFO = frozenset(
+    {"name", "ts", "version", "client_id", "label_info", "params", "annotated_slices", "slice_axis"}
+)
+"""What the server alone says of an image or a label: clients find files, and name segments, by it.
+
+Another project over the same studies learns from it which slices a label covers, used or not."""
 
 
 def require_known(name: str, known: Collection[str], kind: str) -> None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.partial_labels import drawn_slices
+from activelabel.data.slices import differing_slices
 from activelabel.errors import InvalidInputError
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records import FINAL, Annotation, Lease
 
 ORIGINAL = "original"
 """The host's tag for what Slicer opens with an image: a prediction, or what was drawn before."""
@@ -23,7 +23,7 @@ class SentLabel:
     """A label that passed the checks, not kept yet.
 
     `array` (W, H, D) lies on `image`, whose slices are counted along `axis`; `said` is the client's `annotated_slices`,
-    None if it said nothing.
+    None if it said nothing. `answers_any`: who sends it was never asked, and answers somebody else's query.
     """
 
     image_id: str
@@ -32,11 +32,17 @@ class SentLabel:
     image: Grid
     axis: int
     said: object = None
+    answers_any: bool = False
 
     @property
     def all_slices(self) -> frozenset[int]:
         """Every slice that the image has."""
         return frozenset(range(self.image.shape[self.axis]))
+
+    @property
+    def drawn_on(self) -> set[int]:
+        """The slices on which there is anything."""
+        return differing_slices(self.array, 0, self.axis)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Coverage:
         ledger: knows who was asked for what.
         labels: names of the values 1..N.
         kept: folder of all label versions.
-        predictions: folder of the masks that a model showed last, `IMAGE.nii.gz` each.
+        predictions: the masks that models showed, `IMAGE/VERSION.nii.gz`.
         asks_slices: whether the project asks for slices. Who was asked for nothing has then annotated what she has
             drawn, else the whole volume.
     """
@@ -61,8 +67,8 @@ class Coverage:
     def of(self, sent: SentLabel, current: Annotation | None) -> set[int] | None:
         """The slices that `sent` covers by itself; None for the whole volume.
 
-        Those that the client names; else those of the annotator's newest query for this image, even where they came
-        back empty, and all on which she has drawn.
+        Those that the client names; else the answer to the annotator's newest query for this image, and all on which
+        she has drawn besides.
 
         Args:
             sent: what the client sent.
@@ -73,10 +79,12 @@ class Coverage:
         """
         if sent.said is not None:
             return None if sent.said == WHOLE else _said_slices(sent.said, len(sent.all_slices))
-        query = self.ledger.latest_query(sent.image_id, sent.annotator)
-        if query is not None:
-            return None if query.slices is None else {*query.slices, *self._drawn(sent, query.granted_at)}
+        query = self._query(sent)
         is_partial = current is not None and current.slices is not None
+        if query is not None and query.slices is not None:
+            return self._answer(sent, query, current) | self._drawn(sent, query)
+        if query is not None and not (is_partial and query.outcome is not None):
+            return None
         if not is_partial and (current is not None or not self.asks_slices):
             return None
         drawn = self._drawn(sent, None)
@@ -91,15 +99,61 @@ class Coverage:
         """The voxels of a kept label."""
         return check_label(self.kept / annotation.file, image, self.labels).array
 
-    def _drawn(self, sent: SentLabel, since: datetime | None) -> set[int]:
-        """Where something is drawn that the client cannot have loaded: since a moment, or now."""
+    def _query(self, sent: SentLabel) -> Lease | None:
+        """The annotator's newest query for this image, unless she has skipped it."""
+        query = self.ledger.latest_query(sent.image_id, sent.annotator)
+        if query is None and sent.answers_any:
+            others = self.ledger.active_leases(sent.image_id)
+            return others[0] if len(others) == 1 else None
+        return None if query is None or query.outcome == "released" else query
+
+    def _answer(self, sent: SentLabel, query: Lease, current: Annotation | None) -> set[int]:
+        """The slices of a query that count, also where they came back empty: an empty slice is an answer.
+
+        But nobody else's drawing is lost by it: what others have drawn since the query ended, or where the answer is
+        empty, stays. Who answered already, and sends again, has corrected what is not as she sent it.
+        """
+        asked = set(query.slices or ()) & sent.all_slices
+        earlier = self._own_since(sent, query)
+        if earlier:
+            mine = asked.union(*(self._changed_by(label, sent) for label in earlier))
+            return mine & differing_slices(sent.array, self.read(earlier[-1], sent.image), sent.axis)
+        covered = set() if current is None else set(current.slices or sent.all_slices)
+        return asked - covered if query.outcome is not None else asked - (covered - sent.drawn_on)
+
+    def _own_since(self, sent: SentLabel, query: Lease) -> list[Annotation]:
+        """What she has sent since she was asked, oldest first; nothing from before the label was deleted."""
+        own: list[Annotation] = []
+        for label in self.ledger.labels_since(sent.image_id, FINAL, query.granted_at):
+            if label.deleted_at is not None:
+                own = []
+            elif label.annotator == sent.annotator and label.created_at >= query.granted_at:
+                own.append(label)
+        return own
+
+    def _changed_by(self, label: Annotation, sent: SentLabel) -> set[int]:
+        """The slices that a kept label changed, beside the one it took the place of."""
+        array = self.read(label, sent.image)
+        for before in self.ledger.history(sent.image_id):
+            if (before.tag, before.version) == (FINAL, label.version - 1) and before.deleted_at is None:
+                return differing_slices(array, self.read(before, sent.image), sent.axis)
+        return differing_slices(array, 0, sent.axis)
+
+    def _drawn(self, sent: SentLabel, query: Lease | None) -> set[int]:
+        """Where something is drawn that she cannot have loaded since she was asked; ever, if she was not asked.
+
+        She may have loaded what others have drawn and what models showed. Of her own labels the last one counts, which
+        is still on her screen, until it is deleted.
+        """
         seen = []
         for tag in (FINAL, ORIGINAL):
-            current = self.ledger.current_annotation(sent.image_id, tag)
-            shown = self.ledger.labels_since(sent.image_id, tag, since) if since else [current] if current else []
-            seen += [self.read(label, sent.image) for label in shown]
-        prediction = self.predictions / f"{sent.image_id}.nii.gz"
-        if prediction.is_file():
+            history = [label for label in self.ledger.history(sent.image_id) if label.tag == tag]
+            shown = history if query is None else self.ledger.labels_since(sent.image_id, tag, query.granted_at)
+            own = [label for label in shown if label.annotator == sent.annotator]
+            kept = [label for label in shown if label not in own]
+            kept += [label for label in own[-1:] if label.deleted_at is None]
+            seen += [self.read(label, sent.image) for label in kept]
+        for prediction in sorted((self.predictions / sent.image_id).glob("*.nii.gz")):
             seen.append(check_label(prediction, sent.image, self.labels).array)
         return drawn_slices(sent.array, sent.axis, seen)
 

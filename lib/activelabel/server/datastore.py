@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 IMAGE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd")
 DELAY_SECONDS = 1.0
+COVERED = "annotated_slices"
+SLICE_AXIS = "slice_axis"
+NOT_USED = "labels_not_used"
 
 
 class LedgerDatastore(LocalDatastore):
@@ -90,8 +94,6 @@ class LedgerDatastore(LocalDatastore):
         info = dict(label_info or {})
         self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
         self._show_current(image_id, tag, info)
-        if tag == FINAL and self._archive.is_shown_as_original(image_id):
-            self._show_current(image_id, ORIGINAL, info)
         return image_id
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
@@ -266,40 +268,66 @@ class LedgerDatastore(LocalDatastore):
     def _lists(self, annotation: Annotation) -> bool:
         """Whether the listing shows this very version; not if we were killed between keeping and showing it."""
         shown = self._datastore.objects[annotation.image_id].labels.get(annotation.tag)
-        return shown is not None and shown.info.get("version") == annotation.version
+        if shown is None or shown.info.get("version") != annotation.version:
+            return False
+        return annotation.tag != FINAL or shown.info.get(COVERED) == _covered(annotation)
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
-        """Record label files that were in the folder before this app, or put there by hand, if they pass the checks.
+        """Record label files of another project, or put there by hand, if they pass the checks. They join `current`.
 
-        They join `current`.
+        What was listed of one that is not used is kept with its image, as long as the file is there: it may say which
+        slices the file covers, and if it were lost, the rest would be taken for background.
         """
+        not_used = defaultdict[str, dict[str, Any]](dict)
         for path in sorted(Path(self._datastore.label_path(None)).glob("*/*.n*")):
             tag, image_id = path.parent.name, self._to_id(path.name)[0]
             shown = self._datastore.objects.get(image_id)
             if shown is None or (image_id, tag) in current:
                 continue
-            known = shown.labels[tag].info if tag in shown.labels else {}
-            found = {"client_id": f"found in labels/{tag}", "annotated_slices": WHOLE}
+            known = shown.labels[tag].info if tag in shown.labels else shown.image.info.get(NOT_USED, {}).get(tag, {})
             try:
-                self.save_label(image_id, str(path), tag, {**found, **known})
+                self._take_in(path, image_id, tag, known)
             except ActiveLabelError as error:
                 logger.warning("labels/%s/%s is not used: %s", tag, path.name, error)
-                continue
-            annotation = self._ledger.current_annotation(image_id, tag)
-            if annotation is not None:
-                current[image_id, tag] = annotation
+                if known:
+                    not_used[image_id][tag] = known
+            for kept_tag in (tag, ORIGINAL):
+                annotation = self._ledger.current_annotation(image_id, kept_tag)
+                if annotation is not None:
+                    current[image_id, kept_tag] = annotation
+        for image_id, shown in self._datastore.objects.items():
+            info = {key: said for key, said in shown.image.info.items() if key != NOT_USED}
+            shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
+
+    def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any]) -> None:
+        """Keep a label file that covers the slices that are `known`, or the whole volume if nothing is."""
+        info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known}
+        if tag == FINAL and info[COVERED] != WHOLE:
+            listed = info.get(SLICE_AXIS)
+            axis = self._archive.slice_axis(image_id, read_grid(self.get_image_uri(image_id)))
+            if listed != axis:
+                raise InvalidInputError(
+                    f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
+                    "which they were drawn"
+                )
+        self.save_label(image_id, str(path), tag, info)
 
     def _sync_ledger(self) -> None:
         if self._follows:
             self._ledger.sync_images(list(self._datastore.objects), self._validation_cases)
 
     def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
-        """Show what the ledger holds now, which may be a label that was saved a moment after ours."""
+        """Show what the ledger holds now, which may be a label that was saved a moment after ours.
+
+        With a final label goes the original that opens with the image, if that is a final label too.
+        """
         with self._lock:
-            annotation = self._ledger.current_annotation(image_id, tag)
-            if annotation is not None:
-                self._place(annotation)
-                self._show_label(annotation, info)
+            both = tag == FINAL and self._archive.is_shown_as_original(image_id)
+            for shown in (FINAL, ORIGINAL) if both else (tag,):
+                annotation = self._ledger.current_annotation(image_id, shown)
+                if annotation is not None:
+                    self._place(annotation)
+                    self._show_label(annotation, info)
         self._view.request()
 
     def _place(self, annotation: Annotation) -> None:
@@ -317,11 +345,15 @@ class LedgerDatastore(LocalDatastore):
         return DataModel(info={**info, "ts": int(time.time()), "name": name}, ext=self._to_id(name)[1])
 
     def _show_label(self, annotation: Annotation, info: dict[str, Any]) -> None:
-        """List a label, with the names of its values, which are those of the project whatever the client's were."""
+        """List a label, with the names of its values, which are those of the project whatever the client's were.
+
+        A final one says which slices it covers, not what its client had drawn of them: another project on this folder
+        goes by it.
+        """
         names = {name: value for value, name in enumerate(self._archive.labels, start=1)}
         params = info.get("params")
         shown = {
-            **info,
+            **{key: said for key, said in info.items() if key not in (COVERED, SLICE_AXIS)},
             "client_id": annotation.annotator,
             "version": annotation.version,
             "ts": int(annotation.created_at.timestamp()),
@@ -329,6 +361,9 @@ class LedgerDatastore(LocalDatastore):
             "label_info": [{"name": name, "idx": value} for name, value in names.items()],
             "params": {**(params if isinstance(params, Mapping) else {}), "label_names": names},
         }
+        if annotation.tag == FINAL:
+            axis = self._ledger.image(annotation.image_id).slice_axis
+            shown |= {COVERED: _covered(annotation), SLICE_AXIS: axis}
         image = self._datastore.objects[annotation.image_id]
         image.labels = {**image.labels, annotation.tag: DataModel(info=shown, ext=".nii.gz")}
 
@@ -345,6 +380,11 @@ class LedgerDatastore(LocalDatastore):
     def close(self) -> None:
         """Write the view if it is behind."""
         self._view.flush()
+
+
+def _covered(annotation: Annotation) -> list[int] | str:
+    """The slices of a final label as a client would name them."""
+    return WHOLE if annotation.slices is None else list(annotation.slices)
 
 
 def _is_listed(name: str) -> bool:

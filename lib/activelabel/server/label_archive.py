@@ -35,7 +35,15 @@ class LabelArchive:
         self._slice_plane = slice_plane
 
     def keep(
-        self, image_id: str, tag: str, file: Path | str, image: Grid, info: Mapping[str, Any], name: str = ""
+        self,
+        image_id: str,
+        tag: str,
+        file: Path | str,
+        image: Grid,
+        info: Mapping[str, Any],
+        name: str = "",
+        *,
+        answers_any: bool = False,
     ) -> Annotation:
         """Check a label, keep it and record it; when this returns it survives a power cut.
 
@@ -49,42 +57,36 @@ class LabelArchive:
             image: the grid on which it must lie.
             info: what the client said of it: the names of its segments, who made it, `annotated_slices`.
             name: what the kept file is called, without its ending; default its tag and the time.
+            answers_any: whether it is the answer to the one query for this image that somebody is working on, if its
+                maker was asked for nothing.
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
         """
         array = check_label(file, image, self.labels, _segment_names(info)).array
-        axis = fixed_axis(self._ledger, image_id, image, self._slice_plane)
-        sent = SentLabel(image_id, annotator_of(info), array, image, axis, info.get("annotated_slices"))
+        axis = self.slice_axis(image_id, image)
+        sent = SentLabel(image_id, annotator_of(info), array, image, axis, info.get("annotated_slices"), answers_any)
         while True:
             try:
-                kept = self._keep(sent, tag, name)
+                return self._keep(sent, tag, name)
             except LabelChangedError:  # Somebody saved other slices of it at this very moment: merge with those too.
                 continue
-            if tag == FINAL and (kept.slices is not None or self.is_shown_as_original(image_id)):
-                self._show_as_original(kept)
-            return kept
 
     def file(self, annotation: Annotation) -> Path:
         """The kept file of a label version: what training reads."""
         return self._coverage.kept / annotation.file
 
+    def slice_axis(self, image_id: str, image: Grid) -> int:
+        """The axis of an image along which the slices of its labels are counted.
+
+        Raises:
+            InvalidInputError: the image is another one than that whose slices were annotated.
+        """
+        return fixed_axis(self._ledger, image_id, image, self._slice_plane)
+
     def is_shown_as_original(self, image_id: str) -> bool:
         """Whether what opens with an image is one of its final labels, not a prediction."""
-        original = self._ledger.current_annotation(image_id, ORIGINAL)
-        finals = {label.file for label in self._ledger.history(image_id) if label.tag == FINAL}
-        return original is not None and original.file in finals
-
-    def _show_as_original(self, final: Annotation) -> None:
-        self._ledger.record_annotation(
-            image_id=final.image_id,
-            tag=ORIGINAL,
-            file=final.file,
-            sha256=final.sha256,
-            annotator=final.annotator,
-            slices=final.slices,
-            foreground_slices=final.foreground_slices,
-        )
+        return self._ledger.shows(image_id, ORIGINAL)
 
     def _keep(self, sent: SentLabel, tag: str, name: str) -> Annotation:
         current = self._ledger.current_annotation(sent.image_id, tag)
@@ -107,6 +109,7 @@ class LabelArchive:
             slices=label.slices,
             foreground_slices=label.foreground_slices,
             merged_with=merged_with,
+            shown_as=ORIGINAL if tag == FINAL else None,
         )
 
     def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:

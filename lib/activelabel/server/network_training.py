@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
+from monai.data import DataLoader
 from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, from_engine
 from monai.handlers.ignite_metric import IgniteMetricHandler
 from monai.inferers import Inferer, SlidingWindowInferer
@@ -37,6 +38,7 @@ from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.evaluation import ClassDice, evaluate_cases
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import MarkedLabelLoss, build_loss
+from activelabel.training.partners import with_partners
 from activelabel.training.transforms import LoadCase, OneHotWhereAnnotated, training_transforms
 
 logger = logging.getLogger(__name__)
@@ -168,6 +170,12 @@ class NetworkTraining(BasicTrainTask):
     def loss_function(self, context: Context) -> nn.Module:
         """The recipe's, over what is annotated."""
         return MarkedLabelLoss(build_loss(self._training.loss))
+
+    def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> DataLoader:
+        """Mini-batches of patches; of cases that this process trains on, if there are several processes."""
+        cases, _ = self._dataset(context, context.train_datalist, is_train=True)
+        partnered = with_partners(cases, self._training)
+        return self._dataloader(context, partnered, context.train_batch_size, num_workers, shuffle)
 
     def train_pre_transforms(self, context: Context) -> Compose:
         """From files to random patches."""

@@ -62,7 +62,7 @@ class Project:
 
     @property
     def predictions_folder(self) -> Path:
-        """The mask of each image that a model showed last: what an annotator who starts from it has not drawn."""
+        """The masks that models showed of each image: what an annotator who starts from one has not drawn."""
         return self.folder / "predictions"
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from monailabel.interfaces.datastore import Datastore
 
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import InvalidInputError
+from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 def set_aside_unreadable(image_id: str, datastore: Datastore, ledger: Ledger, *, was_scored: bool) -> bool:
     """Whether an image must not be asked for; one that cannot be read is recorded as such in the ledger.
 
-    A file that vanished a moment ago is not recorded: the datastore will notice by itself.
+    A file or series that vanished a moment ago is not recorded: the datastore will notice by itself.
 
     Args:
         image_id: whose file is looked at.
@@ -30,6 +30,9 @@ def set_aside_unreadable(image_id: str, datastore: Datastore, ledger: Ledger, *,
             return True
         status = Path(path).stat()
         problem = _problem(path, status.st_mtime_ns, status.st_size, not was_scored)
+    except NotFoundError as error:
+        logger.warning("%s is not asked for: %s", image_id, error)
+        return True
     except InvalidInputError as error:
         problem = str(error)
     if problem is None:

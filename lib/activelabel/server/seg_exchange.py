@@ -1,11 +1,14 @@
 """Labels and the PACS: final labels are sent as DICOM SEG, and SEGs that others stored are taken in as labels.
 
-The identifier of a SEG that we send follows from the label version, and a label that was taken in is kept under the
-identifier of its SEG. So what was exchanged already can be told from the ledger, after any crash, and sending twice is
-sending once.
+The identifier of a SEG that we send follows from the label version, and a label that was taken in is kept in a file
+that is named by the identifier of its SEG and the checksum of what that held. So what was exchanged already, and what
+became another label here when it was merged with slices drawn before, can be told from the ledger, after any crash; and
+sending twice is sending once.
 """
 
+import hashlib
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
-from activelabel.data.labels import write_label
+from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, UnavailableError
 from activelabel.server.label_archive import LabelArchive
@@ -26,8 +29,8 @@ from activelabel.store.records import FINAL, Annotation
 
 logger = logging.getLogger(__name__)
 
-_TAKEN_IN = "seg-"
-_ENDING = ".nii.gz"
+_TAKEN_IN = re.compile(r"seg-(?P<uid>[0-9.]+)(-(?P<sha256>[0-9a-f]{64}))?\.nii\.gz")
+"""Name of the file of a label that was taken in. Without a checksum it was before labels were merged."""
 
 
 class SegExchange:
@@ -80,17 +83,16 @@ class SegExchange:
         """Send the current final labels that the PACS has not, because it did not answer when they were saved."""
         stored = {seg.uid for seg in segs}
         for annotation in self._ledger.annotations():
-            known = _source(annotation) is not None or seg_uid(annotation) in stored
-            if not known and annotation.image_id in studies:
+            if seg_uid(annotation) not in stored and annotation.image_id in studies:
                 self.send(annotation, studies[annotation.image_id])
 
     def send(self, annotation: Annotation, study_uid: str | None) -> None:
-        """Store a label in the PACS; an empty one is not, as SEG cannot hold it.
+        """Store a label in the PACS; not an empty one, as SEG cannot hold it, nor one that is there as it was taken in.
 
         Whatever goes wrong is logged and no more: the label is kept already. If the PACS does not answer, it is sent
         with the next that are missing.
         """
-        if annotation.id in self._settled:
+        if annotation.id in self._settled or _is_as_taken_in(annotation):
             return
         file, image_id = self._archive.file(annotation), annotation.image_id
         try:
@@ -110,7 +112,7 @@ class SegExchange:
 
     def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str], study_uid: str) -> list[Annotation]:
         history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]
-        known = {_source(annotation) or seg_uid(annotation) for annotation in history}
+        known = {uid for annotation in history for uid in (_source(annotation), seg_uid(annotation))}
         found = []
         for series in segs:
             if series.uid not in known:
@@ -130,14 +132,15 @@ class SegExchange:
     def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Annotation:
         grid = read_grid(self._cache.volume(image_id, study_uid))
         label = read_seg(seg, grid)
-        info = {
-            "client_id": str(seg.get("ContentCreatorName") or "").strip() or "PACS",
-            "label_info": [{"name": name} for name in label.names],
-        }
+        author = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
         with TemporaryDirectory() as folder:
-            file = Path(folder) / f"SEG{_ENDING}"
+            file = Path(folder) / "SEG.nii.gz"
             write_label(file, label.array, grid.affine_ras)
-            annotation = self._archive.keep(image_id, FINAL, file, grid, info, f"{_TAKEN_IN}{series.uid}")
+            own_values = check_label(file, grid, self._archive.labels, label.names).array
+            write_label(file, own_values, grid.affine_ras)
+            name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
+            # Its author may be unknown here, or go by another name than the client that was asked.
+            annotation = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=True)
         logger.info("took in the SEG %s as label %d of %s", series.uid, annotation.version, image_id)
         return annotation
 
@@ -149,8 +152,14 @@ def seg_uid(annotation: Annotation) -> str:
 
 def _source(annotation: Annotation) -> str | None:
     """The SEG series that a label was taken in from; None for a label that came otherwise."""
-    name = Path(annotation.file).name
-    return name.removeprefix(_TAKEN_IN).removesuffix(_ENDING) if name.startswith(_TAKEN_IN) else None
+    taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
+    return taken_in["uid"] if taken_in else None
+
+
+def _is_as_taken_in(annotation: Annotation) -> bool:
+    """Whether a label was taken in, and nothing merged with it."""
+    taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
+    return taken_in is not None and taken_in["sha256"] in (None, annotation.sha256)
 
 
 def _made_at(seg: Dataset) -> tuple[str, str]:

@@ -4,6 +4,7 @@ Queries are asked for one by one, so the rounds are laid out anew each time from
 scores that a model gave. What was annotated or leased since is passed over.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -107,6 +108,7 @@ def _ranked_proposals(
     if isinstance(model, str):
         return start_proposals(project, model)
     profiles = [project.ledger.slice_scores(model.version, *kind) for kind in kinds]
+    unscored = {image_id: count for image_id, count in _counts(project).items() if image_id not in profiles[0]}
     learnt = project.ledger.slices_learnt(model.version)
 
     def reason(chosen: Sequence[Chosen]) -> str:
@@ -114,7 +116,13 @@ def _ranked_proposals(
         said = " and ".join(f"{said} {score:.4g}" for said, score in sorted(largest.items()))
         return f"{said} by model {model.version}, among the largest of the slices left{model.caveat}"
 
-    return _proposals(project, in_rounds(order(profiles, learnt), project.recipe.query.size), reason, model.version)
+    size = project.recipe.query.size
+    drawn = (Chosen(*slice_) for slice_ in random_slices(unscored, project.settings.seed))
+    why = f"model {model.version} has scored no slices of it: drawn at random"
+    return itertools.chain(
+        _proposals(project, in_rounds(order(profiles, learnt), size), reason, model.version),
+        _proposals(project, in_rounds(drawn, size), lambda _: why),
+    )
 
 
 def _proposals(

@@ -5,10 +5,11 @@ import time
 
 from monailabel.interfaces.datastore import Datastore
 
+from activelabel.acquisition.selection import shuffled
 from activelabel.data.grids import Grid
 from activelabel.data.slices import SlicePlane, slice_axis
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError
+from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.project import Project
 from activelabel.store.ledger import Ledger
 
@@ -25,7 +26,7 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
         InvalidInputError: the image is another one than that whose slices were annotated.
     """
     wanted = slice_axis(grid, plane)
-    fixed = ledger.fix_slices(image_id, wanted, grid.shape[wanted]).slice_axis
+    fixed = ledger.fix_slices(image_id, wanted, grid.shape).slice_axis
     assert fixed is not None
     return fixed
 
@@ -33,15 +34,20 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
 def count_slices(project: Project, datastore: Datastore) -> None:
     """Learn of the images of the pool how many slices they have, as far as time allows; of one at least.
 
-    An image that cannot be read is set aside.
+    In a random order, so that what is asked for at random meanwhile comes from any of them.
+    An image that cannot be read is set aside; one that is gone is passed over, until the datastore has noticed.
     """
     started = time.monotonic()
-    uncounted = [image.image_id for image in project.ledger.slice_pool() if image.slice_count is None]
+    uncounted = shuffled(
+        (image.image_id for image in project.ledger.slice_pool() if image.slice_count is None), project.settings.seed
+    )
     for done, image_id in enumerate(uncounted):
         if done and time.monotonic() - started > COUNTING_SECONDS:
             logger.info("%d images are still to be read before their slices can be asked for", len(uncounted) - done)
             return
         try:
             fixed_axis(project.ledger, image_id, read_grid(datastore.get_image_uri(image_id)), project.slice_plane)
+        except NotFoundError as error:
+            logger.warning("the slices of %s are not counted: %s", image_id, error)
         except InvalidInputError as error:
             project.ledger.mark_unreadable(image_id, str(error))

@@ -13,7 +13,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.data.slices import plane_name
 from activelabel.data.volumes import read_grid
-from activelabel.errors import NotFoundError
+from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.annotator import annotator_of
 from activelabel.server.cold_start import coreset_proposals, proxy_rank_proposals, typiclust_proposals
 from activelabel.server.project import Project, ScoreKind
@@ -58,7 +58,12 @@ class ProjectStrategy(Strategy):
             tried_before = len(tried)
             lease = ask(self._project, annotator, self._name, self._readable(datastore, tried))
             if lease is not None:
-                return answer(lease, self._project, datastore)
+                try:
+                    return answer(lease, self._project, datastore)
+                except InvalidInputError as error:  # damaged since it was leased: that ends the lease
+                    logger.warning("%s is set aside: %s", lease.image_id, error)
+                    self._project.ledger.mark_unreadable(lease.image_id, str(error))
+                    continue
             if len(tried) == tried_before:
                 return {}
 

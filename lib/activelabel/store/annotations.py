@@ -35,6 +35,7 @@ class Annotations(Database):
         slices: Iterable[int] | None = None,
         foreground_slices: int | None = None,
         merged_with: int | None = None,
+        shown_as: str | None = None,
     ) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
@@ -53,6 +54,8 @@ class Annotations(Database):
             foreground_slices: on how many slices something is drawn.
             merged_with: the version of the current label whose slices it took over, 0 if there was none; None if it
                 replaces whatever there is.
+            shown_as: another tag under which the label is kept too, as long as it covers some slices only, or if that
+                tag shows an earlier one of its kind.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -94,6 +97,8 @@ class Annotations(Database):
             )
             session.add(row)
             session.flush()
+            if shown_as is not None and (covered is not None or _shows(session, image_id, shown_as, tag)):
+                _copy(session, row, shown_as)
             return _annotation_record(row)
 
     def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
@@ -101,6 +106,11 @@ class Annotations(Database):
         with self._reading() as session:
             row = _current_row(session, image_id, tag)
             return None if row is None else _annotation_record(row)
+
+    def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
+        """Whether the current label of a tag is a copy of one that was kept under another tag."""
+        with self._reading() as session:
+            return _shows(session, image_id, tag, source)
 
     def latest_query(self, image_id: str, annotator: str) -> Lease | None:
         """The newest query that this annotator was given for this image, answered, expired or not; None if never."""
@@ -197,6 +207,29 @@ def _current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | N
     return session.scalar(
         select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
     )
+
+
+def _shows(session: Session, image_id: str, tag: str, source: str) -> bool:
+    shown = _current_row(session, image_id, tag)
+    if shown is None:
+        return False
+    kept = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == source)
+    return bool(session.scalar(select(kept.where(AnnotationRow.file == shown.file).exists())))
+
+
+def _copy(session: Session, row: AnnotationRow, tag: str) -> None:
+    """Make the label current under another tag too."""
+    before = _current_row(session, row.image_id, tag)
+    if before is not None:
+        before.superseded_at = row.created_at
+        session.flush()
+    kept = {
+        column.key: getattr(row, column.key)
+        for column in AnnotationRow.__mapper__.column_attrs
+        if column.key not in ("id", "tag", "version", "seconds", "lease_id")
+    }
+    session.add(AnnotationRow(**kept, tag=tag, version=_last_version(session, row.image_id, tag) + 1))
+    session.flush()
 
 
 def _last_version(session: Session, image_id: str, tag: str) -> int:

@@ -1,7 +1,7 @@
 """The images of the study: seen once, never forgotten, each with a role that never changes."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, insert, null, or_, select, update
@@ -15,7 +15,7 @@ from activelabel.store.leases import end_leases, unended_leases
 from activelabel.store.lookup import image_row
 from activelabel.store.pool import active, current_final, in_pool, unfinished
 from activelabel.store.records import Image, Role, SlicesTaken
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseItemRow, LeaseRow
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
 
 
 class Images(Database):
@@ -60,32 +60,29 @@ class Images(Database):
         with self._reading() as session:
             return [_image_record(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
-    def fix_slices(self, image_id: str, axis: int, count: int) -> Image:
-        """Say along which axis of its own voxels an image is sliced, and into how many.
+    def fix_slices(self, image_id: str, axis: int, shape: Sequence[int]) -> Image:
+        """Say along which axis of its own voxels an image of this shape is sliced.
 
-        What was said first stays as long as somebody may have annotated or may be annotating slices by it.
+        What was said first stays as soon as slices of it were asked for, annotated or scored: their indices go by it.
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: the file is another one than that whose slices were annotated: their number differs.
+            InvalidInputError: the file is another one than that whose slices are annotated: their number differs.
         """
         with self._reading() as session:
             row = image_row(session, image_id)
-            if (row.slice_axis, row.slice_count) == (axis, count):
+            if (row.slice_axis, row.slice_count) == (axis, shape[axis]):
                 return _image_record(row)
         with self._writing() as session:
             row = image_row(session, image_id)
-            if (row.slice_axis, row.slice_count) != (axis, count):
-                by_slices = select(LeaseItemRow.image_id).where(LeaseItemRow.image_id == image_id)
-                annotated = select(AnnotationRow.image_id).where(AnnotationRow.image_id == image_id, current_final())
-                counted = row.slice_count is not None
-                if not counted or not session.scalar(select(or_(by_slices.exists(), annotated.exists()))):
-                    row.slice_axis, row.slice_count = axis, count
-                elif row.slice_axis == axis:
-                    raise InvalidInputError(
-                        f"image '{image_id}' has {count} slices, but its label was drawn on one of {row.slice_count}: "
-                        "put that file back, or delete the label"
-                    )
+            if row.slice_axis is None or not _goes_by_slices(session, image_id):
+                row.slice_axis = axis
+            elif shape[row.slice_axis] != row.slice_count and _is_annotated(session, image_id):
+                raise InvalidInputError(
+                    f"image '{image_id}' has {shape[row.slice_axis]} slices, but its label was drawn on one of "
+                    f"{row.slice_count}: put that file back, or delete the label"
+                )
+            row.slice_count = shape[row.slice_axis]
             return _image_record(row)
 
     def slice_pool(self) -> list[SlicesTaken]:
@@ -152,6 +149,18 @@ def _image_record(row: ImageRow) -> Image:
         slice_axis=row.slice_axis,
         slice_count=row.slice_count,
     )
+
+
+def _goes_by_slices(session: Session, image_id: str) -> bool:
+    """Whether indices of slices of this image were ever written down."""
+    tables = (LeaseRow, AnnotationRow, ScoreRow)
+    written = [select(table).where(table.image_id == image_id, table.slices.is_not(None)).exists() for table in tables]
+    return bool(session.scalar(select(or_(*written))))
+
+
+def _is_annotated(session: Session, image_id: str) -> bool:
+    labels = select(AnnotationRow).where(AnnotationRow.image_id == image_id, current_final())
+    return bool(session.scalar(select(labels.exists())))
 
 
 def _count_validation(session: Session) -> int:

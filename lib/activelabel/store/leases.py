@@ -29,6 +29,13 @@ class Leases(Database):
             row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
             return None if row is None else lease_record(row, now)
 
+    def active_leases(self, image_id: str) -> list[Lease]:
+        """Who is working on this image, in the order in which they were asked."""
+        now = self._clock()
+        statement = select(LeaseRow).where(LeaseRow.image_id == image_id, active(now)).order_by(LeaseRow.id)
+        with self._reading() as session:
+            return [lease_record(row, now) for row in session.scalars(statement)]
+
     def grant_lease(
         self,
         annotator: str,

@@ -1,8 +1,9 @@
 """How far the work is, in numbers: what `GET /info/` shows."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, and_, func, null, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, null, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
@@ -31,7 +32,6 @@ class Overview(Database):
             new = select(AnnotationRow.image_id).where(unseen, or_(AnnotationRow.slices.is_(null()), training))
             usable = ImageRow.unreadable_reason.is_(None)
             trainable = ImageRow.id.in_(new.join(ImageRow, ImageRow.id == AnnotationRow.image_id)) & usable
-            learnt = ImageRow.id.in_(select(AnnotationRow.image_id).where(unseen)) & training & usable
             scored = select(ScoreRow.image_id).where(ScoreRow.model_version == version)
             counted = {
                 "images": true(),
@@ -49,30 +49,27 @@ class Overview(Database):
             row = session.execute(select(*counts).where(ImageRow.present.is_(True))).mappings().one()
             covered = _slices(session, AnnotationRow.covered_slices, current_final())
             drawn = _slices(session, AnnotationRow.foreground_slices, current_final())
-            now_covered = _slices(session, AnnotationRow.covered_slices, unseen, learnt)
-            covered_before = _slices(session, AnnotationRow.covered_slices, AnnotationRow.id.in_(seen), learnt)
+            new_slices = _new_slices(session, and_(unseen, training, usable), seen)
             return Progress(
                 latest_model=version,
                 annotated_slices=covered,
                 foreground_slices=drawn,
-                new_training_slices=max(now_covered - covered_before, 0),
+                new_training_slices=new_slices,
                 **row,
             )
 
-    def effort(self) -> Effort:
+    def effort(self, patients: Mapping[str, str]) -> Effort:
         """What the labels that count have cost. Images that nobody has counted the slices of have none of them.
 
-        Slices and units are those of the current labels; the mean time is over all queries that were ever answered and
-        whose labels were not deleted.
+        Slices and units are those of the current labels, a volume whole unless its last query was for slices; the mean
+        time is over all queries that were ever answered and whose labels were not deleted. `patients` says of an image
+        whose it is; of an image that is not in it, nobody else's.
         """
+        whole = and_(AnnotationRow.slices.is_(null()), LeaseRow.slices.is_(null()))
         labels = (
-            select(
-                AnnotationRow.image_id,
-                AnnotationRow.slices.is_(null()),
-                AnnotationRow.covered_slices,
-                AnnotationRow.foreground_slices,
-            )
+            select(AnnotationRow.image_id, whole, AnnotationRow.covered_slices, AnnotationRow.foreground_slices)
             .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+            .outerjoin(LeaseRow, LeaseRow.id == AnnotationRow.lease_id)
             .where(current_final(), ImageRow.present.is_(True))
         )
         times = select(func.count(AnnotationRow.seconds), func.avg(AnnotationRow.seconds)).where(
@@ -80,11 +77,29 @@ class Overview(Database):
         )
         with self._reading() as session:
             queries = [
-                AnnotatedQuery(image_id, bool(whole), covered or 0, drawn or 0)
+                AnnotatedQuery(patients.get(image_id, image_id), bool(whole), covered or 0, drawn or 0)
                 for image_id, whole, covered, drawn in session.execute(labels)
             ]
             timed, seconds = session.execute(times).one()
         return replace(effort(queries), timed_queries=timed, seconds_per_query=seconds)
+
+
+def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -> int:
+    """How many slices the `new` labels cover that those the model has `seen` of the same images do not."""
+    columns = (AnnotationRow.image_id, AnnotationRow.slices, AnnotationRow.covered_slices)
+    labels = select(*columns).join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.present.is_(True))
+    before = {
+        image_id: (slices, covered)
+        for image_id, slices, covered in session.execute(labels.where(AnnotationRow.id.in_(seen)))
+    }
+    count = 0
+    for image_id, slices, covered in session.execute(labels.where(new)):
+        seen_slices, seen_count = before.get(image_id, ([], 0))
+        if slices is not None and seen_slices is not None:
+            count += len(set(slices).difference(seen_slices))
+        else:
+            count += max((covered or 0) - (seen_count or 0), 0)
+    return count
 
 
 def _slices(session: Session, count: InstrumentedAttribute[int | None], *which: ColumnElement[bool]) -> int:
