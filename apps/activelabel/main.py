@@ -52,7 +52,7 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
         return self.build_infers()
 
     def init_trainers(self) -> dict[str, TrainTask]:
-        """One trainer."""
+        """The trainers of the task and of the proxy model."""
         return self.build_trainers()
 
     def init_strategies(self) -> dict[str, Strategy]:
@@ -60,7 +60,7 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
         return self.build_strategies()
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
-        """A scoring method a measure."""
+        """The scoring methods."""
         return self.build_scoring_methods()
 
     def init_batch_infer(self) -> BatchInferTask:

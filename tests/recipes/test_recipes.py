@@ -152,9 +152,25 @@ def test_an_empty_window_is_one_line(tmp_path: Path) -> None:
         load_recipe(str(file))
 
 
-def test_a_strategy_that_asks_the_proxy_model_needs_its_section() -> None:
+@pytest.mark.parametrize("strategy", ["proxy_rank", "typiclust", "coreset"])
+def test_a_strategy_that_asks_the_proxy_model_needs_its_section(strategy: str) -> None:
     content = load_recipe("quick").model_dump(mode="json")
-    content["query"]["strategy"] = "proxy_rank"
+    content["query"]["strategy"] = strategy
 
-    with pytest.raises(ValidationError, match=r"query\.strategy proxy_rank asks a proxy model: add a section"):
+    with pytest.raises(ValidationError, match=rf"query\.strategy {strategy} asks a proxy model: add a section"):
         Recipe.model_validate(content)
+
+    content["proxy"] = {"cold_start": "none", "pretrained_weights": False}
+    assert Recipe.model_validate(content).needs_proxy
+
+
+def test_the_proxy_model_cannot_start_with_volumes_where_slices_are_asked_for() -> None:
+    content = load_recipe("quick_slices").model_dump(mode="json")
+    content["query"]["start_strategy"] = "random_slices"
+    content["proxy"] = {}
+
+    with pytest.raises(ValidationError, match=r"proxy\.cold_start proxy_rank asks for volumes and query\.start_str"):
+        Recipe.model_validate(content)
+
+    content["proxy"]["cold_start"] = "none"
+    assert Recipe.model_validate(content).needs_proxy

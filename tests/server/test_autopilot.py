@@ -67,6 +67,50 @@ def test_what_is_due(situation: Situation, due: Work | None) -> None:
     assert work_due(situation, Thresholds(first=5, start=11, retrain_after=5)) is due
 
 
+WARM = replace(NOTHING, proxy_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("situation", "due"),
+    [
+        (WARM, Work.TRAIN_PROXY),
+        (replace(WARM, new_annotations=3, new_training_annotations=3), Work.TRAIN_PROXY),  # labels came meanwhile
+        (replace(WARM, new_annotations=13, new_training_annotations=11), Work.TRAIN),  # too late for a warm start
+        (replace(NOTHING, unscored_by_proxy=30), Work.SCORE_PROXY),
+        (replace(NOTHING, unscored_by_proxy=30, new_annotations=13, new_training_annotations=11), Work.TRAIN),
+        (Situation(1, 0, 0, 40, proxy_missing=True), Work.SCORE),  # there is a model of the task: no more need of one
+        (Situation(1, 0, 0, 40, unscored_by_proxy=7), Work.SCORE_PROXY),  # the strategy of all rounds
+        (Situation(1, 5, 5, 40, unscored_by_proxy=7), Work.TRAIN),
+        (replace(NOTHING, nothing_left=True), None),  # no image at all
+        (replace(NOTHING, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
+        (replace(WARM, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
+        (Situation(1, 4, 4, 0, nothing_left=True), None),
+    ],
+)
+def test_what_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:
+    assert work_due(situation, Thresholds(first=5, start=11, retrain_after=5)) is due
+
+
+def test_from_an_empty_ledger_to_the_first_model_each_step_is_started_once() -> None:
+    tasks = FakeTasks()
+    situations = iter(
+        [
+            WARM,
+            replace(NOTHING, unscored_by_proxy=30),
+            NOTHING,
+            Situation(None, 11, 11, 0),
+            Situation(2, 0, 0, 19),
+            Situation(2, 0, 0, 0),
+        ]
+    )
+    autopilot = Autopilot(lambda: next(situations), tasks, Thresholds(5, 11, 5))
+    started = []
+    for _ in range(6):
+        started.append(autopilot.look())
+        tasks.running = False
+    assert started == [Work.TRAIN_PROXY, Work.SCORE_PROXY, None, Work.TRAIN, Work.SCORE, None]
+
+
 class FakeTasks:
     """Background tasks that do nothing but remember."""
 

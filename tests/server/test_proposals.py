@@ -12,13 +12,12 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import selective_union
 from activelabel.server.project import Project, open_project
 from activelabel.server.proposals import (
-    Proposal,
     current_ranking,
     highest_proposals,
-    random_proposals,
     selective_proposals,
     selective_rounds,
 )
+from activelabel.server.random_proposals import Proposal, random_proposals
 
 KIND = ("variance", "everything", "total")
 

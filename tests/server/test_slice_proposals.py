@@ -11,7 +11,7 @@ from small_studies import BROKEN, TINY_RECIPE, write_nifti
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
 from activelabel.server.project import Project, open_project
-from activelabel.server.proposals import Proposal
+from activelabel.server.random_proposals import Proposal
 from activelabel.server.slice_proposals import (
     highest_slice_proposals,
     peak_proposals,

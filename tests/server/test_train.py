@@ -107,8 +107,8 @@ def test_the_statistics_have_what_clients_read(annotated: Study) -> None:
 def test_while_it_runs_it_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients take `total_time` for the end; the model is there only after it was judged and published."""
     shown = []
-    show = SegmentationTrainTask._show
-    monkeypatch.setattr(SegmentationTrainTask, "_show", lambda task, stats: shown.append(stats) or show(task, stats))
+    show = SegmentationTrainTask.show
+    monkeypatch.setattr(SegmentationTrainTask, "show", lambda task, stats: shown.append(stats) or show(task, stats))
 
     annotated.train()
 
@@ -146,7 +146,7 @@ def test_without_a_judge_the_last_epoch_is_published_and_the_log_says_so(
     with caplog.at_level(logging.WARNING):
         stats = study.train()
 
-    assert "the last epoch is published, not the best" in caplog.text
+    assert "the last epoch counts, not the best" in caplog.text
     assert study.project.ledger.latest_model().metrics == {"dice": None, "dice_ball": None}
     assert stats["validation"] == {}
 

@@ -12,7 +12,10 @@ from ignite.engine import Events
 from monailabel.tasks.train.basic_train import Context
 from training_study import TINY, Study
 
+from activelabel.networks import build_network
+from activelabel.server.publishing import publish_model
 from activelabel.server.train import SegmentationTrainTask
+from activelabel.training.transfer import last_layer
 
 RECIPE_LINES = TINY.read_text()
 
@@ -68,7 +71,7 @@ def test_a_model_that_does_not_fit_is_not_fine_tuned_and_the_log_says_so(
     with caplog.at_level(logging.WARNING):
         study.train()
 
-    assert "training begins with random weights, not with those of model 1: model" in caplog.text
+    assert "training does not begin with the weights of model 1: model" in caplog.text
     assert study.project.ledger.latest_model().version == 2
 
 
@@ -185,3 +188,22 @@ def test_networks_that_work_in_the_plane_learn_from_slices(
     assert set(stats["validation"]) == set(planar.ids("validation"))
     assert planar.project.model_description.network.kind == kind
     assert planar.published_weights()
+
+
+def test_the_proxy_model_is_what_a_training_begins_with(
+    annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str]
+) -> None:
+    """With next to no learning rate, what comes out is what went in: all layers of the proxy model but the last."""
+    recipe = Path(make_recipe(learning_rate="1e-12"))
+    recipe.write_text(f"{recipe.read_text()}\n[proxy]\n")
+    study = annotated_like(annotated, make_study, str(recipe))
+    project = study.project
+    proxy = build_network(project.recipe.network, classes=2).state_dict()
+    publish_model(project, proxy, {}, [], kind="proxy")
+
+    study.train()
+
+    published, last = study.published_weights(), last_layer(project.recipe.network)
+    assert 0 < len(last) < len(proxy)
+    for name, value in proxy.items():
+        assert torch.allclose(published[name], value, atol=1e-6) == (name not in last), name

@@ -43,7 +43,7 @@ NEXT_REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
-revision, down_revision, branch_labels, depends_on = "next", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0003", None, None
 
 def upgrade():
     op.add_column("images", sa.Column("note", sa.Text))
@@ -100,6 +100,7 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["lease_items"] == {"ck_lease_items_slice_index"}
     assert checks["leases"] == {"ck_leases_ended", "ck_leases_outcome"}
     assert checks["images"] == {"ck_images_role", "ck_images_unreadable"}
+    assert checks["model_versions"] == {"ck_model_versions_kind"}
     assert checks["scores"] == set()
 
 
@@ -130,6 +131,20 @@ def test_an_upgrade_keeps_what_there_is(study, engine, next_revision):
     assert (study.images(), study.history("a"), study.leases()) == before
     with engine.connect() as connection:
         assert connection.scalars(text("SELECT DISTINCT note FROM images")).all() == ["kept"]
+
+
+def test_models_of_an_older_ledger_are_of_the_task(ledger, engine):
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(migration._SCRIPTS))
+        command.upgrade(config, "0002")
+        connection.execute(
+            text("INSERT INTO model_versions VALUES (1, 'm.pt', '0', :then, 'quick', '[\"liver\"]', '{}', NULL)"),
+            {"then": "2026-01-01 12:00:00"},
+        )
+    assert [(model.version, model.kind) for model in ledger.models()] == [(1, "task")]
+    assert ledger.publish_model("p.pt", "0", "quick", ["foreground"], {}, [], kind="proxy").version == 2
+    assert ledger.latest_model().version == 1
 
 
 @pytest.fixture
@@ -214,7 +229,7 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0002"):
+    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0003"):
         study.open()
 
 

@@ -1,12 +1,14 @@
 import math
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from activelabel.errors import NotFoundError
 
 
-def publish(ledger, file="m.pt", trained_on=(), validated_on=(), metrics=None):
-    return ledger.publish_model(file, "ab" * 32, "quick", ["liver", "tumour"], metrics or {}, trained_on, validated_on)
+def publish(ledger, file="m.pt", trained_on=(), validated_on=(), metrics=None, kind="task"):
+    labels = ["liver", "tumour"]
+    return ledger.publish_model(file, "ab" * 32, "quick", labels, metrics or {}, trained_on, validated_on, kind)
 
 
 def test_versions_count_from_one(study, clock):
@@ -98,3 +100,35 @@ def test_a_round_begins_with_each_model(study, clock):
 def test_a_model_may_begin_the_first_round(study):
     publish(study)
     assert [(round_.number, round_.model_version) for round_ in study.rounds()] == [(1, 1)]
+
+
+def test_a_proxy_model_is_a_version_of_its_own_kind(study):
+    proxy = publish(study, "proxy.pt", kind="proxy")
+    assert (proxy.version, proxy.kind) == (1, "proxy")
+    assert study.latest_model() is None
+    assert study.models() == []
+    assert study.latest_model("proxy") == proxy == study.model(1)
+    task = publish(study, "task.pt")
+    assert (task.version, task.kind) == (2, "task")
+    publish(study, "later.pt", kind="proxy")
+    assert study.latest_model() == task
+    assert study.models() == [task]
+    assert [model.version for model in study.models("proxy")] == [1, 3]
+    study.withdraw_model(3)
+    assert study.latest_model("proxy") == proxy
+    assert study.latest_model() == task
+
+
+def test_no_round_begins_with_a_proxy_model(study):
+    publish(study, kind="proxy")
+    assert study.rounds() == []
+    study.grant_lease("ann", "a", 30, "proxy_rank", model_version=1)
+    publish(study, kind="proxy")
+    assert [(round_.number, round_.model_version) for round_ in study.rounds()] == [(1, None)]
+    publish(study)
+    assert [(round_.number, round_.model_version) for round_ in study.rounds()] == [(1, None), (2, 3)]
+
+
+def test_there_is_no_other_kind(study):
+    with pytest.raises(IntegrityError):
+        publish(study, kind="teacher")

@@ -156,6 +156,16 @@ def test_what_is_new_in_one_image_makes_up_for_nothing_in_another(split):
     assert split.progress().new_training_slices == 4
 
 
+def test_a_proxy_model_is_no_progress_of_the_task(split):
+    learned = split.record_annotation(split.pool("training")[0], "f", "0", "ann")
+    split.publish_model("p.pt", "0", "quick", ["foreground"], {}, [], kind="proxy")
+    split.record_scores(1, split.pool("training")[0], [Score("variance", "everything", "mean", 1.0)], 5, 0)
+    assert split.progress() == but(annotated=1, new_annotations=1, new_training_annotations=1)
+    split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned.id])
+    split.publish_model("q.pt", "0", "quick", ["foreground"], {}, [], kind="proxy")
+    assert split.progress() == but(annotated=1, latest_model=2)
+
+
 def test_scored_images_are_those_of_the_latest_model(split):
     training = split.pool("training")
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [])

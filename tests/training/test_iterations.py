@@ -1,3 +1,5 @@
+import copy
+import math
 from collections.abc import Callable
 
 import pytest
@@ -8,8 +10,9 @@ from monai.handlers import MeanDice, from_engine
 from monai.transforms import AsDiscreted
 from torch import nn
 
-from activelabel.training.iterations import bfloat16_training_step, bfloat16_validation_step
-from activelabel.training.losses import MarkedLabelLoss, build_loss
+from activelabel.recipes import SemiSupervisedSettings
+from activelabel.training.iterations import SemiSupervisedStep, bfloat16_training_step, bfloat16_validation_step
+from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
 
 ONE_HOT = AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(2, 2))
 EVENTS = (
@@ -101,3 +104,159 @@ def test_validation_in_bfloat16_measures_what_float32_measures(network: Network)
         assert network.computed_in is (torch.bfloat16 if step else torch.float32)
 
     assert measured[0] == pytest.approx(measured[1], abs=0.02)
+
+
+class Signs(nn.Module):
+    """Logits of foreground: `positive` times a voxel above 0, `negative` times one below. Remembers how it was called.
+
+    Images above 0 then have a gradient with respect to the one weight only, images below 0 to the other.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positive, self.negative = (nn.Parameter(torch.tensor(weight)) for weight in (0.7, 0.3))
+        self.calls: list[tuple[int, bool, bool]] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.calls.append((len(image), self.training, torch.is_grad_enabled()))
+        foreground = self.positive * image.clamp_min(0) + self.negative * (-image).clamp_min(0)
+        return torch.cat([torch.zeros_like(foreground), foreground], dim=1)
+
+
+def pairs(plain: float, augmented: float, label: int = -1, count: int = 1) -> list[dict[str, torch.Tensor]]:
+    """Two annotated patches, all of `label`, beside three pairs of views, one value each."""
+    image, view = torch.full((2, 1, 2, 2, 2), 0.5), torch.ones(3, 1, 2, 2, 2)
+    labels = torch.full((2, 1, 2, 2, 2), label, dtype=torch.int16)
+    return [{"image": image, "label": labels, "plain": plain * view, "augmented": augmented * view}] * count
+
+
+def tuner(
+    network: nn.Module, settings: SemiSupervisedSettings | None, data: list[dict[str, torch.Tensor]] | None = None
+) -> SupervisedTrainer:
+    """An engine with a step a batch; without settings, the host's own, which sees the annotated patches only."""
+    return SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=data or [],
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=1.0),
+        loss_function=MarkedLabelLoss(build_loss("dice_ce")),
+        iteration_update=None if settings is None else SemiSupervisedStep(settings, bfloat16_on_cpu=False),
+    )
+
+
+def fine_tuned(
+    network: nn.Module, data: list[dict[str, torch.Tensor]], settings: SemiSupervisedSettings | None
+) -> SupervisedTrainer:
+    trainer = tuner(network, settings, data)
+    trainer.run()
+    return trainer
+
+
+ONLY_CONSISTENCY = SemiSupervisedSettings(alpha=0, beta=1)
+
+
+def test_the_augmented_view_has_a_gradient_and_the_plain_one_none() -> None:
+    network = Signs()
+
+    fine_tuned(network, pairs(plain=2.0, augmented=-1.0), ONLY_CONSISTENCY)
+
+    assert network.positive.item() == pytest.approx(0.7, abs=1e-7)  # what the plain views go through
+    # The plain view says foreground with more certainty than the augmented one, whose logit grows with the weight.
+    assert network.negative.item() > 0.3
+
+
+def test_the_gradient_of_the_consistency_worked_out_by_hand() -> None:
+    """Each voxel is alike: p = σ(1.4) of the plain view, q = σ(0.3) of the augmented one.
+
+    The loss is -p ln q - (1-p) ln(1-q) + 1 - 2pq / (p+q); its derivative by the augmented view's logit z, where
+    dq/dz = q (1-q), is (q - p) - 2p² / (p+q)² · q (1-q). The logit is the weight itself: a step of 1 subtracts it.
+    """
+    network = Signs()
+    p, q = (1 / (1 + math.exp(-z)) for z in (1.4, 0.3))
+    gradient = (q - p) - 2 * p**2 / (p + q) ** 2 * q * (1 - q)
+
+    trainer = fine_tuned(network, pairs(plain=2.0, augmented=-1.0), ONLY_CONSISTENCY)
+
+    assert network.negative.item() == pytest.approx(0.3 - gradient, abs=1e-5)
+    loss = -p * math.log(q) - (1 - p) * math.log(1 - q) + 1 - 2 * p * q / (p + q)
+    assert trainer.state.output[0]["loss"] == pytest.approx(loss, abs=1e-5)
+
+
+def test_beta_weighs_the_consistency() -> None:
+    steps = []
+    for beta in (1.0, 0.001):
+        network = Signs()
+        fine_tuned(network, pairs(plain=2.0, augmented=-1.0), SemiSupervisedSettings(alpha=0, beta=beta))
+        steps.append(network.negative.item() - 0.3)
+
+    assert steps[1] == pytest.approx(0.001 * steps[0], rel=1e-3)
+
+
+def test_the_plain_view_is_predicted_without_dropout_and_gradient_the_others_together() -> None:
+    network = Signs()
+
+    fine_tuned(network, pairs(plain=2.0, augmented=-1.0), ONLY_CONSISTENCY)
+
+    assert network.calls == [(3, False, False), (2 + 3, True, True)]
+
+
+def test_the_annotated_patches_alone_are_what_the_engine_is_shown() -> None:
+    trainer = fine_tuned(Signs(), pairs(plain=2.0, augmented=-1.0, label=1), SemiSupervisedSettings())
+
+    assert [item["pred"].shape for item in trainer.state.output] == [(2, 2, 2, 2)] * 2
+    assert all((item["label"] == 1).all() for item in trainer.state.output)
+
+
+def test_without_beta_fine_tuning_is_supervised_fine_tuning(network: Network) -> None:
+    """The host's own step on the same patches, without any views, over several steps of real gradients."""
+    generator = torch.Generator().manual_seed(3)
+    data = [
+        {**batch, **{view: torch.randn(3, 1, 6, 6, 6, generator=generator) for view in ("plain", "augmented")}}
+        for batch in batches()
+    ]
+    reference, start = copy.deepcopy(network), copy.deepcopy(network.state_dict())
+
+    semi_supervised = fine_tuned(network, data, SemiSupervisedSettings(beta=0))
+    supervised = fine_tuned(reference, data, None)
+
+    assert (network.layer.weight - start["layer.weight"]).abs().max() > 0.2
+    torch.testing.assert_close(network.state_dict(), reference.state_dict(), rtol=0, atol=1e-6)
+    assert semi_supervised.state.output[0]["loss"] == pytest.approx(supervised.state.output[0]["loss"], abs=1e-6)
+
+
+def test_what_is_not_annotated_has_no_influence() -> None:
+    network = Signs()
+
+    fine_tuned(network, pairs(plain=2.0, augmented=-1.0, label=UNANNOTATED), SemiSupervisedSettings(beta=0))
+
+    assert (network.positive.item(), network.negative.item()) == pytest.approx((0.7, 0.3))
+
+
+def test_fine_tuning_in_bfloat16_goes_the_way_of_float32(network: Network) -> None:
+    """Weights that were converted for the plain view, where there is no gradient, must not serve the others too."""
+    data = [{**batch, "plain": batch["image"], "augmented": batch["image"] + 0.5} for batch in batches()]
+    start = copy.deepcopy(network.state_dict())
+    weights = []
+    for bfloat16 in (True, False):
+        network.load_state_dict(start)
+        trainer = tuner(network, SemiSupervisedSettings(beta=1))
+        step = SemiSupervisedStep(SemiSupervisedSettings(beta=1), bfloat16)
+        for batch in data:
+            step(trainer, batch)
+        assert network.computed_in is (torch.bfloat16 if bfloat16 else torch.float32)
+        weights.append(network.layer.weight.detach().clone())
+
+    assert (weights[1] - start["layer.weight"]).abs().max() > 0.2
+    torch.testing.assert_close(weights[0], weights[1], atol=0.02, rtol=0)
+
+
+def test_fine_tuning_fires_the_engines_events_in_their_order() -> None:
+    fired: list[object] = []
+    trainer = tuner(Signs(), SemiSupervisedSettings())
+    for event in EVENTS:
+        trainer.add_event_handler(event, lambda _, event=event: fired.append(event))
+
+    SemiSupervisedStep(SemiSupervisedSettings(), bfloat16_on_cpu=False)(trainer, pairs(1.0, 1.0, label=1)[0])
+
+    assert fired == list(EVENTS)

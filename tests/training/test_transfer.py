@@ -95,5 +95,5 @@ def test_a_model_of_the_task_is_no_proxy(tmp_path: Path) -> None:
     network = a_network(SMALL, 3, seed=1)
     save_model(tmp_path / "task.pt", network.state_dict(), TASK)
 
-    with pytest.raises(InvalidInputError, match="trained with labels liver, tumour, expected pseudo_label"):
+    with pytest.raises(InvalidInputError, match="trained with labels liver, tumour, expected foreground"):
         take_over(network, TASK, tmp_path / "task.pt")

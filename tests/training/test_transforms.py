@@ -288,3 +288,17 @@ def test_only_what_is_random_is_done_again(case: Case) -> None:
     Path(case["image"]).unlink()
 
     assert len(dataset[0]) == 4
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_recipe_may_say_how_many_patches_lie_around_foreground(case: Case, share: float) -> None:
+    """Foreground is 257 of 2,160 voxels, and every patch holds the voxel that it was drawn around."""
+    settings = TRAINING.model_copy(
+        update={"foreground_share": share, "patch_size": (1, 1, 1), "patches_per_volume": 50}
+    )
+
+    drawn = torch.cat([patch["label"].flatten() for patch in patches_of(case, 0, settings)])
+
+    assert len(drawn) == 50
+    assert bool((drawn > 0).all()) == (share == 1.0)
+    assert bool((drawn == 0).all()) == (share == 0.0)

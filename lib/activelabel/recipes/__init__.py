@@ -31,21 +31,14 @@ __all__ = [
     "first_problem",
     "load_recipe",
     "recipe_names",
-    "served_recipe_names",
 ]
 
 FOLDER = Path(__file__).parent
-NOT_YET_SERVED = frozenset({"nath2022", "quick_warm"})  # goes as soon as the server has their stages
 
 
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package, in order."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
-
-
-def served_recipe_names() -> list[str]:
-    """Those of `recipe_names` that a server can run."""
-    return [name for name in recipe_names() if name not in NOT_YET_SERVED]
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -58,9 +51,8 @@ def load_recipe(name_or_path: str) -> Recipe:
     path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
     known = recipe_names()
     if not path.is_file() or (path.parent == FOLDER and path.stem not in known):
-        offered = ", ".join(served_recipe_names())
         raise NotFoundError(
-            f"recipe '{name_or_path}' does not exist: use one of {offered}, or the path of a .toml file"
+            f"recipe '{name_or_path}' does not exist: use one of {', '.join(known)}, or the path of a .toml file"
         )
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

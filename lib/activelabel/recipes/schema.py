@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+PROXY_STRATEGIES = ("proxy_rank", "typiclust", "coreset")
+"""Strategies, and cold starts, that go by a proxy model."""
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
@@ -109,6 +111,7 @@ class ProxySettings(_Section):
 class SemiSupervisedSettings(_Section):
     """The second stage of a round, on unannotated volumes too; by default with the numbers of nath2022 (3.3, 4.2).
 
+    The volumes are those that are most certain, by the mean of `measure` over them; the paper does not say by which.
     A voxel of a noisy label is foreground where the most probable foreground class has more than `threshold`. A share
     of `foreground_share` of the patches lies around such voxels. A step's loss is `alpha` times the supervised one plus
     `beta` times the consistency between a patch as it is and under `augmentation`, which leaves voxels where they are.
@@ -116,6 +119,8 @@ class SemiSupervisedSettings(_Section):
 
     enabled: bool = True
     steps: int = Field(default=2000, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    measure: Literal["variance", "entropy"] = "variance"
     threshold: Fraction = 0.9
     foreground_share: Share = 0.9
     alpha: float = Field(default=1.0, ge=0)
@@ -195,10 +200,17 @@ class Recipe(_Section):
 
     @field_validator("proxy")
     @classmethod
-    def _is_there_if_asked_for(cls, proxy: ProxySettings | None, info: ValidationInfo) -> ProxySettings | None:
+    def _goes_with_the_queries(cls, proxy: ProxySettings | None, info: ValidationInfo) -> ProxySettings | None:
         query = info.data.get("query")
-        if proxy is None and query is not None and query.strategy == "proxy_rank":
-            raise ValueError("query.strategy proxy_rank asks a proxy model: add a section [proxy]")
+        if query is None:
+            return proxy
+        if proxy is None and query.strategy in PROXY_STRATEGIES:
+            raise ValueError(f"query.strategy {query.strategy} asks a proxy model: add a section [proxy]")
+        if proxy is not None and proxy.cold_start != "none" and query.starts_with_slices:
+            raise ValueError(
+                f"proxy.cold_start {proxy.cold_start} asks for volumes and query.start_strategy "
+                f'{query.start_strategy} for slices: set cold_start to "none", or leave start_strategy out'
+            )
         return proxy
 
     @property
@@ -206,7 +218,12 @@ class Recipe(_Section):
         """Whether anything that the recipe does asks for a proxy model."""
         if self.proxy is None:
             return False
-        return self.proxy.pretrained_weights or self.proxy.cold_start != "none" or self.query.strategy == "proxy_rank"
+        return self.proxy.pretrained_weights or self.proxy.cold_start != "none" or self.always_asks_proxy
+
+    @property
+    def always_asks_proxy(self) -> bool:
+        """Whether all rounds, not only the first queries, go by what the proxy model says."""
+        return self.query.strategy in PROXY_STRATEGIES
 
     @property
     def fine_tunes(self) -> bool:

@@ -21,7 +21,7 @@ from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
-from activelabel.server.autopilot import Autopilot, Situation
+from activelabel.server.autopilot import Autopilot, Work
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
@@ -32,9 +32,13 @@ from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.project import Project
+from activelabel.server.proxy_model import current_proxy
+from activelabel.server.proxy_scoring import ProxyScoring
+from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
 from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.series_cache import SeriesCache, cache_folder
+from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
 from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
@@ -47,6 +51,8 @@ from activelabel.training.checkpoints import load_model
 logger = logging.getLogger(__name__)
 
 TRAINER = "segmentation"
+PROXY = "proxy"
+"""The trainer and the scoring method of the proxy model."""
 MODEL = "segmentation"
 SCORING_METHOD = "variance"
 """What the autopilot starts; whichever of the methods runs, scores for all of them."""
@@ -92,16 +98,22 @@ class ProjectActions:
         return {MODEL: SegmentationInfer(self.project, loaded), "uncertainty": UncertaintyInfer(self.project, loaded)}
 
     def build_trainers(self) -> dict[str, TrainTask]:
-        """One trainer."""
-        return {TRAINER: SegmentationTrainTask(self.project)}
+        """That of the task, and that of the proxy model if the recipe has one."""
+        trainers: dict[str, TrainTask] = {TRAINER: SegmentationTrainTask(self.project)}
+        if self.project.recipe.proxy is not None:
+            trainers[PROXY] = ProxyTrainTask(self.project, self.project.recipe.proxy)
+        return trainers
 
     def build_strategies(self) -> dict[str, Strategy]:
         """All strategies, and the recipe's own as `random`."""
         return build_strategies(self.project)
 
     def build_scoring_methods(self) -> dict[str, ScoringMethod]:
-        """A scoring method a measure."""
-        return build_scoring_methods(self.project)
+        """A scoring method a measure, and that of the proxy model if the recipe has one."""
+        methods = build_scoring_methods(self.project)
+        if self.project.recipe.proxy is not None:
+            methods[PROXY] = ProxyScoring(self.project, self.project.recipe.proxy)
+        return methods
 
     def build_batch_infer(self) -> BatchInferTask:
         """Inference of many images."""
@@ -144,6 +156,13 @@ class ProjectActions:
         """Refuse what needs a model as long as there is none."""
         self.project.current_model()
 
+    def require_model_of(self, scoring_method: str) -> None:
+        """Refuse a scoring as long as there is no model that could do it."""
+        if scoring_method == PROXY:
+            current_proxy(self.project)
+        else:
+            self.require_model()
+
     def require_labels_of(self, model: str) -> None:
         """Refuse to keep what a model shows where that is no label."""
         if model != MODEL:
@@ -152,7 +171,7 @@ class ProjectActions:
     def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
         """Refuse a training that could not begin."""
         task = self._trainers[trainer]
-        assert isinstance(task, SegmentationTrainTask)
+        assert isinstance(task, SegmentationTrainTask | ProxyTrainTask)
         task.check_request(params)
 
     def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,21 +249,14 @@ class ProjectActions:
         logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
-                self._situation,
-                HostTasks(TRAINER, SCORING_METHOD),
+                lambda: read_situation(self.project, SCORING_METHOD),
+                HostTasks(
+                    {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
+                    {Work.SCORE: SCORING_METHOD, Work.SCORE_PROXY: PROXY},
+                ),
                 self.project.thresholds,
             )
             self._autopilot.start()
-
-    def _situation(self) -> Situation:
-        ledger = self.project.ledger
-        progress = ledger.progress()
-        version = progress.latest_model
-        unscored = 0 if version is None else len(ledger.unscored(version, SCORING_METHOD, "everything", "total"))
-        query = self.project.recipe.query
-        if query.starts_with_slices if version is None else query.asks_slices:
-            return Situation(version, progress.new_training_slices, progress.new_training_slices, unscored)
-        return Situation(version, progress.new_annotations, progress.new_training_annotations, unscored)
 
 
 def _said(progress: Progress) -> str:

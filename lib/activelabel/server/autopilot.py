@@ -1,5 +1,7 @@
 """Autopilot: train when enough labels are new, score when a model is new; each once, and again after any crash.
 
+Before there is a model, the proxy model if the recipe has one: it is trained and ranks while nothing is annotated yet.
+
 It keeps no state of its own that matters. What is due is read from the ledger every time, so a killed server, training
 or scoring picks up where the ledger says it is.
 """
@@ -25,8 +27,10 @@ PAUSE_SECONDS = 600.0
 class Work(Enum):
     """What the server's background tasks can be asked to do."""
 
-    TRAIN = "train"
-    SCORE = "score"
+    TRAIN = "training"
+    SCORE = "scoring"
+    TRAIN_PROXY = "training of the proxy model"
+    SCORE_PROXY = "scoring by the proxy model"
 
 
 class Tasks(Protocol):
@@ -45,13 +49,18 @@ class Situation:
 
     `new_annotations` are the labels that the latest model has not seen, `new_training_annotations` those of cases to
     train on, or both the slices of these where slices are asked for; `unscored` the cases left that it has not scored.
-    `model_version` is None before the first model.
+    `model_version` is None before the first model. `nothing_left` says that all cases are annotated.
+    `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
+    left it has still to score.
     """
 
     model_version: int | None
     new_annotations: int
     new_training_annotations: int
     unscored: int
+    nothing_left: bool = False
+    proxy_missing: bool = False
+    unscored_by_proxy: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,23 @@ def thresholds(query: QuerySettings, start: int | None, retrain_after: int | Non
 
 
 def work_due(situation: Situation, limits: Thresholds) -> Work | None:
-    """What is to be done now. Training goes before scoring, whose results it would make stale."""
+    """What is to be done now. Training goes before scoring, whose results it would make stale.
+
+    The proxy model comes first of all, as long as there are not enough labels for a first model: a pool without one
+    label is why it is there, but labels that are saved while it is trained must not end it. Where all cases there are
+    are fewer than those to start with, they are enough.
+    """
     if situation.model_version is None:
         enough_new = situation.new_annotations >= limits.first and situation.new_training_annotations >= limits.start
+        enough_new |= situation.nothing_left and situation.new_training_annotations > 0
     else:
         enough_new = situation.new_annotations >= limits.retrain_after
     if enough_new:
         return Work.TRAIN
+    if situation.model_version is None and situation.proxy_missing:
+        return Work.TRAIN_PROXY
+    if situation.unscored_by_proxy > 0:
+        return Work.SCORE_PROXY
     if situation.model_version is not None and situation.unscored > 0:
         return Work.SCORE
     return None

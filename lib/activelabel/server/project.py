@@ -8,12 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
+from torch import nn
 
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe, load_recipe, served_recipe_names
+from activelabel.recipes import Recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.raced_kind import raced_kind
@@ -21,8 +22,9 @@ from activelabel.server.settings import Settings, parse_settings
 from activelabel.server.studies import is_pacs
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import ModelVersion
+from activelabel.store.records import ModelKind, ModelVersion
 from activelabel.training.checkpoints import ModelDescription, load_model
+from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,16 @@ class Project:
         return self.folder / "predictions"
 
     @property
+    def pseudo_labels_folder(self) -> Path:
+        """The pseudo-label of each image, from which the proxy model learns."""
+        return self.folder / "pseudo_labels"
+
+    @property
+    def features_folder(self) -> Path:
+        """What each proxy model sees in the images: a file a version."""
+        return self.folder / "features"
+
+    @property
     def slice_plane(self) -> SlicePlane:
         """The plane whose slices are annotated."""
         return self.recipe.preprocessing.slice_plane
@@ -77,13 +89,17 @@ class Project:
 
     @property
     def model_description(self) -> ModelDescription:
-        """What a model of this project must have been trained for."""
+        """What a model of this project's task must have been trained for."""
         return ModelDescription(
             recipe=self.recipe.name,
             labels=self.labels,
             network=self.recipe.network,
             preprocessing=self.recipe.preprocessing,
         )
+
+    def description_of(self, kind: ModelKind) -> ModelDescription:
+        """What a model of that kind must have been trained for."""
+        return proxy_description(self.model_description) if kind == "proxy" else self.model_description
 
     @property
     def thresholds(self) -> Thresholds:
@@ -107,6 +123,12 @@ class Project:
             "retrain_after": self.thresholds.retrain_after,
         }
 
+    def has_scored_all(self, version: int, kind: ScoreKind) -> bool:
+        """Whether a model's scoring has come to its end. Once it has, images added later do not count against it."""
+        if (version, kind) not in self.scored_all and not self.ledger.unscored(version, *kind):
+            self.scored_all.add((version, kind))
+        return (version, kind) in self.scored_all
+
     def current_model(self) -> ModelVersion:
         """The model in use.
 
@@ -120,14 +142,18 @@ class Project:
             )
         return model
 
-    def predictor(self, model: ModelVersion) -> Predictor:
-        """The network of a model version, ready to run over volumes as the recipe says.
+    def network(self, model: ModelVersion) -> nn.Module:
+        """The network of a model version.
 
         Raises:
             InvalidInputError: its file is missing or damaged, or holds another network or other labels.
         """
+        return load_model(self.models_folder / model.file, self.description_of(model.kind), model.sha256)
+
+    def predictor(self, model: ModelVersion) -> Predictor:
+        """The network of a model version, ready to run over volumes as the recipe says. Raises as `network`."""
         return Predictor(
-            load_model(self.models_folder / model.file, self.model_description, model.sha256),
+            self.network(model),
             window_size=self.recipe.prediction.window_size,
             window_overlap=self.recipe.prediction.window_overlap,
             device=self.device,
@@ -144,7 +170,6 @@ def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
-    _check_served(recipe)
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)
@@ -172,17 +197,6 @@ def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)
     return project
-
-
-def _check_served(recipe: Recipe) -> None:
-    """Goes as soon as the server has the two stages, with `served_recipe_names`."""
-    sections = {"[proxy]": recipe.needs_proxy, "[semi_supervised]": recipe.fine_tunes}
-    asked = [name for name, is_asked in sections.items() if is_asked]
-    if asked:
-        raise InvalidInputError(
-            f"recipe {recipe.name}: the server cannot yet do what its {' and '.join(asked)} asks for; "
-            f"use one of {', '.join(served_recipe_names())}, or a recipe of your own without"
-        )
 
 
 def _check_device(name: str) -> None:

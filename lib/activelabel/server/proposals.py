@@ -4,23 +4,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from activelabel.acquisition.selection import Id, Source, selective_sources, shuffled
+from activelabel.acquisition.selection import Id, Source, selective_sources
+from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
-from activelabel.store.records import ModelVersion, Slices
-
-CANDIDATES = 16
-"""Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A case, or slices of it, that a strategy would ask for, and why."""
-
-    image_id: str
-    reason: str
-    score: float | None = None
-    model_version: int | None = None
-    slices: Slices = None
+from activelabel.server.random_proposals import CANDIDATES, Proposal, validation_due
+from activelabel.store.records import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -44,36 +32,11 @@ class RankingModel:
     caveat: str = ""
 
 
-def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
-    """The pool in a random order that the seed fixes, validation cases in turn with the others."""
-    yield from validation_due(project)
-    for image_id in shuffled(project.ledger.pool("training"), project.settings.seed):
-        yield Proposal(image_id, reason)
-    for image_id in shuffled(project.ledger.pool("validation"), project.settings.seed):
-        yield Proposal(image_id, f"a validation case, never trained on: {reason}")
-
-
-def validation_due(project: Project) -> Iterator[Proposal]:
-    """The validation cases, whenever fewer of them than of the others have been asked for.
-
-    So they take turns with training cases until all are annotated, and the first model can already be measured.
-    """
-    waiting = project.ledger.pool("validation")
-    if not waiting:
-        return
-    progress = project.ledger.progress()
-    validation_asked = progress.validation - len(waiting)
-    training_asked = progress.annotated + progress.partly_annotated + progress.leased - validation_asked
-    if validation_asked < training_asked:
-        for image_id in shuffled(waiting, project.settings.seed):
-            yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
-
-
 def highest_proposals(project: Project, measure: str, region: str, aggregation: str) -> Iterator[Proposal]:
-    """Largest score first; without a model, or while its first scores are missing, at random."""
+    """Largest score first; without a model, or while its first scores are missing, as the recipe starts."""
     ranking = current_ranking(project, measure, region, aggregation)
     if isinstance(ranking, str):
-        return random_proposals(project, ranking)
+        return first_volumes(project, ranking)
     among = _raced(project, ranking.model_version, (measure, region, aggregation))
     return itertools.chain(
         validation_due(project),
@@ -98,7 +61,7 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
     """
     ranking = current_ranking(project, measure, "target", "total")
     if isinstance(ranking, str):
-        return random_proposals(project, ranking)
+        return first_volumes(project, ranking)
     version = ranking.model_version
     scores = {
         region: project.ledger.volume_scores(version, measure, region, "total") for region in ("target", "boundary")
@@ -176,7 +139,7 @@ def ranking_model(project: Project, kind: ScoreKind) -> RankingModel | str:
     if not models:
         return "no model yet: drawn at random"
     for model in models[:-3:-1]:
-        if project.ledger.has_scores(model.version, *kind) and _has_scored_all(project, model.version, kind):
+        if project.ledger.has_scores(model.version, *kind) and project.has_scored_all(model.version, kind):
             return RankingModel(model.version, _caveat(model, models[-1]))
     if project.ledger.has_scores(models[-1].version, *kind):
         return RankingModel(models[-1].version, ", as far as they are scored")
@@ -192,13 +155,6 @@ def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
     phrases = {count: f" that dropped out of the race after {count} repeats" for count in repeats.values()}
     phrases[most] = f" that had all {most} repeats"
     return {image_id: phrases[count] for image_id, count in repeats.items()}
-
-
-def _has_scored_all(project: Project, version: int, kind: ScoreKind) -> bool:
-    """Whether a scoring has come to its end. Once it has, images that are added later do not count against it."""
-    if (version, kind) not in project.scored_all and not project.ledger.unscored(version, *kind):
-        project.scored_all.add((version, kind))
-    return (version, kind) in project.scored_all
 
 
 def _caveat(used: ModelVersion, latest: ModelVersion) -> str:

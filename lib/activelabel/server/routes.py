@@ -88,7 +88,7 @@ def run_scoring(method: str, user: Annotator, params: dict[str, Any] | None = No
     app = app_instance()
     require_known(method, app.info_names("scoring"), "scoring method")
     parse_options(ScoringOptions, params, "scoring")
-    app.require_model()
+    app.require_model_of(method)
     return scoring.run_method(method, {}, run_sync)
 
 

@@ -35,7 +35,7 @@ def exclusive_run(runs_folder: Path) -> Iterator[Path]:
 
 def finish_run(folder: Path, model_version: int) -> None:
     """Move a run that published a model to the finished ones, without its weights: those that count are published."""
-    for weights in folder.glob("*.pt"):
+    for weights in folder.rglob("*.pt"):
         weights.unlink()
     folder.rename(folder.parent.parent / f"{folder.name}_model_{model_version}")
 

@@ -18,8 +18,10 @@ from activelabel.acquisition.slice_selection import (
     slice_values,
     strided_slices,
 )
+from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
-from activelabel.server.proposals import Proposal, random_proposals, ranking_model, selective_rounds, validation_due
+from activelabel.server.proposals import ranking_model, selective_rounds
+from activelabel.server.random_proposals import Proposal, validation_due
 
 Profiles = Mapping[str, Sequence[float]]
 """Of each image the scores of its slices."""
@@ -58,7 +60,7 @@ def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
         case "strided_slices":
             return strided_slice_proposals(project, reason)
         case "random_volumes":
-            return random_proposals(project, reason)
+            return first_volumes(project, reason)
 
 
 def peak_proposals(project: Project) -> Iterator[Proposal]:

@@ -13,11 +13,13 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.data.slices import plane_name
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError
+from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.annotator import annotator_of
+from activelabel.server.cold_start import coreset_proposals, proxy_rank_proposals, typiclust_proposals
 from activelabel.server.project import Project, ScoreKind
-from activelabel.server.proposals import Proposal, highest_proposals, random_proposals, selective_proposals
-from activelabel.server.raced_kind import UNCERTAINTY_VOLUMES
+from activelabel.server.proposals import highest_proposals, selective_proposals
+from activelabel.server.raced_kind import MEAN_MEASURES, UNCERTAINTY_VOLUMES
+from activelabel.server.random_proposals import Proposal, random_proposals
 from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.slice_proposals import (
     highest_slice_proposals,
@@ -92,7 +94,7 @@ class HighestScore(ProjectStrategy):
     kind: ClassVar[ScoreKind]
 
     def proposals(self) -> Iterator[Proposal]:
-        """Largest score first; before the first model, at random."""
+        """Largest score first; before the first model, as the recipe starts."""
         return highest_proposals(self._project, *self.kind)
 
 
@@ -102,8 +104,38 @@ class SelectiveScore(ProjectStrategy):
     measure: ClassVar[str]
 
     def proposals(self) -> Iterator[Proposal]:
-        """The union of both lists, round by round; before the first model, at random."""
+        """The union of both lists, round by round; before the first model, as the recipe starts."""
         return selective_proposals(self._project, self.measure)
+
+
+class ProxyRank(ProjectStrategy):
+    """nath2022: the proxy model's uncertainty, which needs no label and no scoring after each training."""
+
+    summary = "Volumes of which the proxy model is least certain (nath2022, proxy ranking)"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Largest score first; before the proxy model has scored, at random."""
+        return proxy_rank_proposals(self._project)
+
+
+class TypiClust(ProjectStrategy):
+    """Hacohen et al. 2022, on the features of the proxy model."""
+
+    summary = "Volumes that are typical of what the proxy model sees in the pool (TypiClust)"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Of each cluster one, of the largest first; before there are features, at random."""
+        return typiclust_proposals(self._project)
+
+
+class CoreSet(ProjectStrategy):
+    """Sener and Savarese 2018, on the features of the proxy model."""
+
+    summary = "Volumes that cover what the proxy model sees in the pool (core-set)"
+
+    def proposals(self) -> Iterator[Proposal]:
+        """The farthest from all that were asked for first; before there are features, at random."""
+        return coreset_proposals(self._project)
 
 
 class SliceStrategy(ProjectStrategy):
@@ -187,6 +219,9 @@ def _strategies() -> dict[str, type[ProjectStrategy]]:
         "strided_slices": StridedSlices,
         "uncertainty_slices": SlicePeaks,
     }
+    for name, kind in MEAN_MEASURES.items():
+        summary = f"Volumes with the largest mean {kind[0]} of Monte Carlo repeats (nath2022, 3.4)"
+        kinds[name] = type(name, (HighestScore,), {"kind": kind, "summary": summary})
     for measure, said in SUMMARIES.items():
         whole = {"kind": (measure, "everything", "total"), "summary": f"Volumes whose {said}"}
         kinds[measure] = type(measure, (HighestScore,), whole)
@@ -200,13 +235,26 @@ def _strategies() -> dict[str, type[ProjectStrategy]]:
 
 
 STRATEGIES = _strategies()
+PROXY_STRATEGIES: dict[str, type[ProjectStrategy]] = {
+    "proxy_rank": ProxyRank,
+    "typiclust": TypiClust,
+    "coreset": CoreSet,
+}
+"""Those that go by a proxy model: there where the recipe has one."""
 
 
 def build_strategies(project: Project) -> dict[str, Strategy]:
-    """All strategies by name, and `random`, the only name that OHIF knows, as the recipe's own."""
+    """All strategies by name, and `random`, the only name that OHIF knows, as the recipe's own.
+
+    Raises:
+        NotFoundError: the recipe names one that does not exist; the text lists those there are.
+    """
     own = project.recipe.query.strategy
-    built: dict[str, Strategy] = {name: kind(project, name) for name, kind in STRATEGIES.items()}
-    built["random"] = STRATEGIES[own](
+    kinds = STRATEGIES if project.recipe.proxy is None else STRATEGIES | PROXY_STRATEGIES
+    if own not in kinds:
+        raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(kinds))}")
+    built: dict[str, Strategy] = {name: kind(project, name) for name, kind in kinds.items()}
+    built["random"] = kinds[own](
         project, own, f"The strategy of the recipe {project.recipe.name}, which is {own}, under the name OHIF asks for"
     )
     return built

@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
+from activelabel.store.records import ModelKind
 from activelabel.store.schema import ImageRow, ModelVersionRow
 
 
@@ -24,7 +25,7 @@ def model_row(session: Session, version: int) -> ModelVersionRow:
     return row
 
 
-def latest_model_row(session: Session) -> ModelVersionRow | None:
-    """The newest model that was not withdrawn."""
+def latest_model_row(session: Session, kind: ModelKind = "task") -> ModelVersionRow | None:
+    """The newest model of a kind that was not withdrawn."""
     newest_first = select(ModelVersionRow).order_by(ModelVersionRow.version.desc()).limit(1)
-    return session.scalar(newest_first.where(ModelVersionRow.withdrawn_at.is_(None)))
+    return session.scalar(newest_first.where(ModelVersionRow.withdrawn_at.is_(None), ModelVersionRow.kind == kind))

@@ -1,4 +1,4 @@
-"""Model versions: numbered as they are published, never changed, sometimes withdrawn."""
+"""Model versions: numbered as they are published, whatever their kind, never changed, sometimes withdrawn."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_row
-from activelabel.store.records import Metrics, ModelVersion, Role
+from activelabel.store.records import Metrics, ModelKind, ModelVersion, Role
 from activelabel.store.rounds import begin_round
 from activelabel.store.schema import AnnotationRow, ImageRow, ModelAnnotationRow, ModelVersionRow
 
@@ -27,8 +27,9 @@ class Models(Database):
         metrics: Metrics,
         trained_on: Iterable[int],
         validated_on: Iterable[int] = (),
+        kind: ModelKind = "task",
     ) -> ModelVersion:
-        """Give a model its version, one more than the last; a new round begins with it.
+        """Give a model its version, one more than the last; a new round begins with it, unless it is a proxy model.
 
         `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by.
 
@@ -53,23 +54,25 @@ class Models(Database):
                 recipe=recipe,
                 labels=list(labels),
                 metrics=dict(metrics),
+                kind=kind,
             )
             session.add(row)
             session.flush()
             links = [{"model_version": row.version, "annotation_id": id_} for ids in used.values() for id_ in ids]
             if links:
                 session.execute(insert(ModelAnnotationRow), links)
-            begin_round(session, row.version, now)
+            if kind == "task":
+                begin_round(session, row.version, now)
             return _model_record(session, row)
 
-    def latest_model(self) -> ModelVersion | None:
-        """The newest model that was not withdrawn, or None."""
+    def latest_model(self, kind: ModelKind = "task") -> ModelVersion | None:
+        """The newest model of a kind that was not withdrawn, or None."""
         with self._reading() as session:
-            row = latest_model_row(session)
+            row = latest_model_row(session, kind)
             return None if row is None else _model_record(session, row)
 
     def model(self, version: int) -> ModelVersion:
-        """One model, also a withdrawn one.
+        """One model of any kind, also a withdrawn one.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.
@@ -77,14 +80,14 @@ class Models(Database):
         with self._reading() as session:
             return _model_record(session, model_row(session, version))
 
-    def models(self) -> list[ModelVersion]:
-        """All models, withdrawn ones too, in the order of their versions."""
+    def models(self, kind: ModelKind = "task") -> list[ModelVersion]:
+        """All models of a kind, withdrawn ones too, in the order of their versions."""
+        in_order = select(ModelVersionRow).where(ModelVersionRow.kind == kind).order_by(ModelVersionRow.version)
         with self._reading() as session:
-            rows = session.scalars(select(ModelVersionRow).order_by(ModelVersionRow.version)).all()
-            return [_model_record(session, row) for row in rows]
+            return [_model_record(session, row) for row in session.scalars(in_order).all()]
 
     def withdraw_model(self, version: int) -> ModelVersion:
-        """Use this model no more: the latest is then the one before. Its number is not given again.
+        """Use this model no more: the latest of its kind is then the one before. Its number is not given again.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.
@@ -114,6 +117,7 @@ def _model_record(session: Session, row: ModelVersionRow) -> ModelVersion:
     roles = cast(list[tuple[int, Role]], session.execute(used).all())
     return ModelVersion(
         version=row.version,
+        kind=row.kind,
         file=row.file,
         sha256=row.sha256,
         created_at=row.created_at,

@@ -10,6 +10,7 @@ from typing import Literal
 
 Role = Literal["training", "validation"]
 Outcome = Literal["saved", "expired", "released"]
+ModelKind = Literal["task", "proxy"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
@@ -46,9 +47,13 @@ class SlicesTaken:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A published model. `trained_on` and `validated_on` are annotation ids; a metric that is undefined is None."""
+    """A published model. `trained_on` and `validated_on` are annotation ids; a metric that is undefined is None.
+
+    `kind` is `task` for a model of what is annotated, `proxy` for one that learned from pseudo-labels.
+    """
 
     version: int
+    kind: ModelKind
     file: str
     sha256: str
     created_at: datetime
@@ -122,8 +127,8 @@ class Progress:
 
     `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only;
     `annotated_slices` counts the slices of both, `foreground_slices` those on which something is drawn.
-    `new_annotations` are those of readable images that the latest model has not seen (all of them where there is no
-    model), and by which a training would learn or judge: of validation images only whole ones.
+    Models are those of the task. `new_annotations` are those of readable images that the latest one has not seen (all
+    of them where there is none), and by which a training would learn or judge: of validation images only whole ones.
     `new_training_annotations` are those to learn by, `new_training_slices` how many slices more they cover than what
     the model has seen of the same images.
     """

@@ -1,4 +1,4 @@
-"""Rounds: which queries and annotations belong to which model. A round begins when a model is published."""
+"""Rounds: which queries and annotations belong to which model. A round begins when a model of the task is published."""
 
 from datetime import datetime
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from activelabel.store.records import Outcome, Role
+from activelabel.store.records import ModelKind, Outcome, Role
 
 WHOLE_VOLUME = -1  # the slice index that stands for all slices: a NULL can be no part of a primary key
 NAME_LENGTH = 255  # as long as a file name can be
@@ -130,6 +130,7 @@ class ModelVersionRow(Base):
     """A published model; only `withdrawn_at` ever changes."""
 
     __tablename__ = "model_versions"
+    __table_args__ = (CheckConstraint("kind IN ('task', 'proxy')", name="kind"),)
 
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     file: Mapped[str] = mapped_column(Text)
@@ -139,10 +140,11 @@ class ModelVersionRow(Base):
     labels: Mapped[list[str]] = mapped_column(JSON)
     metrics: Mapped[dict[str, float | None]] = mapped_column(JSON)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    kind: Mapped[ModelKind] = mapped_column(String(10), server_default="task")
 
 
 class RoundRow(Base):
-    """A round begins when a model is published; the first has none."""
+    """A round begins when a model of the task is published; the first has none."""
 
     __tablename__ = "rounds"
     __table_args__ = (UniqueConstraint("model_version"),)

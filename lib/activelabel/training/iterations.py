@@ -1,4 +1,7 @@
-"""Steps of training and validation in bfloat16 on a CPU: MONAI's engines know mixed precision on CUDA only."""
+"""Steps of training and validation that MONAI's engines do not have, each for use as their `iteration_update`.
+
+In bfloat16 on a CPU, as the engines know mixed precision on CUDA only; and semi-supervised, on two batches at once.
+"""
 
 from collections.abc import Mapping
 from typing import cast
@@ -9,6 +12,10 @@ from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
 from torch import Tensor
 
+from activelabel.recipes import SemiSupervisedSettings
+from activelabel.training.semi_supervised import ConsistencyLoss, total_loss
+from activelabel.training.two_views import VIEWS
+
 Output = dict[str, Tensor] | list[dict[str, Tensor]]
 """Of a batch, or of each of its items after post-processing."""
 
@@ -16,7 +23,7 @@ Output = dict[str, Tensor] | list[dict[str, Tensor]]
 def bfloat16_training_step(engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> Output:
     """One step of the optimiser, the network in bfloat16, its weights and the loss in float32.
 
-    Fires the events and returns the entries that `SupervisedTrainer`'s own step does, for use as `iteration_update`.
+    Fires the events and returns the entries that `SupervisedTrainer`'s own step does.
     """
     images, labels = engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
     output: dict[str, Tensor] = {CommonKeys.IMAGE: images, CommonKeys.LABEL: labels}
@@ -48,3 +55,66 @@ def bfloat16_validation_step(engine: SupervisedEvaluator, batch: Mapping[str, Te
     engine.fire_event(IterationEvents.MODEL_COMPLETED)
     # Not `output`: the event has replaced it by what the post-processing made of it.
     return cast(Output, engine.state.output)
+
+
+class SemiSupervisedStep:
+    """One step of fine-tuning on annotated and unannotated patches (nath2022, 3.3, eq. 1).
+
+    A batch has an `image` and a `label`, and the two views of other patches (see `two_views`). The plain views are
+    predicted without dropout and without a gradient: they are kept "unaugmented for best prediction", and are what the
+    prediction of the augmented ones is drawn to. Annotated patches and augmented views go through the network together.
+    The network runs in what the engine's own step runs in, the losses in float32.
+    """
+
+    def __init__(self, settings: SemiSupervisedSettings, bfloat16_on_cpu: bool) -> None:
+        self._settings = settings
+        self._bfloat16_on_cpu = bfloat16_on_cpu
+        self._consistency = ConsistencyLoss()
+
+    def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> Output:
+        """Fires the events and returns the entries that `SupervisedTrainer`'s own step does: of annotated patches, with
+        the total loss.
+        """
+        images, labels = engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
+        plain, augmented = (batch[view].to(images.device, non_blocking=engine.non_blocking) for view in VIEWS)
+        output: dict[str, Tensor] = {CommonKeys.IMAGE: images, CommonKeys.LABEL: labels}
+        engine.state.output = output
+        engine.network.eval()
+        with torch.no_grad(), self._autocast(engine, images.device):
+            target = engine.inferer(plain, engine.network)
+        engine.network.train()
+        engine.optimizer.zero_grad()
+        # An autocast of its own, as it keeps the weights that it converts: those of the target are without a gradient.
+        with self._autocast(engine, images.device):
+            logits = engine.inferer(torch.cat([images, augmented]), engine.network).float()
+        output[CommonKeys.PRED], of_views = logits.split([len(images), len(augmented)])
+        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+        output[CommonKeys.LOSS] = total_loss(
+            engine.loss_function(output[CommonKeys.PRED], labels).mean(),
+            self._consistency(target, of_views),
+            self._settings.alpha,
+            self._settings.beta,
+        )
+        engine.fire_event(IterationEvents.LOSS_COMPLETED)
+        _descend(engine, output[CommonKeys.LOSS])
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        # Not `output`: the event has replaced it by what the post-processing made of it.
+        return cast(Output, engine.state.output)
+
+    def _autocast(self, engine: SupervisedTrainer, device: torch.device) -> torch.autocast:
+        if device.type == "cpu":
+            return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bfloat16_on_cpu)
+        return torch.autocast(device.type, enabled=engine.amp, **engine.amp_kwargs)
+
+
+def _descend(engine: SupervisedTrainer, loss: Tensor) -> None:
+    """One step of the optimiser, the loss scaled where the engine scales it for half precision."""
+    if engine.amp and engine.scaler is not None:
+        engine.scaler.scale(loss).backward()
+        engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        engine.scaler.step(engine.optimizer)
+        engine.scaler.update()
+    else:
+        loss.backward()
+        engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        engine.optimizer.step()

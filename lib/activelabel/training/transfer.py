@@ -10,7 +10,7 @@ from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings
 from activelabel.training.checkpoints import ModelDescription, load_model
 
-PROXY_LABELS = ("pseudo_label",)
+PROXY_LABELS = ("foreground",)
 """What a proxy model tells from background."""
 
 

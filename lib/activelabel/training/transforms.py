@@ -23,6 +23,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
+from activelabel.training.patches import RatioPatches
 
 KEYS = ("image", "label")
 
@@ -158,10 +159,16 @@ def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -
         load,
         ShiftLabel(),
         SpatialPadd(KEYS, spatial_size=settings.patch_size),
-        StratifiedPatches(settings.patch_size, settings.patches_per_volume),
+        _patches(settings),
         *AUGMENTATIONS[settings.augmentation](),
         MarkUnannotated(),
     ]
     transforms = Compose(steps)
     transforms.set_random_state(seed=seed)
     return transforms
+
+
+def _patches(settings: TrainingSettings) -> StratifiedPatches | RatioPatches:
+    if settings.foreground_share is None:
+        return StratifiedPatches(settings.patch_size, settings.patches_per_volume)
+    return RatioPatches(settings.patch_size, settings.patches_per_volume, settings.foreground_share)

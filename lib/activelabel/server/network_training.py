@@ -1,0 +1,273 @@
+"""One training of a network, as the host's engine asks for its parts.
+
+Mixed precision, several GPUs, MLflow, TensorBoard and early stopping are the host's. Ours are: which cases train and
+which judge, how patches are drawn from them, and what is said while it runs.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import DataLoader
+from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, from_engine
+from monai.handlers.ignite_metric import IgniteMetricHandler
+from monai.inferers import Inferer, SlidingWindowInferer
+from monai.transforms import Compose
+from monailabel.interfaces.datastore import Datastore
+from monailabel.tasks.train.basic_train import BasicTrainTask, Context
+from torch import nn
+
+from activelabel.networks import build_network
+from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.predictor import Predictor
+from activelabel.recipes import TrainingSettings
+from activelabel.server.project import Project
+from activelabel.server.runs import UNFINISHED
+from activelabel.server.train_cases import AnnotatedCase
+from activelabel.server.train_options import TrainOptions
+from activelabel.server.train_stats import Stats, running_stats, write_stats
+from activelabel.store.location import sqlite_url
+from activelabel.store.records import Role
+from activelabel.training.checkpoints import ModelDescription
+from activelabel.training.cpu_layers import with_cpu_layers
+from activelabel.training.evaluation import ClassDice, evaluate_cases
+from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
+from activelabel.training.losses import MarkedLabelLoss, build_loss
+from activelabel.training.partners import with_partners
+from activelabel.training.transforms import LoadCase, OneHotWhereAnnotated, training_transforms
+
+logger = logging.getLogger(__name__)
+
+BEST_WEIGHTS = "best.pt"
+LAST_WEIGHTS = "last.pt"
+CASES_FILE = "cases.json"
+
+Iteration = Callable[[Engine, Mapping[str, torch.Tensor]], Output]
+Weights = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training is given: what was asked for, a folder among the unfinished runs, cases, and where images are."""
+
+    options: TrainOptions
+    folder: Path
+    cases: list[AnnotatedCase]
+    datastore: Datastore
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks run."""
+        return torch.device(self.options.device)
+
+    def of_role(self, role: Role) -> list[AnnotatedCase]:
+        """The cases to train on, or those to judge by."""
+        return _of_role(self.cases, role)
+
+
+class NetworkTraining(BasicTrainTask):
+    """A network that learns from the training cases of a run and is measured by its validation cases.
+
+    It begins with random weights. What is made of the weights that come out is for those who start it.
+
+    Attributes:
+        stage: what the statistics say of it while it runs, such as `{"stage": "1 of 2: supervised"}`.
+    """
+
+    def __init__(
+        self, project: Project, training: TrainingSettings, model: ModelDescription, description: str = ""
+    ) -> None:
+        """Train a network as `model` says, in the way that `training` says; `description` is for clients."""
+        self._project = project
+        self._training = training
+        self._model = model
+        self.stage: Stats = {}
+        super().__init__(
+            model_dir=str(project.runs_folder / UNFINISHED),
+            description=description,
+            amp=torch.cuda.is_available() and project.settings.precision != "float32",
+            # The host copies into this file in place; what others read is written by us, see `show`.
+            stats_path=str(project.runs_folder / "host_stats.json"),
+            train_save_interval=0,
+            val_interval=training.validate_every,
+            key_metric_filename=BEST_WEIGHTS,
+            final_filename=LAST_WEIGHTS,
+            labels=list(model.labels),
+        )
+
+    def learn(self, run: Run) -> Stats:
+        """Train on the cases of `run`, whose folder then holds weights and logs, and return the host's statistics."""
+        (run.folder / CASES_FILE).write_text(json.dumps(run.cases, indent=1))
+        return cast(Stats, BasicTrainTask.__call__(self, self._host_request(run), run.datastore))
+
+    # Cases
+
+    def pre_process(self, request: Mapping[str, Any], datastore: Datastore) -> list[AnnotatedCase]:
+        """The cases of this run, as they were when it began."""
+        cases = json.loads((Path(self._model_dir) / request["name"] / CASES_FILE).read_text())
+        return cast(list[AnnotatedCase], cases)
+
+    def partition_datalist(
+        self, context: Context, shuffle: bool = False
+    ) -> tuple[list[AnnotatedCase], list[AnnotatedCase]]:
+        """Training and validation cases, by the role that each image has for good."""
+        training, validation = (_of_role(context.datalist, role) for role in ("training", "validation"))
+        if context.local_rank == 0:
+            logger.info("training on %d cases, validating on %d", len(training), len(validation))
+        return training, validation
+
+    # One run, as the host asks for its parts
+
+    def _host_request(self, run: Run) -> dict[str, Any]:
+        """All that the host reads from a request. The file store that it tracks into by default MLflow has given up."""
+        options = run.options
+        return {
+            **options.model_dump(),
+            "tracking_uri": options.tracking_uri or sqlite_url(self._project.folder / "mlflow.db"),
+            "tracking_experiment_name": options.tracking_experiment_name or self._project.recipe.name,
+            "name": str(run.folder.relative_to(self._model_dir)),
+            "pretrained": False,
+            "val_batch_size": 1,
+        }
+
+    def train(self, rank: int, world_size: int, request: Mapping[str, Any], datalist: list[AnnotatedCase]) -> Stats:
+        """The training of one process, all of it drawn from the seed."""
+        torch.manual_seed(self._seed(rank))
+        return cast(Stats, super().train(rank, world_size, request, datalist))
+
+    def _seed(self, rank: int) -> int:
+        return self._project.settings.seed + rank
+
+    def network(self, context: Context) -> nn.Module:
+        """With random weights."""
+        return self.new_network()
+
+    def new_network(self) -> nn.Module:
+        """The network that is trained, with random weights, laid out in memory as it learns fastest."""
+        network = build_network(self._model.network, self._model.classes)
+        if self._project.device.type == "cpu":
+            return with_cpu_layers(network)
+        return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
+
+    def optimizer(self, context: Context) -> torch.optim.Optimizer:
+        """AdamW, which without weight decay is Adam."""
+        return torch.optim.AdamW(
+            context.network.parameters(), lr=self._training.learning_rate, weight_decay=self._training.weight_decay
+        )
+
+    def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler | None:
+        """From the recipe's rate down to 0 at the last epoch, almost in a line; None keeps it as it is."""
+        if not self._training.learning_rate_decay:
+            return None
+        scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)
+        return LrScheduleHandler(scheduler, print_lr=False)
+
+    def loss_function(self, context: Context) -> nn.Module:
+        """The recipe's, over what is annotated."""
+        return MarkedLabelLoss(build_loss(self._training.loss))
+
+    def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> DataLoader:
+        """Mini-batches of patches; of cases that this process trains on, if there are several processes."""
+        cases, _ = self._dataset(context, context.train_datalist, is_train=True)
+        partnered = with_partners(cases, self._training)
+        return self._dataloader(context, partnered, context.train_batch_size, num_workers, shuffle)
+
+    def train_pre_transforms(self, context: Context) -> Compose:
+        """From files to random patches."""
+        return training_transforms(self._load(), self._training, self._seed(context.local_rank))
+
+    def val_pre_transforms(self, context: Context) -> Compose:
+        """From files to whole volumes."""
+        return Compose([self._load()])
+
+    def _load(self) -> LoadCase:
+        return LoadCase(self._model.preprocessing, self._model.labels)
+
+    def train_post_transforms(self, context: Context) -> Compose:
+        """Logits and labels one-hot, for the metrics."""
+        return Compose([OneHotWhereAnnotated(self._model.classes)])
+
+    def val_key_metric(self, context: Context) -> dict[str, IgniteMetricHandler]:
+        """By which the best epoch is known, and whether the training still gets better."""
+        handler = MeanIoUHandler if self._training.best_by == "jaccard" else MeanDice
+        metric = handler(include_background=False, output_transform=from_engine(["pred", "label"]))
+        return {f"val_mean_{self._training.best_by}": metric}
+
+    def val_inferer(self, context: Context) -> Inferer:
+        """The windows of a prediction."""
+        prediction = self._project.recipe.prediction
+        return SlidingWindowInferer(
+            roi_size=prediction.window_size,
+            sw_batch_size=context.train_batch_size,
+            overlap=prediction.window_overlap,
+            mode="gaussian",
+        )
+
+    def train_iteration_update(self, context: Context) -> Iteration | None:
+        """A step in bfloat16 on a CPU that is good at it; elsewhere the host's own."""
+        return bfloat16_training_step if self._bfloat16_on_cpu(context.device) else None
+
+    def val_iteration_update(self, context: Context) -> Iteration | None:
+        """As `train_iteration_update`."""
+        return bfloat16_validation_step if self._bfloat16_on_cpu(context.device) else None
+
+    def _bfloat16_on_cpu(self, device: torch.device) -> bool:
+        precision = choose_precision(self._project.settings.precision, device)
+        return device.type == "cpu" and precision.dtype is torch.bfloat16
+
+    def finalize(self, context: Context) -> None:
+        """The host's handlers, our statistics after each epoch, and how long an epoch is."""
+        super().finalize(context)
+        if self._training.steps_per_epoch is not None:
+            context.trainer.state.epoch_length = self._training.steps_per_epoch
+        if context.local_rank == 0:
+            context.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self.show(running_stats(context)))
+
+    # What comes out
+
+    def best_weights(self, run: Run) -> Weights:
+        """Those of the best epoch of a run; of the last, where no validation case could judge."""
+        weights = run.folder / BEST_WEIGHTS
+        if not run.of_role("validation") or not weights.is_file():
+            logger.warning("no validation case could be judged: the last epoch counts, not the best")
+            weights = run.folder / LAST_WEIGHTS
+        return cast(Weights, torch.load(weights, map_location="cpu", weights_only=True))
+
+    def predictor(self, weights: Weights, device: torch.device) -> Predictor:
+        """The network with these weights, ready to run over volumes as the recipe says."""
+        network = build_network(self._model.network, self._model.classes)
+        network.load_state_dict(weights)
+        settings = self._project.recipe.prediction
+        return Predictor(
+            network,
+            window_size=settings.window_size,
+            window_overlap=settings.window_overlap,
+            device=device,
+            precision=self._project.settings.precision,
+            skip_outside_body=settings.skip_outside_body,
+        )
+
+    def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
+        """The Dice of the labels in each validation case of a run, on the images' own grids, by image."""
+        validation = run.of_role("validation")
+        predict = self.predictor(weights, run.device).probabilities
+        dice = evaluate_cases(predict, validation, self._model.labels, self._model.preprocessing)
+        return {case["image_id"]: classes for case, classes in zip(validation, dice, strict=True)}
+
+    @property
+    def stats_file(self) -> Path:
+        """Where clients' statistics are read from."""
+        return self._project.folder / "train_stats.json"
+
+    def show(self, stats: Stats) -> Stats:
+        """Let clients see `stats`, and at which stage they are."""
+        return write_stats(self.stats_file, {**stats, **self.stage})
+
+
+def _of_role(cases: list[AnnotatedCase], role: Role) -> list[AnnotatedCase]:
+    return [case for case in cases if case["role"] == role]

@@ -1,0 +1,160 @@
+"""Scoring by the proxy model: what it sees in every image, and how uncertain it is about each that is left."""
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from activelabel.acquisition.score import Score
+from activelabel.data.preprocessing import PreparedImage, prepare_image
+from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
+from activelabel.prediction.features import FeatureExtractor
+from activelabel.prediction.image_scores import image_scores
+from activelabel.recipes import ProxySettings
+from activelabel.server.feature_files import features_file, read_features, write_features
+from activelabel.server.project import Project
+from activelabel.server.proxy_model import current_proxy, rank_kind
+from activelabel.server.pseudo_label_files import PseudoLabelFiles
+from activelabel.store.records import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+MEASURES = ("variance", "entropy")
+"""What nath2022 (3.4) ranks by."""
+NOT_SAMPLED = 0
+"""Repeats of the score of a volume that has no pseudo-label: of fewer repeats than all others, it is ranked last."""
+
+
+class ProxyScoring(ScoringMethod):
+    """The cold start (nath2022, 3.1): scores of the volumes left, and features of all, by the latest proxy model.
+
+    Features come first, and their file is written when all are there; scores are written one by one. So where there are
+    scores, there are features. An interrupted scoring goes on with the scores there are.
+    """
+
+    def __init__(self, project: Project, settings: ProxySettings) -> None:
+        super().__init__("Uncertainty of the proxy model, and its features, of each volume: what to ask for first")
+        self._project = project
+        self._settings = settings
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Score what the latest proxy model has not scored yet.
+
+        A volume that cannot be read is recorded with its reason and passed over; one that has no pseudo-label gets the
+        score 0 of no repeats, and so comes last.
+
+        Raises:
+            NotReadyError: there is no proxy model yet.
+        """
+        model = current_proxy(self._project)
+        pool = _Pool(self._project, datastore, self._settings)
+        self._keep_features(model, pool)
+        scored = self._score(model, pool)
+        return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
+
+    def _keep_features(self, model: ModelVersion, pool: "_Pool") -> None:
+        """Add the features of the training images that have none yet, annotated ones included."""
+        file = features_file(self._project.features_folder, model.version)
+        features = read_features(file)
+        missing = [image_id for image_id in pool.training_images() if image_id not in features]
+        if not missing:
+            return
+        prediction = self._project.recipe.prediction
+        network = self._project.network(model)
+        extractor = FeatureExtractor(network, prediction.window_size, prediction.window_overlap, self._project.device)
+        progress = _Progress("features of", len(missing))
+        new = {}
+        for image_id in missing:
+            image = pool.prepared(image_id)
+            if image is not None:
+                new[image_id] = extractor.features(image.tensor).numpy()
+            progress.advance()
+        if new:
+            write_features(file, features | new)
+
+    def _score(self, model: ModelVersion, pool: "_Pool") -> int:
+        """Score the volumes left, one by one; how many."""
+        ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
+        images = ledger.unscored(model.version, *rank_kind(self._settings))
+        if not images:
+            return 0
+        start = self._project.thresholds.start
+        if len(images) < start:
+            logger.warning(
+                "%d volumes are left, fewer than the %d to start with: all are asked for", len(images), start
+            )
+        predictor = self._project.predictor(model)
+        progress = _Progress("scored", len(images))
+        scored = 0
+        for image_id in images:
+            image = pool.prepared(image_id)
+            if image is not None:
+                statistics = predictor.sample(image.tensor, repeats, seed)
+                scores = image_scores(statistics, image, self._project.recipe.regions, None, MEASURES, ("everything",))
+                ledger.record_scores(model.version, image_id, scores, repeats, seed)
+                scored += 1
+            elif image_id in pool.without:
+                last = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
+                ledger.record_scores(model.version, image_id, last, NOT_SAMPLED, seed)
+            progress.advance()
+        return scored
+
+
+class _Pool:
+    """The images as the proxy model sees them. `without` holds those that have no pseudo-label, as far as is known."""
+
+    def __init__(self, project: Project, datastore: Datastore, settings: ProxySettings) -> None:
+        self._project = project
+        self._datastore = datastore
+        self._files = PseudoLabelFiles(project.pseudo_labels_folder, settings)
+        self.without: set[str] = set()
+
+    def training_images(self) -> list[str]:
+        """Those that are there and readable, as far as is known."""
+        images = self._project.ledger.images()
+        return [
+            image.id
+            for image in images
+            if image.role == "training" and image.present and image.unreadable_reason is None
+        ]
+
+    def prepared(self, image_id: str) -> PreparedImage | None:
+        """The image as the network takes it; None if it cannot be read or has no pseudo-label."""
+        if image_id in self.without:
+            return None
+        try:
+            path = Path(self._datastore.get_image_uri(image_id))
+            volume = read_volume(path)
+        except InvalidInputError as error:
+            self._project.ledger.mark_unreadable(image_id, str(error))
+            logger.warning("%s is passed over: %s", image_id, error)
+            return None
+        try:
+            self._files.find(image_id, path)
+        except InvalidInputError as error:
+            self.without.add(image_id)
+            logger.warning("%s is ranked last: %s", image_id, error)
+            return None
+        return prepare_image(volume, self._project.recipe.preprocessing)
+
+
+class _Progress:
+    """Says of each image that it is done, and for how long the others will take."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._started = time.monotonic()
+
+    def advance(self) -> None:
+        self._done += 1
+        seconds = (time.monotonic() - self._started) / self._done * (self._total - self._done)
+        left = timedelta(seconds=round(seconds))
+        logger.info("proxy model: %s %d of %d, %s left", self._what, self._done, self._total, left)

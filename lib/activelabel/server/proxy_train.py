@@ -1,0 +1,135 @@
+"""Training of the proxy model, which needs no label: it learns pseudo-labels of all images (nath2022, 3.1)."""
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from monailabel.interfaces.datastore import Datastore
+
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.recipes import ProxySettings
+from activelabel.server.network_training import NetworkTraining, Run
+from activelabel.server.project import Project
+from activelabel.server.proxy_model import proxy_training
+from activelabel.server.pseudo_label_files import PseudoLabelFiles
+from activelabel.server.publishing import publish_model
+from activelabel.server.readability import set_aside_unreadable
+from activelabel.server.runs import exclusive_run, finish_run
+from activelabel.server.train_cases import AnnotatedCase
+from activelabel.server.train_options import TrainOptions, offered_options, parse_options
+from activelabel.server.train_stats import Stats, model_stats, read_stats
+from activelabel.store.records import Image
+from activelabel.training.evaluation import mean_class_dice, mean_dice
+
+logger = logging.getLogger(__name__)
+
+STATS_FILE = "proxy_stats.json"
+
+
+class ProxyTrainTask(NetworkTraining):
+    """Trains the recipe's network to find the pseudo-label of all images, and publishes it as a proxy model.
+
+    Training images teach, validation images judge: the epoch that finds their pseudo-labels best is published. An image
+    that has no pseudo-label, or cannot be read, is reported and left out. An interrupted training has published nothing
+    and the next one begins anew, with the pseudo-labels that there are.
+    """
+
+    def __init__(self, project: Project, settings: ProxySettings) -> None:
+        self._settings = settings
+        super().__init__(
+            project,
+            proxy_training(project.recipe, settings),
+            project.description_of("proxy"),
+            f"Trains the proxy model on pseudo-labels of all images ({project.recipe.title})",
+        )
+        # All images of a pool may be more than memory holds, so that they are kept on disk unless a client says else.
+        datasets = ["PersistentDataset", "CacheDataset", "Dataset"]
+        self._config = {**offered_options(self._training, project.device), "dataset": datasets}
+
+    def stats(self) -> Stats:
+        """How the latest training went or goes, and the proxy model in use; empty before the first."""
+        model = self._project.ledger.latest_model("proxy")
+        stats = read_stats(self.stats_file)
+        return stats if model is None else {**stats, "model": model_stats(model)}
+
+    @property
+    def stats_file(self) -> Path:
+        """Beside that of the task's training."""
+        return self._project.folder / STATS_FILE
+
+    def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
+        """The options of a training that could begin now.
+
+        Raises:
+            InvalidInputError: an option is unknown or wrong.
+            NotReadyError: there is no training image that could be read.
+        """
+        options = parse_options(request, self._config)
+        if not any(image.role == "training" for image in self._images()):
+            raise NotReadyError("proxy training: no training image can be read: put 3D images into the studies folder")
+        return options
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
+        """Draw the pseudo-labels that are missing, train, publish the proxy model, and return the statistics.
+
+        Raises:
+            InvalidInputError: an option is wrong, or no training image has a pseudo-label.
+            NotReadyError: there is no training image that could be read.
+        """
+        started = time.monotonic()
+        with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
+            options = self.check_request(request)
+            run = Run(options, folder, self._pseudo_labelled(datastore), datastore)
+            stats, weights = self.learn(run), self.best_weights(run)
+            per_case = self.judge(weights, run)
+            metrics = {"dice": mean_dice(mean_class_dice(list(per_case.values()), self._model.labels))}
+            model = publish_model(self._project, weights, metrics, [], "proxy")
+            logger.info("published proxy model %d: %s", model.version, metrics)
+            finish_run(folder, model.version)
+        total_time = str(timedelta(seconds=round(time.monotonic() - started)))
+        stats = {**stats, "total_time": total_time, "validation": per_case, "model": model_stats(model)}
+        stats.pop("current_time", None)
+        self.stage.pop("stage")
+        return self.show(stats)
+
+    def _images(self) -> list[Image]:
+        """Those that are there and readable, as far as is known."""
+        images = self._project.ledger.images()
+        return [image for image in images if image.present and image.unreadable_reason is None]
+
+    def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
+        """A case of each image that has a pseudo-label; the statistics say how far this is, and which have none."""
+        files = PseudoLabelFiles(self._project.pseudo_labels_folder, self._settings)
+        images, without = self._images(), dict[str, str]()
+        cases = []
+        for done, image in enumerate(images, start=1):
+            if not set_aside_unreadable(image.id, datastore, self._project.ledger, was_scored=image.id in files):
+                path = Path(datastore.get_image_uri(image.id))
+                try:
+                    cases.append(_case(image, path, files.find(image.id, path)))
+                except InvalidInputError as error:
+                    without[image.id] = str(error)
+                    logger.warning("%s is left out of the proxy training: %s", image.id, error)
+            counts = {"done": done, "images": len(images), "without": without}
+            self.stage = {"stage": "1 of 2: drawing pseudo-labels", "pseudo_labels": counts}
+            self.show({})
+        if not any(case["role"] == "training" for case in cases):
+            first = f": {next(iter(without.values()))}" if without else ""
+            raise InvalidInputError(f"proxy training: no training image has a pseudo-label{first}")
+        self.stage["stage"] = "2 of 2: training"
+        return cases
+
+
+def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
+    return {
+        "image": str(path),
+        "label": str(label),
+        "slices": None,
+        "slice_axis": None,
+        "image_id": image.id,
+        "role": image.role,
+    }

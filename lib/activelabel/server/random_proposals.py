@@ -1,0 +1,47 @@
+"""What a proposal is, the pool at random, and when a validation case is due: what all strategies share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from activelabel.acquisition.selection import shuffled
+from activelabel.server.project import Project
+from activelabel.store.records import Slices
+
+CANDIDATES = 16
+"""Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A case, or slices of it, that a strategy would ask for, and why."""
+
+    image_id: str
+    reason: str
+    score: float | None = None
+    model_version: int | None = None
+    slices: Slices = None
+
+
+def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
+    """The pool in a random order that the seed fixes, validation cases in turn with the others."""
+    yield from validation_due(project)
+    for image_id in shuffled(project.ledger.pool("training"), project.settings.seed):
+        yield Proposal(image_id, reason)
+    for image_id in shuffled(project.ledger.pool("validation"), project.settings.seed):
+        yield Proposal(image_id, f"a validation case, never trained on: {reason}")
+
+
+def validation_due(project: Project) -> Iterator[Proposal]:
+    """The validation cases, whenever fewer of them than of the others have been asked for.
+
+    So they take turns with training cases until all are annotated, and the first model can already be measured.
+    """
+    waiting = project.ledger.pool("validation")
+    if not waiting:
+        return
+    progress = project.ledger.progress()
+    validation_asked = progress.validation - len(waiting)
+    training_asked = progress.annotated + progress.partly_annotated + progress.leased - validation_asked
+    if validation_asked < training_asked:
+        for image_id in shuffled(waiting, project.settings.seed):
+            yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")

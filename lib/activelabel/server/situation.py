@@ -1,0 +1,27 @@
+"""What the ledger of a project says that decides what the autopilot starts."""
+
+from activelabel.server.autopilot import Situation
+from activelabel.server.project import Project
+from activelabel.server.proxy_model import proxy_is_missing, unscored_by_proxy
+
+
+def read_situation(project: Project, measure: str) -> Situation:
+    """The situation now. A case is scored where it has a score of `measure`, with which all others are written."""
+    ledger = project.ledger
+    progress = ledger.progress()
+    version = progress.latest_model
+    unscored = 0 if version is None else len(ledger.unscored(version, measure, "everything", "total"))
+    query = project.recipe.query
+    new, to_train_on = progress.new_annotations, progress.new_training_annotations
+    if query.starts_with_slices if version is None else query.asks_slices:
+        new = to_train_on = progress.new_training_slices
+    nothing_left = not (progress.leased or ledger.pool("training") or ledger.pool("validation"))
+    return Situation(
+        version,
+        new,
+        to_train_on,
+        unscored,
+        nothing_left=nothing_left,
+        proxy_missing=proxy_is_missing(project),
+        unscored_by_proxy=unscored_by_proxy(project),
+    )

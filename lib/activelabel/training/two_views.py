@@ -1,0 +1,101 @@
+"""From volumes that nobody annotated to two views of patches around their noisy labels (nath2022, 3.3)."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypedDict
+
+import torch
+from monai.transforms import Compose, CopyItemsd, SpatialPadd, Transform
+from monai.utils import convert_to_tensor
+from torch import Tensor
+
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
+from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
+from activelabel.training.augmentation import AUGMENTATIONS
+from activelabel.training.patches import KEYS, RatioPatches
+
+PLAIN, AUGMENTED = VIEWS = ("plain", "augmented")
+
+
+class NoisyCase(TypedDict):
+    """An unannotated case: the files of its image and of its noisy label, which lies on the grid of the *prepared*
+    image, as the network that made it saw it.
+    """
+
+    image: str
+    noisy_label: str
+
+
+class LoadNoisyCase(Transform):
+    """A `NoisyCase` as `RatioPatches` takes it: image float32 and label int16, (1, *S) each.
+
+    The label is shifted by one, as those that were drawn: 1 is background. Deterministic: MONAI caches it.
+    """
+
+    def __init__(self, preprocessing: PreprocessingSettings) -> None:
+        self._preprocessing = preprocessing
+
+    def __call__(self, case: NoisyCase) -> dict[str, Tensor]:
+        """Read and prepare the image, and read its label.
+
+        Raises:
+            InvalidInputError: one of them cannot be read.
+            ValueError: the label is not on the grid of the prepared image.
+        """
+        image = prepare_image(read_volume(case["image"]), self._preprocessing).tensor
+        label = torch.from_numpy(read_volume(case["noisy_label"]).array).to(torch.int16)[None] + 1
+        if label.shape != image.shape:
+            shapes = f"expected {tuple(image.shape)} as the prepared image, got {tuple(label.shape)}"
+            raise ValueError(f"noisy label: {shapes}")
+        return {"image": image, "label": label}
+
+
+class TakeViews(Transform):
+    """Both views of a patch as plain tensors; where it lies around a noisy label, the label has served its purpose."""
+
+    def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """From `plain` and `image`, which was augmented, to `plain` and `augmented`."""
+        plain, augmented = (convert_to_tensor(patch[key], track_meta=False).contiguous() for key in (PLAIN, "image"))
+        return {PLAIN: plain, AUGMENTED: augmented}
+
+
+def two_view_transforms(
+    load: LoadNoisyCase, training: TrainingSettings, settings: SemiSupervisedSettings, seed: int
+) -> Compose:
+    """From a `NoisyCase` to pairs of views of as many patches as an annotated case gives: float32 (1, *S) each.
+
+    A share of `settings.foreground_share` of the patches lies around the noisy label's foreground. The plain view is
+    the patch, the augmented one the same voxels after a random augmentation, which leaves them where they are.
+    """
+    steps = [
+        load,
+        SpatialPadd(KEYS, spatial_size=training.patch_size),
+        RatioPatches(training.patch_size, training.patches_per_volume, settings.foreground_share),
+        CopyItemsd("image", names=PLAIN),
+        *AUGMENTATIONS[settings.augmentation](),
+        TakeViews(),
+    ]
+    transforms = Compose(steps)
+    transforms.set_random_state(seed=seed)
+    return transforms
+
+
+class PairedBatches:
+    """Batches of annotated patches, each together with one of views of unannotated ones, without an end.
+
+    Whichever loader ends begins anew, so that how many cases the other has makes no difference.
+    """
+
+    def __init__(self, annotated: Iterable[Mapping[str, Tensor]], unannotated: Iterable[Mapping[str, Tensor]]) -> None:
+        self._annotated = annotated
+        self._unannotated = unannotated
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """The entries of both batches; their sizes may differ."""
+        for annotated, unannotated in zip(_forever(self._annotated), _forever(self._unannotated), strict=True):
+            yield {**annotated, **unannotated}
+
+
+def _forever(loader: Iterable[Mapping[str, Tensor]]) -> Iterator[Mapping[str, Tensor]]:
+    return itertools.chain.from_iterable(itertools.repeat(loader))

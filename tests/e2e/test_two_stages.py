@@ -1,0 +1,141 @@
+"""Rounds of two stages, end to end: an empty ledger, a proxy model, two full rounds, and power cuts in both stages."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import psutil
+import pytest
+from running_server import RunningServer
+
+from activelabel.recipes import FOLDER
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+pytestmark = pytest.mark.e2e
+
+START, QUERIES_A_ROUND = 3, 2
+SHORTER = {
+    "proxy": {"epochs": 2, "validate_every": 2, "repeats": 2},
+    "training": {
+        "epochs": 3,
+        "steps_per_epoch": 20,
+        "patches_per_volume": 1,
+        "validate_every": 1,
+        "validation_cases": 2,
+    },
+    "semi_supervised": {"steps": 20},
+    "prediction": {"repeats": 2},
+    "query": {"start": START, "size": QUERIES_A_ROUND},
+}
+"""Of `quick_warm`: enough to see that each stage does its work."""
+
+
+@pytest.mark.timeout(1500)
+def test_two_rounds_on_real_hippocampus(
+    make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
+) -> None:
+    metrics = go_through_rounds(make_server, hippocampus(12), tmp_path, labels="anterior,posterior")
+    assert metrics["dice"] > 0.3
+
+
+def go_through_rounds(make_server: Callable[..., RunningServer], cases: Any, folder: Path, **conf: object) -> Any:
+    """Cold start, and two rounds with kill -9 in both stages of the first; the metrics of the last model."""
+    server = make_server(cases.studies, recipe=shorter_recipe(folder), seed=1, **conf).start()
+    project = Path(cases.studies) / "activelabel"
+    ledger = Ledger(sqlite_url(project / "ledger.sqlite"))
+    server.wait_for(lambda: ranked_by_proxy(ledger), "the ranking by the proxy model")
+
+    while server.progress()["new_training_annotations"] < START:
+        sample = server.next_sample()
+        server.save_label(sample["id"], cases.label_of(sample["id"]))
+    cut_power_in_stage(server, "1 of 2", ledger)
+    cut_power_in_stage(server, "2 of 2", ledger)
+    first = next_version(server, ledger, than=0)
+    check_round(server, project, ledger, first)
+
+    for _ in range(QUERIES_A_ROUND):
+        sample = server.next_sample()
+        assert sample["model_version"] == first
+        assert sample["strategy"] == "mean_variance"
+        server.save_label(sample["id"], cases.label_of(sample["id"]))
+    second = next_version(server, ledger, than=first)
+    check_round(server, project, ledger, second)
+    assert server.next_sample()["model_version"] == second
+    assert server.stop() == 0
+    model = ledger.latest_model()
+    assert model is not None
+    return model.metrics
+
+
+def ranked_by_proxy(ledger: Ledger) -> bool:
+    """Whether there is a proxy model, and it has scored all there is."""
+    proxy = ledger.latest_model("proxy")
+    return proxy is not None and not ledger.unscored(proxy.version, "variance", "everything", "mean")
+
+
+def shorter_recipe(folder: Path) -> Path:
+    """`quick_warm` with fewer steps, as a file of the user's own."""
+    text = (FOLDER / "quick_warm.toml").read_text()
+    for section, numbers in SHORTER.items():
+        before, header, after = text.partition(f"[{section}]\n")
+        assert header
+        for key, value in numbers.items():
+            after, found = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", after, count=1)
+            assert found, f"{section}.{key}"
+        text = before + header + after
+    file = folder / "shorter.toml"
+    file.write_text(text)
+    return file
+
+
+def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> None:
+    """kill -9 of server and training while this stage runs. Nothing is published then, and a new server goes on."""
+
+    def reached() -> bool:
+        return stage_of(server).startswith(stage) and bool(server.children("train"))
+
+    server.wait_for(reached, f"stage {stage}")
+    children = server.children()
+    server.kill()
+    psutil.wait_procs(children, timeout=60)
+    assert not [child for child in children if child.is_running()], "children outlived their server"
+    assert ledger.latest_model() is None
+    server.start()
+    assert stage_of(server).startswith(stage), "it was killed too late"
+
+
+def stage_of(server: RunningServer) -> str:
+    """What the statistics say of the latest training."""
+    return str(server.info()["train_stats"]["segmentation"].get("stage", ""))
+
+
+def next_version(server: RunningServer, ledger: Ledger, than: int) -> int:
+    """Wait for a model of the task and for its scores."""
+    server.wait_for_model(than + 1)
+    model = ledger.latest_model()
+    assert model is not None
+    return model.version
+
+
+def check_round(server: RunningServer, project: Path, ledger: Ledger, version: int) -> None:
+    """The model is that of two stages: noisy labels of as many volumes as it learned from, none of them annotated."""
+    model = ledger.latest_model()
+    assert model is not None
+    assert model.version == version
+    (run,) = (project / "runs").glob(f"*_model_{version}")
+    noisy = {path.name.removesuffix(".nii.gz"): path for path in (run / "noisy_labels").iterdir()}
+    trained_on = {item.image_id for item in ledger.annotations("training")}
+    training = {image.id for image in ledger.images() if image.role == "training"}
+    assert noisy.keys() <= training - trained_on
+    assert len(noisy) == min(len(trained_on), len(training - trained_on))
+    for path in noisy.values():
+        values = np.unique(np.asarray(nibabel.load(path).dataobj))
+        assert 0 < values.max() <= len(model.labels)
+    stats = server.info()["train_stats"]["segmentation"]
+    assert set(stats["semi_supervised"]["volumes"]) == noisy.keys()
+    assert stats["model"]["version"] == version
+    assert "stage" not in stats

@@ -1,0 +1,162 @@
+"""A warm start, end to end: an empty ledger, a proxy model, its ranking, and a first model that begins with it."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import psutil
+import pytest
+import torch
+from running_server import RunningServer
+
+from activelabel.acquisition.diversity import typiclust
+from activelabel.data.volumes import read_volume
+from activelabel.recipes import FOLDER
+from activelabel.server.feature_files import features_file, read_features
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from activelabel.training.pseudo_labels import soft_tissue
+
+pytestmark = pytest.mark.e2e
+
+CASES = 12
+KIND = ("variance", "everything", "mean")
+SHORTER: Mapping[str, Mapping[str, str]] = {
+    "proxy": {"epochs": "4", "validate_every": "2"},
+    # With next to no learning rate, what a training of the task begins with is what it ends with.
+    "training": {"epochs": "1", "steps_per_epoch": "2", "learning_rate": "1e-12"},
+    "prediction": {"repeats": "2"},
+}
+
+
+@pytest.mark.timeout(900)
+def test_from_an_empty_ledger_to_the_first_model(
+    make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
+) -> None:
+    cases = hippocampus(CASES)
+    recipe = shorter_recipe(tmp_path, 20)  # so many that the server can be killed in between
+    server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1).start()
+    folder = cases.studies / "activelabel"
+    ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+
+    early = server.next_sample(annotator="eve")
+    assert early["reason"] == "no proxy model yet: drawn at random"
+    drawn = kill_in_proxy_training(server, folder)
+    server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
+    assert pseudo_labels(folder) == drawn
+    kill_in_proxy_scoring(server, ledger)
+    server.wait_for(lambda: not ledger.unscored(1, *KIND), "the scores of the proxy model")
+
+    scores = ledger.volume_scores(1, *KIND)
+    assert scores.keys() == {image.id for image in ledger.images() if image.role == "training"}
+    assert read_features(features_file(folder / "features", 1)).keys() == scores.keys()
+    assert [model.version for model in ledger.models("proxy")] == [1]
+    assert server.progress()["latest_model"] is None
+
+    left = sorted(scores.keys() - {early["id"]}, key=lambda image_id: (-scores[image_id], image_id))
+    assert [sample["id"] for sample in first_queries(server, cases)] == left[:4]
+    server.wait_for_model(2)
+    begins_with_the_proxy_model(folder, ledger)
+    assert "training begins with " in server.log.read_text()
+    assert server.next_sample(annotator="bob")["reason"].startswith("variance ")
+    assert server.next_sample("proxy_rank", "cat")["reason"].startswith("mean variance ")
+    assert server.stop() == 0
+
+
+@pytest.mark.timeout(900)
+def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
+    """CT, where pseudo-labels are soft tissue; and a cold start by features."""
+    server = make_server(phantoms.studies, recipe=shorter_recipe(tmp_path, 2), seed=1).start()
+    folder = phantoms.studies / "activelabel"
+    ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+    server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
+    server.wait_for(lambda: not ledger.unscored(1, *KIND), "the scores of the proxy model")
+
+    image = sorted(phantoms.studies.glob("*.nii.gz"))[0]
+    drawn = np.asarray(nibabel.load(folder / "pseudo_labels" / image.name).dataobj) == 1
+    assert np.array_equal(drawn, soft_tissue(read_volume(image).array, window_hu=125, level_hu=50))
+    scores = ledger.volume_scores(1, *KIND)
+    first = server.next_sample()
+    assert first["id"] == max(sorted(scores), key=lambda image_id: scores[image_id])
+    assert first["score"] == scores[first["id"]]
+    features = read_features(features_file(folder / "features", 1))
+    expected = [image_id for image_id in typiclust(features, 4, seed=1) if image_id != first["id"]]
+    readers = [server.next_sample("typiclust", annotator=f"reader {number}") for number in range(4)]
+    by_cluster = [sample["id"] for sample in readers if "validation case" not in sample["reason"]]
+    assert by_cluster[: len(expected)] == expected[: len(by_cluster)]
+    assert len(by_cluster) >= 2
+    assert server.stop() == 0
+
+
+def shorter_recipe(folder: Path, proxy_repeats: int) -> Path:
+    """`quick_warm` with less to do, and without a second stage."""
+    shorter = {**SHORTER, "proxy": {**SHORTER["proxy"], "repeats": str(proxy_repeats)}}
+    lines, section = [], ""
+    for line in (FOLDER / "quick_warm.toml").read_text().splitlines():
+        section = line.strip("[]") if line.startswith("[") else section
+        key = line.partition(" ")[0]
+        lines.append(f"{key} = {shorter[section][key]}" if key in shorter.get(section, {}) else line)
+    path = folder / "shorter.toml"
+    path.write_text("\n".join(lines).replace("[semi_supervised]\n", "[semi_supervised]\nenabled = false\n"))
+    return path
+
+
+def pseudo_labels(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which there are, and which file on the disk each is: one that was written again is another one."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("pseudo_labels/*.nii.gz")}
+
+
+def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tuple[int, int]]:
+    """Kill -9 of the process that trains, after its first epoch; the pseudo-labels that there are then."""
+    stats = folder / "proxy_stats.json"
+    server.wait_for(lambda: stats.is_file() and "epoch" in json.loads(stats.read_text()), "an epoch of the proxy model")
+    shown = server.info()["train_stats"]["proxy"]
+    assert shown["stage"] == "2 of 2: training"
+    assert shown["pseudo_labels"] == {"done": CASES, "images": CASES, "without": {}}
+    drawn = pseudo_labels(folder)
+    assert len(drawn) == CASES
+    (training,) = server.children("train")
+    training.kill()
+    training.wait()
+    assert not list((folder / "models").glob("*"))
+    return drawn
+
+
+def kill_in_proxy_scoring(server: RunningServer, ledger: Ledger) -> None:
+    """Kill -9 of the server while the proxy model scores, and start it again; what was scored stays."""
+    server.wait_for(lambda: len(ledger.volume_scores(1, *KIND)) > 1, "scores of the proxy model")
+    children = server.children()
+    server.kill()
+    psutil.wait_procs(children, timeout=60)
+    before = ledger.volume_scores(1, *KIND)
+    assert 1 < len(before) < CASES - 3
+    server.start()
+    server.wait_for(lambda: len(ledger.volume_scores(1, *KIND)) > len(before), "more of them")
+    assert before.items() <= ledger.volume_scores(1, *KIND).items()
+
+
+def first_queries(server: RunningServer, cases: Any) -> list[dict[str, Any]]:
+    """Answer what is asked for until four cases to train on are annotated; the queries of these."""
+    queries: list[dict[str, Any]] = []
+    while len(queries) < 4:
+        sample = server.next_sample()
+        if "validation case" not in sample["reason"]:
+            assert sample["reason"].startswith("mean variance ")
+            assert sample["reason"].endswith(" by proxy model 1, the largest of the cases left")
+            assert (sample["strategy"], sample["model_version"]) == ("mean_variance", 1)
+            queries.append(sample)
+        server.save_label(sample["id"], cases.label_of(sample["id"]))
+    return queries
+
+
+def begins_with_the_proxy_model(folder: Path, ledger: Ledger) -> None:
+    """All layers but the last, whose shape is another."""
+    proxy, first = ledger.model(1), ledger.latest_model()
+    assert first is not None
+    weights = [torch.load(folder / "models" / model.file, weights_only=True)["weights"] for model in (proxy, first)]
+    same = {name for name, value in weights[0].items() if value.shape == weights[1][name].shape}
+    assert len(weights[0]) - len(same) == 2  # weight and bias of one layer
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in same)

@@ -1,0 +1,129 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, ThreadDataLoader
+
+from activelabel.data.labels import write_label
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
+from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
+from activelabel.training.two_views import LoadNoisyCase, NoisyCase, PairedBatches, two_view_transforms
+
+PREPROCESSING = PreprocessingSettings(intensity="window", window_hu=(0.0, 1000.0))
+TRAINING = TrainingSettings(epochs=1, batch_size=1, patch_size=(6, 6, 6), patches_per_volume=5, learning_rate=1e-3)
+AROUND_FOREGROUND = SemiSupervisedSettings(foreground_share=1.0)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> NoisyCase:
+    """12 x 10 x 8 voxels against RAS, each of another intensity; the network has seen class 2 at one of them."""
+    values = np.arange(12 * 10 * 8, dtype=np.float32).reshape(12, 10, 8)
+    image, label = tmp_path / "image.nii.gz", tmp_path / "noisy.nii.gz"
+    write_label(image, values.astype(np.uint16), np.diag([-1.0, -1.0, 2.0, 1.0]))
+    prepared = prepare_image(read_volume(image), PREPROCESSING)
+    noisy = np.zeros(prepared.grid.shape, np.uint8)
+    noisy[3, 7, 2] = 2
+    write_label(label, noisy, prepared.grid.affine_ras)
+    return {"image": str(image), "noisy_label": str(label)}
+
+
+def views(case: NoisyCase, settings: SemiSupervisedSettings = AROUND_FOREGROUND) -> list[dict[str, torch.Tensor]]:
+    return two_view_transforms(LoadNoisyCase(PREPROCESSING), TRAINING, settings, seed=0)(case)
+
+
+def test_a_noisy_label_lies_on_the_prepared_image_and_is_shifted_by_one(case: NoisyCase) -> None:
+    loaded = LoadNoisyCase(PREPROCESSING)(case)
+
+    assert loaded["image"].shape == loaded["label"].shape == (1, 12, 10, 8)
+    # Voxel (3, 7, 2) of the prepared image is (8, 2, 2) of the file: x and y run against RAS.
+    assert loaded["image"][0, 3, 7, 2].item() == pytest.approx((8 * 80 + 2 * 8 + 2) / 1000)
+    assert loaded["label"][0, 3, 7, 2] == 3
+    assert int(loaded["label"].sum()) == 12 * 10 * 8 + 2
+
+
+def test_a_noisy_label_of_another_grid_is_refused(case: NoisyCase) -> None:
+    finer = PREPROCESSING.model_copy(update={"spacing_mm": (0.5, 1.0, 2.0)})
+
+    with pytest.raises(ValueError, match=r"expected \(1, 23, 10, 8\) as the prepared image, got \(1, 12, 10, 8\)"):
+        LoadNoisyCase(finer)(case)
+
+
+def test_the_plain_view_is_the_image_around_the_noisy_label(case: NoisyCase) -> None:
+    patches = views(case)
+
+    certain = (8 * 80 + 2 * 8 + 2) / 1000
+    known = set(np.round(np.arange(960) / 1000, 3))
+    assert len(patches) == 5
+    for patch in patches:
+        assert patch["plain"].shape == (1, 6, 6, 6)
+        voxels = np.round(patch["plain"].numpy().ravel().astype(float), 3)
+        assert set(voxels) <= known
+        assert np.isclose(voxels, certain).sum() == 1
+
+
+def test_the_augmented_view_shows_the_same_voxels_in_other_intensities(case: NoisyCase) -> None:
+    """Scaled by at most a tenth, shifted by at most a tenth, with noise of a standard deviation of 0.05."""
+    for patch in views(case):
+        assert patch["augmented"].shape == patch["plain"].shape
+        assert not torch.equal(patch["augmented"], patch["plain"])
+        both = torch.stack([patch["augmented"].flatten(), patch["plain"].flatten()])
+        assert torch.corrcoef(both)[0, 1] > 0.9
+        assert (patch["augmented"] - patch["plain"]).abs().max() < 0.1 + 0.1 + 6 * 0.05
+
+
+def test_the_other_share_lies_around_background(case: NoisyCase) -> None:
+    """All foreground but one voxel, around which all patches then lie."""
+    prepared = prepare_image(read_volume(case["image"]), PREPROCESSING)
+    noisy = np.ones(prepared.grid.shape, np.uint8)
+    noisy[3, 7, 2] = 0
+    write_label(Path(case["noisy_label"]), noisy, prepared.grid.affine_ras)
+    value = prepared.tensor[0, 3, 7, 2]
+
+    for patch in views(case, SemiSupervisedSettings(foreground_share=0.0)):
+        assert (patch["plain"] - value).abs().min() < 1e-6
+
+
+def test_an_image_smaller_than_a_patch_is_padded(case: NoisyCase) -> None:
+    wide = TRAINING.model_copy(update={"patch_size": (16, 6, 6)})
+
+    for patch in two_view_transforms(LoadNoisyCase(PREPROCESSING), wide, AROUND_FOREGROUND, seed=0)(case):
+        assert patch["plain"].shape == patch["augmented"].shape == (1, 16, 6, 6)
+        # Two planes before the image and two behind it.
+        assert patch["plain"][0, [0, 1, 14, 15]].abs().max() == 0
+
+
+def test_the_seed_fixes_both_views(case: NoisyCase) -> None:
+    for one, other in zip(views(case), views(case), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_cached_case_gives_new_views_each_time(case: NoisyCase) -> None:
+    transforms = two_view_transforms(LoadNoisyCase(PREPROCESSING), TRAINING, AROUND_FOREGROUND, seed=0)
+    dataset = CacheDataset([case], transforms, progress=False)
+
+    first, second = dataset[0][0], dataset[0][0]
+
+    assert not torch.equal(first["augmented"], second["augmented"])
+
+
+def test_pairs_of_batches_do_not_end_however_many_there_are_of_either() -> None:
+    annotated = [{"image": torch.tensor([number])} for number in range(3)]
+    unannotated = [{"plain": torch.tensor([10 + number])} for number in range(2)]
+
+    pairs = list(itertools.islice(PairedBatches(annotated, unannotated), 7))
+
+    assert [int(pair["image"]) for pair in pairs] == [0, 1, 2, 0, 1, 2, 0]
+    assert [int(pair["plain"]) for pair in pairs] == [10, 11, 10, 11, 10, 11, 10]
+
+
+def test_loaders_are_shuffled_anew_each_time_they_begin() -> None:
+    torch.manual_seed(0)
+    loader = ThreadDataLoader([{"image": number} for number in range(20)], batch_size=20, shuffle=True)
+
+    first, second = itertools.islice(PairedBatches(loader, [{"plain": torch.zeros(1)}]), 2)
+
+    assert sorted(first["image"].tolist()) == sorted(second["image"].tolist()) == list(range(20))
+    assert first["image"].tolist() != second["image"].tolist()
