@@ -1,0 +1,92 @@
+"""From the slice that a model doubts to the slice that is learnt: one index of the image's own in any orientation."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_studies import write_nifti
+
+from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.slices import SlicePlane, slice_mask
+from activelabel.data.volumes import read_volume
+from activelabel.prediction.image_scores import image_scores
+from activelabel.recipes import PreprocessingSettings, RegionSettings
+from activelabel.server.coverage import Coverage
+from activelabel.server.label_archive import LabelArchive
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from activelabel.training.transforms import LoadCase
+
+TOWARDS = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
+ORIENTATIONS = [
+    "".join(sides)
+    for order in itertools.permutations(("LR", "PA", "IS"))
+    for sides in itertools.product(*order)
+]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    codes=st.sampled_from(ORIENTATIONS),
+    plane=st.sampled_from(["acquisition", "sagittal", "coronal", "axial"]),
+    spacing=st.permutations([1.0, 1.5, 3.0]),
+    slices_last=st.booleans(),
+    place=st.floats(0, 0.999),
+)
+def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt(
+    tmp_path_factory: pytest.TempPathFactory,
+    codes: str,
+    plane: SlicePlane,
+    spacing: list[float],
+    slices_last: bool,
+    place: float,
+) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([TOWARDS[code] for code in codes], dtype=float).T * spacing
+    shape = (4, 5, 6)
+    ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+    ledger.sync_images(["a"], 0)
+    coverage = Coverage(ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
+    archive = LabelArchive(ledger, coverage, plane)
+    # Every voxel holds the index of its slice, in hundredths of the window.
+    ramp = write_nifti(folder / "a.nii.gz", np.zeros(shape, np.float32), affine)
+    axis = archive.slice_axis("a", read_volume(ramp).grid)
+    index = int(place * shape[axis])
+    values = np.zeros(shape) + np.moveaxis(np.arange(shape[axis]).reshape(-1, 1, 1), 0, axis)
+    volume = read_volume(write_nifti(ramp, values.astype(np.float32), affine))
+    preprocessing = PreprocessingSettings(
+        intensity="window", window_hu=(0.0, 100.0), slice_plane=plane, slices_last=slices_last
+    )
+    prepared = prepare_image(volume, preprocessing)
+
+    foreground = 0.5 * torch.isclose(prepared.tensor[0], torch.tensor(index / 100))
+    statistics = MonteCarloStatistics()
+    statistics.update(torch.stack([1 - foreground, foreground]))
+    (score, _) = image_scores(statistics, prepared, RegionSettings(), axis, ["entropy"], ["everything"])
+    asked = int(np.argmax(score.slices or ()))
+    assert asked == index
+
+    ledger.grant_lease("ann", "a", 30, "uncertainty_slices", slices=[asked])
+    drawn = slice_mask(shape, axis, [asked]).astype(np.uint8)
+    kept = archive.keep(
+        "a", "final", write_nifti(folder / "sent.nii.gz", drawn, affine), volume.grid, {"client_id": "ann"}
+    )
+    assert kept.slices == (asked,)
+
+    case = LoadCase(preprocessing, ("ball",))(
+        {
+            "image": str(ramp),
+            "label": str(archive.file(kept)),
+            "slices": list(kept.slices),
+            "slice_axis": ledger.image("a").slice_axis,
+        }
+    )
+    annotated = case["annotated"]
+    assert int(annotated.sum()) == drawn.sum()
+    torch.testing.assert_close(case["image"][annotated], torch.full((int(drawn.sum()),), asked / 100))
+    assert case["label"][annotated].unique().tolist() == [1]
