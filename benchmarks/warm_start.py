@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/warm_start.py [--seeds 3] [--first 8]
 
-The recipe `quick_warm` trains its proxy model on pseudo-labels of the phantoms, of which a third have a liver tumour, and
-of 30 hippocampus volumes; then each cold start orders the pool. nath2022 (fig. 4) says that volumes with abnormalities
-tend to be more uncertain: here that is the chance that a volume with tumour comes before one without (0.5 at random).
+The recipe `quick_warm` trains its proxy model on pseudo-labels of the phantoms, of which a third have a liver tumour,
+and of 30 hippocampus volumes; then each cold start orders the pool. nath2022 (fig. 4) says that volumes with
+abnormalities tend to be more uncertain: here that is the chance that a volume with tumour comes before one without.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nibabel
@@ -133,7 +133,7 @@ def report(pool: Pool, runs: Sequence[tuple[Mapping[str, float], Orders]], first
     """Print how alike the seeds are, and for phantoms how early tumours come."""
     pairs = list(itertools.combinations(runs, 2))
     alike = [
-        spearmanr([a[image_id] for image_id in a], [b[image_id] for image_id in a]).statistic
+        float(spearmanr([a[image_id] for image_id in a], [b[image_id] for image_id in a]).statistic)
         for (a, _), (b, _) in pairs
     ]
     size = len(runs[0][0])
@@ -162,9 +162,9 @@ def earlier(order: Sequence[str], wanted: set[str]) -> float:
     return statistics.fmean(a < b for a, b in itertools.product(places[True], places[False]))
 
 
-def spread(values: Sequence[float], of: Callable[[Sequence[float]], float] = statistics.fmean) -> str:
+def spread(values: Sequence[float]) -> str:
     """Mean, smallest and largest."""
-    return f"{of(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return f"{statistics.fmean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def draw(runs: Sequence[tuple[Mapping[str, float], Orders]], tumours: set[str], first: int) -> None:
@@ -177,9 +177,7 @@ def draw(runs: Sequence[tuple[Mapping[str, float], Orders]], tumours: set[str], 
         axes.scatter(range(1, len(order) + 1), [-row] * len(order), c=colours, marker="s", s=95)
     axes.axvline(first + 0.5, color="black", linewidth=1, linestyle="--")
     axes.set_yticks([-row for row in range(len(rows))], [f"{name}, seed {seed}" for name, seed, _ in rows])
-    axes.set_xlabel(
-        f"place at which a phantom is asked for; left of the line the first {first}; filled: it has a liver tumour"
-    )
+    axes.set_xlabel(f"place at which a phantom is asked for, the first {first} left of the line; orange: with tumour")
     axes.spines[["top", "right", "left"]].set_visible(False)
     figure.savefig(PICTURE, dpi=90)
 
