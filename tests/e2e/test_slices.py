@@ -36,11 +36,9 @@ def test_three_rounds_on_real_hippocampus(
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("strategy", ["uncertainty_slices", "selective_entropy_slices"])
-def test_three_rounds_on_sample_data(
-    make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path, strategy: str
-) -> None:
-    reader = Reader(make_server, phantoms, strategy, tmp_path, query_size=12)
+def test_three_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
+    """One strategy here, to spare time: the other one gains on these images too (docs/results.md)."""
+    reader = Reader(make_server, phantoms, "uncertainty_slices", tmp_path, query_size=12)
     dice = reader.go_through_rounds()
     assert dice[-1] > dice[0], dice
 

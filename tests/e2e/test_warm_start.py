@@ -37,7 +37,7 @@ def test_from_an_empty_ledger_to_the_first_model(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
     cases = hippocampus(CASES)
-    recipe = shorter_recipe(tmp_path, 20)  # so many that the server can be killed in between
+    recipe = shorter_recipe(tmp_path, 150)  # so many that also a fast server can be killed in between
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1).start()
     folder = cases.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
