@@ -397,7 +397,7 @@ def test_the_server_is_as_well_as_before(model: RunningServer, root: Path, files
     before = snapshot(root)
     time.sleep(WRITTEN_BEHIND_SECONDS)
     assert snapshot(root) == before
-    assert "Traceback" not in model.log.read_text()
+    assert "Traceback" not in model.log.read_text(encoding="utf-8", errors="replace")
     assert set(requests.get(f"{model.address}/datastore/?output=all", timeout=60).json()["objects"]) == {
         f"case_{number}" for number in range(IMAGES)
     }

@@ -60,7 +60,7 @@ def test_from_an_empty_ledger_to_the_first_model(
     assert [sample["id"] for sample in first_queries(server, cases)] == left[:4]
     server.wait_for_model(2)
     begins_with_the_proxy_model(folder, ledger)
-    assert "training begins with " in server.log.read_text()
+    assert "training begins with " in server.log.read_text(encoding="utf-8", errors="replace")
     assert server.next_sample(annotator="bob")["reason"].startswith("variance ")
     assert server.next_sample("proxy_rank", "cat")["reason"].startswith("mean variance ")
     assert server.stop() == 0

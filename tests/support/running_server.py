@@ -59,7 +59,7 @@ class RunningServer:
         self._launch()
         assert self._process is not None
         code = self._process.wait(START_SECONDS)
-        return code, self.log.read_text()
+        return code, self.log.read_text(encoding="utf-8", errors="replace")
 
     def _launch(self) -> None:
         with self.log.open("ab") as log:
