@@ -1,11 +1,10 @@
-import itertools
-
 import numpy as np
 import pytest
 import scipy.ndimage
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from orientations import affines
 
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import (
@@ -25,22 +24,6 @@ def volume(array: np.ndarray, affine: np.ndarray | None = None) -> Volume:
     return Volume(array.astype(np.float32), np.eye(4) if affine is None else affine, __file__)
 
 
-def signed_axes(order: tuple[int, ...], signs: tuple[int, ...], spacing: tuple[float, ...]) -> np.ndarray:
-    """Affine whose voxel axis k runs along world axis order[k] in direction signs[k]."""
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    for axis in range(3):
-        affine[order[axis], axis] = signs[axis] * spacing[axis]
-    affine[:3, 3] = (-31.0, 17.5, 204.0)
-    return affine
-
-
-affines = st.builds(
-    signed_axes,
-    st.sampled_from(list(itertools.permutations(range(3)))),
-    st.tuples(*[st.sampled_from([-1, 1])] * 3),
-    st.tuples(*[st.floats(0.5, 6.0)] * 3),
-)
 shapes = st.tuples(*[st.integers(3, 9)] * 3)
 
 

@@ -1,34 +1,16 @@
 """Which slices of the prepared label are annotated, and with what: each slice's label is its own index."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from orientations import affines
 
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slice_resampling import prepare_annotated_slices
 from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
-
-def signed_axes(order: tuple[int, ...], signs: tuple[int, ...], spacing: tuple[float, ...]) -> np.ndarray:
-    """Affine whose voxel axis k runs along world axis order[k] in direction signs[k]."""
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    for axis in range(3):
-        affine[order[axis], axis] = signs[axis] * spacing[axis]
-    affine[:3, 3] = (-31.0, 17.5, 204.0)
-    return affine
-
-
-affines = st.builds(
-    signed_axes,
-    st.sampled_from(list(itertools.permutations(range(3)))),
-    st.tuples(*[st.sampled_from([-1, 1])] * 3),
-    st.tuples(*[st.floats(0.5, 6.0)] * 3),
-)
 SHAPE = (9, 8, 10)
 
 

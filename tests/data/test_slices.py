@@ -1,6 +1,5 @@
 """Slices of an image, for every orientation of its affine."""
 
-import itertools
 from pathlib import Path
 
 import nibabel
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.orientations import aff2axcodes
+from orientations import ORIENTATIONS, affine_towards
 
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import prepare_image
@@ -24,20 +24,12 @@ from activelabel.data.slices import (
 from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
-ORIENTATIONS = [
-    "".join(sides)
-    for order in itertools.permutations(("LR", "PA", "IS"))
-    for sides in itertools.product(*order)
-]  # fmt: skip
-
 
 def grid_of(codes: str, shape: tuple[int, int, int], spacing: tuple[float, float, float], tilt: float = 0.0) -> Grid:
     """A grid whose voxel axes run towards the sides in `codes`, turned by `tilt` radians about the patient's x axis."""
-    towards = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
     turned = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
-    affine = np.eye(4)
-    affine[:3, :3] = turned @ np.array([towards[code] for code in codes], dtype=float).T * spacing
-    affine[:3, 3] = (-7.0, 11.0, 3.5)
+    affine = affine_towards(codes, spacing)
+    affine[:3, :3] = turned @ affine[:3, :3]
     return Grid(shape, affine)
 
 

@@ -237,17 +237,9 @@ def test_an_answer_that_is_sent_again_does_not_undo_what_others_corrected(archiv
     assert archive.values() == [0, 0, 2, 1, 0]
 
 
-def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive) -> None:
-    archive.ask("ann", [1, 3])
-    archive.ledger.release_lease("ann")
-    archive.ask("bob", [1, 3])
-    archive.send("bob", 0, 1, 0, 1, 0)
-    archive.send("ann", 0, 0, 2, 0, 0)
-    assert (archive.values(), archive.slices()) == ([0, 1, 2, 1, 0], (1, 2, 3))
-
-
-def test_a_skipped_volume_does_not_make_slices_whole(archive: Archive) -> None:
-    archive.ask("ann", None)
+@pytest.mark.parametrize("skipped", [[1, 3], None], ids=["slices", "volume"])
+def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive, skipped: list[int] | None) -> None:
+    archive.ask("ann", skipped)
     archive.ledger.release_lease("ann")
     archive.ask("bob", [1, 3])
     archive.send("bob", 0, 1, 0, 1, 0)
@@ -275,6 +267,15 @@ def test_one_may_go_back_to_an_earlier_drawing(archive: Archive) -> None:
     for value in (1, 2, 1):
         archive.send("ann", 0, 2, 0, 0, value)
         assert archive.values() == [0, 2, 0, 0, value]
+
+
+def test_so_may_who_was_asked_for_nothing(archive: Archive) -> None:
+    for value in (1, 2, 1):
+        archive.send("eve", 0, 0, 0, 0, value)
+        assert archive.values() == [0, 0, 0, 0, value]
+    archive.send("ann", 0, 0, 0, 0, 2, annotated_slices=[4])
+    archive.send("eve", 1, 0, 0, 0, 1)  # but not over what somebody else has corrected since
+    assert archive.values() == [1, 0, 0, 0, 2]
 
 
 def test_a_label_from_nowhere_answers_the_one_query_that_somebody_is_working_on(archive: Archive) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from killed_reads import CountedReads, Killed
 from small_studies import write_nifti
 from training_study import Study
 from warm_recipe import write_warm_recipe
@@ -26,25 +27,6 @@ from activelabel.server.publishing import publish_model
 VARIANCE, ENTROPY = (("variance", "everything", "mean"), ("entropy", "everything", "mean"))
 
 
-class Killed(BaseException):
-    """As `kill -9` does, this ends a scoring without a chance to tidy up."""
-
-
-class Counted:
-    """A datastore that remembers which images were read, and may be killed at the so-manieth."""
-
-    def __init__(self, study: Study) -> None:
-        self._study = study
-        self.read: list[str] = []
-        self.killed_at: int | None = None
-
-    def get_image_uri(self, image_id: str) -> str:
-        if len(self.read) == self.killed_at:
-            raise Killed
-        self.read.append(image_id)
-        return self._study.get_image_uri(image_id)
-
-
 @pytest.fixture
 def warm(blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path) -> Study:
     """Eight blobs, two of them for validation, and a proxy model of random weights."""
@@ -58,10 +40,10 @@ def publish(study: Study, kind: str = "proxy") -> None:
     publish_model(study.project, build_network(study.project.recipe.network, 2).state_dict(), {}, [], kind)
 
 
-def score(study: Study, files: Counted | None = None) -> dict[str, Any]:
+def score(study: Study, files: CountedReads | None = None) -> dict[str, Any]:
     settings = study.project.recipe.proxy
     assert settings is not None
-    return ProxyScoring(study.project, settings)({}, files or Counted(study))  # type: ignore[arg-type]
+    return ProxyScoring(study.project, settings)({}, files or CountedReads(study.get_image_uri))  # type: ignore[arg-type]
 
 
 def features(study: Study, version: int = 1) -> dict[str, np.ndarray]:
@@ -133,7 +115,7 @@ def test_a_volume_that_cannot_be_read_is_set_aside(warm: Study) -> None:
 
 
 def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> None:
-    files = Counted(warm)
+    files = CountedReads(warm.get_image_uri)
     files.killed_at = 4
     with pytest.raises(Killed):
         score(warm, files)
@@ -144,7 +126,7 @@ def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> Non
 
 
 def test_killed_among_the_scores_it_goes_on_with_those_that_are_left(warm: Study) -> None:
-    files = Counted(warm)
+    files = CountedReads(warm.get_image_uri)
     files.killed_at = 6 + 4
     with pytest.raises(Killed):
         score(warm, files)
@@ -164,7 +146,7 @@ def test_images_that_are_added_get_features_and_scores_beside_the_others(warm: S
     score(warm)
     before = features(warm)
     warm.project.ledger.sync_images([*others, late], 2)
-    files = Counted(warm)
+    files = CountedReads(warm.get_image_uri)
     assert score(warm, files)["scored"] == 1
     assert set(files.read) == {late}
     assert features(warm).keys() == before.keys() | {late}

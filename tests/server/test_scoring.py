@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed_reads import CountedReads, Killed
 
 from activelabel.acquisition.aggregation import total
 from activelabel.data.preprocessing import prepare_image
@@ -32,42 +33,23 @@ CONF = {
 }
 
 
-class Killed(BaseException):
-    """As `kill -9` does, this ends a scoring without a chance to tidy up."""
-
-
-class Files:
-    """What scoring asks of a datastore; may be killed at the so-manieth image that is read."""
-
-    def __init__(self, studies: Path) -> None:
-        self._studies = studies
-        self.read: list[str] = []
-        self.killed_at: int | None = None
-
-    def get_image_uri(self, image_id: str) -> str:
-        if len(self.read) == self.killed_at:
-            raise Killed
-        self.read.append(image_id)
-        return str(self._studies / f"{image_id}.nii.gz")
-
-
 @pytest.fixture
-def open_study(blobs: Callable[[int], Any], tmp_path: Path) -> Callable[..., tuple[Project, Files]]:
+def open_study(blobs: Callable[[int], Any], tmp_path: Path) -> Callable[..., tuple[Project, CountedReads]]:
     """A project of seven images, none for validation, with a model of random weights; settings may be added."""
     studies = blobs(7).studies
 
-    def open_with(name: str, **conf: str) -> tuple[Project, Files]:
+    def open_with(name: str, **conf: str) -> tuple[Project, CountedReads]:
         project = open_project("app", str(studies), {**CONF, **conf, "project_dir": str(tmp_path / name)})
         project.ledger.sync_images([f"blob_0{number}" for number in range(7)], 0)
         torch.manual_seed(0)
         network = build_network(project.recipe.network, classes=2)
         publish_model(project, network.state_dict(), {}, [])
-        return project, Files(studies)
+        return project, CountedReads(lambda image_id: str(studies / f"{image_id}.nii.gz"))
 
     return open_with
 
 
-def score(project: Project, files: Files) -> dict[str, Any]:
+def score(project: Project, files: CountedReads) -> dict[str, Any]:
     return VolumeScoring(project, "variance")({}, files)  # type: ignore[arg-type]
 
 
@@ -80,12 +62,12 @@ def test_without_racing_each_image_has_the_score_of_all_repeats(open_study: Call
     )
 
 
-def by_hand(project: Project, files: Files, repeats: dict[str, int]) -> dict[str, float]:
+def by_hand(project: Project, files: CountedReads, repeats: dict[str, int]) -> dict[str, float]:
     """The sum of the variance over an image after so many repeats."""
     predictor: Predictor = project.predictor(project.current_model())
     found = {}
     for image_id, count in repeats.items():
-        image = prepare_image(read_volume(files._studies / f"{image_id}.nii.gz"), project.recipe.preprocessing)
+        image = prepare_image(read_volume(files.uri_of(image_id)), project.recipe.preprocessing)
         found[image_id] = total(predictor.sample(image.tensor, count, 0).variance())
     return found
 
@@ -172,7 +154,7 @@ def test_a_race_of_an_earlier_model_is_not_gone_on_with(open_study: Callable[...
 @pytest.mark.parametrize("racing", ["true", "false"])
 def test_an_image_that_cannot_be_read_is_passed_over(open_study: Callable[..., Any], racing: str) -> None:
     project, files = open_study("torn", racing=racing)
-    (files._studies / "blob_03.nii.gz").write_bytes(b"")
+    Path(files.uri_of("blob_03")).write_bytes(b"")
     found = score(project, files)
     assert found["unreadable"].keys() == {"blob_03"}
     assert found["scored"] == 6

@@ -1,12 +1,11 @@
 """From the slice that a model doubts to the slice that is learnt: one index of the image's own in any orientation."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from orientations import ORIENTATIONS, affine_towards
 from small_studies import write_nifti
 
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
@@ -20,13 +19,6 @@ from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.training.transforms import LoadCase
-
-TOWARDS = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
-ORIENTATIONS = [
-    "".join(sides)
-    for order in itertools.permutations(("LR", "PA", "IS"))
-    for sides in itertools.product(*order)
-]  # fmt: skip
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -46,8 +38,7 @@ def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt
     place: float,
 ) -> None:
     folder = tmp_path_factory.mktemp("trip")
-    affine = np.eye(4)
-    affine[:3, :3] = np.array([TOWARDS[code] for code in codes], dtype=float).T * spacing
+    affine = affine_towards(codes, tuple(spacing))
     shape = (4, 5, 6)
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
     ledger.sync_images(["a"], 0)

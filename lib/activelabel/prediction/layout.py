@@ -17,12 +17,17 @@ def channels_last_copy(network: nn.Module, device: torch.device) -> nn.Module:
     """
     network = copy.deepcopy(network).to(device).eval()
     if device.type == "cpu":
-        for parent in list(network.modules()):
-            for name, layer in parent.named_children():
-                if isinstance(layer, nn.InstanceNorm3d) and not layer.track_running_stats:
-                    setattr(parent, name, ChannelsLastInstanceNorm(layer))
+        keep_layout_at_norms(network)
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # its stub lacks this
     return network
+
+
+def keep_layout_at_norms(network: nn.Module) -> None:
+    """Replace the instance normalisations of `network` that have no running statistics; its state stays as it is."""
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.InstanceNorm3d) and not layer.track_running_stats:
+                setattr(parent, name, ChannelsLastInstanceNorm(layer))
 
 
 class ChannelsLastInstanceNorm(nn.Module):

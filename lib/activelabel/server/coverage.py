@@ -145,30 +145,36 @@ class Coverage:
         She may have loaded what others have drawn and what models showed, and what she sent last is still on her
         screen. A slice as she sent it before that is old, unless she was the last to change it: then she goes back.
         """
-        seen, old = [], []
+        seen, old = set[Path](), set[Path]()
         for tag in (FINAL, ORIGINAL):
             history = [label for label in self.ledger.history(sent.image_id) if label.tag == tag]
             shown = history if query is None else self.ledger.labels_since(sent.image_id, tag, query.granted_at)
             own = [label for label in shown if label.annotator == sent.annotator]
-            seen += [label for label in shown if label not in own]
-            own = [label for label in own if label.deleted_at is None]
-            seen += own[-1:]
-            old += own[:-1]
-        arrays = [self.read(label, sent.image) for label in seen]
-        for prediction in sorted((self.predictions / sent.image_id).glob("*.nii.gz")):
-            arrays.append(check_label(prediction, sent.image, self.labels).array)
-        drawn = drawn_slices(sent.array, sent.axis, arrays)
-        never_sent = drawn_slices(sent.array, sent.axis, [self.read(label, sent.image) for label in old])
-        return {index for index in drawn if index in never_sent or self._is_hers(index, sent)}
+            kept = [label for label in own if label.deleted_at is None]
+            seen.update(self.kept / label.file for label in (*kept[-1:], *(one for one in shown if one not in own)))
+            old.update(self.kept / label.file for label in kept[:-1])
+        seen.update((self.predictions / sent.image_id).glob("*.nii.gz"))
+        drawn, never_sent = (
+            drawn_slices(sent.array, sent.axis, (check_label(file, sent.image, self.labels).array for file in files))
+            for files in (seen, old)
+        )
+        sent_before = drawn - never_sent
+        return drawn - sent_before | (self._last_changed_by_her(sent) & sent_before if sent_before else set())
 
-    def _is_hers(self, index: int, sent: SentLabel) -> bool:
-        """Whether the annotator was the last to change a slice of the label that counts."""
+    def _last_changed_by_her(self, sent: SentLabel) -> set[int]:
+        """The slices of the label that counts that the annotator was the last to change."""
+        hers, others = set[int](), set[int]()
         for label in reversed(self.ledger.history(sent.image_id)):
-            if label.tag == FINAL and label.deleted_at is not None:
-                return False
-            if label.tag == FINAL and index in self._changed_by(label, sent):
-                return label.annotator == sent.annotator
-        return False
+            if label.tag != FINAL:
+                continue
+            if label.deleted_at is not None:
+                break
+            changed = self._changed_by(label, sent)
+            if label.annotator == sent.annotator:
+                hers |= changed - others
+            else:
+                others |= changed - hers
+        return hers
 
 
 def _said_slices(said: object, count: int) -> set[int]:

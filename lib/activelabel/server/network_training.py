@@ -242,15 +242,7 @@ class NetworkTraining(BasicTrainTask):
         """The network with these weights, ready to run over volumes as the recipe says."""
         network = build_network(self._model.network, self._model.classes)
         network.load_state_dict(weights)
-        settings = self._project.recipe.prediction
-        return Predictor(
-            network,
-            window_size=settings.window_size,
-            window_overlap=settings.window_overlap,
-            device=device,
-            precision=self._project.settings.precision,
-            skip_outside_body=settings.skip_outside_body,
-        )
+        return self._project.predictor_of(network, device)
 
     def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
         """The Dice of the labels in each validation case of a run, on the images' own grids, by image."""

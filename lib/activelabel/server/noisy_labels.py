@@ -16,6 +16,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.server.project import Project
+from activelabel.server.readability import pass_over
 from activelabel.store.ledger import Ledger
 from activelabel.training.semi_supervised import most_certain, noisy_label
 from activelabel.training.two_views import NoisyCase
@@ -76,8 +77,7 @@ class NoisyLabels:
             try:
                 image = self._prepared(image_id)
             except InvalidInputError as error:
-                self._project.ledger.mark_unreadable(image_id, str(error))
-                logger.warning("%s is passed over: %s", image_id, error)
+                pass_over(image_id, error, self._project.ledger)
                 continue
             statistics = self._predictor.sample(image.tensor, repeats, seed)
             scores[image_id] = mean(MEASURES[self._settings.measure](statistics))
@@ -107,7 +107,5 @@ def unannotated_volumes(ledger: Ledger) -> Sequence[str]:
     """
     annotated = {annotation.image_id for annotation in ledger.annotations("training")}
     return [
-        image.id
-        for image in ledger.images()
-        if image.role == "training" and image.present and image.unreadable_reason is None and image.id not in annotated
+        image.id for image in ledger.images() if image.role == "training" and image.usable and image.id not in annotated
     ]

@@ -151,14 +151,19 @@ class Project:
         return load_model(self.models_folder / model.file, self.description_of(model.kind), model.sha256)
 
     def predictor(self, model: ModelVersion) -> Predictor:
-        """The network of a model version, ready to run over volumes as the recipe says. Raises as `network`."""
+        """The network of a model version, ready to run over volumes. Raises as `network`."""
+        return self.predictor_of(self.network(model), self.device)
+
+    def predictor_of(self, network: nn.Module, device: torch.device) -> Predictor:
+        """Any network, ready to run over volumes as recipe and settings say."""
+        settings = self.recipe.prediction
         return Predictor(
-            self.network(model),
-            window_size=self.recipe.prediction.window_size,
-            window_overlap=self.recipe.prediction.window_overlap,
-            device=self.device,
+            network,
+            window_size=settings.window_size,
+            window_overlap=settings.window_overlap,
+            device=device,
             precision=self.settings.precision,
-            skip_outside_body=self.recipe.prediction.skip_outside_body,
+            skip_outside_body=settings.skip_outside_body,
         )
 
 

@@ -21,6 +21,7 @@ from activelabel.server.feature_files import features_file, read_features, write
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy, rank_kind
 from activelabel.server.pseudo_label_files import PseudoLabelFiles
+from activelabel.server.readability import pass_over
 from activelabel.store.records import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -117,12 +118,7 @@ class _Pool:
 
     def training_images(self) -> list[str]:
         """Those that are there and readable, as far as is known."""
-        images = self._project.ledger.images()
-        return [
-            image.id
-            for image in images
-            if image.role == "training" and image.present and image.unreadable_reason is None
-        ]
+        return [image.id for image in self._project.ledger.images() if image.role == "training" and image.usable]
 
     def prepared(self, image_id: str) -> PreparedImage | None:
         """The image as the network takes it; None if it cannot be read or has no pseudo-label."""
@@ -132,8 +128,7 @@ class _Pool:
             path = Path(self._datastore.get_image_uri(image_id))
             volume = read_volume(path)
         except InvalidInputError as error:
-            self._project.ledger.mark_unreadable(image_id, str(error))
-            logger.warning("%s is passed over: %s", image_id, error)
+            pass_over(image_id, error, self._project.ledger)
             return None
         try:
             self._files.find(image_id, path)

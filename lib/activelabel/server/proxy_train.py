@@ -98,8 +98,7 @@ class ProxyTrainTask(NetworkTraining):
 
     def _images(self) -> list[Image]:
         """Those that are there and readable, as far as is known."""
-        images = self._project.ledger.images()
-        return [image for image in images if image.present and image.unreadable_reason is None]
+        return [image for image in self._project.ledger.images() if image.usable]
 
     def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
         """A case of each image that has a pseudo-label; the statistics say how far this is, and which have none."""

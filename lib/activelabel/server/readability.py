@@ -1,4 +1,4 @@
-"""Whether an image can be read, asked before an annotator is: what cannot is set aside, with its reason."""
+"""Images that cannot be read: set aside with the reason, before an annotator is asked or when somebody needs them."""
 
 import logging
 from functools import lru_cache
@@ -40,6 +40,12 @@ def set_aside_unreadable(image_id: str, datastore: Datastore, ledger: Ledger, *,
     ledger.mark_unreadable(image_id, problem)
     logger.warning("%s is not asked for: %s", image_id, problem)
     return True
+
+
+def pass_over(image_id: str, error: InvalidInputError, ledger: Ledger) -> None:
+    """Record that an image could not be read, so that the rest can go on without it."""
+    ledger.mark_unreadable(image_id, str(error))
+    logger.warning("%s is passed over: %s", image_id, error)
 
 
 @lru_cache(maxsize=100_000)

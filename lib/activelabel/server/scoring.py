@@ -19,6 +19,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.volume_race import Sample
 from activelabel.server.project import Project
 from activelabel.server.racing import race_project
+from activelabel.server.readability import pass_over
 from activelabel.server.slicing import fixed_axis
 from activelabel.store.records import ModelVersion
 
@@ -56,9 +57,8 @@ class VolumeScoring(ScoringMethod):
                 volume = read_volume(datastore.get_image_uri(image_id))
                 axis = fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
             except InvalidInputError as error:
-                ledger.mark_unreadable(image_id, str(error))
+                pass_over(image_id, error, ledger)
                 unreadable[image_id] = str(error)
-                logger.warning("%s is passed over: %s", image_id, error)
                 return None
             image = prepare_image(volume, self._project.recipe.preprocessing)
             statistics = sample(image.tensor)

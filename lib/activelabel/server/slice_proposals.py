@@ -22,6 +22,7 @@ from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.proposals import ranking_model, selective_rounds
 from activelabel.server.random_proposals import Proposal, validation_due
+from activelabel.store.records import SlicesTaken
 
 Profiles = Mapping[str, Sequence[float]]
 """Of each image the scores of its slices."""
@@ -40,15 +41,16 @@ class Chosen:
 
 def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator[Proposal]:
     """`size` slices a round, drawn at random from all slices of all volumes."""
-    drawn = (Chosen(*slice_) for slice_ in random_slices(_counts(project), project.settings.seed))
-    return _proposals(project, in_rounds(drawn, size), lambda _: reason)
+    pool = project.ledger.slice_pool()
+    drawn = (Chosen(*slice_) for slice_ in random_slices(_counts(pool), project.settings.seed))
+    return _proposals(project, pool, in_rounds(drawn, size), lambda _: reason)
 
 
 def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]:
     """Volumes at random, of each every n-th slice."""
-    stride = project.recipe.query.slice_stride
-    slices = [Chosen(*slice_) for slice_ in strided_slices(_counts(project), stride, project.settings.seed)]
-    return _proposals(project, [slices], lambda _: f"every slice in {stride} of a volume {reason}")
+    pool, stride = project.ledger.slice_pool(), project.recipe.query.slice_stride
+    slices = [Chosen(*slice_) for slice_ in strided_slices(_counts(pool), stride, project.settings.seed)]
+    return _proposals(project, pool, [slices], lambda _: f"every slice in {stride} of a volume {reason}")
 
 
 def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
@@ -103,45 +105,53 @@ def selective_slice_proposals(project: Project, measure: str) -> Iterator[Propos
 def _ranked_proposals(
     project: Project, kinds: Sequence[ScoreKind], order: Callable[[Sequence[Profiles], Set[SliceId]], Iterator[Chosen]]
 ) -> Iterator[Proposal]:
-    """Rounds of the slices in an order that scores of these kinds give, those left out that the model has learnt."""
+    """Rounds of the slices in an order that scores of these kinds give, those left out that the model has learnt.
+
+    At the end, at random, the slices of images of which it has scored none.
+    """
     model = ranking_model(project, kinds[0])
     if isinstance(model, str):
         return start_proposals(project, model)
+    pool = project.ledger.slice_pool()
     profiles = [project.ledger.slice_scores(model.version, *kind) for kind in kinds]
-    unscored = {image_id: count for image_id, count in _counts(project).items() if image_id not in profiles[0]}
+    unscored = {image_id: count for image_id, count in _counts(pool).items() if image_id not in profiles[0]}
     learnt = project.ledger.slices_learnt(model.version)
 
     def reason(chosen: Sequence[Chosen]) -> str:
+        if chosen[0].score is None:
+            return f"model {model.version} has scored no slices of it: drawn at random"
         largest = {item.said: item.score for item in sorted(chosen, key=lambda item: item.score or 0.0)}
         said = " and ".join(f"{said} {score:.4g}" for said, score in sorted(largest.items()))
         return f"{said} by model {model.version}, among the largest of the slices left{model.caveat}"
 
     size = project.recipe.query.size
     drawn = (Chosen(*slice_) for slice_ in random_slices(unscored, project.settings.seed))
-    why = f"model {model.version} has scored no slices of it: drawn at random"
-    return itertools.chain(
-        _proposals(project, in_rounds(order(profiles, learnt), size), reason, model.version),
-        _proposals(project, in_rounds(drawn, size), lambda _: why),
-    )
+    rounds = itertools.chain(in_rounds(order(profiles, learnt), size), in_rounds(drawn, size))
+    return _proposals(project, pool, rounds, reason, model.version)
 
 
 def _proposals(
     project: Project,
+    pool: Sequence[SlicesTaken],
     rounds: Iterable[Sequence[Chosen]],
     reason: Callable[[Sequence[Chosen]], str],
     model_version: int | None = None,
 ) -> Iterator[Proposal]:
-    """Of each round the slices that may be asked for now, those of a volume in one proposal."""
+    """Of each round the slices that may be asked for now, those of a volume in one proposal.
+
+    `model_version` is that of the scores; what was chosen without one has no model.
+    """
     yield from validation_due(project)
-    taken = {image.image_id: image.taken for image in project.ledger.slice_pool()}
+    taken = {image.image_id: image.taken for image in pool}
     for chosen in rounds:
         left = [item for item in chosen if item.volume in taken and item.index not in taken[item.volume]]
         for image_id, slices in by_volume((item.volume, item.index) for item in left).items():
             of_image = [item for item in left if item.volume == image_id]
             scores = [item.score for item in of_image if item.score is not None]
-            yield Proposal(image_id, reason(of_image), max(scores, default=None), model_version, tuple(slices))
+            version = model_version if scores else None
+            yield Proposal(image_id, reason(of_image), max(scores, default=None), version, tuple(slices))
 
 
-def _counts(project: Project) -> dict[str, int]:
+def _counts(pool: Sequence[SlicesTaken]) -> dict[str, int]:
     """How many slices the images of the pool have, as far as that is known."""
-    return {image.image_id: image.slice_count for image in project.ledger.slice_pool() if image.slice_count}
+    return {image.image_id: image.slice_count for image in pool if image.slice_count}

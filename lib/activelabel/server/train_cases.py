@@ -27,7 +27,7 @@ def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
     Of a training case some slices may be annotated. A validation case judges only as a whole: what it is like in one
     round would otherwise be another thing in the next.
     """
-    usable = {image.id for image in ledger.images() if image.present and image.unreadable_reason is None}
+    usable = {image.id for image in ledger.images() if image.usable}
     there = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
     return there if role == "training" else [item for item in there if item.slices is None]
 

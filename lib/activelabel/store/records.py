@@ -34,6 +34,11 @@ class Image:
     slice_axis: int | None
     slice_count: int | None
 
+    @property
+    def usable(self) -> bool:
+        """Whether its file is there and can be read, as far as is known."""
+        return self.present and self.unreadable_reason is None
+
 
 @dataclass(frozen=True)
 class SlicesTaken:

@@ -12,7 +12,7 @@ from monai.transforms import (
     Transform,
 )
 
-KEYS = ("image", "label")
+from activelabel.training.patches import KEYS
 
 
 def _nothing() -> Sequence[Transform]:

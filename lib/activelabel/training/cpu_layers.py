@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.prediction.dropout import draw_kept
-from activelabel.prediction.layout import ChannelsLastInstanceNorm
+from activelabel.prediction.layout import keep_layout_at_norms
 
 
 def with_cpu_layers(network: nn.Module) -> nn.Module:
@@ -14,11 +14,10 @@ def with_cpu_layers(network: nn.Module) -> nn.Module:
     Names and shapes of its state stay as they are. Torch's instance normalisation copies values to another layout and
     back, and its dropout draws a number of 32 bits a value by one thread.
     """
+    keep_layout_at_norms(network)
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
-            if isinstance(layer, nn.InstanceNorm3d) and not layer.track_running_stats:
-                setattr(parent, name, ChannelsLastInstanceNorm(layer))
-            elif type(layer) is nn.Dropout:
+            if type(layer) is nn.Dropout:
                 setattr(parent, name, QuickDropout(layer.p))
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
 

@@ -1,17 +1,36 @@
-"""Patches around foreground and around background, in a fixed ratio (nath2022, 4.2: 1:1, and 9:1 for noisy labels)."""
+"""Patches of cases: how one is cut around a voxel, and in which ratio they lie around foreground and background."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from monai.transforms import RandomizableTransform
 from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
 from torch import Tensor
 
 KEYS = ("image", "label")
+"""What travels together through all transforms of a training."""
+
+
+def patch_around(
+    voxels: NDArray[np.intp], case: Mapping[str, Tensor], size: NDArray[np.int_], random: np.random.RandomState
+) -> dict[str, Tensor]:
+    """Image and label of `case` (1, *S), in a box of `size` around one of `voxels`, all equally likely.
+
+    `voxels` are indices into the flat label. The box lies wholly within the case, which is no smaller, and holds the
+    voxel, in its middle where there is room.
+    """
+    shape = case["label"].shape[1:]
+    centre = np.unravel_index(voxels[random.randint(len(voxels))], shape)
+    starts = np.clip(np.array(centre) - size // 2, 0, np.array(shape) - size)
+    box = tuple(slice(start, start + length) for start, length in zip(starts, size, strict=True))
+    return {key: case[key][(slice(None), *box)] for key in KEYS}
 
 
 class RatioPatches(RandomizableTransform):
-    """Patches each of which lies around foreground with one probability, and else around background.
+    """Patches each of which lies around foreground with one probability, and else around background (nath2022, 4.2).
+
+    The paper has 1:1 for annotated cases and 9:1 for noisy labels.
 
     A voxel is drawn from all annotated ones of that kind, all equally likely, whatever their class; where a case has
     none of a kind, from the other. Labels are shifted (see `transforms`): 0 is not annotated, 1 is background.
@@ -38,8 +57,5 @@ class RatioPatches(RandomizableTransform):
         for _ in range(self._count):
             wanted = bool(self.R.random_sample() < self._foreground_share)
             voxels = kinds[wanted] if len(kinds[wanted]) else kinds[not wanted]
-            centre = np.unravel_index(voxels[self.R.randint(len(voxels))], label.shape)
-            starts = np.clip(np.array(centre) - self._size // 2, 0, np.array(label.shape) - self._size)
-            box = tuple(slice(start, start + size) for start, size in zip(starts, self._size, strict=True))
-            patches.append({key: case[key][(slice(None), *box)] for key in KEYS})
+            patches.append(patch_around(voxels, case, self._size, self.R))
         return patches

@@ -23,9 +23,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
-from activelabel.training.patches import RatioPatches
-
-KEYS = ("image", "label")
+from activelabel.training.patches import KEYS, RatioPatches, patch_around
 
 
 class Case(TypedDict):
@@ -114,11 +112,7 @@ class StratifiedPatches(RandomizableTransform):
         for number in range(self._count):
             stratified = number == 0 and self._count > 1 and foreground
             value = self.R.choice(foreground if stratified else annotated)
-            voxels = np.flatnonzero(label == value)
-            centre = np.unravel_index(voxels[self.R.randint(len(voxels))], label.shape)
-            starts = np.clip(np.array(centre) - self._size // 2, 0, np.array(label.shape) - self._size)
-            box = tuple(slice(start, start + size) for start, size in zip(starts, self._size, strict=True))
-            patches.append({key: case[key][(slice(None), *box)] for key in KEYS})
+            patches.append(patch_around(np.flatnonzero(label == value), case, self._size, self.R))
         return patches
 
 
