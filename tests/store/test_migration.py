@@ -43,7 +43,7 @@ NEXT_REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
-revision, down_revision, branch_labels, depends_on = "next", "0003", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0004", None, None
 
 def upgrade():
     op.add_column("images", sa.Column("note", sa.Text))
@@ -101,6 +101,7 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["leases"] == {"ck_leases_ended", "ck_leases_outcome"}
     assert checks["images"] == {"ck_images_role", "ck_images_unreadable"}
     assert checks["model_versions"] == {"ck_model_versions_kind"}
+    assert checks["doubts"] == {"ck_doubts_correlation", "ck_doubts_defined", "ck_doubts_wrong_voxels"}
     assert checks["scores"] == set()
 
 
@@ -214,6 +215,29 @@ def test_the_first_ledgers_images_models_and_rounds_survive(ledger_of_0001, cloc
     assert [(item.number, item.model_version) for item in ledger_of_0001.rounds()] == [(1, None), (2, 1)]
 
 
+def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_of_0001, engine):
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        before = rows_of_all_tables(connection)
+    assert ledger_of_0001.doubts() == []
+    with engine.connect() as connection:
+        after = rows_of_all_tables(connection)
+    assert after.pop("doubts") == []
+    assert after == before
+    assert len(before["annotations"]) == 2
+    doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
+    assert ledger_of_0001.doubts() == [doubt]
+
+
+def rows_of_all_tables(connection):
+    """What is in the database, by table, but for the version of its shape."""
+    names = set(inspect(connection).get_table_names()) - {migration.VERSION_TABLE}
+    return {name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")))) for name in names}  # noqa: S608
+
+
 def test_a_failed_upgrade_changes_nothing(study, engine, next_revision):
     study.close()
     next_revision("raise RuntimeError('in the middle')")
@@ -229,7 +253,7 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0003"):
+    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0004"):
         study.open()
 
 

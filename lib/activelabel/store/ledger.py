@@ -1,6 +1,7 @@
 """The ledger: all that happened in a study, in one database. The truth about annotations, leases, scores and models."""
 
 from activelabel.store.annotations import Annotations
+from activelabel.store.doubts import Doubts
 from activelabel.store.images import Images
 from activelabel.store.leases import Leases
 from activelabel.store.models import Models
@@ -9,7 +10,7 @@ from activelabel.store.rounds import Rounds
 from activelabel.store.scores import Scores
 
 
-class Ledger(Images, Scores, Leases, Annotations, Models, Rounds, Overview):
+class Ledger(Images, Scores, Leases, Annotations, Doubts, Models, Rounds, Overview):
     """One object for every event and question; each base holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or

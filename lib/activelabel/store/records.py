@@ -3,6 +3,7 @@
 Slices are sorted indices along the slice axis; None means the whole volume.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,6 +97,37 @@ class Annotation:
     created_at: datetime
     superseded_at: datetime | None
     deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What a label says of the doubt of the model that was in use when it came back, over the voxels new to that model.
+
+    `correlation` is Spearman's, between `measure` and where the prediction differs from the label; None where nothing
+    or everything is wrong, or all is doubted alike. `wrong_voxels` are those that differ, of `voxels` compared.
+    """
+
+    annotation_id: int
+    model_version: int
+    measure: str
+    correlation: float | None
+    wrong_voxels: int
+    voxels: int
+    created_at: datetime
+
+    @property
+    def worth(self) -> float | None:
+        """`correlation` as a fraction of the largest there can be, so that it does not depend on how much is wrong.
+
+        In [-1, 1]: 1 if every wrong voxel is doubted more than every other, 0 if doubt says nothing. With w wrong ones
+        of n voxels, all doubted differently, Spearman's reaches no more than √(3 w (n − w) / (n² − 1)), 0.08 for one
+        wrong voxel in 500; divided by it, it is the rank-biserial correlation (Cureton 1956). Ties raise it somewhat.
+        """
+        if self.correlation is None:
+            return None
+        right = self.voxels - self.wrong_voxels
+        largest = math.sqrt(3 * self.wrong_voxels * right / (self.voxels**2 - 1))
+        return max(-1.0, min(self.correlation / largest, 1.0))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 What must never happen is forbidden here, by the database itself, and not only by the code that writes:
 one active lease an annotator, one holder a slice or volume, one current annotation an image and tag, one number a
-model version.
+model version, one verdict on a model a label.
 """
 
 import array
@@ -287,3 +287,22 @@ class ModelAnnotationRow(Base):
 
     model_version: Mapped[int] = mapped_column(ForeignKey("model_versions.version"), primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), primary_key=True)
+
+
+class DoubtRow(Base):
+    """Of a label, how well the doubt of the model in use when it came back goes with where that model was wrong."""
+
+    __tablename__ = "doubts"
+    __table_args__ = (
+        CheckConstraint("correlation BETWEEN -1 AND 1", name="correlation"),
+        CheckConstraint("wrong_voxels BETWEEN 0 AND voxels", name="wrong_voxels"),
+        CheckConstraint("correlation IS NULL OR (wrong_voxels > 0 AND wrong_voxels < voxels)", name="defined"),
+    )
+
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), primary_key=True, autoincrement=False)
+    model_version: Mapped[int] = mapped_column(ForeignKey("model_versions.version"))
+    measure: Mapped[str] = mapped_column(Word)
+    correlation: Mapped[float | None] = mapped_column(Double)
+    wrong_voxels: Mapped[int] = mapped_column(BigInteger)
+    voxels: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

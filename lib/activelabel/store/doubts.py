@@ -1,0 +1,72 @@
+"""Doubts: of each label that came back, how well what a model doubted goes with where it was wrong."""
+
+from sqlalchemy import select
+
+from activelabel.store.checks import checked_word
+from activelabel.store.database import Database
+from activelabel.store.lookup import model_row
+from activelabel.store.records import Doubt
+from activelabel.store.schema import AnnotationRow, DoubtRow
+
+
+class Doubts(Database):
+    """What the labels said of the models that had not seen them."""
+
+    def record_doubt(
+        self,
+        annotation_id: int,
+        model_version: int,
+        measure: str,
+        correlation: float | None,
+        *,
+        wrong_voxels: int,
+        voxels: int,
+    ) -> Doubt:
+        """Keep what one label says of the model that was in use when it came back; once a label.
+
+        Args:
+            annotation_id: the label.
+            model_version: which had not learned from it.
+            measure: of the doubt.
+            correlation: Spearman's, between the doubt and the errors; None where it is not defined.
+            wrong_voxels: in how many voxels the prediction differs from the label.
+            voxels: how many were compared.
+
+        Raises:
+            NotFoundError: unknown model version.
+            IntegrityError: an unknown label, one that has its record, or numbers that cannot be.
+        """
+        checked_word(measure, "measure")
+        with self._writing() as session:
+            model_row(session, model_version)
+            row = DoubtRow(
+                annotation_id=annotation_id,
+                model_version=model_version,
+                measure=measure,
+                correlation=correlation,
+                wrong_voxels=wrong_voxels,
+                voxels=voxels,
+                created_at=self._clock(),
+            )
+            session.add(row)
+            session.flush()
+            return _doubt_record(row)
+
+    def doubts(self) -> list[Doubt]:
+        """Those of all labels that were not taken back, in the order in which these came: the latest is the last."""
+        kept = select(DoubtRow).join(AnnotationRow, AnnotationRow.id == DoubtRow.annotation_id)
+        with self._reading() as session:
+            rows = session.scalars(kept.where(AnnotationRow.deleted_at.is_(None)).order_by(DoubtRow.annotation_id))
+            return [_doubt_record(row) for row in rows]
+
+
+def _doubt_record(row: DoubtRow) -> Doubt:
+    return Doubt(
+        annotation_id=row.annotation_id,
+        model_version=row.model_version,
+        measure=row.measure,
+        correlation=row.correlation,
+        wrong_voxels=row.wrong_voxels,
+        voxels=row.voxels,
+        created_at=row.created_at,
+    )

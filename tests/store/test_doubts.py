@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
+from sqlalchemy.exc import IntegrityError
+
+from activelabel.analysis.rank_correlation import doubt_error_correlation
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.database import utc_now
+from activelabel.store.records import Doubt
+
+
+@pytest.fixture
+def labelled(study):
+    """Labels 1 to 3, of a, b and c, with a model that has seen none of them."""
+    study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
+    for image_id in "abc":
+        study.record_annotation(image_id, f"{image_id}_1", "0", "ann")
+    return study
+
+
+def record(ledger, annotation_id, correlation=0.1, wrong_voxels=10, voxels=1000):
+    return ledger.record_doubt(annotation_id, 1, "entropy", correlation, wrong_voxels=wrong_voxels, voxels=voxels)
+
+
+def test_a_record_is_kept_as_it_was_given(labelled, clock):
+    clock.advance(3)
+    expected = Doubt(1, 1, "entropy", 0.125, 10, 1000, clock.now)
+    assert labelled.record_doubt(1, 1, "entropy", 0.125, wrong_voxels=10, voxels=1000) == expected
+    assert labelled.doubts() == [expected]
+
+
+def test_they_are_in_the_order_in_which_the_labels_came(labelled):
+    for annotation_id in (3, 1, 2):
+        record(labelled, annotation_id)
+    assert [doubt.annotation_id for doubt in labelled.doubts()] == [1, 2, 3]
+
+
+def test_a_perfect_prediction_has_no_correlation_and_counts_as_compared(labelled):
+    doubt = record(labelled, 1, correlation=None, wrong_voxels=0)
+    assert labelled.doubts() == [doubt]
+    assert (doubt.correlation, doubt.worth) == (None, None)
+
+
+def test_that_of_a_label_that_was_taken_back_does_not_count_and_that_of_a_superseded_one_does(labelled):
+    for annotation_id in (1, 2, 3):
+        record(labelled, annotation_id)
+    labelled.delete_annotation("b")
+    labelled.record_annotation("c", "c_2", "0", "ann")
+    assert [doubt.annotation_id for doubt in labelled.doubts()] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"correlation": 1.5},
+        {"correlation": -1.5},
+        {"wrong_voxels": 1001},
+        {"wrong_voxels": -1},
+        {"wrong_voxels": 0},
+        {"wrong_voxels": 1000},
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(labelled, numbers):
+    with pytest.raises(IntegrityError):
+        record(labelled, 1, **numbers)
+    assert labelled.doubts() == []
+
+
+def test_a_label_is_compared_once(labelled):
+    first = record(labelled, 1)
+    with pytest.raises(IntegrityError):
+        record(labelled, 1, correlation=0.9)
+    assert labelled.doubts() == [first]
+
+
+def test_what_is_unknown_is_refused(labelled):
+    with pytest.raises(IntegrityError):
+        record(labelled, 99)
+    with pytest.raises(NotFoundError, match=r"model version 7: .*there are: 1"):
+        labelled.record_doubt(1, 7, "entropy", 0.1, wrong_voxels=1, voxels=2)
+    with pytest.raises(InvalidInputError, match="measure"):
+        labelled.record_doubt(1, 1, "", 0.1, wrong_voxels=1, voxels=2)
+
+
+def doubt_of(uncertainty, wrong):
+    correlation = doubt_error_correlation(uncertainty, wrong)
+    return Doubt(1, 1, "entropy", correlation, int(wrong.sum()), wrong.size, utc_now())
+
+
+def test_worth_by_hand():
+    # One wrong voxel of four, doubted second most: of three pairs with a right one two are in order and one is not,
+    # (2 - 1) / 3. Spearman's is 1 / sqrt(15), the largest there can be 3 / sqrt(15).
+    doubt = doubt_of(np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, False, True, False]))
+    assert doubt.correlation == pytest.approx(1 / math.sqrt(15))
+    assert doubt.worth == pytest.approx(1 / 3)
+
+
+def test_worth_does_not_fall_with_the_share_of_wrong_voxels():
+    uncertainty = np.arange(100_000.0)
+    doubts = [doubt_of(uncertainty, uncertainty >= 100_000 - wrong) for wrong in (50_000, 2_000, 20)]
+    assert [round(doubt.correlation, 2) for doubt in doubts] == [0.87, 0.24, 0.02]
+    assert [doubt.worth for doubt in doubts] == pytest.approx([1.0, 1.0, 1.0])
+
+
+@given(st.integers(2, 30).flatmap(lambda voxels: st.tuples(st.permutations(range(voxels)), st.integers(1, voxels - 1))))
+def test_without_ties_worth_is_the_rank_biserial_correlation(drawn):
+    order, wrong_voxels = drawn
+    uncertainty = np.array(order, dtype=np.float64)
+    wrong = np.arange(len(order)) < wrong_voxels
+    in_order = mannwhitneyu(uncertainty[wrong], uncertainty[~wrong]).statistic
+    pairs = wrong_voxels * (len(order) - wrong_voxels)
+    assert doubt_of(uncertainty, wrong).worth == pytest.approx(2 * in_order / pairs - 1)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=2, max_size=30).filter(
+        lambda voxels: all(len(set(column)) > 1 for column in zip(*voxels, strict=True))
+    )
+)
+def test_with_ties_worth_keeps_its_sign_and_its_range(voxels):
+    uncertainty, wrong = (np.array(column) for column in zip(*voxels, strict=True))
+    doubt = doubt_of(uncertainty.astype(np.float64), wrong)
+    assert -1 <= doubt.worth <= 1
+    assert np.sign(doubt.worth) == np.sign(doubt.correlation)
+    assert abs(doubt.worth) >= abs(doubt.correlation)
