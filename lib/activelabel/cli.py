@@ -25,6 +25,8 @@ from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.score_table import ScoreTable
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.server.doctor import examine
+from activelabel.server.settings import setting_pairs
+from activelabel.simulation.command import simulate
 from activelabel.training.checkpoints import ModelDescription, open_model
 
 app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
@@ -49,7 +51,7 @@ def doctor(
 
     Exit code 0: a server would run; 1: something must be mended first.
     """
-    findings = list(examine(str(APP_FOLDER), studies, _settings(conf or [])))
+    findings = list(examine(str(APP_FOLDER), studies, setting_pairs(conf or [])))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         mark = "[green]ok[/]" if finding.fit else "[red]no[/]"
@@ -135,6 +137,9 @@ def score(
     console.print(f"{len(rows)} scores of {len(files)} images in {out}")
 
 
+app.command()(simulate)
+
+
 def main() -> None:
     """Run the command. What the user can mend is one line, and exit code 2."""
     try:
@@ -178,13 +183,6 @@ def _check_race(wanted: Wanted) -> None:
             raise InvalidInputError(f"--top: a race goes by one score, so give {option} once: {', '.join(names)}")
     if wanted.slices:
         raise InvalidInputError("--top: only volumes race; leave out --slices")
-
-
-def _settings(pairs: Sequence[str]) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise InvalidInputError(f"--conf {pair}: expected KEY=VALUE, like --conf recipe=quick")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:

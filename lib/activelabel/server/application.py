@@ -21,7 +21,7 @@ from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
-from activelabel.server.autopilot import Autopilot, Work
+from activelabel.server.autopilot import Autopilot, Work, work_due
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
@@ -43,6 +43,7 @@ from activelabel.server.strategies import build_strategies
 from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
+from activelabel.server.train_stats import model_stats
 from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
@@ -123,7 +124,8 @@ class ProjectActions:
 
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
-        progress = self.project.ledger.progress()
+        progress, model = self.project.ledger.progress(), self.project.ledger.latest_model()
+        due = work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)
         host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
             **host,
@@ -131,6 +133,11 @@ class ProjectActions:
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
+            "model": None if model is None else {**model_stats(model), "file": model.file, "sha256": model.sha256},
+            "autopilot": {
+                "due": None if due is None else due.value,
+                "rests": self._autopilot is not None and self._autopilot.rests,
+            },
             "effort": vars(self.project.ledger.effort(self._patients())),
         }
 

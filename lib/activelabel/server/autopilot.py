@@ -143,6 +143,11 @@ class Autopilot:
         """A label was saved or deleted: look at once."""
         self._wake.set()
 
+    @property
+    def rests(self) -> bool:
+        """Whether the last task failed so often that nothing is started for a while."""
+        return self._attempts > MAX_ATTEMPTS
+
     def look(self) -> Work | None:
         """Start what is due, unless something runs already or it failed too often; returns what was started."""
         if self._tasks.busy():

@@ -117,6 +117,7 @@ class Project:
             "precision": str(choose_precision(self.settings.precision, self.device)),
             "repeats": self.recipe.prediction.repeats,
             "racing": self.recipe.prediction.racing,
+            "strategy": self.recipe.query.strategy,
             "start": self.thresholds.start,
             "slice_plane": self.slice_plane,
             "query_size": self.recipe.query.size,
@@ -218,7 +219,8 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
     prediction = {
         key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None
     }
-    query = {key: value for key, value in (("start", settings.start), ("size", settings.query_size)) if value}
+    asked = (("strategy", settings.strategy), ("start", settings.start), ("size", settings.query_size))
+    query = {key: value for key, value in asked if value}
     preprocessing = {"slice_plane": settings.slice_plane} if settings.slice_plane else {}
     return recipe.model_copy(
         update={

@@ -1,6 +1,6 @@
 """The settings of a running server: every `--conf KEY VALUE`, parsed once into one frozen object."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,11 +51,24 @@ class Settings(BaseModel):
     racing: bool | None = Field(
         default=None, description="true or false: all repeats only for cases that may be asked for next"
     )
+    strategy: str | None = Field(default=None, min_length=1, description="the strategy that asks, by its name")
     start: int | None = Field(default=None, ge=1, description="training labels before the first model, 1 or more")
     query_size: int | None = Field(default=None, ge=1, description="cases or slices of a round, 1 or more")
     retrain_after: int | None = Field(default=None, ge=1, description="new labels until the next training, 1 or more")
     slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] | None = Field(
         default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
+    )
+    doubt_window: int = Field(
+        default=10, ge=1, description="how many of the last labels say whether the doubt is worth anything, 1 or more"
+    )
+    min_doubt: float = Field(
+        default=0.1,
+        ge=-1,
+        le=1,
+        description="the rank correlation of doubt and errors that is worth something, -1 to 1",
+    )
+    fallback: bool = Field(
+        default=False, description="true or false: ask at random, by foreground, while the doubt is worth nothing"
     )
     lease_minutes: float = Field(
         default=120.0,
@@ -91,6 +104,18 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
         key = str(error.errors()[0]["loc"][0])
         allowed = Settings.model_fields[key].description
         raise InvalidInputError(f"{_shown(key, ours[key])}: {first_problem(error)}; allowed is {allowed}") from error
+
+
+def setting_pairs(pairs: Sequence[str]) -> dict[str, str]:
+    """What `--conf KEY=VALUE` gives on our own command line, as the host's `--conf KEY VALUE` gives it to a server.
+
+    Raises:
+        InvalidInputError: one of them has no `=`.
+    """
+    for pair in pairs:
+        if "=" not in pair:
+            raise InvalidInputError(f"--conf {pair}: expected KEY=VALUE, like --conf recipe=quick")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _shown(key: str, value: str) -> str:

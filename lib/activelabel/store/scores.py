@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, and_, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -76,6 +77,15 @@ class Scores(Database):
         with self._reading() as session:
             rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
             return {image_id: slices for image_id, slices in rows if slices is not None}
+
+    def all_scores(self, model_version: int) -> list[dict[str, Any]]:
+        """Every score by a model version with how it was sampled, by image and kind; `slices` are as `slice_scores`."""
+        order = (ScoreRow.image_id, ScoreRow.measure, ScoreRow.region, ScoreRow.aggregation)
+        names = ("image_id", "measure", "region", "aggregation", "value", "slices", "repeats", "seed")
+        statement = select(*(getattr(ScoreRow, name) for name in names)).order_by(*order)
+        with self._reading() as session:
+            rows = session.execute(statement.where(ScoreRow.model_version == model_version))
+            return [{"model_version": model_version, **row._mapping} for row in rows]
 
     def unscored(self, model_version: int, measure: str, region: str, aggregation: str) -> list[str]:
         """Training images without such a volume score that are there, readable and not fully annotated; by id.

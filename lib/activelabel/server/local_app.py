@@ -1,0 +1,114 @@
+"""The app without the host around it: the same project, strategies, trainers, scoring and ledger, in this process.
+
+For whoever plays an annotator by program. What a server's autopilot would start, its caller starts by asking.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from activelabel.data.labels import LabelArray
+from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.volumes import read_volume
+from activelabel.server.application import PROXY, SCORING_METHOD, TRAINER, ProjectActions
+from activelabel.server.autopilot import Work, work_due
+from activelabel.server.datastore import LedgerDatastore
+from activelabel.server.label_archive import open_archive
+from activelabel.server.project import open_project
+from activelabel.server.situation import read_situation
+from activelabel.store.records import FINAL, ModelVersion
+
+_TRAINING = {Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY}
+
+
+class LocalApp(ProjectActions):
+    """A project on a studies folder, for one annotator.
+
+    Attributes:
+        project: settings, recipe and ledger.
+    """
+
+    def __init__(self, studies: Path, conf: Mapping[str, str], annotator: str) -> None:
+        """Open the project that `--studies` and `--conf` would; its images are those that the folder holds now.
+
+        Raises:
+            ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
+        """
+        self.project = open_project("", str(studies), conf)
+        self.studies = str(studies)
+        self._annotator = annotator
+        validation_cases = self.project.recipe.training.validation_cases
+        self._datastore = LedgerDatastore(
+            self.studies,
+            self.project.ledger,
+            open_archive(self.project),
+            validation_cases=validation_cases,
+            follow_changes=False,
+        )
+        self.project.ledger.sync_images(self._datastore.list_images(), validation_cases)
+        self._trainers = self.build_trainers()
+        self._scoring_methods = self.build_scoring_methods()
+        self._strategies = self.build_strategies()
+
+    def add_strategies(self, strategies: Mapping[str, Strategy]) -> None:
+        """Offer strategies that no server has."""
+        self._strategies |= strategies
+
+    @property
+    def strategy_names(self) -> Collection[str]:
+        """The strategies that there are."""
+        return self._strategies.keys()
+
+    def train_if_due(self) -> None:
+        """Train what the autopilot would train now, the proxy model and its scores included."""
+        self._work(_TRAINING)
+
+    def score_if_due(self) -> None:
+        """Score what the newest model has not scored."""
+        self._work({Work.SCORE})
+
+    def model(self) -> ModelVersion | None:
+        """The model in use."""
+        return self.project.ledger.latest_model()
+
+    def ask(self, strategy: str) -> Mapping[str, Any]:
+        """The next query; empty where nothing is left."""
+        answer: Mapping[str, Any] = self._strategies[strategy]({"client_id": self._annotator}, self._datastore)
+        return answer
+
+    def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
+        """Send a label.
+
+        Raises:
+            InvalidInputError: it cannot be kept.
+        """
+        self._datastore.save_label(image_id, str(file), FINAL, {"client_id": self._annotator, **info})
+
+    def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
+        """From the file of an image to the most probable class of each of its voxels, by that model."""
+        predictor = self.project.predictor(self.project.ledger.model(version))
+
+        def segment(file: Path) -> LabelArray:
+            image = prepare_image(read_volume(file), self.project.recipe.preprocessing)
+            return restore_most_probable(predictor.probabilities(image.tensor), image)
+
+        return segment
+
+    def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
+        """All scores by that model."""
+        return self.project.ledger.all_scores(version)
+
+    def _work(self, kinds: Collection[Work]) -> None:
+        start = {
+            Work.TRAIN: lambda: self._trainers[TRAINER]({"model": TRAINER}, self._datastore),
+            Work.TRAIN_PROXY: lambda: self._trainers[PROXY]({"model": PROXY}, self._datastore),
+            Work.SCORE: lambda: self._scoring_methods[SCORING_METHOD]({}, self._datastore),
+            Work.SCORE_PROXY: lambda: self._scoring_methods[PROXY]({}, self._datastore),
+        }
+        while (work := self._due()) is not None and work in kinds:
+            start[work]()
+
+    def _due(self) -> Work | None:
+        return work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)

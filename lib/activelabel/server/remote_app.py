@@ -1,0 +1,111 @@
+"""A running server as one of its clients sees it, for whoever plays an annotator by program."""
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
+
+from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.server.application import MODEL
+from activelabel.server.autopilot import Work
+from activelabel.store.records import FINAL
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """What a server tells of the model in use."""
+
+    version: int
+    sha256: str
+    file: str
+
+
+class RemoteApp:
+    """The app of a server, over HTTP, through the host's own client."""
+
+    def __init__(self, address: str, annotator: str) -> None:
+        """Connect.
+
+        Raises:
+            InvalidInputError: nobody answers there, or not this app.
+        """
+        self._address = address.rstrip("/")
+        self._client = MONAILabelClient(self._address, client_id=annotator)
+        info = self.info()
+        if info.get("name") != "activelabel":
+            raise InvalidInputError(f"--server {address}: expected the app activelabel, got '{info.get('name')}'")
+        self._labels = tuple(info["settings"]["labels"])
+
+    def info(self) -> dict[str, Any]:
+        """`GET /info/`.
+
+        Raises:
+            InvalidInputError: nobody answers.
+        """
+        try:
+            return dict(self._client.info())
+        except (MONAILabelClientException, OSError, json.JSONDecodeError) as error:
+            raise InvalidInputError(f"--server {self._address}: nobody answers there ({error}): start it") from error
+
+    def images(self) -> set[str]:
+        """The ids of the server's images."""
+        return set(self._client.datastore()["objects"])
+
+    def train_if_due(self) -> None:
+        """Wait until the server's autopilot has trained what is due."""
+        self._wait_while({Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY})
+
+    def score_if_due(self) -> None:
+        """Wait until the server's autopilot has scored what is due."""
+        self._wait_while({Work.SCORE})
+
+    def model(self) -> RemoteModel | None:
+        """The model in use."""
+        model = self.info()["model"]
+        return None if model is None else RemoteModel(model["version"], model["sha256"], model["file"])
+
+    def ask(self, strategy: str) -> Mapping[str, Any]:
+        """The next query; empty where nothing is left."""
+        return dict(self._client.next_sample(strategy, {}))
+
+    def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
+        """Send a label."""
+        self._client.save_label(image_id, str(file), tag=FINAL, params=dict(info))
+
+    def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
+        """From the file of an image to the segmentation by the model in use, which must be that one."""
+
+        def segment(file: Path) -> LabelArray:
+            mask, params = self._client.infer(MODEL, file.name, {}, file=str(file))
+            if params["model_version"] != version:
+                raise NotReadyError(
+                    f"the server's model is {params['model_version']} now, expected {version}: who else uses it?"
+                )
+            return check_label(mask, read_grid(file), self._labels).array
+
+        return segment
+
+    def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
+        """None: a server tells its clients the score of what it asks for, and of nothing else."""
+        return []
+
+    def _wait_while(self, kinds: Collection[Work]) -> None:
+        """Wait as long as one of `kinds` is due.
+
+        Raises:
+            NotReadyError: it failed so often that the server rests.
+        """
+        due = {kind.value for kind in kinds}
+        while (autopilot := self.info()["autopilot"])["due"] in due:
+            if autopilot["rests"]:
+                raise NotReadyError(f"the server's {autopilot['due']} failed again and again: its log says why")
+            time.sleep(POLL_SECONDS)

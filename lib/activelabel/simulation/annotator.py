@@ -1,0 +1,86 @@
+"""The oracle: an annotator who draws what is true, where she is asked, and knows what it cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activelabel.data.labels import smallest_type, write_label
+from activelabel.data.slices import differing_slices, slice_axis, slice_mask
+from activelabel.data.volumes import read_volume
+
+NAME = "oracle"
+"""Under which name she asks."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What she drew for a query: a label file, what a client says of it, and what it cost.
+
+    `info` are the params of a saved label. `boundary_mm` is the length of the contours on the annotated slices.
+    """
+
+    file: Path
+    info: Mapping[str, Any]
+    annotated_slices: int
+    foreground_slices: int
+    foreground_voxels: int
+    boundary_mm: float
+
+
+class OracleAnnotator:
+    """Answers every query with the true label, cut down to what was asked for."""
+
+    def __init__(self, labels: Mapping[str, Path], desk: Path) -> None:
+        """Draw from the true `labels`, by image id, into files on `desk`."""
+        self._labels = labels
+        self._desk = desk
+
+    def draw(self, answer: Mapping[str, Any]) -> Drawing:
+        """What is true on the slices of a query, or in the whole volume, and nothing elsewhere.
+
+        The label is opened here and not before; slices that were not asked for are blank before anything looks at them.
+
+        Args:
+            answer: a next-sample answer.
+
+        Raises:
+            InvalidInputError: the label cannot be read.
+        """
+        image_id, query = str(answer["id"]), answer["query"]
+        truth = read_volume(self._labels[image_id])
+        by_slices = query["kind"] == "slices"
+        axis = int(query["axis"]) if by_slices else slice_axis(truth.grid)
+        slices = [int(index) for index in query["slices"]] if by_slices else list(range(truth.grid.shape[axis]))
+        asked = slice_mask(truth.grid.shape, axis, slices)
+        drawn = np.where(asked, truth.array, 0.0)
+        array = smallest_type(drawn.astype(np.uint16), highest=int(drawn.max(initial=0)))
+        self._desk.mkdir(parents=True, exist_ok=True)
+        file = self._desk / f"{image_id}.nii.gz"
+        write_label(file, array, truth.affine_ras)
+        return Drawing(
+            file,
+            {"annotated_slices": slices if by_slices else "all"},
+            annotated_slices=len(slices),
+            foreground_slices=len(differing_slices(array, 0, axis)),
+            foreground_voxels=int(np.count_nonzero(array)),
+            boundary_mm=contour_length_mm(array, axis, truth.spacing_mm),
+        )
+
+
+def contour_length_mm(label: NDArray[np.integer[Any]], axis: int, spacing_mm: tuple[float, float, float]) -> float:
+    """Length of all contours in the slices of a label map (W, H, D) along `axis`, in mm.
+
+    A contour runs along the edges of pixels, between pixels of two values; beyond the image is background. So an
+    outline at an angle counts as its steps, up to √2 times its length, which is the same for all who are compared.
+    """
+    padded = np.pad(label, 1)
+    length = 0.0
+    for across in range(3):
+        if across != axis:
+            along = 3 - axis - across
+            length += int(np.count_nonzero(np.diff(padded.astype(np.int32), axis=across))) * spacing_mm[along]
+    return length

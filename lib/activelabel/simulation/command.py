@@ -1,0 +1,78 @@
+"""The command `activelabel simulate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import recipe_names
+from activelabel.server.settings import setting_pairs
+from activelabel.simulation.cases import find_cases
+from activelabel.simulation.experiment import Experiment, needed_cases, open_experiment, plan_arms, run_on_server
+from activelabel.simulation.jobs import run_all
+
+console = Console(stderr=True)
+
+
+def simulate(
+    images: Annotated[Path, typer.Option(help="A folder of images.")],
+    labels: Annotated[Path, typer.Option(help="A folder with the true label of each, under the same name.")],
+    out: Annotated[Path, typer.Option(help="The folder of the experiment; an unfinished one goes on.")],
+    strategy: Annotated[list[str], typer.Option(help="A strategy to compare; repeat for more.")],
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(recipe_names())}, or the path of a .toml file.")] = "quick",
+    label_names: Annotated[
+        str | None, typer.Option(help="Names of the structures, by commas. Default what a dataset.json says.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How often everything is repeated.")] = 4,
+    rounds: Annotated[int, typer.Option(min=0, help="Rounds after the start set.")] = 5,
+    query_size: Annotated[int | None, typer.Option(min=1, help="Volumes a round. Default the recipe's.")] = None,
+    slices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Slices a round, for strategies that ask for slices. Default --query-size."),
+    ] = None,
+    start: Annotated[int | None, typer.Option(min=1, help="Size of the start set. Default the recipe's.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, help="Test cases set aside. Default one in four.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 1,
+    server: Annotated[
+        str | None, typer.Option(help="Play through the server at this address: one strategy and one seed.")
+    ] = None,
+    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+) -> None:
+    """Compare strategies on labelled images: an oracle annotates what each asks for, and every model is measured.
+
+    All strategies begin with the same start set and the same validation cases, and are judged by the same test cases.
+    A run that was stopped goes on where it was when the command is started again. `activelabel report` shows it all.
+    """
+    if server is not None and (len(strategy) > 1 or seeds > 1):
+        raise InvalidInputError("--server: one server plays one run: give one --strategy, and --seeds 1")
+    settings = setting_pairs(conf or [])
+    if label_names:
+        settings["labels"] = label_names
+    arms = plan_arms(recipe, strategy, start, query_size, slices, rounds)
+    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms))
+    experiment = Experiment(arms, seeds, cases, settings)
+    open_experiment(experiment, out)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("models"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("simulating", total=experiment.models)
+        measured: dict[tuple[str, int], int] = {}
+
+        def advanced(arm: str, seed: int, count: int) -> None:
+            measured[arm, seed] = count
+            bar.update(task, completed=sum(measured.values()))
+
+        if server is None:
+            run_all(experiment, out, jobs, advanced)
+        else:
+            run_on_server(experiment, server, out, advanced)
+    typer.echo(f"{sum(measured.values())} models of {len(experiment.runs)} runs in {out}")

@@ -1,0 +1,237 @@
+"""What an experiment compares, and the folder that holds it, so that it can be stopped, gone on with and read."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from activelabel import __version__
+from activelabel.data.files import write_atomically
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import Recipe, load_recipe
+from activelabel.recipes.schema import asks_slices
+from activelabel.server.local_app import LocalApp
+from activelabel.server.remote_app import RemoteApp
+from activelabel.simulation.annotator import NAME, OracleAnnotator
+from activelabel.simulation.cases import Cases, link_images
+from activelabel.simulation.loop import App, RunPlan, simulate_run
+from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_strategies
+from activelabel.simulation.tables import RunTables
+
+EXPERIMENT_FILE = "experiment.json"
+Advanced = Callable[[str, int, int], None]
+"""Hears of an arm and a seed how many of its models are measured."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the ways to ask that are compared: a strategy under a recipe, and how much it asks for in a round.
+
+    `name` is that of its folder. `start` counts what the recipe starts with, `query_size` what the strategy asks for.
+    """
+
+    name: str
+    strategy: str
+    recipe: str
+    start: int
+    query_size: int
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms over seeds on one set of cases. `conf` are settings of the server that hold for all runs."""
+
+    arms: tuple[Arm, ...]
+    seeds: int
+    cases: Cases
+    conf: Mapping[str, str]
+
+    @property
+    def runs(self) -> list[tuple[Arm, int]]:
+        """Every arm with every seed, a seed after the other, so that those of one seed can soon be compared."""
+        return [(arm, seed) for seed in range(self.seeds) for arm in self.arms]
+
+    @property
+    def models(self) -> int:
+        """How many models are trained in all."""
+        return self.seeds * sum(arm.rounds + 1 for arm in self.arms)
+
+
+def open_experiment(experiment: Experiment, out: Path) -> None:
+    """Begin an experiment in a folder, or go on with it; arms and seeds may have been added since.
+
+    Raises:
+        InvalidInputError: the folder holds an experiment on other cases, or an arm of that name with other numbers.
+    """
+    said, file = _described(experiment), out / EXPERIMENT_FILE
+    if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        _check_same(before, said, out)
+        said["arms"] = {**before["arms"], **said["arms"]}
+        said["seeds"] = max(before["seeds"], said["seeds"])
+    elif out.is_dir() and any(out.iterdir()):
+        raise InvalidInputError(f"--out {out}: the folder is not empty and holds no experiment: give another one")
+    out.mkdir(parents=True, exist_ok=True)
+    link_images(experiment.cases, experiment.cases.pool, out / "pool")
+    write_atomically(file, json.dumps(said, indent=1).encode())
+
+
+def run_folder(out: Path, arm: str, seed: int) -> Path:
+    """Where a run keeps its tables and its project."""
+    return out / "runs" / arm / str(seed)
+
+
+def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advanced: Advanced) -> None:
+    """Play one run in this process, from where it is to its end.
+
+    Raises:
+        InvalidInputError: a setting, a strategy or a file is wrong; the line says which.
+    """
+    folder = run_folder(out, arm.name, seed)
+    link_images(experiment.cases, experiment.cases.pool, folder / "studies")
+    app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
+    app.add_strategies(oracle_strategies(app.project, experiment.cases.labels))
+    if arm.strategy not in app.strategy_names:
+        raise InvalidInputError(f"--strategy {arm.strategy}: use one of {', '.join(sorted(app.strategy_names))}")
+    settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
+    _play(experiment, arm, seed, app, settings, out, advanced)
+
+
+def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced) -> None:
+    """Play the one run of an experiment through a running server.
+
+    Raises:
+        InvalidInputError: nobody answers, or the server was not started for this run; the line says how to.
+    """
+    ((arm, seed),) = experiment.runs
+    if arm.strategy in ORACLE_STRATEGIES:
+        raise InvalidInputError(f"--strategy {arm.strategy}: no server knows the true labels: leave --server out")
+    app = RemoteApp(address, NAME)
+    info = app.info()
+    _check_server(info["settings"], run_conf(experiment, arm, seed, out), app.images(), experiment.cases, out)
+    settings = {"settings": info["settings"], "recipe": info["recipe"]}
+    _play(experiment, arm, seed, app, settings, out, advanced)
+
+
+def _play(
+    experiment: Experiment, arm: Arm, seed: int, app: App, said: Mapping[str, Any], out: Path, advanced: Advanced
+) -> None:
+    """Play one run with any app; `said` are the settings and the recipe in force."""
+    folder = run_folder(out, arm.name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {"version": __version__, "arm": asdict(arm), "seed": seed, **said}
+    write_atomically(folder / "settings.json", json.dumps(described, indent=1).encode())
+    recipe = Recipe.model_validate(said["recipe"])
+    plan = RunPlan(start_strategy(recipe), arm.strategy, arm.rounds, tuple(said["settings"]["labels"]))
+    annotator = OracleAnnotator(experiment.cases.labels, folder / "desk")
+    tables = RunTables(folder)
+    simulate_run(plan, app, annotator, experiment.cases, tables, lambda count: advanced(arm.name, seed, count))
+
+
+def _check_server(
+    running: Mapping[str, Any], conf: Mapping[str, str], images: set[str], cases: Cases, out: Path
+) -> None:
+    """Refuse a server whose queries could not be those of the run."""
+    pool = out / "pool"
+    if images != set(cases.pool):
+        raise InvalidInputError(
+            f"--server: it has {len(images)} images, expected the {len(cases.pool)} that are not set aside to test: "
+            f"start it with --studies {pool}"
+        )
+    if not running["autopilot"]:
+        raise InvalidInputError("--server: its autopilot is off, so that it never trains: start it without that")
+    for key in conf.keys() - {"project_dir", "labels"}:
+        if str(running[key]).lower() != conf[key].lower():
+            raise InvalidInputError(
+                f"--server: it runs with {key} {running[key]}, expected {conf[key]}: start it with "
+                + " ".join(f"--conf {name} {value}" for name, value in sorted(conf.items()) if name != "project_dir")
+            )
+
+
+def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[str, str]:
+    """The settings of the server on which this run could be played."""
+    return {
+        **experiment.conf,
+        "recipe": arm.recipe,
+        # What only a simulation has is no setting of a server: there the recipe's own stands in its place.
+        **({} if arm.strategy in ORACLE_STRATEGIES else {"strategy": arm.strategy}),
+        "seed": str(seed),
+        "start": str(arm.start),
+        "query_size": str(arm.query_size),
+        "project_dir": str(folder / "project"),
+    }
+
+
+def start_strategy(recipe: Recipe) -> str:
+    """Who asks before the first model, whatever the arm: the recipe's cold start, or what it starts with."""
+    if recipe.proxy is not None and recipe.proxy.cold_start != "none":
+        return recipe.proxy.cold_start
+    return recipe.query.start_strategy
+
+
+def plan_arms(
+    recipe: str, strategies: Sequence[str], start: int | None, query_size: int | None, slices: int | None, rounds: int
+) -> tuple[Arm, ...]:
+    """An arm a strategy, under one recipe.
+
+    Args:
+        recipe: its name or path.
+        strategies: names; those that end in `_slices` ask for slices.
+        start: the size of the start set, default the recipe's.
+        query_size: volumes a round, default the recipe's.
+        slices: slices a round for strategies that ask for slices, default `query_size`.
+        rounds: after the start set.
+
+    Raises:
+        InvalidInputError: a strategy comes twice.
+    """
+    query = load_recipe(recipe).query
+    doubled = sorted({name for name in strategies if list(strategies).count(name) > 1})
+    if doubled:
+        raise InvalidInputError(f"--strategy {doubled[0]}: it is given twice")
+    volumes = query_size or query.size
+    return tuple(
+        Arm(name, name, recipe, start or query.start, (slices or volumes) if asks_slices(name) else volumes, rounds)
+        for name in strategies
+    )
+
+
+def needed_cases(arm: Arm) -> int:
+    """How many cases there must be at least for a run to come to its end."""
+    recipe = load_recipe(arm.recipe)
+    begin = 1 if recipe.query.starts_with_slices else arm.start
+    asked = 1 if asks_slices(arm.strategy) else arm.rounds * arm.query_size
+    return recipe.training.validation_cases + begin + asked
+
+
+def _described(experiment: Experiment) -> dict[str, Any]:
+    cases = experiment.cases
+    return {
+        "version": __version__,
+        "images": {image_id: str(path.resolve()) for image_id, path in sorted(cases.images.items())},
+        "labels": {image_id: str(path.resolve()) for image_id, path in sorted(cases.labels.items())},
+        "pool": list(cases.pool),
+        "test": list(cases.test),
+        "conf": dict(experiment.conf),
+        "seeds": experiment.seeds,
+        "arms": {arm.name: {**asdict(arm), "recipe_file": _recipe_of(arm)} for arm in experiment.arms},
+    }
+
+
+def _recipe_of(arm: Arm) -> dict[str, Any]:
+    return load_recipe(arm.recipe).model_dump(mode="json")
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
+    advice = "use another --out, or the options of before"
+    for key in ("pool", "test", "conf"):
+        if before[key] != now[key]:
+            raise InvalidInputError(f"--out {out}: it holds an experiment with another {key}: {advice}")
+    for name, arm in now["arms"].items():
+        was = before["arms"].get(name, arm)
+        for key, value in arm.items():
+            # More rounds of the same are a continuation, not another experiment.
+            if was[key] != value and not (key == "rounds" and value > was[key]):
+                raise InvalidInputError(f"--out {out}: {name} was run with another {key}: {advice}")

@@ -1,0 +1,74 @@
+"""The runs of an experiment, several at once, each in a process of its own."""
+
+import logging
+import multiprocessing
+import os
+import sys
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import torch
+
+from activelabel.simulation.experiment import Advanced, Arm, Experiment, run_folder, run_in_process
+
+Progress = tuple[str, int, int]
+"""Arm, seed, and how many of its models are measured."""
+
+_LOOK_SECONDS = 0.5
+_progress: "SimpleQueue[Progress] | None" = None
+
+
+def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) -> None:
+    """Play all runs, `jobs` at once, and say how far they are.
+
+    Each process gets its share of the processors. When one run fails, those that have not begun do not begin.
+
+    Raises:
+        ActiveLabelError: what the first run that failed has raised.
+    """
+    context = multiprocessing.get_context("spawn")
+    queue: SimpleQueue[Progress] = context.SimpleQueue()  # says it at once, not from a thread of its own
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(queue, threads)) as pool:
+        waiting = {pool.submit(_run, experiment, arm, seed, out) for arm, seed in experiment.runs}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED)
+                _hand_on(queue, advanced)
+                for future in done:
+                    future.result()
+            _hand_on(queue, advanced)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _begin(queue: "SimpleQueue[Progress]", threads: int) -> None:
+    global _progress
+    _progress = queue
+    torch.set_num_threads(threads)
+    logging.basicConfig(level=logging.INFO)
+
+
+def _run(experiment: Experiment, arm: Arm, seed: int, out: Path) -> None:
+    queue = _progress
+    assert queue is not None
+    _print_into(run_folder(out, arm.name, seed) / "log.txt")
+    run_in_process(experiment, arm, seed, out, lambda *progress: queue.put(progress))
+
+
+def _print_into(log: Path) -> None:
+    """Let all that this process prints, the host's own words included, go to the end of a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+
+
+def _hand_on(queue: "SimpleQueue[Progress]", advanced: Advanced) -> None:
+    while not queue.empty():
+        advanced(*queue.get())

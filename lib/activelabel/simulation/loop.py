@@ -1,0 +1,175 @@
+"""One run: the oracle asks, draws and saves until the rounds are done. It goes on wherever a kill has left it.
+
+What has happened is known from the app's ledger and from the tables of the run. A query is written down before its
+label is saved, and the app gives the same query again to who has not answered it; a model is written down when it is
+first seen, and measured before anything more is asked.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from activelabel.data.labels import LabelArray
+from activelabel.simulation.annotator import Drawing, OracleAnnotator
+from activelabel.simulation.cases import Cases
+from activelabel.simulation.measuring import measure_test_cases
+from activelabel.simulation.tables import RunTables
+
+
+class Model(Protocol):
+    """A model of the task that the app has published."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its file."""
+
+    @property
+    def file(self) -> str:
+        """Its name in the project's folder of models."""
+
+
+class App(Protocol):
+    """What the oracle talks to: the app itself, or a server that runs it."""
+
+    def train_if_due(self) -> None:
+        """Do, or wait for, all that is due before the next query or model."""
+
+    def score_if_due(self) -> None:
+        """Do, or wait for, the scoring by the newest model."""
+
+    def model(self) -> Model | None:
+        """The model in use."""
+
+    def ask(self, strategy: str) -> Mapping[str, Any]:
+        """The next query; empty where nothing is left."""
+
+    def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
+        """Send a label."""
+
+    def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
+        """From the file of an image to the segmentation by that model, values 0..N on the image's own grid."""
+
+    def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
+        """All scores by that model, as rows of the table of scores."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run does: who asks for the start set and who in the rounds after it, and how many these are."""
+
+    start_strategy: str
+    strategy: str
+    rounds: int
+    labels: tuple[str, ...]
+
+
+def simulate_run(
+    plan: RunPlan,
+    app: App,
+    annotator: OracleAnnotator,
+    cases: Cases,
+    tables: RunTables,
+    advanced: Callable[[int], None],
+) -> None:
+    """Play a run to its end; `advanced` hears how many models are measured, each time it is one more.
+
+    The run ends earlier if nothing is left to ask for.
+    """
+    run = _Run(plan, app, annotator, cases, tables)
+    advanced(run.measured)
+    while run.measured <= plan.rounds:
+        run.train()
+        if run.measure_newest():
+            advanced(run.measured)
+        elif not run.ask_and_draw():
+            return
+
+
+class _Run:
+    """The steps of a run. Each leaves the tables so that the next, or a later process, can go on."""
+
+    def __init__(self, plan: RunPlan, app: App, annotator: OracleAnnotator, cases: Cases, tables: RunTables) -> None:
+        self._plan, self._app, self._annotator, self._cases, self._tables = plan, app, annotator, cases, tables
+
+    @property
+    def measured(self) -> int:
+        """How many models have their metrics."""
+        return len({row["model_version"] for row in self._tables.metrics.rows})
+
+    def train(self) -> None:
+        """Train if it is due, and write a new model down."""
+        started = time.monotonic()
+        self._app.train_if_due()
+        model, known = self._app.model(), [row["model_version"] for row in self._tables.models.rows]
+        if model is None or model.version in known:
+            return
+        row = {
+            "round": len(known), "model_version": model.version, "sha256": model.sha256, "file": model.file,
+            "training_seconds": time.monotonic() - started, "scoring_seconds": None,
+        }  # fmt: skip
+        self._tables.models.add([row])
+
+    def measure_newest(self) -> bool:
+        """Measure the newest model if it is not measured; whether it was."""
+        models = self._tables.models.rows
+        if len(models) == self.measured:
+            return False
+        newest = models[-1]
+        at = {"round": newest["round"], "model_version": newest["model_version"]}
+        segment = self._app.segmenter(int(newest["model_version"]))
+        self._tables.metrics.add([{**at, **row} for row in measure_test_cases(segment, self._cases, self._plan.labels)])
+        return True
+
+    def ask_and_draw(self) -> bool:
+        """One query, answered; False if nothing is left to ask for."""
+        self._score()
+        number = len(self._tables.models.rows)
+        answer = self._app.ask(self._plan.strategy if number else self._plan.start_strategy)
+        if not answer:
+            return False
+        drawing = self._annotator.draw(answer)
+        row = _query_row(answer, drawing, number)
+        last = self._tables.queries.rows[-1] if self._tables.queries.rows else None
+        order = 0 if last is None else int(last["order"]) + 1
+        if last is None or any(last[key] != row[key] for key in ("round", "image_id", "slices")):
+            self._tables.queries.add([{"order": order, **row}])
+        self._app.save(str(answer["id"]), drawing.file, drawing.info)
+        return True
+
+    def _score(self) -> None:
+        """Score if it is due, and write down what the newest model doubts."""
+        models = list(self._tables.models.rows)
+        if not models or models[-1]["scoring_seconds"] is not None:
+            return
+        started = time.monotonic()
+        self._app.score_if_due()
+        version = int(models[-1]["model_version"])
+        known = [row for row in self._tables.scores.rows if row["model_version"] != version]
+        self._tables.scores.replace([*known, *self._app.scores(version)])
+        self._tables.models.replace([*models[:-1], {**models[-1], "scoring_seconds": time.monotonic() - started}])
+
+
+def _query_row(answer: Mapping[str, Any], drawing: Drawing, number: int) -> dict[str, Any]:
+    query = answer["query"]
+    return {
+        "round": number,
+        "image_id": answer["id"],
+        "role": answer["role"],
+        "kind": query["kind"],
+        "axis": query.get("axis"),
+        "slices": query.get("slices"),
+        "strategy": answer["strategy"],
+        "model_version": answer["model_version"],
+        "score": answer["score"],
+        "reason": answer["reason"],
+        "annotated_slices": drawing.annotated_slices,
+        "foreground_slices": drawing.foreground_slices,
+        "foreground_voxels": drawing.foreground_voxels,
+        "boundary_mm": drawing.boundary_mm,
+    }
