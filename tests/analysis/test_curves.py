@@ -1,0 +1,165 @@
+"""Learning curves by hand, by closed form, and against scipy's curve fit."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.optimize import curve_fit
+
+from activelabel.analysis.curves import aubc, effort_to_reach, foreground_efficiency, value_at
+
+EFFORT = [0.0, 1.0, 3.0, 4.0]
+VALUES = [0.2, 0.6, 0.8, 0.4]
+
+
+def test_area_by_hand() -> None:
+    # 0.4 + 2 * 0.7 + 0.6 over a range of 4.
+    assert aubc(EFFORT, VALUES) == pytest.approx(2.4 / 4)
+
+
+def test_area_of_a_part_is_interpolated_at_its_ends() -> None:
+    # 0.4 at 0.5 and 0.7 at 2: 0.5 * 0.5 + 1 * 0.65 over 1.5.
+    assert aubc(EFFORT, VALUES, 0.5, 2) == pytest.approx(0.9 / 1.5)
+    assert aubc(EFFORT, VALUES, high=1) == pytest.approx(0.4)
+    assert aubc(EFFORT, VALUES, low=3) == pytest.approx(0.6)
+    assert aubc(EFFORT, VALUES, 1.5, 2.5) == pytest.approx(0.7)  # No step inside.
+
+
+def test_area_of_a_line_is_its_value_half_way() -> None:
+    effort = np.array([2.0, 3.0, 7.0, 12.0])
+    assert aubc(effort, 0.1 + 0.05 * effort) == pytest.approx(0.1 + 0.05 * 7)
+    assert aubc(effort, 0.1 + 0.05 * effort, 4, 5) == pytest.approx(0.1 + 0.05 * 4.5)
+
+
+def test_a_round_without_effort_makes_the_curve_jump() -> None:
+    effort, values = [0, 1, 1, 2], [0.0, 0.0, 0.8, 0.8]
+    assert aubc(effort, values) == pytest.approx(0.4)
+    assert aubc(effort, values, high=1) == 0
+    assert aubc(effort, values, low=1) == pytest.approx(0.8)
+    assert value_at(effort, values, 1) == 0.8
+    assert effort_to_reach(effort, values, 0.5) == 1
+
+
+CURVES = st.integers(2, 8).flatmap(
+    lambda steps: st.tuples(
+        st.lists(st.integers(1, 50), min_size=steps, max_size=steps),
+        st.lists(st.floats(0, 1), min_size=steps, max_size=steps),
+    )
+)
+
+
+@given(CURVES, st.floats(0.01, 0.99))
+def test_parts_of_the_area_add_up(curve: tuple[list[int], list[float]], share: float) -> None:
+    effort, values = np.cumsum(curve[0]).astype(float), curve[1]
+    low, high = effort[0], effort[-1]
+    between = low + share * (high - low)
+    left, right = aubc(effort, values, high=between), aubc(effort, values, low=between)
+    assert share * left + (1 - share) * right == pytest.approx(aubc(effort, values))
+    assert min(values) - 1e-12 <= left <= max(values) + 1e-12
+
+
+def test_value_between_steps() -> None:
+    assert value_at(EFFORT, VALUES, 0.25) == pytest.approx(0.3)
+    assert value_at(EFFORT, VALUES, 4) == 0.4
+
+
+def test_effort_of_the_first_crossing() -> None:
+    assert effort_to_reach(EFFORT, VALUES, 0.7) == pytest.approx(2)
+    assert effort_to_reach(EFFORT, VALUES, 0.6) == pytest.approx(1)
+    assert effort_to_reach(EFFORT, VALUES, 0.1) == 0  # It begins above.
+    assert effort_to_reach(EFFORT, VALUES, 0.81) is None
+
+
+@given(CURVES, st.floats(0, 1))
+def test_the_value_at_the_effort_that_reaches_it(curve: tuple[list[int], list[float]], wanted: float) -> None:
+    effort, values = np.cumsum(curve[0]).astype(float), curve[1]
+    reached = effort_to_reach(effort, values, wanted)
+    assert (reached is None) == (max(values) < wanted)
+    if reached is not None and values[0] < wanted:
+        assert value_at(effort, values, reached) == pytest.approx(wanted)
+        assert max(value for step, value in zip(effort, values, strict=True) if step <= reached - 1e-6) < wanted
+
+
+@pytest.mark.parametrize("rate", [5e-2, 3e-4, 1e-5, -1e-4])
+def test_efficiency_of_an_exponential_curve_is_its_rate(rate: float) -> None:
+    voxels = np.array([100.0, 300, 1000, 2500, 7000])
+    values = 0.9 - 0.2 * np.exp(-rate * (voxels - 100))
+    assert foreground_efficiency(voxels, values, 0.9) == pytest.approx(rate, rel=1e-6)
+    share = voxels / 50_000  # Of the pool's foreground, as the paper has it.
+    assert foreground_efficiency(share, values, 0.9) == pytest.approx(rate * 50_000, rel=1e-6)
+
+
+def test_efficiency_by_hand() -> None:
+    # Half of the gap of 0.2 is left after 10 voxels: ln 2 / 10. A round without foreground counts with the start.
+    assert foreground_efficiency([5, 15], [0.6, 0.7], 0.8) == pytest.approx(np.log(2) / 10)
+    assert foreground_efficiency([5, 5, 15], [0.5, 0.7, 0.7], 0.8) == pytest.approx(np.log(2) / 10)
+    assert foreground_efficiency([5, 15, 25], [0.6, 0.6, 0.6], 0.8) == 0
+
+
+def test_efficiency_equals_scipys_fit() -> None:
+    voxels = np.array([10.0, 25, 30, 70, 110, 200])
+    values = np.array([0.61, 0.68, 0.66, 0.75, 0.81, 0.84])
+
+    def gap(x: np.ndarray, rate: float) -> np.ndarray:
+        return 0.85 - 0.24 * np.exp(-rate * (x - 10))
+
+    (rate,), _ = curve_fit(gap, voxels, values, p0=[0.01])
+    assert foreground_efficiency(voxels, values, 0.85) == pytest.approx(rate, rel=1e-6)
+
+
+def test_a_gap_closed_at_once_is_a_large_rate() -> None:
+    # A millionth of the gap is left after 10 voxels, at most.
+    assert foreground_efficiency([0, 10, 20], [0.5, 0.9, 0.95], 0.9) == pytest.approx(np.log(1e6) / 10, rel=1e-3)
+
+
+@given(CURVES, st.floats(0.3, 1))
+def test_no_other_rate_fits_better(curve: tuple[list[int], list[float]], full: float) -> None:
+    voxels, values = np.cumsum(curve[0]).astype(float), np.array(curve[1])
+    assume(full - values[0] > 0.01)
+    spent, left = voxels[1:] - voxels[0], (full - values[1:]) / (full - values[0])
+
+    def misfit(rate: float) -> float:
+        return float(np.square(np.exp(-rate * spent) - left).sum())
+
+    found = misfit(foreground_efficiency(voxels, values, full))
+    assert (
+        found <= min(misfit(rate) for rate in np.linspace(-1, 1, 401)) * (1 + 1e-5) + 1e-9
+    )  # A millionth of a gap is left, see there.
+
+
+@pytest.mark.parametrize(
+    ("effort", "values", "message"),
+    [
+        ([1], [0.5], "two steps or more"),
+        ([1, 2], [0.5], "one length"),
+        ([[1, 2]], [[0.5, 0.6]], "one length"),
+        ([2, 1], [0.5, 0.6], "never falls"),
+        ([1, np.inf], [0.5, 0.6], "finite"),
+        ([1, 2], [0.5, np.nan], "finite"),
+    ],
+)
+def test_what_is_no_curve_is_refused(effort: list[float], values: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        aubc(effort, values)
+    with pytest.raises(ValueError, match=message):
+        foreground_efficiency(effort, values, 0.9)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.1, 2), (1, 4.1), (2, 2), (3, 2), (np.nan, 2)])
+def test_a_range_outside_the_curve_is_refused(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match=r"within \[0, 4\]"):
+        aubc(EFFORT, VALUES, low, high)
+
+
+@pytest.mark.parametrize("at", [-0.1, 4.1, np.nan])
+def test_a_value_outside_the_curve_is_refused(at: float) -> None:
+    with pytest.raises(ValueError, match=r"within \[0, 4\]"):
+        value_at(EFFORT, VALUES, at)
+
+
+def test_efficiency_without_a_gap_or_foreground_is_refused() -> None:
+    for values, full in (([0.8, 0.9], 0.8), ([0.8, 0.9], np.nan)):
+        with pytest.raises(ValueError, match="a start below"):
+            foreground_efficiency([1, 2], values, full)
+    with pytest.raises(ValueError, match="foreground that grows"):
+        foreground_efficiency([2, 2], [0.5, 0.6], 0.9)
