@@ -89,7 +89,8 @@ def foreground_efficiency(foreground_voxels: ArrayLike, values: ArrayLike, full:
 
     # The best rate is among the rates through the start and one later step each, which may differ by powers of ten.
     each = -np.log(np.maximum(left, _CLOSED)) / spent
-    rates = np.sinh(np.linspace(*np.arcsinh([each.min() * spent[-1], each.max() * spent[-1]]), 1001)) / spent[-1]
+    slowest, fastest = np.arcsinh([each.min() * spent[-1], each.max() * spent[-1]])
+    rates = np.sinh(np.linspace(slowest, fastest, 1001)) / spent[-1]
     best = int(np.argmin([misfit(rate) for rate in rates]))
     around = rates[max(best - 1, 0)], rates[min(best + 1, len(rates) - 1)]
     return float(minimize_scalar(misfit, bounds=around, method="bounded", options={"xatol": 1e-9 * np.ptp(around)}).x)
