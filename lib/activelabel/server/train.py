@@ -19,6 +19,7 @@ from torch import nn
 
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.recipes import SemiSupervisedSettings
+from activelabel.server.doubt import compare_labels
 from activelabel.server.network_training import NetworkTraining, Run, Weights
 from activelabel.server.noisy_labels import NoisyLabels
 from activelabel.server.project import Project
@@ -44,6 +45,8 @@ class SegmentationTrainTask(NetworkTraining):
     Dice or Jaccard index over them is published; without an annotated validation case, the last epoch. Of a training
     case some slices may be annotated, of a validation case all must be. An interrupted training has published nothing,
     and the next one begins as it did.
+
+    Before it learns from new labels they say how much the doubt of the model in use was worth: see `server.doubt`.
     """
 
     def __init__(self, project: Project) -> None:
@@ -83,6 +86,7 @@ class SegmentationTrainTask(NetworkTraining):
             annotations = readable_annotations(self._project.ledger, datastore)
             cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
             run = Run(options, folder, cases, datastore)
+            compare_labels(self._project, annotations, datastore, run.device)
             stats, weights = self._go_through_stages(run)
             per_case = self.judge(weights, run)
             classes = mean_class_dice(list(per_case.values()), self._project.labels)
