@@ -1,0 +1,199 @@
+"""What experiments left behind, read back as tables: every query, metric and model, with `arm` and `seed` in front."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from activelabel.errors import InvalidInputError
+from activelabel.simulation.experiment import EXPERIMENT_FILE, run_folder
+from activelabel.simulation.tables import METRICS, MODELS, QUERIES, read_table
+
+RUN = ["arm", "seed"]
+ROUND = [*RUN, "round"]
+EFFORTS: Mapping[str, str] = {
+    "volumes": "volumes opened",
+    "slices": "slices annotated",
+    "foreground_slices": "foreground slices drawn",
+    "foreground_voxels": "foreground voxels drawn",
+    "boundary_mm": "contour drawn (mm)",
+}
+"""What labels cost, counted in five ways: the columns of `effort_table`, and what each is called."""
+
+_COLUMNS = {"queries": QUERIES, "metrics": METRICS, "models": MODELS}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment compares. `rounds` counts those of each arm, the start set as one; `settings` is all of it."""
+
+    folder: Path
+    rounds: Mapping[str, int]
+    seeds: int
+    test_cases: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm and seed, and how many rounds of it there are; `settings` are those that made it."""
+
+    experiment: Experiment
+    arm: str
+    seed: int
+    folder: Path
+    rounds: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Experiments on the same test cases, put together.
+
+    `runs` are those that have a model with metrics, or more; `shorter` says of each run, of those without any too, that
+    has fewer rounds than were asked for: it goes on still, was stopped, or had nothing left to ask for.
+    """
+
+    experiments: tuple[Experiment, ...]
+    runs: tuple[Run, ...]
+    shorter: tuple[str, ...]
+    queries: pd.DataFrame
+    metrics: pd.DataFrame
+    models: pd.DataFrame
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that have runs, in the order in which they were asked for."""
+        return tuple(dict.fromkeys(run.arm for run in self.runs))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the structures, the same in all experiments."""
+        return tuple(self.metrics["label"].unique())
+
+    @property
+    def test_cases(self) -> tuple[str, ...]:
+        """The cases that judge every model."""
+        return self.experiments[0].test_cases
+
+
+def read_results(folders: Sequence[Path]) -> Results:
+    """Read the folders of experiments; runs that were stopped count as far as they went.
+
+    Where two experiments have an arm of the same name, the name of its experiment's folder is put behind it.
+
+    Raises:
+        InvalidInputError: a folder is no experiment or no run has a model yet; or the runs were not judged by the same
+            structures of the same test cases, so that their numbers cannot be compared.
+    """
+    experiments = tuple(_read_experiment(folder) for folder in folders)
+    shared = [arm for arm, count in Counter(arm for one in experiments for arm in one.rounds).items() if count > 1]
+    if shared and len({experiment.folder.name for experiment in experiments}) < len(experiments):
+        raise InvalidInputError(
+            f"{', '.join(map(str, folders))}: expected folders of different names, as their arm '{shared[0]}' is named "
+            "after them: give each once, or rename one"
+        )
+    begun = [(run, rounds) for experiment in experiments for run, rounds in _runs_of(experiment, shared)]
+    runs = tuple(run for run, _ in begun if run.rounds)
+    if not runs:
+        raise InvalidInputError(
+            f"{', '.join(map(str, folders))}: expected a run with a model, got none that has come so far: let "
+            "`activelabel simulate` run on, and try again"
+        )
+    tables = {name: pd.concat([_read_table(run, name) for run in runs], ignore_index=True) for name in _COLUMNS}
+    _check_comparable(experiments, runs, tables["metrics"])
+    shorter = (
+        f"{run.arm}, seed {run.seed}: {run.rounds} of {rounds} rounds" for run, rounds in begun if run.rounds < rounds
+    )
+    return Results(experiments, runs, tuple(shorter), **tables)
+
+
+def effort_table(queries: pd.DataFrame) -> pd.DataFrame:
+    """What the labels of each run had cost when a round's model was trained: the sum of all rounds up to it.
+
+    Volumes are the different images that were opened. What validation cases cost is in it, for every arm alike.
+
+    Args:
+        queries: of any number of runs.
+
+    Returns:
+        A row a run and round, with the columns `arm`, `seed`, `round` and those of `EFFORTS`.
+    """
+    in_order = queries.sort_values("round", kind="stable")
+    counted = in_order.assign(volumes=~in_order.duplicated([*RUN, "image_id"]), slices=in_order["annotated_slices"])
+    rounds = counted.groupby(ROUND, sort=False)[list(EFFORTS)].sum()
+    return rounds.groupby(level=RUN, sort=False).cumsum().reset_index()
+
+
+def mean_dice(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Dice of each test case: the mean over its structures, but for those in neither mask; NaN where all are.
+
+    Returns:
+        A row a run, round and case, with the columns `arm`, `seed`, `round`, `case`, `dice`.
+    """
+    return metrics.groupby([*ROUND, "case"], sort=False)["dice"].mean().reset_index()
+
+
+def _read_experiment(folder: Path) -> Experiment:
+    file = folder / EXPERIMENT_FILE
+    if not file.is_file():
+        raise InvalidInputError(
+            f"{folder}: expected the folder of an experiment, got one without {EXPERIMENT_FILE}: give what "
+            "`activelabel simulate --out` was given"
+        )
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        rounds = {name: arm["rounds"] + 1 for name, arm in settings["arms"].items()}
+        return Experiment(folder, rounds, settings["seeds"], tuple(settings["test"]), settings)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(
+            f"{file}: expected the description of an experiment, got something else ({error!r}): simulate it again"
+        ) from error
+
+
+def _runs_of(experiment: Experiment, shared: Collection[str]) -> Iterator[tuple[Run, int]]:
+    """The runs as far as they are, and how many rounds each was to have; arms in `shared` get longer names."""
+    for arm, rounds in experiment.rounds.items():
+        name = f"{arm} ({experiment.folder.name})" if arm in shared else arm
+        for seed in range(experiment.seeds):
+            yield _read_run(experiment, run_folder(experiment.folder, arm, seed), name, seed), rounds
+
+
+def _check_comparable(experiments: Sequence[Experiment], runs: Sequence[Run], metrics: pd.DataFrame) -> None:
+    """The same test cases in all experiments, and the same structures in all runs."""
+    first = experiments[0]
+    for other in experiments[1:]:
+        if set(other.test_cases) != set(first.test_cases):
+            raise InvalidInputError(
+                f"{other.folder}: expected the test cases of {first.folder}, got others, so that nothing can be "
+                "compared: make a report of each"
+            )
+    labels = metrics.groupby(RUN)["label"].agg(set)
+    for run in runs:
+        wanted, found = labels[runs[0].arm, runs[0].seed], labels[run.arm, run.seed]
+        if found != wanted:
+            raise InvalidInputError(
+                f"{run.folder}: expected the structures {', '.join(sorted(wanted))} as in {runs[0].folder}, got "
+                f"{', '.join(sorted(found))}: make a report of each"
+            )
+
+
+def _read_run(experiment: Experiment, folder: Path, arm: str, seed: int) -> Run:
+    """The run as far as it is; one that did not begin has no rounds."""
+    file = folder / "metrics.parquet"
+    if not file.is_file():
+        return Run(experiment, arm, seed, folder, 0, {})
+    rounds = int(pd.read_parquet(file, columns=["round"])["round"].nunique())
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    return Run(experiment, arm, seed, folder, rounds, settings)
+
+
+def _read_table(run: Run, name: str) -> pd.DataFrame:
+    table = read_table(run.folder / f"{name}.parquet", _COLUMNS[name])
+    table.insert(0, "seed", run.seed)
+    table.insert(0, "arm", run.arm)
+    return table
