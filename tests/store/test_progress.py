@@ -1,7 +1,7 @@
 import pytest
 
 from activelabel.acquisition.score import Score
-from activelabel.store.records import Progress
+from activelabel.store.records import ModelEffort, Progress
 
 
 @pytest.fixture
@@ -187,3 +187,16 @@ def test_images_whose_file_vanished_are_not_counted(split):
     split.record_annotation(training[0], "f", "0", "ann")
     split.sync_images([image.id for image in split.images() if image.id != training[0]], 2)
     assert split.progress() == but(images=7, training=5)
+
+
+def test_what_a_model_has_seen_is_counted_by_model(split):
+    (first, second), (judge, _) = split.pool("training")[:2], split.pool("validation")
+    for image_id in (first, judge):
+        split.fix_slices(image_id, 2, (5, 5, 7))
+    whole = split.record_annotation(first, "f", "0", "ann", foreground_slices=3).id
+    judged = split.record_annotation(judge, "f", "0", "ann", foreground_slices=1).id
+    uncounted = split.record_annotation(second, "f", "0", "ann").id
+    partial = split.record_annotation(second, "g", "0", "ann", slices=[2, 4], foreground_slices=2).id
+    for trained_on in ([whole, uncounted], [whole, partial], []):
+        split.publish_model("m.pt", "0", "quick", ["a"], {}, trained_on, [judged] if trained_on else [])
+    assert split.model_efforts() == {1: ModelEffort(3, 14, 4), 2: ModelEffort(3, 16, 6)}

@@ -10,7 +10,7 @@ from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row
 from activelabel.store.pool import active, complete, current_final
-from activelabel.store.records import FINAL, Progress
+from activelabel.store.records import FINAL, ModelEffort, Progress
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
 
 
@@ -82,6 +82,27 @@ class Overview(Database):
             ]
             timed, seconds = session.execute(times).one()
         return replace(effort(queries), timed_queries=timed, seconds_per_query=seconds)
+
+    def model_efforts(self) -> dict[int, ModelEffort]:
+        """By model version, how much there was to learn from and to be judged by; none for a model that saw no label.
+
+        Slices of labels that nobody has counted the slices of are not in it.
+        """
+        statement = (
+            select(
+                ModelAnnotationRow.model_version,
+                func.count(AnnotationRow.image_id.distinct()),
+                func.sum(AnnotationRow.covered_slices),
+                func.sum(AnnotationRow.foreground_slices),
+            )
+            .join(AnnotationRow, AnnotationRow.id == ModelAnnotationRow.annotation_id)
+            .group_by(ModelAnnotationRow.model_version)
+        )
+        with self._reading() as session:
+            return {
+                version: ModelEffort(volumes, covered or 0, drawn or 0)
+                for version, volumes, covered, drawn in session.execute(statement)
+            }
 
 
 def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -> int:

@@ -72,6 +72,15 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class ModelEffort:
+    """The labels that a model has seen, for training and validation: of how many volumes, covering how many slices."""
+
+    volumes: int
+    slices: int
+    foreground_slices: int
+
+
+@dataclass(frozen=True)
 class Annotation:
     """A label that was kept, and what it covers.
 
