@@ -152,12 +152,11 @@ def test_an_empty_window_is_one_line(tmp_path: Path) -> None:
         load_recipe(str(file))
 
 
-@pytest.mark.parametrize("strategy", ["proxy_rank", "typiclust", "coreset"])
-def test_a_strategy_that_asks_the_proxy_model_needs_its_section(strategy: str) -> None:
+def test_a_strategy_that_asks_the_proxy_model_needs_its_section() -> None:
     content = load_recipe("quick").model_dump(mode="json")
-    content["query"]["strategy"] = strategy
+    content["query"]["strategy"] = "proxy_rank"
 
-    with pytest.raises(ValidationError, match=rf"query\.strategy {strategy} asks a proxy model: add a section"):
+    with pytest.raises(ValidationError, match=r"query\.strategy proxy_rank asks a proxy model: add a section"):
         Recipe.model_validate(content)
 
     content["proxy"] = {"cold_start": "none", "pretrained_weights": False}

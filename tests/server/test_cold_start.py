@@ -10,13 +10,9 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.score import Score
 from activelabel.errors import NotFoundError
 from activelabel.recipes import recipe_names, schema
-from activelabel.server.cold_start import (
-    coreset_proposals,
-    first_volumes,
-    proxy_rank_proposals,
-    typiclust_proposals,
-)
+from activelabel.server.cold_start import first_volumes, proxy_rank_proposals
 from activelabel.server.feature_files import features_file, write_features
+from activelabel.server.feature_proposals import coreset_proposals, typiclust_proposals
 from activelabel.server.project import Project, open_project, plan_project
 from activelabel.server.proposals import highest_proposals
 from activelabel.server.random_proposals import Proposal
@@ -153,7 +149,7 @@ def test_validation_cases_take_turns_and_are_asked_for_when_nothing_else_is_left
     project.ledger.sync_images([*training[:others], *validation], 2)  # the files of all others vanish
     publish(project, {image_id: PLACES[image_id] for image_id in training})
     place(project, PLACES)
-    strategy = PROXY_STRATEGIES[name](project, name)
+    strategy = (STRATEGIES | PROXY_STRATEGIES)[name](project, name)
     asked = []
     for _ in in_turn:
         asked.append(next(strategy.proposals()).image_id)
@@ -166,7 +162,7 @@ def test_the_first_queries_of_any_strategy_are_the_cold_starts(open_warm: Callab
     project = open_warm(cold_start=f'"{name}"')
     publish(project, {image_id: PLACES[image_id] for image_id in PLACES})
     place(project, PLACES)
-    expected = list(PROXY_STRATEGIES[name](project, name).proposals())
+    expected = list((STRATEGIES | PROXY_STRATEGIES)[name](project, name).proposals())
     for strategy in ("variance", "mean_variance", "selective_entropy", "uncertainty_slices"):
         assert list(STRATEGIES[strategy](project, strategy).proposals()) == expected
     assert list(first_volumes(project, "why")) == expected
@@ -208,5 +204,5 @@ def test_the_strategy_of_each_recipe_is_there(tmp_path: Path, name: str) -> None
 
 
 def test_a_strategy_that_does_not_exist_is_one_line(open_warm: Callable[..., Project]) -> None:
-    with pytest.raises(NotFoundError, match=r"query\.strategy 'oracle' does not exist: use one of coreset, entropy"):
+    with pytest.raises(NotFoundError, match=r"query\.strategy 'oracle' does not exist: use one of clasp_pe, clasp"):
         build_strategies(open_warm(strategy="oracle"))

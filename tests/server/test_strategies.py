@@ -8,9 +8,9 @@ from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
 from activelabel.errors import NotFoundError
 from activelabel.server.project import Project, open_project
+from activelabel.server.project_strategy import ProjectStrategy
 from activelabel.server.random_proposals import Proposal
 from activelabel.server.readability import set_aside_unreadable
-from activelabel.server.strategies import ProjectStrategy
 
 IMAGES = [f"case_{number}" for number in range(4)]
 

@@ -3,7 +3,7 @@
 Both compare vectors by Euclidean distance as they are given; neither depends on the order of the images.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +14,11 @@ from sklearn.neighbors import NearestNeighbors
 from activelabel.acquisition.selection import Id
 
 _NEIGHBOURS = 20  # Hacohen et al. 2022, 3.2
+_MOST_CLUSTERS = 500  # more would take minutes, and would hold hardly anything each
+_BLOCK = 64
 
 
-def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int) -> list[Id]:
+def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Collection[Id] = ()) -> list[Id]:
     """The most typical image of each of k clusters, that of the largest cluster first (Hacohen et al. 2022, TypiClust).
 
     Typical is what has a small mean distance to its 20 nearest neighbours in its cluster, or to all others of it where
@@ -24,28 +26,39 @@ def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int) -> list[Id]:
     most typical image has the smaller id comes first. Where k-means finds fewer than k of them, as it does among equal
     vectors, the largest clusters give their second most typical image, and so on.
 
+    With some `chosen` there are as many clusters more, 500 at most in all, and those that hold fewer of them come
+    first, so that what is asked for is of another kind than what is annotated (section 3.2 there).
+
     Args:
-        features: a vector of one length for each image.
-        k: how many to choose.
+        features: a vector of one length for each image, those that are chosen already included.
+        k: how many to choose beside them.
         seed: of k-means, 0 or more.
+        chosen: ids of images that are annotated already.
 
     Returns:
-        Always min(k, n) distinct ids, ties by id.
+        Always min(k, n) distinct ids, n the images that were not chosen, ties by id.
 
     Raises:
-        ValueError: k is negative, vectors differ in length, or one holds a NaN or infinity (the text names its id).
+        ValueError: k is negative, vectors differ in length, one holds a NaN or infinity (the text names its id), or a
+            chosen id has no vector.
     """
     ids, vectors = _matrix(features)
-    k = min(_checked_count(k), len(ids))
+    covered = _chosen_rows(ids, chosen)
+    k = min(_checked_count(k), len(ids) - int(covered.sum()))
     if k == 0:
         return []
+    wanted = max(min(k + int(covered.sum()), _MOST_CLUSTERS), k)
     distinct = len(np.unique(vectors, axis=0))
-    assigned = KMeans(n_clusters=min(k, distinct), n_init=10, random_state=seed).fit_predict(vectors)
-    members = [np.flatnonzero(assigned == cluster) for cluster in np.unique(assigned)]
-    clusters = [inside[np.argsort(_mean_distances(vectors[inside]), kind="stable")] for inside in members]
-    clusters.sort(key=lambda inside: (-len(inside), inside[0]))
-    in_turn = [inside[place] for place in range(len(ids)) for inside in clusters if place < len(inside)]
-    return [ids[index] for index in in_turn[:k]]
+    assigned = KMeans(n_clusters=min(wanted, distinct), n_init=10, random_state=seed).fit_predict(vectors)
+    clusters = []
+    for cluster in np.unique(assigned):
+        inside, annotated = np.flatnonzero((assigned == cluster) & ~covered), int(covered[assigned == cluster].sum())
+        if len(inside):
+            clusters.append((annotated, inside[np.argsort(_mean_distances(vectors[inside]), kind="stable")]))
+    clusters.sort(key=lambda cluster: (cluster[0], -len(cluster[1]), cluster[1][0]))
+    in_turn = [(annotated + place, index) for annotated, inside in clusters for place, index in enumerate(inside)]
+    in_turn.sort(key=lambda item: item[0])  # the next of a cluster counts as if the one before were annotated
+    return [ids[index] for _, index in in_turn[:k]]
 
 
 def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = ()) -> list[Id]:
@@ -65,17 +78,18 @@ def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = (
         ValueError: as `typiclust`, or a chosen id has no vector.
     """
     ids, vectors = _matrix(features)
-    unknown = sorted(set(chosen) - set(ids))
-    if unknown:
-        raise ValueError(f"chosen: {unknown[0]!r} has no features")
-    k = min(_checked_count(k), len(ids) - len(set(chosen)))
+    covered = _chosen_rows(ids, chosen)
+    k = min(_checked_count(k), len(ids) - int(covered.sum()))
     if k == 0:
         return []
-    centres = [index for index, id in enumerate(ids) if id in set(chosen)]
+    centres = np.flatnonzero(covered).tolist()
     order: list[int] = []
     if not centres:
         order = [int(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).argmin())]
-    nearest = cdist(vectors, vectors[centres + order]).min(axis=1)
+    nearest = np.full(len(ids), np.inf)
+    for first in range(0, len(centres + order), _BLOCK):  # all at once would not fit into memory where slices are many
+        block = (centres + order)[first : first + _BLOCK]
+        nearest = np.minimum(nearest, cdist(vectors, vectors[block]).min(axis=1))
     nearest[centres + order] = -1.0  # Never again, also where all others lie on a centre.
     while len(order) < k:
         farthest = int(nearest.argmax())
@@ -106,6 +120,15 @@ def _matrix(features: Mapping[Id, ArrayLike]) -> tuple[list[Id], NDArray[np.floa
         if not np.isfinite(row).all():
             raise ValueError(f"the features of {id!r} hold a NaN or infinity: it cannot be compared")
     return ids, np.stack(rows) if rows else np.empty((0, 0))
+
+
+def _chosen_rows(ids: Sequence[Id], chosen: Collection[Id]) -> NDArray[np.bool_]:
+    """Which of the rows are chosen already."""
+    wanted = set(chosen)
+    unknown = sorted(wanted.difference(ids))
+    if unknown:
+        raise ValueError(f"chosen: {unknown[0]!r} has no features")
+    return np.array([id in wanted for id in ids], dtype=bool)
 
 
 def _checked_count(k: int) -> int:

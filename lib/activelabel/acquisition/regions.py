@@ -34,15 +34,19 @@ def boundary(mean: Tensor, width: float) -> Tensor:
     return largest - second < 2 * width
 
 
+def predicted_foreground(mean: Tensor) -> Tensor:
+    """Voxels where some foreground probability exceeds the background's: bool `(*S)`."""
+    return mean[1:].amax(dim=0) > mean[0]
+
+
 def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
     """Voxels within a cube of `kernel` voxels a side around a voxel predicted as foreground (chlebus2022, II.D).
 
-    A voxel is predicted as foreground where some foreground probability exceeds the background's. Raises `ValueError`
-    where `kernel` is not odd and positive.
+    Raises `ValueError` where `kernel` is not odd and positive.
     """
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"kernel must be an odd number of voxels, got {kernel}")
-    dilated = (mean[1:].amax(dim=0) > mean[0]).float()
+    dilated = predicted_foreground(mean).float()
     for axis in range(dilated.ndim):  # a cube's dilation is that along each axis in turn
         lines = dilated.movedim(axis, -1)
         pooled = functional.max_pool1d(lines.reshape(1, -1, lines.shape[-1]), kernel, stride=1, padding=kernel // 2)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Score:
     """A measure over a region, one number: of the volume, and of each of its slices. Larger is asked for first.
 
-    `measure` and `region` are names in `MEASURES` and `REGIONS`, `aggregation` is `total` or `mean`; `slices` is None
-    where slices were not scored.
+    `measure` and `region` are names in `MEASURES` and `REGIONS`, or those of `class_scores`; `aggregation` is `total`
+    or `mean`; `slices` is None where slices were not scored.
     """
 
     measure: str

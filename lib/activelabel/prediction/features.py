@@ -1,9 +1,11 @@
-"""One vector a volume: what a network makes of it at its lowest level, for choices that spread over the pool."""
+"""One vector a volume, or one a slice: what a network makes of it at its lowest level, for choices that spread."""
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from activelabel.errors import InvalidInputError
 from activelabel.networks.bottleneck import bottleneck
@@ -35,7 +37,7 @@ class FeatureExtractor:
         self._overlap = window_overlap
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         try:
-            self._pooled(torch.zeros((1, 1, *window_size), device=self._device))
+            self._lowest(torch.zeros((1, 1, *window_size), device=self._device))
         except RuntimeError as error:
             problem = str(error).partition("\n")[0]
             raise InvalidInputError(
@@ -51,18 +53,48 @@ class FeatureExtractor:
         Raises:
             InvalidInputError: `image` is no such volume, or a window does not fit into memory.
         """
+        volume = self._windowed(image)
+        pooled = [lowest.flatten(2).mean(dim=2) for _, lowest in self._run(volume)]
+        return torch.cat(pooled).mean(dim=0).cpu()
+
+    def slice_features(self, image: Tensor, axis: int) -> Tensor:
+        """The lowest level slice by slice: `(1, W, H, D)` → `(slices along axis, F)`, float32 on the CPU.
+
+        Of each window its mean over the other two axes, linear between the few places that the lowest level has along
+        `axis`; of these the mean over the windows that hold a slice. Windows count as in `features`; a slice that none
+        holds has what the nearest one has that is held. Raises what `features` does.
+        """
+        volume = self._windowed(image)
+        sums: Tensor = torch.zeros(0)
+        held = torch.zeros(volume.grid.padded_size[axis])
+        for numbers, lowest in self._run(volume):
+            along = lowest.movedim(2 + axis, -1).flatten(2, -2).mean(dim=2)
+            size = self._window_size[axis]
+            rows = functional.interpolate(along, size, mode="linear", align_corners=False).movedim(1, 2).cpu()
+            sums = sums if len(sums) else torch.zeros(len(held), rows.shape[2])
+            for number, of_window in zip(numbers, rows, strict=True):
+                start = volume.grid.starts[number][axis]
+                sums[start : start + size] += of_window
+                held[start : start + size] += 1
+        inside = volume.grid.inside()[axis]
+        means, held = (sums / held.clamp_min(1)[:, None])[inside], held[inside]
+        return means[_nearest_held(held > 0)]
+
+    def _windowed(self, image: Tensor) -> WindowedVolume:
         if image.ndim != 4 or image.shape[0] != 1 or 0 in image.shape:
             raise InvalidInputError(f"an image must be (1, W, H, D) with no empty axis, got {tuple(image.shape)}")
         _, w, h, d = image.shape
         grid = window_grid((w, h, d), self._window_size, self._overlap)
-        volume = WindowedVolume(image.to(self._device, torch.float32), grid, skip_empty=True)
-        windows = volume.occupied or volume.skipped
-        jobs = self._limit.jobs(windows, range(1))
-        pooled = [pooled for _, pooled in self._limit.run(jobs, lambda job: self._pooled(volume.batch(job.windows)))]
-        return torch.cat(pooled).mean(dim=0).cpu()
+        return WindowedVolume(image.to(self._device, torch.float32), grid, skip_empty=True)
 
-    def _pooled(self, windows: Tensor) -> Tensor:
-        """The lowest level's output for windows (B, 1, *window_size), its mean over space: (B, F)."""
+    def _run(self, volume: WindowedVolume) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+        """The numbers of some windows, and their lowest level (B, F, *s), until all are done."""
+        jobs = self._limit.jobs(volume.occupied or volume.skipped, range(1))
+        for job, lowest in self._limit.run(jobs, lambda job: self._lowest(volume.batch(job.windows))):
+            yield job.windows, lowest
+
+    def _lowest(self, windows: Tensor) -> Tensor:
+        """The lowest level's output (B, F, *s) for windows (B, 1, *window_size)."""
         outputs: list[Tensor] = []
         hook = self._bottleneck.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output))
         try:
@@ -70,4 +102,10 @@ class FeatureExtractor:
                 self._network(windows)
         finally:
             hook.remove()
-        return outputs[0].flatten(2).mean(dim=2)
+        return outputs[0]
+
+
+def _nearest_held(held: Tensor) -> Tensor:
+    """For each slice the index of the nearest that is held, itself if it is: bool (S,) → (S,)."""
+    indices = held.nonzero()[:, 0]
+    return indices[(torch.arange(len(held))[:, None] - indices).abs().argmin(dim=1)]

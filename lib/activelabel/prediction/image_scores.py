@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from activelabel.acquisition.class_scores import class_scores
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
@@ -24,10 +25,20 @@ def image_scores(
 
     Where the image was resampled, a slice has what the prepared slices around it have. `axis` None scores no slices.
     """
+    along = None if axis is None else prepared_axis(image.grid, image.original, axis)
+    return _of_own_slices(volume_scores(statistics, settings, along, measures, regions), image, axis)
+
+
+def image_class_scores(statistics: MonteCarloStatistics, image: PreparedImage, axis: int | None) -> list[Score]:
+    """`class_scores` of the prepared image, with the scores of slices as `image_scores` has them."""
+    along = None if axis is None else prepared_axis(image.grid, image.original, axis)
+    return _of_own_slices(class_scores(statistics, along), image, axis)
+
+
+def _of_own_slices(scores: list[Score], image: PreparedImage, axis: int | None) -> list[Score]:
     if axis is None:
-        return volume_scores(statistics, settings, None, measures, regions)
-    along = prepared_axis(image.grid, image.original, axis)
+        return scores
     return [
         replace(score, slices=tuple(own_slice_values(score.slices or (), image.grid, image.original, axis).tolist()))
-        for score in volume_scores(statistics, settings, along, measures, regions)
+        for score in scores
     ]

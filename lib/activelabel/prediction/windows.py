@@ -35,15 +35,15 @@ class WindowGrid:
     def pad(self, image: Tensor) -> Tensor:
         """`(K, *volume_size)` → `(K, *padded_size)`, filled with zeros."""
         sides: list[int] = []
-        for inner, padded, volume in zip(self._inside(), self.padded_size, self.volume_size, strict=True):
+        for inner, padded, volume in zip(self.inside(), self.padded_size, self.volume_size, strict=True):
             sides = [inner.start, padded - volume - inner.start, *sides]  # torch wants the last axis first
         return functional.pad(image, sides)
 
     def crop(self, maps: Tensor) -> Tensor:
         """`(…, *padded_size)` → `(…, *volume_size)`, a view: undoes `pad`."""
-        return maps[(..., *self._inside())]
+        return maps[(..., *self.inside())]
 
-    def _inside(self) -> Box:
+    def inside(self) -> Box:
         """The volume within the padded one."""
         befores = ((p - v) // 2 for p, v in zip(self.padded_size, self.volume_size, strict=True))
         x, y, z = (slice(b, b + v) for b, v in zip(befores, self.volume_size, strict=True))

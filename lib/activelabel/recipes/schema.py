@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
-PROXY_STRATEGIES = ("proxy_rank", "typiclust", "coreset")
-"""Strategies, and cold starts, that go by a proxy model."""
+PROXY_STRATEGIES = ("proxy_rank",)
+"""Strategies that go by a proxy model in all rounds."""
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 

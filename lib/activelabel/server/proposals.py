@@ -1,7 +1,7 @@
 """Which cases a strategy would ask for, best first, each with its reason. Nothing is promised to anyone here."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from activelabel.acquisition.selection import Id, Source, selective_sources
@@ -9,6 +9,9 @@ from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.random_proposals import CANDIDATES, Proposal, validation_due
 from activelabel.store.records import ModelVersion
+
+ALWAYS_SCORED: ScoreKind = ("variance", "everything", "total")
+"""A kind of score that models of all times have given."""
 
 
 @dataclass(frozen=True)
@@ -54,49 +57,21 @@ def highest_proposals(project: Project, measure: str, region: str, aggregation: 
 
 
 def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
-    """ma2024, eq. 5: half of a round's queries from the sums over the target, half from those over the boundary.
+    """ma2024, eq. 5: half of a round's queries from the sums over the target, half from those over the boundary."""
+    scored = scored_cases(project, [(measure, region, "total") for region in ("target", "boundary")])
+    if isinstance(scored, str):
+        return first_volumes(project, scored)
 
-    Queries are asked for one by one, so the rounds are laid out anew each time from the same scores: those that the
-    model gave to all cases that were left when it was made. What was asked for since is passed over.
-    """
-    ranking = current_ranking(project, measure, "target", "total")
-    if isinstance(ranking, str):
-        return first_volumes(project, ranking)
-    version = ranking.model_version
-    scores = {
-        region: project.ledger.volume_scores(version, measure, region, "total") for region in ("target", "boundary")
-    }
-    left = set(project.ledger.pool("training"))
-    repeats = project.ledger.score_repeats(version, measure, "target", "total")
-    rounds = itertools.chain.from_iterable(
-        selective_rounds(group["target"], group["boundary"], project.recipe.query.size)
-        for group in _equally_sampled(scores, repeats)
-    )
-    return itertools.chain(
-        validation_due(project),
-        (
-            Proposal(
-                image_id,
-                f"{measure.replace('_', ' ')} over the {source} {scores[source][image_id]:.4g} by model {version}, "
-                f"next in the {source} list{ranking.caveat}",
-                scores[source][image_id],
-                version,
-            )
-            for image_id, source in rounds
-            if image_id in left
-        ),
-    )
+    def proposals() -> Iterator[Proposal]:
+        for target, boundary in scored.groups:
+            scores = {"target": target, "boundary": boundary}
+            for image_id, source in selective_rounds(target, boundary, project.recipe.query.size):
+                score = scores[source][image_id]
+                said = f"{measure.replace('_', ' ')} over the {source} {score:.4g} by model {scored.version}"
+                reason = f"{said}, next in the {source} list{scored.caveat}"
+                yield Proposal(image_id, reason, score, scored.version)
 
-
-def _equally_sampled(
-    scores: Mapping[str, Mapping[str, float]], repeats: Mapping[str, int]
-) -> Iterator[dict[str, dict[str, float]]]:
-    """The scores of each region in groups of as many repeats, most first: one group where there was no race."""
-    for count in sorted(set(repeats.values()), reverse=True):
-        yield {
-            region: {image_id: score for image_id, score in of_region.items() if repeats.get(image_id) == count}
-            for region, of_region in scores.items()
-        }
+    return scored.left_of(project, proposals())
 
 
 def selective_rounds(
@@ -116,6 +91,53 @@ def selective_rounds(
         for image_id, _ in chosen:
             target.pop(image_id, None)
             boundary.pop(image_id, None)
+
+
+@dataclass(frozen=True)
+class ScoredCases:
+    """All scores of some kinds by one model: what rounds are laid out from anew each time that a query is asked for.
+
+    They cover all cases that were left when the model was made, so the rounds do not change while its queries are asked
+    for one by one; what was asked for since is passed over. Each of `groups` has the scores of as many repeats, those
+    with most first: one group where there was no race. In a group is a mapping for each kind.
+    """
+
+    version: int
+    groups: Sequence[Sequence[Mapping[str, float]]]
+    caveat: str = ""
+
+    def left_of(self, project: Project, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
+        """Those that may be asked for now, after the validation cases that are due."""
+        left = set(project.ledger.pool("training"))
+        return itertools.chain(
+            validation_due(project), (proposal for proposal in proposals if proposal.image_id in left)
+        )
+
+
+def scored_cases(project: Project, kinds: Sequence[ScoreKind]) -> ScoredCases | str:
+    """The scores of the cases by the latest model that has them; where there are none of a case left, the reason."""
+    model = ranking_model(project, kinds[0])
+    if isinstance(model, str):
+        return model
+    repeats = project.ledger.score_repeats(model.version, *kinds[0])
+    if repeats.keys().isdisjoint(project.ledger.pool("training")):
+        return f"model {model.version} has scored none of the cases left: drawn at random"
+    scores = [project.ledger.volume_scores(model.version, *kind) for kind in kinds]
+    groups = [
+        [{image_id: of_kind[image_id] for image_id in of_kind if repeats.get(image_id) == count} for of_kind in scores]
+        for count in sorted(set(repeats.values()), reverse=True)
+    ]
+    return ScoredCases(model.version, groups, model.caveat)
+
+
+def noise_key(project: Project, version: int, what: str) -> str:
+    """What noise depends on beside the image: the seed, the model, and what is noised."""
+    return f"{project.settings.seed}:{version}:{what}"
+
+
+def models_before(project: Project, version: int) -> int:
+    """How many models of the task were published before this one: withdrawn ones too, proxy models not."""
+    return sum(model.version < version for model in project.ledger.models())
 
 
 def current_ranking(project: Project, measure: str, region: str, aggregation: str) -> Ranking | str:
@@ -141,9 +163,12 @@ def ranking_model(project: Project, kind: ScoreKind) -> RankingModel | str:
     for model in models[:-3:-1]:
         if project.ledger.has_scores(model.version, *kind) and project.has_scored_all(model.version, kind):
             return RankingModel(model.version, _caveat(model, models[-1]))
-    if project.ledger.has_scores(models[-1].version, *kind):
-        return RankingModel(models[-1].version, ", as far as they are scored")
-    return f"model {models[-1].version} has not scored yet: drawn at random"
+    latest = models[-1].version
+    if project.ledger.has_scores(latest, *kind):
+        return RankingModel(latest, ", as far as they are scored")
+    if project.ledger.has_scores(latest, *ALWAYS_SCORED):
+        return f"model {latest} has scored before there were such scores ({kind[0]}, {kind[1]}): drawn at random"
+    return f"model {latest} has not scored yet: drawn at random"
 
 
 def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:

@@ -1,9 +1,7 @@
 """Scoring by the proxy model: what it sees in every image, and how uncertain it is about each that is left."""
 
 import logging
-import time
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,14 @@ from activelabel.acquisition.score import Score
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.prediction.features import FeatureExtractor
-from activelabel.prediction.image_scores import image_scores
+from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.recipes import ProxySettings
-from activelabel.server.feature_files import features_file, read_features, write_features
+from activelabel.server.feature_keeping import keep_features
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy, rank_kind
 from activelabel.server.pseudo_label_files import PseudoLabelFiles
 from activelabel.server.readability import pass_over
+from activelabel.server.remaining import Remaining
 from activelabel.store.records import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -55,29 +53,9 @@ class ProxyScoring(ScoringMethod):
         """
         model = current_proxy(self._project)
         pool = _Pool(self._project, datastore, self._settings)
-        self._keep_features(model, pool)
+        keep_features(self._project, model, pool.prepared)
         scored = self._score(model, pool)
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
-
-    def _keep_features(self, model: ModelVersion, pool: "_Pool") -> None:
-        """Add the features of the training images that have none yet, annotated ones included."""
-        file = features_file(self._project.features_folder, model.version)
-        features = read_features(file)
-        missing = [image_id for image_id in pool.training_images() if image_id not in features]
-        if not missing:
-            return
-        prediction = self._project.recipe.prediction
-        network = self._project.network(model)
-        extractor = FeatureExtractor(network, prediction.window_size, prediction.window_overlap, self._project.device)
-        progress = _Progress("features of", len(missing))
-        new = {}
-        for image_id in missing:
-            image = pool.prepared(image_id)
-            if image is not None:
-                new[image_id] = extractor.features(image.tensor).numpy()
-            progress.advance()
-        if new:
-            write_features(file, features | new)
 
     def _score(self, model: ModelVersion, pool: "_Pool") -> int:
         """Score the volumes left, one by one; how many."""
@@ -91,13 +69,14 @@ class ProxyScoring(ScoringMethod):
                 "%d volumes are left, fewer than the %d to start with: all are asked for", len(images), start
             )
         predictor = self._project.predictor(model)
-        progress = _Progress("scored", len(images))
+        progress = Remaining("proxy model: scored", len(images))
         scored = 0
         for image_id in images:
             image = pool.prepared(image_id)
             if image is not None:
                 statistics = predictor.sample(image.tensor, repeats, seed)
                 scores = image_scores(statistics, image, self._project.recipe.regions, None, MEASURES, ("everything",))
+                scores += image_class_scores(statistics, image, None)
                 ledger.record_scores(model.version, image_id, scores, repeats, seed)
                 scored += 1
             elif image_id in pool.without:
@@ -116,10 +95,6 @@ class _Pool:
         self._files = PseudoLabelFiles(project.pseudo_labels_folder, settings)
         self.without: set[str] = set()
 
-    def training_images(self) -> list[str]:
-        """Those that are there and readable, as far as is known."""
-        return [image.id for image in self._project.ledger.images() if image.role == "training" and image.usable]
-
     def prepared(self, image_id: str) -> PreparedImage | None:
         """The image as the network takes it; None if it cannot be read or has no pseudo-label."""
         if image_id in self.without:
@@ -137,19 +112,3 @@ class _Pool:
             logger.warning("%s is ranked last: %s", image_id, error)
             return None
         return prepare_image(volume, self._project.recipe.preprocessing)
-
-
-class _Progress:
-    """Says of each image that it is done, and for how long the others will take."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._what = what
-        self._total = total
-        self._done = 0
-        self._started = time.monotonic()
-
-    def advance(self) -> None:
-        self._done += 1
-        seconds = (time.monotonic() - self._started) / self._done * (self._total - self._done)
-        left = timedelta(seconds=round(seconds))
-        logger.info("proxy model: %s %d of %d, %s left", self._what, self._done, self._total, left)

@@ -5,7 +5,7 @@ scores that a model gave. What was annotated or leased since is passed over.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from activelabel.acquisition.selection import Source, top_k
@@ -31,12 +31,27 @@ _SOURCES: tuple[Source, Source] = ("target", "boundary")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A slice that a strategy would ask for, with its score and by what."""
+    """A slice that a strategy would ask for, with its score if it has one, by what, and whether a model has seen it."""
 
     volume: str
     index: int
     score: float | None = None
     said: str = ""
+    seen: bool = True
+
+
+@dataclass(frozen=True)
+class ScoredSlices:
+    """By one model: of each kind of score the profiles of all images, and the slices that it has learnt from."""
+
+    version: int
+    profiles: Sequence[Profiles]
+    learnt: Set[SliceId]
+
+    def values(self, kind: int = 0) -> dict[SliceId, float]:
+        """The scores of a kind of all slices that were not learnt."""
+        values = slice_values(self.profiles[kind])
+        return {slice_: values[slice_] for slice_ in values if slice_ not in self.learnt}
 
 
 def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator[Proposal]:
@@ -68,66 +83,76 @@ def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
 def peak_proposals(project: Project) -> Iterator[Proposal]:
     """chlebus2022, II.E: the slices at the largest peaks of all profiles of mean entropy."""
 
-    def order(profiles: Sequence[Profiles], learnt: Set[SliceId]) -> Iterator[Chosen]:
-        for slice_, score in peaks_first(profiles[0], project.recipe.query.min_slice_distance):
-            if slice_ not in learnt:
+    def order(scored: ScoredSlices) -> Iterator[Chosen]:
+        for slice_, score in peaks_first(scored.profiles[0], project.recipe.query.min_slice_distance):
+            if slice_ not in scored.learnt:
                 yield Chosen(*slice_, score, "mean entropy")
 
-    return _ranked_proposals(project, [("entropy", "everything", "mean")], order)
+    return ranked_slice_proposals(project, [("entropy", "everything", "mean")], order)
 
 
 def highest_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:
     """The slices with the largest sums of a measure: ma2024's methods without its selection."""
 
-    def order(profiles: Sequence[Profiles], learnt: Set[SliceId]) -> Iterator[Chosen]:
-        scores = slice_values(profiles[0])
+    def order(scored: ScoredSlices) -> Iterator[Chosen]:
+        scores = scored.values()
         for slice_ in top_k(scores, len(scores)):
-            if slice_ not in learnt:
-                yield Chosen(*slice_, scores[slice_], measure.replace("_", " "))
+            yield Chosen(*slice_, scores[slice_], measure.replace("_", " "))
 
-    return _ranked_proposals(project, [(measure, "everything", "total")], order)
+    return ranked_slice_proposals(project, [(measure, "everything", "total")], order)
 
 
 def selective_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:
     """ma2024, eq. 5, with slices as samples: half of a round by the sums over the target, half over the boundary."""
 
-    def order(profiles: Sequence[Profiles], learnt: Set[SliceId]) -> Iterator[Chosen]:
-        scores: dict[Source, dict[SliceId, float]] = {}
-        for source, of_region in zip(_SOURCES, profiles, strict=True):
-            values = slice_values(of_region)
-            scores[source] = {slice_: values[slice_] for slice_ in values if slice_ not in learnt}
+    def order(scored: ScoredSlices) -> Iterator[Chosen]:
+        scores = {source: scored.values(kind) for kind, source in enumerate(_SOURCES)}
         for slice_, source in selective_rounds(scores["target"], scores["boundary"], project.recipe.query.size):
             yield Chosen(*slice_, scores[source][slice_], f"{measure.replace('_', ' ')} over the {source}")
 
-    return _ranked_proposals(project, [(measure, source, "total") for source in _SOURCES], order)
+    return ranked_slice_proposals(project, [(measure, source, "total") for source in _SOURCES], order)
 
 
-def _ranked_proposals(
-    project: Project, kinds: Sequence[ScoreKind], order: Callable[[Sequence[Profiles], Set[SliceId]], Iterator[Chosen]]
+def ranked_slice_proposals(
+    project: Project,
+    kinds: Sequence[ScoreKind],
+    order: Callable[[ScoredSlices], Iterator[Chosen]],
+    how: str = "among the largest of the slices left",
 ) -> Iterator[Proposal]:
     """Rounds of the slices in an order that scores of these kinds give, those left out that the model has learnt.
 
-    At the end, at random, the slices of images of which it has scored none.
+    `how` is what the reason says of them beside their scores.
     """
     model = ranking_model(project, kinds[0])
     if isinstance(model, str):
         return start_proposals(project, model)
-    pool = project.ledger.slice_pool()
     profiles = [project.ledger.slice_scores(model.version, *kind) for kind in kinds]
-    unscored = {image_id: count for image_id, count in _counts(pool).items() if image_id not in profiles[0]}
-    learnt = project.ledger.slices_learnt(model.version)
+    scored = ScoredSlices(model.version, profiles, project.ledger.slices_learnt(model.version))
 
     def reason(chosen: Sequence[Chosen]) -> str:
-        if chosen[0].score is None:
+        if not chosen[0].seen:
             return f"model {model.version} has scored no slices of it: drawn at random"
         largest = {item.said: item.score for item in sorted(chosen, key=lambda item: item.score or 0.0)}
-        said = " and ".join(f"{said} {score:.4g}" for said, score in sorted(largest.items()))
-        return f"{said} by model {model.version}, among the largest of the slices left{model.caveat}"
+        scores = [said if score is None else f"{said} {score:.4g}" for said, score in sorted(largest.items())]
+        return f"{' and '.join(scores)} by model {model.version}, {how}{model.caveat}"
 
+    return rounds_of_slices(project, order(scored), profiles[0].keys(), reason, model.version)
+
+
+def rounds_of_slices(
+    project: Project,
+    chosen: Iterable[Chosen],
+    seen: Collection[str],
+    reason: Callable[[Sequence[Chosen]], str],
+    model_version: int,
+) -> Iterator[Proposal]:
+    """Rounds of what a model has chosen, and at the end, at random, the slices of images that are not `seen` by it."""
+    pool = project.ledger.slice_pool()
+    unseen = {image_id: count for image_id, count in _counts(pool).items() if image_id not in seen}
+    drawn = (Chosen(*slice_, seen=False) for slice_ in random_slices(unseen, project.settings.seed))
     size = project.recipe.query.size
-    drawn = (Chosen(*slice_) for slice_ in random_slices(unscored, project.settings.seed))
-    rounds = itertools.chain(in_rounds(order(profiles, learnt), size), in_rounds(drawn, size))
-    return _proposals(project, pool, rounds, reason, model.version)
+    rounds = itertools.chain(in_rounds(chosen, size), in_rounds(drawn, size))
+    return _proposals(project, pool, rounds, reason, model_version)
 
 
 def _proposals(
@@ -139,7 +164,7 @@ def _proposals(
 ) -> Iterator[Proposal]:
     """Of each round the slices that may be asked for now, those of a volume in one proposal.
 
-    `model_version` is that of the scores; what was chosen without one has no model.
+    `model_version` is that of who chose them; what was drawn unseen has no model.
     """
     yield from validation_due(project)
     taken = {image.image_id: image.taken for image in pool}
@@ -148,7 +173,7 @@ def _proposals(
         for image_id, slices in by_volume((item.volume, item.index) for item in left).items():
             of_image = [item for item in left if item.volume == image_id]
             scores = [item.score for item in of_image if item.score is not None]
-            version = model_version if scores else None
+            version = model_version if of_image[0].seen else None
             yield Proposal(image_id, reason(of_image), max(scores, default=None), version, tuple(slices))
 
 
