@@ -56,11 +56,6 @@ class LocalApp(ProjectActions):
         """Offer strategies that no server has."""
         self._strategies |= strategies
 
-    @property
-    def strategy_names(self) -> Collection[str]:
-        """The strategies that there are."""
-        return self._strategies.keys()
-
     def train_if_due(self) -> None:
         """Train what the autopilot would train now, the proxy model and its scores included."""
         self._work(_TRAINING)

@@ -8,7 +8,7 @@ from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES
 from activelabel.errors import InvalidInputError
 
-_ENDINGS = (".nii.gz", *NIFTI_SUFFIXES, *ITK_SUFFIXES)
+_ENDINGS = (*reversed(NIFTI_SUFFIXES), *ITK_SUFFIXES)  # .nii.gz ends in no other of them
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from activelabel.recipes import Recipe, load_recipe
 from activelabel.recipes.schema import asks_slices
 from activelabel.server.local_app import LocalApp
 from activelabel.server.remote_app import RemoteApp
+from activelabel.server.strategies import strategy_kinds
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.cases import Cases, link_images
 from activelabel.simulation.loop import App, RunPlan, simulate_run
@@ -93,8 +94,6 @@ def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advan
     link_images(experiment.cases, experiment.cases.pool, folder / "studies")
     app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
     app.add_strategies(oracle_strategies(app.project, experiment.cases.labels))
-    if arm.strategy not in app.strategy_names:
-        raise InvalidInputError(f"--strategy {arm.strategy}: use one of {', '.join(sorted(app.strategy_names))}")
     settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
     _play(experiment, arm, seed, app, settings, out, advanced)
 
@@ -185,9 +184,15 @@ def plan_arms(
         rounds: after the start set.
 
     Raises:
-        InvalidInputError: a strategy comes twice.
+        NotFoundError: there is no such recipe.
+        InvalidInputError: a strategy comes twice, or there is none of that name.
     """
-    query = load_recipe(recipe).query
+    chosen = load_recipe(recipe)
+    known = {*strategy_kinds(chosen), *ORACLE_STRATEGIES}
+    for name in strategies:
+        if name not in known:
+            raise InvalidInputError(f"--strategy {name}: use one of {', '.join(sorted(known))}")
+    query = chosen.query
     doubled = sorted({name for name in strategies if list(strategies).count(name) > 1})
     if doubled:
         raise InvalidInputError(f"--strategy {doubled[0]}: it is given twice")

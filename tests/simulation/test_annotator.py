@@ -1,0 +1,75 @@
+"""The oracle draws what is true where she is asked, nothing elsewhere, and what she counts is counted by hand here."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from activelabel.simulation.annotator import OracleAnnotator, contour_length_mm
+
+SPACING = (1.0, 2.0, 5.0)
+
+
+def annotator(label: np.ndarray, folder: Path) -> OracleAnnotator:
+    nibabel.save(nibabel.Nifti1Image(label, np.diag([*SPACING, 1.0])), folder / "truth.nii.gz")
+    return OracleAnnotator({"case": folder / "truth.nii.gz"}, folder / "desk")
+
+
+def box() -> np.ndarray:
+    """A box of 2x3 voxels on slices 1 and 2 of 4 along the last axis, with one voxel of a second structure on 2."""
+    label = np.zeros((6, 6, 4), np.uint8)
+    label[1:3, 1:4, 1:3] = 1
+    label[1, 1, 2] = 2
+    return label
+
+
+def test_draws_a_whole_volume(tmp_path: Path) -> None:
+    drawing = annotator(box(), tmp_path).draw({"id": "case", "query": {"kind": "volume"}})
+    assert np.array_equal(np.asarray(nibabel.load(drawing.file).dataobj), box())
+    assert drawing.info == {"annotated_slices": "all"}
+    assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (4, 2, 12)
+
+
+def test_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> None:
+    query = {"kind": "slices", "axis": 2, "slices": [0, 1]}
+    drawing = annotator(box(), tmp_path).draw({"id": "case", "query": query})
+    drawn = np.asarray(nibabel.load(drawing.file).dataobj)
+    assert np.array_equal(drawn[..., :2], box()[..., :2])
+    assert not drawn[..., 2:].any()
+    assert drawing.info == {"annotated_slices": [0, 1]}
+    assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (2, 1, 6)
+
+
+def test_looks_at_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
+    label = box().astype(np.int16)
+    label[..., 3] = 999
+    label[..., 2] = -7
+    drawing = annotator(label, tmp_path).draw({"id": "case", "query": {"kind": "slices", "axis": 2, "slices": [1]}})
+    assert np.asarray(nibabel.load(drawing.file).dataobj).max() == 1
+    assert drawing.foreground_voxels == 6
+
+
+def test_an_empty_slice_costs_no_contour(tmp_path: Path) -> None:
+    drawing = annotator(box(), tmp_path).draw({"id": "case", "query": {"kind": "slices", "axis": 2, "slices": [3]}})
+    assert (drawing.foreground_slices, drawing.foreground_voxels, drawing.boundary_mm) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("axis", "expected"),
+    [
+        # In a slice across the last axis the box is 2 of 1 mm by 3 of 2 mm: its outline is 2 * (2 + 6) = 16 mm, on two
+        # slices; the voxel of the second structure has two sides inside the box, one of 1 mm and one of 2 mm.
+        (2, 16 + 16 + 3),
+        # Across the first axis: 3 of 2 mm by 2 of 5 mm, 2 * (6 + 10) = 32 mm, on two slices; inside, sides of 2 and 5.
+        (0, 32 + 32 + 7),
+        # Across the second: 2 of 1 mm by 2 of 5 mm, 2 * (2 + 10) = 24 mm, on three slices; inside, sides of 1 and 5.
+        (1, 24 + 24 + 24 + 6),
+    ],
+)
+def test_contours_run_along_the_edges_of_pixels(axis: int, expected: float) -> None:
+    assert contour_length_mm(box(), axis, SPACING) == pytest.approx(expected)
+
+
+def test_a_contour_closes_at_the_border_of_the_image() -> None:
+    assert contour_length_mm(np.ones((2, 3, 1), np.uint8), 2, (1.0, 1.0, 1.0)) == pytest.approx(10)

@@ -1,0 +1,82 @@
+"""Cases are paired by name, and those that test are set aside by their ids alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from activelabel.data.splits import stable_fraction
+from activelabel.errors import InvalidInputError
+from activelabel.simulation.cases import find_cases, link_images
+
+Folders = tuple[Path, Path]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[..., Folders]:
+    """Folders of empty files of these names: nothing of what they hold is read."""
+
+    def make(images: list[str], labels: list[str]) -> Folders:
+        made = (tmp_path / "images", tmp_path / "labels")
+        for folder, names in zip(made, (images, labels), strict=True):
+            folder.mkdir()
+            for name in names:
+                (folder / name).touch()
+        return made
+
+    return make
+
+
+def test_pairs_files_by_name_whatever_they_end_in(folders: Callable[..., Folders]) -> None:
+    images, labels = folders(["a.nii.gz", "b.nrrd", "c.nii", ".hidden.nii"], ["a.nii", "b.nii.gz", "c.mha", "d.nii"])
+    cases = find_cases(images, labels, test_cases=1, smallest_pool=2)
+    assert {name: path.name for name, path in cases.images.items()} == {"a": "a.nii.gz", "b": "b.nrrd", "c": "c.nii"}
+    assert {name: path.name for name, path in cases.labels.items()} == {"a": "a.nii", "b": "b.nii.gz", "c": "c.mha"}
+
+
+def test_sets_those_aside_whose_ids_have_the_smallest_hashes(folders: Callable[..., Folders]) -> None:
+    names = [f"case_{index}" for index in range(12)]
+    images, labels = folders([f"{name}.nii" for name in names], [f"{name}.nii" for name in names])
+    cases = find_cases(images, labels, test_cases=4, smallest_pool=1)
+    by_hash = sorted(names, key=stable_fraction)
+    assert cases.test == tuple(sorted(by_hash[:4]))
+    assert cases.pool == tuple(sorted(by_hash[4:]))
+    assert len(find_cases(images, labels, None, 1).test) == 3, "one in four"
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "expected"),
+    [
+        (["a.nii", "b.nii"], ["a.nii"], "1 of 2 images have no label of their name, the first is 'b'"),
+        (["a.nii"], [], "expected files that end in .nii.gz, .nii, .nrrd, .mha, found none"),
+        (["a.nii", "a.nrrd"], ["a.nii"], "a.nii and a.nrrd are both 'a'"),
+        (
+            ["a.nii", "b.nii", "c.nii"],
+            ["a.nii", "b.nii", "c.nii"],
+            "3 cases, of which 1 are set aside to test",
+        ),
+    ],
+)
+def test_says_in_one_line_what_is_wrong(
+    folders: Callable[..., Folders], images: list[str], labels: list[str], expected: str
+) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        find_cases(*folders(images, labels), test_cases=1, smallest_pool=3)
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_says_which_folder_is_not_there(folders: Callable[..., Folders]) -> None:
+    images, labels = folders(["a.nii"], ["a.nii"])
+    with pytest.raises(InvalidInputError, match=r"--labels .*nowhere: there is no such folder"):
+        find_cases(images, labels / "nowhere", 1, 1)
+
+
+def test_links_images_under_their_ids_and_may_do_so_again(folders: Callable[..., Folders], tmp_path: Path) -> None:
+    images, labels = folders(["a.nii.gz", "b.nii"], ["a.nii", "b.nii"])
+    cases = find_cases(images, labels, 0, 2)
+    for _ in range(2):
+        link_images(cases, ["b"], tmp_path / "studies")
+    (link,) = (tmp_path / "studies").iterdir()
+    assert link.name == "b.nii"
+    assert link.resolve() == (images / "b.nii").resolve()

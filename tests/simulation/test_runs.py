@@ -1,0 +1,214 @@
+"""Runs of the simulator on tiny volumes: what is asked, that a kill changes nothing, and that no truth leaks."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from simulated_runs import QUERY_SIZE, ROUNDS, START, assert_same_run, blob_experiment, play, tables
+
+from activelabel.errors import InvalidInputError
+from activelabel.server.local_app import LocalApp
+from activelabel.server.scoring import VolumeScoring
+from activelabel.server.train import SegmentationTrainTask
+from activelabel.simulation.annotator import OracleAnnotator
+from activelabel.simulation.tables import Table
+from activelabel.store.ledger import Ledger
+
+VALIDATION = 2
+"""Of the recipe `tiny`."""
+
+
+class Killed(Exception):
+    """As far as the ledger and the files can tell, the process ends here."""
+
+
+@pytest.fixture(scope="module")
+def blob_folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Fourteen volumes that no test changes."""
+    folder = tmp_path_factory.mktemp("blobs")
+    grid = np.stack(np.meshgrid(*(np.arange(size) for size in (20, 18, 16)), indexing="ij"))
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for index in range(14):
+        random = np.random.default_rng(index)
+        centre = random.uniform(6, 10, size=3)[:, None, None, None]
+        label = (((grid - centre) ** 2).sum(axis=0) < random.uniform(3, 5) ** 2).astype(np.uint8)
+        image = (100.0 * label + random.normal(50, 20, label.shape)).astype(np.float32)
+        for kind, array in (("images", image), ("labels", label)):
+            nibabel.save(
+                nibabel.Nifti1Image(array, np.diag([1.5, 1.5, 2.0, 1.0])), folder / kind / f"blob_{index}.nii.gz"
+            )
+    return folder / "images", folder / "labels"
+
+
+@pytest.fixture(scope="module")
+def played(blob_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment of a strategy of volumes, one of slices, and random, played undisturbed."""
+    out = tmp_path_factory.mktemp("played") / "out"
+    play(blob_experiment(*blob_folders, "variance", "entropy_slices", "random_volumes"), out)
+    return out
+
+
+def test_all_begin_with_the_same_start_set_and_validation_cases(played: Path) -> None:
+    starts = []
+    for arm in ("variance", "entropy_slices", "random_volumes"):
+        queries = tables(played, arm)["queries"]
+        start = queries[queries["round"] == 0]
+        assert sorted(start["role"]) == ["training"] * START + ["validation"] * VALIDATION
+        assert set(start["kind"]) == {"volume"}
+        starts.append(list(start["image_id"]))
+    assert starts[0] == starts[1] == starts[2]
+
+
+def test_each_round_asks_for_as_much_as_was_said_and_trains_once(played: Path) -> None:
+    for arm, asked in (("variance", QUERY_SIZE), ("entropy_slices", 4), ("random_volumes", QUERY_SIZE)):
+        read = tables(played, arm)
+        queries = read["queries"]
+        for number in range(1, ROUNDS + 1):
+            of_round = queries[queries["round"] == number]
+            slices = of_round["slices"].dropna()
+            assert (len(of_round) if slices.empty else slices.map(len).sum()) == asked
+            assert set(of_round["model_version"].dropna()) <= {number}
+        assert list(read["models"]["round"]) == list(range(ROUNDS + 1))
+        assert list(queries["order"]) == list(range(len(queries)))
+        assert len(read["metrics"]) == 3 * (ROUNDS + 1), "three test cases, one structure"
+
+
+def test_what_is_asked_is_what_the_scores_say(played: Path) -> None:
+    read = tables(played, "variance")
+    scores = read["scores"].query("model_version == 1 and measure == 'variance' and region == 'everything'")
+    largest = scores[scores["aggregation"] == "total"].nlargest(QUERY_SIZE, "value")
+    asked = read["queries"].query("round == 1")
+    assert list(asked["image_id"]) == list(largest["image_id"])
+    assert list(asked["score"]) == pytest.approx(list(largest["value"]))
+
+
+def test_no_test_case_is_ever_asked_for(played: Path, blob_folders: tuple[Path, Path]) -> None:
+    test = set(blob_experiment(*blob_folders, "variance").cases.test)
+    for arm in ("variance", "entropy_slices", "random_volumes"):
+        read = tables(played, arm)
+        assert test.isdisjoint(read["queries"]["image_id"])
+        assert test.isdisjoint(read["scores"]["image_id"])
+        assert set(read["metrics"]["case"]) == test
+
+
+KILLS = [
+    (OracleAnnotator, "draw", 1, "after"),
+    (Table, "add", 1, "before"),
+    (Table, "add", 1, "after"),  # the query is written down, its label is not saved
+    (LocalApp, "save", 1, "before"),
+    (LocalApp, "save", 1, "after"),
+    (LocalApp, "ask", 2, "after"),
+    (SegmentationTrainTask, "__call__", 1, "before"),
+    (SegmentationTrainTask, "learn", 1, "after"),  # trained, and nothing is published
+    (SegmentationTrainTask, "__call__", 1, "after"),  # published, and not written down
+    (Table, "add", 1, "after"),  # written down, and not measured
+    (Table, "add", 1, "before"),  # measured, and not written down
+    (Table, "add", 1, "after"),
+    (Ledger, "record_scores", 3, "after"),  # some are scored
+    (VolumeScoring, "__call__", 1, "after"),
+    (Table, "replace", 1, "after"),
+    (Table, "replace", 2, "before"),
+    (SegmentationTrainTask, "__call__", 1, "after"),
+]
+"""Where a run is killed, one after the other: at which call of what, just before or just after it."""
+
+
+@pytest.mark.parametrize("strategy", ["variance", "entropy_slices"])
+def test_a_run_that_is_killed_at_any_step_ends_as_if_it_had_not_been(
+    played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    experiment = blob_experiment(*blob_folders, strategy)
+    for owner, step, call, moment in KILLS:
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, step, _killed_at(getattr(owner, step), call, done=moment == "after"))
+            with pytest.raises(Killed):
+                play(experiment, tmp_path)
+    play(experiment, tmp_path)
+    assert_same_run(played, tmp_path, strategy)
+
+
+def _killed_at(step: Callable[..., Any], call: int, done: bool) -> Callable[..., Any]:
+    calls = 0
+
+    def run(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call and not done:
+            raise Killed
+        result = step(*arguments, **named)
+        if calls == call:
+            raise Killed
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize("strategy", ["variance", "entropy_slices"])
+def test_impossible_values_in_what_was_not_asked_for_change_nothing(
+    played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """Every label is poison until the moment it is asked for, and of slices all others remain so."""
+    images, truth = blob_folders
+    labels = tmp_path / "labels"
+    shutil.copytree(truth, labels)
+    experiment = blob_experiment(images, labels, strategy)
+    for image_id in experiment.cases.pool:
+        _poison(labels / f"{image_id}.nii.gz", slice(None))
+    draw = OracleAnnotator.draw
+
+    def reveal_and_draw(annotator: OracleAnnotator, answer: dict[str, Any]) -> Any:
+        file = labels / f"{answer['id']}.nii.gz"
+        shutil.copy(truth / file.name, file)
+        if answer["query"]["kind"] == "slices":
+            assert answer["query"]["axis"] == 2
+            depth = nibabel.load(file).shape[2]
+            _poison(file, [index for index in range(depth) if index not in answer["query"]["slices"]])
+        drawing = draw(annotator, answer)
+        _poison(file, slice(None))
+        return drawing
+
+    monkeypatch.setattr(OracleAnnotator, "draw", reveal_and_draw)
+    play(experiment, tmp_path / "out")
+    assert_same_run(played, tmp_path / "out", strategy)
+
+
+def _poison(file: Path, where: Any) -> None:
+    label = nibabel.load(file)
+    array = np.asarray(label.dataobj).astype(np.int16)
+    array[..., where] = 9999
+    nibabel.save(nibabel.Nifti1Image(array, label.affine), file)
+
+
+def test_a_pool_that_runs_dry_ends_the_run(blob_folders: tuple[Path, Path], tmp_path: Path) -> None:
+    experiment = blob_experiment(*blob_folders, "random_volumes", query_size=5)
+    play(experiment, tmp_path)
+    read = tables(tmp_path, "random_volumes")
+    assert len(read["queries"]) == len(experiment.cases.pool)
+
+
+def test_a_folder_of_another_experiment_is_left_alone(
+    played: Path, blob_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    images, labels = blob_folders
+    before = (played / "experiment.json").read_bytes()
+    with pytest.raises(InvalidInputError, match="it holds an experiment with another conf: use another --out"):
+        play(blob_experiment(images, labels, "variance", repeats="5"), played)
+    with pytest.raises(InvalidInputError, match="entropy_slices was run with another query_size"):
+        play(blob_experiment(images, labels, "entropy_slices", slices=3), played)
+    assert (played / "experiment.json").read_bytes() == before
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(InvalidInputError, match="the folder is not empty and holds no experiment"):
+        play(blob_experiment(images, labels, "variance"), tmp_path)
+
+
+def test_a_strategy_that_nobody_knows_is_named_with_those_there_are(
+    blob_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInputError, match=r"clairvoyance.*: use one of .*entropy") as refused:
+        play(blob_experiment(*blob_folders, "clairvoyance"), tmp_path)
+    assert "\n" not in str(refused.value)
