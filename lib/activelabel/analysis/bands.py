@@ -1,0 +1,67 @@
+"""How sure a learning curve is: a band around its mean by bootstrap over seeds and test cases."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Steps = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean and interval of each step, (steps,) each, NaN at a step without a number; of so many seeds and cases."""
+
+    mean: Steps
+    low: Steps
+    high: Steps
+    seeds: int
+    cases: int
+
+
+def bootstrap_band(values: NDArray[np.float64], level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Band:
+    """The percentile interval of the mean at each step, over seeds and cases drawn again with replacement.
+
+    All seeds are tested on the same cases, so seeds and cases are drawn independently of each other and each drawn seed
+    is seen on all drawn cases (Owen 2007, the pigeonhole bootstrap): cases drawn afresh within each seed would pass a
+    hard case off as several, and the band would be too narrow by up to the root of the number of seeds. With one seed
+    the band says nothing of other seeds, with a few too little.
+
+    Args:
+        values: (seeds, cases, steps), NaN where there is no number, as for a label in neither mask: left out.
+        level: of the interval, in (0, 1).
+        resamples: how many means it is read from.
+        seed: of the draws, 0 or more.
+
+    Raises:
+        ValueError: not three axes, none of them empty, a value is infinite, or a level outside (0, 1).
+    """
+    if values.ndim != 3 or not values.size or np.isinf(values).any() or not 0 < level < 1:
+        raise ValueError(
+            f"expected finite numbers or NaN of (seeds, cases, steps) and a level in (0, 1), got {values.shape}, "
+            f"{np.isinf(values).sum()} of them infinite, and {level}"
+        )
+    seeds, cases, steps = values.shape
+    generator = np.random.default_rng(seed)
+    times_seed = generator.multinomial(seeds, [1 / seeds] * seeds, size=resamples)  # How often each was drawn.
+    times_case = generator.multinomial(cases, [1 / cases] * cases, size=resamples)
+    known = ~np.isnan(values)
+    means = _weighted_means(values, known, times_seed, times_case)
+    low, high = np.full((2, steps), math.nan)
+    some = known.any(axis=(0, 1))  # A resample may yet draw none of them: nanquantile leaves it out.
+    low[some], high[some] = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    (mean,) = _weighted_means(values, known, np.ones((1, seeds)), np.ones((1, cases)))
+    return Band(mean, low, high, seeds, cases=int(known.any(axis=(0, 2)).sum()))
+
+
+def _weighted_means(
+    values: NDArray[np.float64], known: NDArray[np.bool_], seed_weights: NDArray[Any], case_weights: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Means over all known cells, (resamples, steps), NaN where none has a weight."""
+    sums, counts = (
+        np.einsum("rs,sct,rc->rt", seed_weights, cells, case_weights, optimize=True)
+        for cells in (np.where(known, values, 0), known.astype(np.float64))
+    )
+    return np.divide(sums, counts, out=np.full_like(sums, math.nan), where=counts > 0)
