@@ -44,6 +44,7 @@ from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.train_stats import model_stats
+from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
@@ -139,6 +140,7 @@ class ProjectActions:
                 "rests": self._autopilot is not None and self._autopilot.rests,
             },
             "effort": vars(self.project.ledger.effort(self._patients())),
+            "doubt": read_trust(self.project).as_json(),
         }
 
     def _patients(self) -> dict[str, str]:
