@@ -212,3 +212,18 @@ def test_a_strategy_that_nobody_knows_is_named_with_those_there_are(
     with pytest.raises(InvalidInputError, match=r"clairvoyance.*: use one of .*entropy") as refused:
         play(blob_experiment(*blob_folders, "clairvoyance"), tmp_path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("strategy", ["foreground_random_oracle", "foreground_random_oracle_slices"])
+def test_the_oracle_strategies_see_what_no_other_may(
+    blob_folders: tuple[Path, Path], tmp_path: Path, strategy: str
+) -> None:
+    """Of slices, two thirds hold foreground although fewer than half of all do; and truth alone decides the order."""
+    play(blob_experiment(*blob_folders, strategy), tmp_path)
+    queries = tables(tmp_path, strategy)["queries"].query("round > 0")
+    assert set(queries["strategy"]) == {strategy}
+    assert set(queries["model_version"].dropna()) == set(), "no model had a say"
+    assert queries["reason"].str.startswith("drawn").all()
+    if strategy.endswith("_slices"):
+        assert queries["annotated_slices"].sum() == 4 * ROUNDS
+        assert queries["foreground_slices"].sum() >= 4

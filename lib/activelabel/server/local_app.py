@@ -3,6 +3,7 @@
 For whoever plays an annotator by program. What a server's autopilot would start, its caller starts by asking.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.label_archive import open_archive
 from activelabel.server.project import open_project
 from activelabel.server.situation import read_situation
+from activelabel.server.slicing import count_slices
 from activelabel.store.records import FINAL, ModelVersion
 
 _TRAINING = {Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY}
@@ -48,6 +50,8 @@ class LocalApp(ProjectActions):
             follow_changes=False,
         )
         self.project.ledger.sync_images(self._datastore.list_images(), validation_cases)
+        # All of them now: what is asked for must not depend on how fast this machine is.
+        count_slices(self.project, self._datastore, seconds=math.inf)
         self._trainers = self.build_trainers()
         self._scoring_methods = self.build_scoring_methods()
         self._strategies = self.build_strategies()

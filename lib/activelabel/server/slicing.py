@@ -31,8 +31,8 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
     return fixed
 
 
-def count_slices(project: Project, datastore: Datastore) -> None:
-    """Learn of the images of the pool how many slices they have, as far as time allows; of one at least.
+def count_slices(project: Project, datastore: Datastore, seconds: float = COUNTING_SECONDS) -> None:
+    """Learn of the images of the pool how many slices they have, as far as `seconds` allow; of one at least.
 
     In a random order, so that what is asked for at random meanwhile comes from any of them.
     An image that cannot be read is set aside; one that is gone is passed over, until the datastore has noticed.
@@ -42,7 +42,7 @@ def count_slices(project: Project, datastore: Datastore) -> None:
         (image.image_id for image in project.ledger.slice_pool() if image.slice_count is None), project.settings.seed
     )
     for done, image_id in enumerate(uncounted):
-        if done and time.monotonic() - started > COUNTING_SECONDS:
+        if done and time.monotonic() - started > seconds:
             logger.info("%d images are still to be read before their slices can be asked for", len(uncounted) - done)
             return
         try:

@@ -154,8 +154,7 @@ def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[
     return {
         **experiment.conf,
         "recipe": arm.recipe,
-        # What only a simulation has is no setting of a server: there the recipe's own stands in its place.
-        **({} if arm.strategy in ORACLE_STRATEGIES else {"strategy": arm.strategy}),
+        "strategy": ORACLE_STRATEGIES.get(arm.strategy, arm.strategy),
         "seed": str(seed),
         "start": str(arm.start),
         "query_size": str(arm.query_size),

@@ -1,14 +1,90 @@
-"""Strategies that look at the truth: what no live project can do, to compare with."""
+"""Foreground-aware random as nnActive has it: by the ground truth. What no live project can do, to compare with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 
-from activelabel.server.project import Project
-from activelabel.server.strategies import ProjectStrategy
+import numpy as np
+from numpy.typing import NDArray
 
-ORACLE_STRATEGIES: frozenset[str] = frozenset()
+from activelabel.acquisition.foreground_share import foreground_aware
+from activelabel.acquisition.slice_selection import SliceId, by_volume, in_rounds
+from activelabel.data.volumes import read_volume
+from activelabel.server.project import Project
+from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
+from activelabel.server.random_proposals import Proposal, validation_due
+
+Truth = Callable[[str], NDArray[np.float32]]
+"""The true label (W, H, D) of an image, by id."""
+
+ORACLE_STRATEGIES = {
+    "foreground_random_oracle": "foreground_random",
+    "foreground_random_oracle_slices": "foreground_random_slices",
+}
+"""Each with the strategy of a live project that takes its place in the settings."""
 
 
 def oracle_strategies(project: Project, labels: Mapping[str, Path]) -> dict[str, ProjectStrategy]:
     """All of them, by name, for a project whose images have these true labels."""
-    return {}
+    truth = cache(lambda image_id: read_volume(labels[image_id]).array)
+    volumes, slices = ORACLE_STRATEGIES
+    return {
+        volumes: _OracleVolumes(project, volumes, partial(_volumes, truth=truth)),
+        slices: _OracleSlices(project, slices, partial(_slices, truth=truth)),
+    }
+
+
+class _Oracle(ProjectStrategy):
+    summary = "At random, two thirds for their true foreground (nnActive's baseline)"
+
+    def __init__(self, project: Project, name: str, proposals: Callable[[Project], Iterator[Proposal]]) -> None:
+        super().__init__(project, name)
+        self._proposals = proposals
+
+    def proposals(self) -> Iterator[Proposal]:
+        return self._proposals(self._project)
+
+
+class _OracleVolumes(_Oracle):
+    """Asks for volumes."""
+
+
+class _OracleSlices(SliceStrategy, _Oracle):
+    """Asks for slices."""
+
+
+def _volumes(project: Project, truth: Truth) -> Iterator[Proposal]:
+    left = project.ledger.pool("training")
+    voxels = {image_id: float(np.count_nonzero(truth(image_id))) for image_id in _training(project)}
+    yield from validation_due(project)
+    for image_id, for_foreground in foreground_aware(voxels, _key(project)):
+        if image_id in left:
+            said = "drawn in proportion to its true foreground" if for_foreground else "drawn from all cases"
+            yield Proposal(image_id, said, voxels[image_id])
+
+
+def _slices(project: Project, truth: Truth) -> Iterator[Proposal]:
+    pool = {image.image_id: image for image in project.ledger.slice_pool()}
+    some: dict[SliceId, float] = {}
+    for image_id in _training(project):
+        axis = project.ledger.image(image_id).slice_axis
+        assert axis is not None  # they are counted before anybody is asked
+        foreground = np.moveaxis(truth(image_id), axis, 0).any(axis=(1, 2))
+        some |= {(image_id, index): float(there) for index, there in enumerate(foreground.tolist())}
+    yield from validation_due(project)
+    order = (slice_ for slice_, _ in foreground_aware(some, _key(project)))
+    for chosen in in_rounds(order, project.recipe.query.size):
+        left = [
+            (image_id, index) for image_id, index in chosen if image_id in pool and index not in pool[image_id].taken
+        ]
+        for image_id, indices in by_volume(left).items():
+            yield Proposal(image_id, "drawn at random, two thirds where foreground is", slices=tuple(indices))
+
+
+def _training(project: Project) -> Iterator[str]:
+    """All images to train on, annotated or not, so that the order stays the same."""
+    return (image.id for image in project.ledger.images() if image.role == "training")
+
+
+def _key(project: Project) -> str:
+    return f"{project.settings.seed}:oracle"
