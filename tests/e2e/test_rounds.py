@@ -59,6 +59,9 @@ def go_through_rounds(server: RunningServer, cases: Any) -> list[float]:
             infer_and_check(server, sample["id"], cases)
             asked.append(annotate(server, cases, sample))
     assert len(set(asked)) == len(asked)
+    doubt = server.info()["doubt"]
+    assert doubt["labels"] == len(doubt["last"]) == (ROUNDS - 1) * QUERIES_A_ROUND
+    assert min(doubt["last"]) > 0
     return dice
 
 
