@@ -116,3 +116,42 @@ def test_a_chosen_image_without_features_and_a_negative_number_are_refused() -> 
         coreset(LINE, -1)
     with pytest.raises(ValueError, match="k must be 0 or more, got -1"):
         typiclust(LINE, -1, seed=0)
+
+
+def test_typiclust_asks_first_for_the_clusters_in_which_nothing_is_chosen() -> None:
+    """Three clusters for one that is asked for beside two chosen: of m's and v's one is chosen, of a's none."""
+    assert typiclust(GROUPS, 1, seed=0, chosen=["k", "u"]) == ["a"]
+    # Two for one beside n: the four and the three; a is nearer to the four's, or the other way round.
+    assert typiclust({id: GROUPS[id] for id in "klmnuvw"}, 1, seed=0, chosen=["n"]) == ["v"]
+
+
+def test_of_clusters_that_hold_some_the_one_that_holds_fewer_comes_first() -> None:
+    """Three clusters, k, l and m around 0, u to w around 100, and a: two of the first are chosen, one of each other."""
+    places = {id: GROUPS[id] for id in "klmuvwa"}
+    assert typiclust(places, 2, seed=0, chosen=["k", "l", "u", "a"])[0] in {"v", "w"}
+
+
+def test_a_chosen_one_is_never_typical_and_must_have_features() -> None:
+    assert typiclust(LINE, 9, seed=0, chosen=["b", "d"]) in (["a", "c"], ["c", "a"])
+    with pytest.raises(ValueError, match="chosen: 'z' has no features"):
+        typiclust(LINE, 1, seed=0, chosen=["z"])
+
+
+def test_many_centres_are_compared_as_one_by_one() -> None:
+    """More than go into memory at a time: the farthest from 150 of 200 points on a line."""
+    features = {f"{number:03d}": [float(number * number)] for number in range(200)}
+    chosen = [id for id in features if int(id) % 4]
+    (farthest,) = coreset(features, 1, chosen)
+    gaps = {
+        id: min(abs(features[id][0] - features[other][0]) for other in chosen) for id in set(features) - set(chosen)
+    }
+    assert gaps[farthest] == max(gaps.values())
+
+
+def test_more_than_fifty_clusters_are_found_too() -> None:
+    """Sixty groups of three far apart, the middle one of each typical; in batches, not each group need be found."""
+    features = {f"{group:02d}{side}": [100.0 * group + side] for group in range(60) for side in (0, 1, 2)}
+    found = typiclust(features, 60, seed=0)
+    assert len(set(found)) == 60
+    assert len({id[:2] for id in found}) > 45
+    assert typiclust(features, 60, seed=0) == found

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -105,3 +106,53 @@ def test_windows_that_do_not_divide_and_images_that_are_none_are_one_line() -> N
 def test_an_unknown_network_is_refused() -> None:
     with pytest.raises(TypeError, match="Sequential has no lowest level that is known"):
         bottleneck(nn.Sequential(nn.Conv3d(1, 2, 1)))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", sorted(NETWORKS))
+def test_slices_of_one_window_are_their_means_linear_between_the_places_of_the_lowest_level(
+    kind: str, axis: int
+) -> None:
+    network, image = a_network(kind), noise(1, *WINDOW)
+    others = tuple(2 + other for other in range(3) if other != axis)
+    along = lowest(network, image[None]).mean(dim=others)[0].numpy()  # (F, places)
+    middles = (np.arange(along.shape[1]) + 0.5) * 8 / along.shape[1] - 0.5
+    expected = np.stack([np.interp(np.arange(8), middles, row) for row in along], axis=1)
+
+    found = FeatureExtractor(network, WINDOW, 0.25).slice_features(image, axis)
+
+    assert found.shape == (8, 7)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_slices_of_several_windows_are_the_means_over_those_that_hold_them() -> None:
+    """Along the first axis windows at 0, 4 and 8; the second has one alone, which is padded by 1 and 2."""
+    network, image = a_network("unet"), noise(1, 16, 5, 8)
+    extractor = FeatureExtractor(network, WINDOW, 0.5)
+    padded = torch.nn.functional.pad(image, [0, 0, 1, 2, 0, 0])
+    parts = [FeatureExtractor(network, WINDOW, 0.5).slice_features(padded[:, at : at + 8], 0) for at in (0, 4, 8)]
+
+    found = extractor.slice_features(image, 0)
+
+    torch.testing.assert_close(found[:4], parts[0][:4])
+    torch.testing.assert_close(found[4:8], (parts[0][4:] + parts[1][:4]) / 2)
+    torch.testing.assert_close(found[8:12], (parts[1][4:] + parts[2][:4]) / 2)
+    across = extractor.slice_features(image[:, :8], 1)
+    torch.testing.assert_close(across, extractor.slice_features(padded[:, :8], 1)[1:6])
+
+
+def test_slices_that_only_empty_windows_hold_have_what_the_nearest_others_have() -> None:
+    """Three windows without overlap, the middle one constant: 8 to 11 as 7, 12 to 15 as 16."""
+    network, image = a_network("residual_unet"), noise(1, 24, 8, 8)
+    image[:, 8:16] = 0.5
+
+    found = FeatureExtractor(network, WINDOW, 0.0).slice_features(image, 0)
+
+    torch.testing.assert_close(found[8:12], found[7].expand(4, -1))
+    torch.testing.assert_close(found[12:16], found[16].expand(4, -1))
+    assert not torch.equal(found[7], found[16])
+
+
+def test_slices_of_no_volume_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"an image must be \(1, W, H, D\)"):
+        FeatureExtractor(a_network("unet"), WINDOW, 0.25).slice_features(torch.zeros(8, 8, 8), 0)

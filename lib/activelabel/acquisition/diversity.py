@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.neighbors import NearestNeighbors
 
 from activelabel.acquisition.selection import Id
 
 _NEIGHBOURS = 20  # Hacohen et al. 2022, 3.2
+_EXACT_CLUSTERS = 50  # as in the authors' experiments
 _MOST_CLUSTERS = 500  # more would take minutes, and would hold hardly anything each
 _BLOCK = 64
 
@@ -22,9 +23,10 @@ def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Colle
     """The most typical image of each of k clusters, that of the largest cluster first (Hacohen et al. 2022, TypiClust).
 
     Typical is what has a small mean distance to its 20 nearest neighbours in its cluster, or to all others of it where
-    there are fewer. Clusters are those of k-means, begun ten times from `seed`; of equal clusters the one whose
-    most typical image has the smaller id comes first. Where k-means finds fewer than k of them, as it does among equal
-    vectors, the largest clusters give their second most typical image, and so on.
+    there are fewer. Clusters are those of k-means, begun ten times from `seed`, or of its variant in batches for more
+    than 50; of equal clusters the one whose most typical image has the smaller id comes first. Where k-means finds
+    fewer than k of them, as it does among equal vectors, the largest clusters give their second most typical image, and
+    so on.
 
     With some `chosen` there are as many clusters more, 500 at most in all, and those that hold fewer of them come
     first, so that what is asked for is of another kind than what is annotated (section 3.2 there).
@@ -49,7 +51,10 @@ def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Colle
         return []
     wanted = max(min(k + int(covered.sum()), _MOST_CLUSTERS), k)
     distinct = len(np.unique(vectors, axis=0))
-    assigned = KMeans(n_clusters=min(wanted, distinct), n_init=10, random_state=seed).fit_predict(vectors)
+    clustering: KMeans | MiniBatchKMeans = KMeans(min(wanted, distinct), n_init=10, random_state=seed)
+    if wanted > _EXACT_CLUSTERS:
+        clustering = MiniBatchKMeans(min(wanted, distinct), n_init=3, random_state=seed)
+    assigned = clustering.fit_predict(vectors)
     clusters = []
     for cluster in np.unique(assigned):
         inside, annotated = np.flatnonzero((assigned == cluster) & ~covered), int(covered[assigned == cluster].sum())
