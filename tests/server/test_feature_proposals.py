@@ -120,7 +120,7 @@ def test_without_any_features_it_is_random_and_says_so(tmp_path: Path) -> None:
 
 
 def test_the_farthest_slices_by_hand(project: Project) -> None:
-    """From slice 0 of a, at 0: 103 of c, then 52 of b, 51 from the nearer of both; so is 51 of b, whose id is larger."""
+    """From slice 0 of a, at 0: 103 of c, then 52 of b, 51 from the nearer of both; 51 of b is too, but later."""
     publish_slices(project, [annotate(project, "a", [0])], SLICES)
     proposals = list(coreset_slice_proposals(project))
     assert asked(iter(proposals))[:2] == [("c", (1,)), ("b", (1,))]
