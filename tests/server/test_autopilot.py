@@ -25,7 +25,7 @@ NOTHING = Situation(model_version=None, new_annotations=0, new_training_annotati
     [
         (None, None, Thresholds(first=5, start=11, retrain_after=5)),
         (None, 2, Thresholds(first=2, start=1, retrain_after=2)),
-        (3, None, Thresholds(first=3, start=3, retrain_after=3)),
+        (3, None, Thresholds(first=3, start=3, retrain_after=5)),  # a small start set, and rounds as ever
         (4, 2, Thresholds(first=2, start=4, retrain_after=2)),
     ],
 )

@@ -79,11 +79,11 @@ def thresholds(query: QuerySettings, start: int | None, retrain_after: int | Non
 
     A `retrain_after` that was set without a `start` holds for the first training too, if both count the same things.
     """
+    again = retrain_after or query.size
     if query.asks_slices != query.starts_with_slices:
-        return Thresholds(1, start or query.start, retrain_after or query.size)
+        return Thresholds(1, start or query.start, again)
     to_train_on = start or (1 if retrain_after else query.start)
-    new = retrain_after or min(query.size, to_train_on)
-    return Thresholds(new, to_train_on, new)
+    return Thresholds(retrain_after or min(again, to_train_on), to_train_on, again)
 
 
 def work_due(situation: Situation, limits: Thresholds) -> Work | None:

@@ -33,6 +33,9 @@ def simulate(
         int | None,
         typer.Option(min=1, help="Slices a round, for strategies that ask for slices. Default --query-size."),
     ] = None,
+    start_strategy: Annotated[
+        str | None, typer.Option(help="Who asks for the start set of all. Default the recipe's choice.")
+    ] = None,
     start: Annotated[int | None, typer.Option(min=1, help="Size of the start set. Default the recipe's.")] = None,
     test: Annotated[int | None, typer.Option(min=1, help="Test cases set aside. Default one in four.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 1,
@@ -51,10 +54,17 @@ def simulate(
     settings = setting_pairs(conf or [])
     if label_names:
         settings["labels"] = label_names
-    arms = plan_arms(recipe, strategy, start, query_size, slices, rounds)
+    arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
     cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms))
     experiment = Experiment(arms, seeds, cases, settings)
     open_experiment(experiment, out)
+    models = run_with_progress(experiment, out, jobs, server)
+    typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
+
+
+def run_with_progress(experiment: Experiment, out: Path, jobs: int, server: str | None = None) -> int:
+    """Play all runs, here or the one of them through a server, under a progress bar; how many models there are now."""
+    measured: dict[tuple[str, int], int] = {}
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -65,7 +75,6 @@ def simulate(
         console=console,
     ) as bar:
         task = bar.add_task("simulating", total=experiment.models)
-        measured: dict[tuple[str, int], int] = {}
 
         def advanced(arm: str, seed: int, count: int) -> None:
             measured[arm, seed] = count
@@ -75,4 +84,4 @@ def simulate(
             run_all(experiment, out, jobs, advanced)
         else:
             run_on_server(experiment, server, out, advanced)
-    typer.echo(f"{sum(measured.values())} models of {len(experiment.runs)} runs in {out}")
+    return sum(measured.values())

@@ -30,6 +30,7 @@ class Arm:
     """One of the ways to ask that are compared: a strategy under a recipe, and how much it asks for in a round.
 
     `name` is that of its folder. `start` counts what the recipe starts with, `query_size` what the strategy asks for.
+    `start_strategy` asks for the start set, by default the recipe's cold start, or what it starts with.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Arm:
     start: int
     query_size: int
     rounds: int
+    start_strategy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def _play(
     described = {"version": __version__, "arm": asdict(arm), "seed": seed, **said}
     write_atomically(folder / "settings.json", json.dumps(described, indent=1).encode())
     recipe = Recipe.model_validate(said["recipe"])
-    plan = RunPlan(start_strategy(recipe), arm.strategy, arm.rounds, tuple(said["settings"]["labels"]))
+    plan = RunPlan(
+        arm.start_strategy or _first_strategy(recipe), arm.strategy, arm.rounds, tuple(said["settings"]["labels"])
+    )
     annotator = OracleAnnotator(experiment.cases.labels, folder / "desk")
     tables = RunTables(folder)
     simulate_run(plan, app, annotator, experiment.cases, tables, lambda count: advanced(arm.name, seed, count))
@@ -162,15 +166,21 @@ def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[
     }
 
 
-def start_strategy(recipe: Recipe) -> str:
-    """Who asks before the first model, whatever the arm: the recipe's cold start, or what it starts with."""
+def _first_strategy(recipe: Recipe) -> str:
+    """Who asks before the first model if the arm does not say: the recipe's cold start, or what it starts with."""
     if recipe.proxy is not None and recipe.proxy.cold_start != "none":
         return recipe.proxy.cold_start
     return recipe.query.start_strategy
 
 
 def plan_arms(
-    recipe: str, strategies: Sequence[str], start: int | None, query_size: int | None, slices: int | None, rounds: int
+    recipe: str,
+    strategies: Sequence[str],
+    start: int | None,
+    query_size: int | None,
+    slices: int | None,
+    rounds: int,
+    start_strategy: str | None = None,
 ) -> tuple[Arm, ...]:
     """An arm a strategy, under one recipe.
 
@@ -181,6 +191,7 @@ def plan_arms(
         query_size: volumes a round, default the recipe's.
         slices: slices a round for strategies that ask for slices, default `query_size`.
         rounds: after the start set.
+        start_strategy: who asks for the start set, default the recipe's choice.
 
     Raises:
         NotFoundError: there is no such recipe.
@@ -188,16 +199,25 @@ def plan_arms(
     """
     chosen = load_recipe(recipe)
     known = {*strategy_kinds(chosen), *ORACLE_STRATEGIES}
-    for name in strategies:
-        if name not in known:
-            raise InvalidInputError(f"--strategy {name}: use one of {', '.join(sorted(known))}")
+    for option, name in [*(("--strategy", name) for name in strategies), ("--start-strategy", start_strategy)]:
+        if name is not None and name not in known:
+            raise InvalidInputError(f"{option} {name}: use one of {', '.join(sorted(known))}")
     query = chosen.query
     doubled = sorted({name for name in strategies if list(strategies).count(name) > 1})
     if doubled:
         raise InvalidInputError(f"--strategy {doubled[0]}: it is given twice")
     volumes = query_size or query.size
+    slices = slices or volumes
     return tuple(
-        Arm(name, name, recipe, start or query.start, (slices or volumes) if asks_slices(name) else volumes, rounds)
+        Arm(
+            name,
+            name,
+            recipe,
+            start=start or query.start,
+            query_size=slices if asks_slices(name) else volumes,
+            rounds=rounds,
+            start_strategy=start_strategy,
+        )
         for name in strategies
     )
 

@@ -1,0 +1,44 @@
+"""chlebus2022: do slices at the peaks of the entropy teach more than others, at equal effort?
+
+    python benchmarks/papers/chlebus2022.py --out DIR [--seeds 4] [--full]
+
+Their result is on CT of the liver: after five rounds USS is significantly better than UVS, RVS and RSS (tables 4 to 7),
+and in the fifth percentile both uncertainty and slices gain 0.012 Dice (table 9). Strided slices they do not compare.
+"""
+
+from collections.abc import Mapping
+
+from claims import Claim, arms, hippocampus, main
+
+from activelabel.simulation.experiment import Experiment
+
+STRATEGIES = (
+    "uncertainty_slices", "random_slices", "strided_slices", "foreground_random_slices", "clasp_pe_slices",
+    "uncertainty_volumes", "random_volumes",
+)  # fmt: skip
+
+
+def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
+    """All begin with the same 12 slices at random; then 24 a round, or one volume of about 36. One with ma2024.py's."""
+    conf = {"labels": "anterior,posterior"}
+    if full:
+        compared = arms(STRATEGIES, "chlebus2022", start=5, volumes=5, slices=200, rounds=5)
+        return {"hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 200, 50), conf)}
+    compared = arms(STRATEGIES, "hippocampus_slices", start=12, volumes=1, slices=24, rounds=3)
+    return {"hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 70, 16), {**conf, "device": "cpu"})}
+
+
+CLAIMS = {
+    "hippocampus_slices": [
+        Claim("USS beats RSS", "0.960 over 0.956", "uncertainty_slices", "random_slices", "slices", "final"),
+        Claim("USS beats UVS", "0.960 over 0.956", "uncertainty_slices", "uncertainty_volumes", "slices", "final"),
+        Claim("USS beats RVS", "0.960 over 0.956", "uncertainty_slices", "random_volumes", "slices", "final"),
+        Claim("USS beats RSS", "most of the time", "uncertainty_slices", "random_slices", "slices"),
+        Claim("USS beats UVS", "most of the time", "uncertainty_slices", "uncertainty_volumes", "slices"),
+        Claim("USS beats RVS", "most of the time", "uncertainty_slices", "random_volumes", "slices"),
+        Claim("USS beats strided", "not compared", "uncertainty_slices", "strided_slices", "slices"),
+    ]
+}
+
+if __name__ == "__main__":
+    main(__doc__, experiments, CLAIMS, {"hippocampus_slices": "slices"})

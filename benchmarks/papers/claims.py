@@ -1,0 +1,182 @@
+"""What the scripts of the four papers share: real cases, the experiment, and the table of what holds and what does not.
+
+Of each claim the two arms are compared at equal effort, pair by pair (seed and test case), by Wilcoxon's signed rank
+test with Holm's correction over the claims of a script. Cases of a seed share its models, so p speaks of these models;
+in how many seeds the mean was higher stands beside it. *Holds*: better, with p below 0.05 and in most seeds. *Does not
+hold*: worse in the same way. Everything else is *too small to tell*.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from activelabel.analysis.comparison import PairedTest, paired_test
+from activelabel.data.splits import choose_validation
+from activelabel.simulation.cases import Cases
+from activelabel.simulation.command import run_with_progress
+from activelabel.simulation.experiment import Arm, Experiment, open_experiment
+from activelabel.simulation.report.curves import at_equal_effort
+from activelabel.simulation.results import Results, effort_table, mean_dice, read_results
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))
+RECIPES = Path(__file__).parent / "recipes"
+Statistic = Literal["aubc", "final", "first"]
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That one arm is better than another, and what the paper says of it.
+
+    Attributes:
+        said: the claim, in a few words.
+        theirs: the paper's number.
+        better: the arm that ought to be better.
+        worse: the other one.
+        effort: what both are given as much of.
+        statistic: the area under the learning curve, the Dice at the largest effort both have, or that of the first
+            round.
+    """
+
+    said: str
+    theirs: str
+    better: str
+    worse: str
+    effort: str
+    statistic: Statistic = "aubc"
+
+
+def hippocampus(first: int, count: int, test: int) -> Cases:
+    """So many of the hippocampus volumes from the `first` on, `test` of them set aside."""
+    folder = DATA / "hippocampus"
+    names = sorted(path.name for path in (folder / "images").glob("*.nii.gz"))[first : first + count]
+    ids = {name.removesuffix(".nii.gz"): name for name in names}
+    return cases(
+        {id: folder / "images" / name for id, name in ids.items()},
+        {id: folder / "labels" / name for id, name in ids.items()},
+        test,
+    )
+
+
+def brats(test: int = 1) -> Cases:
+    """The four patients, FLAIR."""
+    images = {path.name.removesuffix("_flair.nii.gz"): path for path in (DATA / "brats2015").glob("*_flair.nii.gz")}
+    return cases(images, {id: path.with_name(f"{id}_label.nii.gz") for id, path in images.items()}, test)
+
+
+def phantoms(test: int) -> Cases:
+    """The sample data."""
+    folder = ROOT / "sample-data"
+    images = {path.name.removesuffix(".nii.gz"): path for path in (folder / "abdomen").glob("*.nii.gz")}
+    return cases(images, {id: folder / "abdomen-labels" / path.name for id, path in images.items()}, test)
+
+
+def cases(images: Mapping[str, Path], labels: Mapping[str, Path], test: int) -> Cases:
+    """Those of these files, the test cases chosen by a hash."""
+    if not images:
+        raise SystemExit("no images: run `make run` once for the phantoms, or name the real images in ACTIVELABEL_DATA")
+    aside = choose_validation(images, test)
+    return Cases(images, labels, tuple(sorted(images.keys() - aside)), tuple(sorted(aside)))
+
+
+def arms(
+    strategies: Sequence[str], recipe: str, *, start: int, volumes: int, slices: int = 1, rounds: int
+) -> tuple[Arm, ...]:
+    """An arm a strategy; `slices` a round for those that ask for slices, `volumes` for the others."""
+    path = str(RECIPES / f"{recipe}.toml") if (RECIPES / f"{recipe}.toml").is_file() else recipe
+    return tuple(
+        Arm(name, name, path, start, slices if name.endswith("_slices") else volumes, rounds) for name in strategies
+    )
+
+
+def main(
+    document: str,
+    experiments: Callable[[bool, int], Mapping[str, Experiment]],
+    claims: Mapping[str, Sequence[Claim]],
+    efforts: Mapping[str, str],
+) -> None:
+    """Read the command line, play what is missing, and print the tables.
+
+    Args:
+        document: what the script is.
+        experiments: from whether the paper's size is wanted and the number of seeds to what is compared, by name.
+        claims: of each experiment.
+        efforts: of each experiment the effort under which all arms are shown.
+    """
+    parser = argparse.ArgumentParser(description=document.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="where runs are kept; stopped ones go on")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", help="one of the experiments")
+    parser.add_argument("--full", action="store_true", help="the paper's size: for a GPU, and many hours")
+    arguments = parser.parse_args()
+    for name, experiment in experiments(arguments.full, arguments.seeds).items():
+        if arguments.only in (None, name):
+            out = arguments.out / name
+            open_experiment(experiment, out)
+            run_with_progress(experiment, out, arguments.jobs)
+            results = read_results([out])
+            print(
+                f"\n### {name}: {len(experiment.cases.pool)} volumes to ask for, {len(experiment.cases.test)} to test\n"
+            )
+            print_arms(results, efforts[name])
+            if claims.get(name):
+                print_claims(results, claims[name])
+
+
+def print_arms(results: Results, effort: str) -> None:
+    """Every arm: area under its learning curve at equal effort, and its Dice round by round."""
+    dice, efforts = mean_dice(results.metrics), effort_table(results.queries)
+    equal = at_equal_effort(efforts, dice, effort)
+    rounds = dice.groupby(["arm", "round"])["dice"].mean().unstack()
+    spent = efforts.groupby("arm")[effort].max()
+    print(f"| arm | area under the curve by {effort} | {effort} in the end | Dice by round |\n|---|---:|---:|---|")
+    for arm in results.arms:
+        area = "–" if equal is None or arm not in equal.aubc else f"{equal.aubc[arm].mean():.4f}"
+        by_round = " ".join(f"{value:.3f}" for value in rounds.loc[arm].dropna())
+        print(f"| {arm} | {area} | {spent[arm]:.0f} | {by_round} |")
+
+
+def print_claims(results: Results, claims: Sequence[Claim]) -> None:
+    """Claim by claim: the paper's number, ours, and what follows."""
+    pairs = [pairs_of(results, claim) for claim in claims]
+    tests = [paired_test(pair["better"], pair["worse"]) for pair in pairs]
+    corrected = multipletests([test.p for test in tests], method="holm")[1]
+    print("\n| claim | paper | ours: difference (n pairs; seeds better) | p, Holm | |\n|---|---|---:|---:|---|")
+    for claim, pair, test, p in zip(claims, pairs, tests, corrected, strict=True):
+        by_seed = (pair["better"] - pair["worse"]).groupby("seed").mean()
+        ours = f"{test.mean_difference:+.4f} (n = {test.n}; {(by_seed > 0).sum()} of {len(by_seed)})"
+        what = {"aubc": "area", "final": "Dice in the end", "first": "Dice of the first model"}[claim.statistic]
+        said = f"{claim.said}: {claim.better} over {claim.worse}, {what}"
+        print(f"| {said} | {claim.theirs} | {ours} | {p:.3g} | {verdict(test, float(p), by_seed)} |")
+
+
+def pairs_of(results: Results, claim: Claim) -> pd.DataFrame:
+    """The statistic of a claim for each pair of seed and test case, in the columns `better` and `worse`."""
+    dice, efforts = mean_dice(results.metrics), effort_table(results.queries)
+    both = {claim.better: "better", claim.worse: "worse"}
+    dice, efforts = dice[dice["arm"].isin(both)], efforts[efforts["arm"].isin(both)]
+    if claim.statistic == "first":
+        first = dice[dice["round"] == 0].set_index(["seed", "case", "arm"])["dice"].unstack()
+        return first.rename(columns=both).dropna()
+    equal = at_equal_effort(efforts, dice, claim.effort)
+    if equal is None:
+        raise SystemExit(f"{claim.better} and {claim.worse} have no range of {claim.effort} in common")
+    return (equal.aubc if claim.statistic == "aubc" else equal.final).rename(columns=both)
+
+
+def verdict(test: PairedTest, p_holm: float, by_seed: "pd.Series[float]") -> str:
+    """What the claim is worth here."""
+    better, worse = int((by_seed > 0).sum()), int((by_seed < 0).sum())
+    if p_holm < SIGNIFICANT and test.first_is_better and better > worse:
+        return "holds"
+    if p_holm < SIGNIFICANT and not test.first_is_better and worse > better:
+        return "**does not hold**"
+    return "too small to tell"

@@ -1,0 +1,66 @@
+"""ma2024: does selective uncertainty, near targets and decision boundaries, improve the five base methods?
+
+    python benchmarks/papers/ma2024.py --out DIR [--seeds 4] [--only hippocampus_slices] [--full]
+
+Their result is on 2D slices of BraTS and of the spleen (tables 2 and 3): selective beats plain in nearly all rounds, by
+0.02 on average on BraTS, and random is better than most plain methods.
+"""
+
+from collections.abc import Mapping
+
+from claims import Claim, arms, brats, hippocampus, main
+
+from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.simulation.experiment import Experiment
+
+PLAIN = [f"{measure}_slices" for measure in MEASURES]
+SELECTIVE = [f"selective_{measure}_slices" for measure in MEASURES]
+BASELINES = ["random_slices", "strided_slices", "foreground_random_slices", "clasp_pe_slices"]
+THEIRS = {
+    "entropy": "0.785 over 0.760",
+    "least_confidence": "0.767 over 0.765",
+    "margin": "0.784 over 0.735",
+    "variance": "0.777 over 0.753",
+    "mutual_information": "0.774 over 0.767",
+}
+"""The highest Dice of selective and plain in table 2; "MC-dropout" is variance, "BALD" mutual information."""
+
+
+def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
+    """The same few slices at random to start with, then 24 a round. On hippocampus one experiment with chlebus2022.py."""
+    hippocampus_conf, brats_conf = {"labels": "anterior,posterior"}, {"labels": "necrosis,oedema,solid,enhancing"}
+    methods = [*PLAIN, *SELECTIVE, *BASELINES]
+    if full:
+        compared = arms(methods, "ma2024", start=500, volumes=1, slices=100, rounds=6)
+        return {
+            "hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 200, 50), hippocampus_conf),
+            "brats_slices": Experiment(compared, seeds, brats(), brats_conf),
+        }
+    on_hippocampus = arms(methods, "hippocampus_slices", start=12, volumes=1, slices=24, rounds=3)
+    few = ["entropy_slices", "selective_entropy_slices", "margin_slices", "selective_margin_slices", *BASELINES]
+    on_brats = arms(few, "brats_slices", start=12, volumes=1, slices=12, rounds=2)
+    cpu = {"device": "cpu"}
+    return {
+        "hippocampus_slices": Experiment(on_hippocampus, seeds, hippocampus(0, 70, 16), hippocampus_conf | cpu),
+        "brats_slices": Experiment(on_brats, seeds, brats(), brats_conf | cpu),
+    }
+
+
+def _claims(measures: Mapping[str, str]) -> list[Claim]:
+    return [
+        *(
+            Claim("selective beats plain", theirs, f"selective_{measure}_slices", f"{measure}_slices", "slices")
+            for measure, theirs in measures.items()
+        ),
+        Claim("random beats plain", "0.770 over 0.760", "random_slices", "entropy_slices", "slices"),
+        Claim("selective beats random", "0.785 over 0.770", "selective_entropy_slices", "random_slices", "slices"),
+    ]
+
+
+CLAIMS = {
+    "hippocampus_slices": _claims(THEIRS),
+    "brats_slices": _claims({measure: THEIRS[measure] for measure in ("entropy", "margin")}),
+}
+
+if __name__ == "__main__":
+    main(__doc__, experiments, CLAIMS, {"hippocampus_slices": "slices", "brats_slices": "slices"})
