@@ -1,0 +1,163 @@
+"""What the next labels would bring: a power law through the learning curve so far, and whether to go on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import least_squares
+
+Vector = NDArray[np.float64]
+
+_RATES = np.geomspace(0.02, 5, 100)  # From hardly bent on a scale of logarithms, to all gained by the first doubling.
+_PARAMETERS = 3
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """Dice after an effort: plateau − scale · effort^(−rate), the usual shape of learning curves."""
+
+    plateau: float
+    scale: float
+    rate: float
+
+    def __call__(self, effort: float) -> float:
+        """Dice after `effort` above 0."""
+        return self.plateau - self.scale * effort**-self.rate
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Mean Dice of a model at effort `at`, and what it gains on the curve of today, with 95 % intervals.
+
+    Of the curve, that is: one model scatters around it. `n` are the points it comes from; with too few of them all
+    other numbers but `at` are None. `sentence` says it, and whether to go on.
+    """
+
+    at: float
+    expected: float | None
+    low: float | None
+    high: float | None
+    gain_expected: float | None
+    gain_low: float | None
+    gain_high: float | None
+    n: int
+    sentence: str
+
+
+def fit_power_law(effort: ArrayLike, dice: ArrayLike) -> PowerLaw:
+    """The power law nearest to all points (least squares), with its plateau in [0, 1], and never falling.
+
+    Points that do not rise have scale 0 and their mean as plateau, whatever the rate.
+
+    Args:
+        effort: of each point, above 0, in any unit and order.
+        dice: of the model there, in [0, 1].
+
+    Raises:
+        ValueError: not two vectors of one length with three different efforts, effort not above 0, or Dice outside
+            [0, 1].
+    """
+    x, y = _points(effort, dice)
+    if len(np.unique(x)) < _PARAMETERS:
+        raise ValueError(f"expected {_PARAMETERS} different efforts or more for as many parameters, got {x}")
+    multiples = x / x.min()  # Whatever the unit of effort.
+    start = [float(number[0]) for number in _fit(multiples, y[None], _RATES)]
+
+    def residuals(parameters: Vector) -> Vector:
+        plateau, scale, rate = parameters
+        return plateau - scale * multiples**-rate - y
+
+    bounds = [0, 0, _RATES[0]], [1, np.inf, _RATES[-1]]
+    fit = least_squares(residuals, start, bounds=bounds, xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    plateau, scale, rate = (float(number) for number in fit.x)
+    return PowerLaw(plateau, scale * float(x.min()) ** rate, rate)
+
+
+def forecast(
+    effort: ArrayLike, dice: ArrayLike, more: float, worthwhile: float = 0.005, unit: str = "volumes", seed: int = 0
+) -> Forecast:
+    """What `more` effort after the largest so far would bring, by a power law through all points.
+
+    The intervals are those of a parametric bootstrap: curves fitted to the fitted one with normal scatter, whose size
+    is drawn anew for each from what the residuals tell of it, s² (n − 3) / χ². With four to eight points such an
+    interval held the truth in 92 to 98 of 100 simulations; drawing the residuals again in 69 to 93, as three
+    parameters leave hardly any of them.
+
+    Args:
+        effort: of each model, as `fit_power_law`.
+        dice: of the model there.
+        more: effort to come, above 0.
+        worthwhile: the least gain in Dice that is worth it.
+        unit: of the effort, in the plural.
+        seed: of the bootstrap, 0 or more.
+
+    Returns:
+        A forecast without numbers where there are not four models of three different efforts: three parameters pass
+        through three points, and nothing would be left to tell how sure they are.
+
+    Raises:
+        ValueError: as `fit_power_law` but for too few points, or `more` is not above 0.
+    """
+    x, y = _points(effort, dice)
+    if not more > 0:
+        raise ValueError(f"more: expected effort above 0, got {more}")
+    now, at, n = float(x.max()), float(x.max() + more), len(x)
+    if n <= _PARAMETERS or len(np.unique(x)) < _PARAMETERS:
+        return Forecast(at, None, None, None, None, None, None, n, _too_early(n, len(np.unique(x)), unit))
+    law = fit_power_law(x, y)
+    fitted = law.plateau - law.scale * x**-law.rate
+    generator = np.random.default_rng(seed)
+    variance = np.square(y - fitted).sum() / generator.chisquare(n - _PARAMETERS, size=(_RESAMPLES, 1))
+    samples = np.clip(fitted + np.sqrt(variance) * generator.standard_normal((_RESAMPLES, n)), 0, 1)
+    plateaus, scales, rates = _fit(x / x.min(), samples, np.append(_RATES, law.rate))
+    later, today = (plateaus - scales * (where / x.min()) ** -rates for where in (at, now))
+    low, high = (float(end) for end in np.quantile(later, [0.025, 0.975]))
+    gain, (gain_low, gain_high) = law(at) - law(now), (float(end) for end in np.quantile(later - today, [0.025, 0.975]))
+    if gain >= worthwhile:
+        advice = "go on"
+    elif gain_high >= worthwhile:
+        advice = "probably not worth it, look again after a few more"
+    else:
+        advice = "you can stop"
+    sentence = (
+        f"The next {more:g} {unit} would bring about {gain:+.3f} Dice "
+        f"(95 % between {gain_low:+.3f} and {gain_high:+.3f}, from {n} models): {advice}."
+    )
+    return Forecast(at, law(at), low, high, gain, gain_low, gain_high, n, sentence)
+
+
+def _too_early(points: int, efforts: int, unit: str) -> str:
+    return (
+        f"It is too early for a forecast: it takes {_PARAMETERS + 1} models, trained with {_PARAMETERS} different "
+        f"numbers of {unit} at least, and so far there are {points} with {efforts}."
+    )
+
+
+def _fit(multiples: Vector, dice: NDArray[np.float64], rates: Vector) -> tuple[Vector, Vector, Vector]:
+    """Plateau, scale and rate, (curves,) each, of curves of Dice (curves, points) at the same efforts.
+
+    For each of `rates` the rest is a line in effort^(−rate), whose best slope and height are known, also where one of
+    the bounds scale >= 0 and plateau <= 1 holds; the best of them is taken. A thousand curves take a moment.
+    """
+    powers = multiples ** -rates[:, None]  # (rates, points)
+    centred = powers - powers.mean(axis=1, keepdims=True)
+    scales = np.maximum(-(dice @ centred.T) / np.square(centred).sum(axis=1), 0)  # (curves, rates)
+    plateaus = dice.mean(axis=1, keepdims=True) + scales * powers.mean(axis=1)
+    scales = np.where(plateaus > 1, (1 - dice) @ powers.T / np.square(powers).sum(axis=1), scales)
+    plateaus = np.minimum(plateaus, 1)
+    misfits = np.zeros_like(scales)
+    for powers_at, dice_at in zip(powers.T, dice.T, strict=True):  # All points at once would not fit the cache.
+        misfits += np.square(plateaus - scales * powers_at - dice_at[:, None])
+    best = misfits.argmin(axis=1)
+    each = np.arange(len(dice))
+    return plateaus[each, best], scales[each, best], rates[best]
+
+
+def _points(effort: ArrayLike, dice: ArrayLike) -> tuple[Vector, Vector]:
+    x, y = np.asarray(effort, dtype=np.float64), np.asarray(dice, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape or not len(x):
+        raise ValueError(f"expected effort and Dice of one length, a point or more, got {x.shape} and {y.shape}")
+    if not ((x > 0) & np.isfinite(x) & (y >= 0) & (y <= 1)).all():
+        raise ValueError(f"expected effort above 0 and Dice in [0, 1], got effort {x} and Dice {y}")
+    return x, y
