@@ -131,6 +131,12 @@ def test_of_clusters_that_hold_some_the_one_that_holds_fewer_comes_first() -> No
     assert typiclust(places, 2, seed=0, chosen=["k", "l", "u", "a"])[0] in {"v", "w"}
 
 
+def test_the_next_of_a_cluster_counts_as_if_the_one_before_were_chosen() -> None:
+    """Two clusters of equal vectors: a, then b and y, as both clusters then hold one, and x is chosen."""
+    features = {"a": [0.0], "b": [0.0], "x": [9.0], "y": [9.0], "z": [9.0]}
+    assert typiclust(features, 4, seed=0, chosen=["x"]) == ["a", "b", "y", "z"]
+
+
 def test_a_chosen_one_is_never_typical_and_must_have_features() -> None:
     assert typiclust(LINE, 9, seed=0, chosen=["b", "d"]) in (["a", "c"], ["c", "a"])
     with pytest.raises(ValueError, match="chosen: 'z' has no features"):
@@ -138,8 +144,8 @@ def test_a_chosen_one_is_never_typical_and_must_have_features() -> None:
 
 
 def test_many_centres_are_compared_as_one_by_one() -> None:
-    """More than go into memory at a time: the farthest from 150 of 200 points on a line."""
-    features = {f"{number:03d}": [float(number * number)] for number in range(200)}
+    """More than are compared at a time: of 200 points on a line, ever nearer to each other, 150 are chosen."""
+    features = {f"{number:03d}": [number**0.5] for number in range(200)}
     chosen = [id for id in features if int(id) % 4]
     (farthest,) = coreset(features, 1, chosen)
     gaps = {
