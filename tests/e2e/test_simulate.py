@@ -1,0 +1,108 @@
+"""`activelabel simulate` as a user calls it: in its own process and through a real server, killed and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from running_server import RunningServer, free_port
+from simulated_runs import tables
+
+pytestmark = pytest.mark.e2e
+
+RECIPE = Path(__file__).parents[1] / "support" / "tiny.toml"
+STRATEGY, START, QUERY_SIZE, ROUNDS = "power_entropy", 3, 2, 2
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""So that sums are added up in the same order here and in the children of a server."""
+LABELS = "liver,spleen,kidneys,tumour"
+
+
+class Simulation:
+    """The command line of one experiment on the sample data."""
+
+    def __init__(self, cases: Any, out: Path, recipe: Path) -> None:
+        self.out = out
+        self._command = [
+            Path(sys.executable).with_name("activelabel"), "simulate", "--images", cases.studies,
+            "--labels", cases.labels, "--label-names", LABELS, "--recipe", recipe, "--strategy", STRATEGY,
+            "--seeds", "1", "--rounds", str(ROUNDS), "--start", str(START), "--query-size", str(QUERY_SIZE),
+            "--test", "3", "--conf", "device=cpu", "--out", out,
+        ]  # fmt: skip
+
+    def run(self, *more: str) -> subprocess.CompletedProcess[str]:
+        """To its end."""
+        command = [str(part) for part in (*self._command, *more)]
+        environment = {**os.environ, **ONE_THREAD}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+
+    def run_and_kill(self, when: Callable[[], bool], *more: str) -> None:
+        """Begin, and kill -9 it and all that it started, as soon as `when`."""
+        command = [str(part) for part in (*self._command, *more)]
+        process = subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, start_new_session=True)
+        end = time.monotonic() + 400
+        while not when():
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def asked(self, count: int) -> Callable[[], bool]:
+        """Whether so many queries are written down."""
+        file = self.out / "runs" / STRATEGY / "0" / "queries.parquet"
+        return lambda: file.is_file() and len(pd.read_parquet(file)) >= count
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """The smallest there is, with patches and windows for images of 96 x 96 x 48 voxels."""
+    text = RECIPE.read_text().replace("patch_size = [16, 16, 16]", "patch_size = [32, 32, 32]")
+    file = tmp_path / "tiny.toml"
+    file.write_text(text.replace("window_size = [16, 16, 16]", "window_size = [96, 96, 48]"))
+    return file
+
+
+@pytest.mark.timeout(900)
+def test_in_process_and_through_a_server_the_same_is_asked(
+    phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
+) -> None:
+    (phantoms.studies / "dataset.json").unlink()  # the names are given on the command line
+    in_process = Simulation(phantoms, tmp_path / "in-process", recipe)
+    in_process.run_and_kill(in_process.asked(START + 3))
+    played = in_process.run()
+    assert played.returncode == 0, played.stderr
+    assert f"{ROUNDS + 1} models of 1 runs" in played.stdout
+
+    remote = Simulation(phantoms, tmp_path / "remote", recipe)
+    nobody = remote.run("--server", f"http://127.0.0.1:{free_port()}")
+    assert nobody.returncode == 2
+    assert "nobody answers there" in nobody.stderr
+    conf = {"recipe": recipe, "labels": LABELS, "device": "cpu", "start": START, "query_size": QUERY_SIZE}
+    server = make_server(remote.out / "pool", ONE_THREAD, **conf, strategy=STRATEGY).start()
+    address = ["--server", server.address]
+    remote.run_and_kill(remote.asked(START + 3), *address)
+    through_server = remote.run(*address)
+    assert through_server.returncode == 0, through_server.stderr
+    assert server.stop() == 0
+
+    ours, theirs = (tables(out, STRATEGY) for out in (in_process.out, remote.out))
+    assert ours["queries"].drop(columns="score").equals(theirs["queries"].drop(columns="score"))
+    assert ours["metrics"].equals(theirs["metrics"])
+
+
+@pytest.mark.timeout(300)
+def test_a_server_that_was_started_for_something_else_is_refused(
+    phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
+) -> None:
+    remote = Simulation(phantoms, tmp_path / "remote", recipe)
+    server = make_server(phantoms.studies, recipe=recipe, device="cpu").start()
+    refused = remote.run("--server", server.address)
+    assert refused.returncode == 2
+    assert "expected the 11 that are not set aside to test: start it with --studies" in " ".join(refused.stderr.split())
+    assert server.progress()["annotated"] == 0
