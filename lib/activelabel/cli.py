@@ -27,6 +27,7 @@ from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.server.doctor import examine
 from activelabel.server.settings import setting_pairs
 from activelabel.simulation.command import simulate
+from activelabel.simulation.report.command import report
 from activelabel.training.checkpoints import ModelDescription, open_model
 
 app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
@@ -138,6 +139,7 @@ def score(
 
 
 app.command()(simulate)
+app.command()(report)
 
 
 def main() -> None:

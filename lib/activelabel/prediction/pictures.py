@@ -29,7 +29,21 @@ def draw_doubt(
     path: Path,
     title: str = "",
 ) -> None:
-    """Draw one slice as a PNG.
+    """Write `doubt_figure` of a slice to `path`, as a PNG."""
+    doubt_figure(image, mean, map, measure, labels, axis, index, title).savefig(path, dpi=110)
+
+
+def doubt_figure(
+    image: PreparedImage,
+    mean: Tensor,
+    map: Tensor,
+    measure: str,
+    labels: Sequence[str],
+    axis: int,
+    index: int,
+    title: str = "",
+) -> Figure:
+    """Draw one slice.
 
     Args:
         image: as the network saw it, `(1, *S)`, in RAS or LPS.
@@ -39,7 +53,6 @@ def draw_doubt(
         labels: names of the classes 1 to C − 1.
         axis: axis of `S` across which the slice lies.
         index: of the slice.
-        path: where the PNG goes.
         title: what stands above.
     """
     spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]
@@ -69,7 +82,7 @@ def draw_doubt(
     )
     figure.colorbar(shown, ax=panels[2], fraction=0.046, pad=0.02)
     figure.suptitle(title or f"{AXIS_NAMES[axis]} slice {index}", fontsize=12)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def most_uncertain_slice(map: Tensor, axis: int) -> int:

@@ -22,6 +22,12 @@ class LearningCurve:
     effort: Vector
     dice: Band
 
+    @property
+    def paid_for(self) -> tuple[Vector, Vector]:
+        """Effort and mean Dice of the rounds that have cost something: a power law says nothing of the others."""
+        paid = self.effort > 0
+        return self.effort[paid], self.dice.mean[paid]
+
 
 @dataclass(frozen=True)
 class EqualEffort:

@@ -1,0 +1,174 @@
+"""The page about experiments."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from activelabel.acquisition.effort import AnnotatedQuery, effort
+from activelabel.analysis.quantiles import quantile_effects
+from activelabel.simulation.metrics import summary
+from activelabel.simulation.report.examples import example_queries
+from activelabel.simulation.report.findings import Findings, find
+from activelabel.simulation.report.page import Block, Folded, Page, Section, Table
+from activelabel.simulation.report.summary import summarise
+from activelabel.simulation.report.under_effort import blocks_under
+from activelabel.simulation.results import RUN, Results
+
+_TABS = {
+    "volumes": "by volumes",
+    "slices": "by slices",
+    "foreground_voxels": "by foreground voxels",
+    "boundary_mm": "by contour length",
+}
+_COUNTED = ("image_id", "kind", "annotated_slices", "foreground_slices")
+_METRICS = {
+    "dice": "Dice",
+    "relative_volume_error": "volume error (%)",
+    "mean_surface_distance": "mean surface distance (mm)",
+    "hausdorff_distance": "Hausdorff distance (mm)",
+}
+
+
+def experiments_page(results: Results) -> Page:
+    """What experiments have shown, from the short answer to all settings.
+
+    Raises:
+        InvalidInputError: there is nothing to compare.
+    """
+    findings = find(results)
+    efforts = [findings.main, *(effort for effort in findings.under if effort != findings.main)]
+    arm = _example_arm(findings)
+    return Page(
+        title=f"Which strategy asks best? {' and '.join(one.folder.resolve().name for one in results.experiments)}",
+        summary=list(summarise(findings)),
+        sections=[
+            Section(
+                "How good after how much work",
+                tabs=[(_TABS[name], list(blocks_under(findings, name))) for name in efforts],
+            ),
+            Section("What the labels have cost", [_costs(results)]),
+            Section("How bad are the worst cases?", tabs=list(_worst_cases(findings))),
+            Section(f"What `{arm}` asked for", list(example_queries(results, arm))),
+            Section("All settings", list(_settings(results))),
+        ],
+    )
+
+
+def _costs(results: Results) -> Table:
+    seconds = results.models.groupby(RUN)[["training_seconds", "scoring_seconds"]].sum().to_dict("index")
+    rows = []
+    for run, queries in results.queries.groupby(RUN, sort=False):
+        cost = effort(
+            AnnotatedQuery(image_id, kind == "volume", annotated, drawn)
+            for image_id, kind, annotated, drawn in zip(*(queries[name].tolist() for name in _COUNTED), strict=True)
+        )
+        rows.append(
+            {
+                "strategy": run[0],
+                "queries": len(queries),
+                "volumes": cost.patients,
+                "slices": cost.slices,
+                "foreground slices": cost.foreground_slices,
+                "effort units": cost.units,
+                "foreground voxels": queries["foreground_voxels"].sum(),
+                "contour (mm)": queries["boundary_mm"].sum(),
+                "training (min)": seconds[run]["training_seconds"] / 60,
+                "scoring (min)": seconds[run]["scoring_seconds"] / 60,
+            }
+        )
+    by_arm = pd.DataFrame(rows).groupby("strategy", sort=False)
+    frame = by_arm.mean().reset_index()
+    frame.insert(1, "n (runs)", by_arm.size().to_numpy())
+    return Table(
+        name="costs",
+        title="All that a run has cost, on average",
+        frame=frame,
+        note="Labels for validation are in it. An effort unit is a foreground slice of a volume of its own; three of "
+        "one whole volume are one (chlebus2022, IV).",
+    )
+
+
+def _worst_cases(findings: Findings) -> Iterator[tuple[str, list[Block]]]:
+    """By metric: how its values are spread over the cases, and what an arm does to the worst ones."""
+    metrics = findings.results.metrics[findings.results.metrics["arm"].isin(findings.arms)]
+    last = metrics[metrics["round"] == metrics.groupby(RUN)["round"].transform("max")]
+    for metric, title in _METRICS.items():
+        judged = last.dropna(subset=metric)
+        blocks: list[Block] = [_spread(judged, metric, title)]
+        if len(findings.arms) > 1:
+            blocks.append(_effects_on_worst(judged, metric, title, _reference(findings.arms)))
+        yield title, blocks
+
+
+def _spread(judged: pd.DataFrame, metric: str, title: str) -> Table:
+    rows = []
+    for arm, of_arm in judged.groupby("arm", sort=False):
+        found = summary(of_arm[metric].tolist())
+        rows.append(
+            {
+                "strategy": arm,
+                "mean": found.mean,
+                "sd": found.sd,
+                "5th percentile": found.percentile_5,
+                "95th percentile": found.percentile_95,
+                "missed": found.infinite,
+                "n": found.count,
+            }
+        )
+    return Table(
+        name=f"spread_{metric}",
+        title=f"{title} of the last models",
+        frame=pd.DataFrame(rows),
+        note="n counts seeds, test cases and structures. Missed: one of both masks was empty, so that the value is "
+        "infinite.",
+    )
+
+
+def _effects_on_worst(judged: pd.DataFrame, metric: str, title: str, reference: str) -> Table:
+    percent = 5 if metric == "dice" else 95
+    largest = judged[metric][np.isfinite(judged[metric])].max()
+    table = judged.assign(**{metric: judged[metric].replace(math.inf, largest)})
+    rows = [
+        {
+            "strategy": effect.level,
+            "difference": None if effect.factor == "Intercept" else effect.coefficient,
+            f"{percent}th percentile": effect.coefficient if effect.factor == "Intercept" else None,
+            "95 % from": effect.low,
+            "to": effect.high,
+            "p": None if effect.factor == "Intercept" else effect.p,
+            "n": effect.n,
+        }
+        for effect in quantile_effects(table, metric, percent / 100, {"arm": reference})
+    ]
+    return Table(
+        name=f"worst_{metric}",
+        title=f"What a strategy does to the {percent}th percentile, compared with `{reference}`",
+        frame=pd.DataFrame(rows),
+        note="Quantile regression (chlebus2022, Table 9) on the last models. A missed structure counts as the largest "
+        "finite value. p is not corrected; n counts seeds, test cases and structures of all strategies, of which those "
+        "of a run share its models. A dash: too few to tell.",
+    )
+
+
+def _reference(arms: Sequence[str]) -> str:
+    """Random, which all others have to beat; without it the first arm."""
+    return next((arm for arm in arms if arm.startswith("random")), arms[0])
+
+
+def _settings(results: Results) -> Iterator[Folded]:
+    for experiment in results.experiments:
+        yield Folded(f"Experiment {experiment.folder}", json.dumps(experiment.settings, indent=1))
+    for arm in results.arms:
+        run = next(run for run in results.runs if run.arm == arm)
+        yield Folded(f"{arm}, seed {run.seed}", json.dumps(run.settings, indent=1))
+
+
+def _example_arm(findings: Findings) -> str:
+    """The best arm whose queries a model chose; the best one if no model did."""
+    asked = findings.results.queries
+    by_model = set(asked.loc[asked["model_version"].notna() & (asked["role"] == "training"), "arm"])
+    ranked = [findings.best, *findings.under[findings.main].ranking.index, *findings.arms]
+    return next((arm for arm in ranked if arm in by_model), findings.best)

@@ -1,0 +1,99 @@
+"""What was found, in sentences that need no statistics to be read, with the numbers that they rest on."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from activelabel.analysis.comparison import Comparison
+from activelabel.simulation.report.findings import ENOUGH, SIGNIFICANT, Findings, efforts_to_reach
+from activelabel.simulation.report.page import shown
+from activelabel.simulation.results import EFFORTS
+
+
+def summarise(findings: Findings) -> Iterator[str]:
+    """What was compared, which arm won and whether that is more than chance, how much is enough, whether to go on."""
+    yield _compared(findings)
+    yield from _winner(findings)
+    yield _enough(findings)
+    ahead = findings.under[findings.main].forecasts.get(findings.best)
+    if ahead is not None:
+        yield f"`{findings.best}`: {ahead.sentence}"
+    if findings.results.shorter:
+        yield (
+            "Some runs have fewer rounds than were asked for, because they go on still, were stopped, or had nothing "
+            f"left to ask for; they count as far as they went: {'; '.join(findings.results.shorter)}."
+        )
+
+
+def _compared(findings: Findings) -> str:
+    results = findings.results
+    seeds = {arm: sum(run.arm == arm for run in results.runs) for arm in findings.arms}
+    fewest, most = min(seeds.values()), max(seeds.values())
+    times = f"{fewest} to {most} times" if fewest < most else f"{most} times" if most > 1 else "once"
+    were = "was" if len(findings.arms) == 1 else "were"
+    return (
+        f"{_listed(_named(findings.arms))} {were} simulated {times}, each time with another start, and every model was "
+        f"judged on the same {len(results.test_cases)} test cases by how well its segmentation of "
+        f"{_listed(results.labels)} overlaps with the true one (Dice, from 0 to 1)."
+    )
+
+
+def _winner(findings: Findings) -> Iterator[str]:
+    under = findings.under[findings.main]
+    if len(under.ranking) < 2 or under.equal is None:
+        yield "There are no two strategies yet that can be compared at equal effort."
+        return
+    aubc = under.ranking["aubc"]
+    others = f"{aubc.iloc[1]:.3f} for `{aubc.index[1]}`"
+    if len(aubc) > 2:
+        others += f", the next best, and {aubc.iloc[-1]:.3f} for `{aubc.index[-1]}`, the last"
+    yield (
+        f"`{findings.best}` did best: between {under.equal.low:,.0f} and {under.equal.high:,.0f} "
+        f"{EFFORTS[under.effort]}, the range that all cover, its mean Dice on the way (AUBC) was {aubc.iloc[0]:.3f}, "
+        f"against {others}."
+    )
+    yield _significance(findings.best, under.tests)
+
+
+def _significance(first: str, tests: Sequence[Comparison]) -> str:
+    """The tests have the better arm first, so those of the best one begin with it."""
+    rivals = [test for test in tests if test.arm == first]
+    ahead = [test for test in rivals if test.p_holm < SIGNIFICANT and test.first_is_better]
+    level = [test for test in rivals if test not in ahead]
+    said = []
+    if ahead:
+        said.append(f"This is more than chance explains against {_listed([_tested(test) for test in ahead])}.")
+    if level:
+        said.append(f"It cannot be told from {_listed([_tested(test) for test in level])}.")
+    return (
+        f"{' '.join(said)} Each test has n = {rivals[0].n} pairs of seed and test case; p is that of Wilcoxon's signed "
+        f"rank test, after Holm's correction for {len(tests)} tests."
+    )
+
+
+def _tested(test: Comparison) -> str:
+    p = shown(test.p_holm, "p")
+    return f"`{test.against}` (p {p if p.startswith('<') else f'= {p}'})"
+
+
+def _enough(findings: Findings) -> str:
+    if findings.full is None:
+        return "How much is enough cannot be said before three rounds: there is no Dice of all labels to compare with."
+    reached = efforts_to_reach(findings, findings.main).set_index("arm")["effort"]
+    when = [f"`{arm}` after about {effort:,.0f}" for arm, effort in reached.dropna().sort_values().items()]
+    never = list(reached[reached.isna()].index)
+    full = f"{findings.full.value:.3f}, {findings.full.source}"
+    said = f"{100 * ENOUGH:.0f} % of the Dice that all labels would bring ({full})"
+    if not when:
+        return f"{said} was not reached by any of them."
+    return (
+        f"{said} was reached by {_listed(when)} {EFFORTS[findings.main]}"
+        + (f", and not by {_listed(_named(never))}" if never else "")
+        + "."
+    )
+
+
+def _named(arms: Iterable[str]) -> list[str]:
+    return [f"`{arm}`" for arm in arms]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
