@@ -36,7 +36,7 @@ def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
             "hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 200, 50), hippocampus_conf),
             "brats_slices": Experiment(compared, seeds, brats(), brats_conf),
         }
-    on_hippocampus = arms(methods, "hippocampus_slices", start=12, volumes=1, slices=24, rounds=3)
+    on_hippocampus = arms(methods, "hippocampus_slices", start=24, volumes=1, slices=24, rounds=2)
     few = ["entropy_slices", "selective_entropy_slices", "margin_slices", "selective_margin_slices", *BASELINES]
     on_brats = arms(few, "brats_slices", start=12, volumes=1, slices=12, rounds=2)
     cpu = {"device": "cpu"}

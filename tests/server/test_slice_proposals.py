@@ -182,7 +182,7 @@ def test_images_that_cannot_be_counted_are_set_aside(tmp_path: Path) -> None:
 def test_every_strategy_of_slices_is_called_so(project: Project) -> None:
     publish(project, [], **{f"{m}__{r}": PROFILES for m in ("entropy", "variance") for r in ("everything", "target")})
     asks = {name for name in STRATEGIES if name.endswith("_slices")}
-    assert len(asks) == 9 + 2 * 5
+    assert len(asks) == 10 + 2 * 5
     for name in ("uncertainty_slices", "random_slices", "strided_slices", "entropy_slices", "variance_slices"):
         strategy = STRATEGIES[name](project, name)
         assert all(proposal.slices for proposal in strategy.proposals())

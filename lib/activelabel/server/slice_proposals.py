@@ -61,6 +61,14 @@ def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator
     return _proposals(project, pool, in_rounds(drawn, size), lambda _: reason)
 
 
+def random_slices_of_round(project: Project) -> Iterator[Proposal]:
+    """As many of them as a round wants, or, before the first model, as a recipe starts with that begins with slices."""
+    query = project.recipe.query
+    begins = query.starts_with_slices and project.ledger.latest_model() is None
+    size = query.start if begins else query.size
+    return random_slice_proposals(project, "drawn at random from all slices", size)
+
+
 def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]:
     """Volumes at random, of each every n-th slice."""
     pool, stride = project.ledger.slice_pool(), project.recipe.query.slice_stride

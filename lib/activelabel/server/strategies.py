@@ -8,6 +8,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from activelabel.errors import NotFoundError
 from activelabel.recipes import Recipe
 from activelabel.recipes.schema import asks_slices
+from activelabel.server.blend_proposals import blend_proposals, blend_slice_proposals
 from activelabel.server.cold_start import proxy_rank_proposals
 from activelabel.server.feature_proposals import coreset_proposals, typiclust_proposals
 from activelabel.server.foreground_proposals import foreground_random_proposals, foreground_random_slice_proposals
@@ -26,10 +27,11 @@ from activelabel.server.slice_feature_proposals import coreset_slice_proposals, 
 from activelabel.server.slice_proposals import (
     highest_slice_proposals,
     peak_proposals,
-    random_slice_proposals,
+    random_slices_of_round,
     selective_slice_proposals,
     strided_slice_proposals,
 )
+from activelabel.server.trust import proposals_by_doubt
 
 Proposals = Callable[[Project], Iterator[Proposal]]
 """Cases to ask for, best first."""
@@ -68,13 +70,17 @@ VOLUMES: dict[str, tuple[Proposals, str]] = {
         clasp_proposals,
         "Volumes with the largest entropy, two thirds of them class by class, with noise that fades (ClaSP PE)",
     ),
+    "blend": (
+        blend_proposals,
+        "Volumes drawn in proportion to the doubt in predicted structures, all classes alike (ours)",
+    ),
     "coreset": (coreset_proposals, "Volumes that cover what the model sees in the pool (core-set)"),
     "typiclust": (typiclust_proposals, "Volumes that are typical of what the model sees in the pool (TypiClust)"),
 }
 """Those that ask for volumes, without those that there are for each measure."""
 SLICES: dict[str, tuple[Proposals, str]] = {
     "random_slices": (
-        lambda project: random_slice_proposals(project, "drawn at random from all slices", project.recipe.query.size),
+        random_slices_of_round,
         "Slices at random from all volumes (chlebus2022, RSS)",
     ),
     "strided_slices": (
@@ -101,6 +107,10 @@ SLICES: dict[str, tuple[Proposals, str]] = {
         clasp_slice_proposals,
         "Slices with the largest entropy, two thirds of them class by class, with noise that fades (ClaSP PE)",
     ),
+    "blend_slices": (
+        blend_slice_proposals,
+        "Slices drawn in proportion to the doubt in predicted structures, spread over the volumes (ours)",
+    ),
     "coreset_slices": (coreset_slice_proposals, "Slices that cover what the model sees in the pool (core-set)"),
     "typiclust_slices": (
         typiclust_slice_proposals,
@@ -108,6 +118,11 @@ SLICES: dict[str, tuple[Proposals, str]] = {
     ),
 }
 """Those that ask for slices, without those that there are for each measure."""
+NOT_BY_DOUBT = {
+    *("random_volumes", "foreground_random", "coreset", "typiclust", "proxy_rank"),
+    *("random_slices", "strided_slices", "foreground_random_slices", "coreset_slices", "typiclust_slices"),
+}
+"""Those to which it makes no difference what the model in use doubts."""
 PROXY: dict[str, tuple[Proposals, str]] = {
     "proxy_rank": (
         proxy_rank_proposals,
@@ -141,8 +156,14 @@ def _highest(project: Project, kind: ScoreKind) -> Iterator[Proposal]:
 
 
 def _strategy(name: str, propose: Proposals, summary: str) -> type[ProjectStrategy]:
-    """A strategy class of its own: whether it asks for slices is in its name."""
+    """A strategy class of its own, which trusts doubt only where that is worth something: see `server.trust`.
+
+    Whether it asks for slices is in its name.
+    """
     kind: type[ProjectStrategy] = SliceStrategy if asks_slices(name) else ProjectStrategy
+    if name not in NOT_BY_DOUBT:
+        instead = foreground_random_slice_proposals if asks_slices(name) else foreground_random_proposals
+        propose = partial(proposals_by_doubt, by_doubt=propose, instead=instead)
     return type(name, (kind,), {"propose": staticmethod(propose), "summary": summary})
 
 
