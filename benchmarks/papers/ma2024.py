@@ -27,7 +27,7 @@ THEIRS = {
 
 
 def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
-    """The same few slices at random to start with, then 24 a round. On hippocampus one experiment with chlebus2022.py."""
+    """A few slices at random to start with, then more. On hippocampus in one experiment with chlebus2022.py's."""
     hippocampus_conf, brats_conf = {"labels": "anterior,posterior"}, {"labels": "necrosis,oedema,solid,enhancing"}
     methods = [*PLAIN, *SELECTIVE, *BASELINES]
     if full:
