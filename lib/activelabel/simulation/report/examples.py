@@ -70,7 +70,7 @@ def _draw(results: Results, run: Run, query: "pd.Series[Any]") -> Picture:
         title=f"Round {query['round']}: {what} of {image_id}",
         figure=doubt_figure(*drawn, title=f"slice {own}"),
         alt=f"Slice {own} of {image_id}: the image, what the model segmented in it, and a heat map of its {measure}.",
-        note=f"{query['strategy']}, by model {version}: {query['reason']}.",
+        note=f"`{query['strategy']}`: {query['reason']}.",
     )
 
 

@@ -98,8 +98,8 @@ def _worst_cases(findings: Findings) -> Iterator[tuple[str, list[Block]]]:
     for metric, title in _METRICS.items():
         judged = last.dropna(subset=metric)
         blocks: list[Block] = [_spread(judged, metric, title)]
-        if len(findings.arms) > 1:
-            blocks.append(_effects_on_worst(judged, metric, title, _reference(findings.arms)))
+        if len(findings.arms) > 1 and np.isfinite(judged[metric]).any():
+            blocks.append(_effects_on_worst(judged, metric, _reference(findings.arms)))
         yield title, blocks
 
 
@@ -127,26 +127,21 @@ def _spread(judged: pd.DataFrame, metric: str, title: str) -> Table:
     )
 
 
-def _effects_on_worst(judged: pd.DataFrame, metric: str, title: str, reference: str) -> Table:
+def _effects_on_worst(judged: pd.DataFrame, metric: str, reference: str) -> Table:
     percent = 5 if metric == "dice" else 95
     largest = judged[metric][np.isfinite(judged[metric])].max()
     table = judged.assign(**{metric: judged[metric].replace(math.inf, largest)})
-    rows = [
-        {
-            "strategy": effect.level,
-            "difference": None if effect.factor == "Intercept" else effect.coefficient,
-            f"{percent}th percentile": effect.coefficient if effect.factor == "Intercept" else None,
-            "95 % from": effect.low,
-            "to": effect.high,
-            "p": None if effect.factor == "Intercept" else effect.p,
-            "n": effect.n,
-        }
-        for effect in quantile_effects(table, metric, percent / 100, {"arm": reference})
+    at_reference, *effects = quantile_effects(table, metric, percent / 100, {"arm": reference})
+    rows: list[tuple[object, ...]] = [(reference, at_reference.coefficient, None, None, None, None, at_reference.n)]
+    rows += [
+        (one.level, at_reference.coefficient + one.coefficient, one.coefficient, one.low, one.high, one.p, one.n)
+        for one in effects
     ]
+    columns = ["strategy", f"{percent}th percentile", "difference", "95 % from", "to", "p", "n"]
     return Table(
         name=f"worst_{metric}",
         title=f"What a strategy does to the {percent}th percentile, compared with `{reference}`",
-        frame=pd.DataFrame(rows),
+        frame=pd.DataFrame(rows, columns=columns),
         note="Quantile regression (chlebus2022, Table 9) on the last models. A missed structure counts as the largest "
         "finite value. p is not corrected; n counts seeds, test cases and structures of all strategies, of which those "
         "of a run share its models. A dash: too few to tell.",

@@ -136,7 +136,7 @@ def _draw_panel(panel: Axes, curves: Mapping[str, LearningCurve], arms: Sequence
 
 def _set_axes(panel: Axes, xlabel: str) -> None:
     panel.set(xlabel=xlabel, ylabel="Dice")
-    panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 4, 5, 10], integer=True))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     panel.grid(color=_GRID, linewidth=0.8)
 

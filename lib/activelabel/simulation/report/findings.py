@@ -25,6 +25,7 @@ FULL_DATA = "full_data"
 ENOUGH = 0.95
 """The share of the Dice of all labels that counts as enough."""
 SIGNIFICANT = 0.05
+_LARGEST_PLATEAU = 0.995  # A curve that levels off at the most there can be has not begun to level off.
 UNITS: Mapping[str, str] = {
     "volumes": "volumes",
     "slices": "slices",
@@ -191,10 +192,13 @@ def _full_dice(full_arms: Collection[str], findings: Findings) -> FullDice | Non
     if not full.empty:
         last = full[full["round"] == full.groupby(RUN)["round"].transform("max")]
         return FullDice(float(mean_dice(last)["dice"].mean()), f"measured by the runs of `{FULL_DATA}`")
-    effort, dice = findings.under[findings.main].curves[findings.best].paid_for
-    if len(np.unique(effort)) < 3:
+    under = findings.under[findings.main]
+    ahead = under.forecasts.get(findings.best)
+    if ahead is None or ahead.expected is None:
         return None
-    law = fit_power_law(effort, dice)
+    law = fit_power_law(*under.curves[findings.best].paid_for)
+    if law.plateau > _LARGEST_PLATEAU:
+        return None
     return FullDice(law.plateau, f"estimated: where the fitted curve of `{findings.best}` levels off")
 
 

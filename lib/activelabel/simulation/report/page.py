@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -34,9 +35,12 @@ class Table:
     @property
     def cells(self) -> Iterator[list[tuple[str, bool]]]:
         """The rows as they are shown, and of each cell whether it is words."""
-        columns = list(self.frame.columns)
+        counts = [_holds_counts(self.frame[column]) for column in self.frame.columns]
         for row in self.frame.itertuples(index=False):
-            yield [(shown(value, column), isinstance(value, str)) for column, value in zip(columns, row, strict=True)]
+            yield [
+                (f"{value:,.0f}" if count and not pd.isna(value) else shown(value, str(column)), isinstance(value, str))
+                for column, value, count in zip(self.frame.columns, row, counts, strict=True)
+            ]
 
     @property
     def heads(self) -> list[tuple[str, bool]]:
@@ -126,11 +130,23 @@ def shown(value: object, column: str) -> str:
         return "–" if value is None else str(value)
     if math.isnan(value):
         return "–"
-    if column.startswith("p ") or column == "p":
+    if _is_p(column):
         return f"< {_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.3f}"
     if math.isinf(value):
         return "infinite"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _is_p(column: str) -> bool:
+    return column.split()[0] == "p"
+
+
+def _holds_counts(column: "pd.Series[Any]") -> bool:
+    """Whether all numbers of a column are whole, means of counts too."""
+    if not is_numeric_dtype(column) or _is_p(str(column.name)):
+        return False
+    known = column.dropna()
+    return bool(len(known)) and bool((known % 1 == 0).all())
 
 
 def marked_up(text: str) -> Markup:

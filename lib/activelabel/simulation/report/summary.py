@@ -27,12 +27,12 @@ def _compared(findings: Findings) -> str:
     results = findings.results
     seeds = {arm: sum(run.arm == arm for run in results.runs) for arm in findings.arms}
     fewest, most = min(seeds.values()), max(seeds.values())
-    times = f"{fewest} to {most} times" if fewest < most else f"{most} times" if most > 1 else "once"
+    times = "once" if most == 1 else f"{f'{fewest} to ' if fewest < most else ''}{most} times, each from another start"
     were = "was" if len(findings.arms) == 1 else "were"
     return (
-        f"{_listed(_named(findings.arms))} {were} simulated {times}, each time with another start, and every model was "
-        f"judged on the same {len(results.test_cases)} test cases by how well its segmentation of "
-        f"{_listed(results.labels)} overlaps with the true one (Dice, from 0 to 1)."
+        f"{_listed(_named(findings.arms))} {were} simulated {times}. Every model was judged on the same "
+        f"{len(results.test_cases)} test cases by how well its segmentation of {_listed(results.labels)} overlaps with "
+        "the true one (Dice, from 0 to 1)."
     )
 
 
@@ -46,7 +46,7 @@ def _winner(findings: Findings) -> Iterator[str]:
     if len(aubc) > 2:
         others += f", the next best, and {aubc.iloc[-1]:.3f} for `{aubc.index[-1]}`, the last"
     yield (
-        f"`{findings.best}` did best: between {under.equal.low:,.0f} and {under.equal.high:,.0f} "
+        f"`{findings.best}` came first: between {under.equal.low:,.0f} and {under.equal.high:,.0f} "
         f"{EFFORTS[under.effort]}, the range that all cover, its mean Dice on the way (AUBC) was {aubc.iloc[0]:.3f}, "
         f"against {others}."
     )
@@ -60,12 +60,13 @@ def _significance(first: str, tests: Sequence[Comparison]) -> str:
     level = [test for test in rivals if test not in ahead]
     said = []
     if ahead:
-        said.append(f"This is more than chance explains against {_listed([_tested(test) for test in ahead])}.")
+        said.append(f"That is more than chance explains against {_listed([_tested(test) for test in ahead])}.")
     if level:
-        said.append(f"It cannot be told from {_listed([_tested(test) for test in level])}.")
+        than = "It" if ahead else "That is no more than chance explains: it"
+        said.append(f"{than} cannot be told from {_listed([_tested(test) for test in level])}.")
     return (
         f"{' '.join(said)} Each test has n = {rivals[0].n} pairs of seed and test case; p is that of Wilcoxon's signed "
-        f"rank test, after Holm's correction for {len(tests)} tests."
+        f"rank test, after Holm's correction for {len(tests)} test{'s' if len(tests) > 1 else ''}."
     )
 
 
@@ -76,7 +77,9 @@ def _tested(test: Comparison) -> str:
 
 def _enough(findings: Findings) -> str:
     if findings.full is None:
-        return "How much is enough cannot be said before three rounds: there is no Dice of all labels to compare with."
+        return (
+            "How much is enough cannot be said: no run had all labels, and the curves do not level off enough to tell."
+        )
     reached = efforts_to_reach(findings, findings.main).set_index("arm")["effort"]
     when = [f"`{arm}` after about {effort:,.0f}" for arm, effort in reached.dropna().sort_values().items()]
     never = list(reached[reached.isna()].index)

@@ -38,7 +38,7 @@ def blocks_under(findings: Findings, effort: str) -> Iterator[Block]:
             yield _tests(
                 f"tests_final_{effort}", "Is one better in the end? Final Dice, pair by pair", under.final_tests
             )
-            yield _penalties(effort, under.equal)
+            yield _penalties(effort, [step[under.ranking.index] for step in under.equal.steps])
     if findings.full is not None:
         yield _enough(findings, findings.full.value, effort)
     yield from _ahead(findings, under)
@@ -127,16 +127,16 @@ def _better(test: Comparison) -> str:
     return "first" if test.first_is_better else "second"
 
 
-def _penalties(effort: str, equal: EqualEffort) -> Picture:
-    matrix = penalty_matrix(equal.steps, SIGNIFICANT)
+def _penalties(effort: str, steps: Sequence[pd.DataFrame]) -> Picture:
+    matrix = penalty_matrix(steps, SIGNIFICANT)
     shares = (f"{arm}: {', '.join(f'{share:.2f}' for share in row)}" for arm, row in matrix.iterrows())
     return Picture(
         name=f"penalties_{effort}",
         title="How often is one better than another?",
         figure=draw_penalties(matrix),
         alt=f"How often the strategy of a row was better than that of a column, a row each: {'; '.join(shares)}.",
-        note=f"The share of {len(equal.steps)} equal steps of effort at which the strategy of the row was better than "
-        f"that of the column with p < {SIGNIFICANT} (Wilcoxon, n = {len(equal.final)} pairs a step, not corrected: the "
+        note=f"The share of {len(steps)} equal steps of effort at which the strategy of the row was better than "
+        f"that of the column with p < {SIGNIFICANT} (Wilcoxon, n = {len(steps[-1])} pairs a step, not corrected: the "
         "pairwise penalty matrix of BADGE and nnActive). A good strategy has a dark row and a pale column.",
         data=matrix.rename_axis("strategy").reset_index(),
     )
