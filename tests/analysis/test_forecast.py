@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, lsq_linear
 
-from activelabel.analysis.forecast import PowerLaw, fit_power_law, forecast
+from activelabel.analysis.forecast import PowerLaw, _fit, fit_power_law, forecast
 
 EFFORT = np.array([5.0, 10, 15, 20, 30])
 
@@ -54,6 +54,16 @@ def test_the_plateau_stays_below_one() -> None:
     law = fit_power_law(EFFORT, 0.5 + 0.015 * EFFORT)
     assert law.plateau <= 1
     assert law(1e9) <= 1
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.7, 2.0])
+def test_bootstrapped_curves_are_as_near_as_scipys_within_the_bounds(rate: float) -> None:
+    # Straight up, falling, bent: with the plateau at its bound, the scale at its, and neither.
+    curves = np.array([0.5 + 0.015 * EFFORT, 0.8 - 0.01 * EFFORT, curve(EFFORT, 0.9, 0.8, 0.7)])
+    design = np.column_stack([np.ones(5), -((EFFORT / 5) ** -rate)])
+    for dice, *found in zip(curves, *_fit(EFFORT / 5, curves, np.array([rate])), strict=True):
+        best = lsq_linear(design, dice, ([-np.inf, 0], [1, np.inf]), tol=1e-14)
+        assert [*best.x, rate] == pytest.approx(found, abs=1e-5)
 
 
 def test_a_forecast_without_noise_is_the_law() -> None:
