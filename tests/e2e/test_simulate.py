@@ -1,7 +1,6 @@
 """`activelabel simulate` as a user calls it: in its own process and through a real server, killed and resumed."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from running_server import RunningServer, free_port
 from simulated_runs import tables
@@ -42,16 +42,21 @@ class Simulation:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
 
     def run_and_kill(self, when: Callable[[], bool], *more: str) -> None:
-        """Begin, and kill -9 it and all that it started, as soon as `when`."""
+        """Begin, and kill -9 it as soon as `when`. What it started must then end by itself."""
         command = [str(part) for part in (*self._command, *more)]
-        process = subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **ONE_THREAD},
+        )
         end = time.monotonic() + 400
         while not when():
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < end
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
         process.wait()
+        assert not psutil.wait_procs(started, timeout=20)[1]
 
     def asked(self, count: int) -> Callable[[], bool]:
         """Whether so many queries are written down."""

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from activelabel import __version__
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
@@ -87,17 +89,19 @@ def run_folder(out: Path, arm: str, seed: int) -> Path:
 
 
 def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advanced: Advanced) -> None:
-    """Play one run in this process, from where it is to its end.
+    """Play one run in this process, from where it is to its end; if another process is playing it, wait for that first.
 
     Raises:
         InvalidInputError: a setting, a strategy or a file is wrong; the line says which.
     """
     folder = run_folder(out, arm.name, seed)
-    link_images(experiment.cases, experiment.cases.pool, folder / "studies")
-    app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
-    app.add_strategies(oracle_strategies(app.project, experiment.cases.labels))
-    settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
-    _play(experiment, arm, seed, app, settings, out, advanced)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        link_images(experiment.cases, experiment.cases.pool, folder / "studies")
+        app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
+        app.add_strategies(oracle_strategies(app.project, experiment.cases.labels))
+        settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
+        _play(experiment, arm, seed, app, settings, out, advanced)
 
 
 def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced) -> None:

@@ -4,6 +4,8 @@ import logging
 import multiprocessing
 import os
 import sys
+import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -49,8 +51,16 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) ->
 def _begin(queue: "SimpleQueue[Progress]", threads: int) -> None:
     global _progress
     _progress = queue
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
     logging.basicConfig(level=logging.INFO)
+
+
+def _end_with(parent: int) -> None:
+    """End soon after the process that shows the progress, however that was ended: nobody would hear of the rest."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 def _run(experiment: Experiment, arm: Arm, seed: int, out: Path) -> None:
