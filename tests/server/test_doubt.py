@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -20,6 +21,8 @@ from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
 from activelabel.server.doubt import compare_labels, doubt_measure
 from activelabel.server.publishing import publish_model
+from activelabel.server.scoring import VolumeScoring
+from activelabel.server.strategies import NOT_BY_DOUBT, PROXY_STRATEGIES, STRATEGIES, build_strategies
 from activelabel.store.records import Annotation, Doubt
 
 CPU = torch.device("cpu")
@@ -290,3 +293,86 @@ def test_a_strategy_doubts_by_the_measure_in_its_name(measure: str, name: str) -
 )
 def test_where_no_measure_is_named_it_is_that_of_the_method_or_entropy(strategy: str, measure: str) -> None:
     assert doubt_measure(strategy) == measure
+
+
+class Host:
+    """What a strategy asks of the host's datastore."""
+
+    def __init__(self, study: Study) -> None:
+        self.get_image_uri = study.get_image_uri
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def misled(make_study: Callable[..., Study], blobs: Callable[[int], Any]) -> Callable[..., Study]:
+    """A study whose model was wrong in two labels exactly where it was most certain, and has scored the rest."""
+
+    def make(**conf: str) -> Study:
+        study = make_study(blobs(8), doubt_window="2", **conf)
+        study.set_slices(axis=2, count=16)
+        publish(study)
+        for image_id in study.ids("training")[:2]:
+            _, variance = seen_by(study, image_id)
+            draw(study, image_id, variance < np.sort(variance, axis=None)[100])
+        study.annotate(*study.ids("validation"))
+        training = [label for label in labels(study) if label.image_id in study.ids("training")]
+        compare_labels(study.project, training, study, CPU)  # type: ignore[arg-type]
+        VolumeScoring(study.project, "variance")({}, study)  # type: ignore[arg-type]
+        return study
+
+    return make
+
+
+def ask(study: Study, strategy: str) -> dict[str, Any]:
+    return build_strategies(study.project)[strategy]({"client_id": "ann"}, Host(study))  # type: ignore[arg-type]
+
+
+SAID = (
+    "what the model doubts says little of where it is wrong (rank correlation -1.00 over the last 2 labels, below 0.1)"
+)
+
+
+@pytest.mark.parametrize("strategy", ["random", "variance_slices"])
+def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_says_so(
+    misled: Callable[..., Study], strategy: str
+) -> None:
+    study = misled()
+    assert [doubt.correlation < 0 for doubt in study.project.ledger.doubts()] == [True, True]
+
+    answer = ask(study, strategy)
+
+    assert "by model 1" in answer["reason"]
+    assert answer["reason"].endswith(f"; but {SAID}")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "instead"), [("variance", "foreground_random"), ("uncertainty_slices", "foreground_random_slices")]
+)
+def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study], strategy: str, instead: str) -> None:
+    study = misled(fallback="true")
+    first = next(STRATEGIES[instead](study.project, instead).proposals())
+
+    answer = ask(study, strategy)
+
+    assert (answer["id"], answer["query"].get("slices")) == (first.image_id, first.slices and list(first.slices))
+    assert answer["reason"] == f"{first.reason}, not by doubt: {SAID}"
+    assert answer["strategy"] == strategy
+
+
+def test_strategies_that_do_not_go_by_doubt_do_not_mind(misled: Callable[..., Study]) -> None:
+    study = misled(fallback="true")
+    minding = {
+        name
+        for name, kind in STRATEGIES.items()
+        if any(SAID in proposal.reason for proposal in kind(study.project, name).proposals())
+    }
+    assert minding == STRATEGIES.keys() - NOT_BY_DOUBT
+
+
+def test_what_goes_by_doubt_has_a_measure_or_a_method_in_its_name() -> None:
+    names = STRATEGIES.keys() | PROXY_STRATEGIES.keys()
+    assert names > NOT_BY_DOUBT
+    words = (*MEASURES, "uncertainty", "power", "clasp", "blend")
+    assert {name for name in names if any(word in name for word in words)} == names - NOT_BY_DOUBT

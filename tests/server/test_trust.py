@@ -52,10 +52,10 @@ def labelled(project: Project) -> set[str]:
 def proposed(project: Project) -> list[Proposal]:
     """By the highest score; where that is not allowed, at random."""
 
-    def by_doubt() -> Iterator[Proposal]:
+    def by_doubt(project: Project) -> Iterator[Proposal]:
         return highest_proposals(project, *KIND)
 
-    return list(proposals_by_doubt(project, by_doubt, lambda: random_proposals(project, "at random")))
+    return list(proposals_by_doubt(project, by_doubt, lambda project: random_proposals(project, "at random")))
 
 
 def test_without_labels_doubt_is_trusted(open_study: Callable[..., Project]) -> None:

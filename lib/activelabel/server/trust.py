@@ -8,7 +8,7 @@ from typing import Any
 from activelabel.server.project import Project
 from activelabel.server.random_proposals import Proposal
 
-Proposals = Callable[[], Iterator[Proposal]]
+Proposals = Callable[[Project], Iterator[Proposal]]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,13 @@ def proposals_by_doubt(project: Project, by_doubt: Proposals, instead: Proposals
     """
     trust = read_trust(project)
     if trust.trusted:
-        return by_doubt()
+        return by_doubt(project)
     if not project.settings.fallback:
-        return (item if item.score is None else _because(item, f"; but {trust}") for item in by_doubt())
+        return (item if item.score is None else _because(item, f"; but {trust}") for item in by_doubt(project))
     validation = set(project.ledger.pool("validation"))
-    return (item if item.image_id in validation else _because(item, f", not by doubt: {trust}") for item in instead())
+    return (
+        item if item.image_id in validation else _because(item, f", not by doubt: {trust}") for item in instead(project)
+    )
 
 
 def _because(proposal: Proposal, said: str) -> Proposal:
