@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import recipe_names
-from activelabel.server.settings import setting_pairs
+from activelabel.server.label_names import resolve_label_names
+from activelabel.server.settings import parse_settings, setting_pairs
 from activelabel.simulation.cases import find_cases
 from activelabel.simulation.experiment import Experiment, needed_cases, open_experiment, plan_arms, run_on_server
 from activelabel.simulation.jobs import run_all
@@ -52,11 +53,13 @@ def simulate(
     if server is not None and (len(strategy) > 1 or seeds > 1):
         raise InvalidInputError("--server: one server plays one run: give one --strategy, and --seeds 1")
     settings = setting_pairs(conf or [])
-    if label_names:
+    if label_names is not None:
         settings["labels"] = label_names
+    given = parse_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
     cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms))
-    experiment = Experiment(arms, seeds, cases, settings)
+    names = resolve_label_names(given.labels, str(images))
+    experiment = Experiment(arms, seeds, cases, {**settings, "labels": ",".join(names)})
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")

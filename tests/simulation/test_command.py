@@ -1,0 +1,102 @@
+"""`activelabel simulate` on the command line: what is wrong is one line and exit code 2, before anything is written."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from simulated_runs import blob_experiment
+from training_study import TINY
+
+from activelabel.cli import main
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.simulation.experiment import Arm, needed_cases, open_experiment, plan_arms
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Twelve images and their labels, all empty files: nothing here reads them."""
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+        for index in range(12):
+            (tmp_path / name / f"case_{index}.nii.gz").touch()
+    return tmp_path / "images", tmp_path / "labels"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--strategy", "guess"], "--strategy guess: use one of blend, blend_slices, clasp_pe"),
+        (["--strategy", "entropy", "--strategy", "entropy"], "--strategy entropy: it is given twice"),
+        (["--strategy", "entropy", "--start-strategy", "luck"], "--start-strategy luck: use one of"),
+        (["--strategy", "entropy", "--recipe", "unheard"], "recipe 'unheard' does not exist: use one of"),
+        (["--strategy", "entropy", "--images", "nowhere"], "--images nowhere: there is no such folder"),
+        (["--strategy", "entropy", "--rounds", "9"], "12 cases, of which 3 are set aside to test; expected at least"),
+        (
+            ["--strategy", "entropy", "--strategy", "margin", "--server", "http://a"],
+            "--server: one server plays one run",
+        ),
+        (["--strategy", "entropy", "--conf", "seed"], "--conf seed: expected KEY=VALUE"),
+        (["--strategy", "entropy", "--conf", "colour=red"], "--conf colour red: there is no such setting"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    expected: str,
+) -> None:
+    images, labels = folders
+    (images / "dataset.json").write_text('{"labels": {"0": "background", "1": "ball"}}')
+    given = ["--images", images, "--labels", labels, "--recipe", TINY, "--out", tmp_path / "out", *options]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert expected in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_label_names_it_says_where_they_may_come_from(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--images", folders[0], "--labels", folders[1], "--strategy", "entropy", "--out", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no label names: start with --conf labels liver,spleen, or put a dataset.json" in capsys.readouterr().err
+
+
+def test_an_arm_counts_volumes_or_slices_as_its_strategy_does() -> None:
+    volumes, slices = plan_arms(str(TINY), ["variance", "entropy_slices"], 3, 4, 30, 5)
+    assert (volumes.query_size, slices.query_size) == (4, 30)
+    assert (volumes.start, volumes.rounds, volumes.start_strategy) == (3, 5, None)
+    (alike,) = plan_arms(str(TINY), ["entropy_slices"], None, 4, None, 5, "typiclust")
+    assert (alike.query_size, alike.start, alike.start_strategy) == (4, 2, "typiclust")
+    with pytest.raises(NotFoundError, match="recipe 'none'"):
+        plan_arms("none", ["variance"], None, None, None, 1)
+
+
+def test_a_run_of_volumes_needs_all_that_it_asks_for_and_one_of_slices_hardly_more_than_its_start() -> None:
+    arm = Arm("a", "variance", str(TINY), start=3, query_size=4, rounds=5)
+    assert needed_cases(arm) == 2 + 3 + 20, "two to validate, three to start with, five rounds of four"
+    assert needed_cases(replace(arm, strategy="entropy_slices")) == 2 + 3 + 1
+
+
+def test_strategies_seeds_and_rounds_can_be_added_later(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    first = blob_experiment(*folders, "variance")
+    open_experiment(first, tmp_path / "out")
+    longer = replace(first.arms[0], rounds=first.arms[0].rounds + 1)
+    other = blob_experiment(*folders, "entropy").arms
+    open_experiment(replace(first, arms=(longer, *other), seeds=5), tmp_path / "out")
+    said = json.loads((tmp_path / "out" / "experiment.json").read_text())
+    assert list(said["arms"]) == ["variance", "entropy"]
+    assert (said["seeds"], said["arms"]["variance"]["rounds"]) == (5, longer.rounds)
+    with pytest.raises(InvalidInputError, match="variance was run with another rounds"):
+        open_experiment(first, tmp_path / "out")
