@@ -66,7 +66,8 @@ def test_wrong_input_is_one_line(
 def test_without_label_names_it_says_where_they_may_come_from(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--images", folders[0], "--labels", folders[1], "--strategy", "entropy", "--rounds", 1, "--out", tmp_path / "o"]
+    images, labels = folders
+    given = ["--images", images, "--labels", labels, "--strategy", "entropy", "--rounds", 1, "--out", tmp_path / "o"]
     monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
     with pytest.raises(SystemExit):
         main()
