@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import nibabel
 import numpy as np
 import pytest
 from simulated_runs import QUERY_SIZE, ROUNDS, START, assert_same_run, blob_experiment, play, tables
+from training_study import TINY
 
 from activelabel.errors import InvalidInputError
 from activelabel.server.local_app import LocalApp
 from activelabel.server.scoring import VolumeScoring
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.simulation.annotator import OracleAnnotator
+from activelabel.simulation.experiment import full_data_arm
 from activelabel.simulation.tables import Table
 from activelabel.store.ledger import Ledger
 
@@ -227,3 +230,11 @@ def test_the_oracle_strategies_see_what_no_other_may(
     if strategy.endswith("_slices"):
         assert queries["annotated_slices"].sum() == 4 * ROUNDS
         assert queries["foreground_slices"].sum() >= 4
+
+
+def test_full_data_is_one_model_of_the_whole_pool(blob_folders: tuple[Path, Path], tmp_path: Path) -> None:
+    experiment = blob_experiment(*blob_folders, "variance")
+    play(replace(experiment, arms=(full_data_arm(str(TINY)),)), tmp_path)
+    read = tables(tmp_path, "full_data")
+    assert sorted(read["queries"]["image_id"]) == sorted(experiment.cases.pool)
+    assert list(read["models"]["round"]) == [0]

@@ -12,7 +12,14 @@ from activelabel.recipes import recipe_names
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.settings import parse_settings, setting_pairs
 from activelabel.simulation.cases import find_cases
-from activelabel.simulation.experiment import Experiment, needed_cases, open_experiment, plan_arms, run_on_server
+from activelabel.simulation.experiment import (
+    Experiment,
+    full_data_arm,
+    needed_cases,
+    open_experiment,
+    plan_arms,
+    run_on_server,
+)
 from activelabel.simulation.jobs import run_all
 
 console = Console(stderr=True)
@@ -39,6 +46,7 @@ def simulate(
     ] = None,
     start: Annotated[int | None, typer.Option(min=1, help="Size of the start set. Default the recipe's.")] = None,
     test: Annotated[int | None, typer.Option(min=1, help="Test cases set aside. Default one in four.")] = None,
+    full_data: Annotated[bool, typer.Option(help="Train once on the whole pool too, to compare with.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 1,
     server: Annotated[
         str | None, typer.Option(help="Play through the server at this address: one strategy and one seed.")
@@ -50,14 +58,16 @@ def simulate(
     All strategies begin with the same start set and the same validation cases, and are judged by the same test cases.
     A run that was stopped goes on where it was when the command is started again. `activelabel report` shows it all.
     """
-    if server is not None and (len(strategy) > 1 or seeds > 1):
-        raise InvalidInputError("--server: one server plays one run: give one --strategy, and --seeds 1")
+    if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
+        raise InvalidInputError("--server: one server plays one run: give one --strategy, --seeds 1, no --full-data")
     settings = setting_pairs(conf or [])
     if label_names is not None:
         settings["labels"] = label_names
     given = parse_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
     cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms))
+    if full_data:
+        arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
     experiment = Experiment(arms, seeds, cases, {**settings, "labels": ",".join(names)})
     open_experiment(experiment, out)

@@ -23,6 +23,8 @@ from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_s
 from activelabel.simulation.tables import RunTables
 
 EXPERIMENT_FILE = "experiment.json"
+FULL_DATA = "full_data"
+"""The name of the arm that learns from everything at once."""
 Advanced = Callable[[str, int, int], None]
 """Hears of an arm and a seed how many of its models are measured."""
 
@@ -224,6 +226,15 @@ def plan_arms(
         )
         for name in strategies
     )
+
+
+def full_data_arm(recipe: str) -> Arm:
+    """One model of all there is to learn from, to which the others are compared.
+
+    Its start set is larger than any pool: the server trains, too, when nothing is left to ask for.
+    """
+    everything = 10**6
+    return Arm(FULL_DATA, "random_volumes", recipe, everything, 1, rounds=0, start_strategy="random_volumes")
 
 
 def needed_cases(arm: Arm) -> int:

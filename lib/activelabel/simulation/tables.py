@@ -45,6 +45,8 @@ class Table:
         self.rows: list[Row] = []
         if path.exists():
             self.rows = _rows(read_table(path, columns))
+        else:
+            self._write([])
 
     def add(self, rows: Iterable[Row]) -> None:
         """Add rows, all or none; when this returns, they survive a kill."""
