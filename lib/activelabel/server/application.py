@@ -21,6 +21,7 @@ from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
+from activelabel.server.advice import advice
 from activelabel.server.autopilot import Autopilot, Work, work_due
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
@@ -141,6 +142,7 @@ class ProjectActions:
             },
             "effort": vars(self.project.ledger.effort(self._patients())),
             "doubt": read_trust(self.project).as_json(),
+            "advice": advice(self.project),
         }
 
     def _patients(self) -> dict[str, str]:
