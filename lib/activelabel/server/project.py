@@ -72,7 +72,7 @@ class Project:
 
     @property
     def features_folder(self) -> Path:
-        """What each proxy model sees in the images: a file a version."""
+        """What models see in the images: a file a version, of those whose strategies go by it."""
         return self.folder / "features"
 
     @property
