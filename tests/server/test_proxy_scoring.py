@@ -1,6 +1,7 @@
 """Scoring by a proxy model with a real ledger and network: the scores, the features, and what a kill leaves of both."""
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.networks import build_network
 from activelabel.networks.bottleneck import bottleneck
 from activelabel.server.feature_files import features_file, read_features
-from activelabel.server.proxy_model import proxy_is_missing, unscored_by_proxy
+from activelabel.server.proxy_model import initial_weights, proxy_is_missing, unscored_by_proxy
 from activelabel.server.proxy_scoring import ProxyScoring
 from activelabel.server.publishing import publish_model
 
@@ -167,6 +168,24 @@ def test_a_damaged_file_of_features_is_one_line(warm: Study) -> None:
     features_file(warm.project.features_folder, 1).write_bytes(b"PK damaged")
     with pytest.raises(InvalidInputError, match=r"model_1\.npz: cannot be read as features of images"):
         features(warm)
+
+
+def test_a_proxy_model_of_other_channels_is_one_line_and_the_task_begins_without_it(
+    warm: Study, make_study: Callable[..., Study], caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = Path(write_warm_recipe(warm.studies.parent))
+    recipe.write_text(recipe.read_text().replace("channels = [4, 8]", "channels = [4, 6]"))
+    other = make_study(warm, recipe=str(recipe))
+    line = r"model tiny-[^\n]*: it was trained with network\.channels 4, 8, expected 4, 6: start [^\n]*"
+
+    with pytest.raises(InvalidInputError, match=rf"^{line}$"):
+        score(other)
+    with caplog.at_level(logging.WARNING):
+        assert initial_weights(other.project) is None
+    (record,) = caplog.records
+    assert re.fullmatch(
+        rf"training begins with random weights, not with those of proxy model 1: {line}", record.getMessage()
+    )
 
 
 def test_the_proxy_model_is_missing_only_where_the_recipe_asks_for_one(

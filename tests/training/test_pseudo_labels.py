@@ -180,6 +180,23 @@ def test_the_modality_chooses() -> None:
     np.testing.assert_array_equal(pseudo_label(volume, "other"), foreground(volume.array))
 
 
+def test_in_a_ct_without_contrast_the_paper_s_window_is_the_rim_of_bones_and_exchanged_the_soft_organs(
+    real_images: Path,
+) -> None:
+    volume = read_volume(real_images / "ct" / "ct.nii.gz")
+    at_bone = ndimage.binary_dilation(volume.array > 200, np.ones((3, 3, 3)))
+    organs = ndimage.binary_opening((volume.array >= 20) & (volume.array <= 70), np.ones((3, 3, 3)))
+
+    rim, tissue = pseudo_label(volume, "CT", 50, 125), pseudo_label(volume, "CT", 125, 50)
+
+    assert at_bone[rim].mean() > 0.75
+    assert rim.mean() < 0.01
+    assert not rim[organs].any()
+    assert tissue[organs].mean() > 0.99
+    assert 0.2 < tissue.mean() < 0.3
+    assert at_bone[tissue].mean() < 0.15
+
+
 def test_hippocampus_crops_are_mostly_tissue_and_hold_the_hippocampus(real_images: Path) -> None:
     """No label is used to find it: of 20 crops the foreground holds nearly all of the hippocampus, and not all else."""
     inside, shares = [], []
