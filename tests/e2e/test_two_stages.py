@@ -42,6 +42,15 @@ def test_two_rounds_on_real_hippocampus(
     assert metrics["dice"] > 0.3
 
 
+@pytest.mark.timeout(1500)
+def test_two_rounds_on_the_sample_data(
+    make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path
+) -> None:
+    """Four organs in 60 steps: the largest shows whether anything was learned."""
+    metrics = go_through_rounds(make_server, phantoms, tmp_path)
+    assert metrics["dice_liver"] > 0.1
+
+
 def go_through_rounds(make_server: Callable[..., RunningServer], cases: Any, folder: Path, **conf: object) -> Any:
     """Cold start, and two rounds with kill -9 in both stages of the first; the metrics of the last model."""
     server = make_server(cases.studies, recipe=shorter_recipe(folder), seed=1, **conf).start()
