@@ -39,14 +39,18 @@ def test_before_the_first_model_it_says_so(study: Study) -> None:
     assert said["sentence"] == "It is too early for a forecast: no model has been judged yet."
 
 
+def judged(dice: float | None) -> dict[str, object]:
+    return {"validation_cases": 0, "dice": dice, "dice_ball": dice}
+
+
 def test_each_model_is_a_point_at_the_labels_that_it_saw(study: Study) -> None:
     annotate_and_publish(study, [0.5, None, 0.7])
     said = advice(study.project)
     assert said["unit"] == "volumes"
     assert said["learning_curve"] == [
-        {"model_version": 1, "volumes": 2, "slices": 32, "foreground_slices": 2, "dice": 0.5, "dice_ball": 0.5},
-        {"model_version": 2, "volumes": 3, "slices": 48, "foreground_slices": 3, "dice": None, "dice_ball": None},
-        {"model_version": 3, "volumes": 4, "slices": 64, "foreground_slices": 4, "dice": 0.7, "dice_ball": 0.7},
+        {"model_version": 1, "volumes": 2, "slices": 32, "foreground_slices": 2, **judged(0.5)},
+        {"model_version": 2, "volumes": 3, "slices": 48, "foreground_slices": 3, **judged(None)},
+        {"model_version": 3, "volumes": 4, "slices": 64, "foreground_slices": 4, **judged(0.7)},
     ]
     assert said["sentence"].startswith("It is too early for a forecast: it takes 4 models")
     study.project.ledger.withdraw_model(3)

@@ -14,12 +14,18 @@ Point = dict[str, Any]
 def learning_curve(project: Project) -> list[Point]:
     """A point for each model of the task that is in service: what its labels were, and how well it did.
 
-    Each has `model_version`, `volumes`, `slices` and `foreground_slices` of its labels, those for validation among
-    them, and its metrics: Dice of the validation cases, `dice` and `dice_NAME`, None where nothing could be judged.
+    Each has `model_version`, `volumes`, `slices` and `foreground_slices` of its labels, those of the
+    `validation_cases` among them, and its metrics: Dice of these, `dice` and `dice_NAME`, None where nothing could be
+    judged.
     """
     efforts = project.ledger.model_efforts()
     return [
-        {"model_version": model.version, **vars(efforts[model.version]), **model.metrics}
+        {
+            "model_version": model.version,
+            **vars(efforts[model.version]),
+            "validation_cases": len(model.validated_on),
+            **model.metrics,
+        }
         for model in project.ledger.models()
         if model.withdrawn_at is None and model.version in efforts
     ]

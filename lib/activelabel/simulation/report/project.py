@@ -68,12 +68,14 @@ def _curve(project: Project, curve: Sequence[dict[str, Any]]) -> Iterator[Block]
     unit, judged, ahead = effort_unit(project), judged_points(project, curve), forecast_of(project, curve)
     if ahead is not None:
         title = f"{unit} annotated, those for validation among them"
+        cases = max(point["validation_cases"] for point in curve)
         yield Picture(
             name="learning_curve",
             title=f"Dice of the validation cases against {unit} annotated",
             figure=draw_forecast([effort for effort, _ in judged], [dice for _, dice in judged], ahead, title),
             alt=f"Learning curve of the project: {len(judged)} models, Dice against {title}.",
-            note=f"Each point is a model, {ahead.n} in all. The bar holds 95 % of what is to be expected.",
+            note=f"Each point is one of {ahead.n} models, judged by up to {cases} validation cases: with few of them "
+            f"points scatter.{'' if ahead.expected is None else ' The bar holds 95 % of where the curve may be.'}",
             data=pd.DataFrame(judged, columns=[unit, "dice"]),
         )
     if curve:
