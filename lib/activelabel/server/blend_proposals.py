@@ -1,4 +1,4 @@
-"""The strategy of ours: doubt where a class is predicted, all classes alike, with noise, spread over the volumes."""
+"""The strategy of ours: doubt where a class is predicted, all classes alike, with noise, slices apart."""
 
 from collections.abc import Iterator
 
@@ -34,13 +34,13 @@ def blend_proposals(project: Project) -> Iterator[Proposal]:
 
 
 def blend_slice_proposals(project: Project) -> Iterator[Proposal]:
-    """Slices in the same way, of each volume one a round, away from those that were learnt."""
+    """A few slices, apart from each other, through what is predicted in volumes that are drawn in the same way."""
     query = project.recipe.query
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:
         by_class = [scored.values(kind) for kind in range(len(project.labels))]
         key = noise_key(project, scored.version, "blend")
-        drawn = blend_slices(by_class, scored.learnt, query.size, BETA, query.min_slice_distance, key)
+        drawn = blend_slices(by_class, scored.learnt, BETA, query.min_slice_distance, key)
         for slice_, score in drawn:
             yield Chosen(*slice_, score, f"{_SAID}, of the mean")
 

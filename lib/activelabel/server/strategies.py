@@ -109,7 +109,7 @@ SLICES: dict[str, tuple[Proposals, str]] = {
     ),
     "blend_slices": (
         blend_slice_proposals,
-        "Slices drawn in proportion to the doubt in predicted structures, spread over the volumes (ours)",
+        "A few slices through the structures predicted in volumes drawn in proportion to the doubt in them (ours)",
     ),
     "coreset_slices": (coreset_slice_proposals, "Slices that cover what the model sees in the pool (core-set)"),
     "typiclust_slices": (
