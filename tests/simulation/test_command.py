@@ -1,6 +1,7 @@
 """`activelabel simulate` on the command line: what is wrong is one line and exit code 2, before anything is written."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,10 @@ def test_strategies_seeds_and_rounds_can_be_added_later(folders: tuple[Path, Pat
     open_experiment(first, tmp_path / "out")
     longer = replace(first.arms[0], rounds=first.arms[0].rounds + 1)
     other = blob_experiment(*folders, "entropy").arms
+    moved = shutil.copy(TINY, tmp_path / "moved.toml")
+    other = tuple(replace(arm, recipe=str(moved)) for arm in other)
     open_experiment(replace(first, arms=(longer, *other), seeds=5), tmp_path / "out")
+    open_experiment(replace(first, arms=(replace(longer, recipe=str(moved)),), seeds=1), tmp_path / "out")
     said = json.loads((tmp_path / "out" / "experiment.json").read_text())
     assert list(said["arms"]) == ["variance", "entropy"]
     assert (said["seeds"], said["arms"]["variance"]["rounds"]) == (5, longer.rounds)

@@ -270,7 +270,8 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) ->
             raise InvalidInputError(f"--out {out}: it holds an experiment with another {key}: {advice}")
     for name, arm in now["arms"].items():
         was = before["arms"].get(name, arm)
-        for key, value in arm.items():
+        for key in arm.keys() - {"recipe"}:  # what is in it counts, and is in `recipe_file`, not where it lies
+            value = arm[key]
             # More rounds of the same are a continuation, not another experiment.
             if was[key] != value and not (key == "rounds" and value > was[key]):
                 raise InvalidInputError(f"--out {out}: {name} was run with another {key}: {advice}")
