@@ -143,12 +143,22 @@ def test_without_their_sections_there_is_neither_proxy_nor_second_stage() -> Non
     assert (recipe.needs_proxy, recipe.fine_tunes) == (False, False)
 
 
-def test_an_empty_window_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("window_hu = -125.0", r"'proxy\.window_hu' is -125\.0: input should be greater than 0"),
+        ("window_hu = 0", r"'proxy\.window_hu' is 0: input should be greater than 0"),
+        ("window_hu = inf", r"'proxy\.window_hu' is inf: input should be a finite number"),
+        ("level_hu = nan", r"'proxy\.level_hu' is nan: input should be a finite number"),
+    ],
+)
+def test_an_empty_window_is_one_line(tmp_path: Path, change: str, line: str) -> None:
     file = tmp_path / "mine.toml"
     text = (Path(recipes.__file__).parent / "quick_warm.toml").read_text()
-    file.write_text(text.replace("window_hu = 125.0", "window_hu = -125.0"))
+    key = change.partition(" ")[0]
+    file.write_text(text.replace({"window_hu": "window_hu = 125.0", "level_hu": "level_hu = 50.0"}[key], change))
 
-    with pytest.raises(InvalidInputError, match=r"mine\.toml: 'proxy\.window_hu' is -125\.0: input should be greater"):
+    with pytest.raises(InvalidInputError, match=rf"^recipe mine\.toml: {line}$"):
         load_recipe(str(file))
 
 

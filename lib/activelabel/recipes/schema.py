@@ -93,8 +93,8 @@ class ProxySettings(_Section):
     """
 
     modality: Literal["auto", "ct", "other"] = "auto"
-    window_hu: float = Field(default=50.0, gt=0)
-    level_hu: float = 125.0
+    window_hu: float = Field(default=50.0, gt=0, allow_inf_nan=False)
+    level_hu: float = Field(default=125.0, allow_inf_nan=False)
     epochs: int = Field(default=100, ge=1)
     batch_size: int = Field(default=1, ge=1)
     patch_size: Size3D = (96, 96, 96)
