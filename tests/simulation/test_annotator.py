@@ -6,14 +6,23 @@ import nibabel
 import numpy as np
 import pytest
 
+from activelabel.data.slices import SlicePlane
+from activelabel.errors import InvalidInputError
 from activelabel.simulation.annotator import OracleAnnotator, contour_length_mm
+from activelabel.simulation.cases import Cases
 
 SPACING = (1.0, 2.0, 5.0)
+AFFINE = np.diag([*SPACING, 1.0])
 
 
-def annotator(label: np.ndarray, folder: Path) -> OracleAnnotator:
-    nibabel.save(nibabel.Nifti1Image(label, np.diag([*SPACING, 1.0])), folder / "truth.nii.gz")
-    return OracleAnnotator({"case": folder / "truth.nii.gz"}, folder / "desk")
+def annotator(
+    label: np.ndarray, folder: Path, plane: SlicePlane = "acquisition", affine: np.ndarray = AFFINE
+) -> OracleAnnotator:
+    """With an image of 6x6x4 voxels, and its label, which may have been stored in another order."""
+    image, truth = folder / "image.nii.gz", folder / "truth.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((6, 6, 4), np.uint8), AFFINE), image)
+    nibabel.save(nibabel.Nifti1Image(label, affine), truth)
+    return OracleAnnotator(Cases({"case": image}, {"case": truth}, ("case",), ()), folder / "desk", plane)
 
 
 def box() -> np.ndarray:
@@ -48,6 +57,37 @@ def test_looks_at_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
     drawing = annotator(label, tmp_path).draw({"id": "case", "query": {"kind": "slices", "axis": 2, "slices": [1]}})
     assert np.asarray(nibabel.load(drawing.file).dataobj).max() == 1
     assert drawing.foreground_voxels == 6
+
+
+def test_slices_are_those_of_the_image_however_its_label_was_stored(tmp_path: Path) -> None:
+    """The last axis first, and turned round: slice 1 of the image is the third along the first axis of the file."""
+    stored = np.flip(np.moveaxis(box(), 2, 0), axis=0)
+    affine = np.array([[0, 1, 0, 0], [0, 0, 2, 0], [-5, 0, 0, 15], [0, 0, 0, 1]], float)
+    query = {"kind": "slices", "axis": 2, "slices": [1]}
+    drawing = annotator(stored, tmp_path, affine=affine).draw({"id": "case", "query": query})
+    expected = box()
+    expected[..., [0, 2, 3]] = 0
+    assert np.array_equal(np.asarray(nibabel.load(drawing.file).dataobj), expected)
+    assert np.array_equal(nibabel.load(drawing.file).affine, AFFINE)
+
+
+def test_a_label_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
+    moved = AFFINE + np.array([[0, 0, 0, 3.0], *[[0] * 4] * 3])
+    with pytest.raises(InvalidInputError, match=r"truth.nii.gz: expected a label on the grid of image.nii.gz"):
+        annotator(box(), tmp_path, affine=moved).draw({"id": "case", "query": {"kind": "volume"}})
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 70000.0])
+def test_what_is_no_value_of_a_structure_is_refused_and_not_rounded(tmp_path: Path, value: float) -> None:
+    label = np.where(box() == 2, value, box()).astype(np.float32)
+    with pytest.raises(InvalidInputError, match=f"whole numbers from 0, got {value:g} where it is drawn"):
+        annotator(label, tmp_path).draw({"id": "case", "query": {"kind": "volume"}})
+
+
+def test_a_whole_volume_is_drawn_slice_by_slice_in_the_plane_of_the_project(tmp_path: Path) -> None:
+    """Sagittal slices lie across the first axis: see the contours below."""
+    drawing = annotator(box(), tmp_path, plane="sagittal").draw({"id": "case", "query": {"kind": "volume"}})
+    assert (drawing.annotated_slices, drawing.foreground_slices, drawing.boundary_mm) == (6, 2, 32 + 32 + 7)
 
 
 def test_an_empty_slice_costs_no_contour(tmp_path: Path) -> None:

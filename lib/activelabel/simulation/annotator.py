@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.labels import smallest_type, write_label
-from activelabel.data.slices import differing_slices, slice_axis, slice_mask
-from activelabel.data.volumes import read_volume
+from activelabel.data.slices import SlicePlane, differing_slices, slice_axis, slice_mask
+from activelabel.errors import InvalidInputError
+from activelabel.simulation.cases import Cases
+from activelabel.simulation.truth import read_truth
 
 NAME = "oracle"
 """Under which name she asks."""
@@ -34,10 +36,11 @@ class Drawing:
 class OracleAnnotator:
     """Answers every query with the true label, cut down to what was asked for."""
 
-    def __init__(self, labels: Mapping[str, Path], desk: Path) -> None:
-        """Draw from the true `labels`, by image id, into files on `desk`."""
-        self._labels = labels
+    def __init__(self, cases: Cases, desk: Path, plane: SlicePlane = "acquisition") -> None:
+        """Draw from the true labels of these cases into files on `desk`; whole volumes slice by slice in `plane`."""
+        self._cases = cases
         self._desk = desk
+        self._plane = plane
 
     def draw(self, answer: Mapping[str, Any]) -> Drawing:
         """What is true on the slices of a query, or in the whole volume, and nothing elsewhere.
@@ -48,15 +51,21 @@ class OracleAnnotator:
             answer: a next-sample answer.
 
         Raises:
-            InvalidInputError: the label cannot be read.
+            InvalidInputError: the label cannot be read, lies elsewhere than its image, or what is drawn are no whole
+                numbers from 0.
         """
         image_id, query = str(answer["id"]), answer["query"]
-        truth = read_volume(self._labels[image_id])
+        truth = read_truth(self._cases.images[image_id], self._cases.labels[image_id])
         by_slices = query["kind"] == "slices"
-        axis = int(query["axis"]) if by_slices else slice_axis(truth.grid)
+        axis = int(query["axis"]) if by_slices else slice_axis(truth.grid, self._plane)
         slices = [int(index) for index in query["slices"]] if by_slices else list(range(truth.grid.shape[axis]))
         asked = slice_mask(truth.grid.shape, axis, slices)
         drawn = np.where(asked, truth.array, 0.0)
+        wrong = drawn[(drawn != np.rint(drawn)) | (drawn < 0) | (drawn > np.iinfo(np.uint16).max)]
+        if wrong.size:
+            raise InvalidInputError(
+                f"{truth.path}: expected whole numbers from 0, got {wrong[0]:g} where it is drawn: mend the label"
+            )
         array = smallest_type(drawn.astype(np.uint16), highest=int(drawn.max(initial=0)))
         self._desk.mkdir(parents=True, exist_ok=True)
         file = self._desk / f"{image_id}.nii.gz"

@@ -101,7 +101,7 @@ def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advan
     with FileLock(folder / "lock"):
         link_images(experiment.cases, experiment.cases.pool, folder / "studies")
         app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
-        app.add_strategies(oracle_strategies(app.project, experiment.cases.labels))
+        app.add_strategies(oracle_strategies(app.project, experiment.cases))
         settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
         _play(experiment, arm, seed, app, settings, out, advanced)
 
@@ -134,7 +134,7 @@ def _play(
     plan = RunPlan(
         arm.start_strategy or _first_strategy(recipe), arm.strategy, arm.rounds, tuple(said["settings"]["labels"])
     )
-    annotator = OracleAnnotator(experiment.cases.labels, folder / "desk")
+    annotator = OracleAnnotator(experiment.cases, folder / "desk", said["settings"]["slice_plane"])
     tables = RunTables(folder)
     simulate_run(plan, app, annotator, experiment.cases, tables, lambda count: advanced(arm.name, seed, count))
 

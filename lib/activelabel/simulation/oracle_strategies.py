@@ -1,21 +1,20 @@
 """Foreground-aware random as nnActive has it: by the ground truth. What no live project can do, to compare with."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.slice_selection import SliceId, by_volume, in_rounds
-from activelabel.data.volumes import read_volume
 from activelabel.server.project import Project
 from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
 from activelabel.server.random_proposals import Proposal, validation_due
+from activelabel.simulation.cases import Cases
+from activelabel.simulation.truth import read_truth
 
-Truth = Callable[[str], NDArray[np.float32]]
-"""The true label (W, H, D) of an image, by id."""
+Foreground = Callable[[str, int], tuple[int, ...]]
+"""From the id of an image and an axis to how many voxels of each slice along it are foreground in truth."""
 
 ORACLE_STRATEGIES = {
     "foreground_random_oracle": "foreground_random",
@@ -24,13 +23,18 @@ ORACLE_STRATEGIES = {
 """Each with the strategy of a live project that takes its place in the settings."""
 
 
-def oracle_strategies(project: Project, labels: Mapping[str, Path]) -> dict[str, ProjectStrategy]:
-    """All of them, by name, for a project whose images have these true labels."""
-    truth = cache(lambda image_id: read_volume(labels[image_id]).array)
+def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrategy]:
+    """All of them, by name, for a project on these cases."""
+
+    @cache  # of the counts: the labels of a whole pool are too much to keep
+    def foreground(image_id: str, axis: int) -> tuple[int, ...]:
+        truth = read_truth(cases.images[image_id], cases.labels[image_id]).array
+        return tuple(np.count_nonzero(np.moveaxis(truth, axis, 0), axis=(1, 2)).tolist())
+
     volumes, slices = ORACLE_STRATEGIES
     return {
-        volumes: _OracleVolumes(project, volumes, partial(_volumes, truth=truth)),
-        slices: _OracleSlices(project, slices, partial(_slices, truth=truth)),
+        volumes: _OracleVolumes(project, volumes, partial(_volumes, foreground=foreground)),
+        slices: _OracleSlices(project, slices, partial(_slices, foreground=foreground)),
     }
 
 
@@ -53,9 +57,9 @@ class _OracleSlices(SliceStrategy, _Oracle):
     """Asks for slices."""
 
 
-def _volumes(project: Project, truth: Truth) -> Iterator[Proposal]:
+def _volumes(project: Project, foreground: Foreground) -> Iterator[Proposal]:
     left = project.ledger.pool("training")
-    voxels = {image_id: float(np.count_nonzero(truth(image_id))) for image_id in _training(project)}
+    voxels = {image_id: float(sum(foreground(image_id, 0))) for image_id in _training(project)}
     yield from validation_due(project)
     for image_id, for_foreground in foreground_aware(voxels, _key(project)):
         if image_id in left:
@@ -63,14 +67,13 @@ def _volumes(project: Project, truth: Truth) -> Iterator[Proposal]:
             yield Proposal(image_id, said, voxels[image_id])
 
 
-def _slices(project: Project, truth: Truth) -> Iterator[Proposal]:
+def _slices(project: Project, foreground: Foreground) -> Iterator[Proposal]:
     pool = {image.image_id: image for image in project.ledger.slice_pool()}
     some: dict[SliceId, float] = {}
     for image_id in _training(project):
         axis = project.ledger.image(image_id).slice_axis
         assert axis is not None  # they are counted before anybody is asked
-        foreground = np.moveaxis(truth(image_id), axis, 0).any(axis=(1, 2))
-        some |= {(image_id, index): float(there) for index, there in enumerate(foreground.tolist())}
+        some |= {(image_id, index): float(voxels > 0) for index, voxels in enumerate(foreground(image_id, axis))}
     yield from validation_due(project)
     order = (slice_ for slice_, _ in foreground_aware(some, _key(project)))
     for chosen in in_rounds(order, project.recipe.query.size):
