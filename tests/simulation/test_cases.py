@@ -49,6 +49,7 @@ def test_sets_those_aside_whose_ids_have_the_smallest_hashes(folders: Callable[.
     [
         (["a.nii", "b.nii"], ["a.nii"], "1 of 2 images have no label of their name, the first is 'b'"),
         (["a.nii"], [], "expected files that end in .nii.gz, .nii, .nrrd, .mha, found none"),
+        (["a.mha"], ["a.mha"], "images: expected files that end in .nii.gz, .nii, .nrrd, found none"),
         (["a.nii", "a.nrrd"], ["a.nii"], "a.nii and a.nrrd are both 'a'"),
         (
             ["a.nii", "b.nii", "c.nii"],
@@ -80,3 +81,23 @@ def test_links_images_under_their_ids_and_may_do_so_again(folders: Callable[...,
     (link,) = (tmp_path / "studies").iterdir()
     assert link.name == "b.nii"
     assert link.resolve() == (images / "b.nii").resolve()
+
+
+def test_links_go_on_after_the_images_have_moved(folders: Callable[..., Folders], tmp_path: Path) -> None:
+    images, labels = folders(["a.nii"], ["a.nii"])
+    link_images(find_cases(images, labels, 0, 1), ["a"], tmp_path / "studies")
+    moved = images.rename(tmp_path / "elsewhere")
+    link_images(find_cases(moved, labels, 0, 1), ["a"], tmp_path / "studies")
+    assert (tmp_path / "studies" / "a.nii").resolve() == (moved / "a.nii").resolve()
+
+
+def test_a_link_is_named_after_the_image_whatever_the_image_links_to(
+    folders: Callable[..., Folders], tmp_path: Path
+) -> None:
+    """As git-annex and DVC keep files: under their hash, without an ending."""
+    images, labels = folders(["a.nii.gz"], ["a.nii"])
+    (images / "a.nii.gz").rename(tmp_path / "8f14e45f")
+    (images / "a.nii.gz").symlink_to(tmp_path / "8f14e45f")
+    link_images(find_cases(images, labels, 0, 1), ["a"], tmp_path / "studies")
+    (link,) = (tmp_path / "studies").iterdir()
+    assert link.name == "a.nii.gz"

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,3 +106,31 @@ def test_strategies_seeds_and_rounds_can_be_added_later(folders: tuple[Path, Pat
     assert (said["seeds"], said["arms"]["variance"]["rounds"]) == (5, longer.rounds)
     with pytest.raises(InvalidInputError, match="variance was run with another rounds"):
         open_experiment(first, tmp_path / "out")
+
+
+def test_other_data_under_the_same_names_is_another_experiment_and_data_that_moved_is_not(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    images, labels = folders
+    out = tmp_path / "out"
+    open_experiment(blob_experiment(images, labels, "variance"), out)
+    other = shutil.copytree(labels, tmp_path / "other")
+    with pytest.raises(InvalidInputError, match=r"it holds an experiment on other labels, .*/labels/case_0.nii.gz"):
+        open_experiment(blob_experiment(images, other, "entropy"), out)
+    shutil.rmtree(labels)
+    open_experiment(blob_experiment(images, other, "entropy"), out)
+    assert list(json.loads((out / "experiment.json").read_text())["arms"]) == ["variance", "entropy"]
+
+
+def test_two_commands_that_add_arms_at_once_lose_none(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    names = ["variance", "entropy", "margin", "clasp_pe", "coreset", "random_volumes"]
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(lambda name: open_experiment(blob_experiment(*folders, name), tmp_path / "out"), names))
+    assert set(json.loads((tmp_path / "out" / "experiment.json").read_text())["arms"]) == set(names)
+
+
+def test_where_no_folder_can_be_made_it_says_so(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(InvalidInputError, match=r"no folder can be made there \("):
+            open_experiment(blob_experiment(*folders, "variance"), out)

@@ -1,14 +1,16 @@
 """The cases of an experiment: images with their labels, those that judge set aside before anything is asked."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES
 from activelabel.errors import InvalidInputError
+from activelabel.server.datastore import IMAGE_PATTERNS
 
-_ENDINGS = (*reversed(NIFTI_SUFFIXES), *ITK_SUFFIXES)  # .nii.gz ends in no other of them
+_IMAGES = tuple(pattern.removeprefix("*") for pattern in IMAGE_PATTERNS)
+_LABELS = (*reversed(NIFTI_SUFFIXES), *ITK_SUFFIXES)  # .nii.gz ends in no other of them
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def find_cases(images: Path, labels: Path, test_cases: int | None, smallest_pool
     Raises:
         InvalidInputError: a folder is missing or empty, an image has no label, or there are too few cases.
     """
-    found, truth = _by_id(images, "--images"), _by_id(labels, "--labels")
+    found, truth = _by_id(images, "--images", _IMAGES), _by_id(labels, "--labels", _LABELS)
     unlabelled = sorted(found.keys() - truth.keys())
     if unlabelled:
         raise InvalidInputError(
@@ -55,29 +57,33 @@ def find_cases(images: Path, labels: Path, test_cases: int | None, smallest_pool
 
 
 def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
-    """Make a studies folder of links to the images of these ids, under their ids. What is there already stays."""
+    """Make a studies folder of links to the images of these ids, under their ids.
+
+    A link that is there stays, unless the image has moved since.
+    """
     studies.mkdir(parents=True, exist_ok=True)
     for image_id in ids:
-        source = cases.images[image_id].resolve()
-        link = studies / f"{image_id}{_ending(source)}"
+        image = cases.images[image_id]
+        link = studies / f"{image_id}{_ending(image, _IMAGES)}"  # its own: what a link leads to may have any name
         if not link.exists():
-            link.symlink_to(source)
+            link.unlink(missing_ok=True)
+            link.symlink_to(image.resolve())
 
 
-def _by_id(folder: Path, option: str) -> dict[str, Path]:
+def _by_id(folder: Path, option: str, endings: Sequence[str]) -> dict[str, Path]:
     if not folder.is_dir():
         raise InvalidInputError(f"{option} {folder}: there is no such folder")
-    files = [path for path in sorted(folder.iterdir()) if _ending(path) and not path.name.startswith(".")]
+    files = [path for path in sorted(folder.iterdir()) if _ending(path, endings) and not path.name.startswith(".")]
     if not files:
-        raise InvalidInputError(f"{option} {folder}: expected files that end in {', '.join(_ENDINGS)}, found none")
+        raise InvalidInputError(f"{option} {folder}: expected files that end in {', '.join(endings)}, found none")
     by_id: dict[str, Path] = {}
     for path in files:
-        name = path.name.removesuffix(_ending(path))
+        name = path.name.removesuffix(_ending(path, endings))
         if name in by_id:
             raise InvalidInputError(f"{option} {folder}: {by_id[name].name} and {path.name} are both '{name}'")
         by_id[name] = path
     return by_id
 
 
-def _ending(path: Path) -> str:
-    return next((ending for ending in _ENDINGS if path.name.endswith(ending)), "")
+def _ending(path: Path, endings: Sequence[str]) -> str:
+    return next((ending for ending in endings if path.name.endswith(ending)), "")

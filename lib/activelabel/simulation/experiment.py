@@ -23,6 +23,7 @@ from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_s
 from activelabel.simulation.tables import RunTables
 
 EXPERIMENT_FILE = "experiment.json"
+LOCK_FILE = "lock"
 FULL_DATA = "full_data"
 """The name of the arm that learns from everything at once."""
 Advanced = Callable[[str, int, int], None]
@@ -70,19 +71,28 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
     """Begin an experiment in a folder, or go on with it; arms and seeds may have been added since.
 
     Raises:
-        InvalidInputError: the folder holds an experiment on other cases, or an arm of that name with other numbers.
+        InvalidInputError: the folder holds an experiment on other cases, or an arm of that name with other numbers; or
+            it cannot be made.
     """
     said, file = _described(experiment), out / EXPERIMENT_FILE
-    if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
-        _check_same(before, said, out)
-        said["arms"] = {**before["arms"], **said["arms"]}
-        said["seeds"] = max(before["seeds"], said["seeds"])
-    elif out.is_dir() and any(out.iterdir()):
-        raise InvalidInputError(f"--out {out}: the folder is not empty and holds no experiment: give another one")
-    out.mkdir(parents=True, exist_ok=True)
-    link_images(experiment.cases, experiment.cases.pool, out / "pool")
-    write_atomically(file, json.dumps(said, indent=1).encode())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--out {out}: no folder can be made there ({error.strerror}): give another") from error
+    foreign = InvalidInputError(f"--out {out}: the folder is not empty and holds no experiment: give another one")
+    names = {path.name for path in out.iterdir()}
+    if names and names.isdisjoint({EXPERIMENT_FILE, LOCK_FILE}):
+        raise foreign
+    with FileLock(out / LOCK_FILE):  # another command may be adding its arms
+        if file.is_file():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            _check_same(before, said, out)
+            said["arms"] = {**before["arms"], **said["arms"]}
+            said["seeds"] = max(before["seeds"], said["seeds"])
+        elif any(path.name != LOCK_FILE for path in out.iterdir()):
+            raise foreign
+        write_atomically(file, json.dumps(said, indent=1).encode())
+        link_images(experiment.cases, experiment.cases.pool, out / "pool")
 
 
 def run_folder(out: Path, arm: str, seed: int) -> Path:
@@ -98,7 +108,7 @@ def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advan
     """
     folder = run_folder(out, arm.name, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
+    with FileLock(folder / LOCK_FILE):
         link_images(experiment.cases, experiment.cases.pool, folder / "studies")
         app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
         app.add_strategies(oracle_strategies(app.project, experiment.cases))
@@ -268,6 +278,13 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) ->
     for key in ("pool", "test", "conf"):
         if before[key] != now[key]:
             raise InvalidInputError(f"--out {out}: it holds an experiment with another {key}: {advice}")
+    for key in ("images", "labels"):
+        # Files that are no longer there have moved; of those that are, others of the same names are other data.
+        others = sorted(name for name, path in before[key].items() if path != now[key][name] and Path(path).is_file())
+        if others:
+            raise InvalidInputError(
+                f"--out {out}: it holds an experiment on other {key}, {before[key][others[0]]}: {advice}"
+            )
     for name, arm in now["arms"].items():
         was = before["arms"].get(name, arm)
         for key in arm.keys() - {"recipe"}:  # what is in it counts, and is in `recipe_file`, not where it lies
