@@ -41,6 +41,15 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         ),
         (["--strategy", "entropy", "--conf", "seed"], "--conf seed: expected KEY=VALUE"),
         (["--strategy", "entropy", "--conf", "colour=red"], "--conf colour red: there is no such setting"),
+        (["--strategy", "entropy", "--conf", "seed=3"], "--conf seed: each run has its own, that --seeds decides"),
+        (["--strategy", "entropy", "--conf", "database_url=sqlite:///a"], "--conf database_url: each run has its own"),
+        (
+            ["--strategy", "entropy", "--start-strategy", "random_slices"],
+            "--start-strategy random_slices: the recipe tiny starts with volumes, and counts them",
+        ),
+        (["--strategy", "entropy", "--rounds", "1", "--conf", "device=cuda:99"], "--conf device cuda:99: this machine"),
+        (["--strategy", "coreset", "--rounds", "1", "--conf", "racing=true"], "coreset"),
+        (["--strategy", "entropy", "--rounds", "1"], ".nii.gz: the file is empty"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -73,7 +82,7 @@ def test_without_label_names_it_says_where_they_may_come_from(
     monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
     with pytest.raises(SystemExit):
         main()
-    assert "no label names: start with --conf labels liver,spleen, or put a dataset.json" in capsys.readouterr().err
+    assert "(a simulation with --label-names liver,spleen), or put a dataset.json" in capsys.readouterr().err
 
 
 def test_an_arm_counts_volumes_or_slices_as_its_strategy_does() -> None:

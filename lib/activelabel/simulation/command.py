@@ -14,6 +14,8 @@ from activelabel.server.settings import parse_settings, setting_pairs
 from activelabel.simulation.cases import find_cases
 from activelabel.simulation.experiment import (
     Experiment,
+    check_arms,
+    check_settings,
     full_data_arm,
     needed_cases,
     open_experiment,
@@ -21,6 +23,7 @@ from activelabel.simulation.experiment import (
     run_on_server,
 )
 from activelabel.simulation.jobs import run_all
+from activelabel.simulation.measuring import check_test_cases
 
 console = Console(stderr=True)
 
@@ -64,12 +67,16 @@ def simulate(
     if label_names is not None:
         settings["labels"] = label_names
     given = parse_settings(settings)
+    check_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
     cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms))
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
     experiment = Experiment(arms, seeds, cases, {**settings, "labels": ",".join(names)})
+    if server is None:
+        check_arms(experiment, images)
+    check_test_cases(cases, names)
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")

@@ -1,7 +1,7 @@
 """What an experiment compares, and the folder that holds it, so that it can be stopped, gone on with and read."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.recipes.schema import asks_slices
 from activelabel.server.local_app import LocalApp
+from activelabel.server.project import plan_project
 from activelabel.server.remote_app import RemoteApp
 from activelabel.server.strategies import strategy_kinds
 from activelabel.simulation.annotator import NAME, OracleAnnotator
@@ -26,6 +27,11 @@ EXPERIMENT_FILE = "experiment.json"
 LOCK_FILE = "lock"
 FULL_DATA = "full_data"
 """The name of the arm that learns from everything at once."""
+SET_BY_RUNS: Mapping[str, str] = {
+    "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",
+    "query_size": "--query-size", "project_dir": "--out", "database_url": "--out",
+}  # fmt: skip
+"""Settings of the server that each run has of its own, with the option that says them or where they lie."""
 Advanced = Callable[[str, int, int], None]
 """Hears of an arm and a seed how many of its models are measured."""
 
@@ -182,6 +188,26 @@ def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[
     }
 
 
+def check_settings(conf: Collection[str]) -> None:
+    """Refuse settings that cannot hold for all runs.
+
+    Raises:
+        InvalidInputError: each run has one of its own.
+    """
+    for key in sorted(SET_BY_RUNS.keys() & set(conf)):
+        raise InvalidInputError(f"--conf {key}: each run has its own, that {SET_BY_RUNS[key]} decides: leave it out")
+
+
+def check_arms(experiment: Experiment, images: Path) -> None:
+    """Plan the project of every arm as its runs will, before any of them begins.
+
+    Raises:
+        ActiveLabelError: a setting does not go with this machine, or with the strategy of an arm.
+    """
+    for arm in experiment.arms:
+        plan_project("", str(images), run_conf(experiment, arm, 0, Path()))
+
+
 def _first_strategy(recipe: Recipe) -> str:
     """Who asks before the first model if the arm does not say: the recipe's cold start, or what it starts with."""
     if recipe.proxy is not None and recipe.proxy.cold_start != "none":
@@ -211,7 +237,8 @@ def plan_arms(
 
     Raises:
         NotFoundError: there is no such recipe.
-        InvalidInputError: a strategy comes twice, or there is none of that name.
+        InvalidInputError: a strategy comes twice, or there is none of that name, or the start set would be slices where
+            the recipe starts with volumes, or the other way round.
     """
     chosen = load_recipe(recipe)
     known = {*strategy_kinds(chosen), *ORACLE_STRATEGIES}
@@ -222,6 +249,12 @@ def plan_arms(
     doubled = sorted({name for name in strategies if list(strategies).count(name) > 1})
     if doubled:
         raise InvalidInputError(f"--strategy {doubled[0]}: it is given twice")
+    if start_strategy is not None and asks_slices(start_strategy) != query.starts_with_slices:
+        counted = "slices" if query.starts_with_slices else "volumes"
+        raise InvalidInputError(
+            f"--start-strategy {start_strategy}: the recipe {chosen.name} starts with {counted}, and counts them: use "
+            f"a strategy of {counted}, or change query.start_strategy in the recipe"
+        )
     volumes = query_size or query.size
     slices = slices or volumes
     return tuple(

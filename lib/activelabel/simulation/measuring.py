@@ -10,6 +10,16 @@ from activelabel.simulation.cases import Cases
 from activelabel.simulation.metrics import dice, hausdorff_distance, mean_surface_distance, relative_volume_error
 
 
+def check_test_cases(cases: Cases, labels: Sequence[str]) -> None:
+    """Read the truth of all test cases, so that what cannot judge a model is known before one is trained.
+
+    Raises:
+        InvalidInputError: an image or label cannot be read, or the label does not belong to the image.
+    """
+    for case in cases.test:
+        check_label(cases.labels[case], read_grid(cases.images[case]), labels)
+
+
 def measure_test_cases(
     segment: Callable[[Path], LabelArray], cases: Cases, labels: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
