@@ -32,8 +32,8 @@ def resolve_label_names(configured: Sequence[str], studies: str) -> tuple[str, .
     if existing:
         return existing
     raise InvalidInputError(
-        "no label names: start with --conf labels liver,spleen (a simulation with --label-names liver,spleen), or put a "
-        f'dataset.json with "labels" into {studies}'
+        "no label names: start with --conf labels liver,spleen (a simulation with --label-names liver,spleen), or put "
+        f'a dataset.json with "labels" into {studies}'
     )
 
 
