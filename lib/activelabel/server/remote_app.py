@@ -1,9 +1,10 @@
 """A running server as one of its clients sees it, for whoever plays an annotator by program."""
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from monailabel.client.client import MONAILabelClientException
 
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.server.application import MODEL
 from activelabel.server.autopilot import Work
 from activelabel.store.records import FINAL
@@ -36,7 +37,7 @@ class RemoteApp:
         """Connect.
 
         Raises:
-            InvalidInputError: nobody answers there, or not this app.
+            ActiveLabelError: nobody answers there, or not this app.
         """
         self._address = address.rstrip("/")
         self._client = MONAILabelClient(self._address, client_id=annotator)
@@ -46,19 +47,14 @@ class RemoteApp:
         self._labels = tuple(info["settings"]["labels"])
 
     def info(self) -> dict[str, Any]:
-        """`GET /info/`.
-
-        Raises:
-            InvalidInputError: nobody answers.
-        """
-        try:
+        """`GET /info/`. Raises as all that asks the server."""
+        with self._answered():
             return dict(self._client.info())
-        except (MONAILabelClientException, OSError, json.JSONDecodeError) as error:
-            raise InvalidInputError(f"--server {self._address}: nobody answers there ({error}): start it") from error
 
     def images(self) -> set[str]:
         """The ids of the server's images."""
-        return set(self._client.datastore()["objects"])
+        with self._answered():
+            return set(self._client.datastore()["objects"])
 
     def train_if_due(self) -> None:
         """Wait until the server's autopilot has trained what is due."""
@@ -75,17 +71,20 @@ class RemoteApp:
 
     def ask(self, strategy: str) -> Mapping[str, Any]:
         """The next query; empty where nothing is left."""
-        return dict(self._client.next_sample(strategy, {}))
+        with self._answered():
+            return dict(self._client.next_sample(strategy, {}))
 
     def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
         """Send a label."""
-        self._client.save_label(image_id, str(file), tag=FINAL, params=dict(info))
+        with self._answered():
+            self._client.save_label(image_id, str(file), tag=FINAL, params=dict(info))
 
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
         """From the file of an image to the segmentation by the model in use, which must be that one."""
 
         def segment(file: Path) -> LabelArray:
-            mask, params = self._client.infer(MODEL, file.name, {}, file=str(file))
+            with self._answered():
+                mask, params = self._client.infer(MODEL, file.name, {}, file=str(file))
             if params["model_version"] != version:
                 raise NotReadyError(
                     f"the server's model is {params['model_version']} now, expected {version}: who else uses it?"
@@ -97,6 +96,28 @@ class RemoteApp:
     def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
         """None: a server tells its clients the score of what it asks for, and of nothing else."""
         return []
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Around a question to the server.
+
+        Raises:
+            UnavailableError: nobody answers.
+            InvalidInputError: the answer is a refusal, or none that this app gives.
+        """
+        try:
+            yield
+        except MONAILabelClientException as error:
+            said = " ".join(str(error.msg).split())
+            raise InvalidInputError(f"--server {self._address}: it refuses ({said}): its log says more") from error
+        except (OSError, HTTPException) as error:
+            raise UnavailableError(
+                f"--server {self._address}: nobody answers there ({error}): start it, and then this again"
+            ) from error
+        except (ValueError, KeyError) as error:
+            raise InvalidInputError(
+                f"--server {self._address}: expected the app activelabel, got another answer ({error!r})"
+            ) from error
 
     def _wait_while(self, kinds: Collection[Work]) -> None:
         """Wait as long as one of `kinds` is due.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from filelock import FileLock
@@ -123,19 +124,24 @@ def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advan
 
 
 def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced) -> None:
-    """Play the one run of an experiment through a running server.
+    """Play the one run of an experiment through a running server, as `run_in_process` does here.
 
     Raises:
-        InvalidInputError: nobody answers, or the server was not started for this run; the line says how to.
+        ActiveLabelError: nobody answers, or the server was not started for this run; the line says how to.
     """
     ((arm, seed),) = experiment.runs
-    if arm.strategy in ORACLE_STRATEGIES:
-        raise InvalidInputError(f"--strategy {arm.strategy}: no server knows the true labels: leave --server out")
-    app = RemoteApp(address, NAME)
-    info = app.info()
-    _check_server(info["settings"], run_conf(experiment, arm, seed, out), app.images(), experiment.cases, out)
-    settings = {"settings": info["settings"], "recipe": info["recipe"]}
-    _play(experiment, arm, seed, app, settings, out, advanced)
+    for strategy in (arm.strategy, arm.start_strategy):
+        if strategy in ORACLE_STRATEGIES:
+            raise InvalidInputError(f"--server: no server knows the true labels, as {strategy} does: leave it out")
+    folder = run_folder(out, arm.name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK_FILE):
+        app = RemoteApp(address, NAME)
+        info = app.info()
+        _check_server(info["settings"], run_conf(experiment, arm, seed, out), app.images(), experiment.cases, out)
+        _check_same_run(info["progress"], RunTables(folder), folder)
+        settings = {"settings": info["settings"], "recipe": info["recipe"]}
+        _play(experiment, arm, seed, app, settings, out, advanced)
 
 
 def _play(
@@ -143,7 +149,6 @@ def _play(
 ) -> None:
     """Play one run with any app; `said` are the settings and the recipe in force."""
     folder = run_folder(out, arm.name, seed)
-    folder.mkdir(parents=True, exist_ok=True)
     described = {"version": __version__, "arm": asdict(arm), "seed": seed, **said}
     write_atomically(folder / "settings.json", json.dumps(described, indent=1).encode())
     recipe = Recipe.model_validate(said["recipe"])
@@ -167,12 +172,28 @@ def _check_server(
         )
     if not running["autopilot"]:
         raise InvalidInputError("--server: its autopilot is off, so that it never trains: start it without that")
-    for key in conf.keys() - {"project_dir", "labels"}:
-        if str(running[key]).lower() != conf[key].lower():
+    for key in sorted(conf.keys() - {"project_dir"}):
+        there = ",".join(running[key]) if isinstance(running[key], list) else str(running[key])
+        if there.lower() != conf[key].lower():
             raise InvalidInputError(
-                f"--server: it runs with {key} {running[key]}, expected {conf[key]}: start it with "
-                + " ".join(f"--conf {name} {value}" for name, value in sorted(conf.items()) if name != "project_dir")
+                f"--server: it runs with {key} {there}, expected {conf[key]}: start it with "
+                + " ".join(f"--conf {name} {quote(conf[name])}" for name in sorted(conf) if name != "project_dir")
             )
+
+
+def _check_same_run(progress: Mapping[str, Any], tables: RunTables, folder: Path) -> None:
+    """Refuse a server that has been asked what the tables of the run do not know, or the other way round."""
+    answered, asked = progress["annotated"] + progress["partly_annotated"], len(tables.queries.rows)
+    if answered and not asked:
+        raise InvalidInputError(
+            f"--server: {answered} of its images are annotated already, and not by this run: start it on a new "
+            "project, with another --conf project_dir"
+        )
+    if asked > 1 and not answered:  # the last query may never have been answered
+        raise InvalidInputError(
+            f"--server: {folder} has asked for {asked} cases, and none is annotated there: start it on the project "
+            "with which the run began, or remove that folder"
+        )
 
 
 def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[str, str]:

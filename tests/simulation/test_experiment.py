@@ -1,0 +1,89 @@
+"""A server on which a run cannot be played as it would be here is refused, and the line says how to start it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated_runs import blob_experiment
+
+from activelabel.errors import InvalidInputError
+from activelabel.simulation import experiment as module
+from activelabel.simulation.experiment import Experiment, run_on_server
+from activelabel.simulation.tables import QUERIES, RunTables
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    """Of one strategy, on twelve cases, all empty files."""
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+        for index in range(12):
+            (tmp_path / name / f"case_{index}.nii.gz").touch()
+    return blob_experiment(tmp_path / "images", tmp_path / "labels", "variance")
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, experiment: Experiment, annotated: int = 0, **settings: Any) -> None:
+    """Let a server answer that was started for this run, but for these settings, and has so many annotations."""
+    in_force = {
+        "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
+        "labels": ["ball"], "device": "cpu", "autopilot": True, **settings,
+    }  # fmt: skip
+    progress = {"annotated": annotated, "partly_annotated": 0}
+
+    class Server:
+        def __init__(self, *_: str) -> None: ...
+
+        def info(self) -> dict[str, Any]:
+            return {"settings": in_force, "progress": progress, "recipe": {}}
+
+        def images(self) -> set[str]:
+            return set(experiment.cases.pool)
+
+    monkeypatch.setattr(module, "RemoteApp", Server)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"labels": ["liver"]},
+            r"labels liver, expected ball: start it with --conf device cpu --conf labels ball --conf",
+        ),
+        ({"seed": 1}, "seed 1, expected 0: start it with"),
+        ({"autopilot": False}, "its autopilot is off"),
+    ],
+)
+def test_other_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, tmp_path: Path, settings: dict[str, Any], expected: str
+) -> None:
+    answers(monkeypatch, experiment, **settings)
+    with pytest.raises(InvalidInputError, match=expected):
+        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None)
+
+
+def test_annotations_that_are_not_of_this_run_are_refused(
+    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, tmp_path: Path
+) -> None:
+    answers(monkeypatch, experiment, annotated=2)
+    with pytest.raises(InvalidInputError, match="2 of its images are annotated already, and not by this run"):
+        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None)
+
+
+def test_a_run_does_not_go_on_with_a_server_that_knows_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, tmp_path: Path
+) -> None:
+    texts = {"image_id", "role", "kind", "strategy", "reason"}
+    row = {name: "a" if name in texts else 1 for name in QUERIES} | {"slices": None}
+    RunTables(tmp_path / "out" / "runs" / "variance" / "0").queries.add([row, row])
+    answers(monkeypatch, experiment)
+    with pytest.raises(InvalidInputError, match="has asked for 2 cases, and none is annotated there"):
+        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None)
+
+
+def test_no_server_plays_the_oracle_not_even_for_a_start_set(experiment: Experiment, tmp_path: Path) -> None:
+    (arm,) = experiment.arms
+    oracle = "foreground_random_oracle"
+    for asked in (replace(arm, strategy=oracle), replace(arm, start_strategy=oracle)):
+        with pytest.raises(InvalidInputError, match=f"no server knows the true labels, as {oracle} does"):
+            run_on_server(replace(experiment, arms=(asked,)), "http://here", tmp_path / "out", lambda *_: None)
