@@ -28,6 +28,8 @@ _GRID = "#e6eaee"
 _BAND_INK = 0.4  # Shared by all bands, which would hide each other.
 _WIDTH_INCHES = 7.0
 _LEGEND_COLUMNS = 3
+_LONG_NAME = 18  # letters, of which three columns have no room
+_FEW_ARMS = 6  # whose numbers fit into a matrix in large letters
 
 
 def draw_curves(
@@ -64,6 +66,7 @@ def draw_penalties(matrix: pd.DataFrame) -> Figure:
     """How often the arm of a row beat the arm of a column: a matrix of shares of the steps, from 0 to 1."""
     arms, values = list(matrix.columns), matrix.to_numpy(dtype=np.float64)
     size = len(arms)
+    letters = _LETTERS["font.size"] * min(1, _FEW_ARMS / size)
     with matplotlib.rc_context({**_LETTERS, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure = Figure(figsize=(_WIDTH_INCHES, 2.2 + 0.5 * size), layout="constrained")
         panel = figure.subplots()
@@ -76,7 +79,7 @@ def draw_penalties(matrix: pd.DataFrame) -> Figure:
                 if row != column:
                     value = values[row, column]
                     colour = "white" if value > 0.5 else "black"
-                    panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
+                    panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, size=letters)
         panel.set(xlabel="… than this one", ylabel="this one was better …")
         figure.colorbar(shown, ax=panel, label="share of the steps")
     return figure
@@ -142,4 +145,6 @@ def _set_axes(panel: Axes, xlabel: str) -> None:
 
 
 def _add_legend(figure: Figure, panel: Axes) -> None:
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=_LEGEND_COLUMNS)
+    handles, names = panel.get_legend_handles_labels()
+    columns = _LEGEND_COLUMNS if max(map(len, names)) <= _LONG_NAME else _LEGEND_COLUMNS - 1
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
