@@ -27,7 +27,7 @@ from activelabel.simulation.tables import RunTables
 EXPERIMENT_FILE = "experiment.json"
 LOCK_FILE = "lock"
 FULL_DATA = "full_data"
-"""The name of the arm that learns from everything at once."""
+"""The name of the arm that learns from everything at once: what others are measured by, and not compared with."""
 SET_BY_RUNS: Mapping[str, str] = {
     "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",
     "query_size": "--query-size", "project_dir": "--out", "database_url": "--out",

@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
 
+from activelabel.errors import NotReadyError
 from activelabel.simulation.experiment import Advanced, Arm, Experiment, run_folder, run_in_process
 
 Progress = tuple[str, int, int]
@@ -24,10 +26,10 @@ _progress: "SimpleQueue[Progress] | None" = None
 def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) -> None:
     """Play all runs, `jobs` at once, and say how far they are.
 
-    Each process gets its share of the processors. When one run fails, those that have not begun do not begin.
+    Each process gets its share of the processors. When one run fails, the others are stopped where they are.
 
     Raises:
-        ActiveLabelError: what the first run that failed has raised.
+        ActiveLabelError: what the first run that failed has raised; or that something has ended its process.
     """
     context = multiprocessing.get_context("spawn")
     queue: SimpleQueue[Progress] = context.SimpleQueue()  # says it at once, not from a thread of its own
@@ -41,10 +43,15 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) ->
                 for future in done:
                     future.result()
             _hand_on(queue, advanced)
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise NotReadyError(
+                    "the process of a run was ended from outside, most often for want of memory: lower --jobs, or free "
+                    "some, and start the same command again; each run goes on where it was"
+                ) from error
             raise
 
 

@@ -11,6 +11,7 @@ from activelabel.analysis.comparison import Comparison, compare
 from activelabel.analysis.curves import effort_to_reach, foreground_efficiency
 from activelabel.analysis.forecast import Forecast, fit_power_law, forecast
 from activelabel.errors import InvalidInputError
+from activelabel.simulation.experiment import FULL_DATA
 from activelabel.simulation.report.curves import (
     EqualEffort,
     LearningCurve,
@@ -20,8 +21,6 @@ from activelabel.simulation.report.curves import (
 )
 from activelabel.simulation.results import ROUND, RUN, Results, effort_table, mean_dice
 
-FULL_DATA = "full_data"
-"""The arm that annotates everything: what others are measured by, and not compared with."""
 ENOUGH = 0.95
 """The share of the Dice of all labels that counts as enough."""
 SIGNIFICANT = 0.05

@@ -50,10 +50,11 @@ def _winner(findings: Findings) -> Iterator[str]:
         f"{EFFORTS[under.effort]}, the range that all cover, its mean Dice on the way (AUBC) was {aubc.iloc[0]:.3f}, "
         f"against {others}."
     )
-    yield _significance(findings.best, under.tests)
+    seeds = under.equal.aubc.index.get_level_values("seed").nunique()
+    yield _significance(findings.best, under.tests, seeds)
 
 
-def _significance(first: str, tests: Sequence[Comparison]) -> str:
+def _significance(first: str, tests: Sequence[Comparison], seeds: int) -> str:
     """The tests have the better arm first, so those of the best one begin with it."""
     rivals = [test for test in tests if test.arm == first]
     ahead = [test for test in rivals if test.p_holm < SIGNIFICANT and test.first_is_better]
@@ -65,8 +66,9 @@ def _significance(first: str, tests: Sequence[Comparison]) -> str:
         than = "It" if ahead else "That is no more than chance explains: it"
         said.append(f"{than} cannot be told from {_listed([_tested(test) for test in level])}.")
     return (
-        f"{' '.join(said)} Each test has n = {rivals[0].n} pairs of seed and test case; p is that of Wilcoxon's signed "
-        f"rank test, after Holm's correction for {len(tests)} test{'s' if len(tests) > 1 else ''}."
+        f"{' '.join(said)} Each test has n = {rivals[0].n} pairs of seed and test case, {seeds} "
+        f"seed{'s' if seeds > 1 else ''}; p is that of Wilcoxon's signed rank test, after Holm's correction for "
+        f"{len(tests)} test{'s' if len(tests) > 1 else ''}."
     )
 
 
