@@ -117,7 +117,10 @@ def main(
     parser.add_argument("--only", help="one of the experiments")
     parser.add_argument("--full", action="store_true", help="the paper's size: for a GPU, and many hours")
     arguments = parser.parse_args()
-    for name, experiment in experiments(arguments.full, arguments.seeds).items():
+    planned = experiments(arguments.full, arguments.seeds)
+    if arguments.only not in (None, *planned):
+        parser.error(f"--only {arguments.only}: expected one of {', '.join(planned)}")
+    for name, experiment in planned.items():
         if arguments.only in (None, name):
             out = arguments.out / name
             open_experiment(experiment, out)
