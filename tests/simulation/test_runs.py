@@ -12,6 +12,7 @@ import pytest
 from simulated_runs import QUERY_SIZE, ROUNDS, START, assert_same_run, blob_experiment, play, tables
 from training_study import TINY
 
+from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.errors import InvalidInputError
 from activelabel.server.local_app import LocalApp
 from activelabel.server.scoring import VolumeScoring
@@ -222,14 +223,26 @@ def test_the_oracle_strategies_see_what_no_other_may(
     blob_folders: tuple[Path, Path], tmp_path: Path, strategy: str
 ) -> None:
     """Of slices, two thirds hold foreground although fewer than half of all do; and truth alone decides the order."""
-    play(blob_experiment(*blob_folders, strategy), tmp_path)
-    queries = tables(tmp_path, strategy)["queries"].query("round > 0")
+    experiment = blob_experiment(*blob_folders, strategy)
+    play(experiment, tmp_path)
+    asked = tables(tmp_path, strategy)["queries"]
+    start, queries = asked.query("round == 0"), asked.query("round > 0")
     assert set(queries["strategy"]) == {strategy}
     assert set(queries["model_version"].dropna()) == set(), "no model had a say"
     assert queries["reason"].str.startswith("drawn").all()
     if strategy.endswith("_slices"):
         assert queries["annotated_slices"].sum() == 4 * ROUNDS
         assert queries["foreground_slices"].sum() >= 4
+    else:
+        voxels = {
+            image_id: float(np.count_nonzero(nibabel.load(experiment.cases.labels[image_id]).dataobj))
+            for image_id in set(experiment.cases.pool) - set(start.query("role == 'validation'")["image_id"])
+        }
+        order = [
+            image_id for image_id, _ in foreground_aware(voxels, "0:oracle") if image_id not in set(start["image_id"])
+        ]
+        assert list(queries["image_id"]) == order[: QUERY_SIZE * ROUNDS]
+        assert list(queries["score"]) == [voxels[image_id] for image_id in queries["image_id"]]
 
 
 def test_full_data_is_one_model_of_the_whole_pool(blob_folders: tuple[Path, Path], tmp_path: Path) -> None:
