@@ -186,7 +186,7 @@ def test_without_images_there_is_nothing_to_train(warm: Study) -> None:
         task_of(warm).check_request({})
 
 
-def test_an_interrupted_training_publishes_nothing_and_the_next_one_begins_anew(
+def test_an_interrupted_training_publishes_nothing_and_the_next_one_clears_what_it_left(
     warm: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(*arguments: object) -> None:

@@ -1,6 +1,9 @@
 """Training of the proxy model, which needs no label: it learns pseudo-labels of all images (nath2022, 3.1)."""
 
+import hashlib
+import json
 import logging
+import shutil
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ignite.engine import Events
 from monailabel.interfaces.datastore import Datastore
+from monailabel.tasks.train.basic_train import Context
 
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.recipes import ProxySettings
-from activelabel.server.network_training import NetworkTraining, Run
+from activelabel.server.epoch_checkpoint import EpochCheckpoint
+from activelabel.server.network_training import BEST_WEIGHTS, NetworkTraining, Run
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import proxy_training
 from activelabel.server.pseudo_label_files import PseudoLabelFiles
@@ -21,7 +27,7 @@ from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.runs import exclusive_run, finish_run
 from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
-from activelabel.server.train_stats import Stats, model_stats, read_stats
+from activelabel.server.train_stats import Stats, model_stats, read_stats, running_stats
 from activelabel.store.records import Image
 from activelabel.training.evaluation import mean_class_dice, mean_dice
 
@@ -34,8 +40,9 @@ class ProxyTrainTask(NetworkTraining):
     """Trains the recipe's network to find the pseudo-label of all images, and publishes it as a proxy model.
 
     Training images teach, validation images judge: the epoch that finds their pseudo-labels best is published. An image
-    that has no pseudo-label, or cannot be read, is reported and left out. An interrupted training has published nothing
-    and the next one begins anew, with the pseudo-labels that there are.
+    that has no pseudo-label, or cannot be read, is reported and left out. An interrupted training publishes nothing.
+    The next one draws the pseudo-labels that are missing, and goes on after its last completed epoch if it is the same:
+    the same files, network, numbers and seed.
     """
 
     def __init__(self, project: Project, settings: ProxySettings) -> None:
@@ -89,12 +96,39 @@ class ProxyTrainTask(NetworkTraining):
             metrics = {"dice": mean_dice(mean_class_dice(list(per_case.values()), self._model.labels))}
             model = publish_model(self._project, weights, metrics, [], "proxy")
             logger.info("published proxy model %d: %s", model.version, metrics)
+            shutil.rmtree(self._epochs_file.parent)
             finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**stats, "total_time": total_time, "validation": per_case, "model": model_stats(model)}
         stats.pop("current_time", None)
         self.stage.pop("stage")
         return self.show(stats)
+
+    def finalize(self, context: Context) -> None:
+        """As every training, from where an interrupted one was stopped."""
+        super().finalize(context)
+        checkpoint = EpochCheckpoint(self._epochs_file, self._identity(context), self._seed(context.local_rank))
+        checkpoint.attach(context, BEST_WEIGHTS)
+        if context.local_rank == 0:
+            context.trainer.add_event_handler(Events.STARTED, lambda _: self.show(running_stats(context)))
+
+    @property
+    def _epochs_file(self) -> Path:
+        return self._project.runs_folder / "resume" / "proxy.pt"
+
+    def _identity(self, context: Context) -> str:
+        """A hash of all on which the state after an epoch depends; files by name, size and time."""
+        asked = {"epochs": context.max_epochs, "batch_size": context.train_batch_size}
+        said = {
+            "model": self._model.model_dump(mode="json"),
+            "network": str(context.network),  # the same description may be another one in another version
+            "training": self._training.model_copy(update=asked).model_dump(mode="json"),
+            "mixed_precision": self._amp,
+            "processes": context.world_size if context.multi_gpu else 1,
+            "seed": self._project.settings.seed,
+            "cases": [[case, _stamp(case["image"]), _stamp(case["label"])] for case in context.datalist],
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def _images(self) -> list[Image]:
         """Those that are there and readable, as far as is known."""
@@ -132,3 +166,8 @@ def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
         "image_id": image.id,
         "role": image.role,
     }
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    status = Path(file).stat()
+    return status.st_size, status.st_mtime_ns
