@@ -66,12 +66,13 @@ class EpochCheckpoint:
     def _read(self) -> dict[str, Any] | None:
         if not self._file.is_file():
             return None
-        raw = self._file.read_bytes()
+        raw = memoryview(self._file.read_bytes())
+        written, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
         # torch reads a file whose numbers have changed without a word.
-        if hashlib.sha256(raw[_DIGEST_BYTES:]).digest() != raw[:_DIGEST_BYTES]:
+        if hashlib.sha256(written).digest() != digest:
             logger.warning("training begins anew, not with the epochs in %s: the file is damaged", self._file)
             return None
-        content: dict[str, Any] = torch.load(io.BytesIO(raw[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
         if content["identity"] != self._identity:
             logger.info("training begins anew, not with the epochs in %s: they are of another training", self._file)
             return None
@@ -90,8 +91,9 @@ class EpochCheckpoint:
         state = {name: get_state_dict(part) for name, part in _parts(context).items()}
         buffer = io.BytesIO()
         torch.save({"identity": self._identity, "state": state, "best": self._best}, buffer)
+        buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
         self._file.parent.mkdir(exist_ok=True)
-        write_atomically(self._file, hashlib.sha256(buffer.getbuffer()).digest() + buffer.getvalue())
+        write_atomically(self._file, buffer.getvalue())
 
     def _keep_best(self, trainer: Engine, file: Path) -> None:
         if self._best is not None:
