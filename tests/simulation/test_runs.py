@@ -18,7 +18,8 @@ from activelabel.server.local_app import LocalApp
 from activelabel.server.scoring import VolumeScoring
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.simulation.annotator import OracleAnnotator
-from activelabel.simulation.experiment import full_data_arm
+from activelabel.simulation.experiment import full_data_arm, open_experiment
+from activelabel.simulation.jobs import run_all
 from activelabel.simulation.tables import Table
 from activelabel.store.ledger import Ledger
 
@@ -251,3 +252,22 @@ def test_full_data_is_one_model_of_the_whole_pool(blob_folders: tuple[Path, Path
     read = tables(tmp_path, "full_data")
     assert sorted(read["queries"]["image_id"]) == sorted(experiment.cases.pool)
     assert list(read["models"]["round"]) == [0]
+
+
+def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
+    blob_folders: tuple[Path, Path], played: Path, tmp_path: Path
+) -> None:
+    experiment = blob_experiment(*blob_folders, "random_volumes", "random_slices")
+    open_experiment(experiment, tmp_path)
+    heard: list[tuple[str, int, int]] = []
+    run_all(experiment, tmp_path, 2, lambda *said: heard.append(said))
+    for arm in ("random_volumes", "random_slices"):
+        assert [count for name, seed, count in heard if (name, seed) == (arm, 0)] == list(range(ROUNDS + 2))
+    asked = [list(tables(out, "random_volumes")["queries"]["image_id"]) for out in (played, tmp_path)]
+    assert asked[0] == asked[1]
+
+    (tmp_path / "runs" / "random_slices" / "0" / "metrics.parquet").write_bytes(b"damaged")
+    with pytest.raises(
+        InvalidInputError, match=r"^random_slices, seed 0: .*metrics.parquet: cannot be read as a table"
+    ):
+        run_all(experiment, tmp_path, 2, lambda *_: None)

@@ -104,4 +104,10 @@ def run_with_progress(experiment: Experiment, out: Path, jobs: int, server: str 
             run_all(experiment, out, jobs, advanced)
         else:
             run_on_server(experiment, server, out, advanced)
+    for arm, seed in experiment.runs:
+        count = measured.get((arm.name, seed), 0)
+        if count <= arm.rounds:
+            console.print(
+                f"{arm.name}, seed {seed}: {count} of {arm.rounds + 1} models, then nothing was left to ask for"
+            )
     return sum(measured.values())

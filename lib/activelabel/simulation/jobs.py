@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from activelabel.errors import NotReadyError
+from activelabel.errors import ActiveLabelError, NotReadyError
 from activelabel.simulation.experiment import Advanced, Arm, Experiment, run_folder, run_in_process
 
 Progress = tuple[str, int, int]
@@ -74,7 +74,10 @@ def _run(experiment: Experiment, arm: Arm, seed: int, out: Path) -> None:
     queue = _progress
     assert queue is not None
     _print_into(run_folder(out, arm.name, seed) / "log.txt")
-    run_in_process(experiment, arm, seed, out, lambda *progress: queue.put(progress))
+    try:
+        run_in_process(experiment, arm, seed, out, lambda *progress: queue.put(progress))
+    except ActiveLabelError as error:
+        raise type(error)(f"{arm.name}, seed {seed}: {error}") from error
 
 
 def _print_into(log: Path) -> None:
