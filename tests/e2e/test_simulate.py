@@ -39,7 +39,7 @@ class Simulation:
         """To its end."""
         command = [str(part) for part in (*self._command, *more)]
         environment = {**os.environ, **ONE_THREAD}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=500, check=False)
 
     def run_and_kill(self, when: Callable[[], bool], *more: str) -> None:
         """Begin, and kill -9 it as soon as `when`. What it started must then end by itself."""
