@@ -75,7 +75,7 @@ def write_seg(label: Path, series: Path, names: Sequence[str], uid: str, author:
         template.write_text(json.dumps(_template(present)))
         command = [find_converter(), "--inputImageList", str(label), "--inputDICOMDirectory", str(series)]
         command += ["--inputMetadata", str(template), "--outputDICOM", str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if done.returncode != 0 or not target.exists():
             said = (done.stdout + done.stderr).strip().splitlines()
             raise InvalidInputError(f"{label.name}: {CONVERTER} cannot make a SEG of it: {' | '.join(said[-3:])}")

@@ -160,7 +160,7 @@ def show_gpu(user: Admin) -> Response:
     command = shutil.which("nvidia-smi")
     if command is None:
         raise NotFoundError("this machine has no nvidia-smi, so probably no NVIDIA GPU")
-    printed = subprocess.run([command], capture_output=True, text=True, check=False).stdout
+    printed = subprocess.run([command], capture_output=True, encoding="utf-8", errors="replace", check=False).stdout
     return Response(printed, media_type="text/plain")
 
 

@@ -38,7 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     settings = ["--conf", "labels=liver", "--conf", f"project_dir={tmp_path / 'project'}"]
     activelabel(monkeypatch, "report", "--studies", tmp_path, *settings, "--out", tmp_path / "report.html")
-    return (tmp_path / "report.html").read_text()
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_numbers_beside_the_page_are_those_of_the_experiment(written: Path) -> N
 def test_a_model_that_is_gone_leaves_a_line(written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     experiment = make_experiment(tmp_path / "experiment", {"variance": CURVES["variance"]}, seeds=1, rounds=1)
     activelabel(monkeypatch, "report", experiment, "--out", tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Round 1, pool_2: no picture, as model model.pt: there is no such file" in text
 
 

@@ -75,7 +75,7 @@ def test_a_page_holds_all_and_each_figure_and_table_lies_beside_it(tmp_path: Pat
     folder = write_page(page(), tmp_path / "out.html")
     assert folder == tmp_path / "out_files"
     assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "curve.png", "numbers.csv"]
-    assert (folder / "numbers.csv").read_text() == "arm,dice\na<b,0.123456\n"
+    assert (folder / "numbers.csv").read_text(encoding="utf-8") == "arm,dice\na<b,0.123456\n"
     read = Read(tmp_path / "out.html")
     assert read.cells == ["arm", "dice", "a<b", "0.123"]
     (source,) = read.sources
@@ -86,7 +86,7 @@ def test_a_page_holds_all_and_each_figure_and_table_lies_beside_it(tmp_path: Pat
 
 def test_names_are_set_off_and_what_looks_like_html_is_not(tmp_path: Path) -> None:
     write_page(page(), tmp_path / "out.html")
-    text = (tmp_path / "out.html").read_text()
+    text = (tmp_path / "out.html").read_text(encoding="utf-8")
     assert "<code>a</code> won &lt;b&gt;." in text
     assert "<code>a&lt;b</code>" in text
     assert "<b>." not in text
@@ -94,9 +94,9 @@ def test_names_are_set_off_and_what_looks_like_html_is_not(tmp_path: Path) -> No
 
 def test_a_page_can_be_written_again(tmp_path: Path) -> None:
     write_page(page(), tmp_path / "out.html")
-    first = (tmp_path / "out.html").read_text()
+    first = (tmp_path / "out.html").read_text(encoding="utf-8")
     write_page(page(), tmp_path / "out.html")
-    assert (tmp_path / "out.html").read_text() == first
+    assert (tmp_path / "out.html").read_text(encoding="utf-8") == first
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
