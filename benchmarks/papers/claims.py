@@ -149,6 +149,7 @@ def print_arms(results: Results, effort: str) -> None:
 
 def print_claims(results: Results, claims: Sequence[Claim]) -> None:
     """Claim by claim: the paper's number, ours, and what follows."""
+    claims = [claim for claim in claims if {claim.better, claim.worse} <= set(results.arms)]  # others have no model yet
     pairs = [pairs_of(results, claim) for claim in claims]
     tests = [paired_test(pair["better"], pair["worse"]) for pair in pairs]
     corrected = multipletests([test.p for test in tests], method="holm")[1]
