@@ -126,4 +126,4 @@ def test_with_ties_worth_keeps_its_sign_and_its_range(voxels):
     doubt = doubt_of(uncertainty.astype(np.float64), wrong)
     assert -1 <= doubt.worth <= 1
     assert np.sign(doubt.worth) == np.sign(doubt.correlation)
-    assert abs(doubt.worth) >= abs(doubt.correlation)
+    assert abs(doubt.worth) >= abs(doubt.correlation) - 1e-9, "rounding may take the correlation beyond 1"

@@ -47,6 +47,7 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) ->
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
+                process.join()
             if isinstance(error, BrokenProcessPool):
                 raise NotReadyError(
                     "the process of a run was ended from outside, most often for want of memory: lower --jobs, or free "
