@@ -8,7 +8,7 @@ from activelabel.acquisition.power_noise import power_order
 from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.proposals import noise_key, scored_cases
-from activelabel.server.random_proposals import Proposal
+from activelabel.server.random_proposals import Proposal, proposals_left
 from activelabel.server.slice_proposals import Chosen, ScoredSlices, ranked_slice_proposals
 
 BETA = 1.0
@@ -30,7 +30,7 @@ def blend_proposals(project: Project) -> Iterator[Proposal]:
                 reason = f"{_SAID} {scores[image_id]:.3g} times the mean by model {scored.version}, drawn in proportion"
                 yield Proposal(image_id, f"{reason}{scored.caveat}", scores[image_id], scored.version)
 
-    return scored.left_of(project, proposals())
+    return proposals_left(project, proposals())
 
 
 def blend_slice_proposals(project: Project) -> Iterator[Proposal]:

@@ -12,7 +12,7 @@ from activelabel.acquisition.selection import Id
 from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.proposals import models_before, noise_key, scored_cases
-from activelabel.server.random_proposals import Proposal
+from activelabel.server.random_proposals import Proposal, proposals_left
 from activelabel.server.slice_proposals import Chosen, ScoredSlices, ranked_slice_proposals
 
 POWER_BETA = 1.0
@@ -33,7 +33,7 @@ def power_proposals(project: Project, measure: str) -> Iterator[Proposal]:
                 reason = f"{said}, drawn in proportion to it{scored.caveat}"
                 yield Proposal(image_id, reason, scores[image_id], scored.version)
 
-    return scored.left_of(project, proposals())
+    return proposals_left(project, proposals())
 
 
 def clasp_proposals(project: Project) -> Iterator[Proposal]:
@@ -53,7 +53,7 @@ def clasp_proposals(project: Project) -> Iterator[Proposal]:
                 said = f"{_said(name)} {score:.4g} by model {scored.version}, drawn with noise that fades"
                 yield Proposal(image_id, f"{said}{scored.caveat}", score, scored.version)
 
-    return scored.left_of(project, proposals())
+    return proposals_left(project, proposals())
 
 
 def power_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:

@@ -1,13 +1,13 @@
 """Which cases a strategy would ask for, best first, each with its reason. Nothing is promised to anyone here."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from activelabel.acquisition.selection import Id, Source, selective_sources
 from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
-from activelabel.server.random_proposals import CANDIDATES, Proposal, validation_due
+from activelabel.server.random_proposals import CANDIDATES, Proposal, proposals_left, validation_due
 from activelabel.store.records import ModelVersion
 
 ALWAYS_SCORED: ScoreKind = ("variance", "everything", "total")
@@ -71,7 +71,7 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
                 reason = f"{said}, next in the {source} list{scored.caveat}"
                 yield Proposal(image_id, reason, score, scored.version)
 
-    return scored.left_of(project, proposals())
+    return proposals_left(project, proposals())
 
 
 def selective_rounds(
@@ -105,13 +105,6 @@ class ScoredCases:
     version: int
     groups: Sequence[Sequence[Mapping[str, float]]]
     caveat: str = ""
-
-    def left_of(self, project: Project, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
-        """Those that may be asked for now, after the validation cases that are due."""
-        left = set(project.ledger.pool("training"))
-        return itertools.chain(
-            validation_due(project), (proposal for proposal in proposals if proposal.image_id in left)
-        )
 
 
 def scored_cases(project: Project, kinds: Sequence[ScoreKind]) -> ScoredCases | str:

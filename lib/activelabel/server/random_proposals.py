@@ -1,6 +1,7 @@
 """What a proposal is, the pool at random, and when a validation case is due: what all strategies share."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from activelabel.acquisition.selection import shuffled
@@ -20,6 +21,10 @@ class Proposal:
     score: float | None = None
     model_version: int | None = None
     slices: Slices = None
+
+
+Proposals = Callable[[Project], Iterator[Proposal]]
+"""Cases to ask for, best first."""
 
 
 def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
@@ -45,3 +50,9 @@ def validation_due(project: Project) -> Iterator[Proposal]:
     if validation_asked < training_asked:
         for image_id in shuffled(waiting, project.settings.seed):
             yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
+
+
+def proposals_left(project: Project, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
+    """Those volumes that may be asked for now, after the validation cases that are due."""
+    left = set(project.ledger.pool("training"))
+    return itertools.chain(validation_due(project), (item for item in proposals if item.image_id in left))

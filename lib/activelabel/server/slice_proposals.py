@@ -58,7 +58,7 @@ def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator
     """`size` slices a round, drawn at random from all slices of all volumes."""
     pool = project.ledger.slice_pool()
     drawn = (Chosen(*slice_) for slice_ in random_slices(_counts(pool), project.settings.seed))
-    return _proposals(project, pool, in_rounds(drawn, size), lambda _: reason)
+    return proposals_of_rounds(project, pool, in_rounds(drawn, size), lambda _: reason)
 
 
 def random_slices_of_round(project: Project) -> Iterator[Proposal]:
@@ -73,7 +73,7 @@ def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]
     """Volumes at random, of each every n-th slice."""
     pool, stride = project.ledger.slice_pool(), project.recipe.query.slice_stride
     slices = [Chosen(*slice_) for slice_ in strided_slices(_counts(pool), stride, project.settings.seed)]
-    return _proposals(project, pool, [slices], lambda _: f"every slice in {stride} of a volume {reason}")
+    return proposals_of_rounds(project, pool, [slices], lambda _: f"every slice in {stride} of a volume {reason}")
 
 
 def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
@@ -160,10 +160,10 @@ def rounds_of_slices(
     drawn = (Chosen(*slice_, seen=False) for slice_ in random_slices(unseen, project.settings.seed))
     size = project.recipe.query.size
     rounds = itertools.chain(in_rounds(chosen, size), in_rounds(drawn, size))
-    return _proposals(project, pool, rounds, reason, model_version)
+    return proposals_of_rounds(project, pool, rounds, reason, model_version)
 
 
-def _proposals(
+def proposals_of_rounds(
     project: Project,
     pool: Sequence[SlicesTaken],
     rounds: Iterable[Sequence[Chosen]],

@@ -1,6 +1,6 @@
 """All strategies, by name: how each proposes what is asked for next, and one line on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from monailabel.interfaces.tasks.strategy import Strategy
@@ -22,7 +22,7 @@ from activelabel.server.project import Project, ScoreKind
 from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
 from activelabel.server.proposals import highest_proposals, selective_proposals
 from activelabel.server.raced_kind import MEAN_MEASURES, UNCERTAINTY_VOLUMES
-from activelabel.server.random_proposals import Proposal, random_proposals
+from activelabel.server.random_proposals import Proposal, Proposals, random_proposals
 from activelabel.server.slice_feature_proposals import coreset_slice_proposals, typiclust_slice_proposals
 from activelabel.server.slice_proposals import (
     highest_slice_proposals,
@@ -32,9 +32,6 @@ from activelabel.server.slice_proposals import (
     strided_slice_proposals,
 )
 from activelabel.server.trust import proposals_by_doubt
-
-Proposals = Callable[[Project], Iterator[Proposal]]
-"""Cases to ask for, best first."""
 
 MEASURED_BY = {
     "variance": "predictions vary most between Monte Carlo repeats (rahimi2022, eq. 1; MC dropout in ma2024)",

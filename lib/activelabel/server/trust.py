@@ -1,14 +1,12 @@
 """Whether the doubt by which a project asks has been worth anything lately, and what is asked for if it has not."""
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from activelabel.server.project import Project
-from activelabel.server.random_proposals import Proposal
-
-Proposals = Callable[[Project], Iterator[Proposal]]
+from activelabel.server.random_proposals import Proposal, Proposals
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from functools import cache, partial
 import numpy as np
 
 from activelabel.acquisition.foreground_share import foreground_aware
-from activelabel.acquisition.slice_selection import SliceId, by_volume, in_rounds
+from activelabel.acquisition.slice_selection import SliceId, in_rounds
 from activelabel.server.project import Project
 from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
-from activelabel.server.random_proposals import Proposal, validation_due
+from activelabel.server.random_proposals import Proposal, Proposals, proposals_left
+from activelabel.server.slice_proposals import Chosen, proposals_of_rounds
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.truth import read_truth
 
@@ -41,7 +42,7 @@ def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrate
 class _Oracle(ProjectStrategy):
     summary = "At random, two thirds for their true foreground (nnActive's baseline)"
 
-    def __init__(self, project: Project, name: str, proposals: Callable[[Project], Iterator[Proposal]]) -> None:
+    def __init__(self, project: Project, name: str, proposals: Proposals) -> None:
         super().__init__(project, name)
         self._proposals = proposals
 
@@ -58,30 +59,25 @@ class _OracleSlices(SliceStrategy, _Oracle):
 
 
 def _volumes(project: Project, foreground: Foreground) -> Iterator[Proposal]:
-    left = project.ledger.pool("training")
     voxels = {image_id: float(sum(foreground(image_id, 0))) for image_id in _training(project)}
-    yield from validation_due(project)
-    for image_id, for_foreground in foreground_aware(voxels, _key(project)):
-        if image_id in left:
+
+    def proposals() -> Iterator[Proposal]:
+        for image_id, for_foreground in foreground_aware(voxels, _key(project)):
             said = "drawn in proportion to its true foreground" if for_foreground else "drawn from all cases"
             yield Proposal(image_id, said, voxels[image_id])
 
+    return proposals_left(project, proposals())
+
 
 def _slices(project: Project, foreground: Foreground) -> Iterator[Proposal]:
-    pool = {image.image_id: image for image in project.ledger.slice_pool()}
     some: dict[SliceId, float] = {}
     for image_id in _training(project):
         axis = project.ledger.image(image_id).slice_axis
         assert axis is not None  # they are counted before anybody is asked
         some |= {(image_id, index): float(voxels > 0) for index, voxels in enumerate(foreground(image_id, axis))}
-    yield from validation_due(project)
-    order = (slice_ for slice_, _ in foreground_aware(some, _key(project)))
-    for chosen in in_rounds(order, project.recipe.query.size):
-        left = [
-            (image_id, index) for image_id, index in chosen if image_id in pool and index not in pool[image_id].taken
-        ]
-        for image_id, indices in by_volume(left).items():
-            yield Proposal(image_id, "drawn at random, two thirds where foreground is", slices=tuple(indices))
+    order = (Chosen(*slice_) for slice_, _ in foreground_aware(some, _key(project)))
+    rounds, said = in_rounds(order, project.recipe.query.size), "drawn at random, two thirds where foreground is"
+    return proposals_of_rounds(project, project.ledger.slice_pool(), rounds, lambda _: said)
 
 
 def _training(project: Project) -> Iterator[str]:
