@@ -39,6 +39,17 @@ def test_they_are_in_the_order_in_which_the_labels_came(labelled):
     assert [doubt.annotation_id for doubt in labelled.doubts()] == [1, 2, 3]
 
 
+def test_the_latest_are_those_with_a_correlation_whose_labels_came_last_and_were_not_taken_back(labelled):
+    for image_id in "def":
+        labelled.record_annotation(image_id, f"{image_id}_1", "0", "ann")
+    for annotation_id, correlation in ((6, None), (5, 0.5), (4, 0.4), (3, 0.3), (2, 0.2), (1, 0.1)):
+        record(labelled, annotation_id, correlation, wrong_voxels=0 if correlation is None else 10)
+    labelled.delete_annotation("d")
+    assert [doubt.annotation_id for doubt in labelled.latest_doubts(2)] == [3, 5]
+    assert [doubt.annotation_id for doubt in labelled.latest_doubts(9)] == [1, 2, 3, 5]
+    assert labelled.correlated_doubts() == 4
+
+
 def test_a_perfect_prediction_has_no_correlation_and_counts_as_compared(labelled):
     doubt = record(labelled, 1, correlation=None, wrong_voxels=0)
     assert labelled.doubts() == [doubt]

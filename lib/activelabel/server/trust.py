@@ -48,9 +48,10 @@ class Trust:
 
 def read_trust(project: Project) -> Trust:
     """What the ledger says now."""
-    worths = [doubt.worth for doubt in project.ledger.doubts() if doubt.worth is not None]
     window = project.settings.doubt_window
-    return Trust(tuple(worths[-window:]), len(worths), window, project.settings.min_doubt)
+    worths = (doubt.worth for doubt in project.ledger.latest_doubts(window))
+    last = tuple(worth for worth in worths if worth is not None)
+    return Trust(last, project.ledger.correlated_doubts(), window, project.settings.min_doubt)
 
 
 def proposals_by_doubt(project: Project, by_doubt: Proposals, instead: Proposals) -> Iterator[Proposal]:

@@ -1,6 +1,6 @@
 """Doubts: of each label that came back, how well what a model doubted goes with where it was wrong."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
@@ -54,10 +54,26 @@ class Doubts(Database):
 
     def doubts(self) -> list[Doubt]:
         """Those of all labels that were not taken back, in the order in which these came: the latest is the last."""
-        kept = select(DoubtRow).join(AnnotationRow, AnnotationRow.id == DoubtRow.annotation_id)
+        statement = select(DoubtRow).where(*_KEPT).order_by(DoubtRow.annotation_id)
         with self._reading() as session:
-            rows = session.scalars(kept.where(AnnotationRow.deleted_at.is_(None)).order_by(DoubtRow.annotation_id))
-            return [_doubt_record(row) for row in rows]
+            return [_doubt_record(row) for row in session.scalars(statement)]
+
+    def latest_doubts(self, count: int) -> list[Doubt]:
+        """The last `count` of them that have a correlation, in the same order."""
+        statement = select(DoubtRow).where(*_KEPT, DoubtRow.correlation.is_not(None))
+        with self._reading() as session:
+            rows = session.scalars(statement.order_by(DoubtRow.annotation_id.desc()).limit(count))
+            return [_doubt_record(row) for row in rows][::-1]
+
+    def correlated_doubts(self) -> int:
+        """How many of them have a correlation."""
+        statement = select(func.count(DoubtRow.correlation)).where(*_KEPT)
+        with self._reading() as session:
+            return session.scalar(statement) or 0
+
+
+_KEPT = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
+"""Of labels that were not taken back."""
 
 
 def _doubt_record(row: DoubtRow) -> Doubt:
