@@ -18,7 +18,7 @@ from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import ActiveLabelError, InvalidInputError
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
-from activelabel.prediction.pictures import draw_doubt, most_uncertain_slice
+from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes
@@ -234,8 +234,6 @@ def _draw(scored: Scored, measure: str, description: ModelDescription, folder: P
     index = most_uncertain_slice(map, along)
     positions = prepared_positions(scored.image.grid, scored.image.original, scored.slice_axis)
     own_index = int(np.abs(positions - index).argmin())
-    path = folder / f"{_stem(scored, measure)}.png"
-    draw_doubt(
-        scored.image, scored.statistics.mean, map, measure, description.labels, along, index, path,
-        title=f"{scored.name.split('.')[0]}, slice {own_index}",
-    )  # fmt: skip
+    title = f"{scored.name.split('.')[0]}, slice {own_index}"
+    figure = doubt_figure(scored.image, scored.statistics.mean, map, measure, description.labels, along, index, title)
+    figure.savefig(folder / f"{_stem(scored, measure)}.png", dpi=110)

@@ -1,7 +1,6 @@
 """Pictures of doubt: a slice of an image, the prediction, and a heat map of the uncertainty, side by side."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -16,21 +15,6 @@ from activelabel.data.preprocessing import PreparedImage
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 """Okabe and Ito's, which readers with any colour vision tell apart."""
 AXIS_NAMES = ("sagittal", "coronal", "axial")
-
-
-def draw_doubt(
-    image: PreparedImage,
-    mean: Tensor,
-    map: Tensor,
-    measure: str,
-    labels: Sequence[str],
-    axis: int,
-    index: int,
-    path: Path,
-    title: str = "",
-) -> None:
-    """Write `doubt_figure` of a slice to `path`, as a PNG."""
-    doubt_figure(image, mean, map, measure, labels, axis, index, title).savefig(path, dpi=110)
 
 
 def doubt_figure(

@@ -75,14 +75,16 @@ class ProjectActions:
 
     # What the host builds an app from
 
-    def open_datastore(self) -> LedgerDatastore:
-        """The studies: a folder, or a PACS."""
-        ledger, server = self.project.ledger, not is_child()
+    def open_datastore(self, follow_changes: bool | None = None) -> LedgerDatastore:
+        """The studies: a folder, or a PACS; followed as they change by the server, and not by its children."""
+        ledger = self.project.ledger
+        if follow_changes is None:
+            follow_changes = not is_child()
         archive = open_archive(self.project)
         validation_cases = self.project.recipe.training.validation_cases
         if not is_pacs(self.studies):
             return LedgerDatastore(
-                self.studies, ledger, archive, validation_cases=validation_cases, follow_changes=server
+                self.studies, ledger, archive, validation_cases=validation_cases, follow_changes=follow_changes
             )
         pacs = Pacs(self.studies)
         return PacsDatastore(
@@ -92,7 +94,7 @@ class ProjectActions:
             ledger,
             archive,
             validation_cases=validation_cases,
-            follow_changes=server,
+            follow_changes=follow_changes,
         )
 
     def build_infers(self) -> dict[str, InferTask]:

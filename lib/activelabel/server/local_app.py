@@ -15,8 +15,6 @@ from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
 from activelabel.server.application import PROXY, SCORING_METHOD, TRAINER, ProjectActions
 from activelabel.server.autopilot import Work, work_due
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import open_archive
 from activelabel.server.project import open_project
 from activelabel.server.situation import read_situation
 from activelabel.server.slicing import count_slices
@@ -41,15 +39,9 @@ class LocalApp(ProjectActions):
         self.project = open_project("", str(studies), conf)
         self.studies = str(studies)
         self._annotator = annotator
-        validation_cases = self.project.recipe.training.validation_cases
-        self._datastore = LedgerDatastore(
-            self.studies,
-            self.project.ledger,
-            open_archive(self.project),
-            validation_cases=validation_cases,
-            follow_changes=False,
-        )
-        self.project.ledger.sync_images(self._datastore.list_images(), validation_cases)
+        self._datastore = self.open_datastore(follow_changes=False)
+        images, validation_cases = self._datastore.list_images(), self.project.recipe.training.validation_cases
+        self.project.ledger.sync_images(images, validation_cases)
         # All of them now: what is asked for must not depend on how fast this machine is.
         count_slices(self.project, self._datastore, seconds=math.inf)
         self._trainers = self.build_trainers()

@@ -28,7 +28,7 @@ _COLUMNS = {"queries": QUERIES, "metrics": METRICS, "models": MODELS}
 
 
 @dataclass(frozen=True)
-class Experiment:
+class PlayedExperiment:
     """What an experiment compares. `rounds` counts those of each arm, the start set as one; `settings` is all of it."""
 
     folder: Path
@@ -42,7 +42,7 @@ class Experiment:
 class Run:
     """One arm and seed, and how many rounds of it there are; `settings` are those that made it."""
 
-    experiment: Experiment
+    experiment: PlayedExperiment
     arm: str
     seed: int
     folder: Path
@@ -58,7 +58,7 @@ class Results:
     has fewer rounds than were asked for: it goes on still, was stopped, or had nothing left to ask for.
     """
 
-    experiments: tuple[Experiment, ...]
+    experiments: tuple[PlayedExperiment, ...]
     runs: tuple[Run, ...]
     shorter: tuple[str, ...]
     queries: pd.DataFrame
@@ -138,7 +138,7 @@ def mean_dice(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.groupby([*ROUND, "case"], sort=False)["dice"].mean().reset_index()
 
 
-def _read_experiment(folder: Path) -> Experiment:
+def _read_experiment(folder: Path) -> PlayedExperiment:
     file = folder / EXPERIMENT_FILE
     if not file.is_file():
         raise InvalidInputError(
@@ -148,14 +148,14 @@ def _read_experiment(folder: Path) -> Experiment:
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
         rounds = {name: arm["rounds"] + 1 for name, arm in settings["arms"].items()}
-        return Experiment(folder, rounds, settings["seeds"], tuple(settings["test"]), settings)
+        return PlayedExperiment(folder, rounds, settings["seeds"], tuple(settings["test"]), settings)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f"{file}: expected the description of an experiment, got something else ({error!r}): simulate it again"
         ) from error
 
 
-def _runs_of(experiment: Experiment, shared: Collection[str]) -> Iterator[tuple[Run, int]]:
+def _runs_of(experiment: PlayedExperiment, shared: Collection[str]) -> Iterator[tuple[Run, int]]:
     """The runs as far as they are, and how many rounds each was to have; arms in `shared` get longer names."""
     for arm, rounds in experiment.rounds.items():
         name = f"{arm} ({experiment.folder.name})" if arm in shared else arm
@@ -163,7 +163,7 @@ def _runs_of(experiment: Experiment, shared: Collection[str]) -> Iterator[tuple[
             yield _read_run(experiment, run_folder(experiment.folder, arm, seed), name, seed), rounds
 
 
-def _check_comparable(experiments: Sequence[Experiment], runs: Sequence[Run], metrics: pd.DataFrame) -> None:
+def _check_comparable(experiments: Sequence[PlayedExperiment], runs: Sequence[Run], metrics: pd.DataFrame) -> None:
     """The same test cases in all experiments, and the same structures in all runs."""
     first = experiments[0]
     for other in experiments[1:]:
@@ -182,7 +182,7 @@ def _check_comparable(experiments: Sequence[Experiment], runs: Sequence[Run], me
             )
 
 
-def _read_run(experiment: Experiment, folder: Path, arm: str, seed: int) -> Run:
+def _read_run(experiment: PlayedExperiment, folder: Path, arm: str, seed: int) -> Run:
     """The run as far as it is; one that did not begin has no rounds."""
     file = folder / "metrics.parquet"
     if not file.is_file():
