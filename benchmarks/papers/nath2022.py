@@ -6,11 +6,16 @@ Their results are on CT of the liver and of hepatic vessels: proxy ranking gives
 semi-supervised stage "a significant benefit" (figures 2 and 3, table 1).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from claims import Claim, arms, hippocampus, main, phantoms
 
+from activelabel.recipes import FOLDER
 from activelabel.simulation.experiment import Arm, Experiment
 
 STARTS = ("random_volumes", "proxy_rank", "typiclust", "coreset")
@@ -38,12 +43,33 @@ def starts(recipe: str, full: bool) -> tuple[Arm, ...]:
 
 def stages(data: str, full: bool) -> tuple[Arm, ...]:
     """Rounds by proxy ranking and at random, with one stage and with two."""
-    recipes = {"": f"{data}_warm", "_two_stages": "nath2022" if full else f"{data}_two_stages"}
+    recipe = "nath2022" if full else f"{data}_warm"
+    compared = arms(["proxy_rank", "random_volumes"], recipe, start=4, volumes=3, rounds=4 if full else 2)
     return tuple(
-        replace(arm, name=f"{arm.name}{suffix}")
-        for suffix, recipe in recipes.items()
-        for arm in arms(["proxy_rank", "random_volumes"], recipe, start=4, volumes=3, rounds=4 if full else 2)
+        replace(arm, name=f"{arm.name}{suffix}", recipe=with_second_stage(arm.recipe, enabled))
+        for suffix, enabled in (("", False), ("_two_stages", True))
+        for arm in compared
     )
+
+
+def with_second_stage(recipe: str, enabled: bool) -> str:
+    """The path of a copy of a recipe that differs in nothing but whether its rounds have the second stage."""
+    text = (Path(recipe) if recipe.endswith(".toml") else FOLDER / f"{recipe}.toml").read_text(encoding="utf-8")
+    before, section, after = text.partition("[semi_supervised]\n")
+    assert section, f"{recipe} has no second stage"
+    after, changed = re.subn(r"(?m)^enabled = \w+", f"enabled = {str(enabled).lower()}", after, count=1)
+    assert changed, f"{recipe} does not say whether its second stage is enabled"
+    folder = Path(_copies().name) / ("two_stages" if enabled else "one_stage")
+    folder.mkdir(exist_ok=True)
+    copy = folder / f"{Path(recipe).stem}.toml"
+    copy.write_text(f"{before}{section}{after}", encoding="utf-8")
+    return str(copy)
+
+
+@cache
+def _copies() -> "TemporaryDirectory[str]":
+    """Gone when the script ends: an experiment knows a recipe by what is in it, not by where it lies."""
+    return TemporaryDirectory(prefix="recipes-")
 
 
 def _start_claims() -> list[Claim]:
