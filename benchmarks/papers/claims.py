@@ -18,9 +18,10 @@ from statsmodels.stats.multitest import multipletests
 
 from activelabel.analysis.comparison import PairedTest, paired_test
 from activelabel.data.splits import choose_validation
+from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.command import run_with_progress
-from activelabel.simulation.experiment import Arm, Experiment, open_experiment
+from activelabel.simulation.experiment import Experiment, open_experiment
 from activelabel.simulation.report.curves import at_equal_effort
 from activelabel.simulation.results import Results, effort_table, mean_dice, read_results
 

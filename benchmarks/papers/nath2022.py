@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from claims import Claim, arms, hippocampus, main, phantoms
 
 from activelabel.recipes import FOLDER
-from activelabel.simulation.experiment import Arm, Experiment
+from activelabel.simulation.arms import Arm
+from activelabel.simulation.experiment import Experiment
 
 STARTS = ("random_volumes", "proxy_rank", "typiclust", "coreset")
 

@@ -13,7 +13,8 @@ from training_study import TINY
 
 from activelabel.cli import main
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.simulation.experiment import Arm, needed_cases, open_experiment, plan_arms
+from activelabel.simulation.arms import Arm, needed_cases, plan_arms
+from activelabel.simulation.experiment import open_experiment
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from activelabel.server.local_app import LocalApp
 from activelabel.server.scoring import VolumeScoring
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.simulation.annotator import OracleAnnotator
-from activelabel.simulation.experiment import full_data_arm, open_experiment
+from activelabel.simulation.arms import full_data_arm
+from activelabel.simulation.experiment import open_experiment
 from activelabel.simulation.jobs import run_all
 from activelabel.simulation.tables import Table
 from activelabel.store.ledger import Ledger

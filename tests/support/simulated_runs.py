@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from training_study import TINY
 
+from activelabel.simulation.arms import plan_arms
 from activelabel.simulation.cases import find_cases
-from activelabel.simulation.experiment import Experiment, open_experiment, plan_arms, run_folder, run_in_process
+from activelabel.simulation.experiment import Experiment, open_experiment, run_folder
+from activelabel.simulation.playing import run_in_process
 from activelabel.training.checkpoints import open_model
 
 ROUNDS, START, QUERY_SIZE, SEED = 2, 3, 2, 0

@@ -11,19 +11,12 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import recipe_names
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.settings import parse_settings, setting_pairs
+from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
 from activelabel.simulation.cases import find_cases
-from activelabel.simulation.experiment import (
-    Experiment,
-    check_arms,
-    check_settings,
-    full_data_arm,
-    needed_cases,
-    open_experiment,
-    plan_arms,
-    run_on_server,
-)
+from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
 from activelabel.simulation.jobs import run_all
 from activelabel.simulation.measuring import check_test_cases
+from activelabel.simulation.playing import check_arms, run_on_server
 
 console = Console(stderr=True)
 

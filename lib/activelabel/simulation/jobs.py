@@ -14,7 +14,9 @@ from pathlib import Path
 import torch
 
 from activelabel.errors import ActiveLabelError, NotReadyError
-from activelabel.simulation.experiment import Advanced, Arm, Experiment, run_folder, run_in_process
+from activelabel.simulation.arms import Arm
+from activelabel.simulation.experiment import Experiment, run_folder
+from activelabel.simulation.playing import Advanced, run_in_process
 
 Progress = tuple[str, int, int]
 """Arm, seed, and how many of its models are measured."""

@@ -11,7 +11,7 @@ from activelabel.analysis.comparison import Comparison, compare
 from activelabel.analysis.curves import effort_to_reach, foreground_efficiency
 from activelabel.analysis.forecast import Forecast, fit_power_law, forecast
 from activelabel.errors import InvalidInputError
-from activelabel.simulation.experiment import FULL_DATA
+from activelabel.simulation.arms import FULL_DATA
 from activelabel.simulation.report.curves import (
     EqualEffort,
     LearningCurve,

@@ -8,8 +8,9 @@ import pytest
 from simulated_runs import blob_experiment
 
 from activelabel.errors import InvalidInputError
-from activelabel.simulation import experiment as module
-from activelabel.simulation.experiment import Experiment, run_on_server
+from activelabel.simulation import playing as module
+from activelabel.simulation.experiment import Experiment
+from activelabel.simulation.playing import run_on_server
 from activelabel.simulation.tables import QUERIES, RunTables
 
 
