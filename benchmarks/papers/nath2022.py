@@ -9,11 +9,9 @@ semi-supervised stage "a significant benefit" (figures 2 and 3, table 1).
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from claims import Claim, arms, hippocampus, main, phantoms
+from claims import Claim, arms, hippocampus, main, phantoms, scratch
 
 from activelabel.recipes import FOLDER
 from activelabel.simulation.arms import Arm
@@ -60,17 +58,11 @@ def with_second_stage(recipe: str, enabled: bool) -> str:
     assert section, f"{recipe} has no second stage"
     after, changed = re.subn(r"(?m)^enabled = \w+", f"enabled = {str(enabled).lower()}", after, count=1)
     assert changed, f"{recipe} does not say whether its second stage is enabled"
-    folder = Path(_copies().name) / ("two_stages" if enabled else "one_stage")
+    folder = Path(scratch().name) / ("two_stages" if enabled else "one_stage")
     folder.mkdir(exist_ok=True)
     copy = folder / f"{Path(recipe).stem}.toml"
     copy.write_text(f"{before}{section}{after}", encoding="utf-8")
     return str(copy)
-
-
-@cache
-def _copies() -> "TemporaryDirectory[str]":
-    """Gone when the script ends: an experiment knows a recipe by what is in it, not by where it lies."""
-    return TemporaryDirectory(prefix="recipes-")
 
 
 def _start_claims() -> list[Claim]:
