@@ -26,7 +26,7 @@ def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
     pool = hippocampus(FIRST_OF_SECOND_HALF, 100 if full else 70, 25 if full else 16)
     return {
         "hippocampus_second_half": Experiment(on_hippocampus, seeds, pool, {"labels": "anterior,posterior", **device}),
-        "brats_slices": Experiment(on_brats, seeds, brats(), {"labels": "necrosis,oedema,solid,enhancing", **device}),
+        "brats_slices": Experiment(on_brats, seeds, brats(), {"labels": "tumour", **device}),
     }
 
 
