@@ -17,7 +17,7 @@ from activelabel.recipes import FOLDER
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.experiment import Experiment
 
-STARTS = ("random_volumes", "proxy_rank", "typiclust", "coreset")
+STARTS = ("random_volumes", "proxy_rank", "typiclust", "coreset", "foreground_random")
 
 
 def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
