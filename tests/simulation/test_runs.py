@@ -154,6 +154,29 @@ def _killed_at(step: Callable[..., Any], call: int, done: bool) -> Callable[...,
     return run
 
 
+def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew(
+    played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside it, the run that makes it and the one that takes it over are as those in which each made its own."""
+    trained: list[int] = []
+    learn = SegmentationTrainTask.learn
+    monkeypatch.setattr(
+        SegmentationTrainTask, "learn", lambda task, *rest, **named: (trained.append(1), learn(task, *rest, **named))[1]
+    )
+    play(blob_experiment(*blob_folders, "entropy_slices"), tmp_path)
+    assert len(trained) == ROUNDS + 1
+    experiment = blob_experiment(*blob_folders, "variance")
+    for file in (1, 2, 3):
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "copyfile", _killed_at(shutil.copyfile, file, done=True))
+            with pytest.raises(Killed):
+                play(experiment, tmp_path)
+    play(experiment, tmp_path)
+    assert len(trained) == 2 * ROUNDS + 1
+    for strategy in ("entropy_slices", "variance"):
+        assert_same_run(played, tmp_path, strategy)
+
+
 @pytest.mark.parametrize("strategy", ["variance", "entropy_slices"])
 def test_impossible_values_in_what_was_not_asked_for_change_nothing(
     played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str

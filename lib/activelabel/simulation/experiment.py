@@ -17,6 +17,7 @@ from activelabel.simulation.cases import Cases, link_images
 
 EXPERIMENT_FILE = "experiment.json"
 LOCK_FILE = "lock"
+SETTINGS_FILE = "settings.json"  # of a run; where it is, the run has begun
 SET_BY_RUNS: Mapping[str, str] = {
     "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",
     "query_size": "--query-size", "project_dir": "--out", "database_url": "--out",

@@ -19,9 +19,10 @@ from activelabel.server.remote_app import RemoteApp
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases, link_images
-from activelabel.simulation.experiment import LOCK_FILE, Experiment, run_folder
+from activelabel.simulation.experiment import LOCK_FILE, SETTINGS_FILE, Experiment, run_folder
 from activelabel.simulation.loop import App, RunPlan, simulate_run
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_strategies
+from activelabel.simulation.starts import begin_with_start, keep_start, start_folder
 from activelabel.simulation.tables import RunTables
 
 Advanced = Callable[[str, int, int], None]
@@ -34,14 +35,23 @@ def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advan
     Raises:
         InvalidInputError: a setting, a strategy or a file is wrong; the line says which.
     """
-    folder = run_folder(out, arm.name, seed)
+    folder, start = run_folder(out, arm.name, seed), start_folder(out, arm, seed)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / LOCK_FILE):
+        if not (folder / SETTINGS_FILE).exists():
+            begin_with_start(start, folder)
+        models_before = len(RunTables(folder).models.rows)
+
+        def measured(name: str, of_seed: int, count: int) -> None:
+            if count == 1 and not models_before and arm.rounds:
+                keep_start(folder, start)
+            advanced(name, of_seed, count)
+
         link_images(experiment.cases, experiment.cases.pool, folder / "studies")
         app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
         app.add_strategies(oracle_strategies(app.project, experiment.cases))
         settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
-        _play(experiment, arm, seed, app, settings, out, advanced)
+        _play(experiment, arm, seed, app, settings, out, measured)
 
 
 def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced) -> None:
@@ -71,7 +81,7 @@ def _play(
     """Play one run with any app; `said` are the settings and the recipe in force."""
     folder = run_folder(out, arm.name, seed)
     described = {"version": __version__, "arm": asdict(arm), "seed": seed, **said}
-    write_atomically(folder / "settings.json", json.dumps(described, indent=1).encode())
+    write_atomically(folder / SETTINGS_FILE, json.dumps(described, indent=1).encode())
     recipe = Recipe.model_validate(said["recipe"])
     plan = RunPlan(
         arm.start_strategy or _first_strategy(recipe), arm.strategy, arm.rounds, tuple(said["settings"]["labels"])

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from activelabel.errors import InvalidInputError
-from activelabel.simulation.experiment import EXPERIMENT_FILE, run_folder
+from activelabel.simulation.experiment import EXPERIMENT_FILE, SETTINGS_FILE, run_folder
 from activelabel.simulation.tables import METRICS, MODELS, QUERIES, read_table
 
 RUN = ["arm", "seed"]
@@ -188,7 +188,7 @@ def _read_run(experiment: PlayedExperiment, folder: Path, arm: str, seed: int) -
     if not file.is_file():
         return Run(experiment, arm, seed, folder, 0, {})
     rounds = int(pd.read_parquet(file, columns=["round"])["round"].nunique())
-    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     return Run(experiment, arm, seed, folder, rounds, settings)
 
 
