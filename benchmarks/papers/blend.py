@@ -7,6 +7,7 @@ BraTS, which it has not seen.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from claims import Claim, arms, brats, hippocampus, main
 
@@ -16,7 +17,7 @@ RIVALS = ("random_slices", "foreground_random_slices", "strided_slices", "clasp_
 FIRST_OF_SECOND_HALF = 100
 
 
-def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
+def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experiment]:
     """As the experiments of chlebus2022.py and ma2024.py, on other cases."""
     on_hippocampus = arms(
         ("blend_slices", *RIVALS), "hippocampus_slices", start=24, volumes=1, slices=24, rounds=4 if full else 2
@@ -26,7 +27,7 @@ def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
     pool = hippocampus(FIRST_OF_SECOND_HALF, 100 if full else 70, 25 if full else 16)
     return {
         "hippocampus_second_half": Experiment(on_hippocampus, seeds, pool, {"labels": "anterior,posterior", **device}),
-        "brats_slices": Experiment(on_brats, seeds, brats(), {"labels": "tumour", **device}),
+        "brats_slices": Experiment(on_brats, seeds, brats(altered), {"labels": "tumour", **device}),
     }
 
 

@@ -7,6 +7,7 @@ and in the fifth percentile both uncertainty and slices gain 0.012 Dice (table 9
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from claims import Claim, arms, hippocampus, main
 
@@ -18,7 +19,7 @@ STRATEGIES = (
 )  # fmt: skip
 
 
-def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
+def experiments(full: bool, seeds: int, _altered: Path) -> Mapping[str, Experiment]:
     """All begin with the same 24 slices at random; then 24 a round, or a volume of about 36. One with ma2024.py's."""
     conf = {"labels": "anterior,posterior"}
     if full:

@@ -10,9 +10,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -71,18 +69,17 @@ def hippocampus(first: int, count: int, test: int) -> Cases:
     )
 
 
-def brats(test: int = 2) -> Cases:
-    """The four patients, FLAIR, with the whole tumour as the only label: the parts FLAIR does not tell apart."""
+def brats(folder: Path, test: int = 2) -> Cases:
+    """The four patients, FLAIR, with the whole tumour as the only label: the parts FLAIR does not tell apart.
+
+    The labels are altered copies in `folder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     images = {path.name.removesuffix("_flair.nii.gz"): path for path in (DATA / "brats2015").glob("*_flair.nii.gz")}
-    return cases(images, {id: _whole_tumour(path.with_name(f"{id}_label.nii.gz")) for id, path in images.items()}, test)
-
-
-def _whole_tumour(label: Path) -> Path:
-    """A copy of a label in which everything that is not background has the value 1."""
-    copy = Path(scratch().name) / label.name
-    parts = read_volume(label)
-    write_label(copy, (parts.array > 0).astype(np.uint8), parts.grid.affine_ras)
-    return copy
+    for id, image in images.items():
+        parts = read_volume(image.with_name(f"{id}_label.nii.gz"))
+        write_label(folder / f"{id}.nii.gz", (parts.array > 0).astype(np.uint8), parts.grid.affine_ras)
+    return cases(images, {id: folder / f"{id}.nii.gz" for id in images}, test)
 
 
 def phantoms(test: int) -> Cases:
@@ -110,18 +107,9 @@ def arms(
     )
 
 
-@cache
-def scratch() -> "TemporaryDirectory[str]":
-    """A folder for altered copies, gone when the script ends.
-
-    An experiment knows recipes by what is in them, and a file that is gone as moved: it can be gone on with.
-    """
-    return TemporaryDirectory(prefix="papers-")
-
-
 def main(
     document: str,
-    experiments: Callable[[bool, int], Mapping[str, Experiment]],
+    experiments: Callable[[bool, int, Path], Mapping[str, Experiment]],
     claims: Mapping[str, Sequence[Claim]],
     efforts: Mapping[str, str],
 ) -> None:
@@ -129,7 +117,8 @@ def main(
 
     Args:
         document: what the script is.
-        experiments: from whether the paper's size is wanted and the number of seeds to what is compared, by name.
+        experiments: from whether the paper's size is wanted, the number of seeds, and a folder for altered copies of
+            labels and recipes, to what is compared, by name.
         claims: of each experiment.
         efforts: of each experiment the effort under which all arms are shown.
     """
@@ -140,7 +129,7 @@ def main(
     parser.add_argument("--only", help="one of the experiments")
     parser.add_argument("--full", action="store_true", help="the paper's size: for a GPU, and many hours")
     arguments = parser.parse_args()
-    planned = experiments(arguments.full, arguments.seeds)
+    planned = experiments(arguments.full, arguments.seeds, arguments.out / "altered")
     if arguments.only not in (None, *planned):
         parser.error(f"--only {arguments.only}: expected one of {', '.join(planned)}")
     for name, experiment in planned.items():

@@ -7,6 +7,7 @@ Their result is on 2D slices of BraTS and of the spleen (tables 2 and 3): select
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from claims import Claim, arms, brats, hippocampus, main
 
@@ -26,7 +27,7 @@ THEIRS = {
 """The highest Dice of selective and plain in table 2; "MC-dropout" is variance, "BALD" mutual information."""
 
 
-def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
+def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experiment]:
     """A few slices at random to start with, then more. In the --out of chlebus2022.py and blend.py they are shared."""
     hippocampus_conf, brats_conf = {"labels": "anterior,posterior"}, {"labels": "tumour"}
     methods = [*PLAIN, *SELECTIVE, *BASELINES]
@@ -34,14 +35,14 @@ def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
         compared = arms(methods, "ma2024", start=500, volumes=1, slices=100, rounds=6)
         return {
             "hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 200, 50), hippocampus_conf),
-            "brats_slices": Experiment(compared, seeds, brats(), brats_conf),
+            "brats_slices": Experiment(compared, seeds, brats(altered), brats_conf),
         }
     on_hippocampus = arms(methods, "hippocampus_slices", start=24, volumes=1, slices=24, rounds=2)
     on_brats = arms(methods, "brats_slices", start=12, volumes=1, slices=12, rounds=2)
     cpu = {"device": "cpu"}
     return {
         "hippocampus_slices": Experiment(on_hippocampus, seeds, hippocampus(0, 70, 16), hippocampus_conf | cpu),
-        "brats_slices": Experiment(on_brats, seeds, brats(), brats_conf | cpu),
+        "brats_slices": Experiment(on_brats, seeds, brats(altered), brats_conf | cpu),
     }
 
 

@@ -6,6 +6,7 @@ Their result is on lung CT (AAPM 2017): on the last cycle, Dice 0.87 of the hear
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from claims import Claim, arms, hippocampus, main
 
@@ -17,7 +18,7 @@ STRATEGIES = (
 )  # fmt: skip
 
 
-def experiments(full: bool, seeds: int) -> Mapping[str, Experiment]:
+def experiments(full: bool, seeds: int, _altered: Path) -> Mapping[str, Experiment]:
     """Three volumes to start with and three a round; the paper's numbers are in its recipe."""
     conf = {"labels": "anterior,posterior"}
     if full:
