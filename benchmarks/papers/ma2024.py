@@ -16,7 +16,10 @@ from activelabel.simulation.experiment import Experiment
 
 PLAIN = [f"{measure}_slices" for measure in MEASURES]
 SELECTIVE = [f"selective_{measure}_slices" for measure in MEASURES]
-BASELINES = ["random_slices", "strided_slices", "foreground_random_slices", "clasp_pe_slices"]
+BASELINES = [
+    "random_slices", "strided_slices", "foreground_random_slices", "clasp_pe_slices", "power_entropy_slices",
+    "power_bald_slices", "coreset_slices", "typiclust_slices",
+]  # fmt: skip
 THEIRS = {
     "entropy": "0.785 over 0.760",
     "least_confidence": "0.767 over 0.765",
