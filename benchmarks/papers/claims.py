@@ -76,10 +76,12 @@ def brats(folder: Path, test: int = 2) -> Cases:
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = {path.name.removesuffix("_flair.nii.gz"): path for path in (DATA / "brats2015").glob("*_flair.nii.gz")}
-    for id, image in images.items():
-        parts = read_volume(image.with_name(f"{id}_label.nii.gz"))
-        write_label(folder / f"{id}.nii.gz", (parts.array > 0).astype(np.uint8), parts.grid.affine_ras)
-    return cases(images, {id: folder / f"{id}.nii.gz" for id in images}, test)
+    labels = {id: folder / f"{id}.nii.gz" for id in images}
+    for id, label in labels.items():
+        if not label.exists():
+            parts = read_volume(images[id].with_name(f"{id}_label.nii.gz"))
+            write_label(label, (parts.array > 0).astype(np.uint8), parts.grid.affine_ras)
+    return cases(images, labels, test)
 
 
 def phantoms(test: int) -> Cases:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import load_recipe
@@ -93,6 +94,11 @@ def full_data_arm(recipe: str) -> Arm:
     """
     everything = 10**6
     return Arm(FULL_DATA, "random_volumes", recipe, everything, 1, rounds=0, start_strategy="random_volumes")
+
+
+def recipe_content(arm: Arm) -> dict[str, Any]:
+    """What is in the recipe of an arm, wherever it lies."""
+    return load_recipe(arm.recipe).model_dump(mode="json")
 
 
 def needed_cases(arm: Arm) -> int:

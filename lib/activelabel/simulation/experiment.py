@@ -11,8 +11,7 @@ from filelock import FileLock
 from activelabel import __version__
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
-from activelabel.recipes import load_recipe
-from activelabel.simulation.arms import Arm
+from activelabel.simulation.arms import Arm, recipe_content
 from activelabel.simulation.cases import Cases, link_images
 
 EXPERIMENT_FILE = "experiment.json"
@@ -98,12 +97,8 @@ def _described(experiment: Experiment) -> dict[str, Any]:
         "test": list(cases.test),
         "conf": dict(experiment.conf),
         "seeds": experiment.seeds,
-        "arms": {arm.name: {**asdict(arm), "recipe_file": _recipe_of(arm)} for arm in experiment.arms},
+        "arms": {arm.name: {**asdict(arm), "recipe_file": recipe_content(arm)} for arm in experiment.arms},
     }
-
-
-def _recipe_of(arm: Arm) -> dict[str, Any]:
-    return load_recipe(arm.recipe).model_dump(mode="json")
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:

@@ -5,14 +5,14 @@ All of it hangs on the seed, the recipe and who asks first, and on nothing that 
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from filelock import FileLock
+
 from activelabel import __version__
-from activelabel.recipes import load_recipe
-from activelabel.simulation.arms import Arm
+from activelabel.simulation.arms import Arm, recipe_content
 
 _KEPT = ("project", "queries.parquet", "models.parquet", "metrics.parquet")
 
@@ -21,7 +21,7 @@ def start_folder(out: Path, arm: Arm, seed: int) -> Path:
     """Where an experiment keeps the start of a run, and of all that begin as it does."""
     decides = {
         "version": __version__,
-        "recipe": load_recipe(arm.recipe).model_dump(mode="json"),
+        "recipe": recipe_content(arm),
         **{key: value for key, value in asdict(arm).items() if key in ("start", "start_strategy")},
     }
     return out / "starts" / hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12] / str(seed)
@@ -29,19 +29,15 @@ def start_folder(out: Path, arm: Arm, seed: int) -> Path:
 
 def keep_start(run: Path, kept: Path) -> None:
     """Copy a run whose first model is measured, and that has done nothing since, unless that is kept already."""
-    if kept.is_dir():
-        return
-    copy = kept.with_name(f"{kept.name}.{os.getpid()}")
-    _remove(copy)
-    copy.mkdir(parents=True)
-    for name in _KEPT:
-        _copy(run / name, copy / name)
-    try:
-        copy.rename(kept)
-    except OSError:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept.with_suffix(".lock")):  # runs at once come to the same start
         if not kept.is_dir():
-            raise
-        _remove(copy)  # another run was faster, with the same
+            copy = kept.with_suffix(".new")
+            _remove(copy)
+            copy.mkdir()
+            for name in _KEPT:
+                _copy(run / name, copy / name)
+            copy.rename(kept)
 
 
 def begin_with_start(kept: Path, run: Path) -> None:
