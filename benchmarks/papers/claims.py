@@ -1,9 +1,9 @@
 """What the scripts of the four papers share: real cases, the experiment, and the table of what holds and what does not.
 
-Of each claim the two arms are compared at equal effort, pair by pair (seed and test case), by Wilcoxon's signed rank
-test with Holm's correction over the claims of a script. Cases of a seed share its models, so p speaks of these models;
-in how many seeds the mean was higher stands beside it. *Holds*: better, with p below 0.05 and in most seeds. *Does not
-hold*: worse in the same way. Everything else is *too small to tell*.
+Of each claim the two arms are compared at equal effort over seeds, each the mean of its test cases, by Student's
+paired t test with Holm's correction over the claims of a script; the 95 % interval and in how many seeds the mean was
+higher stand beside it. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too few seeds*:
+fewer than three. Everything else *cannot be told*. Only finished arms are compared.
 """
 
 import argparse
@@ -15,9 +15,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
-from activelabel.analysis.comparison import PairedTest, paired_test
+from activelabel.analysis.comparison import SeedTest, holm, seed_test
 from activelabel.data.labels import write_label
 from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import read_volume
@@ -25,7 +24,7 @@ from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.command import run_with_progress
 from activelabel.simulation.experiment import Experiment, open_experiment
-from activelabel.simulation.report.curves import at_equal_effort
+from activelabel.simulation.report.curves import at_equal_effort, over_cases
 from activelabel.simulation.results import Results, effort_table, mean_dice, read_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,7 +150,8 @@ def main(
 def print_arms(results: Results, effort: str) -> None:
     """Every arm: area under its learning curve at equal effort, and its Dice round by round."""
     dice, efforts = mean_dice(results.metrics), effort_table(results.queries)
-    equal = at_equal_effort(efforts, dice, effort)
+    finished = dice[~dice["arm"].isin(results.unfinished)]
+    equal = at_equal_effort(efforts, finished, effort)
     rounds = dice.groupby(["arm", "round"])["dice"].mean().unstack()
     spent = efforts.groupby("arm")[effort].max()
     print(f"| arm | area under the curve by {effort} | {effort} in the end | Dice by round |\n|---|---:|---:|---|")
@@ -163,17 +163,18 @@ def print_arms(results: Results, effort: str) -> None:
 
 def print_claims(results: Results, claims: Sequence[Claim]) -> None:
     """Claim by claim: the paper's number, ours, and what follows."""
-    claims = [claim for claim in claims if {claim.better, claim.worse} <= set(results.arms)]  # others have no model yet
-    pairs = [pairs_of(results, claim) for claim in claims]
-    tests = [paired_test(pair["better"], pair["worse"]) for pair in pairs]
-    corrected = multipletests([test.p for test in tests], method="holm")[1]
-    print("\n| claim | paper | ours: difference (n pairs; seeds better) | p, Holm | |\n|---|---|---:|---:|---|")
-    for claim, pair, test, p in zip(claims, pairs, tests, corrected, strict=True):
-        by_seed = (pair["better"] - pair["worse"]).groupby("seed").mean()
-        ours = f"{test.mean_difference:+.4f} (n = {test.n}; {(by_seed > 0).sum()} of {len(by_seed)})"
+    finished = set(results.arms) - results.unfinished
+    claims = [claim for claim in claims if {claim.better, claim.worse} <= finished]
+    seeds = [over_cases(pairs_of(results, claim)) for claim in claims]
+    tests = [seed_test(seed["better"], seed["worse"]) for seed in seeds]
+    corrected = holm([test.p for test in tests])
+    print("\n| claim | paper | ours: difference (95 %; seeds better) | p, Holm | |\n|---|---|---:|---:|---|")
+    for claim, test, p in zip(claims, tests, corrected, strict=True):
+        lies = f"{test.low:+.4f} to {test.high:+.4f}" if test.told else "no interval"
+        ours = f"{test.mean_difference:+.4f} ({lies}; {test.seeds_better} of {test.seeds})"
         what = {"aubc": "area", "final": "Dice in the end", "first": "Dice of the first model"}[claim.statistic]
         said = f"{claim.said}: {claim.better} over {claim.worse}, {what}"
-        print(f"| {said} | {claim.theirs} | {ours} | {p:.3g} | {verdict(test, float(p), by_seed)} |")
+        print(f"| {said} | {claim.theirs} | {ours} | {p:.3g} | {verdict(test, p)} |")
 
 
 def pairs_of(results: Results, claim: Claim) -> pd.DataFrame:
@@ -190,11 +191,10 @@ def pairs_of(results: Results, claim: Claim) -> pd.DataFrame:
     return (equal.aubc if claim.statistic == "aubc" else equal.final).rename(columns=both)
 
 
-def verdict(test: PairedTest, p_holm: float, by_seed: "pd.Series[float]") -> str:
+def verdict(test: SeedTest, p_holm: float) -> str:
     """What the claim is worth here."""
-    better, worse = int((by_seed > 0).sum()), int((by_seed < 0).sum())
-    if p_holm < SIGNIFICANT and test.first_is_better and better > worse:
-        return "holds"
-    if p_holm < SIGNIFICANT and not test.first_is_better and worse > better:
-        return "**does not hold**"
-    return "too small to tell"
+    if not test.told:
+        return "too few seeds"
+    if p_holm >= SIGNIFICANT:
+        return "cannot be told"
+    return "holds" if test.first_is_better else "**does not hold**"

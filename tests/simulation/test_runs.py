@@ -21,6 +21,7 @@ from activelabel.simulation.annotator import OracleAnnotator
 from activelabel.simulation.arms import full_data_arm
 from activelabel.simulation.experiment import open_experiment
 from activelabel.simulation.jobs import run_all
+from activelabel.simulation.results import read_results
 from activelabel.simulation.tables import Table
 from activelabel.store.ledger import Ledger
 
@@ -218,6 +219,9 @@ def test_a_pool_that_runs_dry_ends_the_run(blob_folders: tuple[Path, Path], tmp_
     play(experiment, tmp_path)
     read = tables(tmp_path, "random_volumes")
     assert len(read["queries"]) == len(experiment.cases.pool)
+    results = read_results([tmp_path])
+    assert results.shorter
+    assert results.unfinished == frozenset()  # It ended, so it may be compared.
 
 
 def test_a_folder_of_another_experiment_is_left_alone(

@@ -1,7 +1,8 @@
 """Learning curves: what a metric is after so much effort, summed up in one number.
 
-A curve is two vectors of one length, the effort spent by each step (of any unit) and the value then; between steps it
-is linear. Effort never falls, but may stay: a round of empty slices costs no foreground. There the curve jumps.
+A curve is two vectors of one length, the effort spent by each step (of any unit) and the value of the model that came
+of it. Effort never falls, but may stay: a round of empty slices costs no foreground. Between two models there is none,
+so no value is read off a line between them.
 """
 
 import numpy as np
@@ -14,52 +15,47 @@ Vector = NDArray[np.float64]
 _CLOSED = 1e-6  # This share of a gap, and a value at or above the full-data one, count as closed alike.
 
 
-def aubc(effort: ArrayLike, values: ArrayLike, low: float | None = None, high: float | None = None) -> float:
+EQUAL_EFFORT = 0.05
+"""Efforts that differ by no more than this share count as equal: 73 slices are what 72 are."""
+
+
+def aubc(effort: ArrayLike, values: ArrayLike) -> float:
     """Area under the learning curve ("budget curve"), divided by the range of effort: the mean value on the way.
 
-    By the trapezoid rule (Zhan et al. 2021, and so nnActive); a constant curve has its constant. With `low` or `high`
-    only the part from there or to there; arms are compared over a range that all of them have.
+    By the trapezoid rule (Zhan et al. 2021, and so nnActive); a constant curve has its constant. Arms are compared at
+    the same budgets: see `value_at`.
 
     Raises:
-        ValueError: `low` and `high` are not within the curve and `low` below `high`, or it is no curve: not two vectors
-            of one length, two steps or more, of finite numbers, with effort that never falls. So do all here.
+        ValueError: effort does not grow from the first to the last, or it is no curve: not two vectors of one length,
+            two steps or more, of finite numbers, with effort that never falls. So do all here.
     """
     x, y = _curve(effort, values)
-    low, high = x[0] if low is None else low, x[-1] if high is None else high
-    if not x[0] <= low < high <= x[-1]:
-        raise ValueError(f"expected a range of effort within [{x[0]:g}, {x[-1]:g}], got [{low:g}, {high:g}]")
-    inside = (low <= x) & (x <= high)
-    ends = np.interp([low, high], x, y)
-    part = np.concatenate([ends[:1], y[inside], ends[1:]])
-    return float(trapezoid(part, np.concatenate([[low], x[inside], [high]])) / (high - low))
+    if x[0] == x[-1]:
+        raise ValueError(f"expected a range of effort, got {x}")
+    return float(trapezoid(y, x) / (x[-1] - x[0]))
 
 
-def value_at(effort: ArrayLike, values: ArrayLike, at: float) -> float:
-    """The value after effort `at`, between steps by linear interpolation; where the curve jumps, that after the jump.
+def value_at(effort: ArrayLike, values: ArrayLike, budget: float) -> float:
+    """The value of the last model that was paid for within a budget, which may be passed by `EQUAL_EFFORT`.
 
     Raises:
-        ValueError: `at` is outside the curve, which says nothing there.
+        ValueError: the first model cost more.
     """
     x, y = _curve(effort, values)
-    if not x[0] <= at <= x[-1]:
-        raise ValueError(f"expected an effort within [{x[0]:g}, {x[-1]:g}], got {at:g}")
-    return float(np.interp(at, x, y))
+    paid = np.flatnonzero(x <= budget * (1 + EQUAL_EFFORT))
+    if not len(paid):
+        raise ValueError(f"expected a budget of {x[0]:g}, which the first model cost, or more, got {budget:g}")
+    return float(y[paid[-1]])
 
 
 def effort_to_reach(effort: ArrayLike, values: ArrayLike, wanted: float) -> float | None:
-    """The effort at which the curve first is at or above `wanted`, None if it never is.
+    """The effort of the first model at or above `wanted`, None if there is none.
 
-    A curve that begins above it has its first effort: how much less would have done is not known.
+    How much less would have done is not known.
     """
     x, y = _curve(effort, values)
     reached = np.flatnonzero(y >= wanted)
-    if not len(reached):
-        return None
-    after = int(reached[0])
-    if after == 0:
-        return float(x[0])
-    before = after - 1
-    return float(x[before] + (wanted - y[before]) / (y[after] - y[before]) * (x[after] - x[before]))
+    return float(x[reached[0]]) if len(reached) else None
 
 
 def foreground_efficiency(foreground_voxels: ArrayLike, values: ArrayLike, full: float) -> float:

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from statsmodels.regression.quantile_regression import QuantReg
+
+from activelabel.analysis.comparison import mean_and_interval
 
 
 @dataclass(frozen=True)
 class QuantileEffect:
     """What `level` of `factor` adds to a quantile beside the factor's reference, in the unit of the metric.
 
-    The first of a list has the factor "Intercept": it is the quantile at the references, which its level names. `low`
-    and `high` are the 95 % interval, `p` is that of no effect, `n` the rows that all effects of the list come from.
-    Interval and p are None where the rows do not tell how dense values are there: at 5 % and 95 %, fewer than 77 rows.
+    The first of a list has the factor "Intercept": it is the quantile at the references, which its level names.
+    `coefficient` is the mean over `seeds`, `low` and `high` its 95 % t interval, `p` that of no effect; these three are
+    None with too few seeds. `n` counts the rows that all effects of the list come from.
     """
 
     factor: str
@@ -25,6 +28,7 @@ class QuantileEffect:
     high: float | None
     p: float | None
     n: int
+    seeds: int
 
 
 def quantile_effects(
@@ -33,26 +37,43 @@ def quantile_effects(
     """Regress a quantile of a metric over test cases on one factor or more, their effects added up.
 
     The 5th percentile of Dice or the 95th of a distance on {"arm": "random"} has each arm's effect beside random's; the
-    paper's own factors are how images are sampled and what of them, {"sampling": "random", "unit": "volume"}. Rows are
-    taken for independent; those of one run share its model, so n says more than there is.
+    paper's own factors are how images are sampled and what of them, {"sampling": "random", "unit": "volume"}. The rows
+    of one seed share its models, so each seed is regressed by itself and its effects count once.
 
     Args:
-        table: a row for each test case of each run, with a column `metric`, NaN to leave the row out, and a column
-            for each factor.
+        table: a row for each test case of each run, with a column `metric`, NaN to leave the row out, a column `seed`,
+            and a column for each factor. Seeds that have not every level are left out.
         metric: its column.
         quantile: in (0, 1).
         references: the level of each factor that its others are compared with.
 
     Raises:
-        ValueError: a value is infinite, a reference is not in its column, a factor has no other level, or two factors
-            always change together.
+        ValueError: a value is infinite, a reference is not in its column, a factor has no other level, two factors
+            always change together, or no seed has every level.
     """
-    rows = table.loc[table[metric].notna(), [metric, *references]]
+    rows = table.loc[table[metric].notna(), [metric, "seed", *references]]
     values = rows[metric].to_numpy(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(
             f"{metric}: expected finite numbers, got {np.isinf(values).sum()} infinite ones of {len(rows)}"
         )
+    terms, design = _design(rows, references)
+    seeds = rows["seed"].to_numpy()
+    each = [
+        QuantReg(values[seeds == seed], design[seeds == seed]).fit(q=quantile).params
+        for seed in pd.unique(seeds)
+        if np.linalg.matrix_rank(design[seeds == seed]) == len(terms)
+    ]
+    if not each:
+        raise ValueError(f"{', '.join(references)}: expected a seed with every level, got none")
+    return [
+        QuantileEffect(factor, level, *_described(of_seeds), len(rows), len(each))
+        for (factor, level), of_seeds in zip(terms, np.transpose(each), strict=True)
+    ]
+
+
+def _design(rows: pd.DataFrame, references: Mapping[str, str]) -> tuple[list[tuple[str, str]], NDArray[np.float64]]:
+    """The terms, and of each row which of them are in it."""
     terms = [("Intercept", ", ".join(references.values()))]
     columns = [np.ones(len(rows))]
     for factor, reference in references.items():
@@ -65,14 +86,13 @@ def quantile_effects(
     design = np.column_stack(columns)
     if np.linalg.matrix_rank(design) < len(terms):
         raise ValueError(f"{', '.join(references)}: expected factors that do not always change together")
-    fit = QuantReg(values, design).fit(q=quantile)
-    return [
-        QuantileEffect(factor, level, float(coefficient), _known(low), _known(high), _known(p), len(rows))
-        for (factor, level), coefficient, (low, high), p in zip(
-            terms, fit.params, fit.conf_int(), fit.pvalues, strict=True
-        )
-    ]
+    return terms, design
+
+
+def _described(of_seeds: NDArray[np.float64]) -> tuple[float, float | None, float | None, float | None]:
+    mean, low, high, p = mean_and_interval(of_seeds)
+    return mean, _known(low), _known(high), _known(p)
 
 
 def _known(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
+    return number if math.isfinite(number) else None

@@ -16,6 +16,8 @@ from activelabel.simulation.cases import Cases, link_images
 
 EXPERIMENT_FILE = "experiment.json"
 LOCK_FILE = "lock"
+NOTHING_LEFT_FILE = "nothing_left.txt"
+"""Stands in the folder of a run that ended before its rounds were done, because there was nothing left to ask for."""
 SETTINGS_FILE = "settings.json"  # of a run; where it is, the run has begun
 SET_BY_RUNS: Mapping[str, str] = {
     "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",

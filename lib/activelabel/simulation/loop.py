@@ -76,10 +76,11 @@ def simulate_run(
     cases: Cases,
     tables: RunTables,
     advanced: Callable[[int], None],
-) -> None:
+) -> bool:
     """Play a run to its end; `advanced` hears how many models are measured, each time it is one more.
 
-    The run ends earlier if nothing is left to ask for.
+    Returns:
+        Whether all rounds were played; the run ends earlier if nothing is left to ask for.
     """
     run = _Run(plan, app, annotator, cases, tables)
     advanced(run.measured)
@@ -88,7 +89,8 @@ def simulate_run(
         if run.measure_newest():
             advanced(run.measured)
         elif not run.ask_and_draw():
-            return
+            return False
+    return True
 
 
 class _Run:

@@ -19,7 +19,7 @@ from activelabel.server.remote_app import RemoteApp
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases, link_images
-from activelabel.simulation.experiment import LOCK_FILE, SETTINGS_FILE, Experiment, run_folder
+from activelabel.simulation.experiment import LOCK_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, Experiment, run_folder
 from activelabel.simulation.loop import App, RunPlan, simulate_run
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_strategies
 from activelabel.simulation.starts import begin_with_start, keep_start, start_folder
@@ -88,7 +88,9 @@ def _play(
     )
     annotator = OracleAnnotator(experiment.cases, folder / "desk", said["settings"]["slice_plane"])
     tables = RunTables(folder)
-    simulate_run(plan, app, annotator, experiment.cases, tables, lambda count: advanced(arm.name, seed, count))
+    (folder / NOTHING_LEFT_FILE).unlink(missing_ok=True)
+    if not simulate_run(plan, app, annotator, experiment.cases, tables, lambda count: advanced(arm.name, seed, count)):
+        write_atomically(folder / NOTHING_LEFT_FILE, b"Every case of the pool is annotated.\n")
 
 
 def _check_server(

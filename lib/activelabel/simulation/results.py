@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from activelabel.errors import InvalidInputError
-from activelabel.simulation.experiment import EXPERIMENT_FILE, SETTINGS_FILE, run_folder
+from activelabel.simulation.experiment import EXPERIMENT_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, run_folder
 from activelabel.simulation.tables import METRICS, MODELS, QUERIES, read_table
 
 RUN = ["arm", "seed"]
@@ -40,7 +40,10 @@ class PlayedExperiment:
 
 @dataclass(frozen=True)
 class Run:
-    """One arm and seed, and how many rounds of it there are; `settings` are those that made it."""
+    """One arm and seed, and how many rounds of it there are; `settings` are those that made it.
+
+    `nothing_left` says that it ended because there was nothing left to ask for.
+    """
 
     experiment: PlayedExperiment
     arm: str
@@ -48,6 +51,7 @@ class Run:
     folder: Path
     rounds: int
     settings: Mapping[str, Any]
+    nothing_left: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,14 @@ class Results:
     """Experiments on the same test cases, put together.
 
     `runs` are those that have a model with metrics, or more; `shorter` says of each run, of those without any too, that
-    has fewer rounds than were asked for: it goes on still, was stopped, or had nothing left to ask for.
+    has fewer rounds than were asked for: it goes on still, was stopped, or had nothing left to ask for. `unfinished`
+    are the arms of which a run goes on still or was stopped: they are not compared with others.
     """
 
     experiments: tuple[PlayedExperiment, ...]
     runs: tuple[Run, ...]
     shorter: tuple[str, ...]
+    unfinished: frozenset[str]
     queries: pd.DataFrame
     metrics: pd.DataFrame
     models: pd.DataFrame
@@ -109,7 +115,8 @@ def read_results(folders: Sequence[Path]) -> Results:
     shorter = (
         f"{run.arm}, seed {run.seed}: {run.rounds} of {rounds} rounds" for run, rounds in begun if run.rounds < rounds
     )
-    return Results(experiments, runs, tuple(shorter), **tables)
+    unfinished = frozenset(run.arm for run, rounds in begun if run.rounds < rounds and not run.nothing_left)
+    return Results(experiments, runs, tuple(shorter), unfinished, **tables)
 
 
 def effort_table(queries: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +196,7 @@ def _read_run(experiment: PlayedExperiment, folder: Path, arm: str, seed: int) -
         return Run(experiment, arm, seed, folder, 0, {})
     rounds = int(pd.read_parquet(file, columns=["round"])["round"].nunique())
     settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-    return Run(experiment, arm, seed, folder, rounds, settings)
+    return Run(experiment, arm, seed, folder, rounds, settings, (folder / NOTHING_LEFT_FILE).exists())
 
 
 def _read_table(run: Run, name: str) -> pd.DataFrame:

@@ -30,6 +30,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     options = {"rounds": 3, "cases": 4, "rounds_done": {("random", 3): 3}, "with_images": True}
     experiment = make_experiment(folder / "experiment", CURVES, **options)
+    (experiment / "runs" / "random" / "3" / "nothing_left.txt").touch()
     with pytest.MonkeyPatch.context() as monkeypatch:
         activelabel(monkeypatch, "report", experiment, "--out", folder / "report.html")
     return folder / "report.html"
@@ -111,7 +112,7 @@ def test_numbers_beside_the_page_are_those_of_the_experiment(written: Path) -> N
     assert costs.loc["variance", "training (min)"] == 4
     worst = pd.read_csv(files / "worst_dice.csv").set_index("strategy")
     assert worst.loc["variance", "difference"] == pytest.approx(0.92 - 0.9 - 0.02 / 4, abs=0.02)
-    assert worst.loc["variance", "n"] == 2 * 4 * 4 * 2
+    assert worst.loc["variance", "n (seeds)"] == 4
 
 
 def test_a_model_that_is_gone_leaves_a_line(written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

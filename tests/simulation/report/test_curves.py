@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from activelabel.simulation.report.curves import at_equal_effort, learning_curves, over_effort
+from activelabel.simulation.report.curves import (
+    at_equal_effort,
+    learning_curves,
+    models_within,
+    over_cases,
+    over_effort,
+)
 
 Runs = dict[tuple[str, int], tuple[list[float], list[float]]]
 """Of an arm and seed the effort of each round, and the Dice of its one test case."""
@@ -23,15 +29,36 @@ def tables(runs: Runs, cases: dict[str, float] | None = None) -> tuple[pd.DataFr
     return frame.drop(columns="dice"), dice.drop(columns="slices")
 
 
-def test_the_area_is_that_over_the_range_that_all_runs_share() -> None:
+def test_arms_are_compared_by_the_models_they_have_at_what_the_slowest_paid_for() -> None:
     equal = at_equal_effort(
         *tables({("a", 0): ([10, 20, 30], [0.5, 0.7, 0.9]), ("b", 0): ([5, 25], [0.4, 0.8])}), "slices"
     )
     assert equal is not None
-    assert (equal.low, equal.high) == (10, 25)
-    # a: 0.5 to 0.7 over 10, then 0.7 to 0.8 over 5; b: a line from 0.5 to 0.8.
-    assert equal.aubc.loc[(0, "t")].to_dict() == pytest.approx({"a": (0.6 * 10 + 0.75 * 5) / 15, "b": 0.65})
-    assert equal.final.loc[(0, "t")].to_dict() == pytest.approx({"a": 0.8, "b": 0.8})
+    assert equal.budgets == (10, 25)
+    # At 10, a has its first model and b its first; at 25, a its second (20) and b its second. No model was in between.
+    assert equal.aubc.loc[(0, "t")].to_dict() == pytest.approx({"a": (0.5 + 0.7) / 2, "b": (0.4 + 0.8) / 2})
+    assert equal.final.loc[(0, "t")].to_dict() == {"a": 0.7, "b": 0.8}
+
+
+def test_a_slice_more_is_the_same_effort() -> None:
+    runs: Runs = {("a", 0): ([24, 48, 72], [0.1, 0.2, 0.4]), ("b", 0): ([24, 49, 73], [0.1, 0.2, 0.6])}
+    equal = at_equal_effort(*tables(runs), "slices")
+    assert equal is not None
+    assert equal.budgets == (24, 48, 72)
+    assert equal.final.loc[(0, "t")].to_dict() == {"a": 0.4, "b": 0.6}
+
+
+def test_cases_are_averaged_before_seeds_are_tested() -> None:
+    runs: Runs = {(arm, seed): ([1, 2], [0.1 * seed, 0.2 * seed]) for arm in "ab" for seed in (1, 2)}
+    equal = at_equal_effort(*tables(runs, {"t": 0.1, "u": -0.3}), "slices")
+    assert equal is not None
+    assert over_cases(equal.final).to_dict() == {arm: pytest.approx({1: 0.1, 2: 0.3}) for arm in "ab"}
+
+
+def test_models_within_a_budget_are_the_last_of_each_run() -> None:
+    efforts, dice = tables({("a", 0): ([10, 20, 30], [0.5, 0.7, 0.9]), ("b", 0): ([5, 21, 40], [0.4, 0.8, 0.9])})
+    within = models_within(dice, efforts, "slices", 20)
+    assert dict(zip(within["arm"], within["dice"], strict=True)) == {"a": 0.7, "b": 0.8}
 
 
 def test_steps_are_the_rounds_where_all_arms_pay_alike_for_them() -> None:

@@ -49,7 +49,7 @@ def test_arms_are_ranked_by_the_area_under_their_lines(lines: Findings) -> None:
         assert list(under.ranking.index) == ["variance", "random", "bald"]
         assert under.ranking["aubc"].to_list() == pytest.approx([0.66 + OF_SEEDS, 0.64 + OF_SEEDS, 0.64 + OF_SEEDS])
         assert under.ranking["final"].to_list() == pytest.approx([0.72 + OF_SEEDS, 0.68 + OF_SEEDS, 0.68 + OF_SEEDS])
-        assert set(under.ranking["pairs"]) == {16}
+        assert set(under.ranking["seeds"]) == set(under.ranking["cases"]) == {4}
         assert [(test.arm, test.against) for test in under.tests] == [
             ("variance", "random"), ("variance", "bald"), ("random", "bald"),
         ]  # fmt: skip
@@ -74,10 +74,8 @@ def test_what_is_enough_is_measured_by_the_arm_of_all_labels(lines: Findings) ->
     assert lines.full.source == "measured by the runs of `full_data`"
     reached = efforts_to_reach(lines, "slices").set_index("arm")
     wanted = 0.95 * (0.72 + OF_SEEDS)  # 0.684, which the other lines do not reach
-    slope = 0.03
-    of_seeds = [20 * (1 + (wanted - 0.6 - 0.0001 * seed) / slope) for seed in range(4)]
-    assert reached.loc["variance", "effort"] == pytest.approx(20 * (1 + (wanted - 0.6 - OF_SEEDS) / slope))
-    assert reached.loc["variance", ["least", "most"]].to_list() == pytest.approx([of_seeds[3], of_seeds[0]])
+    assert 0.6 + 0.03 * 2 < wanted < 0.6 + 0.03 * 3  # So it is the fourth model, which 80 slices paid for.
+    assert reached.loc["variance", ["effort", "least", "most"]].to_list() == [80, 80, 80]
     assert reached.loc["variance", ["reached", "seeds"]].to_list() == [4, 4]
     assert math.isnan(reached.loc["random", "effort"])
     assert reached.loc["random", ["reached", "seeds"]].to_list() == [0, 4]
@@ -114,7 +112,7 @@ def test_what_was_asked_for_a_model_to_come_moves_no_point(tmp_path: Path) -> No
     begun = results.queries.query("seed == 1 and round == 1").assign(round=2, annotated_slices=500)
     ahead = find(replace(results, queries=pd.concat([results.queries, begun])))
     assert list(ahead.under["slices"].curves["variance"].effort) == [20, 40, 60, 80, 100]
-    assert "they count as far as they went: variance, seed 1: 2 of 5 rounds." in said(ahead)
+    assert "or had nothing left to ask for: variance, seed 1: 2 of 5 rounds." in said(ahead)
 
 
 def test_rounds_that_cost_no_foreground_are_no_points_of_a_power_law(tmp_path: Path) -> None:
@@ -138,8 +136,11 @@ def test_the_summary_names_the_winner_and_how_sure_that_is(lines: Findings) -> N
         "`variance` came first: between 2 and 10 volumes opened, the range that all cover, its mean Dice on the way "
         "(AUBC) was 0.660, against 0.640 for `random`, the next best, and 0.640 for `bald`, the last." in text
     )
-    assert "That is more than chance explains against `random` (p < 0.001) and `bald` (p < 0.001)." in text
-    assert "Each test has n = 16 pairs of seed and test case" in text
+    assert (
+        "That is more than chance explains against `random` (+0.020, +0.020 to +0.020; p < 0.001) and `bald` (+0.020, "
+        "+0.020 to +0.020; p < 0.001)." in text
+    )
+    assert "Each test has n = 4 seeds, a seed being the mean over its test cases" in text
     assert "Holm's correction for 3 tests" in text
 
 
@@ -156,8 +157,35 @@ def test_the_summary_forecasts_the_winner(lines: Findings) -> None:
 
 def test_the_summary_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
     text = said(found(tmp_path, {"random": LINES["random"], **LIKE_RANDOM}, rounds=1))
-    assert "That is no more than chance explains: it cannot be told from `bald` (p = 1.000)." in text
-    assert "n = 16 pairs of seed and test case" in text
+    assert "That is no more than chance explains: it cannot be told from `bald` (+0.000, " in text
+    assert "p = 1.000)" in text
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_summary_says_that_seeds_are_too_few_to_tell(tmp_path: Path, seeds: int) -> None:
+    text = said(found(tmp_path, LINES, seeds=seeds))
+    assert "`variance` came first" in text
+    assert f"Whether that is chance cannot be told from {seeds} seed{'s' if seeds > 1 else ''}: 3 at least" in text
+    assert "more than chance" not in text
+
+
+def test_an_arm_that_goes_on_still_is_compared_with_none(tmp_path: Path) -> None:
+    curves = {**LINES, "bald": lambda number: 0.9}
+    findings = found(tmp_path, curves, rounds_done={("bald", 3): 2})
+    assert findings.results.unfinished == {"bald"}
+    assert list(findings.under["slices"].ranking.index) == ["variance", "random"]
+    assert findings.best == "variance"
+    assert "bald" in findings.under["slices"].curves
+    assert "`bald` is not finished, so drawn as far as it went, and compared with none." in said(findings)
+
+
+def test_an_arm_that_had_nothing_left_to_ask_for_is_finished(tmp_path: Path) -> None:
+    results_of(tmp_path, LINES, rounds_done={("random", 3): 3})
+    (tmp_path / "experiment" / "runs" / "random" / "3" / "nothing_left.txt").touch()
+    findings = find(read_results([tmp_path / "experiment"]))
+    assert findings.results.unfinished == frozenset()
+    assert list(findings.under["slices"].ranking.index) == ["variance", "random"]
+    assert findings.results.shorter == ("random, seed 3: 3 of 5 rounds",)
 
 
 def test_one_arm_is_reported_without_a_winner(tmp_path: Path) -> None:
@@ -165,4 +193,4 @@ def test_one_arm_is_reported_without_a_winner(tmp_path: Path) -> None:
     assert findings.best == "random"
     text = said(findings)
     assert "`random` was simulated once" in text
-    assert "no two strategies yet" in text
+    assert "no two finished strategies yet" in text

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from activelabel.analysis.bands import Band, bootstrap_band
-from activelabel.analysis.curves import aubc, value_at
+from activelabel.analysis.curves import EQUAL_EFFORT, aubc, value_at
 from activelabel.simulation.results import RUN
 
 Vector = NDArray[np.float64]
@@ -31,26 +31,38 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class EqualEffort:
-    """Pairs of seed and test case that every arm has, over the range of an effort that all runs cover.
+    """Pairs of seed and test case that every arm has, at budgets that every run had.
 
     Attributes:
-        low: where the range begins.
-        high: where it ends.
-        aubc: area under the learning curve of each pair between both, divided by the range: rows (seed, case), a
-            column an arm.
-        steps: Dice of each pair at equal steps up to `high`, as many as the shortest run has rounds after its first;
-            each a table like that of `aubc`.
+        budgets: of the effort, from least to most: what the run with the fewest models paid for each, within the range
+            that all runs cover.
+        aubc: area under the curve of each pair through its values at the budgets: rows (seed, case), a column an arm.
+        steps: Dice of each pair at every budget after the first; each a table like that of `aubc`.
     """
 
-    low: float
-    high: float
+    budgets: tuple[float, ...]
     aubc: pd.DataFrame
     steps: tuple[pd.DataFrame, ...]
 
     @property
+    def low(self) -> float:
+        """Where the range begins."""
+        return self.budgets[0]
+
+    @property
+    def high(self) -> float:
+        """Where it ends."""
+        return self.budgets[-1]
+
+    @property
     def final(self) -> pd.DataFrame:
-        """Dice of each pair where the range ends."""
+        """Dice of each pair at the largest budget."""
         return self.steps[-1]
+
+
+def over_cases(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The mean over the test cases of each seed: rows are seeds, which is what tests go over."""
+    return pairs.groupby(level="seed").mean()
 
 
 def learning_curves(dice: pd.DataFrame) -> dict[str, LearningCurve]:
@@ -90,21 +102,41 @@ def _over(curve: LearningCurve, effort: Vector) -> LearningCurve:
 
 
 def at_equal_effort(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> EqualEffort | None:
-    """Compare all runs that have two points or more, over the range of `effort` that they share.
+    """Compare all runs that have two models or more, at budgets of `effort` that all of them had.
 
-    Between two rounds the curve of a pair is a straight line; of rounds at the same effort the last one counts. Only
-    pairs that every arm has are in the tables. The arguments are as above. None where no range or no pair is shared.
+    At a budget a run has the last model that was paid for within it (see `analysis.curves.value_at`): no value is read
+    off a line between two models. Of rounds at the same effort the last one counts. Only pairs that every arm has are
+    in the tables. The arguments are as above. None where no range or no pair is shared.
     """
     runs = {run: curve for run, curve in _run_curves(efforts, dice, effort).items() if len(curve) > 1}
     low, high = _shared_range(list(runs.values()))
     if low >= high:
         return None
-    aubc_of_pairs = _by_pair({run: curve.apply(_aubc, low=low, high=high) for run, curve in runs.items()}).dropna()
-    ends = np.linspace(low, high, min(map(len, runs.values())))[1:]
-    steps = (_by_pair({run: curve.apply(_value_at, at=at) for run, curve in runs.items()}) for at in ends)
-    if aubc_of_pairs.empty:
+    budgets = _budgets(list(runs.values()), low, high)
+    at = {
+        budget: _by_pair({run: curve.apply(_value_at, budget=budget) for run, curve in runs.items()})
+        for budget in budgets
+    }
+    known = pd.concat(at.values(), axis=1).notna().all(axis=1)
+    pairs = known.index[known]
+    if pairs.empty:
         return None
-    return EqualEffort(low, high, aubc_of_pairs, tuple(step.loc[aubc_of_pairs.index] for step in steps))
+    steps = [table.loc[pairs] for table in at.values()]
+    stacked = np.stack([step.to_numpy(np.float64) for step in steps])
+    areas = np.apply_along_axis(lambda values: aubc(budgets, values), 0, stacked)
+    return EqualEffort(budgets, pd.DataFrame(areas, pairs, steps[0].columns), tuple(steps[1:]))
+
+
+def models_within(metrics: pd.DataFrame, efforts: pd.DataFrame, effort: str, budget: float) -> pd.DataFrame:
+    """Of the metrics of each run those of its last model that was paid for within a budget of an effort."""
+    paid = efforts[efforts[effort] <= budget * (1 + EQUAL_EFFORT)]
+    return metrics.merge(paid.groupby(RUN)["round"].max().reset_index())
+
+
+def _budgets(curves: Sequence[pd.DataFrame], low: float, high: float) -> tuple[float, ...]:
+    """The ends of the range, and between them what the run with the fewest models there has paid for each of them."""
+    between = [[float(effort) for effort in curve.index if low < effort < high] for curve in curves]
+    return (low, *min(between, key=len), high)
 
 
 def _shared_range(curves: Sequence[pd.DataFrame]) -> tuple[float, float]:
@@ -121,12 +153,8 @@ def _run_curves(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> dict[
     }
 
 
-def _aubc(values: "pd.Series[float]", low: float, high: float) -> float:
-    return float("nan") if values.isna().any() else aubc(*_points(values), low, high)
-
-
-def _value_at(values: "pd.Series[float]", at: float) -> float:
-    return float("nan") if values.isna().any() else value_at(*_points(values), at)
+def _value_at(values: "pd.Series[float]", budget: float) -> float:
+    return float("nan") if values.isna().any() else value_at(*_points(values), budget)
 
 
 def _points(values: "pd.Series[float]") -> tuple[Vector, Vector]:

@@ -10,12 +10,13 @@ import pandas as pd
 from activelabel.acquisition.effort import AnnotatedQuery, effort
 from activelabel.analysis.quantiles import quantile_effects
 from activelabel.simulation.metrics import summary
+from activelabel.simulation.report.curves import models_within
 from activelabel.simulation.report.examples import example_queries
 from activelabel.simulation.report.findings import Findings, find
 from activelabel.simulation.report.page import Block, Folded, Page, Section, Table
 from activelabel.simulation.report.summary import summarise
 from activelabel.simulation.report.under_effort import blocks_under
-from activelabel.simulation.results import RUN, Results
+from activelabel.simulation.results import EFFORTS, RUN, Results
 
 _TABS = {
     "volumes": "by volumes",
@@ -92,18 +93,29 @@ def _costs(results: Results) -> Table:
 
 
 def _worst_cases(findings: Findings) -> Iterator[tuple[str, list[Block]]]:
-    """By metric: how its values are spread over the cases, and what an arm does to the worst ones."""
+    """By metric: how its values are spread over the cases, and what an arm does to the worst ones.
+
+    Of the arms that can be compared, at the largest effort that all of them had; else the last models, uncompared.
+    """
+    under = findings.under[findings.main]
     metrics = findings.results.metrics[findings.results.metrics["arm"].isin(findings.arms)]
-    last = metrics[metrics["round"] == metrics.groupby(RUN)["round"].transform("max")]
+    if under.equal is None:
+        models = metrics[metrics["round"] == metrics.groupby(RUN)["round"].transform("max")]
+        which = "the last models"
+    else:
+        compared = metrics[metrics["arm"].isin(under.ranking.index)]
+        models = models_within(compared, findings.efforts, under.effort, under.equal.high)
+        which = f"the models after {under.equal.high:,.0f} {EFFORTS[under.effort]}"
     for metric, title in _METRICS.items():
-        judged = last.dropna(subset=metric)
-        blocks: list[Block] = [_spread(judged, metric, title)]
-        if len(findings.arms) > 1 and np.isfinite(judged[metric]).any():
-            blocks.append(_effects_on_worst(judged, metric, _reference(findings.arms)))
+        judged = models.dropna(subset=metric)
+        blocks: list[Block] = [_spread(judged, metric, title, which)]
+        if len(under.ranking) > 1 and np.isfinite(judged[metric]).any():
+            arms = [arm for arm in findings.arms if arm in under.ranking.index]
+            blocks.append(_effects_on_worst(judged, metric, _reference(arms), which))
         yield title, blocks
 
 
-def _spread(judged: pd.DataFrame, metric: str, title: str) -> Table:
+def _spread(judged: pd.DataFrame, metric: str, title: str, which: str) -> Table:
     rows = []
     for arm, of_arm in judged.groupby("arm", sort=False):
         found = summary(of_arm[metric].tolist())
@@ -120,31 +132,31 @@ def _spread(judged: pd.DataFrame, metric: str, title: str) -> Table:
         )
     return Table(
         name=f"spread_{metric}",
-        title=f"{title} of the last models",
+        title=f"{title} of {which}",
         frame=pd.DataFrame(rows),
         note="n counts seeds, test cases and structures. Missed: one of both masks was empty, so that the value is "
         "infinite.",
     )
 
 
-def _effects_on_worst(judged: pd.DataFrame, metric: str, reference: str) -> Table:
+def _effects_on_worst(judged: pd.DataFrame, metric: str, reference: str, which: str) -> Table:
     percent = 5 if metric == "dice" else 95
     largest = judged[metric][np.isfinite(judged[metric])].max()
     table = judged.assign(**{metric: judged[metric].replace(math.inf, largest)})
     at_reference, *effects = quantile_effects(table, metric, percent / 100, {"arm": reference})
-    rows: list[tuple[object, ...]] = [(reference, at_reference.coefficient, None, None, None, None, at_reference.n)]
+    rows: list[tuple[object, ...]] = [(reference, at_reference.coefficient, None, None, None, None, at_reference.seeds)]
     rows += [
-        (one.level, at_reference.coefficient + one.coefficient, one.coefficient, one.low, one.high, one.p, one.n)
+        (one.level, at_reference.coefficient + one.coefficient, one.coefficient, one.low, one.high, one.p, one.seeds)
         for one in effects
     ]
-    columns = ["strategy", f"{percent}th percentile", "difference", "95 % from", "to", "p", "n"]
+    columns = ["strategy", f"{percent}th percentile", "difference", "95 % from", "to", "p", "n (seeds)"]
     return Table(
         name=f"worst_{metric}",
         title=f"What a strategy does to the {percent}th percentile, compared with `{reference}`",
         frame=pd.DataFrame(rows, columns=columns),
-        note="Quantile regression (chlebus2022, Table 9) on the last models. A missed structure counts as the largest "
-        "finite value. p is not corrected; n counts seeds, test cases and structures of all strategies, of which those "
-        "of a run share its models. A dash: too few to tell.",
+        note=f"Quantile regression (chlebus2022, Table 9) on {which}, of each seed by itself, and the mean over "
+        "seeds with its t interval. A missed structure counts as the largest finite value. p is not corrected. A dash: "
+        "too few seeds to tell.",
     )
 
 

@@ -17,6 +17,7 @@ from activelabel.simulation.report.curves import (
     LearningCurve,
     at_equal_effort,
     learning_curves,
+    over_cases,
     over_effort,
 )
 from activelabel.simulation.results import ROUND, RUN, Results, effort_table, mean_dice
@@ -46,9 +47,9 @@ class FullDice:
 class UnderEffort:
     """What is found when labels are counted by one effort.
 
-    `equal` is None where the arms share no range of it. `tests` compare the AUBC, `final_tests` the Dice where the
-    range ends, each pair of arms, the better ones first. `forecasts` say what one more round of an arm's last size
-    would bring.
+    `equal` is None where the finished arms share no range of it. `tests` compare the AUBC, `final_tests` the Dice where
+    the range ends, each pair of arms over seeds, the better ones first. `forecasts` say what one more round of an arm's
+    last size would bring.
     """
 
     effort: str
@@ -102,7 +103,8 @@ def find(results: Results) -> Findings:
     dice = mean_dice(metrics)
     curves = learning_curves(dice)
     by_label = {str(name): learning_curves(of_label) for name, of_label in metrics.groupby("label", sort=False)}
-    under = {effort: _under(efforts, dice, curves, by_label, effort) for effort in UNITS}
+    finished = ~dice["arm"].isin(results.unfinished)  # An arm that goes on still is not set beside one that is done.
+    under = {effort: _under(efforts, dice, finished, curves, by_label, effort) for effort in UNITS}
     asked = results.queries[results.queries["role"] == "training"]
     main = "slices" if (asked["kind"] == "slices").any() else "volumes"
     findings = Findings(results, arms, efforts, dice, main, under, None)
@@ -150,11 +152,12 @@ def foreground_efficiencies(findings: Findings) -> pd.DataFrame:
 def _under(
     efforts: pd.DataFrame,
     dice: pd.DataFrame,
+    finished: "pd.Series[bool]",
     curves: Mapping[str, LearningCurve],
     by_label: Mapping[str, Mapping[str, LearningCurve]],
     effort: str,
 ) -> UnderEffort:
-    equal = at_equal_effort(efforts, dice, effort)
+    equal = at_equal_effort(efforts, dice[finished], effort)
     ranking = _ranking(equal)
     several = equal is not None and len(ranking) > 1
     over = over_effort(curves, efforts, effort)
@@ -164,17 +167,19 @@ def _under(
         by_label={label: over_effort(of_label, efforts, effort) for label, of_label in by_label.items()},
         equal=equal,
         ranking=ranking,
-        tests=compare(equal.aubc[ranking.index]) if equal is not None and several else (),
-        final_tests=compare(equal.final[ranking.index]) if equal is not None and several else (),
+        tests=compare(over_cases(equal.aubc[ranking.index])) if equal is not None and several else (),
+        final_tests=compare(over_cases(equal.final[ranking.index])) if equal is not None and several else (),
         forecasts={arm: ahead for arm, curve in over.items() if (ahead := _forecast(curve, UNITS[effort])) is not None},
     )
 
 
 def _ranking(equal: EqualEffort | None) -> pd.DataFrame:
-    """Arms from best to worst by mean AUBC: `aubc`, `final` and the number of `pairs`."""
+    """Arms from best to worst by mean AUBC: `aubc`, `final`, and over how many `seeds` and `cases`."""
     if equal is None:
         return pd.DataFrame()
-    ranking = pd.DataFrame({"aubc": equal.aubc.mean(), "final": equal.final.mean(), "pairs": len(equal.aubc)})
+    aubc, final = over_cases(equal.aubc), over_cases(equal.final)
+    cases = equal.aubc.index.get_level_values("case").nunique()
+    ranking = pd.DataFrame({"aubc": aubc.mean(), "final": final.mean(), "seeds": len(aubc), "cases": cases})
     return ranking.sort_values("aubc", ascending=False, kind="stable")
 
 

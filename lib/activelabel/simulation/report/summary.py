@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from activelabel.analysis.comparison import Comparison
+from activelabel.analysis.comparison import FEWEST_SEEDS, Comparison
 from activelabel.simulation.report.findings import ENOUGH, SIGNIFICANT, Findings, efforts_to_reach
 from activelabel.simulation.report.page import shown
 from activelabel.simulation.results import EFFORTS
@@ -19,7 +19,13 @@ def summarise(findings: Findings) -> Iterator[str]:
     if findings.results.shorter:
         yield (
             "Some runs have fewer rounds than were asked for, because they go on still, were stopped, or had nothing "
-            f"left to ask for; they count as far as they went: {'; '.join(findings.results.shorter)}."
+            f"left to ask for: {'; '.join(findings.results.shorter)}."
+        )
+    left_out = [arm for arm in findings.arms if arm in findings.results.unfinished]
+    if left_out:
+        yield (
+            f"{_listed(_named(left_out))} {'is' if len(left_out) == 1 else 'are'} not finished, so drawn as far as it "
+            "went, and compared with none."
         )
 
 
@@ -39,7 +45,7 @@ def _compared(findings: Findings) -> str:
 def _winner(findings: Findings) -> Iterator[str]:
     under = findings.under[findings.main]
     if len(under.ranking) < 2 or under.equal is None:
-        yield "There are no two strategies yet that can be compared at equal effort."
+        yield "There are no two finished strategies yet that can be compared at equal effort."
         return
     aubc = under.ranking["aubc"]
     others = f"{aubc.iloc[1]:.3f} for `{aubc.index[1]}`"
@@ -50,13 +56,18 @@ def _winner(findings: Findings) -> Iterator[str]:
         f"{EFFORTS[under.effort]}, the range that all cover, its mean Dice on the way (AUBC) was {aubc.iloc[0]:.3f}, "
         f"against {others}."
     )
-    seeds = under.equal.aubc.index.get_level_values("seed").nunique()
-    yield _significance(findings.best, under.tests, seeds)
+    yield _significance(findings.best, under.tests)
 
 
-def _significance(first: str, tests: Sequence[Comparison], seeds: int) -> str:
+def _significance(first: str, tests: Sequence[Comparison]) -> str:
     """The tests have the better arm first, so those of the best one begin with it."""
     rivals = [test for test in tests if test.arm == first]
+    seeds = rivals[0].seeds
+    if not rivals[0].told:
+        return (
+            f"Whether that is chance cannot be told from {seeds} seed{'s' if seeds > 1 else ''}: {FEWEST_SEEDS} at "
+            "least are needed, and more where differences are small (`--seeds`)."
+        )
     ahead = [test for test in rivals if test.p_holm < SIGNIFICANT and test.first_is_better]
     level = [test for test in rivals if test not in ahead]
     said = []
@@ -66,15 +77,16 @@ def _significance(first: str, tests: Sequence[Comparison], seeds: int) -> str:
         than = "It" if ahead else "That is no more than chance explains: it"
         said.append(f"{than} cannot be told from {_listed([_tested(test) for test in level])}.")
     return (
-        f"{' '.join(said)} Each test has n = {rivals[0].n} pairs of seed and test case, {seeds} "
-        f"seed{'s' if seeds > 1 else ''}; p is that of Wilcoxon's signed rank test, after Holm's correction for "
-        f"{len(tests)} test{'s' if len(tests) > 1 else ''}."
+        f"{' '.join(said)} Each test has n = {seeds} seeds, a seed being the mean over its test cases; p is that of "
+        f"Student's paired t test, after Holm's correction for {len(tests)} test{'s' if len(tests) > 1 else ''}. In "
+        "brackets: the difference, and where it lies with 95 % for other seeds."
     )
 
 
 def _tested(test: Comparison) -> str:
     p = shown(test.p_holm, "p")
-    return f"`{test.against}` (p {p if p.startswith('<') else f'= {p}'})"
+    lies = f"{test.mean_difference:+.3f}, {test.low:+.3f} to {test.high:+.3f}"
+    return f"`{test.against}` ({lies}; p {p if p.startswith('<') else f'= {p}'})"
 
 
 def _enough(findings: Findings) -> str:

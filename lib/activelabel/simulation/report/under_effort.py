@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from activelabel.analysis.comparison import Comparison, penalty_matrix
-from activelabel.simulation.report.curves import EqualEffort, LearningCurve
+from activelabel.analysis.comparison import FEWEST_SEEDS, Comparison, penalty_matrix
+from activelabel.simulation.report.curves import EqualEffort, LearningCurve, over_cases
 from activelabel.simulation.report.figures import draw_curves, draw_forecast, draw_penalties
 from activelabel.simulation.report.findings import (
     ENOUGH,
@@ -19,7 +19,10 @@ from activelabel.simulation.report.findings import (
 from activelabel.simulation.report.page import Block, Picture, Table, Text
 from activelabel.simulation.results import EFFORTS
 
-_PAIR = "A pair is a seed and a test case."
+_OVER_SEEDS = (
+    "Student's paired t test over seeds, each the mean of its test cases: cases of a seed share its models, so they "
+    "are no repeats. It speaks of other seeds, on these test cases."
+)
 
 
 def blocks_under(findings: Findings, effort: str) -> Iterator[Block]:
@@ -28,17 +31,16 @@ def blocks_under(findings: Findings, effort: str) -> Iterator[Block]:
     yield _curves(findings, under)
     if under.equal is None:
         yield Text(
-            f"The runs share no range of {EFFORTS[effort]} and no pair of seed and test case, so that nothing can be "
-            "compared at equal effort."
+            f"The finished strategies share no range of {EFFORTS[effort]} and no pair of seed and test case, so that "
+            "nothing can be compared at equal effort."
         )
     else:
         yield _ranking(findings, under, under.equal)
         if under.tests:
-            yield _tests(f"tests_aubc_{effort}", "Is one better all along? AUBC, pair by pair", under.tests)
-            yield _tests(
-                f"tests_final_{effort}", "Is one better in the end? Final Dice, pair by pair", under.final_tests
-            )
-            yield _penalties(effort, [step[under.ranking.index] for step in under.equal.steps])
+            yield _tests(f"tests_aubc_{effort}", "Is one better all along? AUBC, two by two", under.tests)
+            yield _tests(f"tests_final_{effort}", "Is one better in the end? Final Dice, two by two", under.final_tests)
+            if all(test.told for test in under.tests):
+                yield _penalties(effort, [over_cases(step[under.ranking.index]) for step in under.equal.steps])
     if findings.full is not None:
         yield _enough(findings, findings.full.value, effort)
     yield from _ahead(findings, under)
@@ -83,16 +85,16 @@ def _rows(curves: Mapping[str, LearningCurve]) -> pd.DataFrame:
 
 def _ranking(findings: Findings, under: UnderEffort, equal: EqualEffort) -> Table:
     frame = under.ranking.rename_axis("strategy").reset_index()
-    frame = frame.rename(columns={"aubc": "AUBC", "final": "final Dice", "pairs": "n (pairs)"})
+    frame = frame.rename(columns={"aubc": "AUBC", "final": "final Dice", "seeds": "n (seeds)", "cases": "n (cases)"})
     efficiencies = foreground_efficiencies(findings).set_index("arm")
-    for column in ("foreground efficiency", "n (seeds)"):
-        frame[column] = efficiencies[column].reindex(frame["strategy"]).to_numpy()
+    frame["foreground efficiency"] = efficiencies["foreground efficiency"].reindex(frame["strategy"]).to_numpy()
     return Table(
         name=f"ranking_{under.effort}",
         title=f"Compared between {equal.low:,.0f} and {equal.high:,.0f} {EFFORTS[under.effort]}",
         frame=frame,
         note="AUBC: the mean Dice on the way, that is, the area under the learning curve divided by the range that all "
-        f"runs cover. Final Dice: where that range ends. {_PAIR} Foreground efficiency: how fast each thousand drawn "
+        "runs cover. Final Dice: where that range ends. At a budget a strategy has its last model that was paid for "
+        "within it; strategies that are not finished are left out. Foreground efficiency: how fast each thousand drawn "
         "foreground voxels closes the gap to the Dice of all labels (the rate of an exponential through the mean "
         "curve; larger is better).",
     )
@@ -103,10 +105,12 @@ def _tests(name: str, title: str, tests: Sequence[Comparison]) -> Table:
         {
             "first": test.arm,
             "second": test.against,
-            "median difference": test.median_difference,
             "mean difference": test.mean_difference,
-            "n (pairs)": test.n,
-            "p (Wilcoxon)": test.p,
+            "95 % from": test.low,
+            "to": test.high,
+            "n (seeds)": test.seeds,
+            "first better in": f"{test.seeds_better} of {test.seeds} seeds",
+            "p (t)": test.p,
             "p (Holm)": test.p_holm,
             "better": _better(test),
         }
@@ -116,12 +120,14 @@ def _tests(name: str, title: str, tests: Sequence[Comparison]) -> Table:
         name=name,
         title=title,
         frame=pd.DataFrame(rows),
-        note=f"Differences are first minus second. {_PAIR} Wilcoxon's signed rank test, then Holm's correction for all "
-        "rows. The cases of a seed share its models, so p speaks of these models, less of models from other starts.",
+        note=f"Differences are first minus second. {_OVER_SEEDS} Then Holm's correction for all rows. A dash: fewer "
+        f"than {FEWEST_SEEDS} seeds, from which nothing can be told.",
     )
 
 
 def _better(test: Comparison) -> str:
+    if not test.told:
+        return "too few seeds"
     if test.p_holm >= SIGNIFICANT:
         return "no telling"
     return "first" if test.first_is_better else "second"
@@ -135,8 +141,8 @@ def _penalties(effort: str, steps: Sequence[pd.DataFrame]) -> Picture:
         title="How often is one better than another?",
         figure=draw_penalties(matrix),
         alt=f"How often the strategy of a row was better than that of a column, a row each: {'; '.join(shares)}.",
-        note=f"The share of {len(steps)} equal steps of effort at which the strategy of the row was better than "
-        f"that of the column with p < {SIGNIFICANT} (Wilcoxon, n = {len(steps[-1])} pairs a step, not corrected: the "
+        note=f"The share of {len(steps)} budgets at which the strategy of the row was better than "
+        f"that of the column with p < {SIGNIFICANT} (t test, n = {len(steps[-1])} seeds, not corrected: the "
         "pairwise penalty matrix of BADGE and nnActive). A good strategy has a dark row and a pale column.",
         data=matrix.rename_axis("strategy").reset_index(),
     )
