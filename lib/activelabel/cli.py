@@ -25,6 +25,7 @@ from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.score_table import ScoreTable
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.server.doctor import examine
+from activelabel.server.restore import restore
 from activelabel.server.settings import setting_pairs
 from activelabel.simulation.command import simulate
 from activelabel.simulation.report.command import report
@@ -140,6 +141,7 @@ def score(
 
 app.command()(simulate)
 app.command()(report)
+app.command()(restore)
 
 
 def main() -> None:

@@ -93,7 +93,8 @@ def check_ledger_is_there(project: Project, studies: str) -> None:
     if left:
         raise InvalidInputError(
             f"the ledger {ledger} is gone, while {' and '.join(left)} of the project are in {project.folder}: put a "
-            f"copy back with `activelabel restore --studies {studies}`, or begin another project with --conf project_dir"
+            f"copy back with `activelabel restore --studies {studies}`, or begin another project with --conf "
+            "project_dir"
         )
 
 
