@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-REQUIREMENTS := requirements.txt constraints.txt pyproject.toml
+REQUIREMENTS := requirements.txt requirements-override.txt constraints.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run ohif test lint clean
@@ -28,12 +28,13 @@ sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@$(BIN)/python sample-data/make_abdomen.py
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo 'Python 3.11 is needed: make PYTHON=/path/to/python3.11'; exit 2; }
+	@$(PYTHON) lib/activelabel/python_version.py
 	@$(PYTHON) -m venv .venv
 
 .venv/.runs: .venv/bin/python $(REQUIREMENTS)
+	@$(BIN)/python lib/activelabel/python_version.py
 	@$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-override.txt
 	@touch $@
 
 .venv/.tests: .venv/.runs requirements-dev.txt tests/system_packages.sh

@@ -1,14 +1,19 @@
 """What the examination finds, on folders made for it."""
 
 import datetime
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
+from packaging.specifiers import SpecifierSet
 from typer.testing import CliRunner
 
 from activelabel.cli import app
-from activelabel.server.doctor import Finding, examine
+from activelabel.server import doctor
+from activelabel.server.doctor import Finding, examine, pins
 from activelabel.server.project import open_project
 from local_pacs.ct_series import ct_series
 from local_pacs.orthanc import Orthanc
@@ -76,3 +81,20 @@ def test_the_command_says_no_by_its_exit_code(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--studies", str(tmp_path / "nowhere")])
     assert result.exit_code == 1
     assert "is no folder" in " ".join(result.output.split())
+
+
+def test_a_version_that_does_not_fit_is_said_and_nothing_is_imported_that_would_fail_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "version", lambda package: "2.1.0" if package == "numpy" else version(package))
+    monkeypatch.setitem(sys.modules, "activelabel.server.project", None)  # an import of it would be an ImportError
+    found = findings(tmp_path, labels="ball")
+    assert found["numpy"] == Finding("numpy", False, "2.1.0", "pip install 'numpy<2'")
+    assert not found["the rest"].fit
+    assert list(found)[-1] == "the rest"
+
+
+def test_the_python_of_debian_12_needs_an_ignite_that_monai_does_not_name() -> None:
+    assert SpecifierSet(pins((3, 11, 2))["pytorch-ignite"]).contains("0.4.13")
+    assert not SpecifierSet(pins((3, 11, 2))["pytorch-ignite"]).contains("0.4.11")
+    assert "pytorch-ignite" not in pins((3, 11, 7))

@@ -18,7 +18,7 @@ def channels_last_copy(network: nn.Module, device: torch.device) -> nn.Module:
     network = copy.deepcopy(network).to(device).eval()
     if device.type == "cpu":
         keep_layout_at_norms(network)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # its stub lacks this
+    network.to(memory_format=torch.channels_last_3d)
     return network
 
 

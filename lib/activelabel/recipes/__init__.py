@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.names import RECIPES_FOLDER as FOLDER
+from activelabel.names import recipe_names
 from activelabel.recipes.schema import (
     NetworkSettings,
     PredictionSettings,
@@ -19,6 +21,7 @@ from activelabel.recipes.schema import (
 )
 
 __all__ = [
+    "FOLDER",
     "NetworkSettings",
     "PredictionSettings",
     "PreprocessingSettings",
@@ -32,13 +35,6 @@ __all__ = [
     "load_recipe",
     "recipe_names",
 ]
-
-FOLDER = Path(__file__).parent
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package, in order."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def load_recipe(name_or_path: str) -> Recipe:

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from packaging.specifiers import SpecifierSet
 
-from activelabel.data.dicom_seg import CONVERTER, find_converter
-from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
 from activelabel.errors import ActiveLabelError
-from activelabel.prediction.precision import choose_precision
-from activelabel.server.project import LEDGER_FILE, Project, plan_project
 from activelabel.server.studies import is_pacs
-from activelabel.training.checkpoints import load_model
+
+if TYPE_CHECKING:
+    from activelabel.server.project import Project
+
+# What needs torch, MONAI or the host is imported where it is used: where a version does not fit, it cannot be imported,
+# and that is to be said first.
 
 PINS: Mapping[str, str] = {
     "monailabel": "==0.8.5",
@@ -27,6 +28,9 @@ PINS: Mapping[str, str] = {
     "dicomweb-client": ">=0.59.1,<0.60",
 }
 """Versions without which the host cannot be imported, or answers every inference with an error."""
+
+IGNITE_FOR_EARLY_PYTHON = ">=0.4.12"
+"""What MONAI asks for, 0.4.11, cannot be imported on Python 3.11.2 and was seen to work on 3.11.7."""
 
 LOW_DISK_GIB = 5.0
 
@@ -43,13 +47,26 @@ class Finding:
 
 def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
     """Look at everything that a server on these studies needs, in the order in which it would fail."""
-    yield from _environment()
+    fit = True
+    for finding in _environment(sys.version_info[:3]):
+        fit = fit and finding.fit
+        yield finding
+    if not fit:
+        yield Finding("the rest", False, "not looked at", "mend the versions first: without them nothing else can run")
+        return
+    yield _converter()
     yield _device()
     yield _disk(Path(studies))
     if is_pacs(studies):
         yield _pacs(studies)
     else:
         yield from _images(Path(studies))
+    yield from _project(app_dir, studies, conf)
+
+
+def _project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
+    from activelabel.server.project import LEDGER_FILE, plan_project
+
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
@@ -62,24 +79,40 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
         yield Finding("settings and ledger", False, str(error), "mend what the line names")
 
 
-def _environment() -> Iterator[Finding]:
-    yield Finding(
-        "Python", sys.version_info[:2] == (3, 11), sys.version.split()[0], "use Python 3.11: the pins were made for it"
-    )
-    for package, wanted in PINS.items():
+def pins(python: tuple[int, int, int]) -> dict[str, str]:
+    """The versions that a Python of that version needs."""
+    needs_newer_ignite = python < (3, 11, 7)
+    return {**PINS, **({"pytorch-ignite": IGNITE_FOR_EARLY_PYTHON} if needs_newer_ignite else {})}
+
+
+def _environment(python: tuple[int, int, int]) -> Iterator[Finding]:
+    shown = ".".join(map(str, python))
+    yield Finding("Python", python[:2] == (3, 11), shown, "use Python 3.11: the pins were made for it")
+    for package, wanted in pins(python).items():
         try:
             found = version(package)
         except PackageNotFoundError:
             found = "missing"
         fit = found != "missing" and SpecifierSet(wanted).contains(found)
-        yield Finding(package, fit, found, f"pip install '{package}{wanted}'")
+        # MONAI names one version of ignite, so that pip must be told to pass that over.
+        options = "--no-deps " if package == "pytorch-ignite" else ""
+        yield Finding(package, fit, found, f"pip install {options}'{package}{wanted}'")
+
+
+def _converter() -> Finding:
+    from activelabel.data.dicom_seg import CONVERTER, find_converter
+
     try:
-        yield Finding(CONVERTER, True, find_converter())
+        return Finding(CONVERTER, True, find_converter())
     except ActiveLabelError as error:
-        yield Finding(CONVERTER, False, str(error), "needed for labels in a PACS only")
+        return Finding(CONVERTER, False, str(error), "needed for labels in a PACS only")
 
 
 def _device() -> Finding:
+    import torch
+
+    from activelabel.prediction.precision import choose_precision
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads, no CUDA GPU"
     precision = choose_precision("auto", device)
@@ -95,6 +128,8 @@ def _disk(studies: Path) -> Finding:
 
 
 def _images(studies: Path) -> Iterator[Finding]:
+    from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
+
     if not studies.is_dir():
         yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
         return
@@ -115,7 +150,6 @@ def _images(studies: Path) -> Iterator[Finding]:
 
 
 def _pacs(address: str) -> Finding:
-    # Here, as the host cannot be imported where its pins are not kept, which is to be said first.
     from activelabel.server.pacs import Pacs
 
     try:
@@ -130,7 +164,7 @@ def _pacs(address: str) -> Finding:
     )
 
 
-def _ledger(project: Project) -> Finding:
+def _ledger(project: "Project") -> Finding:
     progress = project.ledger.progress()
     return Finding(
         "ledger",
@@ -140,7 +174,9 @@ def _ledger(project: Project) -> Finding:
     )
 
 
-def _model(project: Project) -> Finding:
+def _model(project: "Project") -> Finding:
+    from activelabel.training.checkpoints import load_model
+
     model = project.ledger.latest_model()
     if model is None:
         return Finding("model", True, "none yet: it is trained when enough cases are labelled")

@@ -152,7 +152,7 @@ class NetworkTraining(BasicTrainTask):
         network = build_network(self._model.network, self._model.classes)
         if self._project.device.type == "cpu":
             return with_cpu_layers(network)
-        return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
+        return network.to(memory_format=torch.channels_last_3d)
 
     def optimizer(self, context: Context) -> torch.optim.Optimizer:
         """AdamW, which without weight decay is Adam."""

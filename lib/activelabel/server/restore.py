@@ -7,9 +7,6 @@ import typer
 
 import activelabel
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.server.project import make_folder, plan_project
-from activelabel.server.serving import claim
-from activelabel.server.settings import setting_pairs
 from activelabel.store.copies import copies_folder, damage, list_copies, restore_copy
 
 APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
@@ -22,6 +19,11 @@ def restore(
     conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
 ) -> None:
     """Put a copy of a project's ledger back. The server must not run; what was there is moved aside, never removed."""
+    # Here, so that the command's --help does not wait for torch.
+    from activelabel.server.project import make_folder, plan_project
+    from activelabel.server.serving import claim
+    from activelabel.server.settings import setting_pairs
+
     project = plan_project(str(APP_FOLDER), studies, setting_pairs(conf or []))
     ledger = project.ledger.file
     if ledger is None:

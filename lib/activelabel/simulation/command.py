@@ -1,22 +1,17 @@
 """The command `activelabel simulate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from activelabel.errors import InvalidInputError
-from activelabel.recipes import recipe_names
-from activelabel.server.label_names import resolve_label_names
-from activelabel.server.settings import parse_settings, setting_pairs
-from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
-from activelabel.simulation.cases import find_cases
-from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
-from activelabel.simulation.jobs import run_all
-from activelabel.simulation.measuring import check_test_cases
-from activelabel.simulation.playing import check_arms, run_on_server
+from activelabel.names import recipe_names
+
+if TYPE_CHECKING:
+    from activelabel.simulation.experiment import Experiment
 
 console = Console(stderr=True)
 
@@ -54,6 +49,15 @@ def simulate(
     All strategies begin with the same start set and the same validation cases, and are judged by the same test cases.
     A run that was stopped goes on where it was when the command is started again. `activelabel report` shows it all.
     """
+    # Here, so that `--help` does not wait for torch and the host.
+    from activelabel.server.label_names import resolve_label_names
+    from activelabel.server.settings import parse_settings, setting_pairs
+    from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
+    from activelabel.simulation.cases import find_cases
+    from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
+    from activelabel.simulation.measuring import check_test_cases
+    from activelabel.simulation.playing import check_arms
+
     if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
         raise InvalidInputError("--server: one server plays one run: give one --strategy, --seeds 1, no --full-data")
     settings = setting_pairs(conf or [])
@@ -75,8 +79,11 @@ def simulate(
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
 
 
-def run_with_progress(experiment: Experiment, out: Path, jobs: int, server: str | None = None) -> int:
+def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: str | None = None) -> int:
     """Play all runs, here or the one of them through a server, under a progress bar; how many models there are now."""
+    from activelabel.simulation.jobs import run_all
+    from activelabel.simulation.playing import run_on_server
+
     measured: dict[tuple[str, int], int] = {}
     with Progress(
         TextColumn("{task.description}"),

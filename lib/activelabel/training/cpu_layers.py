@@ -19,7 +19,7 @@ def with_cpu_layers(network: nn.Module) -> nn.Module:
         for name, layer in parent.named_children():
             if type(layer) is nn.Dropout:
                 setattr(parent, name, QuickDropout(layer.p))
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # the stub lacks 3D
+    return network.to(memory_format=torch.channels_last_3d)
 
 
 class QuickDropout(nn.Dropout):

@@ -1,17 +1,15 @@
 """The command `activelabel report`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import activelabel
 from activelabel.errors import InvalidInputError
-from activelabel.server.settings import setting_pairs
-from activelabel.simulation.report.experiments import experiments_page
-from activelabel.simulation.report.page import Page, write_page
-from activelabel.simulation.report.project import open_existing_project, project_page
-from activelabel.simulation.results import read_results
+
+if TYPE_CHECKING:
+    from activelabel.simulation.report.page import Page
 
 APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
 
@@ -33,20 +31,28 @@ def report(
 
     The page needs nothing but itself; all figures and tables lie as PNG and CSV in a folder beside it.
     """
+    from activelabel.simulation.report.page import write_page  # what draws takes long to import
+
     page = _page(experiments or [], studies, conf or [])
     files = write_page(page, out)
     typer.echo(f"{out}, and its figures and tables in {files}")
 
 
-def _page(experiments: list[Path], studies: str | None, conf: list[str]) -> Page:
+def _page(experiments: list[Path], studies: str | None, conf: list[str]) -> "Page":
     if bool(experiments) == (studies is not None):
         raise InvalidInputError(
             "expected folders of experiments, or --studies of a project, got both or neither: give one"
         )
     if studies is not None:
+        from activelabel.server.settings import setting_pairs
+        from activelabel.simulation.report.project import open_existing_project, project_page
+
         return project_page(open_existing_project(str(APP_FOLDER), studies, setting_pairs(conf)))
     if conf:
         raise InvalidInputError(
             f"--conf {conf[0]}: only a project has settings to give: give --studies, or leave it out"
         )
+    from activelabel.simulation.report.experiments import experiments_page
+    from activelabel.simulation.results import read_results
+
     return experiments_page(read_results(experiments))

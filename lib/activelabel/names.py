@@ -1,0 +1,18 @@
+"""Names of recipes and of what can be scored, where nothing has to be imported for them: each `--help` lists some."""
+
+from pathlib import Path
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+MEASURE_NAMES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")
+"""The keys of `acquisition.uncertainty.MEASURES`, in its order."""
+
+REGION_NAMES = ("everything", "target", "boundary", "dilated_foreground")
+"""The keys of `acquisition.regions.REGIONS`, in its order."""
+
+AGGREGATIONS = ("total", "mean")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, in order."""
+    return sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml"))
