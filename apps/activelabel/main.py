@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import NoReturn
 
+from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
@@ -16,8 +17,9 @@ from monailabel.interfaces.tasks.train import TrainTask
 from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.server.application import ProjectActions
-from activelabel.server.processes import end_with_server
+from activelabel.server.processes import end_with_server, is_child
 from activelabel.server.project import open_project
+from activelabel.server.serving import open_served_project
 
 
 class ActiveLabel(ProjectActions, MONAILabelApp):
@@ -29,7 +31,10 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
         end_with_server()
         try:
-            self.project = open_project(app_dir, studies, conf)
+            if is_child():
+                self.project = open_project(app_dir, studies, conf)
+            else:
+                self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
             super().__init__(
                 app_dir,
                 studies,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from activelabel.errors import ActiveLabelError
 from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
+from activelabel.server.restore import restore
 from activelabel.simulation.command import simulate
 from activelabel.simulation.report.command import report
 
@@ -91,6 +92,7 @@ def score(
 
 app.command()(simulate)
 app.command()(report)
+app.command()(restore)
 
 
 def main() -> None:

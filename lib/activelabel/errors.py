@@ -1,8 +1,9 @@
 """What went wrong, said in one line to whoever can mend it.
 
 Every error that a user can cause is an `ActiveLabelError`. Its text names the file, field or setting, says what was
-expected and what came, and what to do. The server turns each into a 4xx (503 where another service is to blame) with
-that line; the command line prints it and exits with 2. Anything else is a defect of ours and stays a traceback.
+expected and what came, and what to do. The server turns each into a 4xx (503 where another service is to blame, 507
+where a disk is full) with that line; the command line prints it and exits with 2. Anything else is a defect of ours and
+stays a traceback.
 """
 
 
@@ -27,4 +28,8 @@ class ForbiddenError(ActiveLabelError):
 
 
 class UnavailableError(ActiveLabelError):
-    """Another service that the request needs, such as the PACS, does not answer; nothing is wrong with the request."""
+    """What the request needs, such as the PACS or the ledger, does not answer; nothing is wrong with the request."""
+
+
+class StorageFullError(ActiveLabelError):
+    """There is no room left to keep what was sent."""

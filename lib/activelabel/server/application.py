@@ -268,6 +268,7 @@ class ProjectActions:
                     {Work.SCORE: SCORING_METHOD, Work.SCORE_PROXY: PROXY},
                 ),
                 self.project.thresholds,
+                leads=self.project.ledger.lead,
             )
             self._autopilot.start()
 

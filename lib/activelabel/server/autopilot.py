@@ -118,9 +118,11 @@ class Autopilot:
         tasks: Tasks,
         limits: Thresholds,
         clock: Callable[[], float] = time.monotonic,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Watch what `look_up` reads from the ledger; `clock` tells seconds."""
+        """Watch what `look_up` reads from the ledger; `clock` tells seconds, `leads` whether this server may act."""
         self._clock = clock
+        self._leads = leads
         self._gave_up_at = 0.0
         self._look_up = look_up
         self._tasks = tasks
@@ -150,7 +152,7 @@ class Autopilot:
 
     def look(self) -> Work | None:
         """Start what is due, unless something runs already or it failed too often; returns what was started."""
-        if self._tasks.busy():
+        if self._tasks.busy() or not self._leads():
             return None
         situation = self._look_up()
         work = work_due(situation, self._limits)

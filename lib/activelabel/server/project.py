@@ -191,6 +191,17 @@ def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
         ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
     """
     project = plan_project(app_dir, studies, conf)
+    make_folder(project)
+    prepare_project(project)
+    return project
+
+
+def make_folder(project: Project) -> None:
+    """Make the project's folder.
+
+    Raises:
+        InvalidInputError: it cannot be made.
+    """
     try:
         project.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -198,11 +209,14 @@ def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
             f"the project folder {project.folder} cannot be made ({error.strerror}): mend that, or name another with "
             "--conf project_dir"
         ) from error
+
+
+def prepare_project(project: Project) -> None:
+    """Open the ledger of a planned project whose folder is there, and say what the project is."""
     project.ledger.open()
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)
-    return project
 
 
 def _check_device(name: str) -> None:

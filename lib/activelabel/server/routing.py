@@ -1,5 +1,7 @@
 """What all routes share: roles, and errors that become a 4xx with one line."""
 
+import errno
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -16,9 +18,12 @@ from activelabel.errors import (
     InvalidInputError,
     NotFoundError,
     NotReadyError,
+    StorageFullError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
+
+logger = logging.getLogger(__name__)
 
 STATUS: dict[type[ActiveLabelError], int] = {
     InvalidInputError: 422,
@@ -26,7 +31,10 @@ STATUS: dict[type[ActiveLabelError], int] = {
     NotReadyError: 409,
     ForbiddenError: 403,
     UnavailableError: 503,
+    StorageFullError: 507,
 }
+FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
+READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
 
 LONGEST_LINE = 600
 
@@ -48,6 +56,12 @@ class OneLineRoute(APIRoute):
                 return await handle(request)
             except ActiveLabelError as error:
                 raise HTTPException(STATUS.get(type(error), 400), one_line(str(error))) from error
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                    logger.exception("%s %s", request.method, request.url.path)
+                    line = READ_ONLY if error.errno == errno.EROFS else FULL
+                    raise HTTPException(507, line) from error
+                raise
             except MONAILabelException as error:
                 raise HTTPException(400, one_line(str(error.msg))) from error
             except RequestValidationError as error:

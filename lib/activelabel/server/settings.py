@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
+from activelabel.store.copies import KEPT
 
 
 def _split_names(value: object) -> object:
@@ -40,6 +41,9 @@ class Settings(BaseModel):
     recipe: str = Field(default="quick", description="the name of a recipe, or the path of a .toml file")
     labels: Names = Field(default=(), description="names of the structures, separated by commas: liver,spleen")
     database_url: str = Field(default="", description="an SQLAlchemy URL; default an SQLite file in the project folder")
+    ledger_copies: int = Field(
+        default=KEPT, ge=0, le=1000, description="how many daily copies of an SQLite ledger are kept, 0 for none"
+    )
     project_dir: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
         default=None, description="where ledger, models and label versions are kept"
     )

@@ -4,6 +4,7 @@ A database object holds a URL and connects when it is first used, in each proces
 survives a fork: a child never touches, nor closes, its parent's connections.
 """
 
+import logging
 import os
 import sqlite3
 import time
@@ -11,15 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
-from activelabel.store.location import checked_url, shown
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError, StorageFullError, UnavailableError
+from activelabel.store.copies import damage
+from activelabel.store.location import checked_url, shown, sqlite_file
 from activelabel.store.migration import migrate
+
+logger = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -28,7 +33,8 @@ _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.01
 _WRITER_LOCK = 0x61637469  # the advisory lock of PostgreSQL that makes our writers take turns
 _WRITING = "activelabel_writing"
-_LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE = "55P03", "42501"  # PostgreSQL's codes
+_LEADER_LOCK = 0x6163746D  # the one that makes one of several servers their leader
+_LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
 
 
 def utc_now() -> datetime:
@@ -43,6 +49,8 @@ class _Connected:
     pid: int
     reader: Engine
     writer: Engine
+    file: tuple[int, int] | None
+    """Device and number of an SQLite file: another file under its name is another ledger."""
 
 
 _inherited: list[_Connected] = []  # a parent's connections: kept, for SQLite forbids even to close them in a child
@@ -60,6 +68,7 @@ class Database:
         self._url = checked_url(url)
         self._clock = clock
         self._connected: _Connected | None = None
+        self._leading: Connection | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.shown_url!r})"
@@ -70,22 +79,68 @@ class Database:
         return shown(self._url)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_connected": None}
+        return {**self.__dict__, "_connected": None, "_leading": None}
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite ledger; None for one on a server."""
+        return sqlite_file(self._url)
 
     def open(self) -> None:
         """Connect, create or upgrade the tables, now rather than at first use."""
         self._connection()
 
+    def check(self) -> None:
+        """Read a ledger that is a file once, and refuse a damaged one.
+
+        Raises:
+            InvalidInputError: it is damaged; the line says how to put a copy back.
+        """
+        problem = None if self.file is None or not self.file.exists() else damage(self.file)
+        if problem is not None:
+            raise InvalidInputError(
+                f"ledger {self.shown_url}: the file is damaged ({problem}): stop what uses it, and put a copy back "
+                "with `activelabel restore`"
+            )
+
+    def lead(self) -> bool:
+        """Whether this process may do what only one of all servers of a ledger does; once it may, as long as it lives.
+
+        Servers of one SQLite ledger exclude each other already. On PostgreSQL whoever asks first leads, and the next
+        one when that server is gone.
+        """
+        if self.file is not None:
+            return True
+        with self._explained():
+            if self._leading is not None and _answers(self._leading):
+                return True
+            connection = self._connection().reader.connect()
+            try:
+                leads = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LEADER_LOCK})").scalar())
+            except BaseException:
+                connection.close()
+                raise
+            connection.commit()
+            if leads:
+                self._leading = connection
+            else:
+                connection.close()
+            return leads
+
     def close(self) -> None:
         """Give this process's connections back. The next use connects again."""
         connected, self._connected = self._connected, None
         if connected is not None and connected.pid == os.getpid():
+            if self._leading is not None:
+                self._leading.invalidate()
             connected.reader.dispose()
+        self._leading = None
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the ledger and changes nothing."""
         connected = self._connection()
+        self._check_in_place(connected)
         with self._explained(), Session(connected.reader) as session:
             yield session
 
@@ -93,8 +148,10 @@ class Database:
     def _writing(self) -> Iterator[Session]:
         """A transaction alone among all writers of all processes; committed, durably, when the block ends well."""
         connected = self._connection()
+        self._check_in_place(connected)
         with self._explained(), Session(connected.writer) as session, session.begin():
             yield session
+        self._check_in_place(connected)  # What went into a file that is gone meanwhile must not be acknowledged.
 
     def _connection(self) -> _Connected:
         """The connections of this process. Two threads may both connect; that is harmless."""
@@ -103,23 +160,60 @@ class Database:
             return connected
         if connected is not None:
             _inherited.append(connected)
-        with self._explained():
+        with self._explained(starting=True):
             engine = _engine(self._url.render_as_string(hide_password=False))
             writer = engine.execution_options(**{_WRITING: True})
-            migrate(engine, writer, shown(self._url))
-        self._connected = connected = _Connected(os.getpid(), engine, writer)
+            migrate(engine, writer, shown(self._url), self.file)
+        self._connected = connected = _Connected(os.getpid(), engine, writer, _identity(self.file))
         return connected
 
+    def _check_in_place(self, connected: _Connected) -> None:
+        """Refuse to go on where the file is gone or is another: what is open is then no longer the ledger."""
+        if connected.file is not None and _identity(self.file) != connected.file:
+            logger.error("ledger %s: the file was removed or replaced while it is in use", self.shown_url)
+            raise UnavailableError(
+                "the ledger was removed or replaced while the server runs, so that nothing can be kept: stop the "
+                "server, put the ledger back (`activelabel restore`), and start again"
+            )
+
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what a user can mend into one line. A broken constraint or statement is a defect and stays itself."""
+    def _explained(self, starting: bool = False) -> Iterator[None]:
+        """Turn what a user can mend into one line. A broken constraint or statement is a defect and stays itself.
+
+        Whoever starts a server is told all; an annotator who is at work, no host and no user.
+        """
         try:
             yield
         except exc.DBAPIError as error:
             explanation = _explanation(error, shown(self._url))
             if explanation is None:
                 raise
+            if isinstance(explanation, InvalidInputError) and not starting:
+                logger.error("%s", explanation)
+                explanation = UnavailableError(
+                    "the ledger's database does not answer, so that nothing can be kept: try again soon; the server's "
+                    "log says why"
+                )
             raise explanation from error
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    try:
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return status and (status.st_dev, status.st_ino)
+
+
+def _answers(connection: Connection) -> bool:
+    try:
+        connection.exec_driver_sql("SELECT 1")
+        connection.commit()
+    except exc.DBAPIError:
+        connection.invalidate()
+        connection.close()
+        return False
+    return True
 
 
 def _engine(url: str) -> Engine:
@@ -197,6 +291,8 @@ def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
         return InvalidInputError(f"ledger {name}: {said}; give its user the right to create tables there")
     if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
         return None
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or sqlstate == _DISK_FULL:
+        return StorageFullError("the disk of the ledger is full, so that nothing can be kept: free some room")
     if _is_busy(cause) or sqlstate == _LOCK_NOT_AVAILABLE:
         return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")
     return InvalidInputError(f"ledger {name}: {said}; check that the address is right and can be read and written")

@@ -15,6 +15,11 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path.absolute())).render_as_string(hide_password=False)
 
 
+def sqlite_file(url: URL) -> Path | None:
+    """The file of an SQLite ledger; None for another database."""
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
 def checked_url(url: str) -> URL:
     """The URL with the driver that we use.
 

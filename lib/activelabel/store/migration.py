@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 
 from activelabel.errors import InvalidInputError
+from activelabel.store.copies import copy_ledger
 
 VERSION_TABLE = "activelabel_version"  # not Alembic's usual name: another program's table must not be taken for ours
 
@@ -17,19 +18,22 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 _one_thread = threading.Lock()  # Alembic keeps the migration that runs in a global
 
 
-def migrate(reader: Engine, writer: Engine, name: str) -> None:
+def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None) -> None:
     """Create the tables of a new ledger, or upgrade those of an older one, in a single transaction.
 
     The transaction is a writer's, so that of two processes one waits and finds the work done. A ledger that is up to
-    date is only read. `name` is what errors call it.
+    date is only read. `name` is what errors call it; of an older one that is a `file` a copy is made first.
 
     Raises:
         InvalidInputError: the ledger was written by a newer version, or the database belongs to something else.
     """
     scripts = ScriptDirectory(str(_SCRIPTS))
     with reader.connect() as connection:
-        if _revision(connection) == scripts.get_current_head():
-            return
+        revision = _revision(connection)
+    if revision == scripts.get_current_head():
+        return
+    if revision is not None and file is not None:
+        copy_ledger(file)
     with _one_thread, writer.begin() as connection:
         _check_ours(connection, scripts, name)
         config = Config(attributes={"connection": connection})

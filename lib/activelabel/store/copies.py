@@ -1,0 +1,141 @@
+"""Copies of an SQLite ledger: made while it is in use, the last few kept, and put back where one is damaged or gone."""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from activelabel.errors import InvalidInputError, NotFoundError
+
+KEPT = 7
+"""How many copies are kept unless somebody says otherwise."""
+EVERY = timedelta(days=1)
+_FORMAT = "%Y-%m-%dT%H-%M-%S.%fZ"
+_WAIT_SECONDS = 30
+
+
+def copies_folder(ledger: Path) -> Path:
+    """Where the copies of a ledger lie: beside it."""
+    return ledger.with_name(f"{ledger.name}-copies")
+
+
+def list_copies(ledger: Path) -> list[Path]:
+    """The copies of a ledger, the oldest first."""
+    return sorted(copies_folder(ledger).glob("*Z.sqlite"))
+
+
+def copy_ledger(ledger: Path, keep: int = KEPT, now: datetime | None = None) -> Path:
+    """Copy a ledger by SQLite's own backup, which sees one state of it whoever writes meanwhile.
+
+    Of all copies the newest `keep` are kept.
+
+    Returns:
+        The copy. It is there whole or not at all.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be read, or the disk cannot be written; what was there stays.
+    """
+    folder = copies_folder(ledger)
+    folder.mkdir(exist_ok=True)
+    copy = folder / f"{(now or datetime.now(UTC)).strftime(_FORMAT)}.sqlite"
+    unfinished = copy.with_suffix(".part")
+    try:
+        with closing(_opened(ledger)) as source, closing(sqlite3.connect(unfinished)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file
+        _sync(unfinished)
+        unfinished.replace(copy)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    for old in list_copies(ledger)[: -max(keep, 1)]:
+        old.unlink(missing_ok=True)
+    return copy
+
+
+def copy_is_due(ledger: Path, now: datetime | None = None) -> bool:
+    """Whether the newest copy is older than `EVERY`, or there is none. A copy from the future, as a clock that was
+    wrong leaves it, does not count.
+    """
+    now = now or datetime.now(UTC)
+    ages = [now - taken for taken in map(_taken, list_copies(ledger)) if taken <= now]
+    return min(ages, default=EVERY) >= EVERY
+
+
+def restore_copy(ledger: Path, copy: Path) -> Path | None:
+    """Put a copy in the place of a ledger that nobody has open; what was there is moved aside, never removed.
+
+    Returns:
+        Where the earlier ledger is now; None if there was none.
+
+    Raises:
+        InvalidInputError: the copy is damaged.
+        NotFoundError: there is no such copy.
+    """
+    if not copy.is_file():
+        raise NotFoundError(f"{copy}: there is no such copy; there are: {', '.join(map(str, list_copies(ledger)))}")
+    problem = damage(copy)
+    if problem is not None:
+        raise InvalidInputError(f"{copy}: the copy is damaged ({problem}): choose another")
+    unfinished = ledger.with_name(f".{ledger.name}.part")
+    shutil.copyfile(copy, unfinished)
+    _sync(unfinished)
+    aside = None
+    if ledger.exists():
+        aside = ledger.with_name(f"{ledger.name}.replaced-{time.time_ns()}")
+        _move_with_log(ledger, aside)
+    else:
+        _remove_log(ledger)  # A log of the ledger that is gone would be played into the copy.
+    unfinished.replace(ledger)
+    return aside
+
+
+def damage(ledger: Path) -> str | None:
+    """What SQLite finds wrong with the file of a ledger, or None; its pages are read once."""
+    try:
+        with closing(_opened(ledger)) as connection:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return None if said == "ok" else " ".join(str(said).split())
+
+
+def keep_copying(ledger: Path, keep: int, report: Callable[[Path | Exception], None]) -> None:
+    """Copy if a copy is due; `report` hears of the copy, or why there is none. Nothing else depends on it."""
+    if not copy_is_due(ledger):
+        return
+    try:
+        report(copy_ledger(ledger, keep))
+    except (OSError, sqlite3.Error) as error:
+        report(error)
+
+
+def _opened(ledger: Path) -> sqlite3.Connection:
+    """For reading; a file that is not there is not made."""
+    return sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_SECONDS)
+
+
+def _taken(copy: Path) -> datetime:
+    return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=UTC)
+
+
+def _move_with_log(ledger: Path, aside: Path) -> None:
+    for ending in ("-wal", "-shm", ""):
+        part = ledger.with_name(f"{ledger.name}{ending}")
+        if part.exists():
+            part.rename(aside.with_name(f"{aside.name}{ending}"))
+
+
+def _remove_log(ledger: Path) -> None:
+    for ending in ("-wal", "-shm"):
+        part = ledger.with_name(f"{ledger.name}{ending}")
+        if part.exists():
+            part.rename(part.with_name(f"{part.name}.replaced-{time.time_ns()}"))
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
