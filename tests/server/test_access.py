@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activelabel.server.access import AccessGuard, refusal
+from activelabel.server.access import AccessGuard, cross_site_refusal, refusal
 
 HERE = "127.0.0.1"
 
@@ -61,7 +61,7 @@ def answer_of(scope: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_guard_passes_on_and_refuses() -> None:
-    scope = {"type": "http", "client": (HERE, 1), "headers": [(b"Host", b"localhost")]}
+    scope = {"type": "http", "method": "GET", "path": "/", "client": (HERE, 1), "headers": [(b"Host", b"localhost")]}
     assert answer_of(scope) == [{"type": "application"}]
     refused = answer_of({**scope, "client": ("10.1.2.3", 1)})
     assert refused[0]["status"] == 403
@@ -70,3 +70,48 @@ def test_guard_passes_on_and_refuses() -> None:
 
 def test_guard_lets_the_servers_own_life_cycle_pass() -> None:
     assert answer_of({"type": "lifespan"}) == [{"type": "application"}]
+
+
+@pytest.mark.parametrize("header", [b"host", b"origin"])
+def test_headers_that_no_address_can_be_read_from_are_refused(header: bytes) -> None:
+    headers = {b"host": b"localhost", header: b"http://[evil" if header == b"origin" else b"[evil"}
+    scope = {"type": "http", "method": "GET", "path": "/info/", "client": (HERE, 1), "headers": list(headers.items())}
+    assert answer_of(scope)[0]["status"] == 403
+
+
+CROSS = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "passes"),
+    [
+        ("GET", "/datastore/dataset", CROSS, False),  # an <img> of another page that would make an archive of it all
+        ("GET", "/datastore/dataset", LINK, False),
+        ("GET", "/logs/", LINK, False),
+        ("GET", "/info/", {**CROSS, "sec-fetch-site": "same-site"}, False),  # another port of this machine
+        ("GET", "/", LINK, True),
+        ("GET", "/ohif/monai-label", LINK, True),
+        ("GET", "/ohifx", LINK, False),
+        ("GET", "/ohif/app.js", CROSS, False),
+        ("POST", "/", LINK, False),
+        ("GET", "/", {**LINK, "sec-fetch-dest": "iframe"}, False),
+        ("GET", "/datastore/dataset", {"sec-fetch-site": "none"}, True),  # typed by a person
+        ("GET", "/datastore/dataset", {"sec-fetch-site": "same-origin"}, True),
+        ("GET", "/datastore/dataset", {}, True),  # Slicer, a script
+        ("GET", "/info/", {**CROSS, "origin": "http://viewer.example"}, True),  # allowed by name
+    ],
+)
+def test_pages_of_other_sites_may_open_a_page_and_do_nothing(
+    method: str, path: str, headers: dict[str, str], passes: bool
+) -> None:
+    reason = cross_site_refusal(method, path, headers, frozenset({"http://viewer.example"}))
+    assert (reason is None) == passes
+
+
+def test_every_answer_tells_browsers_to_load_nothing_from_elsewhere() -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "client": ("10.1.2.3", 1), "headers": []}
+    policy = dict(answer_of(scope)[0]["headers"])[b"content-security-policy"].decode()
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert "*" not in policy

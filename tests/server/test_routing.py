@@ -1,5 +1,6 @@
 """What a refusal looks like: its status, and one line whatever a client has put into it."""
 
+import errno
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +16,7 @@ from activelabel.errors import (
     InvalidInputError,
     NotFoundError,
     NotReadyError,
+    StorageFullError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
@@ -58,6 +60,7 @@ def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
     [
         (InvalidInputError("a\nb"), 422),
         (NotFoundError("a\nb"), 404),
+        (StorageFullError("a\nb"), 507),
         (NotReadyError("a\nb"), 409),
         (ForbiddenError("a\nb"), 403),
         (UnavailableError("a\nb"), 503),
@@ -85,3 +88,17 @@ def test_a_request_of_the_wrong_form_is_one_line_too() -> None:
 
 def test_a_route_knows_whose_machine_it_answers() -> None:
     assert ask(lambda: client_address.get()) == (200, "testclient")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"), (errno.EROFS, "written")],
+)
+def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> None:
+    def fail() -> None:
+        raise OSError(number, "as the system says it", "/srv/secret/place")
+
+    status, detail = ask(fail)
+    assert status == 507
+    assert said in str(detail)
+    assert "secret" not in str(detail)

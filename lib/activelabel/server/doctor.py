@@ -65,14 +65,17 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
 
 
 def _project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
-    from activelabel.server.project import LEDGER_FILE, plan_project
+    from activelabel.server.project import plan_project
+    from activelabel.server.serving import check_ledger_is_there
 
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
-        if not project.settings.database_url and not (project.folder / LEDGER_FILE).is_file():
+        if project.ledger.file is not None and not project.ledger.file.is_file():
+            check_ledger_is_there(project, studies)
             yield Finding("ledger", True, "none yet: the first start makes it")
             return
+        project.ledger.check()
         yield _ledger(project)
         yield _model(project)
     except ActiveLabelError as error:

@@ -36,7 +36,8 @@ class LocalApp(ProjectActions):
         Raises:
             ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
         """
-        self.project = open_project("", str(studies), conf)
+        # Not the environment's database: that may be the ledger of real work.
+        self.project = open_project("", str(studies), conf, environment={})
         self.studies = str(studies)
         self._annotator = annotator
         self._datastore = self.open_datastore(follow_changes=False)

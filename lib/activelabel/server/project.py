@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from activelabel.recipes import Recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.raced_kind import raced_kind
-from activelabel.server.settings import Settings, parse_settings
+from activelabel.server.settings import Settings, database_url, parse_settings
 from activelabel.server.studies import is_pacs
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -54,6 +55,11 @@ class Project:
     def labels_folder(self) -> Path:
         """Every version of every label."""
         return self.folder / "labels"
+
+    @property
+    def log_file(self) -> Path:
+        """What the server of this project has logged."""
+        return self.folder / "logs" / "server.log"
 
     @property
     def runs_folder(self) -> Path:
@@ -168,8 +174,12 @@ class Project:
         )
 
 
-def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
+def plan_project(
+    app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> Project:
     """Read settings, recipe and label names. Nothing is written, and the ledger is not opened yet.
+
+    `environment` may name the ledger's database: see `settings.database_url`.
 
     Raises:
         ActiveLabelError: something of it is wrong; the line says what.
@@ -181,16 +191,19 @@ def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     _check_device(settings.device)
     labels = resolve_label_names(settings.labels, studies)
     folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
-    return Project(settings, recipe, labels, folder, Ledger(settings.database_url or sqlite_url(folder / LEDGER_FILE)))
+    url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
+    return Project(settings, recipe, labels, folder, Ledger(url))
 
 
-def open_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
-    """A project ready for work: its folder and ledger are there.
+def open_project(
+    app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> Project:
+    """A project ready for work: its folder and ledger are there. The arguments are those of `plan_project`.
 
     Raises:
         ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
     """
-    project = plan_project(app_dir, studies, conf)
+    project = plan_project(app_dir, studies, conf, environment)
     make_folder(project)
     prepare_project(project)
     return project

@@ -11,15 +11,15 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response, UploadFile
-from monailabel.endpoints import logs, ohif, scoring, train
+from fastapi import APIRouter, Request, Response, UploadFile
 from monailabel.endpoints import model as model_file
+from monailabel.endpoints import ohif, scoring, train
 from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import ForbiddenError, NotFoundError
-from activelabel.server import datastore_routes, inference_routes
+from activelabel.server import datastore_routes, inference_routes, pages
 from activelabel.server.checks import check_params, require_known
 from activelabel.server.pacs_proxy import pass_to_pacs
 from activelabel.server.routing import Admin, Annotator, AnyUser, OneLineRoute, login
@@ -142,18 +142,6 @@ def configure_ohif(user: AnyUser) -> Response:
     return Response(ohif_configuration(), media_type="text/javascript")
 
 
-@router.get("/logs/", response_model=None)
-def show_log(
-    user: Admin,
-    lines: Annotated[int, Query(ge=0, le=100_000)] = 300,
-    html: bool = True,
-    text: bool = False,
-    refresh: int = 0,
-) -> Any:
-    """The end of the server's log; all of it for 0 lines."""
-    return logs.get_logs(str(Path(app_instance().app_dir) / "logs" / "app.log"), lines, html, text, refresh)
-
-
 @router.get("/logs/gpu")
 def show_gpu(user: Admin) -> Response:
     """What `nvidia-smi` prints."""
@@ -172,5 +160,5 @@ def ohif_page(path: str, user: AnyUser) -> Any:
     return ohif.get_ohif("" if is_folder else path)
 
 
-ROUTES = [*router.routes, *datastore_routes.router.routes, *inference_routes.router.routes]
+ROUTES = [*router.routes, *pages.router.routes, *datastore_routes.router.routes, *inference_routes.router.routes]
 """All of them, in the order in which they are tried."""

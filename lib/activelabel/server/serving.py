@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.server.log_file import keep_log
 from activelabel.server.project import Project, make_folder, plan_project, prepare_project
 from activelabel.store.copies import keep_copying
 
@@ -37,6 +38,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
     claim(project, port)
     check_ledger_is_there(project, studies)
     project.ledger.check()
+    keep_log(project.log_file)
     prepare_project(project)
     look_after_ledger(project)
     return project

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
 from activelabel.store.copies import KEPT
+from activelabel.store.location import checked_url
 
 
 def _split_names(value: object) -> object:
@@ -27,6 +28,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
 Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+/?$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_names)]
 
+DATABASE_URL = "ACTIVELABEL_DATABASE_URL"
+"""The variable of the environment that may hold the database URL, password and all."""
 LONGEST_LEASE_MINUTES = 366 * 24 * 60
 
 
@@ -40,7 +43,15 @@ class Settings(BaseModel):
 
     recipe: str = Field(default="quick", description="the name of a recipe, or the path of a .toml file")
     labels: Names = Field(default=(), description="names of the structures, separated by commas: liver,spleen")
-    database_url: str = Field(default="", description="an SQLAlchemy URL; default an SQLite file in the project folder")
+    database_url: str = Field(
+        default="",
+        description="an SQLAlchemy URL without a password, which would be seen in the list of processes; "
+        "default an SQLite file in the project folder",
+    )
+    database_url_file: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
+        default=None,
+        description="a file that holds the database URL with its password, readable by nobody else",
+    )
     ledger_copies: int = Field(
         default=KEPT, ge=0, le=1000, description="how many daily copies of an SQLite ledger are kept, 0 for none"
     )
@@ -108,6 +119,42 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
         key = str(error.errors()[0]["loc"][0])
         allowed = Settings.model_fields[key].description
         raise InvalidInputError(f"{_shown(key, ours[key])}: {first_problem(error)}; allowed is {allowed}") from error
+
+
+def database_url(settings: Settings, environment: Mapping[str, str]) -> str:
+    """The URL of the ledger's database: that of the settings, of their file, or of the environment; empty for none.
+
+    A password in a setting would stand in the list of processes, in the host's log and in what it tells of its tasks.
+
+    Raises:
+        InvalidInputError: two places name one, the file cannot be read, or a setting holds a password.
+    """
+    given = {
+        "--conf database_url": settings.database_url,
+        "--conf database_url_file": _read_secret(settings.database_url_file),
+        DATABASE_URL: environment.get(DATABASE_URL, ""),
+    }
+    named = [place for place, url in given.items() if url]
+    if len(named) > 1:
+        raise InvalidInputError(f"{' and '.join(named)}: both name the database of the ledger: leave one out")
+    if settings.database_url and checked_url(settings.database_url).password is not None:
+        raise InvalidInputError(
+            "--conf database_url: it holds a password, which the list of processes would show: put the URL into the "
+            f"environment as {DATABASE_URL}, or into a file that --conf database_url_file names"
+        )
+    return given[named[0]] if named else ""
+
+
+def _read_secret(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"--conf database_url_file {file}: cannot be read ({error}): name another") from error
+    if not text or "\n" in text:
+        raise InvalidInputError(f"--conf database_url_file {file}: expected one line, the URL of a database")
+    return text
 
 
 def setting_pairs(pairs: Sequence[str]) -> dict[str, str]:

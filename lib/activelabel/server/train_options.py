@@ -46,9 +46,16 @@ class TrainOptions(BaseModel):
     def _known_device(cls, value: str) -> str:
         """`cpu`, `cuda`, `cuda:N`, or the name by which the host lists a GPU."""
         try:
-            return str(torch.device(name_to_device(value)))
+            device = torch.device(name_to_device(value))
         except RuntimeError as error:
             raise ValueError(f"use one of {', '.join(device_list())}") from error
+        if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= _gpus()):
+            raise ValueError(f"this machine has no such device: use one of {', '.join(device_list())}")
+        return str(device)
+
+
+def _gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def offered_options(settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
@@ -74,6 +81,9 @@ def offered_options(settings: TrainingSettings, device: torch.device) -> dict[st
 def parse_options(request: Mapping[str, Any], offered: Mapping[str, Any]) -> TrainOptions:
     """The options of one request, those it leaves out as offered.
 
+    Devices that this machine lacks are refused, and tracking may go only where the server's settings send it: an
+    address that a client names would be called by the server.
+
     Keys of the host without a meaning here are passed over with a line in the log, and so are mappings: with them the
     host addresses trainers by name.
 
@@ -90,7 +100,12 @@ def parse_options(request: Mapping[str, Any], offered: Mapping[str, Any]) -> Tra
         raise InvalidInputError(
             f"training: '{unknown[0]}' is not a known key; use {', '.join(TrainOptions.model_fields)}"
         )
+    uri = asked.get("tracking_uri", "")
+    if uri not in ("", offered["tracking_uri"]):
+        raise InvalidInputError(
+            "training: 'tracking_uri' is set where the server is started, with MONAI_LABEL_TRACKING_URI: leave it out"
+        )
     try:
-        return TrainOptions.model_validate({**offered, **asked})
+        return TrainOptions.model_validate({**offered, **asked, "tracking_uri": offered["tracking_uri"]})
     except ValidationError as error:
         raise InvalidInputError(f"training: {first_problem(error)}") from error

@@ -22,7 +22,7 @@ def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -
         InvalidInputError: no server has, or settings are wrong; the line says what.
     """
     project = plan_project(app_dir, studies, conf)
-    if not project.settings.database_url and not (project.folder / LEDGER_FILE).is_file():
+    if project.ledger.file is not None and not project.ledger.file.is_file():
         raise InvalidInputError(
             f"--studies {studies}: expected a project in {project.folder}, got no {LEDGER_FILE} there: start the "
             "server first, or give its settings with --conf"

@@ -1,0 +1,55 @@
+"""The log of one project, without secrets. The host's own log is one file an app folder, which servers share."""
+
+import logging
+import logging.handlers
+import re
+from collections import deque
+from pathlib import Path
+
+LOGGERS = ("", "task_train", "task_scoring", "task_batch_infer")
+"""The root, and what the host sends its children's output to, past the root."""
+BYTES, KEPT = 10 * 2**20, 5
+_FORMAT = "[%(asctime)s] [%(levelname)s] (%(name)s) %(message)s"
+_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)", re.IGNORECASE)
+_NAMED = re.compile(r"(?P<before>\b(?:password|secret|token)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """The text with `***` for the password of each address, and for what is called password, secret or token."""
+    return _NAMED.sub(r"\g<before>***", _PASSWORD.sub(r"\g<before>***", text))
+
+
+class _Formatter(logging.Formatter):
+    """Whatever a record says, its traceback too, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+def keep_log(file: Path) -> None:
+    """Write what this process logs to `file` too, from now on."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(file, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
+    handler.setFormatter(_Formatter(_FORMAT))
+    for name in LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+    for existing in {handler for name in LOGGERS for handler in logging.getLogger(name).handlers}:
+        if not isinstance(existing.formatter, _Formatter):
+            existing.addFilter(_hide_secrets)
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """A filter of the host's handlers, whose format stays."""
+    said = record.getMessage()
+    if without_secrets(said) != said:
+        record.msg, record.args = without_secrets(said), None
+    return True
+
+
+def last_lines(file: Path, count: int) -> str:
+    """The last lines of a log, all for 0; an empty text where there is none yet."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            return "".join(deque(lines, count) if count else lines)
+    except FileNotFoundError:
+        return ""
