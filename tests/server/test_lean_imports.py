@@ -1,0 +1,29 @@
+"""What a process that scores imports, seen in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+SCORING = """
+import json, sys
+from activelabel.server.lean_imports import NOT_NEEDED_TO_SCORE, import_monai
+import_monai(NOT_NEEDED_TO_SCORE)
+import activelabel.server.scoring_child
+import pkgutil, monai.utils.module
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps([monai.utils.module.walk_packages is pkgutil.walk_packages, len(sys.meta_path)]))
+import scipy.ndimage, pandas  # who needs them has them
+"""
+
+
+def test_a_scoring_imports_neither_what_trains_nor_what_tracks() -> None:
+    done = subprocess.run([sys.executable, "-c", SCORING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported, left = (json.loads(line) for line in done.stdout.splitlines()[:2])
+    assert "monai" in imported
+    heavy = {"fastapi", "ignite", "itk", "matplotlib", "mlflow", "pandas", "sklearn", "statsmodels", "torchvision"}
+    assert not heavy & set(imported)
+    finders = subprocess.run(
+        [sys.executable, "-c", "import sys, torch; print(len(sys.meta_path))"], capture_output=True, text=True, check=True
+    )
+    assert left == [True, int(finders.stdout)]
