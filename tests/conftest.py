@@ -11,13 +11,46 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 
+# Several tests run at once, each with a server and its children: with more threads they would wait for each other. Set
+# here, before torch is imported, and inherited by all that the tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SLOWEST_FIRST = (
+    "e2e/test_warm_start.py",
+    "e2e/test_two_stages.py",
+    "e2e/test_slices.py",
+    "e2e/test_rounds.py",
+    "e2e/test_simulate.py",
+    "e2e/test_ohif.py",
+    "e2e/test_kill.py",
+)
+"""Files with which a run begins, so that it does not end with one worker busy and the others idle."""
+
 # How long an example takes says more of what else runs on the machine than of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, then those with servers; the order within a file stays."""
+
+    def place(item: pytest.Item) -> int:
+        file = item.path.as_posix()
+        slow = [number for number, name in enumerate(SLOWEST_FIRST) if file.endswith(f"/{name}")]
+        return slow[0] if slow else len(SLOWEST_FIRST) + ("/e2e/" not in file)
+
+    items.sort(key=place)
+
+
+def pytest_configure() -> None:
+    """The folders that the host makes beside an app: two servers that start at once would both try to."""
+    for name in ("model", "lib", "logs", "bin"):
+        (ROOT / "apps" / "activelabel" / name).mkdir(exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -87,7 +120,8 @@ def _ball(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def phantoms(tmp_path: Path) -> Cases:
     """Copies of 14 volumes of the sample data, which is made if it is not there."""
     script = ROOT / "sample-data" / "make_abdomen.py"
-    subprocess.run([sys.executable, script], check=True, capture_output=True)
+    with FileLock(script.parent / ".making.lock"):  # other workers want it too
+        subprocess.run([sys.executable, script], check=True, capture_output=True)
     studies = tmp_path / "abdomen"
     studies.mkdir()
     made = ROOT / "sample-data" / "abdomen"

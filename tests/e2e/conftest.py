@@ -1,9 +1,11 @@
-"""Servers for the tests, all ended when a test ends, however it ends."""
+"""Servers for the tests, all ended when a test ends, however it ends.
+
+Only these: other tests of the same process share a PACS and a database that go on.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from running_server import RunningServer
 
@@ -19,8 +21,8 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
         return made[-1]
 
     yield make
-    for process in psutil.Process().children(recursive=True):
-        process.kill()
+    for server in made:
+        server.end()
 
 
 @pytest.fixture(scope="module")
@@ -44,5 +46,5 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     try:
         assert [server.stop() for server in started] == [0] * len(started)
     finally:
-        for process in psutil.Process().children(recursive=True):
-            process.kill()
+        for server in started:
+            server.end()

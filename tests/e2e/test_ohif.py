@@ -11,6 +11,7 @@ import pytest
 import requests
 from ohif_page import OhifPage
 from playwright.sync_api import sync_playwright
+from ports import free_port
 from running_server import RunningServer
 
 from local_pacs.ct_series import ct_series
@@ -25,7 +26,7 @@ ANSWER_SECONDS = 60
 
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    server = Orthanc(tmp_path / "orthanc").start()
+    server = Orthanc(tmp_path / "orthanc", free_port()).start()
     yield server
     server.stop()
 

@@ -13,8 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-
-from local_pacs.orthanc import free_port
+from ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -34,8 +33,10 @@ def demonstration(blobs: Callable[[int], Any], tmp_path: Path) -> Iterator[tuple
             command, env={**os.environ, "HOME": str(tmp_path)}, stdout=log, stderr=subprocess.STDOUT
         )
     yield process, f"http://127.0.0.1:{port}"
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
+    if process.poll() is None:
+        for left in [*psutil.Process(process.pid).children(recursive=True), process]:
+            left.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from running_server import RunningServer, free_port
+from ports import free_port
+from running_server import RunningServer
 from simulated_runs import tables
 
 pytestmark = pytest.mark.e2e

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from training_study import TINY, Study
 
 from activelabel.server.project import open_project
@@ -13,7 +14,7 @@ from local_pacs.orthanc import Orthanc
 
 @pytest.fixture(scope="session")
 def running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    server = Orthanc(tmp_path_factory.mktemp("orthanc")).start()
+    server = Orthanc(tmp_path_factory.mktemp("orthanc"), free_port()).start()
     yield server
     server.stop()
 

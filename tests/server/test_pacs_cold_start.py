@@ -15,10 +15,11 @@ from warm_recipe import write_warm_recipe
 
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.server import pacs_datastore
-from activelabel.server.application import PROXY, ProjectActions
+from activelabel.server.application import ProjectActions
 from activelabel.server.autopilot import Work, work_due
 from activelabel.server.feature_files import features_file, read_features
 from activelabel.server.feature_proposals import typiclust_rounds
+from activelabel.server.opening import PROXY
 from activelabel.server.project import open_project
 from activelabel.server.situation import read_situation
 from activelabel.training.pseudo_labels import foreground, pseudo_label, soft_tissue

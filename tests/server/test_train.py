@@ -6,7 +6,9 @@ The network is far too small and trained far too briefly to be good; it is only 
 import json
 import logging
 import pickle
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import nibabel
@@ -249,6 +251,29 @@ def test_mlflow_tracks_where_it_is_asked_for(annotated: Study) -> None:
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id])
     assert any("val_mean_dice" in run.data.metrics for run in runs)
+
+
+def test_nothing_is_tracked_that_nobody_asked_for(annotated: Study) -> None:
+    annotated.train()
+
+    assert not (annotated.project.folder / "mlflow.db").exists()
+    assert annotated.project.ledger.latest_model().version == 1
+
+
+def test_a_broken_tracking_database_is_a_warning_and_the_training_goes_on(
+    annotated: Study, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a kill in the first migration of MLflow leaves it: some of its tables, and no mark of how far it was."""
+    with closing(sqlite3.connect(annotated.project.folder / "mlflow.db")) as database:
+        database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        database.commit()
+
+    with caplog.at_level(logging.WARNING):
+        annotated.train(tracking="mlflow")
+
+    assert annotated.project.ledger.latest_model().version == 1
+    assert "MLflow does not track this training" in caplog.text
 
 
 def test_a_task_travels_to_the_processes_of_several_gpus(study: Study) -> None:

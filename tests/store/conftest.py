@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from ports import free_port
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -59,10 +59,10 @@ def postgresql_server() -> Iterator[str]:
     # A server that sorts as a dictionary does: the ledger must order by code point all the same.
     language = ["--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
     subprocess.run([*initdb, "-A", "scram-sha-256", *language], user=user, check=True, capture_output=True, cwd=folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off", "shared_buffers=16MB"]
+    port = free_port()
+    settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "shared_buffers=16MB"]
+    # What a power cut would lose does not matter here.
+    settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
     command = [binaries / "postgres", "-D", folder / "data", "-p", str(port)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,9 +12,10 @@ from typing import Any
 import psutil
 import requests
 from monailabel.client import MONAILabelClient
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
+START_SECONDS = 300  # on a machine that is busy with other tests
 PATIENCE_SECONDS = 300
 
 
@@ -101,6 +101,15 @@ class RunningServer:
         self._process.kill()
         self._process.wait()
 
+    def end(self) -> None:
+        """Kill it and all that it started, however it is; for the end of a test."""
+        if self._process is None:
+            return
+        left = [*self.children(), self._process]
+        for process in left:
+            process.kill()
+        self._process.wait()
+
     def stop(self, number: int = signal.SIGINT) -> int:
         """As Ctrl-C ends it; the exit code. Everything it started must be gone with it."""
         assert self._process is not None
@@ -154,10 +163,3 @@ class RunningServer:
     def tail(self, characters: int = 6000) -> str:
         """The end of what was printed."""
         return self.log.read_text(errors="replace")[-characters:]
-
-
-def free_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

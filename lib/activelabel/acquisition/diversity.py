@@ -4,14 +4,16 @@ Both compare vectors by Euclidean distance as they are given; neither depends on
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.neighbors import NearestNeighbors
 
 from activelabel.acquisition.selection import Id
+
+# scikit-learn and scipy's distances take seconds to import, and only who spreads over the pool needs them.
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans, MiniBatchKMeans
 
 _NEIGHBOURS = 20  # Hacohen et al. 2022, 3.2
 _EXACT_CLUSTERS = 50  # as in the authors' experiments
@@ -51,10 +53,7 @@ def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Colle
         return []
     wanted = max(min(k + int(covered.sum()), _MOST_CLUSTERS), k)
     distinct = len(np.unique(vectors, axis=0))
-    clustering: KMeans | MiniBatchKMeans = KMeans(min(wanted, distinct), n_init=10, random_state=seed)
-    if wanted > _EXACT_CLUSTERS:
-        clustering = MiniBatchKMeans(min(wanted, distinct), n_init=3, random_state=seed)
-    assigned = clustering.fit_predict(vectors)
+    assigned = _clustering(wanted, distinct, seed).fit_predict(vectors)
     clusters = []
     for cluster in np.unique(assigned):
         inside, annotated = np.flatnonzero((assigned == cluster) & ~covered), int(covered[assigned == cluster].sum())
@@ -64,6 +63,14 @@ def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Colle
     in_turn = [(annotated + place, index) for annotated, inside in clusters for place, index in enumerate(inside)]
     in_turn.sort(key=lambda item: item[0])  # the next of a cluster counts as if the one before were annotated
     return [ids[index] for _, index in in_turn[:k]]
+
+
+def _clustering(wanted: int, distinct: int, seed: int) -> "KMeans | MiniBatchKMeans":
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+
+    if wanted > _EXACT_CLUSTERS:
+        return MiniBatchKMeans(min(wanted, distinct), n_init=3, random_state=seed)
+    return KMeans(min(wanted, distinct), n_init=10, random_state=seed)
 
 
 def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = ()) -> list[Id]:
@@ -91,6 +98,8 @@ def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = (
     order: list[int] = []
     if not centres:
         order = [int(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).argmin())]
+    from scipy.spatial.distance import cdist
+
     nearest = np.full(len(ids), np.inf)
     for first in range(0, len(centres + order), _BLOCK):  # all at once would not fit into memory where slices are many
         block = (centres + order)[first : first + _BLOCK]
@@ -109,6 +118,8 @@ def _mean_distances(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     neighbours = min(_NEIGHBOURS, len(vectors) - 1)
     if neighbours == 0:
         return np.zeros(1)
+    from sklearn.neighbors import NearestNeighbors
+
     distances, _ = NearestNeighbors(n_neighbors=neighbours).fit(vectors).kneighbors()
     return np.asarray(distances, dtype=np.float64).mean(axis=1)
 

@@ -27,18 +27,13 @@ from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
-from activelabel.server.label_archive import open_archive
 from activelabel.server.loaded_model import LoadedModel
-from activelabel.server.pacs import Pacs
-from activelabel.server.pacs_datastore import PacsDatastore
+from activelabel.server.opening import PROXY, open_datastore, scoring_methods
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy
-from activelabel.server.proxy_scoring import ProxyScoring
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
-from activelabel.server.scoring import build_scoring_methods
-from activelabel.server.series_cache import SeriesCache, cache_folder
 from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
 from activelabel.server.studies import is_pacs
@@ -54,8 +49,6 @@ from activelabel.training.checkpoints import load_model
 logger = logging.getLogger(__name__)
 
 TRAINER = "segmentation"
-PROXY = "proxy"
-"""The trainer and the scoring method of the proxy model."""
 MODEL = "segmentation"
 SCORING_METHOD = "variance"
 """What the autopilot starts; whichever of the methods runs, scores for all of them."""
@@ -77,25 +70,8 @@ class ProjectActions:
 
     def open_datastore(self, follow_changes: bool | None = None) -> LedgerDatastore:
         """The studies: a folder, or a PACS; followed as they change by the server, and not by its children."""
-        ledger = self.project.ledger
-        if follow_changes is None:
-            follow_changes = not is_child()
-        archive = open_archive(self.project)
-        validation_cases = self.project.recipe.training.validation_cases
-        if not is_pacs(self.studies):
-            return LedgerDatastore(
-                self.studies, ledger, archive, validation_cases=validation_cases, follow_changes=follow_changes
-            )
-        pacs = Pacs(self.studies)
-        return PacsDatastore(
-            pacs,
-            SeriesCache(pacs, cache_folder(pacs)),
-            self.project.folder / "view",
-            ledger,
-            archive,
-            validation_cases=validation_cases,
-            follow_changes=follow_changes,
-        )
+        following = not is_child() if follow_changes is None else follow_changes
+        return open_datastore(self.project, self.studies, follow_changes=following)
 
     def build_infers(self) -> dict[str, InferTask]:
         """The model in use: what it sees, and where it doubts."""
@@ -115,10 +91,7 @@ class ProjectActions:
 
     def build_scoring_methods(self) -> dict[str, ScoringMethod]:
         """A scoring method a measure, and that of the proxy model if the recipe has one."""
-        methods = build_scoring_methods(self.project)
-        if self.project.recipe.proxy is not None:
-            methods[PROXY] = ProxyScoring(self.project, self.project.recipe.proxy)
-        return methods
+        return scoring_methods(self.project)
 
     def build_batch_infer(self) -> BatchInferTask:
         """Inference of many images."""

@@ -13,8 +13,9 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
-from activelabel.server.application import PROXY, SCORING_METHOD, TRAINER, ProjectActions
+from activelabel.server.application import SCORING_METHOD, TRAINER, ProjectActions
 from activelabel.server.autopilot import Work, work_due
+from activelabel.server.opening import PROXY
 from activelabel.server.project import open_project
 from activelabel.server.situation import read_situation
 from activelabel.server.slicing import count_slices

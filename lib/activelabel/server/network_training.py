@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader
-from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, from_engine
+from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, MLFlowHandler, from_engine
 from monai.handlers.ignite_metric import IgniteMetricHandler
 from monai.inferers import Inferer, SlidingWindowInferer
 from monai.transforms import Compose
@@ -28,6 +28,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import TrainingSettings
 from activelabel.server.project import Project
 from activelabel.server.runs import UNFINISHED
+from activelabel.server.tracking import MLFLOW, OptionalTracking
 from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions
 from activelabel.server.train_stats import Stats, running_stats, write_stats
@@ -219,6 +220,36 @@ class NetworkTraining(BasicTrainTask):
     def _bfloat16_on_cpu(self, device: torch.device) -> bool:
         precision = choose_precision(self._project.settings.precision, device)
         return device.type == "cpu" and precision.dtype is torch.bfloat16
+
+    def train_handlers(self, context: Context) -> list[Any]:
+        """The host's, but that MLflow is ours: with the host's own its failure is the training's."""
+        tracked, context.tracking = context.tracking, None
+        handlers = list(super().train_handlers(context))
+        context.tracking = tracked
+        if context.local_rank == 0 and tracked == MLFLOW:
+            loss = from_engine(["loss"], first=True)
+            handlers.append(self._mlflow(context, iteration_log=True, output_transform=loss))
+        return handlers
+
+    def val_handlers(self, context: Context) -> list[Any] | None:
+        """As `train_handlers`."""
+        tracked, context.tracking = context.tracking, None
+        handlers = super().val_handlers(context)
+        context.tracking = tracked
+        if handlers is not None and tracked == MLFLOW:
+            handlers = [*handlers, self._mlflow(context, iteration_log=False)]
+        return handlers
+
+    def _mlflow(self, context: Context, **options: Any) -> OptionalTracking:
+        return OptionalTracking(
+            lambda: MLFlowHandler(
+                tracking_uri=context.tracking_uri,
+                experiment_name=context.tracking_experiment_name,
+                run_name=context.tracking_run_name,
+                close_on_complete=True,
+                **options,
+            )
+        )
 
     def finalize(self, context: Context) -> None:
         """The host's handlers, our statistics after each epoch, and how long an epoch is."""

@@ -1,5 +1,7 @@
 """The processes of a server: which one this is, and that none outlives the others."""
 
+import itertools
+import logging
 import os
 import signal
 import sys
@@ -8,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from monailabel.utils.async_tasks.utils import background_executors, background_processes
 
@@ -21,6 +24,14 @@ def is_child() -> bool:
     """Whether this is a process that the server started for training, scoring or batch inference."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and spec.name == CHILD_MODULE
+
+
+def child_method() -> str | None:
+    """What this process was started for, `train`, `scoring`, `infer` or `batch_infer`; None in the server itself."""
+    if not is_child():
+        return None
+    options = sys.argv[1:]
+    return next((value for name, value in itertools.pairwise(options) if name in ("-m", "--method")), None)
 
 
 @contextmanager
@@ -80,3 +91,13 @@ def stop_children() -> None:
     for processes in background_processes.values():
         for process in list(processes.values()):
             process.kill()
+
+
+def stop_start(error: ActiveLabelError) -> NoReturn:
+    """End the process with the error's one line.
+
+    The web server that runs us would print any exception, `SystemExit` too, as a page of traceback.
+    """
+    logging.getLogger("activelabel").critical("cannot start: %s", error)
+    logging.shutdown()
+    os._exit(2)

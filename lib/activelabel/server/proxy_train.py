@@ -55,7 +55,10 @@ class ProxyTrainTask(NetworkTraining):
         )
         # All images of a pool may be more than memory holds, so that they are kept on disk unless a client says else.
         datasets = ["PersistentDataset", "CacheDataset", "Dataset"]
-        self._config = {**offered_options(self._training, project.device), "dataset": datasets}
+        self._config = {
+            **offered_options(self._training, project.device, project.settings.tracking),
+            "dataset": datasets,
+        }
 
     def stats(self) -> Stats:
         """How the latest training went or goes, and the proxy model in use; empty before the first."""

@@ -92,6 +92,9 @@ class Settings(BaseModel):
         description=f"how long a query is kept for one annotator, above 0 and at most {LONGEST_LEASE_MINUTES}",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="a whole number from 0")
+    tracking: Literal["none", "mlflow"] = Field(
+        default="none", description="none or mlflow: with mlflow each training is tracked in the project's mlflow.db"
+    )
     autopilot: bool = Field(default=True, description="true or false: train and score without being asked")
     allow_remote: bool = Field(default=False, description="true or false: answer other machines without a login")
     allowed_origins: Origins = Field(

@@ -52,7 +52,7 @@ class SegmentationTrainTask(NetworkTraining):
     def __init__(self, project: Project) -> None:
         title = f"Trains the network on all that is annotated ({project.recipe.title})"
         super().__init__(project, project.recipe.training, project.model_description, title)
-        self._config = offered_options(self._training, project.device)
+        self._config = offered_options(self._training, project.device, project.settings.tracking)
 
     # What clients ask
 

@@ -58,11 +58,13 @@ def _gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def offered_options(settings: TrainingSettings, device: torch.device) -> dict[str, Any]:
-    """What clients show as a form: a value is a default, a list is a choice with the default first."""
-    # The host turns tracking on unless told otherwise, but starting MLflow takes seconds: only who asks for it gets it.
-    asked = host_settings.model_fields_set & {"MONAI_LABEL_TRACKING_ENABLED", "MONAI_LABEL_TRACKING_URI"}
-    tracked = bool(asked) and host_settings.MONAI_LABEL_TRACKING_ENABLED
+def offered_options(
+    settings: TrainingSettings, device: torch.device, tracking: Literal["none", "mlflow"] = "none"
+) -> dict[str, Any]:
+    """What clients show as a form: a value is a default, a list is a choice with the default first.
+
+    The host's variable MONAI_LABEL_TRACKING_ENABLED says nothing: a server sets it for its children, asked or not.
+    """
     return {
         "device": [str(device), *(name for name in device_list() if name != str(device))],
         "max_epochs": settings.epochs,
@@ -72,7 +74,7 @@ def offered_options(settings: TrainingSettings, device: torch.device) -> dict[st
         "gpus": "all",
         "dataset": ["CacheDataset", "PersistentDataset", "Dataset"],
         "dataloader": ["ThreadDataLoader", "DataLoader"],
-        "tracking": ["mlflow", "None"] if tracked else ["None", "mlflow"],
+        "tracking": ["mlflow", "None"] if tracking == "mlflow" else ["None", "mlflow"],
         "tracking_uri": host_settings.MONAI_LABEL_TRACKING_URI,
         "tracking_experiment_name": "",
     }

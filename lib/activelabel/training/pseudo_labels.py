@@ -7,7 +7,6 @@ the foreground is tissue that gives signal, found by multi-Otsu thresholds.
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_multiotsu
 
 from activelabel.data.modality import Modality
 from activelabel.data.volumes import Volume
@@ -126,6 +125,8 @@ def _darkest_class_threshold(values: NDArray[np.float32]) -> float | None:
         return None
     # The edge above the last bin of the darkest class: a bin's middle may lie above some of its own voxels.
     centres = (edges[:-1] + edges[1:]) / 2
+    from skimage.filters import threshold_multiotsu  # takes a second to import
+
     thresholds = threshold_multiotsu(classes=classes, hist=(counts, centres))
     return float(edges[np.searchsorted(centres, thresholds[0]) + 1])
 

@@ -1,0 +1,70 @@
+"""The app in the server, and in its children that train: wires, computes nothing."""
+
+from collections.abc import Mapping
+
+from monailabel.config import settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+
+from activelabel import __version__
+from activelabel.errors import ActiveLabelError
+from activelabel.server.application import ProjectActions
+from activelabel.server.processes import end_with_server, is_child, stop_start
+from activelabel.server.project import open_project
+from activelabel.server.serving import open_served_project
+
+
+class ActiveLabel(ProjectActions, MONAILabelApp):
+    """Asks for the case from which the model will learn most.
+
+    The host finds an app by the name of a direct base class, so `MONAILabelApp` must stand in this very line.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
+        end_with_server()
+        try:
+            if is_child():
+                self.project = open_project(app_dir, studies, conf)
+            else:
+                self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
+            super().__init__(
+                app_dir,
+                studies,
+                dict(conf),
+                name="activelabel",
+                description=f"Active learning: {self.project.recipe.title}",
+                version=__version__,
+                labels=list(self.project.labels),
+            )
+        except ActiveLabelError as error:
+            stop_start(error)
+        self._auto_update_scoring = False  # the autopilot scores, once and not at every question
+
+    def init_datastore(self) -> Datastore:
+        """The studies, with the ledger behind them."""
+        return self.open_datastore()
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """The model in use."""
+        return self.build_infers()
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """The trainers of the task and of the proxy model."""
+        return self.build_trainers()
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """All strategies, and the recipe's own under the name `random`."""
+        return self.build_strategies()
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """The scoring methods."""
+        return self.build_scoring_methods()
+
+    def init_batch_infer(self) -> BatchInferTask:
+        """Inference of many images."""
+        return self.build_batch_infer()

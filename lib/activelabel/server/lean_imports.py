@@ -1,0 +1,112 @@
+"""What MONAI and the host import although this process has no use for it, kept out of a child.
+
+Each training and each scoring is a process of its own, and most of its start was spent on imports: `monai/__init__`
+walks through all modules there are and runs each twice, and every package that some module could use is tried.
+"""
+
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+NOT_NEEDED = frozenset(
+    {
+        "cucim", "cupy", "einops", "fire", "gdown", "girder_client", "IPython", "itk", "lmdb", "matplotlib", "mlflow",
+        "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "sklearn", "tensorboard", "tifffile",
+        "torchvision", "transformers", "zarr",
+    }
+)  # fmt: skip
+"""Optional packages of MONAI that no child uses through it."""
+
+NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite", "scipy", "skimage"}
+
+
+def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
+    """Import MONAI without what it does at its import, and as if these optional packages were not installed.
+
+    Its modules are then imported as they are asked for. MONAI notes what is missing when it is imported, and raises
+    when that is used; whoever else imports one of these packages gets it.
+    """
+    if "monai" in sys.modules:
+        return
+    with _absent(without), _no_walk():
+        import monai.apps  # before `monai.data` and `monai.transforms`, which import each other in no other order
+        import monai.inferers
+        import monai.networks.nets
+        import monai.transforms  # noqa: F401
+
+
+class _Absent(MetaPathFinder):
+    def __init__(self, packages: Collection[str]) -> None:
+        self._packages = packages
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname.partition(".")[0] in self._packages:
+            raise ModuleNotFoundError(f"{fullname} is not imported in this process", name=fullname)
+        return None
+
+
+@contextmanager
+def _absent(packages: Collection[str]) -> Iterator[None]:
+    """Refuse to import these packages, as Python does where they are not installed."""
+    finder = _Absent([name for name in packages if name not in sys.modules])
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+@contextmanager
+def _no_walk() -> Iterator[None]:
+    """Let `monai/__init__` find no modules to import."""
+    finder = _MonaiFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _MonaiFinder(MetaPathFinder):
+    def __init__(self) -> None:
+        self._asking = False
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "monai" or self._asking:
+            return None
+        self._asking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._asking = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _WithoutWalk(spec.loader)
+        return spec
+
+
+class _WithoutWalk(Loader):
+    """Runs a module while `pkgutil` finds no modules."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        walk = pkgutil.walk_packages
+        pkgutil.walk_packages = lambda *_, **__: iter(())  # type: ignore[assignment]  # takes what the real one takes
+        try:
+            self._loader.exec_module(module)
+        finally:
+            pkgutil.walk_packages = walk
+        sys.modules["monai.utils.module"].walk_packages = walk  # type: ignore[attr-defined]  # it has kept ours

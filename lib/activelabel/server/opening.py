@@ -1,0 +1,46 @@
+"""The parts of an app that its processes share: the studies, and what scores them."""
+
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from activelabel.server.datastore import LedgerDatastore
+from activelabel.server.label_archive import open_archive
+from activelabel.server.project import Project
+from activelabel.server.proxy_scoring import ProxyScoring
+from activelabel.server.scoring import build_scoring_methods
+from activelabel.server.studies import is_pacs
+
+PROXY = "proxy"
+"""The trainer and the scoring method of the proxy model."""
+
+
+def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> LedgerDatastore:
+    """The studies: a folder, or a PACS; followed as they change by the server, and not by its children."""
+    ledger, archive = project.ledger, open_archive(project)
+    validation_cases = project.recipe.training.validation_cases
+    if not is_pacs(studies):
+        return LedgerDatastore(
+            studies, ledger, archive, validation_cases=validation_cases, follow_changes=follow_changes
+        )
+    # What speaks DICOMweb takes a second to import.
+    from activelabel.server.pacs import Pacs
+    from activelabel.server.pacs_datastore import PacsDatastore
+    from activelabel.server.series_cache import SeriesCache, cache_folder
+
+    pacs = Pacs(studies)
+    return PacsDatastore(
+        pacs,
+        SeriesCache(pacs, cache_folder(pacs)),
+        project.folder / "view",
+        ledger,
+        archive,
+        validation_cases=validation_cases,
+        follow_changes=follow_changes,
+    )
+
+
+def scoring_methods(project: Project) -> dict[str, ScoringMethod]:
+    """A scoring method a measure, and that of the proxy model if the recipe has one."""
+    methods = build_scoring_methods(project)
+    if project.recipe.proxy is not None:
+        methods[PROXY] = ProxyScoring(project, project.recipe.proxy)
+    return methods

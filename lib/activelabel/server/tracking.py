@@ -1,0 +1,68 @@
+"""MLflow beside a training, where it is asked for: whatever of it fails is a warning, and the training goes on."""
+
+import logging
+from collections.abc import Callable
+
+from ignite.engine import Engine, Events
+from monai.handlers import MLFlowHandler
+
+logger = logging.getLogger(__name__)
+
+MLFLOW = "mlflow"
+
+Step = Callable[[], None]
+
+
+class OptionalTracking:
+    """A handler of an engine that hands its events on to MLflow until MLflow fails for the first time.
+
+    MLflow lives in a database or behind an address that may be broken, full or gone, which says nothing about the
+    training: a kill in the first migration of its database made each later one fail.
+    """
+
+    def __init__(self, make: Callable[[], MLFlowHandler]) -> None:
+        """Track with what `make` gives; it is called when the engine starts, as it may fail too."""
+        self._make = make
+        self._handler: MLFlowHandler | None = None
+        self._failed = False
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the engine from its start to its end."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration_completed)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        engine.add_event_handler(Events.COMPLETED, self._complete)
+
+    def _start(self, engine: Engine) -> None:
+        def start() -> None:
+            if self._handler is None:
+                self._handler = self._make()
+            self._handler.start(engine)
+
+        self._try(start)
+
+    def _iteration_completed(self, engine: Engine) -> None:
+        handler = self._handler
+        if handler is not None and handler.iteration_log:
+            self._try(lambda: handler.iteration_completed(engine))
+
+    def _epoch_completed(self, engine: Engine) -> None:
+        handler = self._handler
+        if handler is not None and handler.epoch_log:
+            self._try(lambda: handler.epoch_completed(engine))
+
+    def _complete(self, engine: Engine) -> None:
+        handler = self._handler
+        if handler is not None:
+            self._try(handler.complete)
+            self._try(handler.close)
+
+    def _try(self, step: Step) -> None:
+        if self._failed:
+            return
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  # no kind of failure of an optional part may stop a training
+            self._failed = True
+            first_line = next(iter(str(error).splitlines()), "")
+            logger.warning("MLflow does not track this training: %s: %s", type(error).__name__, first_line)
