@@ -17,6 +17,7 @@ from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import ActiveLabelError, InvalidInputError
+from activelabel.models_command import models
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
 from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
 from activelabel.prediction.precision import PrecisionName
@@ -138,6 +139,7 @@ def score(
     console.print(f"{len(rows)} scores of {len(files)} images in {out}")
 
 
+app.command()(models)
 app.command()(simulate)
 app.command()(report)
 
