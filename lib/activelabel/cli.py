@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from activelabel.errors import ActiveLabelError
+from activelabel.models_command import models
 from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
 from activelabel.server.restore import restore
 from activelabel.simulation.command import simulate
@@ -90,6 +91,7 @@ def score(
     )  # fmt: skip
 
 
+app.command()(models)
 app.command()(simulate)
 app.command()(report)
 app.command()(restore)

@@ -57,3 +57,36 @@ def test_order_and_repetition_do_not_matter(image_ids, count):
 def test_a_negative_count_is_refused():
     with pytest.raises(ValueError, match="validation cases"):
         choose_validation(["a"], -1)
+
+
+def of_patients(**images: str) -> dict[str, str]:
+    """Patients, each with their images, as whose each image is."""
+    return {image_id: patient for patient, image_ids in images.items() for image_id in image_ids.split()}
+
+
+def test_all_images_of_a_patient_are_on_one_side():
+    said = of_patients(ann="a1 a2", bob="b1 b2 b3", cid="c1", dan="d1 d2", eve="e1")
+    for count in range(1, 6):
+        chosen = choose_validation(said, count, said)
+        assert len(chosen) <= count
+        patients = {said[image_id] for image_id in chosen}
+        assert chosen == {image_id for image_id, patient in said.items() if patient in patients}
+
+
+def test_the_hash_is_that_of_the_patient():
+    said = {f"image_{number}": f"patient_{number}" for number in range(30)}
+    chosen = choose_validation(said, 5, said)
+    assert {said[image_id] for image_id in chosen} == choose_validation(list(said.values()), 5)
+
+
+def test_a_patient_with_too_many_images_is_passed_over_for_one_that_fits():
+    said = of_patients(ann="a1 a2 a3", bob="b1")
+    assert choose_validation(said, 2, said) == {"b1"}
+
+
+def test_if_all_patients_have_too_many_images_one_judges_nevertheless_but_not_the_only_one():
+    said = of_patients(ann="a1 a2 a3", bob="b1 b2")
+    assert choose_validation(said, 1, said) == {"b1", "b2"}
+    assert choose_validation(said, 1, said, at_least_one=False) == frozenset()
+    assert choose_validation(["a1", "a2"], 1, of_patients(ann="a1 a2")) == frozenset()
+    assert choose_validation(said, 0, said) == frozenset()

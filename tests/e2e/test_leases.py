@@ -1,5 +1,6 @@
 """Who is asked for what: never two for one image, one's own query again, nothing that cannot be read."""
 
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import requests
 from running_server import RunningServer
 from small_studies import BROKEN, REASONS, TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
+from activelabel.cli import main
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -159,6 +161,31 @@ def test_an_image_that_was_mended_is_asked_for(scored: RunningServer, second: Sa
     while given["id"] != "broken_text":  # others may be left, if this test runs alone
         given = scored.next_sample(annotator=f"mender of {given['id']}")
     assert scored.progress()["unreadable"] < before
+
+
+def test_a_model_that_another_process_chose_is_in_use_at_once_and_every_client_is_told(
+    scored: RunningServer, label: Path, studies: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_model(label.with_name("other.pt"), ("ball", "box"), change=lambda weight: weight + 0.5)
+    with other.open("rb") as content:
+        answer = requests.put(f"{scored.address}/model/segmentation", files={"file": content}, timeout=60).json()
+    assert (answer["version"], answer["compared"]) == (2, 2 if answer["validation_cases"] else 0)
+    newest_not_in_use = 2 if scored.info()["model"]["version"] == 1 else 1
+    command = ["activelabel", "models", "--studies", str(studies), "--use", str(newest_not_in_use), "--by", "Dr. Ann"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit):
+        main()
+
+    info = scored.info()
+    mask, params = scored.client.infer("segmentation", "case_00", {})
+
+    Path(mask).unlink()
+    assert (info["model"]["version"], info["model"]["chosen_by"]) == (newest_not_in_use, "Dr. Ann")
+    assert info["progress"]["model_in_use"] == params["model_version"] == newest_not_in_use
+    for said in (info["standing"], info["description"], info["models"]["segmentation"]["description"]):
+        assert "Dr. Ann" in said
+    ledger.use_best()
+    assert scored.info()["model"]["chosen_by"] is None
 
 
 def test_an_expired_lease_frees_the_image(start_server: Callable[..., RunningServer], tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def go_through_rounds(server: RunningServer, cases: Any) -> list[float]:
         for place in range(QUERIES_A_ROUND):
             sample = server.next_sample()
             assert sample["id"] not in asked
-            assert sample["model_version"] == version
+            assert sample["model_version"] == server.progress()["model_in_use"] <= version
             if place == 0 and expected is not None:
                 assert sample["id"] == expected
             infer_and_check(server, sample["id"], cases)

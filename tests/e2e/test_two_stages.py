@@ -75,7 +75,9 @@ def go_through_rounds(
         server.save_label(sample["id"], cases.label_of(sample["id"]))
     second = next_version(server, ledger, than=first)
     check_round(server, project, ledger, second)
-    assert server.next_sample()["model_version"] == second
+    in_use = ledger.model_in_use()
+    assert in_use is not None
+    assert server.next_sample()["model_version"] == in_use.version
     assert server.stop() == 0
     model = ledger.latest_model()
     assert model is not None
@@ -148,5 +150,5 @@ def check_round(server: RunningServer, project: Path, ledger: Ledger, version: i
         assert 0 < values.max() <= len(model.labels)
     stats = server.info()["train_stats"]["segmentation"]
     assert set(stats["semi_supervised"]["volumes"]) == noisy.keys()
-    assert stats["model"]["version"] == version
+    assert stats["newest_model"]["version"] == version
     assert "stage" not in stats

@@ -48,9 +48,9 @@ def test_each_model_is_a_point_at_the_labels_that_it_saw(study: Study) -> None:
     said = advice(study.project)
     assert said["unit"] == "volumes"
     assert said["learning_curve"] == [
-        {"model_version": 1, "volumes": 2, "slices": 32, "foreground_slices": 2, **judged(0.5)},
-        {"model_version": 2, "volumes": 3, "slices": 48, "foreground_slices": 3, **judged(None)},
-        {"model_version": 3, "volumes": 4, "slices": 64, "foreground_slices": 4, **judged(0.7)},
+        {"model_version": 1, "in_use": False, "volumes": 2, "slices": 32, "foreground_slices": 2, **judged(0.5)},
+        {"model_version": 2, "in_use": False, "volumes": 3, "slices": 48, "foreground_slices": 3, **judged(None)},
+        {"model_version": 3, "in_use": True, "volumes": 4, "slices": 64, "foreground_slices": 4, **judged(0.7)},
     ]
     assert said["sentence"].startswith("It is too early for a forecast: it takes 4 models")
     study.project.ledger.withdraw_model(3)

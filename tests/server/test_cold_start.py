@@ -140,7 +140,7 @@ def test_what_has_no_features_comes_last_and_then_the_validation_cases(
 
 
 @pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
-@pytest.mark.parametrize(("others", "in_turn"), [(2, [False, True, False, True]), (1, [False, True, True])])
+@pytest.mark.parametrize(("others", "in_turn"), [(2, [False, True, True, False]), (1, [False, True, True])])
 def test_validation_cases_take_turns_and_are_asked_for_when_nothing_else_is_left(
     open_warm: Callable[..., Project], name: str, others: int, in_turn: list[bool]
 ) -> None:

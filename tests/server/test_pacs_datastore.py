@@ -38,11 +38,13 @@ class Site:
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.uids = [self.send(f"case{number}", seed=number) for number in (1, 2)]
 
-    def send(self, patient: str, seed: int, slices: slice = slice(None)) -> str:
-        """Send a CT, or some of its slices; the series' UID."""
+    def send(self, patient: str, seed: int, slices: slice = slice(None), owner: str | None = None) -> str:
+        """Send a CT, or some of its slices, of this patient or of another `owner`; the series' UID."""
         voxels_hu = np.random.default_rng(seed).integers(-50, 150, SHAPE).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(voxels_hu, AFFINE_RAS), self.folder / f"{patient}.nii.gz")
         datasets = ct_series(self.folder / f"{patient}.nii.gz", patient, datetime.datetime(2026, 3, 4, 5, 6, 7))
+        for dataset in datasets:
+            dataset.PatientID = owner or patient
         self.orthanc.store(datasets[slices])
         return str(datasets[0].SeriesInstanceUID)
 
@@ -147,6 +149,18 @@ def test_the_series_of_the_pacs_are_the_images(site: Site) -> None:
         "pacs_problem": None,
         "pacs_refused": {},
     }
+
+
+def test_all_series_of_a_patient_are_on_one_side(site: Site) -> None:
+    patients = {uid: f"case{number}" for number, uid in enumerate(site.uids, start=1)}
+    patients |= {
+        site.send(f"case{number}", number, owner=f"case{number - 2}"): f"case{number - 2}" for number in (3, 4)
+    }
+    site.open()
+    images = site.ledger.images()
+    assert {image.id: image.patient for image in images} == patients
+    assert {image.role for image in images} == {"training", "validation"}
+    assert len({(image.patient, image.role) for image in images}) == 2
 
 
 def test_an_image_is_read_as_it_was_sent(site: Site) -> None:

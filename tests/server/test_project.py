@@ -21,7 +21,7 @@ def test_the_values_in_force_are_the_recipes_where_the_settings_say_nothing(tmp_
 
 def test_without_a_model_the_line_says_how_to_get_one(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "heart"})
-    with pytest.raises(NotReadyError, match="no model yet: label 4 cases"):
+    with pytest.raises(NotReadyError, match="no model yet: the first takes 4 training cases, you have 0"):
         project.current_model()
 
 

@@ -205,6 +205,38 @@ def test_an_interrupted_training_publishes_nothing_and_the_next_one_clears_what_
     assert list((warm.project.runs_folder / "unfinished").iterdir()) == []
 
 
+def test_a_worse_proxy_model_is_published_and_not_in_use(warm: Study) -> None:
+    train(warm)
+    ledger = warm.project.ledger
+    (measured,) = ledger.measurements("proxy")
+    assert (measured.judges.cases, measured.dice) == (2, ledger.model(1).metrics["dice"])
+    ledger.record_measurement(1, measured.judges, {"dice": 0.999})
+
+    stats = train(warm, max_epochs=1)
+
+    assert (ledger.model_in_use("proxy").version, ledger.latest_model("proxy").version) == (1, 2)
+    assert (stats["model"]["version"], stats["newest_model"]["place"]) == (1, 2)
+    assert ledger.measurements("proxy")[-1].judges == measured.judges
+
+
+def test_other_pseudo_labels_are_other_judges_and_the_proxy_model_in_use_is_measured_by_them(
+    warm: Study, make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    train(warm)
+    ledger = warm.project.ledger
+    image = Path(warm.get_image_uri(warm.ids("validation")[0]))
+    changed = nibabel.load(image)
+    nibabel.save(nibabel.Nifti1Image(changed.get_fdata().astype(np.float32)[::-1], changed.affine), image)
+
+    train(warm, max_epochs=1)
+
+    first, again, second = ledger.measurements("proxy")
+    assert [item.model_version for item in (first, again, second)] == [1, 1, 2]
+    assert first.judges != again.judges == second.judges
+    best = max((again, second), key=lambda item: (item.dice, item.model_version))
+    assert ledger.model_in_use("proxy").version == best.model_version
+
+
 def test_the_same_seed_gives_the_same_proxy_model(warm: Study) -> None:
     weights = []
     for _ in range(2):

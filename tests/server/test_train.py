@@ -210,7 +210,7 @@ def test_an_interrupted_training_leaves_the_earlier_model_and_the_next_begins_an
     assert left[0].name not in {path.name for path in annotated.project.runs_folder.iterdir()}
 
 
-def _cut_power(*arguments: object) -> None:
+def _cut_power(*arguments: object, **options: object) -> None:
     raise PowerCut
 
 

@@ -45,9 +45,9 @@ def test_the_latest_are_those_with_a_correlation_whose_labels_came_last_and_were
     for annotation_id, correlation in ((6, None), (5, 0.5), (4, 0.4), (3, 0.3), (2, 0.2), (1, 0.1)):
         record(labelled, annotation_id, correlation, wrong_voxels=0 if correlation is None else 10)
     labelled.delete_annotation("d")
-    assert [doubt.annotation_id for doubt in labelled.latest_doubts(2)] == [3, 5]
-    assert [doubt.annotation_id for doubt in labelled.latest_doubts(9)] == [1, 2, 3, 5]
-    assert labelled.correlated_doubts() == 4
+    assert [doubt.annotation_id for doubt in labelled.latest_doubts(2, {1})] == [3, 5]
+    assert [doubt.annotation_id for doubt in labelled.latest_doubts(9, {1})] == [1, 2, 3, 5]
+    assert labelled.correlated_doubts({1}) == 4
 
 
 def test_a_perfect_prediction_has_no_correlation_and_counts_as_compared(labelled):

@@ -48,6 +48,28 @@ def test_a_role_never_changes(ledger):
     assert roles(ledger) == before
 
 
+def test_no_patient_is_on_both_sides_also_when_images_come_later(ledger):
+    patients = {f"{name}{number}": name for name in "abcdefgh" for number in range(3)}
+    first = [image_id for image_id in patients if not image_id.endswith("2")]
+    ledger.sync_images(first, 4, patients)
+    judging = {patients[image_id] for image_id in validation(ledger)}
+    assert (len(judging), len(validation(ledger))) == (2, 4)
+    ledger.sync_images(patients, 4, patients)
+    assert {patients[image_id] for image_id in validation(ledger)} == judging
+    assert len(validation(ledger)) == 6
+    assert {image.id: image.patient for image in ledger.images()} == patients
+
+
+def test_whose_an_image_is_may_become_known_later_and_changes_no_role(ledger):
+    ids = [f"case_{number}" for number in range(12)]
+    ledger.sync_images(ids, 3)
+    before = roles(ledger)
+    judging = min(validation(ledger))
+    ledger.sync_images([*ids, "later"], 3, {judging: "ann", "later": "ann", **{ids[0]: "ann"}})
+    assert roles(ledger) == {**before, "later": "validation"}
+    assert ledger.image(judging).patient == "ann"
+
+
 def test_a_vanished_image_is_kept_with_its_annotations_and_can_return(study, clock):
     study.record_annotation("a", "a.nii.gz", "0", "ann")
     study.sync_images("bcdef", 0)

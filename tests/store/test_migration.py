@@ -15,6 +15,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.store import migration
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
+from activelabel.store.model_choice import label_judges
 from activelabel.store.records import Annotation, Lease
 from activelabel.store.schema import Base, UtcDateTime
 
@@ -43,7 +44,7 @@ NEXT_REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
-revision, down_revision, branch_labels, depends_on = "next", "0004", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0006", None, None
 
 def upgrade():
     op.add_column("images", sa.Column("note", sa.Text))
@@ -101,6 +102,7 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["leases"] == {"ck_leases_ended", "ck_leases_outcome"}
     assert checks["images"] == {"ck_images_role", "ck_images_unreadable"}
     assert checks["model_versions"] == {"ck_model_versions_kind"}
+    assert checks["model_uses"] == {"ck_model_uses_chosen", "ck_model_uses_kind"}
     assert checks["doubts"] == {"ck_doubts_correlation", "ck_doubts_defined", "ck_doubts_wrong_voxels"}
     assert checks["scores"] == set()
 
@@ -221,21 +223,72 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0003")
-        before = rows_of_all_tables(connection)
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
     assert ledger_of_0001.doubts() == []
     with engine.connect() as connection:
-        after = rows_of_all_tables(connection)
-    assert after.pop("doubts") == []
-    assert after == before
+        assert rows_of_all_tables(connection, columns) == before
     assert len(before["annotations"]) == 2
     doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
     assert ledger_of_0001.doubts() == [doubt]
 
 
-def rows_of_all_tables(connection):
-    """What is in the database, by table, but for the version of its shape."""
-    names = set(inspect(connection).get_table_names()) - {migration.VERSION_TABLE}
-    return {name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")))) for name in names}  # noqa: S608
+def columns_of_all_tables(connection):
+    """The names of all columns, by table, but for the table with the version of the shape."""
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names()) - {migration.VERSION_TABLE}
+    return {name: [column["name"] for column in inspector.get_columns(name)] for name in tables}
+
+
+def rows_of_all_tables(connection, columns):
+    """What is in these columns, by table."""
+    return {
+        name: sorted(map(repr, connection.execute(text(f"SELECT {', '.join(columns[name])} FROM {name}"))))  # noqa: S608
+        for name in columns
+    }
+
+
+MODELS_OF_0004 = """
+INSERT INTO images (id, added_at, role, present, leased_whole) VALUES ('t', :one, 'training', TRUE, TRUE),
+    ('v', :one, 'validation', TRUE, TRUE), ('w', :one, 'validation', TRUE, TRUE);
+INSERT INTO rounds VALUES (1, NULL, :one);
+INSERT INTO annotations (image_id, tag, version, file, sha256, annotator, round_number, created_at) VALUES
+    ('t', 'final', 1, 't', '0', 'ann', 1, :one), ('v', 'final', 1, 'v', '0', 'ann', 1, :one),
+    ('w', 'final', 1, 'w', '0', 'ann', 1, :one);
+INSERT INTO model_versions (version, file, sha256, created_at, recipe, labels, metrics, withdrawn_at, kind) VALUES
+    (1, 'a', '0', :one, 'quick', '["liver"]', '{"dice": 0.9}', NULL, 'task'),
+    (2, 'b', '0', :two, 'quick', '["liver"]', '{"dice": 0.7}', NULL, 'task'),
+    (3, 'c', '0', :three, 'quick', '["liver"]', '{"dice": 0.8}', :four, 'task'),
+    (4, 'p', '0', :three, 'quick', '["foreground"]', '{"dice": 0.3}', NULL, 'proxy'),
+    (5, 'd', '0', :five, 'quick', '["liver"]', '{"dice": 0.05}', NULL, 'task');
+INSERT INTO model_annotations VALUES (1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2), (3, 3), (5, 1), (5, 2),
+    (5, 3)
+"""
+
+
+def test_a_ledger_of_0004_knows_which_models_were_in_use_and_now_uses_the_best(ledger, engine, clock):
+    """Model 1 was judged by v alone, so that its .9 beats nobody; model 3 was withdrawn; model 5 is worse than 2."""
+    names = ("one", "two", "three", "four", "five")
+    times = {name: clock.now + timedelta(hours=number) for number, name in enumerate(names)}
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for sql in MODELS_OF_0004.split(";"):
+            used = [bindparam(name, time, UtcDateTime) for name, time in times.items() if f":{name}" in sql]
+            connection.execute(text(sql).bindparams(*used))
+    assert [(item.model_version, item.judges.cases, item.dice) for item in ledger.measurements()] == [
+        (1, 1, 0.9), (2, 2, 0.7), (3, 2, 0.8), (5, 2, 0.05),
+    ]  # fmt: skip
+    assert ledger.measurements()[1].judges == label_judges([3, 2])
+    uses = ledger.model_uses()
+    assert [use.model_version for use in uses] == [1, 2, 3, 2, 5, 2]
+    assert [use.began_at for use in uses[:-1]] == list(times.values())
+    assert {use.chosen_by for use in uses} == {None}
+    assert (ledger.model_in_use().version, ledger.model_in_use("proxy").version) == (2, 4)
+    assert ledger.latest_model().version == 5
+    assert {image.patient for image in ledger.images()} == {None}
 
 
 def test_a_failed_upgrade_changes_nothing(study, engine, next_revision):
@@ -253,7 +306,7 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0004"):
+    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0006"):
         study.open()
 
 

@@ -22,6 +22,7 @@ NOTHING = Progress(
     leased=0,
     unreadable=0,
     latest_model=None,
+    model_in_use=None,
     scored=0,
     new_annotations=0,
     new_training_annotations=0,
@@ -80,14 +81,20 @@ def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
     judged = split.record_annotation(validation[0], "f", "0", "ann").id
     split.record_annotation(training[1], "f", "0", "ann")  # it came while the model was in training
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned], [judged])
-    assert split.progress() == but(annotated=3, latest_model=1, new_annotations=1, new_training_annotations=1)
+    assert split.progress() == but(
+        annotated=3, latest_model=1, model_in_use=1, new_annotations=1, new_training_annotations=1
+    )
     split.record_annotation(training[0], "f", "0", "ann")  # a correction is new
     split.record_annotation(validation[1], "f", "0", "ann")
-    assert split.progress() == but(annotated=4, latest_model=1, new_annotations=3, new_training_annotations=2)
+    assert split.progress() == but(
+        annotated=4, latest_model=1, model_in_use=1, new_annotations=3, new_training_annotations=2
+    )
     split.publish_model("n.pt", "0", "quick", ["liver"], {}, [3, 4], [judged, 5])
-    assert split.progress() == but(annotated=4, latest_model=2)
+    assert split.progress() == but(annotated=4, latest_model=2, model_in_use=2)
     split.withdraw_model(2)
-    assert split.progress() == but(annotated=4, latest_model=1, new_annotations=3, new_training_annotations=2)
+    assert split.progress() == but(
+        annotated=4, latest_model=1, model_in_use=1, new_annotations=3, new_training_annotations=2
+    )
 
 
 def test_some_slices_of_a_validation_case_are_nothing_to_judge_by(split):
@@ -163,7 +170,7 @@ def test_a_proxy_model_is_no_progress_of_the_task(split):
     assert split.progress() == but(annotated=1, new_annotations=1, new_training_annotations=1)
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned.id])
     split.publish_model("q.pt", "0", "quick", ["foreground"], {}, [], kind="proxy")
-    assert split.progress() == but(annotated=1, latest_model=2)
+    assert split.progress() == but(annotated=1, latest_model=2, model_in_use=2)
 
 
 def test_scored_images_are_those_of_the_latest_model(split):
@@ -177,9 +184,9 @@ def test_scored_images_are_those_of_the_latest_model(split):
         5,
         0,
     )
-    assert split.progress() == but(latest_model=1, scored=2)
+    assert split.progress() == but(latest_model=1, model_in_use=1, scored=2)
     split.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
-    assert split.progress() == but(latest_model=2, scored=0)
+    assert split.progress() == but(latest_model=2, model_in_use=2, scored=0)
 
 
 def test_images_whose_file_vanished_are_not_counted(split):

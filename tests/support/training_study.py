@@ -47,7 +47,7 @@ class Study:
             self.project.ledger.fix_slices(image.id, axis, (count,) * 3)
 
     def published_weights(self) -> dict[str, torch.Tensor]:
-        """Those of the model in use."""
+        """Those of the model that was published last."""
         file = self.project.models_folder / self.project.ledger.latest_model().file
         return load_model(file, self.project.model_description).state_dict()
 

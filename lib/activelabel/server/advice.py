@@ -12,16 +12,17 @@ Point = dict[str, Any]
 
 
 def learning_curve(project: Project) -> list[Point]:
-    """A point for each model of the task that is in service: what its labels were, and how well it did.
+    """A point for each model of the task that was not withdrawn: what its labels were, and how well it did.
 
-    Each has `model_version`, `volumes`, `slices` and `foreground_slices` of its labels, those of the
-    `validation_cases` among them, and its metrics: Dice of these, `dice` and `dice_NAME`, None where nothing could be
-    judged.
+    Each has `model_version`, whether it is `in_use`, `volumes`, `slices` and `foreground_slices` of its labels, those
+    of the `validation_cases` among them, and its metrics: Dice of these, `dice` and `dice_NAME`, None where nothing
+    could be judged.
     """
-    efforts = project.ledger.model_efforts()
+    efforts, in_use = project.ledger.model_efforts(), project.ledger.model_in_use()
     return [
         {
             "model_version": model.version,
+            "in_use": in_use is not None and in_use.version == model.version,
             **vars(efforts[model.version]),
             "validation_cases": len(model.validated_on),
             **model.metrics,

@@ -27,7 +27,9 @@ from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
+from activelabel.server.judging import judge_upload
 from activelabel.server.loaded_model import LoadedModel
+from activelabel.server.model_standing import read_standing
 from activelabel.server.opening import PROXY, open_datastore, scoring_methods
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.project import Project
@@ -36,10 +38,8 @@ from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
 from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
-from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
-from activelabel.server.train_stats import model_stats
 from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.welcome import welcome
@@ -101,31 +101,26 @@ class ProjectActions:
 
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
-        progress, model = self.project.ledger.progress(), self.project.ledger.latest_model()
+        progress, standing = self.project.ledger.progress(), read_standing(self.project.ledger)
         due = work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)
         host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
             **host,
-            "description": f"{host['description']}. {_said(progress)}",
+            "description": f"{host['description']}. {_said(progress)}. {standing}",
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
-            "model": None if model is None else {**model_stats(model), "file": model.file, "sha256": model.sha256},
+            "standing": str(standing),
+            "model": standing.in_full(standing.in_use),
+            "newest_model": standing.in_full(standing.newest),
             "autopilot": {
                 "due": None if due is None else due.value,
                 "rests": self._autopilot is not None and self._autopilot.rests,
             },
-            "effort": vars(self.project.ledger.effort(self._patients())),
+            "effort": vars(self.project.ledger.effort(self._datastore.patients())),
             "doubt": read_trust(self.project).as_json(),
             "advice": advice(self.project),
         }
-
-    def _patients(self) -> dict[str, str]:
-        """Whose the images are, where a PACS says it."""
-        if not is_pacs(self.studies):
-            return {}
-        images = {image_id: self._datastore.get_image_info(image_id) for image_id in self._datastore.list_images()}
-        return {image_id: str(info["PatientID"]) for image_id, info in images.items() if info.get("PatientID")}
 
     def info_names(self, kind: str) -> list[str]:
         """Names of what `GET /info/` lists as `models`, `trainers`, `strategies` or `scoring`."""
@@ -210,18 +205,32 @@ class ProjectActions:
             self._autopilot.nudge()
 
     def adopt_model(self, file: Path) -> dict[str, Any]:
-        """Publish an uploaded model as a new version, if it is one for this network and these labels."""
-        weights = load_model(file, self.project.model_description).state_dict()
+        """Publish an uploaded model as a new version, if it is one for this network and these labels.
+
+        It is judged by the validation cases as every other, and in use if it is the best of all.
+        """
+        network = load_model(file, self.project.model_description)
+        weights = network.state_dict()
         if not all(weight.isfinite().all() for weight in weights.values()):
             raise InvalidInputError(f"model {file.name}: its weights are not finite numbers: train a new model")
-        model = publish_model(self.project, weights, metrics={}, seen=self.project.ledger.annotations())
-        return {"checksum": f"SHA256:{model.sha256}", "modified_time": int(model.created_at.timestamp())}
+        predictor = self.project.predictor_of(network, self.project.device)
+        metrics, judges = judge_upload(self.project, predictor, self._datastore)
+        seen = self.project.ledger.annotations()
+        model = publish_model(self.project, weights, metrics, seen, judges=judges)
+        standing = read_standing(self.project.ledger)
+        logger.info("model %d was sent by a client: %s", model.version, standing)
+        return {
+            "checksum": f"SHA256:{model.sha256}",
+            "modified_time": int(model.created_at.timestamp()),
+            **standing.as_json(model),
+            "standing": str(standing),
+        }
 
     def withdraw_model(self) -> dict[str, Any]:
-        """Take the model in use out of service."""
+        """Take the model in use out of service; the best of those left is then in use."""
         model = self.project.current_model()
         self.project.ledger.withdraw_model(model.version)
-        return {"withdrawn": model.version}
+        return {"withdrawn": model.version, "standing": str(read_standing(self.project.ledger))}
 
     # The life of the server
 

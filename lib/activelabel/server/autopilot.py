@@ -47,9 +47,10 @@ class Tasks(Protocol):
 class Situation:
     """What the ledger says that decides what is due.
 
-    `new_annotations` are the labels that the latest model has not seen, `new_training_annotations` those of cases to
-    train on, or both the slices of these where slices are asked for; `unscored` the cases left that it has not scored.
-    `model_version` is None before the first model. `nothing_left` says that all cases are annotated.
+    `new_annotations` are the labels that the model that was trained last has not seen, `new_training_annotations` those
+    of cases to train on, or both the slices of these where slices are asked for; `unscored` the cases left that the
+    model in use has not scored. `model_version` is that of the model trained last, None before the first.
+    `nothing_left` says that all cases are annotated.
     `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
     left it has still to score.
     """
@@ -65,11 +66,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How many labels make a training due: `first`, `start` of them to train on, before the first model; then
-    `retrain_after` new ones.
+    """How many labels of training cases make a training due: `start` the first, then `retrain_after` new ones the next.
+
+    They count volumes or slices, whichever is asked for then. Labels of validation cases count for neither.
     """
 
-    first: int
     start: int
     retrain_after: int
 
@@ -77,13 +78,12 @@ class Thresholds:
 def thresholds(query: QuerySettings, start: int | None, retrain_after: int | None) -> Thresholds:
     """The recipe's numbers, or the settings' where they say something.
 
-    A `retrain_after` that was set without a `start` holds for the first training too, if both count the same things.
+    A `retrain_after` that was set without a `start` holds for the first training too, if both count the same things:
+    volumes, or slices.
     """
-    again = retrain_after or query.size
-    if query.asks_slices != query.starts_with_slices:
-        return Thresholds(1, start or query.start, again)
-    to_train_on = start or (1 if retrain_after else query.start)
-    return Thresholds(retrain_after or min(again, to_train_on), to_train_on, again)
+    same_unit = query.asks_slices == query.starts_with_slices
+    first = start or (retrain_after if same_unit else None) or query.start
+    return Thresholds(first, retrain_after or query.size)
 
 
 def work_due(situation: Situation, limits: Thresholds) -> Work | None:
@@ -91,13 +91,13 @@ def work_due(situation: Situation, limits: Thresholds) -> Work | None:
 
     The proxy model comes first of all, as long as there are not enough labels for a first model: a pool without one
     label is why it is there, but labels that are saved while it is trained must not end it. Where all cases there are
-    are fewer than those to start with, they are enough.
+    are fewer than those to start with, they are enough. Labels of validation cases teach nothing, and make none due.
     """
     if situation.model_version is None:
-        enough_new = situation.new_annotations >= limits.first and situation.new_training_annotations >= limits.start
+        enough_new = situation.new_training_annotations >= limits.start
         enough_new |= situation.nothing_left and situation.new_training_annotations > 0
     else:
-        enough_new = situation.new_annotations >= limits.retrain_after
+        enough_new = situation.new_training_annotations >= limits.retrain_after
     if enough_new:
         return Work.TRAIN
     if situation.model_version is None and situation.proxy_missing:

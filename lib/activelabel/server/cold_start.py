@@ -20,7 +20,7 @@ def proxy_rank_proposals(project: Project) -> Iterator[Proposal]:
 
     At random before the proxy model has scored.
     """
-    model, settings = project.ledger.latest_model("proxy"), project.recipe.proxy
+    model, settings = project.ledger.model_in_use("proxy"), project.recipe.proxy
     if model is None or settings is None:
         return random_proposals(project, "no proxy model yet: drawn at random")
     kind = rank_kind(settings)

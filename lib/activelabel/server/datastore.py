@@ -157,6 +157,13 @@ class LedgerDatastore(LocalDatastore):
         """What is known of an image, with its path."""
         return dict(super().get_image_info(image_id))
 
+    def patients(self) -> dict[str, str]:
+        """Of an image, whose it is, where that is known: all images of a patient are for training, or for validation.
+
+        Of files in a folder nobody says it, and each counts as a patient of its own.
+        """
+        return {}
+
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add to what is known of an image."""
         with self._lock:
@@ -314,7 +321,7 @@ class LedgerDatastore(LocalDatastore):
 
     def _sync_ledger(self) -> None:
         if self._follows:
-            self._ledger.sync_images(list(self._datastore.objects), self._validation_cases)
+            self._ledger.sync_images(list(self._datastore.objects), self._validation_cases, self.patients())
 
     def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
         """Show what the ledger holds now, which may be a label that was saved a moment after ours.

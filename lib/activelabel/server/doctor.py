@@ -178,16 +178,16 @@ def _ledger(project: "Project") -> Finding:
 
 
 def _model(project: "Project") -> Finding:
+    from activelabel.server.model_standing import read_standing
     from activelabel.training.checkpoints import load_model
 
-    model = project.ledger.latest_model()
+    model = project.ledger.model_in_use()
     if model is None:
         return Finding("model", True, "none yet: it is trained when enough cases are labelled")
     try:
         load_model(project.models_folder / model.file, project.model_description, model.sha256)
     except ActiveLabelError as error:
         return Finding(
-            "model", False, str(error), "put the file back, or withdraw the model: DELETE /model/segmentation"
+            "model", False, str(error), "put the file back, or choose another with `activelabel models --use N`"
         )
-    metrics = ", ".join(f"{name} {value:.3f}" for name, value in model.metrics.items() if value is not None)
-    return Finding("model", True, f"version {model.version}, {metrics or 'not validated'}")
+    return Finding("model", True, str(read_standing(project.ledger)))

@@ -20,7 +20,7 @@ from activelabel.server.project import Project
 from activelabel.server.readability import pass_over
 from activelabel.server.slicing import fixed_axis
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, ModelVersion
+from activelabel.store.records import Annotation, ModelUse, ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ def compare_labels(
 ) -> None:
     """Record of each label that no model has seen how well the doubt of the model in use went with its errors.
 
-    That model is the one that was in use when the label came back, so that it does not matter when this runs. What is
+    That model is the one that was in use when the label came back, as the ledger has it, so that it does not matter
+    when this runs, nor which is in use by now; of one that was withdrawn since, that of the one before it. What is
     recorded stays, whenever this is interrupted, and is not computed again. A case that cannot be compared is passed
     over with a line in the log: it must not keep a training from learning from the others.
     """
@@ -60,18 +61,20 @@ def doubt_measure(strategy: str) -> str:
 
 def _uncompared(ledger: Ledger, annotations: Iterable[Annotation]) -> Iterator[tuple[ModelVersion, list[Annotation]]]:
     """The labels without a record that the newest model has not seen, oldest first, by the model then in use."""
-    models = [model for model in ledger.models() if model.withdrawn_at is None]
+    models = {model.version: model for model in ledger.models() if model.withdrawn_at is None}
     if not models:
         return
-    done = {doubt.annotation_id for doubt in ledger.doubts()}.union(models[-1].trained_on, models[-1].validated_on)
+    newest = models[max(models)]
+    done = {doubt.annotation_id for doubt in ledger.doubts()}.union(newest.trained_on, newest.validated_on)
     new = sorted((item for item in annotations if item.id not in done), key=lambda item: item.id)
-    for model, labels in itertools.groupby(new, key=lambda item: _in_use(models, item)):
-        if model is not None:
-            yield model, list(labels)
+    uses = [use for use in ledger.model_uses() if use.model_version in models]
+    for version, labels in itertools.groupby(new, key=lambda item: _in_use(uses, item)):
+        if version is not None:
+            yield models[version], list(labels)
 
 
-def _in_use(models: Sequence[ModelVersion], annotation: Annotation) -> ModelVersion | None:
-    before = [model for model in models if model.created_at <= annotation.created_at]
+def _in_use(uses: Sequence[ModelUse], annotation: Annotation) -> int | None:
+    before = [use.model_version for use in uses if use.began_at <= annotation.created_at]
     return before[-1] if before else None
 
 

@@ -23,7 +23,7 @@ SPREAD_STRATEGIES = ("coreset", "typiclust", "coreset_slices", "typiclust_slices
 
 @dataclass(frozen=True)
 class Seen:
-    """Features of the training images, of which model they are, and a phrase where that is not the latest."""
+    """Features of the training images, of which model they are, and a phrase where that is not the one in use."""
 
     model: ModelVersion
     features: Features
@@ -77,20 +77,20 @@ def typiclust_rounds(
 
 
 def seen_features(project: Project, of_slices: bool = False) -> Seen | str:
-    """The features by the latest model of the task, by the one before, or by the proxy model; or why there are none."""
-    models = [model for model in project.ledger.models() if model.withdrawn_at is None]
-    for model in models[:-3:-1]:
+    """The features by the model in use, by the one before it, or by the proxy model; or why there are none."""
+    models = project.asking_models()
+    for model in models:
         features = read_features(features_file(project.features_folder, model.version, of_slices))
         if features:
-            latest = models[-1].version
-            return Seen(model, features, "" if model.version == latest else f", while model {latest} has none yet")
-    proxy = project.ledger.latest_model("proxy")
+            in_use = models[0].version
+            return Seen(model, features, "" if model.version == in_use else f", while model {in_use} has none yet")
+    proxy = project.ledger.model_in_use("proxy")
     if proxy is not None:
         features = read_features(features_file(project.features_folder, proxy.version, of_slices))
         if features:
             return Seen(proxy, features)
     if models:
-        return f"model {models[-1].version} has no features yet, for which its recipe must ask: drawn at random"
+        return f"model {models[0].version} has no features yet, for which its recipe must ask: drawn at random"
     if proxy is not None:
         return f"proxy model {proxy.version} has no features yet: drawn at random"
     return "no proxy model yet: drawn at random" if project.recipe.proxy else "no model yet: drawn at random"

@@ -75,7 +75,7 @@ def _foreground_volumes(project: Project, model: RankingModel, left: Set[str]) -
 def foreground_model(project: Project) -> RankingModel | str:
     """The model whose predictions tell foreground: one of the task, else the proxy model; or why there is none."""
     model = ranking_model(project, FOREGROUND)
-    proxy = project.ledger.latest_model("proxy")
+    proxy = project.ledger.model_in_use("proxy")
     if isinstance(model, str) and proxy is not None and project.ledger.has_scores(proxy.version, *FOREGROUND):
         return RankingModel(proxy.version)
     return model

@@ -104,7 +104,7 @@ class _WithoutWalk(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         walk = pkgutil.walk_packages
-        pkgutil.walk_packages = lambda *_, **__: iter(())  # type: ignore[assignment]  # takes what the real one takes
+        pkgutil.walk_packages = lambda *_, **__: iter(())
         try:
             self._loader.exec_module(module)
         finally:

@@ -43,7 +43,7 @@ class LocalApp(ProjectActions):
         self._annotator = annotator
         self._datastore = self.open_datastore(follow_changes=False)
         images, validation_cases = self._datastore.list_images(), self.project.recipe.training.validation_cases
-        self.project.ledger.sync_images(images, validation_cases)
+        self.project.ledger.sync_images(images, validation_cases, self._datastore.patients())
         # All of them now: what is asked for must not depend on how fast this machine is.
         count_slices(self.project, self._datastore, seconds=math.inf)
         self._trainers = self.build_trainers()
@@ -63,7 +63,7 @@ class LocalApp(ProjectActions):
         self._work({Work.SCORE})
 
     def model(self) -> ModelVersion | None:
-        """The model in use."""
+        """The model that was published last, in use or not."""
         return self.project.ledger.latest_model()
 
     def ask(self, strategy: str) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import TrainingSettings
+from activelabel.server.judging import judge
 from activelabel.server.project import Project
 from activelabel.server.runs import UNFINISHED
 from activelabel.server.tracking import MLFLOW, OptionalTracking
@@ -36,7 +37,7 @@ from activelabel.store.location import sqlite_url
 from activelabel.store.records import Role
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.cpu_layers import with_cpu_layers
-from activelabel.training.evaluation import ClassDice, evaluate_cases
+from activelabel.training.evaluation import ClassDice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import MarkedLabelLoss, build_loss
 from activelabel.training.partners import with_partners
@@ -277,10 +278,7 @@ class NetworkTraining(BasicTrainTask):
 
     def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
         """The Dice of the labels in each validation case of a run, on the images' own grids, by image."""
-        validation = run.of_role("validation")
-        predict = self.predictor(weights, run.device).probabilities
-        dice = evaluate_cases(predict, validation, self._model.labels, self._model.preprocessing)
-        return {case["image_id"]: classes for case, classes in zip(validation, dice, strict=True)}
+        return judge(self.predictor(weights, run.device), run.of_role("validation"), self._model)
 
     @property
     def stats_file(self) -> Path:

@@ -141,6 +141,15 @@ class PacsDatastore(LedgerDatastore):
             self._ledger.mark_unreadable(image_id, str(error))
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
 
+    def patients(self) -> dict[str, str]:
+        """The PatientID of each series that has one."""
+        objects = self._datastore.objects
+        said = {image_id: objects[image_id].image.info.get("PatientID") for image_id in objects}
+        names = {
+            image_id: " ".join(str(name).replace("\0", " ").split())[:64] for image_id, name in said.items() if name
+        }
+        return {image_id: name for image_id, name in names.items() if name}  # 64: as long as DICOM lets them be
+
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Refused.
 

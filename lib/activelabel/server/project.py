@@ -142,12 +142,34 @@ class Project:
         Raises:
             NotReadyError: none was trained yet.
         """
-        model = self.ledger.latest_model()
+        model = self.ledger.model_in_use()
         if model is None:
-            raise NotReadyError(
-                f"no model yet: label {self.recipe.query.start} cases, or label some and start a training yourself"
-            )
+            raise NotReadyError(f"no model yet: {self._missing_for_first_model()}")
         return model
+
+    def _missing_for_first_model(self) -> str:
+        """What the first training waits for, and what there is of it."""
+        progress, needed = self.ledger.progress(), self.thresholds.start
+        by_slices = self.recipe.query.starts_with_slices
+        there = progress.new_training_slices if by_slices else progress.new_training_annotations
+        unit = f"training {'slice' if by_slices else 'case'}{'' if needed == 1 else 's'}"
+        validation = progress.new_annotations - progress.new_training_annotations
+        todo = "label more, or start a training yourself"
+        if there >= needed:
+            todo = "the first training is due" if self.settings.autopilot else "start a training"
+        return f"the first takes {needed} {unit}, you have {there}, and {validation} for validation: {todo}"
+
+    def asking_models(self) -> list[ModelVersion]:
+        """The model in use, and the one that was before it, which is asked while the new one knows nothing yet.
+
+        The one before is the last that led to it: not one that was withdrawn, or that an older one beats.
+        """
+        use = self.ledger.model_use()
+        if use is None or use.model_version is None:
+            return []
+        sound = self.ledger.sound_models() - {use.model_version}
+        before = [item.model_version for item in self.ledger.model_uses() if item.model_version in sound]
+        return [self.ledger.model(version) for version in [use.model_version, *before[-1:]] if version is not None]
 
     def network(self, model: ModelVersion) -> nn.Module:
         """The network of a model version.
@@ -230,6 +252,25 @@ def prepare_project(project: Project) -> None:
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)
+
+
+def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledger:
+    """The ledger of the project that a server has begun on these studies.
+
+    Of the settings only those count that say where it is.
+
+    Raises:
+        InvalidInputError: no server has, or settings are wrong; the line says what.
+    """
+    settings = parse_settings(conf)
+    folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
+    url = database_url(settings, os.environ)
+    if not url and not (folder / LEDGER_FILE).is_file():
+        raise InvalidInputError(
+            f"--studies {studies}: expected a project in {folder}, got no {LEDGER_FILE} there: start the server first, "
+            "or say with --conf project_dir=DIR or --conf database_url=URL where it is"
+        )
+    return Ledger(url or sqlite_url(folder / LEDGER_FILE))
 
 
 def _check_device(name: str) -> None:

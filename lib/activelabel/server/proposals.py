@@ -8,7 +8,6 @@ from activelabel.acquisition.selection import Id, Source, selective_sources
 from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.random_proposals import CANDIDATES, Proposal, proposals_left, validation_due
-from activelabel.store.records import ModelVersion
 
 ALWAYS_SCORED: ScoreKind = ("variance", "everything", "total")
 """A kind of score that models of all times have given."""
@@ -19,7 +18,7 @@ class Ranking:
     """Scores of the cases left by one model version, best first, and what is to be said of them.
 
     After a race the scores of those that dropped out come last: they are of fewer repeats. `caveat` is a phrase where
-    the scores are not the latest or not complete.
+    the scores are not those of the model in use, or not complete.
     """
 
     model_version: int
@@ -29,7 +28,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class RankingModel:
-    """The version of a model whose scores rank, and a phrase where it is not the latest or its scores not complete."""
+    """The version of a model whose scores rank, and a phrase where it is not in use or its scores not complete."""
 
     version: int
     caveat: str = ""
@@ -108,7 +107,7 @@ class ScoredCases:
 
 
 def scored_cases(project: Project, kinds: Sequence[ScoreKind]) -> ScoredCases | str:
-    """The scores of the cases by the latest model that has them; where there are none of a case left, the reason."""
+    """The scores of the cases by the model in use, or by the one before it; where none of a case left, the reason."""
     model = ranking_model(project, kinds[0])
     if isinstance(model, str):
         return model
@@ -134,9 +133,10 @@ def models_before(project: Project, version: int) -> int:
 
 
 def current_ranking(project: Project, measure: str, region: str, aggregation: str) -> Ranking | str:
-    """The cases left as the latest model ranks them; where there is no ranking yet, the reason.
+    """The cases left as the model in use ranks them; where there is no ranking yet, the reason.
 
-    While a new model is still scoring, the one before it is asked: its scores are older, but they cover all cases.
+    While a new one is still scoring, the one before it is asked: its scores are older, but they cover all cases.
+    A model that was published and is not in use scores nothing and changes no ranking.
     """
     kind = (measure, region, aggregation)
     model = ranking_model(project, kind)
@@ -150,18 +150,18 @@ def current_ranking(project: Project, measure: str, region: str, aggregation: st
 
 def ranking_model(project: Project, kind: ScoreKind) -> RankingModel | str:
     """The model by whose scores of this kind the cases left are ranked; where there are no scores yet, the reason."""
-    models = [model for model in project.ledger.models() if model.withdrawn_at is None]
+    models = project.asking_models()
     if not models:
         return "no model yet: drawn at random"
-    for model in models[:-3:-1]:
+    in_use = models[0].version
+    for model in models:
         if project.ledger.has_scores(model.version, *kind) and project.has_scored_all(model.version, kind):
-            return RankingModel(model.version, _caveat(model, models[-1]))
-    latest = models[-1].version
-    if project.ledger.has_scores(latest, *kind):
-        return RankingModel(latest, ", as far as they are scored")
-    if project.ledger.has_scores(latest, *ALWAYS_SCORED):
-        return f"model {latest} has scored before there were such scores ({kind[0]}, {kind[1]}): drawn at random"
-    return f"model {latest} has not scored yet: drawn at random"
+            return RankingModel(model.version, _caveat(model.version, in_use))
+    if project.ledger.has_scores(in_use, *kind):
+        return RankingModel(in_use, ", as far as they are scored")
+    if project.ledger.has_scores(in_use, *ALWAYS_SCORED):
+        return f"model {in_use} has scored before there were such scores ({kind[0]}, {kind[1]}): drawn at random"
+    return f"model {in_use} has not scored yet: drawn at random"
 
 
 def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
@@ -175,5 +175,5 @@ def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
     return {image_id: phrases[count] for image_id, count in repeats.items()}
 
 
-def _caveat(used: ModelVersion, latest: ModelVersion) -> str:
-    return "" if used.version == latest.version else f", while model {latest.version} is still scoring"
+def _caveat(used: int, in_use: int) -> str:
+    return "" if used == in_use else f", while model {in_use} is still scoring"

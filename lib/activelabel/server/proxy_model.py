@@ -25,7 +25,7 @@ def current_proxy(project: Project) -> ModelVersion:
     Raises:
         NotReadyError: none was trained yet.
     """
-    model = project.ledger.latest_model("proxy")
+    model = project.ledger.model_in_use("proxy")
     if model is None:
         raise NotReadyError("no proxy model yet: train one with POST /train/proxy")
     return model
@@ -33,7 +33,7 @@ def current_proxy(project: Project) -> ModelVersion:
 
 def proxy_is_missing(project: Project) -> bool:
     """Whether the recipe asks for a proxy model and there is none that could be used."""
-    return project.recipe.needs_proxy and project.ledger.latest_model("proxy") is None
+    return project.recipe.needs_proxy and project.ledger.model_in_use("proxy") is None
 
 
 def unscored_by_proxy(project: Project) -> int:
@@ -42,10 +42,10 @@ def unscored_by_proxy(project: Project) -> int:
     It ranks the first queries, and with such a strategy all others; what only begins with its weights needs no scores.
     """
     settings = project.recipe.proxy
-    model = project.ledger.latest_model("proxy")
+    model = project.ledger.model_in_use("proxy")
     if settings is None or model is None:
         return 0
-    first = settings.cold_start != "none" and project.ledger.latest_model() is None
+    first = settings.cold_start != "none" and project.ledger.model_in_use() is None
     if not first and not project.recipe.always_asks_proxy:
         return 0
     return len(project.ledger.unscored(model.version, *rank_kind(settings)))
@@ -77,7 +77,7 @@ def initial_weights(project: Project) -> dict[str, Tensor] | None:
     settings = project.recipe.proxy
     if settings is None or not settings.pretrained_weights:
         return None
-    model = project.ledger.latest_model("proxy")
+    model = project.ledger.model_in_use("proxy")
     if model is None:
         logger.warning("training begins with random weights: there is no proxy model")
         return None

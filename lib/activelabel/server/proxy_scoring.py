@@ -31,7 +31,7 @@ NOT_SAMPLED = 0
 
 
 class ProxyScoring(ScoringMethod):
-    """The cold start (nath2022, 3.1): scores of the volumes left, and features of all, by the latest proxy model.
+    """The cold start (nath2022, 3.1): scores of the volumes left, and features of all, by the proxy model in use.
 
     Features come first, and their file is written when all are there; scores are written one by one. So where there are
     scores, there are features. An interrupted scoring goes on with the scores there are.
@@ -43,7 +43,7 @@ class ProxyScoring(ScoringMethod):
         self._settings = settings
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Score what the latest proxy model has not scored yet.
+        """Score what the proxy model in use has not scored yet.
 
         A volume that cannot be read is recorded with its reason and passed over; one that has no pseudo-label gets the
         score 0 of no repeats, and so comes last.

@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from monailabel.tasks.train.basic_train import Context
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.recipes import ProxySettings
 from activelabel.server.epoch_checkpoint import EpochCheckpoint
+from activelabel.server.judging import case_metrics, measure_again
+from activelabel.server.model_standing import read_standing
 from activelabel.server.network_training import BEST_WEIGHTS, NetworkTraining, Run
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import proxy_training
@@ -27,9 +29,8 @@ from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.runs import exclusive_run, finish_run
 from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
-from activelabel.server.train_stats import Stats, model_stats, read_stats, running_stats
-from activelabel.store.records import Image
-from activelabel.training.evaluation import mean_class_dice, mean_dice
+from activelabel.server.train_stats import Stats, read_stats, running_stats, with_models
+from activelabel.store.records import Image, Judges
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +62,8 @@ class ProxyTrainTask(NetworkTraining):
         }
 
     def stats(self) -> Stats:
-        """How the latest training went or goes, and the proxy model in use; empty before the first."""
-        model = self._project.ledger.latest_model("proxy")
-        stats = read_stats(self.stats_file)
-        return stats if model is None else {**stats, "model": model_stats(model)}
+        """How the latest training went or goes, the proxy model in use and the newest; empty before the first."""
+        return with_models(read_stats(self.stats_file), read_standing(self._project.ledger, "proxy"))
 
     @property
     def stats_file(self) -> Path:
@@ -96,16 +95,20 @@ class ProxyTrainTask(NetworkTraining):
             run = Run(options, folder, self._pseudo_labelled(datastore), datastore)
             stats, weights = self.learn(run), self.best_weights(run)
             per_case = self.judge(weights, run)
-            metrics = {"dice": mean_dice(mean_class_dice(list(per_case.values()), self._model.labels))}
-            model = publish_model(self._project, weights, metrics, [], "proxy")
+            judges = _pseudo_label_judges(run.of_role("validation"))
+            measure_again(self._project, "proxy", run.of_role("validation"), judges, run.device)
+            metrics = {"dice": case_metrics(per_case, self._model.labels)["dice"]}
+            model = publish_model(self._project, weights, metrics, [], "proxy", judges)
             logger.info("published proxy model %d: %s", model.version, metrics)
             shutil.rmtree(self._epochs_file.parent)
             finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
-        stats = {**stats, "total_time": total_time, "validation": per_case, "model": model_stats(model)}
+        stats = {**stats, "total_time": total_time, "validation": per_case}
         stats.pop("current_time", None)
         self.stage.pop("stage")
-        return self.show(stats)
+        standing = read_standing(self._project.ledger, "proxy")
+        logger.info("%s", standing)
+        return with_models(self.show(stats), standing)
 
     def finalize(self, context: Context) -> None:
         """As every training, from where an interrupted one was stopped."""
@@ -169,6 +172,12 @@ def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
         "image_id": image.id,
         "role": image.role,
     }
+
+
+def _pseudo_label_judges(cases: Sequence[AnnotatedCase]) -> Judges | None:
+    """The pseudo-labels by which a proxy model is judged: those of other images, or drawn otherwise, are others."""
+    labels = sorted((case["image_id"], hashlib.sha256(Path(case["label"]).read_bytes()).hexdigest()) for case in cases)
+    return Judges(hashlib.sha256(f"pseudo-labels {labels}".encode()).hexdigest(), len(cases)) if cases else None
 
 
 def _stamp(file: str) -> tuple[int, int]:

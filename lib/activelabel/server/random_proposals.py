@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from activelabel.acquisition.selection import shuffled
 from activelabel.server.project import Project
-from activelabel.store.records import Slices
+from activelabel.store.records import Progress, Slices
 
 CANDIDATES = 16
 """Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
@@ -37,9 +37,11 @@ def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
 
 
 def validation_due(project: Project) -> Iterator[Proposal]:
-    """The validation cases, whenever fewer of them than of the others have been asked for.
+    """The validation cases, in turn with the others, and all of them before the start set is complete.
 
-    So they take turns with training cases until all are annotated, and the first model can already be measured.
+    So the first model is measured by the whole set, and no later round has any of it. Where the start set is counted in
+    slices, of which a query may have many, validation cases are the first queries. Those that come late, as images
+    were added since, take turns.
     """
     waiting = project.ledger.pool("validation")
     if not waiting:
@@ -47,9 +49,16 @@ def validation_due(project: Project) -> Iterator[Proposal]:
     progress = project.ledger.progress()
     validation_asked = progress.validation - len(waiting)
     training_asked = progress.annotated + progress.partly_annotated + progress.leased - validation_asked
-    if validation_asked < training_asked:
+    if validation_asked < training_asked or _completes_start(project, progress, training_asked):
         for image_id in shuffled(waiting, project.settings.seed):
             yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
+
+
+def _completes_start(project: Project, progress: Progress, training_asked: int) -> bool:
+    """Whether the next query for a training case may complete the start set."""
+    if progress.latest_model is not None:
+        return False
+    return project.recipe.query.starts_with_slices or training_asked + 1 >= project.thresholds.start
 
 
 def proposals_left(project: Project, proposals: Iterable[Proposal]) -> Iterator[Proposal]:

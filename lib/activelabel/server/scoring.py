@@ -1,4 +1,4 @@
-"""Scoring: how uncertain the latest model is about every image that is left, written to the ledger one by one."""
+"""Scoring: how uncertain the model in use is about every image that is left, written to the ledger one by one."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ class VolumeScoring(ScoringMethod):
         self._measure = measure
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Score what the latest model has not scored yet, its features first where the recipe's strategy goes by them.
+        """Score what the model in use has not scored yet, its features first where the recipe's strategy goes by them.
 
         An image that cannot be read is recorded with its reason and passed over. What was scored stays, whenever this
         is interrupted.

@@ -6,11 +6,15 @@ from activelabel.server.proxy_model import proxy_is_missing, unscored_by_proxy
 
 
 def read_situation(project: Project, measure: str) -> Situation:
-    """The situation now. A case is scored where it has a score of `measure`, with which all others are written."""
+    """The situation now. A case is scored where it has a score of `measure`, with which all others are written.
+
+    What is new is what the model that was trained last has not seen, so that a training ends its round even if its
+    model is not in use; what is to be scored, the model in use scores.
+    """
     ledger = project.ledger
     progress = ledger.progress()
-    version = progress.latest_model
-    unscored = 0 if version is None else len(ledger.unscored(version, measure, "everything", "total"))
+    version, scoring = progress.latest_model, progress.model_in_use
+    unscored = 0 if scoring is None else len(ledger.unscored(scoring, measure, "everything", "total"))
     query = project.recipe.query
     new, to_train_on = progress.new_annotations, progress.new_training_annotations
     if query.starts_with_slices if version is None else query.asks_slices:

@@ -64,7 +64,7 @@ def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator
 def random_slices_of_round(project: Project) -> Iterator[Proposal]:
     """As many of them as a round wants, or, before the first model, as a recipe starts with that begins with slices."""
     query = project.recipe.query
-    begins = query.starts_with_slices and project.ledger.latest_model() is None
+    begins = query.starts_with_slices and project.ledger.model_in_use() is None
     size = query.start if begins else query.size
     return random_slice_proposals(project, "drawn at random from all slices", size)
 

@@ -20,6 +20,8 @@ from torch import nn
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.server.doubt import compare_labels
+from activelabel.server.judging import case_metrics, measure_again
+from activelabel.server.model_standing import read_standing
 from activelabel.server.network_training import NetworkTraining, Run, Weights
 from activelabel.server.noisy_labels import NoisyLabels
 from activelabel.server.project import Project
@@ -29,9 +31,9 @@ from activelabel.server.runs import exclusive_run, finish_run
 from activelabel.server.semi_supervised import SemiSupervisedTraining
 from activelabel.server.train_cases import annotated_case, check_training_cases, readable_annotations
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
-from activelabel.server.train_stats import Stats, model_stats, read_stats
+from activelabel.server.train_stats import Stats, read_stats, with_models
+from activelabel.store.model_choice import label_judges
 from activelabel.training.checkpoints import load_model
-from activelabel.training.evaluation import mean_class_dice, mean_dice
 from activelabel.training.two_views import NoisyCase
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 class SegmentationTrainTask(NetworkTraining):
     """Trains the recipe's network on all that is annotated of the training cases, and publishes it.
+
+    It is in use from then on if it is the best by the validation cases of now, by which the model in use is measured
+    again if they have changed, and if nobody chose another. Else it is there, with its place among the others.
 
     It begins with random weights, or, if the recipe says so, with those of the model in use or of the proxy model.
     Validation cases are those of the ledger: the same in every round, never trained on. The epoch with the best mean
@@ -57,10 +62,8 @@ class SegmentationTrainTask(NetworkTraining):
     # What clients ask
 
     def stats(self) -> Stats:
-        """How the latest training went or goes, and the model in use; empty before the first."""
-        model = self._project.ledger.latest_model()
-        stats = read_stats(self.stats_file)
-        return stats if model is None else {**stats, "model": model_stats(model)}
+        """How the latest training went or goes, the model in use and the newest; empty before the first."""
+        return with_models(read_stats(self.stats_file), read_standing(self._project.ledger))
 
     def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
         """The options of a training that could begin now.
@@ -89,15 +92,18 @@ class SegmentationTrainTask(NetworkTraining):
             compare_labels(self._project, annotations, datastore, run.device)
             stats, weights = self._go_through_stages(run)
             per_case = self.judge(weights, run)
-            classes = mean_class_dice(list(per_case.values()), self._project.labels)
-            metrics = {"dice": mean_dice(classes), **{f"dice_{name}": value for name, value in classes.items()}}
-            model = publish_model(self._project, weights, metrics, annotations)
+            judges = label_judges(item.id for item in annotations if item.image_id in per_case)
+            measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
+            metrics = case_metrics(per_case, self._project.labels)
+            model = publish_model(self._project, weights, metrics, annotations, judges=judges)
             logger.info("published model %d: %s", model.version, metrics)
             finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
-        stats = {**stats, "total_time": total_time, "validation": per_case, "model": model_stats(model)}
+        stats = {**stats, "total_time": total_time, "validation": per_case}
         stats.pop("current_time", None)
-        return self.show(stats)
+        standing = read_standing(self._project.ledger)
+        logger.info("%s", standing)  # the last line of a task's details, which clients show
+        return with_models(self.show(stats), standing)
 
     # The stages of a round
 
@@ -161,7 +167,7 @@ class SegmentationTrainTask(NetworkTraining):
 
     def _previous_weights(self) -> Weights | None:
         """Those of the model in use, where the recipe wants to go on from it and it can be read."""
-        model = self._project.ledger.latest_model() if self._training.from_previous else None
+        model = self._project.ledger.model_in_use() if self._training.from_previous else None
         if model is None:
             return None
         file = self._project.models_folder / model.file

@@ -54,7 +54,7 @@ def readable_annotations(ledger: Ledger, datastore: Datastore) -> list[Annotatio
     partial = [item.image_id for item in ledger.annotations("validation") if item.slices is not None]
     if partial:
         logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
-    training, validation = (_readable(ledger, role, datastore) for role in ("training", "validation"))
+    training, validation = (readable_of_role(ledger, role, datastore) for role in ("training", "validation"))
     if not training:
         raise _no_training_case(ledger)
     return training + validation
@@ -73,7 +73,8 @@ def annotated_case(annotation: Annotation, project: Project, datastore: Datastor
     }
 
 
-def _readable(ledger: Ledger, role: Role, datastore: Datastore) -> list[Annotation]:
+def readable_of_role(ledger: Ledger, role: Role, datastore: Datastore) -> list[Annotation]:
+    """`usable_annotations` without images that turn out to be damaged, which are recorded as such in the ledger."""
     return [
         item
         for item in usable_annotations(ledger, role)

@@ -10,7 +10,7 @@ from monailabel.tasks.train.basic_train import Context
 from monailabel.tasks.train.handler import prepare_stats
 
 from activelabel.data.files import write_atomically
-from activelabel.store.records import ModelVersion
+from activelabel.server.model_standing import Standing
 
 Stats = dict[str, Any]
 
@@ -37,9 +37,24 @@ def running_stats(context: Context) -> Stats:
     return stats
 
 
-def model_stats(model: ModelVersion) -> Stats:
-    """A published model, in short."""
-    return {"version": model.version, "metrics": dict(model.metrics), "trained_on": len(model.trained_on)}
+def with_models(stats: Stats, standing: Standing) -> Stats:
+    """The statistics of a training with the model in use, the newest one, and a sentence on both.
+
+    Clients show `best_metric` as how good the model is. After a training whose model is not in use that is the Dice of
+    the one that is; `eval` goes on telling of the training.
+    """
+    if standing.in_use is None or standing.newest is None:
+        return stats
+    shown = {
+        **stats,
+        "model": standing.as_json(standing.in_use),
+        "newest_model": standing.as_json(standing.newest),
+        "standing": str(standing),
+    }
+    measured = standing.measurement_of(standing.in_use.version)
+    if "total_time" in stats and standing.newest != standing.in_use and measured is not None:
+        shown["best_metric"] = measured.dice
+    return shown
 
 
 def _finite(value: object) -> object:

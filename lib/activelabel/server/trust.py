@@ -47,11 +47,14 @@ class Trust:
 
 
 def read_trust(project: Project) -> Trust:
-    """What the ledger says now."""
-    window = project.settings.doubt_window
-    worths = (doubt.worth for doubt in project.ledger.latest_doubts(window))
+    """What the ledger says now of the model in use and those that led to it.
+
+    What labels said of a worse model, which somebody had put in use or which was withdrawn, does not count.
+    """
+    window, models = project.settings.doubt_window, project.ledger.sound_models()
+    worths = (doubt.worth for doubt in project.ledger.latest_doubts(window, models))
     last = tuple(worth for worth in worths if worth is not None)
-    return Trust(last, project.ledger.correlated_doubts(), window, project.settings.min_doubt)
+    return Trust(last, project.ledger.correlated_doubts(models), window, project.settings.min_doubt)
 
 
 def proposals_by_doubt(project: Project, by_doubt: Proposals, instead: Proposals) -> Iterator[Proposal]:

@@ -27,7 +27,7 @@ class UncertaintyInfer(InferTask):
             type=InferType.SEGMENTATION,  # the clients list no other type that gives segments
             labels=[],
             dimension=3,
-            description="Where the latest model doubts: bands of uncertainty, each named with its range",
+            description="Where the model in use doubts: bands of uncertainty, each named with its range",
             config={"measure": list(MEASURES)},
         )
         self._project = project

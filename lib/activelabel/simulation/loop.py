@@ -2,7 +2,8 @@
 
 What has happened is known from the app's ledger and from the tables of the run. A query is written down before its
 label is saved, and the app gives the same query again to who has not answered it; a model is written down when it is
-first seen, and measured before anything more is asked.
+first seen, and measured before anything more is asked. A round is measured by the model that was trained in it, also
+where an earlier one stays in use and goes on asking, as in a live project.
 """
 
 import time
@@ -41,10 +42,10 @@ class App(Protocol):
         """Do, or wait for, all that is due before the next query or model."""
 
     def score_if_due(self) -> None:
-        """Do, or wait for, the scoring by the newest model."""
+        """Do, or wait for, the scoring by the model in use."""
 
     def model(self) -> Model | None:
-        """The model in use."""
+        """The model that was published last: that of the round, in use or not."""
 
     def ask(self, strategy: str) -> Mapping[str, Any]:
         """The next query; empty where nothing is left."""
@@ -145,7 +146,7 @@ class _Run:
         return True
 
     def _score(self) -> None:
-        """Score if it is due, and write down what the newest model doubts."""
+        """Score if it is due, and write down what the newest model doubts; nothing if it is not in use."""
         models = list(self._tables.models.rows)
         if not models or models[-1]["scoring_seconds"] is not None:
             return

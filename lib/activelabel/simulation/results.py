@@ -122,7 +122,8 @@ def read_results(folders: Sequence[Path]) -> Results:
 def effort_table(queries: pd.DataFrame) -> pd.DataFrame:
     """What the labels of each run had cost when a round's model was trained: the sum of all rounds up to it.
 
-    Volumes are the different images that were opened. What validation cases cost is in it, for every arm alike.
+    Volumes are the different images that were opened. Validation cases are all drawn with the start set, so what they
+    cost is in its row and in no other round's, for every arm alike.
 
     Args:
         queries: of any number of runs.

@@ -1,6 +1,8 @@
 """Doubts: of each label that came back, how well what a model doubted goes with where it was wrong."""
 
-from sqlalchemy import func, select
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, func, select
 
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
@@ -58,22 +60,26 @@ class Doubts(Database):
         with self._reading() as session:
             return [_doubt_record(row) for row in session.scalars(statement)]
 
-    def latest_doubts(self, count: int) -> list[Doubt]:
-        """The last `count` of them that have a correlation, in the same order."""
-        statement = select(DoubtRow).where(*_KEPT, DoubtRow.correlation.is_not(None))
+    def latest_doubts(self, count: int, models: Collection[int]) -> list[Doubt]:
+        """The last `count` of them that have a correlation and say something of these models, in the same order."""
+        statement = select(DoubtRow).where(*_KEPT, DoubtRow.correlation.is_not(None), _of(models))
         with self._reading() as session:
             rows = session.scalars(statement.order_by(DoubtRow.annotation_id.desc()).limit(count))
             return [_doubt_record(row) for row in rows][::-1]
 
-    def correlated_doubts(self) -> int:
-        """How many of them have a correlation."""
-        statement = select(func.count(DoubtRow.correlation)).where(*_KEPT)
+    def correlated_doubts(self, models: Collection[int]) -> int:
+        """How many of them have a correlation and say something of these models."""
+        statement = select(func.count(DoubtRow.correlation)).where(*_KEPT, _of(models))
         with self._reading() as session:
             return session.scalar(statement) or 0
 
 
 _KEPT = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
 """Of labels that were not taken back."""
+
+
+def _of(models: Collection[int]) -> ColumnElement[bool]:
+    return DoubtRow.model_version.in_(sorted(models))
 
 
 def _doubt_record(row: DoubtRow) -> Doubt:

@@ -1,7 +1,7 @@
 """The images of the study: seen once, never forgotten, each with a role that never changes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, insert, null, or_, select, update
@@ -21,25 +21,36 @@ from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
 class Images(Database):
     """What the ledger knows of images."""
 
-    def sync_images(self, ids: Iterable[str], validation_cases: int) -> None:
+    def sync_images(self, ids: Iterable[str], validation_cases: int, patients: Mapping[str, str] | None = None) -> None:
         """Bring the ledger up to date with the files: register new ones, mark those that vanished or came back.
 
         The first images ever seen give the validation cases, `validation_cases` of them or a quarter (see
-        `data.splits`); those that are missing then are chosen from later ones. A vanished image keeps its annotations;
-        leases on it end as released.
+        `data.splits`); those that are missing then are chosen from later ones. A new image of a patient who has images
+        already goes where these are: with those for validation if any is. Roles that were given stay. A vanished image
+        keeps its annotations; leases on it end as released.
+
+        Args:
+            ids: of all images that are there.
+            validation_cases: how many are wanted.
+            patients: of an image, whose it is, as far as anybody says.
 
         Raises:
-            InvalidInputError: an id that no database can hold.
+            InvalidInputError: an id or a patient that no database can hold.
             ValueError: `validation_cases` is negative.
         """
         there = {checked_name(image_id, "image") for image_id in ids}
+        said = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
         with self._writing() as session:
-            known = {row.id: row.present for row in session.execute(select(ImageRow.id, ImageRow.present))}
+            columns = (ImageRow.id, ImageRow.present, ImageRow.patient)
+            rows = {row.id: row for row in session.execute(select(*columns))}
+            known = {image_id: row.present for image_id, row in rows.items()}
             new = there - known.keys()
+            renamed = {image_id: said[image_id] for image_id, row in rows.items() if image_id in said}
+            _remember_patients(session, {id_: name for id_, name in renamed.items() if name != rows[id_].patient})
             missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
-            validation = choose_validation(new, max(missing, 0))
+            validation = _new_validation(session, new, max(missing, 0), said)
             now = self._clock()
-            _register(session, new, validation, now)
+            _register(session, new, validation, said, now)
             vanished = {image_id for image_id, present in known.items() if present and image_id not in there}
             returned = {image_id for image_id, present in known.items() if not present and image_id in there}
             _mark_present(session, vanished, False)
@@ -148,6 +159,7 @@ def _image_record(row: ImageRow) -> Image:
         unreadable_at=row.unreadable_at,
         slice_axis=row.slice_axis,
         slice_count=row.slice_count,
+        patient=row.patient,
     )
 
 
@@ -167,7 +179,28 @@ def _count_validation(session: Session) -> int:
     return session.scalar(select(func.count()).where(ImageRow.role == "validation")) or 0
 
 
-def _register(session: Session, ids: set[str], validation: frozenset[str], now: datetime) -> None:
+def _remember_patients(session: Session, patients: Mapping[str, str]) -> None:
+    """Write down whose these known images are; their roles stay."""
+    if patients:
+        session.execute(update(ImageRow), [{"id": id_, "patient": name} for id_, name in sorted(patients.items())])
+
+
+def _new_validation(session: Session, new: set[str], missing: int, said: Mapping[str, str]) -> frozenset[str]:
+    """Of new images those for validation: all of patients who judge already, and from new patients what is missing."""
+    if not new:
+        return frozenset()
+    roles = defaultdict[str, set[Role]](set)
+    for image_id, patient, role in session.execute(select(ImageRow.id, ImageRow.patient, ImageRow.role)):
+        roles[patient or image_id].add(role)
+    known = {image_id for image_id in new if said.get(image_id, image_id) in roles}
+    judging = {image_id for image_id in known if "validation" in roles[said.get(image_id, image_id)]}
+    first = not any("validation" in of_patient for of_patient in roles.values())
+    return choose_validation(new - known, max(missing - len(judging), 0), said, at_least_one=first) | judging
+
+
+def _register(
+    session: Session, ids: set[str], validation: frozenset[str], said: Mapping[str, str], now: datetime
+) -> None:
     rows = [
         {
             "id": image_id,
@@ -175,6 +208,7 @@ def _register(session: Session, ids: set[str], validation: frozenset[str], now: 
             "role": "validation" if image_id in validation else "training",
             "present": True,
             "leased_whole": True,
+            "patient": said.get(image_id),
         }
         for image_id in sorted(ids)
     ]

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
 from activelabel.store.records import ModelKind
-from activelabel.store.schema import ImageRow, ModelVersionRow
+from activelabel.store.schema import ImageRow, ModelUseRow, ModelVersionRow
 
 
 def image_row(session: Session, image_id: str) -> ImageRow:
@@ -29,3 +29,10 @@ def latest_model_row(session: Session, kind: ModelKind = "task") -> ModelVersion
     """The newest model of a kind that was not withdrawn."""
     newest_first = select(ModelVersionRow).order_by(ModelVersionRow.version.desc()).limit(1)
     return session.scalar(newest_first.where(ModelVersionRow.withdrawn_at.is_(None), ModelVersionRow.kind == kind))
+
+
+def model_in_use_row(session: Session, kind: ModelKind = "task") -> ModelVersionRow | None:
+    """The model of a kind that is in use."""
+    newest = select(ModelUseRow.model_version).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id.desc()).limit(1)
+    version = session.scalar(newest)
+    return None if version is None else session.get(ModelVersionRow, version)

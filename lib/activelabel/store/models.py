@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
-from activelabel.store.lookup import latest_model_row, model_row
-from activelabel.store.records import Metrics, ModelKind, ModelVersion, Role
+from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row
+from activelabel.store.model_choice import label_judges
+from activelabel.store.model_uses import measure, settle
+from activelabel.store.records import Judges, Metrics, ModelKind, ModelVersion, Role
 from activelabel.store.rounds import begin_round
 from activelabel.store.schema import AnnotationRow, ImageRow, ModelAnnotationRow, ModelVersionRow
 
@@ -28,10 +30,13 @@ class Models(Database):
         trained_on: Iterable[int],
         validated_on: Iterable[int] = (),
         kind: ModelKind = "task",
+        judges: Judges | None = None,
     ) -> ModelVersion:
         """Give a model its version, one more than the last; a new round begins with it, unless it is a proxy model.
 
-        `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by.
+        `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by; `judges` are
+        the cases that judged it, where these are others. It is the model in use from now on if it is the best by the
+        same cases (see `model_choice.best_version`), and nobody chose another.
 
         Raises:
             ValueError: a validation case was trained on, or a training case validated on; an unknown annotation id;
@@ -63,12 +68,22 @@ class Models(Database):
                 session.execute(insert(ModelAnnotationRow), links)
             if kind == "task":
                 begin_round(session, row.version, now)
+            judges = judges or label_judges(used["validation"])
+            if judges is not None:
+                measure(session, row.version, judges, metrics, now)
+            settle(session, kind, now)
             return _model_record(session, row)
 
     def latest_model(self, kind: ModelKind = "task") -> ModelVersion | None:
-        """The newest model of a kind that was not withdrawn, or None."""
+        """The newest model of a kind that was not withdrawn, or None. It need not be the one in use."""
         with self._reading() as session:
             row = latest_model_row(session, kind)
+            return None if row is None else _model_record(session, row)
+
+    def model_in_use(self, kind: ModelKind = "task") -> ModelVersion | None:
+        """The model of a kind that draws, scores and ranks, or None where there is none."""
+        with self._reading() as session:
+            row = model_in_use_row(session, kind)
             return None if row is None else _model_record(session, row)
 
     def model(self, version: int) -> ModelVersion:
@@ -87,14 +102,17 @@ class Models(Database):
             return [_model_record(session, row) for row in session.scalars(in_order).all()]
 
     def withdraw_model(self, version: int) -> ModelVersion:
-        """Use this model no more: the latest of its kind is then the one before. Its number is not given again.
+        """Use this model no more: of its kind the best that is left is then in use. Its number is not given again.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.
         """
         with self._writing() as session:
             row = model_row(session, version)
-            row.withdrawn_at = row.withdrawn_at or self._clock()
+            if row.withdrawn_at is None:
+                row.withdrawn_at = self._clock()
+                session.flush()
+                settle(session, row.kind, row.withdrawn_at)
             return _model_record(session, row)
 
 

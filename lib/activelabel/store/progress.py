@@ -8,7 +8,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
-from activelabel.store.lookup import latest_model_row
+from activelabel.store.lookup import latest_model_row, model_in_use_row
 from activelabel.store.pool import active, complete, current_final
 from activelabel.store.records import FINAL, ModelEffort, Progress
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
@@ -32,7 +32,9 @@ class Overview(Database):
             new = select(AnnotationRow.image_id).where(unseen, or_(AnnotationRow.slices.is_(null()), training))
             usable = ImageRow.unreadable_reason.is_(None)
             trainable = ImageRow.id.in_(new.join(ImageRow, ImageRow.id == AnnotationRow.image_id)) & usable
-            scored = select(ScoreRow.image_id).where(ScoreRow.model_version == version)
+            in_use = model_in_use_row(session)
+            serving = None if in_use is None else in_use.version
+            scored = select(ScoreRow.image_id).where(ScoreRow.model_version == serving)
             counted = {
                 "images": true(),
                 "training": training,
@@ -52,6 +54,7 @@ class Overview(Database):
             new_slices = _new_slices(session, and_(unseen, training, usable), seen)
             return Progress(
                 latest_model=version,
+                model_in_use=serving,
                 annotated_slices=covered,
                 foreground_slices=drawn,
                 new_training_slices=new_slices,

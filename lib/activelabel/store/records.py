@@ -23,7 +23,7 @@ class Image:
     """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well.
 
     `slice_axis` is the axis of its own voxels along which its slices are counted, `slice_count` their number; None
-    until somebody had to know.
+    until somebody had to know. `patient` is whose image it is, None where nobody said.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Image:
     unreadable_at: datetime | None
     slice_axis: int | None
     slice_count: int | None
+    patient: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -69,6 +70,37 @@ class ModelVersion:
     trained_on: tuple[int, ...]
     validated_on: tuple[int, ...]
     withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The cases by which models are judged: a digest of their labels, and how many they are."""
+
+    digest: str
+    cases: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """How well a model did by some cases. Only measurements by the same `judges` can be compared."""
+
+    model_version: int
+    judges: Judges
+    metrics: Metrics
+
+    @property
+    def dice(self) -> float | None:
+        """The mean over structures and cases, by which models are compared; None where it is not defined."""
+        return self.metrics.get("dice")
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """Which model of its kind was in use from `began_at` on, None for none; `chosen_by` is None if it was the best."""
+
+    model_version: int | None
+    chosen_by: str | None
+    began_at: datetime
 
 
 @dataclass(frozen=True)
@@ -173,8 +205,9 @@ class Progress:
 
     `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only;
     `annotated_slices` counts the slices of both, `foreground_slices` those on which something is drawn.
-    Models are those of the task. `new_annotations` are those of readable images that the latest one has not seen (all
-    of them where there is none), and by which a training would learn or judge: of validation images only whole ones.
+    Models are those of the task: `latest_model` was published last, `model_in_use` is the one that scores and draws, by
+    which `scored` are counted. `new_annotations` are those of readable images that the latest one has not seen (all of
+    them where there is none), and by which a training would learn or judge: of validation images only whole ones.
     `new_training_annotations` are those to learn by, `new_training_slices` how many slices more they cover than what
     the model has seen of the same images.
     """
@@ -189,6 +222,7 @@ class Progress:
     leased: int
     unreadable: int
     latest_model: int | None
+    model_in_use: int | None
     scored: int
     new_annotations: int
     new_training_annotations: int

@@ -105,6 +105,7 @@ class ImageRow(Base):
     """An image. `leased_whole` says what its active leases cover, if there are any (see `LeaseItemRow`).
 
     `slice_axis` and `slice_count` are those by which its slices are counted; NULL until somebody had to know.
+    `patient` is whose image it is, NULL where nobody said.
     """
 
     __tablename__ = "images"
@@ -124,6 +125,7 @@ class ImageRow(Base):
     leased_whole: Mapped[bool]
     slice_axis: Mapped[int | None]
     slice_count: Mapped[int | None]
+    patient: Mapped[str | None] = mapped_column(Name)
 
 
 class ModelVersionRow(Base):
@@ -141,6 +143,42 @@ class ModelVersionRow(Base):
     metrics: Mapped[dict[str, float | None]] = mapped_column(JSON)
     withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     kind: Mapped[ModelKind] = mapped_column(String(10), server_default="task")
+
+
+class ModelMeasurementRow(Base):
+    """How well a model did by some cases: when it was published, and again where those had changed.
+
+    `judges` is a digest of the labels of these cases: only metrics of equal `judges` can be compared.
+    """
+
+    __tablename__ = "model_measurements"
+    __table_args__ = (UniqueConstraint("model_version", "judges"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    model_version: Mapped[int] = mapped_column(ForeignKey("model_versions.version"))
+    judges: Mapped[str] = mapped_column(String(64))
+    cases: Mapped[int]
+    metrics: Mapped[dict[str, float | None]] = mapped_column(JSON)
+    measured_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ModelUseRow(Base):
+    """From `began_at` on this model of its kind is the one in use, or none; the newest row of a kind says which is.
+
+    `chosen_by` is who chose it; NULL: it was the best.
+    """
+
+    __tablename__ = "model_uses"
+    __table_args__ = (
+        CheckConstraint("kind IN ('task', 'proxy')", name="kind"),
+        CheckConstraint("chosen_by IS NULL OR model_version IS NOT NULL", name="chosen"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[ModelKind] = mapped_column(String(10))
+    model_version: Mapped[int | None] = mapped_column(ForeignKey("model_versions.version"))
+    chosen_by: Mapped[str | None] = mapped_column(Name)
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class RoundRow(Base):

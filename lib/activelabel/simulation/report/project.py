@@ -8,6 +8,7 @@ import pandas as pd
 
 from activelabel.errors import InvalidInputError
 from activelabel.server.advice import effort_unit, forecast_of, judged_points, learning_curve, said
+from activelabel.server.model_standing import read_standing
 from activelabel.server.project import LEDGER_FILE, Project, plan_project
 from activelabel.simulation.report.figures import draw_doubts, draw_forecast
 from activelabel.simulation.report.page import Block, Folded, Page, Picture, Section, Table, Text
@@ -39,7 +40,7 @@ def project_page(project: Project) -> Page:
         summary=[
             f"{progress.annotated} of {progress.images} volumes are annotated wholly, {progress.partly_annotated} in "
             f"part: {progress.annotated_slices} slices, with something drawn on {progress.foreground_slices}.",
-            _newest(curve),
+            str(read_standing(project.ledger)),
             said(forecast_of(project, curve)),
         ],
         sections=[
@@ -50,18 +51,6 @@ def project_page(project: Project) -> Page:
                                      Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
         ],
     )  # fmt: skip
-
-
-def _newest(curve: Sequence[dict[str, Any]]) -> str:
-    if not curve:
-        return "There is no model yet that was trained on the labels."
-    newest = curve[-1]
-    if newest.get("dice") is None:
-        return f"The newest model is version {newest['model_version']}; no validation case says how good it is."
-    return (
-        f"The newest model, version {newest['model_version']}, overlaps with the labels of the validation cases with a "
-        f"mean Dice of {newest['dice']:.3f} (0 to 1)."
-    )
 
 
 def _curve(project: Project, curve: Sequence[dict[str, Any]]) -> Iterator[Block]:
