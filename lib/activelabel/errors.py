@@ -28,3 +28,7 @@ class ForbiddenError(ActiveLabelError):
 
 class UnavailableError(ActiveLabelError):
     """Another service that the request needs, such as the PACS, does not answer; nothing is wrong with the request."""
+
+
+class AskedBackError(InvalidInputError):
+    """What was sent is kept, but does not count before whoever sent it has said that it is meant so."""

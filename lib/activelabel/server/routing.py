@@ -12,6 +12,7 @@ from monailabel.interfaces.exception import MONAILabelException
 
 from activelabel.errors import (
     ActiveLabelError,
+    AskedBackError,
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
@@ -19,11 +20,13 @@ from activelabel.errors import (
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
+from activelabel.server.client_kind import client_kind, kind_of
 
 STATUS: dict[type[ActiveLabelError], int] = {
     InvalidInputError: 422,
     NotFoundError: 404,
     NotReadyError: 409,
+    AskedBackError: 409,
     ForbiddenError: 403,
     UnavailableError: 503,
 }
@@ -36,7 +39,7 @@ Admin = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 
 
 class OneLineRoute(APIRoute):
-    """A route whose user errors are a 4xx with one line, and that knows whose machine it answers."""
+    """A route whose user errors are a 4xx with one line, and that knows whose machine, and which client, it answers."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the route's handler."""
@@ -44,6 +47,7 @@ class OneLineRoute(APIRoute):
 
         async def handle_in_one_line(request: Request) -> Response:
             client_address.set(request.client.host if request.client else "")
+            client_kind.set(kind_of(request.headers))
             try:
                 return await handle(request)
             except ActiveLabelError as error:
