@@ -22,7 +22,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.advice import advice
-from activelabel.server.autopilot import Autopilot, Work, work_due
+from activelabel.server.autopilot import Autopilot, Work
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
@@ -47,6 +47,7 @@ from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.train_stats import model_stats
 from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
+from activelabel.server.waiting import autopilot_info
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
 from activelabel.training.checkpoints import load_model
@@ -129,7 +130,7 @@ class ProjectActions:
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
         progress, model = self.project.ledger.progress(), self.project.ledger.latest_model()
-        due = work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)
+        situation = read_situation(self.project, SCORING_METHOD)
         host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
             **host,
@@ -138,10 +139,7 @@ class ProjectActions:
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
             "model": None if model is None else {**model_stats(model), "file": model.file, "sha256": model.sha256},
-            "autopilot": {
-                "due": None if due is None else due.value,
-                "rests": self._autopilot is not None and self._autopilot.rests,
-            },
+            "autopilot": autopilot_info(self.project, situation, self._autopilot),
             "effort": vars(self.project.ledger.effort(self._patients())),
             "doubt": read_trust(self.project).as_json(),
             "advice": advice(self.project),
