@@ -99,6 +99,8 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
     assert len(studies) == 1  # the query is passed on
     ohif.open(studies[0]["0020000D"]["Value"][0])
     assert ohif.connect() == f"{server.address}/"
+    assert "no model yet" in ohif.run_segmentation_in_vain()
+    ohif.picture(server.log.parent / "refused.png")
     sample = ohif.next_sample()
     assert sample["strategy"] == "variance"  # OHIF asked for `random`
     assert "no model yet" in sample["reason"] or "validation case" in sample["reason"]

@@ -178,7 +178,7 @@ def test_who_names_the_slices_has_looked(reader: Reader) -> None:
 def test_what_was_confirmed_is_not_asked_again(reader: Reader) -> None:
     reader.ask(4)
     reader.draw(3, confirmed=True)
-    assert reader.draw(3, 8).slices == (3, 4, 8)
+    assert reader.draw(3, 11).slices == (3, 4, 11)
 
 
 def test_an_empty_answer_and_a_drawing_that_follows_are_seen_together(reader: Reader) -> None:

@@ -103,12 +103,22 @@ class OhifPage:
         self.page.get_by_role("button", name="Save").click()
         self.page.get_by_text(outcome).wait_for()
 
-    def run_segmentation(self) -> list[int]:
-        """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
+    def run_segmentation_in_vain(self) -> str:
+        """Press Run Segmentation, which must fail; what is then to be read."""
+        self._press_run_segmentation()
+        failed = self.page.get_by_text("Failed to Run Segmentation").first
+        failed.wait_for()
+        return failed.inner_text()
+
+    def _press_run_segmentation(self) -> None:
         button = self.page.locator('button[title="Run Segmentation"]')
         if not button.is_visible():
             self.page.click("label[for=tab-2]")
         button.click()
+
+    def run_segmentation(self) -> list[int]:
+        """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
+        self._press_run_segmentation()
         self.page.get_by_text("Running Segmentation - Successful").wait_for()
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
         return list(self.page.evaluate(_LABELMAP))

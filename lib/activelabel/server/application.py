@@ -44,7 +44,7 @@ from activelabel.server.strategies import build_strategies
 from activelabel.server.studies import is_pacs
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
-from activelabel.server.train_stats import model_stats
+from activelabel.server.train_stats import for_bars, model_stats
 from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.waiting import autopilot_info
@@ -135,6 +135,7 @@ class ProjectActions:
         return {
             **host,
             "description": f"{host['description']}. {_said(progress)}",
+            "train_stats": {name: for_bars(stats) for name, stats in host["train_stats"].items()},
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),

@@ -1,6 +1,7 @@
 /*
  * Follows the host's configuration of OHIF and completes its MONAI Label mode, so that a label can be made and sent in
- * it: as shipped, the mode has no brush, "Export DICOM SEG" does not say where to, and the panel asks port 8000 only.
+ * it: as shipped, the mode has no brush, "Export DICOM SEG" does not say where to, the panel asks port 8000 only, and
+ * keeps to itself why the server refuses something.
  */
 (() => {
   const MODE = '/monai-label';
@@ -120,16 +121,65 @@
     });
   };
 
+  // Why the server refused what it was asked for last. The panel says that something failed, and drops the reason.
+  const REASON_MS = 5000;
+  let refused = null;
+
+  const lineOf = request => {
+    try {
+      const { responseType, response } = request;
+      if (responseType === 'json') {
+        return response.detail;
+      }
+      return JSON.parse(responseType === 'arraybuffer' ? new TextDecoder().decode(response) : request.responseText).detail;
+    } catch {
+      return `the server answered ${request.status}`;
+    }
+  };
+
+  const listenForRefusals = () => {
+    const shipped = XMLHttpRequest.prototype.send;
+    XMLHttpRequest.prototype.send = function (...body) {
+      this.addEventListener('load', () => {
+        if (this.status >= 400 && this.responseURL.startsWith(location.origin)) {
+          refused = { line: lineOf(this), at: performance.now() };
+        }
+      });
+      this.addEventListener('error', () => {
+        refused = { line: 'the server does not answer: does it run?', at: performance.now() };
+      });
+      return shipped.apply(this, body);
+    };
+  };
+
+  const tellReasons = notifications => {
+    if (notifications.tellsReasons) {
+      return;
+    }
+    const shipped = notifications.show;
+    notifications.show = function (notice) {
+      const recent = refused && performance.now() - refused.at < REASON_MS;
+      if (recent && notice.type === 'error' && String(notice.title).startsWith('MONAI Label')) {
+        notice = { ...notice, message: `${notice.message}: ${refused.line}`, duration: 20000 };
+        refused = null;
+      }
+      return shipped.call(this, notice);
+    };
+    notifications.tellsReasons = true;
+  };
+
   let extensionManager;
   window.config.extensions.push({
     id: 'activelabel',
 
     preRegistration(managers) {
       ({ extensionManager } = managers);
+      listenForRefusals();
     },
 
     onModeEnter({ servicesManager, commandsManager }) {
       const { uiNotificationService } = servicesManager.services;
+      tellReasons(uiNotificationService);
       completeExport(commandsManager, extensionManager, (type, message) =>
         uiNotificationService.show({ title: 'Export DICOM SEG', message, type, duration: type === 'error' ? 20000 : 4000 })
       );
