@@ -61,9 +61,9 @@ def test_nothing_is_doubted_that_was_drawn_or_where_only_what_was_asked_for_is_d
 def test_the_line_names_both_and_what_to_do_and_no_more_than_a_few() -> None:
     line = asked_back("case7", {7: 6}, lambda slices: f"<{slices[0]}>")
     assert line == (
-        "label of 'case7': it is kept, but not learnt from yet: <7> was asked for and came back empty, while <6> was not "
-        "asked for and is drawn on. Look whether it is the right slice. If it is meant so, send the same label once more, "
-        'or with "confirmed": true in its params'
+        "label of 'case7': it is kept, but not learnt from yet: <7> was asked for and came back empty, while <6> was "
+        "not asked for and is drawn on. Look whether it is the right slice. If it is meant so, send the same label "
+        'once more, or with "confirmed": true in its params'
     )
     many = asked_back("case7", {index: index - 1 for index in range(10, 20)}, lambda slices: str(list(slices)))
     assert "[10, 11, 12] (and 7 more) was asked for" in many

@@ -19,8 +19,9 @@ def places() -> SlicePlaces:
 def test_where_the_client_cannot_be_told_the_place_comes_first_and_the_number_says_its_start(
     places: SlicePlaces,
 ) -> None:
-    assert slices_named(places, [7], ClientKind.OTHER) == "axial S -12.5 mm (slice 8 of 48, counted from 1)"
-    assert slices_named(places, [7, 13], ClientKind.OTHER) == "axial S -12.5, 5.5 mm (slices 8, 14 of 48, counted from 1)"
+    one, two = (slices_named(places, slices, ClientKind.OTHER) for slices in ([7], [7, 13]))
+    assert one == "axial S -12.5 mm (slice 8 of 48, counted from 1)"
+    assert two == "axial S -12.5, 5.5 mm (slices 8, 14 of 48, counted from 1)"
 
 
 def test_ohif_counts_images_from_one(places: SlicePlaces) -> None:

@@ -23,9 +23,9 @@ LABELS = ("liver", "spleen", "kidney")
 SHAPE = (12, 14, 9)
 
 
-def oblique() -> NDArray[np.float64]:
-    """Anisotropic, and turned by 17 and 11 degrees about two axes."""
-    affine = affine_towards("LPI", (0.7, 1.1, 3.5))
+def oblique(codes: str = "LPI") -> NDArray[np.float64]:
+    """Anisotropic, its axes near to `codes`, by default a left-handed set, and turned about two by 17 and 11 degrees."""
+    affine = affine_towards(codes, (0.7, 1.1, 3.5))
     for first, second, degrees in ((0, 1, 17.0), (1, 2, 11.0)):
         turn = np.eye(4)
         cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
@@ -45,10 +45,10 @@ def drawing() -> NDArray[np.uint8]:
 class Desk:
     """An image, the module that shows it, and the archive to which it sends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, affine: NDArray[np.float64]) -> None:
         self.folder = folder
         noise = np.random.default_rng(0).normal(0, 100, SHAPE).astype(np.int16)
-        self.image = write_nifti(folder / "case.nii.gz", noise, oblique())
+        self.image = write_nifti(folder / "case.nii.gz", noise, affine)
         self.module = SlicerModule(self.image)
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["case"], 0)
@@ -65,7 +65,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+    return Desk(tmp_path, oblique())
 
 
 @pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])
@@ -75,6 +75,15 @@ def test_what_is_drawn_in_slicer_is_what_is_kept(desk: Desk, file_name: str, par
     desk.module.draw("liver", drawing() == 1)
     desk.module.draw("kidney", drawing() == 3)
     np.testing.assert_array_equal(desk.submit(file_name, params), drawing())
+
+
+@pytest.mark.parametrize("codes", ["LPS", "SRA", "PIR"])
+def test_it_is_kept_so_whichever_way_the_axes_run(tmp_path: Path, codes: str) -> None:
+    desk = Desk(tmp_path, oblique(codes))
+    desk.module.add_segments(LABELS)
+    desk.module.draw("liver", drawing() == 1)
+    desk.module.draw("kidney", drawing() == 3)
+    np.testing.assert_array_equal(desk.submit("label.nii.gz", params_at_main), drawing())
 
 
 @pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])

@@ -25,7 +25,8 @@ def test_before_the_first_model() -> None:
 
 def test_between_two_models() -> None:
     assert waits_for(situation(2, 3), None, Counts("volumes", 3, 5, 0, 0)) == (
-        "The next model is trained after 5 new training volumes; 3 are there. No cases are set aside to judge models on."
+        "The next model is trained after 5 new training volumes; 3 are there. "
+        "No cases are set aside to judge models on."
     )
 
 
@@ -54,9 +55,10 @@ def test_when_all_is_done() -> None:
 
 def test_info_counts_what_the_ledger_holds(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "ball", "recipe": "quick", "start": "4", "seed": "1"})
-    project.ledger.sync_images([f"case{number}" for number in range(10)], validation_cases=3)
-    roles = {role: [image.id for image in project.ledger.images() if image.role == role] for role in ("training", "validation")}
-    for number, image_id in enumerate((roles["training"][0], roles["validation"][0], roles["validation"][1])):
+    project.ledger.sync_images([f"case{number}" for number in range(30)], validation_cases=3)
+    images = project.ledger.images()
+    training, judging = ([i.id for i in images if i.role == role] for role in ("training", "validation"))
+    for number, image_id in enumerate((training[0], *judging[:2])):
         project.ledger.record_annotation(image_id, f"{number}.nii.gz", "0" * 64, "ann")
     info = autopilot_info(project, read_situation(project, "variance"), None)
     assert (info["due"], info["rests"]) == (None, False)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import slicer
 import vtk
@@ -27,6 +28,7 @@ class SlicerModule:
         self._logic = slicer.vtkSlicerSegmentationsModuleLogic()
         self._logic.SetMRMLScene(self._scene)
         self._volume = self._read(image, "vtkMRMLScalarVolumeNode")
+        self._affine_ras = nibabel.load(image).affine
         self._node = self._scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
         self._node.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
         self._segmentation = self._node.GetSegmentation()
@@ -44,17 +46,23 @@ class SlicerModule:
         self._scene.RemoveNode(node)
 
     def draw(self, name: str, voxels: NDArray[np.bool_]) -> None:
-        """Make `voxels` (W, H, D), on the image's own, what a segment is."""
-        drawn = slicer.vtkOrientedImageData()
-        drawn.SetDimensions(*voxels.shape)
+        """Make `voxels` (W, H, D), in the order of the image's file, what a segment is.
+
+        Slicer turns an axis round where the file's axes are left-handed.
+        """
+        matrix = vtk.vtkMatrix4x4()
+        self._volume.GetIJKToRASMatrix(matrix)
+        to_ras = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+        places = nibabel.affines.apply_affine(np.linalg.solve(to_ras, self._affine_ras), np.argwhere(voxels))
+        drawn = np.zeros(self._volume.GetImageData().GetDimensions(), np.uint8)
+        drawn[tuple(np.rint(places).astype(int).T)] = 1
+        label = slicer.vtkOrientedImageData()
+        label.SetDimensions(*drawn.shape)
         # VTK's first axis runs fastest.
-        scalars = numpy_support.numpy_to_vtk(voxels.astype(np.uint8).ravel(order="F"), deep=True)
-        drawn.GetPointData().SetScalars(scalars)
-        to_ras = vtk.vtkMatrix4x4()
-        self._volume.GetIJKToRASMatrix(to_ras)
-        drawn.SetGeometryFromImageToWorldMatrix(to_ras)
+        label.GetPointData().SetScalars(numpy_support.numpy_to_vtk(drawn.ravel(order="F"), deep=True))
+        label.SetGeometryFromImageToWorldMatrix(matrix)
         segment = self._segmentation.GetSegmentIdBySegmentName(name)
-        assert self._logic.SetBinaryLabelmapToSegment(drawn, self._node, segment)
+        assert self._logic.SetBinaryLabelmapToSegment(label, self._node, segment)
 
     def export(self, file: Path) -> list[dict[str, Any]]:
         """Write the label that the module would send; the `label_info` that goes with it."""

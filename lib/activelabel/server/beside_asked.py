@@ -10,7 +10,7 @@ Move = Callable[[int], int]
 
 
 def drawn_beside(asked: Collection[int], empty: Set[int], drawn: Set[int], count: int) -> dict[int, int]:
-    """For each slice that was asked for and is empty, the drawn one on which somebody who miscounts would have drawn it.
+    """For each slice that was asked for and is empty, the drawn one on which somebody who miscounts would have drawn.
 
     A way of counting is told by a drawing on a slice for which nobody asked. Without one nothing is doubted: an empty
     slice is an answer.
@@ -55,6 +55,6 @@ def asked_back(image_id: str, beside: Mapping[int, int], name: Callable[[Sequenc
     drawn_on = sorted({beside[index] for index in named})
     return (
         f"label of '{image_id}': it is kept, but not learnt from yet: {name(named)}{more} was asked for and came back "
-        f"empty, while {name(drawn_on)} was not asked for and is drawn on. Look whether it is the right slice. If it is "
-        'meant so, send the same label once more, or with "confirmed": true in its params'
+        f"empty, while {name(drawn_on)} was not asked for and is drawn on. Look whether it is the right slice. If it "
+        'is meant so, send the same label once more, or with "confirmed": true in its params'
     )

@@ -70,7 +70,11 @@ def waits_for(
     if due is not None:
         if not on:
             return f"A {due.value} is due, but the autopilot is off (--conf autopilot false): start it yourself."
-        return f"A {due.value} failed several times: see the log; it is tried again." if rests else f"A {due.value} is due."
+        return (
+            f"A {due.value} failed several times: see the log; it is tried again."
+            if rests
+            else f"A {due.value} is due."
+        )
     if situation.nothing_left and not situation.new_training_annotations:
         return "Nothing more: all cases are annotated, and the last model has learnt from them."
     which = "The first model" if situation.model_version is None else "The next model"
@@ -86,8 +90,8 @@ def _validation(counts: Counts) -> str:
     """How far the cases are on which models are judged."""
     if not counts.validation_wanted:
         return "No cases are set aside to judge models on."
-    cases = _number(counts.validation_wanted, "validation cases")
-    return f"Of {cases}, on which models are judged, {counts.validation or 'none'} {_is_or_are(counts.validation)} annotated."
+    cases, annotated = _number(counts.validation_wanted, "validation cases"), counts.validation
+    return f"Of {cases}, on which models are judged, {annotated or 'none'} {_is_or_are(annotated)} annotated."
 
 
 def _is_or_are(number: int) -> str:
