@@ -24,7 +24,7 @@ SHAPE = (12, 14, 9)
 
 
 def oblique(codes: str = "LPI") -> NDArray[np.float64]:
-    """Anisotropic, its axes near to `codes`, by default a left-handed set, and turned about two by 17 and 11 degrees."""
+    """Anisotropic, its axes near to `codes`, by default left-handed, and turned about two by 17 and 11 degrees."""
     affine = affine_towards(codes, (0.7, 1.1, 3.5))
     for first, second, degrees in ((0, 1, 17.0), (1, 2, 11.0)):
         turn = np.eye(4)

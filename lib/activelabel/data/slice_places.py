@@ -14,7 +14,7 @@ _TOWARDS: dict[Plane, tuple[str, tuple[float, float, float]]] = {
     "coronal": ("A", (0.0, 1.0, 0.0)),
     "axial": ("S", (0.0, 0.0, 1.0)),
 }
-"""Where positions grow, by letter and as a direction (RAS): as the sliders of Slicer's views count, sagittal ones too."""
+"""Where positions grow, by letter and as a direction (RAS): as the sliders of Slicer's views count, all three."""
 _FINE_MM = 1.0
 """Slices nearer to each other than this are told apart by hundredths of a millimetre, others by tenths."""
 
