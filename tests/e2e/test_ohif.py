@@ -108,7 +108,10 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
     assert ohif.page.url.endswith(sample["StudyInstanceUID"])
 
     ohif.connect()
+    ohif.scroll(3)
+    assert ohif.number() == "(12/16)"
     slice_number = ohif.paint()
+    assert slice_number == 16 - 12  # in this view OHIF counts from the head
     ohif.rename_segment("lump")
     ohif.export("'lump' is not a label of this app")
     assert server.progress()["annotated"] == 0

@@ -187,8 +187,8 @@ def test_the_answer_names_axis_plane_and_slices_and_each_client_shows_its_own_nu
     client_kind.set(ClientKind.OHIF)
     in_ohif = build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies))
     assert in_ohif["query"] == answer["query"]
-    assert in_ohif["PatientID"] == "a | coronal images 1, 6, 7 of 7 (A 0, 20, 24 mm)"
-    assert in_ohif["reason"].endswith("; draw coronal images 1, 6, 7 of 7 (A 0, 20, 24 mm)")
+    assert in_ohif["PatientID"] == "a | coronal images (1/7), (6/7), (7/7), at A 0, 20, 24 mm"
+    assert in_ohif["reason"].endswith("; draw coronal images (1/7), (6/7), (7/7), at A 0, 20, 24 mm")
 
 
 def test_images_that_cannot_be_counted_are_set_aside(tmp_path: Path) -> None:

@@ -97,8 +97,43 @@
     }
   };
 
+  // OHIF makes a SEG of the slices in the order in which it lists them, and takes for granted that the last along the
+  // normal of the slices comes first. In a series that is listed the other way each drawing lands on its mirror image:
+  // that of the fourth slice on the last but three. So they are listed as it takes them for as long as that lasts.
+  const inOrderOfFrames = async (segmentation, make) => {
+    const { cache, metaData } = window.cornerstone;
+    const labelmap = segmentation.representationData.Labelmap;
+    const shipped = labelmap.imageIds;
+    const along = imageId => {
+      const plane = metaData.get('imagePlaneModule', cache.getImage(imageId).referencedImageId);
+      const [a, b, c] = plane.rowCosines;
+      const [d, e, f] = plane.columnCosines;
+      const [x, y, z] = plane.imagePositionPatient;
+      return x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d);
+    };
+    const places = new Map(shipped.map(imageId => [imageId, along(imageId)]));
+    labelmap.imageIds = [...shipped].sort((one, other) => places.get(other) - places.get(one));
+    try {
+      return await make();
+    } finally {
+      labelmap.imageIds = shipped;
+    }
+  };
+
+  const completeDownload = (commandsManager, segmentations) => {
+    const shipped = commandsManager.getCommand('downloadSegmentation', 'SEGMENTATION');
+    if (shipped && !shipped.completed) {
+      commandsManager.registerCommand('SEGMENTATION', 'downloadSegmentation', {
+        ...shipped,
+        completed: true,
+        commandFn: options =>
+          inOrderOfFrames(segmentations.getSegmentation(options.segmentationId), () => shipped.commandFn(options)),
+      });
+    }
+  };
+
   // The menu's "Export DICOM SEG" names no data source, without which the command fails, and nobody hears how it ended.
-  const completeExport = (commandsManager, extensionManager, tell) => {
+  const completeExport = (commandsManager, extensionManager, segmentations, tell) => {
     const shipped = commandsManager.getCommand('storeSegmentation', 'SEGMENTATION');
     if (!shipped || shipped.completed) {
       return;
@@ -109,7 +144,8 @@
       commandFn: async options => {
         const dataSource = extensionManager.getActiveDataSource()[0];
         try {
-          const seg = await shipped.commandFn({ dataSource, ...options });
+          const segmentation = segmentations.getSegmentation(options.segmentationId);
+          const seg = await inOrderOfFrames(segmentation, () => shipped.commandFn({ dataSource, ...options }));
           if (seg) {
             tell('success', 'The segmentation is stored, and a label now.');
           }
@@ -180,7 +216,9 @@
     onModeEnter({ servicesManager, commandsManager }) {
       const { uiNotificationService } = servicesManager.services;
       tellReasons(uiNotificationService);
-      completeExport(commandsManager, extensionManager, (type, message) =>
+      const { segmentationService } = servicesManager.services;
+      completeDownload(commandsManager, segmentationService);
+      completeExport(commandsManager, extensionManager, segmentationService, (type, message) =>
         uiNotificationService.show({ title: 'Export DICOM SEG', message, type, duration: type === 'error' ? 20000 : 4000 })
       );
       if (location.pathname.endsWith(MODE)) {
