@@ -173,18 +173,22 @@
     }
   };
 
+  // The panel's client goes on as soon as the state of a request is its last, which is before any `load` event, and so
+  // does this: it listens from the start.
   const listenForRefusals = () => {
-    const shipped = XMLHttpRequest.prototype.send;
-    XMLHttpRequest.prototype.send = function (...body) {
-      this.addEventListener('load', () => {
-        if (this.status >= 400 && this.responseURL.startsWith(location.origin)) {
+    const shipped = XMLHttpRequest.prototype.open;
+    XMLHttpRequest.prototype.open = function (...how) {
+      this.addEventListener('readystatechange', () => {
+        if (this.readyState !== XMLHttpRequest.DONE) {
+          return;
+        }
+        if (this.status === 0) {
+          refused = { line: 'the server does not answer: does it run?', at: performance.now() };
+        } else if (this.status >= 400 && this.responseURL.startsWith(location.origin)) {
           refused = { line: lineOf(this), at: performance.now() };
         }
       });
-      this.addEventListener('error', () => {
-        refused = { line: 'the server does not answer: does it run?', at: performance.now() };
-      });
-      return shipped.apply(this, body);
+      return shipped.apply(this, how);
     };
   };
 
