@@ -16,7 +16,9 @@ STAND_INS = """
     window.notices = [];
     window.asked = [];
     window.config = { extensions: [] };
-    window.notifications = { show(notice) { window.notices.push(notice); return notices.length; } };
+    class Notifications { show(notice) { window.notices.push(notice); return notices.length; } }
+    window.notifications = new Notifications();
+    window.notificationsOfTheTab = new Notifications();
     window.labelmap = { imageIds: [] };
     window.segmentations = { getSegmentation: () => ({ representationData: { Labelmap: labelmap } }) };
     window.commands = {
@@ -75,7 +77,7 @@ def ask(page: Page, path: str, kind: str, *notices: tuple[str, str, str]) -> lis
             request.responseType = kind;
             request.onreadystatechange = () => {
                 if (request.readyState === 4) {
-                    shown.forEach(notice => notifications.show(notice));
+                    shown.forEach(notice => notificationsOfTheTab.show(notice));
                     done(notices.map(({ message }) => message));
                 }
             };

@@ -219,7 +219,8 @@
 
     onModeEnter({ servicesManager, commandsManager }) {
       const { uiNotificationService } = servicesManager.services;
-      tellReasons(uiNotificationService);
+      // The tabs of the panel make notifications of their own: what is mended is their kind, not the one at hand.
+      tellReasons(Object.getPrototypeOf(uiNotificationService));
       const { segmentationService } = servicesManager.services;
       completeDownload(commandsManager, segmentationService);
       completeExport(commandsManager, extensionManager, segmentationService, (type, message) =>
