@@ -33,3 +33,7 @@ class UnavailableError(ActiveLabelError):
 
 class StorageFullError(ActiveLabelError):
     """There is no room left to keep what was sent."""
+
+
+class AskedBackError(InvalidInputError):
+    """What was sent is kept, but does not count before whoever sent it has said that it is meant so."""

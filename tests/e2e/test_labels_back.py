@@ -82,13 +82,16 @@ def shown(studies: Path, image: str, tag: str = "final") -> Path:
     return studies / "labels" / tag / f"{image}.nii.gz"
 
 
-@pytest.mark.parametrize("name", ["label.nii.gz", "label.nii", "label.nrrd"])
+@pytest.mark.parametrize(
+    ("name", "also"),
+    [("label.nii.gz", {}), ("label.nii", {}), ("label.nrrd", {"model": "segmentation"})],  # as of December 2025
+)
 def test_slicer_sends_values_in_the_order_of_its_segments(
-    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], name: str
+    server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], name: str, also: dict[str, str]
 ) -> None:
     image = next_case()
     file = label_file(tmp_path, SLICER_VALUES, name)
-    answer = server.save_label(image, file, label_info=SLICER_SEGMENTS)
+    answer = server.save_label(image, file, label_info=SLICER_SEGMENTS, **also)
     assert answer == {"image": image, "label": image}
     np.testing.assert_array_equal(values_of(shown(studies, image)), KEPT_VALUES)
     np.testing.assert_array_equal(

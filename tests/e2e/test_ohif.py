@@ -100,6 +100,8 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
     assert len(studies) == 1  # the query is passed on
     ohif.open(studies[0]["0020000D"]["Value"][0])
     assert ohif.connect() == f"{server.address}/"
+    assert "no model yet" in ohif.run_segmentation_in_vain()
+    ohif.picture(server.log.parent / "refused.png")
     sample = ohif.next_sample()
     assert sample["strategy"] == "variance"  # OHIF asked for `random`
     assert "no model yet" in sample["reason"] or "validation case" in sample["reason"]
@@ -107,7 +109,10 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
     assert ohif.page.url.endswith(sample["StudyInstanceUID"])
 
     ohif.connect()
+    ohif.scroll(3)
+    assert ohif.number() == "(12/16)"
     slice_number = ohif.paint()
+    assert slice_number == 16 - 12  # in this view OHIF counts from the head
     ohif.rename_segment("lump")
     ohif.export("'lump' is not a label of this app")
     assert server.progress()["annotated"] == 0

@@ -110,7 +110,8 @@ class Reader:
             return
         axis, slices = sample["query"]["axis"], sample["query"]["slices"]
         assert sample["PatientID"].startswith(f"{image_id} | ")
-        assert sample["PatientID"].endswith(", ".join(map(str, slices)))
+        numbers = ", ".join(str(index + 1) for index in slices)
+        assert f"(slice{'s' * (len(slices) > 1)} {numbers} of {reference.shape[axis]}, " in sample["PatientID"]
         earlier = self.drawn.setdefault(image_id, set())
         assert earlier.isdisjoint(slices)
         self.came_again = self.came_again or bool(earlier)

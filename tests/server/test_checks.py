@@ -9,6 +9,7 @@ from activelabel.server.checks import (
     SERVERS_LABEL_INFO,
     check_label_info,
     check_params,
+    parse_label_params,
     parse_params,
     refuse_servers_own,
     require_image,
@@ -80,6 +81,27 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_params_cannot_override_what_the_address_names(key: str) -> None:
     with pytest.raises(ForbiddenError, match=key):
         parse_params(json.dumps({key: "/etc/passwd"}))
+
+
+@pytest.mark.parametrize("said", [{"model": "segmentation"}, {"model": ""}, {"strategy": "variance"}, {"note": "pale"}])
+def test_a_client_may_say_of_a_label_what_it_likes(said: dict[str, str]) -> None:
+    assert parse_label_params(json.dumps(said), "case7") == said
+
+
+@pytest.mark.parametrize("key", ["image", "image_id", "images", "image_path", "label", "session", "session_id"])
+def test_a_client_cannot_say_that_a_label_is_another_images(key: str) -> None:
+    assert parse_label_params(json.dumps({key: "case7"}), "case7") == {key: "case7"}
+    for other in ("case8", "/etc/passwd", ["case7"], None):
+        with pytest.raises(ForbiddenError, match=f"'{key}': the address of the request says whose label it is"):
+            parse_label_params(json.dumps({key: other}), "case7")
+
+
+def test_what_a_client_says_of_a_label_is_a_json_object_of_somebody_with_a_name() -> None:
+    with pytest.raises(InvalidInputError, match="params: expected a JSON object"):
+        parse_label_params("[1]", "case7")
+    with pytest.raises(InvalidInputError, match="client_id: expected a name"):
+        parse_label_params('{"client_id": 5}', "case7")
+    assert parse_label_params(None, "case7") == {}
 
 
 @pytest.mark.parametrize(

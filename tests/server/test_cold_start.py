@@ -191,8 +191,8 @@ def test_strategies_that_ask_a_proxy_model_are_there_where_the_recipe_has_one(
     assert PROXY_STRATEGIES.keys() == set(schema.PROXY_STRATEGIES)
     project = open_warm(strategy="proxy_rank")
     built = build_strategies(project)
-    assert built.keys() == STRATEGIES.keys() | PROXY_STRATEGIES.keys() | {"random"}
-    assert "which is proxy_rank" in built["random"].description
+    assert built.keys() == STRATEGIES.keys() | PROXY_STRATEGIES.keys() | {"recipe", "random"}
+    assert "strategy, proxy_rank, as 'recipe'" in built["random"].description
     other = open_project("app", str(tmp_path), {"labels": "ball", "project_dir": str(tmp_path / "quick")})
     assert not PROXY_STRATEGIES.keys() & build_strategies(other).keys()
 
@@ -200,7 +200,9 @@ def test_strategies_that_ask_a_proxy_model_are_there_where_the_recipe_has_one(
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_strategy_of_each_recipe_is_there(tmp_path: Path, name: str) -> None:
     project = plan_project("app", str(tmp_path), {"labels": "ball", "recipe": name})
-    assert f"which is {project.recipe.query.strategy}" in build_strategies(project)["random"].description
+    built = build_strategies(project)
+    assert f"own strategy: {project.recipe.query.strategy}, as the recipe {name}" in built["recipe"].description
+    assert f"own strategy, {project.recipe.query.strategy}, as 'recipe'" in built["random"].description
 
 
 def test_a_strategy_that_does_not_exist_is_one_line(open_warm: Callable[..., Project]) -> None:

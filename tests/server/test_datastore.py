@@ -15,9 +15,9 @@ import pytest
 from numpy.typing import NDArray
 from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_nifti
 
-from activelabel.data.slices import SlicePlane
+from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.server.coverage import Coverage
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.label_archive import LabelArchive
@@ -566,3 +566,21 @@ def test_an_image_that_was_mended_is_taken_back(store: LedgerDatastore, ledger: 
     store.refresh()
     assert ledger.image("a").unreadable_reason is None
     assert ledger.image("b").unreadable_reason == "b.nii.gz: truncated"
+
+
+def test_a_label_that_is_asked_back_is_shown_as_such_until_it_is_confirmed(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    axis = store._archive.slice_axis("a", read_grid(studies / "a.nii.gz"))
+    drawn = slice_mask(SHAPE, axis, [1]).astype(np.uint8)
+    sent = str(write_nifti(tmp_path / "drawn.nii.gz", drawn))
+    ledger.grant_lease("ann", "a", 30, "random_slices", slices=[2])
+    with pytest.raises(AskedBackError):
+        store.save_label("a", sent, "final", {"client_id": "ann"})
+    assert store.get_labels_by_image_id("a") == {"unconfirmed": "a"}
+    np.testing.assert_array_equal(values_of(studies / "labels" / "unconfirmed" / "a.nii.gz"), drawn)
+    assert store.get_unlabeled_images() == ["a", "b"]
+    store.save_label("a", sent, "final", {"client_id": "ann"})
+    assert store.get_labels_by_image_id("a").keys() == {"final", "original"}
+    assert not (studies / "labels" / "unconfirmed" / "a.nii.gz").exists()
+    assert store.get_label_info("a", "final")["annotated_slices"] == [1, 2]

@@ -20,6 +20,7 @@ from activelabel.errors import (
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
+from activelabel.server.client_kind import client_kind
 from activelabel.server.routing import LONGEST_LINE, OneLineRoute, one_line
 
 
@@ -102,3 +103,15 @@ def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> No
     assert status == 507
     assert said in str(detail)
     assert "secret" not in str(detail)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0 Safari/537.36"}, "OHIF"),
+        ({"User-Agent": "python-requests/2.32.3"}, "OTHER"),
+        ({"User-Agent": ""}, "OTHER"),  # Slicer's module, and MONAILabelClient, send none
+    ],
+)
+def test_a_route_knows_which_client_it_answers(headers: dict[str, str], kind: str) -> None:
+    assert ask(lambda: client_kind.get().name, headers=headers) == (200, kind)

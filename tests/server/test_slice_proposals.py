@@ -10,6 +10,7 @@ from small_studies import BROKEN, TINY_RECIPE, write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
+from activelabel.server.client_kind import ClientKind, client_kind
 from activelabel.server.project import Project, open_project
 from activelabel.server.random_proposals import Proposal
 from activelabel.server.slice_proposals import (
@@ -151,7 +152,15 @@ class Studies:
         return {"name": f"{image_id}.nii.gz"}
 
 
-def test_the_answer_names_axis_plane_and_slices_and_slicer_shows_them(tmp_path: Path) -> None:
+@pytest.fixture
+def _own_context() -> Iterator[None]:
+    token = client_kind.set(ClientKind.OTHER)
+    yield
+    client_kind.reset(token)
+
+
+@pytest.mark.usefixtures("_own_context")
+def test_the_answer_names_axis_plane_and_slices_and_each_client_shows_its_own_numbers(tmp_path: Path) -> None:
     studies = tmp_path / "studies"
     studies.mkdir()
     affine = np.diag([1.0, 4.0, 1.0, 1.0])  # acquired in coronal slices
@@ -161,10 +170,25 @@ def test_the_answer_names_axis_plane_and_slices_and_slicer_shows_them(tmp_path: 
     project.ledger.sync_images(["a"], validation_cases=0)
     answer = build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies))
     slices = sorted(index for _, index in random_slices({"a": 7}, seed=0)[:3])
-    assert answer["query"] == {"kind": "slices", "axis": 1, "plane": "coronal", "slices": slices}
-    assert answer["PatientID"] == f"a | coronal {', '.join(map(str, slices))}"
-    assert answer["reason"] == "drawn at random from all slices"
+    assert slices == [0, 5, 6]
+    assert answer["query"] == {
+        "kind": "slices",
+        "axis": 1,
+        "plane": "coronal",
+        "slices": [0, 5, 6],
+        "positions_mm": [0.0, 20.0, 24.0],
+        "towards": "A",
+    }
+    assert answer["PatientID"] == "a | coronal A 0, 20, 24 mm (slices 1, 6, 7 of 7, counted from 1)"
+    assert answer["reason"] == (
+        "drawn at random from all slices; draw coronal A 0, 20, 24 mm (slices 1, 6, 7 of 7, counted from 1)"
+    )
     assert build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies)) == answer
+    client_kind.set(ClientKind.OHIF)
+    in_ohif = build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies))
+    assert in_ohif["query"] == answer["query"]
+    assert in_ohif["PatientID"] == "a | coronal images (1/7), (6/7), (7/7), at A 0, 20, 24 mm"
+    assert in_ohif["reason"].endswith("; draw coronal images (1/7), (6/7), (7/7), at A 0, 20, 24 mm")
 
 
 def test_images_that_cannot_be_counted_are_set_aside(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ BAD_PARAMS = [
         ("an annotated slice twice", {"annotated_slices": [1, 1]}, 422, "each once"),
         ("annotated slices a word", {"annotated_slices": "most"}, 422, "annotated_slices: expected"),
         ("annotated slices no numbers", {"annotated_slices": ["1", 1.5, None]}, 422, "annotated_slices: expected"),
-        ("image", {"image": "case_1"}, 403, "'image'"),
-        ("model", {"model": "x"}, 403, "'model'"),
+        ("another image", {"image": "case_1"}, 403, "'image'"),
+        ("a path", {"image_path": "/etc/passwd"}, 403, "'image_path'"),
+        ("a session", {"session_id": NO_SESSION}, 403, "'session_id'"),
     ]
 ]
 

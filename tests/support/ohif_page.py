@@ -28,6 +28,15 @@ _COLOURED = """() => {
     }
     return coloured;
 }"""
+_DRAWN_SLICES = """() => {
+    const volume = services.segmentationService.getLabelmapVolume('1');
+    const [width, height] = volume.dimensions;
+    const slices = new Set();
+    volume.voxelManager.getCompleteScalarDataArray().forEach((value, at) => {
+        if (value) slices.add(Math.floor(at / (width * height)));
+    });
+    return [...slices];
+}"""
 _LABELMAP = "() => [...services.segmentationService.getLabelmapVolume('1').voxelManager.getCompleteScalarDataArray()]"
 
 
@@ -80,15 +89,31 @@ class OhifPage:
         self.wait_for_image()
         return sample
 
+    def scroll(self, slices: int) -> None:
+        """Go on by so many slices in the axial view."""
+        box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for _ in range(slices):
+            before = self.number()
+            self.page.mouse.wheel(0, 100)
+            self.page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before)
+
+    def number(self) -> str:
+        """What is written of the slice in the axial view: which one of how many, as `(9/16)`."""
+        shown = self.page.locator("[data-cy=viewport-overlay-bottom-right]").first.inner_text()  # I: 9 (9/16)
+        return f"({shown.split('(')[1]}"
+
     def paint(self) -> int:
-        """Draw a dot in the middle of the axial view; the number of its slice, from 0."""
+        """Draw a dot in the middle of the axial view; the index of its slice, as the image is stored."""
         self.page.click("[data-cy=Brush]")
         box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
         assert box is not None
         self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
-        shown = self.page.locator("[data-cy=viewport-overlay-bottom-right]").first.inner_text()  # I: 9 (9/16)
-        return int(shown.split("(")[1].split("/")[0]) - 1
+        drawn = self.page.evaluate(_DRAWN_SLICES)
+        assert len(drawn) == 1, drawn
+        return int(drawn[0])
 
     def rename_segment(self, name: str) -> None:
         """Call the first segment otherwise."""
@@ -103,12 +128,22 @@ class OhifPage:
         self.page.get_by_role("button", name="Save").click()
         self.page.get_by_text(outcome).wait_for()
 
-    def run_segmentation(self) -> list[int]:
-        """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
+    def run_segmentation_in_vain(self) -> str:
+        """Press Run Segmentation, which must fail; what is then to be read."""
+        self._press_run_segmentation()
+        failed = self.page.get_by_text("Failed to Run Segmentation").first
+        failed.wait_for()
+        return failed.inner_text()
+
+    def _press_run_segmentation(self) -> None:
         button = self.page.locator('button[title="Run Segmentation"]')
         if not button.is_visible():
             self.page.click("label[for=tab-2]")
         button.click()
+
+    def run_segmentation(self) -> list[int]:
+        """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
+        self._press_run_segmentation()
         self.page.get_by_text("Running Segmentation - Successful").wait_for()
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
         return list(self.page.evaluate(_LABELMAP))

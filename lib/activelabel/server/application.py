@@ -22,7 +22,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.advice import advice
-from activelabel.server.autopilot import Autopilot, Work, work_due
+from activelabel.server.autopilot import Autopilot, Work
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
@@ -40,8 +40,10 @@ from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
 from activelabel.server.tasks import HostTasks
 from activelabel.server.train import SegmentationTrainTask
+from activelabel.server.train_stats import for_bars
 from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
+from activelabel.server.waiting import autopilot_info
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
 from activelabel.training.checkpoints import load_model
@@ -102,21 +104,19 @@ class ProjectActions:
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
         progress, standing = self.project.ledger.progress(), read_standing(self.project.ledger)
-        due = work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)
+        situation = read_situation(self.project, SCORING_METHOD)
         host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
             **host,
             "description": f"{host['description']}. {_said(progress)}. {standing}",
+            "train_stats": {name: for_bars(stats) for name, stats in host["train_stats"].items()},
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
             "standing": str(standing),
             "model": standing.in_full(standing.in_use),
             "newest_model": standing.in_full(standing.newest),
-            "autopilot": {
-                "due": None if due is None else due.value,
-                "rests": self._autopilot is not None and self._autopilot.rests,
-            },
+            "autopilot": autopilot_info(self.project, situation, self._autopilot),
             "effort": vars(self.project.ledger.effort(self._datastore.patients())),
             "doubt": read_trust(self.project).as_json(),
             "advice": advice(self.project),

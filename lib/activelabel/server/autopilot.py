@@ -150,6 +150,11 @@ class Autopilot:
         """Whether the last task failed so often that nothing is started for a while."""
         return self._attempts > MAX_ATTEMPTS
 
+    @property
+    def busy(self) -> bool:
+        """Whether a training or a scoring is queued or running."""
+        return self._tasks.busy()
+
     def look(self) -> Work | None:
         """Start what is due, unless something runs already or it failed too often; returns what was started."""
         if self._tasks.busy() or not self._leads():

@@ -23,6 +23,10 @@ RESERVED_PARAMS = frozenset(
 )  # fmt: skip
 """Params that the host would let a client put in place of what the address of the request says."""
 
+WHOSE_LABEL = frozenset({"image", "image_id", "images", "image_path", "label", "session", "session_id"})
+"""Params that would say of a label that it is another image's. Whatever else a client says of it is kept beside it:
+Slicer's module, for one, names since December 2025 the model that it has chosen."""
+
 SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts", "labels_not_used"})
 SERVERS_LABEL_INFO = frozenset(
     {"name", "ts", "version", "client_id", "label_info", "params", "annotated_slices", "slice_axis"}
@@ -89,6 +93,27 @@ def parse_params(text: str | None) -> dict[str, Any]:
         InvalidInputError: it is no JSON object, or holds what JSON or UTF-8 does not know.
         ForbiddenError: it would override what the address of the request names.
     """
+    params = _json_object(text)
+    check_params(params)
+    return params
+
+
+def parse_label_params(text: str | None, image_id: str) -> dict[str, Any]:
+    """What a client says of a label of this image, as a dictionary: anything but whose it is.
+
+    Raises:
+        InvalidInputError: it is no JSON object, or holds what JSON or UTF-8 does not know; or `client_id` is no name.
+        ForbiddenError: it names another image than the address of the request.
+    """
+    params = _json_object(text)
+    for key in sorted(WHOSE_LABEL & params.keys()):
+        if params[key] != image_id:
+            raise ForbiddenError(f"params may not hold '{key}': the address of the request says whose label it is")
+    _check_client(params.get("client_id"))
+    return params
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
     try:
         params = json.loads(text or "{}", parse_constant=_no_number)
         json.dumps(params, ensure_ascii=False).encode()  # it is kept, and sent to other clients as UTF-8
@@ -98,7 +123,6 @@ def parse_params(text: str | None) -> dict[str, Any]:
         return {}
     if not isinstance(params, dict):
         raise InvalidInputError(f"params: expected a JSON object, got {str(text)[:100]!r}")
-    check_params(params)
     return params
 
 

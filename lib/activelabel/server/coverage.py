@@ -6,14 +6,17 @@ from pathlib import Path
 
 from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray, check_label
-from activelabel.data.partial_labels import drawn_slices
+from activelabel.data.partial_labels import PartialLabel, drawn_slices
 from activelabel.data.slices import differing_slices
 from activelabel.errors import InvalidInputError
+from activelabel.server.beside_asked import drawn_beside
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Lease
 
 ORIGINAL = "original"
 """The host's tag for what Slicer opens with an image: a prediction, or what was drawn before."""
+ASKED_BACK = "unconfirmed"
+"""Under this tag a label is kept that its annotator has still to confirm. It does not count."""
 WHOLE = "all"
 """What `annotated_slices` may be besides a list."""
 
@@ -24,6 +27,7 @@ class SentLabel:
 
     `array` (W, H, D) lies on `image`, whose slices are counted along `axis`; `said` is the client's `annotated_slices`,
     None if it said nothing. `answers_any`: who sends it was never asked, and answers somebody else's query.
+    `confirmed`: whoever sends it says that it is meant as it is.
     """
 
     image_id: str
@@ -33,6 +37,7 @@ class SentLabel:
     axis: int
     said: object = None
     answers_any: bool = False
+    confirmed: bool = False
 
     @property
     def all_slices(self) -> frozenset[int]:
@@ -94,6 +99,37 @@ class Coverage:
                 f'draw, or name the slices in params, "annotated_slices": [..], or "{WHOLE}" for the whole volume'
             )
         return drawn
+
+    def beside_asked(self, sent: SentLabel, current: Annotation | None, label: PartialLabel) -> dict[int, int]:
+        """The slices that were asked for and would be learnt as empty, while others are drawn that were not asked for.
+
+        As `beside_asked.drawn_beside` tells them. Nothing where the client names the slices that it has annotated, nor
+        what the label that counts now has said before.
+
+        Args:
+            sent: what the client sent.
+            current: the label that counts now.
+            label: what would count if it were kept.
+        """
+        query = self._query(sent)
+        if sent.said is not None or query is None or query.slices is None:
+            return {}
+        asked = set(query.slices) & sent.all_slices
+        empty = asked & label.slices - differing_slices(label.array, 0, sent.axis)
+        beside = drawn_beside(asked, empty, self._drawn(sent, query), len(sent.all_slices))
+        if not beside or current is None:
+            return beside
+        before, drawn_before = set(current.slices or sent.all_slices), self.read(current, sent.image)
+        known = before & differing_slices(drawn_before, 0, sent.axis)
+        return {index: other for index, other in beside.items() if index not in before or other not in known}
+
+    def last_asked_back(self, sent: SentLabel) -> Annotation | None:
+        """What this annotator has sent for this query and was asked back last; None if it was something else."""
+        query = self._query(sent)
+        for label in reversed(self.ledger.labels_since(sent.image_id, ASKED_BACK, query.granted_at) if query else []):
+            if label.annotator == sent.annotator:
+                return label
+        return None
 
     def read(self, annotation: Annotation, image: Grid) -> LabelArray:
         """The voxels of a kept label."""

@@ -22,8 +22,8 @@ from watchdog.events import FileSystemEvent
 
 from activelabel.data.files import write_atomically
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError
-from activelabel.server.coverage import ORIGINAL, WHOLE
+from activelabel.errors import ActiveLabelError, AskedBackError, InvalidInputError, NotReadyError
+from activelabel.server.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
 from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
@@ -89,12 +89,24 @@ class LedgerDatastore(LocalDatastore):
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
+            AskedBackError: it is kept, and shown as one that its annotator has still to confirm.
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
-        self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
+        try:
+            kept = self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
+        except AskedBackError:
+            self._show_current(image_id, ASKED_BACK, {})
+            raise
         self._show_current(image_id, tag, info)
+        self._settle(kept)
         return image_id
+
+    def _settle(self, kept: Annotation) -> None:
+        """Forget what its annotator was asked back, now that they have sent a label that counts."""
+        open_question = self._ledger.current_annotation(kept.image_id, ASKED_BACK)
+        if kept.tag == FINAL and open_question is not None and open_question.annotator == kept.annotator:
+            self.remove_label(kept.image_id, ASKED_BACK)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label back. Its versions stay in the archive."""

@@ -17,6 +17,7 @@ from activelabel.server.checks import (
     SERVERS_IMAGE_INFO,
     SERVERS_LABEL_INFO,
     check_label_info,
+    parse_label_params,
     parse_params,
     refuse_servers_own,
     require_image,
@@ -45,7 +46,7 @@ def save_label(
     require_image(image, app.datastore())
     tag = tag or DefaultLabelTag.FINAL.value
     require_tag(tag)
-    info = {**parse_params(params), **login(user)}
+    info = {**parse_label_params(params, image), **login(user)}
     check_label_info(info)
     _refuse_slicer_segmentation(safe_name(label.filename))
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +105,7 @@ def update_label_info(
 ) -> None:
     """Add to what is known of a label. The host's older address calls the field `params`."""
     require_label(label, tag, app_instance().datastore())
-    added = {**parse_params(params), **parse_params(info)}
+    added = {**parse_label_params(params, label), **parse_label_params(info, label)}
     refuse_servers_own(added, SERVERS_LABEL_INFO)
     app_instance().datastore().update_label_info(label, tag, added)
 

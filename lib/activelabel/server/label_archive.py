@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from activelabel.data.grids import Grid
-from activelabel.data.labels import check_label, write_label
+from activelabel.data.labels import LabelArray, check_label, write_label
 from activelabel.data.partial_labels import PartialLabel, merge
+from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
-from activelabel.errors import InvalidInputError
+from activelabel.errors import AskedBackError, InvalidInputError
 from activelabel.server.annotator import annotator_of
-from activelabel.server.coverage import ORIGINAL, Coverage, SentLabel
+from activelabel.server.beside_asked import asked_back
+from activelabel.server.client_kind import client_kind
+from activelabel.server.coverage import ASKED_BACK, ORIGINAL, Coverage, SentLabel
 from activelabel.server.project import Project
+from activelabel.server.slice_names import slices_named
 from activelabel.server.slicing import fixed_axis
 from activelabel.store.annotations import LabelChangedError
 from activelabel.store.ledger import Ledger
@@ -55,17 +61,27 @@ class LabelArchive:
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
-            info: what the client said of it: the names of its segments, who made it, `annotated_slices`.
+            info: what the client said of it: the names of its segments, who made it, `annotated_slices`, `confirmed`.
             name: what the kept file is called, without its ending; default its tag and the time.
             answers_any: whether it is the answer to the one query for this image that somebody is working on, if its
                 maker was asked for nothing.
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
+            AskedBackError: it is kept under the tag `ASKED_BACK`, and does not count until it is sent once more.
         """
         array = check_label(file, image, self.labels, _segment_names(info)).array
         axis = self.slice_axis(image_id, image)
-        sent = SentLabel(image_id, annotator_of(info), array, image, axis, info.get("annotated_slices"), answers_any)
+        sent = SentLabel(
+            image_id,
+            annotator_of(info),
+            array,
+            image,
+            axis,
+            info.get("annotated_slices"),
+            answers_any,
+            _is_confirmed(info),
+        )
         while True:
             try:
                 return self._keep(sent, tag, name)
@@ -96,21 +112,53 @@ class LabelArchive:
         if covered is not None:
             label = merge(self._partial(current, sent), sent.array, sent.axis, covered)
             merged_with = 0 if current is None else current.version
-        file = self._coverage.kept / sent.image_id / f"{name or f'{tag}-{time.time_ns()}'}.nii.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_label(file, label.array, sent.image.affine_ras)
+            self._ask_back(sent, current, label, name)
+        file = self._write(sent.image_id, label.array, sent.image, name or f"{tag}-{time.time_ns()}")
         # A file without a record is harmless. If recording fails it stays: the record may have been made all the same.
         return self._ledger.record_annotation(
             image_id=sent.image_id,
             tag=tag,
             file=str(file.relative_to(self._coverage.kept)),
-            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+            sha256=_sha256(file),
             annotator=sent.annotator,
             slices=label.slices,
             foreground_slices=label.foreground_slices,
             merged_with=merged_with,
             shown_as=ORIGINAL if tag == FINAL else None,
         )
+
+    def _ask_back(self, sent: SentLabel, current: Annotation | None, label: PartialLabel, name: str) -> None:
+        """Do not believe what looks drawn on the wrong slices, unless it was confirmed: keep it, and say so.
+
+        Raises:
+            AskedBackError: it is kept as it was sent, under the tag `ASKED_BACK`.
+        """
+        if sent.confirmed:
+            return
+        beside = self._coverage.beside_asked(sent, current, label)
+        if not beside:
+            return
+        before = self._coverage.last_asked_back(sent)
+        if before is not None and np.array_equal(self._coverage.read(before, sent.image), sent.array):
+            return  # sent once more: that confirms it
+        file = self._write(sent.image_id, sent.array, sent.image, name or f"{ASKED_BACK}-{time.time_ns()}")
+        self._ledger.record_annotation(
+            image_id=sent.image_id,
+            tag=ASKED_BACK,
+            file=str(file.relative_to(self._coverage.kept)),
+            sha256=_sha256(file),
+            annotator=sent.annotator,
+        )
+        places = slice_places(sent.image, sent.axis)
+        raise AskedBackError(
+            asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
+        )
+
+    def _write(self, image_id: str, array: LabelArray, image: Grid, name: str) -> Path:
+        file = self._coverage.kept / image_id / f"{name}.nii.gz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_label(file, array, image.affine_ras)
+        return file
 
     def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:
         if current is None:
@@ -129,6 +177,18 @@ def open_archive(project: Project) -> LabelArchive:
         project.recipe.query.asks_slices,
     )
     return LabelArchive(project.ledger, coverage, project.slice_plane)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _is_confirmed(info: Mapping[str, Any]) -> bool:
+    """Whether a client says that a label is meant as it is."""
+    said = info.get("confirmed", False)
+    if not isinstance(said, bool):
+        raise InvalidInputError(f"params: expected confirmed to be true or false, got {str(said)[:80]!r}")
+    return said
 
 
 def _segment_names(info: Mapping[str, Any]) -> list[str] | None:

@@ -119,6 +119,7 @@ class PacsDatastore(LedgerDatastore):
                 studies = {series.uid: series.study_uid for series in images}
                 for annotation in self._exchange.take_in(segs, studies):
                     self._show_current(annotation.image_id, annotation.tag, {})
+                    self._settle(annotation)
                 self._exchange.send_missing(segs, studies)
             except UnavailableError as error:
                 if str(error) != self._problem:

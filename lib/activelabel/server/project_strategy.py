@@ -11,13 +11,15 @@ from typing import Any, ClassVar
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from activelabel.data.slices import plane_name
+from activelabel.data.slice_places import slice_places
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.annotator import annotator_of
+from activelabel.server.client_kind import client_kind
 from activelabel.server.project import Project
 from activelabel.server.random_proposals import Proposal
 from activelabel.server.readability import set_aside_unreadable
+from activelabel.server.slice_names import slices_named
 from activelabel.server.slicing import count_slices
 from activelabel.store.records import Lease, Slices
 
@@ -100,21 +102,28 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
 
 
 def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, Any]:
-    """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows."""
+    """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows.
+
+    `query.slices` are indices from 0 along `query.axis`, for programs; what people read counts as their client does.
+    """
     query: dict[str, Any] = {"kind": "volume"}
-    shown = {}
+    shown, reason = {}, lease.reason
     if lease.slices is not None:
         grid = read_grid(datastore.get_image_uri(lease.image_id))
         axis = project.ledger.image(lease.image_id).slice_axis
         assert axis is not None  # somebody counted the slices before they were leased
+        places = slice_places(grid, axis)
         query = {
             "kind": "slices",
             "axis": axis,
-            "plane": plane_name(grid, axis),
+            "plane": places.plane,
             "slices": list(lease.slices),
+            "positions_mm": [round(float(places.positions_mm[index]), 3) for index in lease.slices],
+            "towards": places.towards,
         }
+        named = slices_named(places, lease.slices, client_kind.get())
         patient = datastore.get_image_info(lease.image_id).get("PatientID") or lease.image_id
-        shown = {"PatientID": f"{patient} | {query['plane']} {', '.join(map(str, lease.slices))}"}
+        shown, reason = {"PatientID": f"{patient} | {named}"}, f"{lease.reason}; draw {named}"
     return {
         "id": lease.image_id,
         **shown,
@@ -123,6 +132,6 @@ def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, An
         "score": lease.score,
         "strategy": lease.strategy,
         "model_version": lease.model_version,
-        "reason": lease.reason,
+        "reason": reason,
         "expires": lease.expires_at.isoformat(),
     }

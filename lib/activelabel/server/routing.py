@@ -14,6 +14,7 @@ from monailabel.interfaces.exception import MONAILabelException
 
 from activelabel.errors import (
     ActiveLabelError,
+    AskedBackError,
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
@@ -22,6 +23,7 @@ from activelabel.errors import (
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
+from activelabel.server.client_kind import client_kind, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ STATUS: dict[type[ActiveLabelError], int] = {
     InvalidInputError: 422,
     NotFoundError: 404,
     NotReadyError: 409,
+    AskedBackError: 409,
     ForbiddenError: 403,
     UnavailableError: 503,
     StorageFullError: 507,
@@ -44,7 +47,7 @@ Admin = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 
 
 class OneLineRoute(APIRoute):
-    """A route whose user errors are a 4xx with one line, and that knows whose machine it answers."""
+    """A route whose user errors are a 4xx with one line, and that knows whose machine, and which client, it answers."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the route's handler."""
@@ -52,6 +55,7 @@ class OneLineRoute(APIRoute):
 
         async def handle_in_one_line(request: Request) -> Response:
             client_address.set(request.client.host if request.client else "")
+            client_kind.set(kind_of(request.headers))
             try:
                 return await handle(request)
             except ActiveLabelError as error:

@@ -31,6 +31,15 @@ from activelabel.server.slice_proposals import (
     selective_slice_proposals,
     strided_slice_proposals,
 )
+from activelabel.server.strategy_list import (
+    OHIF,
+    OWN,
+    described,
+    in_order,
+    ohif_description,
+    own_description,
+    suiting,
+)
 from activelabel.server.trust import proposals_by_doubt
 
 MEASURED_BY = {
@@ -175,7 +184,7 @@ def strategy_kinds(recipe: Recipe) -> dict[str, type[ProjectStrategy]]:
 
 
 def build_strategies(project: Project) -> dict[str, Strategy]:
-    """All strategies by name, and `random`, the only name that OHIF knows, as the recipe's own.
+    """All strategies by name, in the order in which clients list them, and the recipe's own under two names more.
 
     Raises:
         NotFoundError: the recipe names one that does not exist; the text lists those there are.
@@ -184,8 +193,11 @@ def build_strategies(project: Project) -> dict[str, Strategy]:
     kinds = strategy_kinds(project.recipe)
     if own not in kinds:
         raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(kinds))}")
-    built: dict[str, Strategy] = {name: kind(project, name) for name, kind in kinds.items()}
-    built["random"] = kinds[own](
-        project, own, f"The strategy of the recipe {project.recipe.name}, which is {own}, under the name OHIF asks for"
-    )
-    return built
+    few = suiting(kinds, own)
+    built: dict[str, Strategy] = {
+        OWN: kinds[own](project, own, own_description(project.recipe.name, own)),
+        OHIF: kinds[own](project, own, ohif_description(own)),
+    }
+    for name, kind in kinds.items():
+        built[name] = kind(project, name, described(name, kind.summary, name in few))
+    return {name: built[name] for name in in_order(kinds, own)}

@@ -13,6 +13,7 @@ from activelabel.data.files import write_atomically
 from activelabel.server.model_standing import Standing
 
 Stats = dict[str, Any]
+_NO_TIME = "0:00:00"
 
 
 def read_stats(file: Path) -> Stats:
@@ -55,6 +56,19 @@ def with_models(stats: Stats, standing: Standing) -> Stats:
     if "total_time" in stats and standing.newest != standing.in_use and measured is not None:
         shown["best_metric"] = measured.dice
     return shown
+
+
+def for_bars(stats: Stats) -> Stats:
+    """The statistics as the host's clients can make bars of them.
+
+    Both take what has no `total_time` for a training that goes on, and an epoch that is missing for the first and last:
+    before any training they show 100 %. And a `best_metric` that is none, or -1 as long as nothing was judged, is no
+    accuracy: Slicer's module fails at the one and shows the other.
+    """
+    begun = stats if "epoch" in stats else {"epoch": 0, "total_epochs": 1, "total_time": _NO_TIME, **stats}
+    best = begun.get("best_metric")
+    judged = isinstance(best, int | float) and best >= 0
+    return begun if judged else {key: value for key, value in begun.items() if key != "best_metric"}
 
 
 def _finite(value: object) -> object:

@@ -19,7 +19,7 @@ activelabel is ready at {address}, with {waiting} cases waiting.
               draw, and press Submit Label
   OHIF        {ohif}
   Python      from monailabel.client import MONAILabelClient
-              MONAILabelClient("{address}").next_sample("random", {{}})
+              MONAILabelClient("{address}", client_id="YOUR NAME").next_sample("recipe", {{}})
 
   {address}/info/ tells how far the project is; Ctrl-C stops the server, and nothing that was saved is lost.
 """

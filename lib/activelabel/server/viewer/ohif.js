@@ -1,6 +1,7 @@
 /*
  * Follows the host's configuration of OHIF and completes its MONAI Label mode, so that a label can be made and sent in
- * it: as shipped, the mode has no brush, "Export DICOM SEG" does not say where to, and the panel asks port 8000 only.
+ * it: as shipped, the mode has no brush, "Export DICOM SEG" does not say where to, the panel asks port 8000 only, and
+ * keeps to itself why the server refuses something.
  */
 (() => {
   const MODE = '/monai-label';
@@ -96,8 +97,43 @@
     }
   };
 
+  // OHIF makes a SEG of the slices in the order in which it lists them, and takes for granted that the last along the
+  // normal of the slices comes first. In a series that is listed the other way each drawing lands on its mirror image:
+  // that of the fourth slice on the last but three. So they are listed as it takes them for as long as that lasts.
+  const inOrderOfFrames = async (segmentation, make) => {
+    const { cache, metaData } = window.cornerstone;
+    const labelmap = segmentation.representationData.Labelmap;
+    const shipped = labelmap.imageIds;
+    const along = imageId => {
+      const plane = metaData.get('imagePlaneModule', cache.getImage(imageId).referencedImageId);
+      const [a, b, c] = plane.rowCosines;
+      const [d, e, f] = plane.columnCosines;
+      const [x, y, z] = plane.imagePositionPatient;
+      return x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d);
+    };
+    const places = new Map(shipped.map(imageId => [imageId, along(imageId)]));
+    labelmap.imageIds = [...shipped].sort((one, other) => places.get(other) - places.get(one));
+    try {
+      return await make();
+    } finally {
+      labelmap.imageIds = shipped;
+    }
+  };
+
+  const completeDownload = (commandsManager, segmentations) => {
+    const shipped = commandsManager.getCommand('downloadSegmentation', 'SEGMENTATION');
+    if (shipped && !shipped.completed) {
+      commandsManager.registerCommand('SEGMENTATION', 'downloadSegmentation', {
+        ...shipped,
+        completed: true,
+        commandFn: options =>
+          inOrderOfFrames(segmentations.getSegmentation(options.segmentationId), () => shipped.commandFn(options)),
+      });
+    }
+  };
+
   // The menu's "Export DICOM SEG" names no data source, without which the command fails, and nobody hears how it ended.
-  const completeExport = (commandsManager, extensionManager, tell) => {
+  const completeExport = (commandsManager, extensionManager, segmentations, tell) => {
     const shipped = commandsManager.getCommand('storeSegmentation', 'SEGMENTATION');
     if (!shipped || shipped.completed) {
       return;
@@ -108,7 +144,8 @@
       commandFn: async options => {
         const dataSource = extensionManager.getActiveDataSource()[0];
         try {
-          const seg = await shipped.commandFn({ dataSource, ...options });
+          const segmentation = segmentations.getSegmentation(options.segmentationId);
+          const seg = await inOrderOfFrames(segmentation, () => shipped.commandFn({ dataSource, ...options }));
           if (seg) {
             tell('success', 'The segmentation is stored, and a label now.');
           }
@@ -120,17 +157,73 @@
     });
   };
 
+  // Why the server refused what it was asked for last. The panel says that something failed, and drops the reason.
+  const REASON_MS = 5000;
+  let refused = null;
+
+  const lineOf = request => {
+    try {
+      const { responseType, response } = request;
+      if (responseType === 'json') {
+        return response.detail;
+      }
+      return JSON.parse(responseType === 'arraybuffer' ? new TextDecoder().decode(response) : request.responseText).detail;
+    } catch {
+      return `the server answered ${request.status}`;
+    }
+  };
+
+  // The panel's client goes on as soon as the state of a request is its last, which is before any `load` event, and so
+  // does this: it listens from the start.
+  const listenForRefusals = () => {
+    const shipped = XMLHttpRequest.prototype.open;
+    XMLHttpRequest.prototype.open = function (...how) {
+      this.addEventListener('readystatechange', () => {
+        if (this.readyState !== XMLHttpRequest.DONE) {
+          return;
+        }
+        if (this.status === 0) {
+          refused = { line: 'the server does not answer: does it run?', at: performance.now() };
+        } else if (this.status >= 400 && this.responseURL.startsWith(location.origin)) {
+          refused = { line: lineOf(this), at: performance.now() };
+        }
+      });
+      return shipped.apply(this, how);
+    };
+  };
+
+  const tellReasons = notifications => {
+    if (notifications.tellsReasons) {
+      return;
+    }
+    const shipped = notifications.show;
+    notifications.show = function (notice) {
+      const recent = refused && performance.now() - refused.at < REASON_MS;
+      if (recent && notice.type === 'error' && String(notice.title).startsWith('MONAI Label')) {
+        notice = { ...notice, message: `${notice.message}: ${refused.line}`, duration: 20000 };
+        refused = null;
+      }
+      return shipped.call(this, notice);
+    };
+    notifications.tellsReasons = true;
+  };
+
   let extensionManager;
   window.config.extensions.push({
     id: 'activelabel',
 
     preRegistration(managers) {
       ({ extensionManager } = managers);
+      listenForRefusals();
     },
 
     onModeEnter({ servicesManager, commandsManager }) {
       const { uiNotificationService } = servicesManager.services;
-      completeExport(commandsManager, extensionManager, (type, message) =>
+      // The tabs of the panel make notifications of their own: what is mended is their kind, not the one at hand.
+      tellReasons(Object.getPrototypeOf(uiNotificationService));
+      const { segmentationService } = servicesManager.services;
+      completeDownload(commandsManager, segmentationService);
+      completeExport(commandsManager, extensionManager, segmentationService, (type, message) =>
         uiNotificationService.show({ title: 'Export DICOM SEG', message, type, duration: type === 'error' ? 20000 : 4000 })
       );
       if (location.pathname.endsWith(MODE)) {

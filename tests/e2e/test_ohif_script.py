@@ -1,0 +1,139 @@
+"""What is added to OHIF, in a browser, with stand-ins for OHIF's services."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+from ohif_page import CHROMIUM, OPTIONS
+from playwright.sync_api import Page, Route, sync_playwright
+
+from activelabel.server import viewer
+
+pytestmark = pytest.mark.e2e
+
+ADDRESS = "http://server.test"
+STAND_INS = """
+    window.notices = [];
+    window.asked = [];
+    window.config = { extensions: [] };
+    class Notifications { show(notice) { window.notices.push(notice); return notices.length; } }
+    window.notifications = new Notifications();
+    window.notificationsOfTheTab = new Notifications();
+    window.labelmap = { imageIds: [] };
+    window.segmentations = { getSegmentation: () => ({ representationData: { Labelmap: labelmap } }) };
+    window.commands = {
+        storeSegmentation: { commandFn: async () => { asked.push([...labelmap.imageIds]); return 'the SEG'; } },
+        downloadSegmentation: { commandFn: () => { asked.push([...labelmap.imageIds]); } },
+    };
+    window.commandsManager = {
+        getCommand: name => commands[name],
+        registerCommand: (context, name, command) => { commands[name] = command; },
+    };
+"""
+ENTER = """() => {
+    const [ours] = window.config.extensions;
+    ours.preRegistration({ extensionManager: { getActiveDataSource: () => ['pacs'] } });
+    const services = { uiNotificationService: notifications, segmentationService: segmentations };
+    ours.onModeEnter({ servicesManager: { services }, commandsManager });
+    ours.onModeEnter({ servicesManager: { services }, commandsManager });  // once for each study that is opened
+}"""
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        page = browser.new_page()
+        page.route(f"{ADDRESS}/**", answer)
+        page.goto(f"{ADDRESS}/ohif/")
+        page.evaluate(STAND_INS)
+        page.evaluate((files(viewer) / "ohif.js").read_text(encoding="utf-8"))
+        page.evaluate(ENTER)
+        yield page
+        browser.close()
+
+
+def answer(route: Route) -> None:
+    """A server that has no model."""
+    if "/infer/" in route.request.url:
+        route.fulfill(status=409, json={"detail": "no model yet: label 4 cases"})
+    elif "/gone" in route.request.url:
+        route.abort()
+    else:
+        route.fulfill(status=200, content_type="text/html", body="<html><head></head><body></body></html>")
+
+
+def ask(page: Page, path: str, kind: str, *notices: tuple[str, str, str]) -> list[str]:
+    """Ask as the panel does, for an answer of that kind, then show notices; what can be read of them.
+
+    It shows them as soon as the state of the request is its last.
+    """
+    shown = [{"title": title, "message": message, "type": type_} for title, message, type_ in notices]
+    return list(
+        page.evaluate(
+            """([path, kind, shown]) => new Promise(done => {
+            const request = new XMLHttpRequest();
+            request.open('POST', path);
+            request.responseType = kind;
+            request.onreadystatechange = () => {
+                if (request.readyState === 4) {
+                    shown.forEach(notice => notificationsOfTheTab.show(notice));
+                    done(notices.map(({ message }) => message));
+                }
+            };
+            request.send('{}');
+        })""",
+            [path, kind, shown],
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", ["arraybuffer", "json", ""])
+def test_the_servers_line_follows_what_the_panel_says_once(page: Page, kind: str) -> None:
+    failed = ("MONAI Label - segmentation", "Failed to Run Segmentation", "error")
+    assert ask(page, "/infer/segmentation", kind, failed, failed) == [
+        "Failed to Run Segmentation: no model yet: label 4 cases",
+        "Failed to Run Segmentation",
+    ]
+
+
+def test_a_server_that_is_gone_is_said_to_be(page: Page) -> None:
+    said = ask(page, "/gone", "json", ("MONAI Label", "Failed to Fetch Next Sample", "error"))
+    assert said == ["Failed to Fetch Next Sample: the server does not answer: does it run?"]
+
+
+def test_other_notices_stay_as_they_are(page: Page) -> None:
+    notices = [("MONAI Label", "Connecting", "info"), ("Measurements", "Failed", "error")]
+    assert ask(page, "/infer/segmentation", "json", *notices) == ["Connecting", "Failed"]
+
+
+@pytest.mark.parametrize("command", ["storeSegmentation", "downloadSegmentation"])
+@pytest.mark.parametrize("order", [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]])
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        ([1, 0, 0], [0, 1, 0], ["c", "b", "a"]),  # the normal points up: the highest first
+        ([-1, 0, 0], [0, 1, 0], ["a", "b", "c"]),
+    ],
+)
+def test_a_seg_is_made_of_slices_in_the_order_of_its_frames(
+    page: Page, command: str, order: list[str], rows: list[int], columns: list[int], expected: list[str]
+) -> None:
+    """Slices a, b and c lie 10, 20 and 30 mm up; afterwards they are listed as before."""
+    asked, afterwards = page.evaluate(
+        """async ([command, order, rows, columns]) => {
+            const heights = { 'image a': 10, 'image b': 20, 'image c': 30 };
+            window.cornerstone = {
+                cache: { getImage: id => ({ referencedImageId: `image ${id}` }) },
+                metaData: { get: (kind, id) => kind === 'imagePlaneModule' && {
+                    rowCosines: rows, columnCosines: columns, imagePositionPatient: [5, 7, heights[id]],
+                } },
+            };
+            labelmap.imageIds = order;
+            await commands[command].commandFn({ segmentationId: '1' });
+            return [asked, labelmap.imageIds];
+        }""",
+        [command, order, rows, columns],
+    )
+    assert asked == [expected]
+    assert afterwards == order
