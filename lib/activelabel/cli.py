@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from activelabel.acquisition.regions import REGIONS
-from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import ActiveLabelError, InvalidInputError
@@ -68,7 +68,7 @@ def score(
     model: Annotated[Path, typer.Option(help="A model version: a .pt file of a project's models folder.")],
     out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
     measure: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(MEASURES)}; repeat for more. Default all.")
+        list[str] | None, typer.Option(help=f"{', '.join(MEASURES)}; repeat for more. Default all that --repeats allow.")
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(REGIONS)}; repeat for more. Default all.")
@@ -76,7 +76,10 @@ def score(
     aggregation: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(AGGREGATIONS)}; repeat for more. Default all.")
     ] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Monte Carlo repeats. Default the recipe's.")] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=0, help="Monte Carlo repeats; 0 is a single pass with dropout off. Default the recipe's."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
     recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
     top: Annotated[
@@ -96,11 +99,12 @@ def score(
     """
     network, description = open_model(model)
     chosen = _recipe_of(recipe, description)
+    repeats = chosen.prediction.repeats if repeats is None else repeats
     wanted = Wanted(
-        measures=_known(measure, MEASURES, "--measure"),
+        measures=_measures(measure, repeats),
         regions=_known(region, REGIONS, "--region"),
         aggregations=_known(aggregation, AGGREGATIONS, "--aggregation"),
-        repeats=repeats or chosen.prediction.repeats,
+        repeats=repeats,
         seed=seed,
         slices=slices,
     )
@@ -185,6 +189,8 @@ def _check_race(wanted: Wanted) -> None:
             raise InvalidInputError(f"--top: a race goes by one score, so give {option} once: {', '.join(names)}")
     if wanted.slices:
         raise InvalidInputError("--top: only volumes race; leave out --slices")
+    if wanted.repeats == 0:
+        raise InvalidInputError("--top: with --repeats 0 each image has a single pass, of which none can be spared")
 
 
 def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
@@ -202,6 +208,18 @@ def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> 
         if name not in known:
             raise InvalidInputError(f"{option} {name}: use one of {', '.join(known)}")
     return tuple(names or known)
+
+
+def _measures(names: Sequence[str] | None, repeats: int) -> tuple[str, ...]:
+    """The measures asked for, by default all that say anything after so many repeats."""
+    there = measures_with(repeats)
+    for name in _known(names, MEASURES, "--measure") if names else ():
+        if name not in there:
+            raise InvalidInputError(
+                f"--measure {name}: it is how repeats differ, so 0 everywhere with --repeats {repeats}; ask for 2 or "
+                f"more, or use {', '.join(there)}"
+            )
+    return tuple(names or there)
 
 
 def _precision(name: str) -> PrecisionName:

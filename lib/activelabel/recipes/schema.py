@@ -13,6 +13,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 PROXY_STRATEGIES = ("proxy_rank",)
 """Strategies that go by a proxy model in all rounds."""
+LEAST_REPEATS = 2
+"""With fewer, variance and mutual information are 0 everywhere."""
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
@@ -143,10 +145,11 @@ class RegionSettings(_Section):
 class PredictionSettings(_Section):
     """How a network is run over a volume, and how often for Monte Carlo dropout.
 
-    With `racing`, only volumes that can still be among those asked for next get all `repeats`.
+    `repeats` 0 is a single pass with dropout off: the entropy, least confidence and margin of ma2024 (3.3), who has no
+    dropout in them. With `racing`, only volumes that can still be among those asked for next get all `repeats`.
     """
 
-    repeats: int = Field(ge=1)
+    repeats: int = Field(ge=0)
     window_size: Size3D
     window_overlap: Fraction = 0.25
     skip_outside_body: bool = True
@@ -181,6 +184,11 @@ class QuerySettings(_Section):
 def asks_slices(strategy: str) -> bool:
     """Whether a strategy of this name asks for slices: the names of all that do end so."""
     return strategy.endswith("_slices")
+
+
+def needs_repeats(name: str) -> bool:
+    """Whether a measure, or a strategy of this name, goes by how repeats differ, which fewer than two do not."""
+    return any(word in name for word in ("variance", "mutual_information", "bald"))
 
 
 class Recipe(_Section):

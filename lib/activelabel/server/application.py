@@ -37,7 +37,7 @@ from activelabel.server.proxy_model import current_proxy
 from activelabel.server.proxy_scoring import ProxyScoring
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
-from activelabel.server.scoring import build_scoring_methods
+from activelabel.server.scoring import build_scoring_methods, scored_measure
 from activelabel.server.series_cache import SeriesCache, cache_folder
 from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
@@ -57,8 +57,6 @@ TRAINER = "segmentation"
 PROXY = "proxy"
 """The trainer and the scoring method of the proxy model."""
 MODEL = "segmentation"
-SCORING_METHOD = "variance"
-"""What the autopilot starts; whichever of the methods runs, scores for all of them."""
 
 
 class ProjectActions:
@@ -129,7 +127,7 @@ class ProjectActions:
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
         progress, model = self.project.ledger.progress(), self.project.ledger.latest_model()
-        due = work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)
+        due = work_due(read_situation(self.project, scored_measure(self.project)), self.project.thresholds)
         host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
             **host,
@@ -262,10 +260,11 @@ class ProjectActions:
         logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
-                lambda: read_situation(self.project, SCORING_METHOD),
+                lambda: read_situation(self.project, scored_measure(self.project)),
                 HostTasks(
                     {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
-                    {Work.SCORE: SCORING_METHOD, Work.SCORE_PROXY: PROXY},
+                    # Whichever of the scoring methods runs, scores for all of them.
+                    {Work.SCORE: scored_measure(self.project), Work.SCORE_PROXY: PROXY},
                 ),
                 self.project.thresholds,
             )

@@ -14,7 +14,7 @@ from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe, load_recipe
+from activelabel.recipes import Recipe, check_recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.raced_kind import raced_kind
@@ -176,6 +176,7 @@ def plan_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
+    check_recipe(recipe)
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)

@@ -10,8 +10,8 @@ from activelabel.server.project import Project, ScoreKind
 from activelabel.server.random_proposals import CANDIDATES, Proposal, proposals_left, validation_due
 from activelabel.store.records import ModelVersion
 
-ALWAYS_SCORED: ScoreKind = ("variance", "everything", "total")
-"""A kind of score that models of all times have given."""
+ALWAYS_SCORED: Sequence[ScoreKind] = (("variance", "everything", "total"), ("entropy", "everything", "total"))
+"""Of these kinds of score models of all times have given one: the second too where there were no repeats."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def ranking_model(project: Project, kind: ScoreKind) -> RankingModel | str:
     latest = models[-1].version
     if project.ledger.has_scores(latest, *kind):
         return RankingModel(latest, ", as far as they are scored")
-    if project.ledger.has_scores(latest, *ALWAYS_SCORED):
+    if any(project.ledger.has_scores(latest, *always) for always in ALWAYS_SCORED):
         return f"model {latest} has scored before there were such scores ({kind[0]}, {kind[1]}): drawn at random"
     return f"model {latest} has not scored yet: drawn at random"
 

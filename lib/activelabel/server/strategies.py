@@ -6,7 +6,7 @@ from functools import partial
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.errors import NotFoundError
-from activelabel.recipes import Recipe
+from activelabel.recipes import LEAST_REPEATS, Recipe, needs_repeats
 from activelabel.recipes.schema import asks_slices
 from activelabel.server.blend_proposals import blend_proposals, blend_slice_proposals
 from activelabel.server.cold_start import proxy_rank_proposals
@@ -177,6 +177,8 @@ def strategy_kinds(recipe: Recipe) -> dict[str, type[ProjectStrategy]]:
 def build_strategies(project: Project) -> dict[str, Strategy]:
     """All strategies by name, and `random`, the only name that OHIF knows, as the recipe's own.
 
+    Those that go by repeats are left out where there are too few: they would ask in the order of the ids.
+
     Raises:
         NotFoundError: the recipe names one that does not exist; the text lists those there are.
     """
@@ -184,7 +186,10 @@ def build_strategies(project: Project) -> dict[str, Strategy]:
     kinds = strategy_kinds(project.recipe)
     if own not in kinds:
         raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(kinds))}")
-    built: dict[str, Strategy] = {name: kind(project, name) for name, kind in kinds.items()}
+    repeated = project.recipe.prediction.repeats >= LEAST_REPEATS
+    built: dict[str, Strategy] = {
+        name: kind(project, name) for name, kind in kinds.items() if repeated or not needs_repeats(name)
+    }
     built["random"] = kinds[own](
         project, own, f"The strategy of the recipe {project.recipe.name}, which is {own}, under the name OHIF asks for"
     )
