@@ -93,7 +93,10 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         ({"--precision": "half"}, "--precision half: use one of auto"),
         ({"--aggregation": "median"}, "--aggregation median: use one of total, mean"),
         ({"--top": 3}, "--top: a race goes by one score, so give --measure once: variance, entropy"),
-        ({"--measure": "variance", "--repeats": 0}, "0 everywhere with --repeats 0; ask for 2 or more, or use entropy, "),
+        (
+            {"--measure": "variance", "--repeats": 0},
+            "0 everywhere with --repeats 0; ask for 2 or more",
+        ),
         (
             {"--top": 1, "--measure": "entropy", "--region": "target", "--aggregation": "mean", "--repeats": 0},
             "--top: with --repeats 0 each image has a single pass",

@@ -68,7 +68,8 @@ def score(
     model: Annotated[Path, typer.Option(help="A model version: a .pt file of a project's models folder.")],
     out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
     measure: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(MEASURES)}; repeat for more. Default all that --repeats allow.")
+        list[str] | None,
+        typer.Option(help=f"{', '.join(MEASURES)}; repeat for more. Default all there are."),
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(REGIONS)}; repeat for more. Default all.")

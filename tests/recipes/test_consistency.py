@@ -23,7 +23,7 @@ def conf(**settings: str) -> dict[str, str]:
 @pytest.mark.parametrize("strategy", REPEATED)
 @pytest.mark.parametrize("repeats", ["0", "1"])
 def test_a_strategy_that_goes_by_repeats_is_refused_without_them(strategy: str, repeats: str, tmp_path: Path) -> None:
-    line = rf"^query\.strategy {strategy} goes by .* and prediction\.repeats is {repeats}: it would be 0 everywhere; set"
+    line = rf"^query\.strategy {strategy} goes by .* and prediction\.repeats is {repeats}: it would be 0 everywhere"
     with pytest.raises(InvalidInputError, match=line):
         plan_project("app", str(tmp_path), conf(strategy=strategy, repeats=repeats))
     assert plan_project("app", str(tmp_path), conf(strategy=strategy, repeats="2"))
@@ -41,7 +41,7 @@ def test_volumes_of_a_single_pass_do_not_race(tmp_path: Path) -> None:
 
 
 def test_fewer_repeats_than_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"--conf repeats -1: .*allowed is Monte Carlo repeats, 1 to 1000, or 0: a single"):
+    with pytest.raises(InvalidInputError, match=r"--conf repeats -1: .*allowed is .*, or 0: a single"):
         plan_project("app", str(tmp_path), conf(repeats="-1"))
 
 

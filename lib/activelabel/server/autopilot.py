@@ -48,7 +48,8 @@ class Situation:
     """What the ledger says that decides what is due.
 
     `new_annotations` are the labels that the latest model has not seen, `new_training_annotations` those of cases to
-    train on, or both the slices of these where slices are asked for; `unscored` the cases left that it has not scored.
+    train on, or both the slices of these where slices are asked for, or those with foreground where a round counts
+    them; `unscored` the cases left that it has not scored.
     `model_version` is None before the first model. `nothing_left` says that all cases are annotated.
     `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
     left it has still to score.

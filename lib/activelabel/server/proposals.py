@@ -62,10 +62,12 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
     if isinstance(scored, str):
         return first_volumes(project, scored)
 
+    size = project.recipe.query.round_size(of_slices=False)
+
     def proposals() -> Iterator[Proposal]:
         for target, boundary in scored.groups:
             scores = {"target": target, "boundary": boundary}
-            for image_id, source in selective_rounds(target, boundary, project.recipe.query.size):
+            for image_id, source in selective_rounds(target, boundary, size):
                 score = scores[source][image_id]
                 said = f"{measure.replace('_', ' ')} over the {source} {score:.4g} by model {scored.version}"
                 reason = f"{said}, next in the {source} list{scored.caveat}"

@@ -21,7 +21,7 @@ from activelabel.server.noisy_proposals import (
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
 from activelabel.server.proposals import highest_proposals, selective_proposals
-from activelabel.server.raced_kind import MEAN_MEASURES, UNCERTAINTY_VOLUMES
+from activelabel.server.raced_kind import MEAN_MEASURES, OBJECT_MEASURES, UNCERTAINTY_VOLUMES
 from activelabel.server.random_proposals import Proposal, Proposals, random_proposals
 from activelabel.server.slice_feature_proposals import coreset_slice_proposals, typiclust_slice_proposals
 from activelabel.server.slice_proposals import (
@@ -129,12 +129,17 @@ PROXY: dict[str, tuple[Proposals, str]] = {
 
 
 def _of_measures() -> dict[str, tuple[Proposals, str]]:
-    """Each measure plain and selective, of volumes and of slices, and the means of nath2022."""
+    """Each measure plain and selective, of volumes and of slices, the means of nath2022, and those over the object."""
     table: dict[str, tuple[Proposals, str]] = {}
     for name, kind in MEAN_MEASURES.items():
         table[name] = (
             partial(_highest, kind=kind),
             f"Volumes with the largest mean {kind[0]} of Monte Carlo repeats (nath2022, 3.4)",
+        )
+    for name, kind in OBJECT_MEASURES.items():
+        table[name] = (
+            partial(_highest, kind=kind),
+            f"Volumes with the largest mean {kind[0].replace('_', ' ')} around the predicted object, whatever its size",
         )
     for measure, said in MEASURED_BY.items():
         whole, near = (measure, "everything", "total"), "near targets or boundaries (ma2024, eq. 5)"
