@@ -48,7 +48,7 @@ def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model
     assert done.returncode == 0, done.stderr
     rows = pd.read_parquet(tmp_path / "s.parquet")
     assert set(rows.measure) == {"entropy"}
-    assert set(rows.region) == {"everything", "target", "boundary", "dilated_foreground"}
+    assert set(rows.region) == {"everything", "target", "boundary", "dilated_foreground", "object"}
     map = nibabel.load(tmp_path / "maps" / "blob_00_entropy.nii.gz")
     image = nibabel.load(studies / "blob_00.nii.gz")
     assert map.shape == image.shape
