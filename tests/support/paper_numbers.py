@@ -63,7 +63,7 @@ NATH2022 = (
     one("proxy.epochs", 100, "4.2"),  # "trained for 100 epochs on all data"
     one("proxy.patch_size", (96, 96, 96), "4.2"),  # "Cubic patch size of 96x96x96"
     one("proxy.learning_rate", 1e-4, "4.2"),  # "Learning rate was set to 1e-4"
-    one("proxy.loss", "monai_dice_ce", "3.1"),  # "Dice and Cross-entropy (DiceCE) loss"; "MONAI v0.8"
+    one("proxy.loss", "patch_dice_ce", "3.1"),  # "Dice and Cross-entropy (DiceCE) loss"; "MONAI v0.8"
     one("proxy.augmentation", "intensity", "4.1"),  # "shifting, scaling intensity and gaussian noise"
     one("proxy.validate_every", 5, "4.2"),  # "The validation frequency was once every 5 epochs"
     one("proxy.repeats", 10, "4.2"),  # "m was set to 10"
@@ -74,7 +74,7 @@ NATH2022 = (
     one("training.foreground_share", 1 / 2, "4.2"),  # "a foreground and background ratio of 1:1"
     one("training.learning_rate", 1e-4, "4.2"),
     one("training.weight_decay", ADAM, "4.2"),  # "Adam optimizer was used"
-    one("training.loss", "monai_dice_ce", "3.2"),  # "as defined in section 3.1 is used for training"
+    one("training.loss", "patch_dice_ce", "3.2"),  # "as defined in section 3.1 is used for training"
     one("training.augmentation", "intensity", "4.1"),
     one("training.from_previous", False, "3.2"),  # "the pre-trained checkpoint from the proxy task"
     one("training.validation_cases", 26, "4.1"),  # "105 volumes for training and 26 for validation"

@@ -70,7 +70,7 @@ def test_several_classes_count_alike() -> None:
         ("partial_dice", DiceLoss(**LIKE_MONAI, smooth_nr=0, smooth_dr=1e-30)),
         ("dice", DiceLoss(**LIKE_MONAI)),
         ("dice_ce", DiceCELoss(**LIKE_MONAI)),
-        ("monai_dice_ce", DiceCELoss(to_onehot_y=True, softmax=True)),
+        ("patch_dice_ce", DiceCELoss(to_onehot_y=True, softmax=True)),
     ],
 )
 @pytest.mark.parametrize("absent", [False, True], ids=["all classes there", "one class nowhere"])
@@ -218,7 +218,7 @@ def test_monais_default_counts_each_patch_and_the_background_by_hand() -> None:
     labels = torch.tensor([[[1, 0]], [[0, 0]]])[:, None]
     annotated = torch.tensor([[[1, 1]], [[1, 0]]])[:, None]
 
-    loss = build_loss("monai_dice_ce")(logits_of(probability), labels, annotated)
+    loss = build_loss("patch_dice_ce")(logits_of(probability), labels, annotated)
 
     # First patch: foreground 1 - 2*0.5 / (1 + 0.75), background 1 - 2*0.75 / (1 + 1.25). Second, of one voxel:
     # foreground 1 - 0 / (0 + 0.75), background 1 - 2*0.25 / (1 + 0.25).
@@ -230,5 +230,5 @@ def test_monais_default_counts_each_patch_and_the_background_by_hand() -> None:
 def test_it_is_not_that_of_dice_ce() -> None:
     logits, labels, annotated = random_batch(0)
     everywhere = torch.ones_like(annotated)
-    ours, default = (loss_and_gradient(logits, labels, everywhere, name)[0] for name in ("dice_ce", "monai_dice_ce"))
+    ours, default = (loss_and_gradient(logits, labels, everywhere, name)[0] for name in ("dice_ce", "patch_dice_ce"))
     assert abs(float(ours - default)) > 1e-3

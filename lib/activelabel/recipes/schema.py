@@ -16,7 +16,7 @@ PROXY_STRATEGIES = ("proxy_rank",)
 """Strategies that go by a proxy model in all rounds."""
 LEAST_REPEATS = 2
 """With fewer, variance and mutual information are 0 everywhere."""
-Loss = Literal["bce", "dice", "dice_ce", "monai_dice_ce", "partial_dice"]
+Loss = Literal["bce", "dice", "dice_ce", "patch_dice_ce", "partial_dice"]
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
@@ -128,7 +128,7 @@ class ProxySettings(_Section):
     patch_size: Size3D = (96, 96, 96)
     patches_per_volume: int = Field(default=2, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
-    loss: Loss = "monai_dice_ce"
+    loss: Loss = "patch_dice_ce"
     augmentation: Literal["none", "scan", "blur_rotate_flip", "intensity"] = "intensity"
     validate_every: int = Field(default=5, ge=1)
     repeats: int = Field(default=10, ge=1)

@@ -90,7 +90,7 @@ class PartialDiceCELoss(nn.Module):
 
     Where all is, MONAI's `DiceCELoss` with `include_background=False` and `batch=True`, which are not its defaults: a
     small structure then counts as much as the background, and a patch without it teaches too. For the defaults see
-    `PartialMonaiDiceCELoss`.
+    `PartialPatchDiceCELoss`.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class PartialDiceCELoss(nn.Module):
         return dice + cross_entropy
 
 
-class PartialMonaiDiceCELoss(nn.Module):
+class PartialPatchDiceCELoss(nn.Module):
     """MONAI's `DiceCELoss(to_onehot_y=True, softmax=True)`, all else as it is by default; of what is annotated.
 
     Dice is that of each patch by itself and of each class, the background too, and the loss the mean over both: patches
@@ -131,12 +131,12 @@ class PartialMonaiDiceCELoss(nn.Module):
 
 
 # Dice over foreground classes only, each over the whole mini-batch: a patch in which a class is absent teaches too. But
-# for `monai_dice_ce`, which is what nath2022 has used.
+# for `patch_dice_ce`, which is what nath2022 has used.
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "bce": PartialBinaryCrossEntropy,
     "dice": lambda: PartialDiceLoss(_SMOOTHING),
     "dice_ce": PartialDiceCELoss,
-    "monai_dice_ce": PartialMonaiDiceCELoss,
+    "patch_dice_ce": PartialPatchDiceCELoss,
     "partial_dice": PartialDiceLoss,
 }
 
