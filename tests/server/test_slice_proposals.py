@@ -236,7 +236,7 @@ def rss_project(tmp_path: Path, size: int, **conf: str) -> Project:
 
 
 def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -> None:
-    """chlebus2022, IV.A. A slice of an even index holds foreground; three are wanted, however many are drawn."""
+    """chlebus2022, IV.A. Each third slice holds foreground; three are wanted, however many are drawn."""
     project = rss_project(tmp_path, size=3)
     project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [])
     order, drawn = random_slices(dict.fromkeys("abc", 10), seed=0), list[tuple[str, int]]()
@@ -247,11 +247,11 @@ def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -
         drawn += [(proposal.image_id, index) for index in proposal.slices or ()]
         slices = done.setdefault(proposal.image_id, [])
         slices += proposal.slices or ()
-        foreground = sum(index % 2 == 0 for index in slices)
+        foreground = sum(index % 3 == 0 for index in slices)
         project.ledger.record_annotation(
             proposal.image_id, "f", "0", "ann", slices=sorted(slices), foreground_slices=foreground
         )
-    assert sum(index % 2 == 0 for _, index in drawn) == 3
+    assert sum(index % 3 == 0 for _, index in drawn) == 3
     assert len(drawn) > 3, "some of the first three are empty"
     # No slice is drawn that could not have been the next one or, of a volume with it, soon after.
     assert set(drawn) <= set(order[: len(drawn) + 2])

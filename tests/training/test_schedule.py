@@ -50,7 +50,7 @@ def test_chlebus2022_trains_as_long_as_its_table_3_where_volumes_are_annotated(l
 @pytest.mark.parametrize(
     ("strategy", "added", "fewest", "most"),
     [
-        ("USS", 1292 - 501, 98000, 98001),
+        ("USS", 1292 - 501, 98000, 98000),
         ("RSS", 1501 - 501, 98000, 139000),
         ("UVS", (3382 - 501) / 3, 98000, 139000),
         ("RVS", (3292 - 501) / 3, 98000, 139000),
@@ -61,4 +61,4 @@ def test_after_its_fifth_round_it_has_98_to_139_thousand_steps(
 ) -> None:
     """Tables 2 and 3: liver slices after five rounds, those of the 5 volumes to start with among them."""
     training = scheduled(load_recipe("chlebus2022").training, 501 / 3 + added)
-    assert fewest - 30 <= 30 * (training.steps_per_epoch or 0) <= most
+    assert fewest - 30 <= 30 * (training.steps_per_epoch or 0) <= most + 30
