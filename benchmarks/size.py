@@ -1,9 +1,9 @@
 """How far the score of a volume measures its size, or the size of what is in it, instead of what the model errs in.
 
-    python benchmarks/size.py [--steps 150] [--volumes 100] [--repeats 5] [--kernels 11]
+    python benchmarks/size.py [--cases 3] [--steps 40] [--volumes 100] [--repeats 5] [--kernels 11]
 
-A network of the recipe `quick` is trained for a minute on 10 hippocampus volumes and scores others. Spearman's
-correlation over the volumes of each score with three numbers: the voxels of the image, those predicted as foreground,
+A network of the recipe `quick` is trained on a few hippocampus volumes, as in the first rounds, and scores others.
+Spearman's correlation over the volumes of each score with three numbers: the voxels of the image, those predicted as foreground,
 and the true error, 1 - Dice, which is what a score is there to find.
 """
 
@@ -32,7 +32,8 @@ SIZES = ("image", "predicted", "error")
 def main() -> None:
     """Read the command line, train, score, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=150, help="training steps of two volumes each")
+    parser.add_argument("--cases", type=int, default=3, help="how many volumes it is trained on, 10 at most")
+    parser.add_argument("--steps", type=int, default=40, help="training steps of two volumes each")
     parser.add_argument("--volumes", type=int, default=100, help="how many are scored")
     parser.add_argument("--repeats", type=int, default=5, help="of Monte Carlo dropout; 0 is a single pass")
     parser.add_argument("--kernels", type=int, nargs="+", default=[11], help="of the dilated regions")
@@ -40,12 +41,15 @@ def main() -> None:
     files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
     if len(files) <= TRAINING_CASES:
         parser.error(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
-    network = train(files[:TRAINING_CASES], arguments.steps)
+    network = train(files[:TRAINING_CASES][: arguments.cases], arguments.steps)
     pool = files[TRAINING_CASES : TRAINING_CASES + arguments.volumes]
     predictor = build_predictor(network, "auto")
     table = pd.DataFrame(rows_of(file, predictor, arguments.repeats, arguments.kernels) for file in pool)
     dice = 1 - table[("error",)].mean()
-    print(f"{len(pool)} volumes, {arguments.repeats} repeats, {arguments.steps} steps, seed {WEIGHTS_SEED}, ", end="")
+    print(
+        f"{len(pool)} volumes, {arguments.repeats} repeats; {arguments.cases} cases, {arguments.steps} steps, ", end=""
+    )
+    print(f"seed {WEIGHTS_SEED}, ", end="")
     print(f"mean Dice {dice:.3f}, images of {table[('image',)].min():.0f} to {table[('image',)].max():.0f} voxels")
     print("| measure | region | aggregation | with the image's voxels | with the predicted voxels | with 1 - Dice |")
     print("|---|---|---|---:|---:|---:|")
