@@ -3,8 +3,8 @@
     python benchmarks/size.py [--cases 3] [--steps 40] [--volumes 100] [--repeats 5] [--kernels 11]
 
 A network of the recipe `quick` is trained on a few hippocampus volumes, as in the first rounds, and scores others.
-Spearman's correlation over the volumes of each score with three numbers: the voxels of the image, those predicted as foreground,
-and the true error, 1 - Dice, which is what a score is there to find.
+Spearman's correlation over the volumes of each score with three numbers: the voxels of the image, those predicted as
+foreground, and the true error, 1 - Dice, which is what a score is there to find.
 """
 
 import argparse
@@ -45,36 +45,33 @@ def main() -> None:
     pool = files[TRAINING_CASES : TRAINING_CASES + arguments.volumes]
     predictor = build_predictor(network, "auto")
     table = pd.DataFrame(rows_of(file, predictor, arguments.repeats, arguments.kernels) for file in pool)
-    dice = 1 - table[("error",)].mean()
-    print(
-        f"{len(pool)} volumes, {arguments.repeats} repeats; {arguments.cases} cases, {arguments.steps} steps, ", end=""
-    )
-    print(f"seed {WEIGHTS_SEED}, ", end="")
-    print(f"mean Dice {dice:.3f}, images of {table[('image',)].min():.0f} to {table[('image',)].max():.0f} voxels")
+    how = f"{arguments.steps} steps on {arguments.cases} cases, seed {WEIGHTS_SEED}, {arguments.repeats} repeats"
+    dice, smallest, largest = 1 - table["error"].mean(), table["image"].min(), table["image"].max()
+    print(f"{how}; {len(pool)} volumes of {smallest:.0f} to {largest:.0f} voxels, mean Dice {dice:.3f}")
     print("| measure | region | aggregation | with the image's voxels | with the predicted voxels | with 1 - Dice |")
     print("|---|---|---|---:|---:|---:|")
-    for kind in (column for column in table.columns if len(column) > 1):
-        found = [float(spearmanr(table[kind].tolist(), table[(size,)].tolist()).statistic) for size in SIZES]
-        print(f"| {' | '.join(map(str, kind))} | {' | '.join(f'{value:+.2f}' for value in found)} |")
+    for kind in table.columns.drop(list(SIZES)):
+        found = [float(spearmanr(table[kind].tolist(), table[size].tolist()).statistic) for size in SIZES]
+        print(f"| {kind} | {' | '.join(f'{value:+.2f}' for value in found)} |")
 
 
-def rows_of(file: Path, predictor: Predictor, repeats: int, kernels: Sequence[int]) -> dict[tuple[str, ...], float]:
+def rows_of(file: Path, predictor: Predictor, repeats: int, kernels: Sequence[int]) -> dict[str, float]:
     """All numbers of one volume: sizes under their name, scores under measure, region and aggregation."""
     volume = read_volume(file)
     image = prepare_image(volume, RECIPE.preprocessing).tensor
     label = check_label(file.parents[1] / "labels" / file.name, volume.grid, LABELS)
     truth = prepare_label(label.array, volume.grid, RECIPE.preprocessing)[0]
     statistics = predictor.sample(image, repeats, seed=0)
-    row: dict[tuple[str, ...], float] = {
-        ("image",): float(truth.numel()),
-        ("predicted",): float(predicted_foreground(statistics.mean).sum()),
-        ("error",): 1 - float(np.mean(list(dice_of(statistics.mean.argmax(dim=0), truth)))),
+    row = {
+        "image": float(truth.numel()),
+        "predicted": float(predicted_foreground(statistics.mean).sum()),
+        "error": 1 - float(np.mean(list(dice_of(statistics.mean.argmax(dim=0), truth)))),
     }
     for kernel in kernels:
         settings = RegionSettings(dilation_kernel=kernel, object_kernel=kernel)
         for score in volume_scores(statistics, settings, regions=("everything", "dilated_foreground", "object")):
             named = score.region if len(kernels) == 1 or score.region == "everything" else f"{score.region} {kernel}"
-            row[(score.measure, named, score.aggregation)] = score.value
+            row[f"{score.measure} | {named} | {score.aggregation}"] = score.value
     return row
 
 
