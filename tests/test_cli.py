@@ -48,7 +48,7 @@ def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model
     assert done.returncode == 0, done.stderr
     rows = pd.read_parquet(tmp_path / "s.parquet")
     assert set(rows.measure) == {"entropy"}
-    assert set(rows.region) == {"everything", "target", "boundary", "dilated_foreground"}
+    assert set(rows.region) == {"everything", "target", "boundary", "dilated_foreground", "object"}
     map = nibabel.load(tmp_path / "maps" / "blob_00_entropy.nii.gz")
     image = nibabel.load(studies / "blob_00.nii.gz")
     assert map.shape == image.shape
@@ -93,6 +93,14 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
         ({"--precision": "half"}, "--precision half: use one of auto"),
         ({"--aggregation": "median"}, "--aggregation median: use one of total, mean"),
         ({"--top": 3}, "--top: a race goes by one score, so give --measure once: variance, entropy"),
+        (
+            {"--measure": "variance", "--repeats": 0},
+            "0 everywhere with --repeats 0; ask for 2 or more",
+        ),
+        (
+            {"--top": 1, "--measure": "entropy", "--region": "target", "--aggregation": "mean", "--repeats": 0},
+            "--top: with --repeats 0 each image has a single pass",
+        ),
         ({"--out": "s.xlsx"}, "expected a file that ends in .csv or .parquet"),
     ],
 )
@@ -117,3 +125,17 @@ def test_a_model_of_an_unknown_recipe_asks_for_its_file(
 ) -> None:
     line = refused(capfd, monkeypatch, "score", "--images", tmp_path, "--model", model, "--out", tmp_path / "s.csv")
     assert "give its file, --recipe PATH.toml" in line
+
+
+def test_without_repeats_the_measures_of_a_single_pass_are_scored(
+    blobs: Callable[[int], Any], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "s.csv"
+    options = ("--images", blobs(1).studies, "--model", model, "--recipe", TINY, "--out", out, "--repeats", 0)
+    monkeypatch.setattr(sys, "argv", ["activelabel", "score", *map(str, options)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    rows = pd.read_csv(out)
+    assert set(rows.measure) == {"entropy", "least_confidence", "margin"}
+    assert set(rows.repeats) == {0}

@@ -57,7 +57,7 @@ def score(
     model: Annotated[Path, typer.Option(help="A model version: a .pt file of a project's models folder.")],
     out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
     measure: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all.")
+        list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all there are.")
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(REGION_NAMES)}; repeat for more. Default all.")
@@ -65,7 +65,10 @@ def score(
     aggregation: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(AGGREGATIONS)}; repeat for more. Default all.")
     ] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Monte Carlo repeats. Default the recipe's.")] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=0, help="Monte Carlo repeats; 0 is a single pass with dropout off. Default the recipe's."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
     recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
     top: Annotated[

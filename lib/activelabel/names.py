@@ -7,7 +7,7 @@ RECIPES_FOLDER = Path(__file__).parent / "recipes"
 MEASURE_NAMES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")
 """The keys of `acquisition.uncertainty.MEASURES`, in its order."""
 
-REGION_NAMES = ("everything", "target", "boundary", "dilated_foreground")
+REGION_NAMES = ("everything", "target", "boundary", "dilated_foreground", "object")
 """The keys of `acquisition.regions.REGIONS`, in its order."""
 
 AGGREGATIONS = ("total", "mean")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from activelabel.acquisition.regions import REGIONS
-from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
@@ -52,11 +52,12 @@ def score_images(
     """
     network, description = open_model(model)
     chosen = _recipe_of(recipe, description)
+    repeats = chosen.prediction.repeats if repeats is None else repeats
     wanted = Wanted(
-        measures=_known(measure, MEASURES, "--measure"),
+        measures=_measures(measure, repeats),
         regions=_known(region, REGIONS, "--region"),
         aggregations=_known(aggregation, AGGREGATIONS, "--aggregation"),
-        repeats=repeats or chosen.prediction.repeats,
+        repeats=repeats,
         seed=seed,
         slices=slices,
     )
@@ -128,6 +129,8 @@ def _check_race(wanted: Wanted) -> None:
             raise InvalidInputError(f"--top: a race goes by one score, so give {option} once: {', '.join(names)}")
     if wanted.slices:
         raise InvalidInputError("--top: only volumes race; leave out --slices")
+    if wanted.repeats == 0:
+        raise InvalidInputError("--top: with --repeats 0 each image has a single pass, of which none can be spared")
 
 
 def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
@@ -145,6 +148,18 @@ def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> 
         if name not in known:
             raise InvalidInputError(f"{option} {name}: use one of {', '.join(known)}")
     return tuple(names or known)
+
+
+def _measures(names: Sequence[str] | None, repeats: int) -> tuple[str, ...]:
+    """The measures asked for, by default all that say anything after so many repeats."""
+    there = measures_with(repeats)
+    for name in _known(names, MEASURES, "--measure") if names else ():
+        if name not in there:
+            raise InvalidInputError(
+                f"--measure {name}: it is how repeats differ, so 0 everywhere with --repeats {repeats}; ask for 2 or "
+                f"more, or use {', '.join(there)}"
+            )
+    return tuple(names or there)
 
 
 def _precision(name: str) -> PrecisionName:

@@ -16,6 +16,8 @@ from activelabel.acquisition.regions import (
     boundary,
     dilated_foreground,
     everything,
+    predicted_object,
+    seen_voxels,
     target,
 )
 
@@ -101,12 +103,13 @@ def test_an_even_kernel_is_refused(kernel: int) -> None:
 
 
 def test_registry_calls_each_region_with_its_setting() -> None:
-    settings = RegionSettings(target_threshold=0.3, boundary_width=0.08, dilation_kernel=3)
+    settings = RegionSettings(target_threshold=0.3, boundary_width=0.08, dilation_kernel=3, object_kernel=1)
     assert {name: region(THREE_CLASSES, settings).tolist() for name, region in REGIONS.items()} == {
         "everything": [True] * 5,
         "target": [False, False, True, True, True],
         "boundary": [False, False, True, False, True],
         "dilated_foreground": [False, True, True, True, True],
+        "object": [False, False, True, True, False],
     }
 
 
@@ -118,4 +121,59 @@ def test_a_nan_is_in_no_region_but_everything() -> None:
         "target": False,
         "boundary": False,
         "dilated_foreground": False,
+        "object": False,
     }
+
+
+def test_a_voxel_at_a_face_is_seen_and_one_at_an_edge_or_corner_is_not() -> None:
+    """Of a cube of 5, 3 of 5 lie in the image at an end, 4 of 5 beside it: 0.6, 0.8; 0.6 * 0.8 = 0.48 is too little."""
+    seen = seen_voxels((9, 9, 9), 5)
+    assert seen[0, 4, 4]
+    assert seen[1, 1, 4]  # 0.64
+    assert seen[1, 1, 1].item() is True  # 0.512
+    assert not seen[0, 1, 4]
+    assert not seen[0, 0, 4]
+    assert not seen[8, 8, 8]
+
+
+def test_a_kernel_of_one_sees_everything_and_a_short_axis_is_no_padding() -> None:
+    assert seen_voxels((3, 4, 5), 1).all()
+    thin = seen_voxels((30, 30, 3), 11)
+    assert thin[15, 15].tolist() == [True, True, True]
+    assert not thin[0, 0].any()
+
+
+@given(hnp.array_shapes(min_dims=1, max_dims=3, max_side=12), st.sampled_from([1, 3, 5, 11]))
+def test_seen_voxels_by_counting(shape: tuple[int, ...], kernel: int) -> None:
+    counts = np.ones(shape)
+    for axis, size in enumerate(shape):
+        share = [
+            sum(0 <= index + step < size for step in range(-(kernel // 2), kernel // 2 + 1)) / min(kernel, size)
+            for index in range(size)
+        ]
+        counts = counts * np.array(share).reshape([-1 if other == axis else 1 for other in range(len(shape))])
+    clear = np.abs(counts - 0.5) > 1e-6
+    assert (seen_voxels(shape, kernel).numpy() == (counts >= 0.5))[clear].all()
+
+
+def test_the_object_is_the_same_in_an_image_twice_as_large() -> None:
+    """Whatever is around it, the region has as many voxels; everything has eight times as many."""
+    small = torch.zeros(2, 20, 20, 20)
+    small[0] = 1
+    small[:, 9:12, 9:12, 9:12] = torch.tensor([0.2, 0.8]).view(2, 1, 1, 1)
+    large = torch.zeros(2, 40, 40, 40)
+    large[0] = 1
+    large[:, 5:25, 5:25, 5:25] = small
+    assert predicted_object(small, 5).sum() == predicted_object(large, 5).sum() == 7**3
+    assert (
+        REGIONS["everything"](large, RegionSettings()).sum() == 8 * REGIONS["everything"](small, RegionSettings()).sum()
+    )
+
+
+def test_the_object_leaves_out_the_corner_that_sees_mostly_padding() -> None:
+    mean = torch.zeros(2, 6, 6, 6)
+    mean[1] = 1  # all of it is foreground
+    region = predicted_object(mean, 5)
+    assert region.equal(seen_voxels((6, 6, 6), 5))
+    assert not region[0, 0, 0]
+    assert region[3, 3, 3]

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from activelabel.acquisition import uncertainty
-from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
+from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
 
 DIRECT = {name: getattr(uncertainty, name) for name in MEASURES}
 
@@ -197,3 +197,37 @@ def test_statistics_refuse_what_does_not_fit() -> None:
     statistics.update(torch.full((2, 4), 0.5))
     with pytest.raises(ValueError, match=r"\(2, 4\).*\(2, 5\)"):
         statistics.update(torch.full((2, 5), 0.5))
+
+
+def test_a_single_pass_has_the_three_measures_that_need_no_repeats() -> None:
+    statistics = MonteCarloStatistics.of_single_pass(torch.tensor([[0.7, 0.5], [0.3, 0.5]]))
+    assert statistics.repeats == 0
+    assert statistics.mean.equal(torch.tensor([[0.7, 0.5], [0.3, 0.5]]))
+    assert statistics.least_confidence().tolist() == pytest.approx([0.3, 0.5])
+    assert statistics.margin().tolist() == pytest.approx([0.6, 1.0])
+    assert statistics.entropy().tolist() == pytest.approx([0.610864, math.log(2)], abs=1e-6)
+
+
+@pytest.mark.parametrize("measure", ["variance", "mutual_information"])
+def test_a_single_pass_has_no_measure_of_how_repeats_differ(measure: str) -> None:
+    statistics = MonteCarloStatistics.of_single_pass(torch.full((2, 3), 0.5))
+    with pytest.raises(ValueError, match=f"{measure} is how repeats differ, and a single pass"):
+        MEASURES[measure](statistics)
+
+
+def test_a_single_pass_keeps_its_own_numbers_and_takes_no_repeat() -> None:
+    probabilities = torch.full((2, 3), 0.5)
+    statistics = MonteCarloStatistics.of_single_pass(probabilities)
+    probabilities.zero_()
+    assert statistics.mean.eq(0.5).all()
+    with pytest.raises(ValueError, match="to which no repeat is added"):
+        statistics.update(probabilities)
+    with pytest.raises(ValueError, match="C >= 2"):
+        MonteCarloStatistics.of_single_pass(torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize(("repeats", "count"), [(0, 3), (1, 3), (2, 5), (20, 5)])
+def test_measures_that_would_be_0_everywhere_are_none(repeats: int, count: int) -> None:
+    names = measures_with(repeats)
+    assert len(names) == count
+    assert {"entropy", "least_confidence", "margin"} <= set(names)

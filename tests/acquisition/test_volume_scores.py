@@ -8,7 +8,7 @@ from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
 from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.recipes import RegionSettings
 
-SETTINGS = RegionSettings(target_threshold=0.45, boundary_width=0.1, dilation_kernel=1)
+SETTINGS = RegionSettings(target_threshold=0.45, boundary_width=0.1, dilation_kernel=1, object_kernel=1)
 
 
 @pytest.fixture
@@ -52,6 +52,11 @@ def test_least_confidence_by_hand(statistics: MonteCarloStatistics) -> None:
             ("dilated_foreground", "total", 1): 0.1,
             ("dilated_foreground", "mean", 0): 0.0,
             ("dilated_foreground", "mean", 1): 0.1,
+            **{
+                ("object", aggregation, index): value
+                for aggregation in ("total", "mean")
+                for index, value in ((None, 0.1), (0, 0.0), (1, 0.1))
+            },
         },
         abs=1e-6,
     )
@@ -59,9 +64,18 @@ def test_least_confidence_by_hand(statistics: MonteCarloStatistics) -> None:
 
 def test_every_measure_and_no_slices_by_default(statistics: MonteCarloStatistics) -> None:
     scores = volume_scores(statistics, SETTINGS)
-    assert len(scores) == 5 * 4 * 2
+    assert len(scores) == 5 * 5 * 2
     assert {score.slices for score in scores} == {None}
     for name, measure in MEASURES.items():
         expected = float(np.sum(measure(statistics).numpy(), dtype=np.float64))
         (score,) = (s for s in scores if (s.measure, s.region, s.aggregation) == (name, "everything", "total"))
         assert score.value == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_single_pass_has_the_scores_of_three_measures() -> None:
+    foreground = torch.tensor([[0.1, 0.5], [0.45, 0.9]])
+    single = MonteCarloStatistics.of_single_pass(torch.stack([1 - foreground, foreground]))
+    scores = volume_scores(single, SETTINGS)
+    assert {score.measure for score in scores} == {"entropy", "least_confidence", "margin"}
+    (total,) = (s for s in scores if (s.measure, s.region, s.aggregation) == ("margin", "everything", "total"))
+    assert total.value == pytest.approx(0.2 + 1.0 + 0.9 + 0.2)

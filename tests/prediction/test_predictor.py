@@ -295,3 +295,19 @@ def test_a_network_of_another_kind_is_refused(network: nn.Module, message: str) 
 def test_an_image_of_another_shape_is_refused(make_network: MakeNetwork, shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInputError, match=r"must be \(1, W, H, D\)"):
         float32_predictor(make_network()).sample(torch.zeros(shape), 1, 1)
+
+
+def test_without_repeats_it_is_the_single_pass_with_dropout_off(make_network: MakeNetwork, image: Tensor) -> None:
+    network = make_network()
+    predictor = float32_predictor(network)
+    statistics = predictor.sample(image, repeats=0, seed=1)
+    assert statistics.repeats == 0
+    assert statistics.mean.equal(predictor.probabilities(image))
+    assert float((statistics.mean - predictor.sample(image, repeats=1, seed=1).mean).abs().max()) > 0.01
+
+
+def test_a_network_without_dropout_has_a_single_pass(make_network: MakeNetwork, image: Tensor) -> None:
+    predictor = float32_predictor(make_network(encoder_dropout=0.0, decoder_dropout=0.0))
+    assert predictor.sample(image, repeats=0, seed=1).entropy().shape == image.shape[1:]
+    with pytest.raises(InvalidInputError, match="or set repeats to 0, a single pass"):
+        predictor.sample(image, repeats=1, seed=1)

@@ -50,54 +50,6 @@ def test_what_a_recipe_may_name_is_what_there_is(key: str, known: Collection[str
     assert set(get_args(TrainingSettings.model_fields[key].annotation)) == set(known)
 
 
-def test_chlebus2022_is_the_papers() -> None:
-    recipe = load_recipe("chlebus2022")
-
-    assert (recipe.prediction.repeats, recipe.network.dropout) == (20, 0.25)
-    assert recipe.preprocessing.spacing_mm == (1.0, 1.0, 1.5)
-    assert recipe.training.batch_size * recipe.training.patches_per_volume == 2
-    assert (recipe.training.learning_rate, recipe.training.weight_decay) == (1e-5, 0)
-    assert (recipe.training.loss, recipe.training.best_by) == ("partial_dice", "jaccard")
-    assert not recipe.training.from_previous
-    assert (recipe.query.start_strategy, recipe.query.start) == ("random_volumes", 5)
-    assert (recipe.query.strategy, recipe.query.size) == ("uncertainty_slices", 200)
-    assert recipe.query.min_slice_distance == 5
-
-
-def test_ma2024_is_the_papers() -> None:
-    recipe = load_recipe("ma2024")
-
-    assert recipe.training.batch_size * recipe.training.patches_per_volume == 32
-    assert (recipe.training.learning_rate, recipe.training.epochs) == (1e-4, 100)
-    assert (recipe.training.loss, recipe.training.augmentation) == ("bce", "blur_rotate_flip")
-    assert recipe.training.from_previous
-    assert recipe.training.patience
-    assert (recipe.query.start_strategy, recipe.query.start) == ("random_slices", 500)
-    assert (recipe.query.strategy, recipe.query.size) == ("selective_entropy_slices", 100)
-
-
-def test_nath2022_is_the_papers() -> None:
-    recipe = load_recipe("nath2022")
-    proxy, fine_tuning, training = recipe.proxy, recipe.semi_supervised, recipe.training
-    assert proxy is not None
-    assert fine_tuning is not None
-
-    assert (len(recipe.network.channels), recipe.network.dropout, recipe.network.kind) == (5, 0.2, "residual_unet")
-    assert recipe.preprocessing.spacing_mm == (1.5, 1.5, 2.0)
-    assert (proxy.window_hu, proxy.level_hu) == (50, 125)
-    assert (proxy.epochs, proxy.validate_every, proxy.learning_rate) == (100, 5, 1e-4)
-    assert (proxy.repeats, recipe.prediction.repeats) == (10, 10)
-    assert proxy.patch_size == training.patch_size == (96, 96, 96)
-    assert training.steps_per_epoch is not None
-    assert training.epochs * training.steps_per_epoch == fine_tuning.steps == 2000
-    assert (training.learning_rate, training.weight_decay, training.learning_rate_decay) == (1e-4, 0, False)
-    assert (training.loss, training.foreground_share) == ("dice_ce", 0.5)
-    assert not training.from_previous
-    assert (fine_tuning.threshold, fine_tuning.foreground_share) == (0.9, 0.9)
-    assert (fine_tuning.alpha, fine_tuning.beta) == (1, 0.001)
-    assert (recipe.query.start, recipe.query.size, training.validation_cases) == (5, 5, 26)
-
-
 def test_the_sections_defaults_are_the_papers_numbers() -> None:
     recipe = load_recipe("nath2022")
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import selective_union
+from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.server.project import Project, open_project
 from activelabel.server.proposals import (
     current_ranking,
@@ -17,7 +18,9 @@ from activelabel.server.proposals import (
     selective_proposals,
     selective_rounds,
 )
+from activelabel.server.raced_kind import raced_kind
 from activelabel.server.random_proposals import Proposal, random_proposals
+from activelabel.server.strategies import STRATEGIES
 
 KIND = ("variance", "everything", "total")
 
@@ -149,3 +152,23 @@ def test_rounds_are_unions_and_together_everything_once(
     order = [image_id for image_id, _ in selective_rounds(target, boundary, size)]
     assert sorted(order) == sorted(target.keys() | boundary.keys())
     assert set(order[:size]) == set(selective_union(target, boundary, size))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_each_measure_is_a_strategy_over_the_object_and_goes_by_nothing_else(project: Project, measure: str) -> None:
+    """The largest images have the largest totals, and the smallest the largest means over the object."""
+    project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
+    for value, image_id in enumerate("abcdefgh"):
+        scores = [Score(measure, "everything", "total", float(value)), Score(measure, "object", "mean", -float(value))]
+        scores.append(Score(measure, "object", "total", float(value)))
+        project.ledger.record_scores(1, image_id, scores, 5, 0)
+    strategies = {name: STRATEGIES[name](project, name) for name in (measure, f"object_{measure}")}
+    assert ids(strategies[measure].proposals()) == list("hgfedcba")
+    assert ids(strategies[f"object_{measure}"].proposals()) == list("abcdefgh")
+    assert raced_kind(f"object_{measure}") == (measure, "object", "mean")
+
+
+def test_a_model_that_scored_before_there_was_the_region_says_so(project: Project) -> None:
+    publish(project, dict.fromkeys("abcdefgh", 1.0))
+    first = next(STRATEGIES["object_variance"](project, "object_variance").proposals())
+    assert first.reason == "model 1 has scored before there were such scores (variance, object): drawn at random"

@@ -19,7 +19,8 @@ from activelabel.server.project import Project, open_project
 from activelabel.server.proposals import current_ranking
 from activelabel.server.publishing import publish_model
 from activelabel.server.racing import JOURNAL_FILE
-from activelabel.server.scoring import VolumeScoring
+from activelabel.server.scoring import VolumeScoring, build_scoring_methods, scored_measure
+from activelabel.server.strategies import build_strategies
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 KIND = ("variance", "everything", "total")
@@ -190,3 +191,33 @@ def test_the_journal_of_a_race_names_what_it_is_of(open_study: Callable[..., Any
         "model_version": 1, "measure": "variance", "region": "everything", "aggregation": "total",
         "k": 1, "repeats": 8, "seed": 0,
     }  # fmt: skip
+
+
+def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[..., Any]) -> None:
+    project, files = open_study("single", repeats="0", strategy="entropy")
+    assert scored_measure(project) == "entropy"
+    methods = build_scoring_methods(project)
+    assert methods.keys() == {"entropy", "least_confidence", "margin"}
+    assert methods["entropy"]({}, files)["scored"] == 7  # type: ignore[arg-type]
+    kind = ("entropy", "everything", "total")
+    assert set(project.ledger.score_repeats(1, *kind).values()) == {0}
+    predictor = project.predictor(project.current_model())
+    image = prepare_image(read_volume(files.uri_of("blob_03")), project.recipe.preprocessing)
+    by_hand = total(torch.special.entr(predictor.probabilities(image.tensor)).sum(dim=0))
+    assert project.ledger.volume_scores(1, *kind)["blob_03"] == pytest.approx(by_hand, rel=1e-5)
+    assert len(project.ledger.slice_scores(1, *kind)) == 7  # all that a volume of all repeats has
+    assert not project.ledger.has_scores(1, "variance", "everything", "total")
+    ranking = current_ranking(project, *kind)
+    assert not isinstance(ranking, str)
+    assert len(ranking.scores) == 7
+    assert {"variance", "selective_mutual_information", "power_bald"}.isdisjoint(build_strategies(project))
+
+
+def test_with_repeats_again_what_a_single_pass_scored_is_scored_anew(open_study: Callable[..., Any]) -> None:
+    single, files = open_study("again", repeats="0", strategy="entropy")
+    build_scoring_methods(single)["entropy"]({}, files)  # type: ignore[arg-type]
+    conf = {**CONF, "project_dir": str(single.folder)}
+    project = open_project("app", str(single.folder.parent), conf)
+    assert len(project.ledger.unscored(1, scored_measure(project), "everything", "total")) == 7
+    score(project, files)
+    assert set(project.ledger.score_repeats(1, "entropy", "everything", "total").values()) == {8}

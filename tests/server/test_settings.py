@@ -26,7 +26,7 @@ def test_what_is_left_out_is_the_default() -> None:
     ("key", "value", "allowed"),
     [
         ("repeats", "many", "1 to 1000"),
-        ("repeats", "0", "1 to 1000"),
+        ("repeats", "-1", "1 to 1000"),
         ("lease_minutes", "-5", "kept for one annotator"),
         ("lease_minutes", "inf", "at most 527040"),
         ("lease_minutes", "nan", "above 0"),

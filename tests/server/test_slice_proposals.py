@@ -10,13 +10,18 @@ from small_studies import BROKEN, TINY_RECIPE, write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import load_recipe
+from activelabel.server.autopilot import Work, work_due
 from activelabel.server.client_kind import ClientKind, client_kind
-from activelabel.server.project import Project, open_project
+from activelabel.server.project import Project, open_project, plan_project
 from activelabel.server.random_proposals import Proposal
+from activelabel.server.situation import read_situation
 from activelabel.server.slice_proposals import (
     highest_slice_proposals,
     peak_proposals,
     random_slice_proposals,
+    random_slices_of_round,
     selective_slice_proposals,
     strided_slice_proposals,
 )
@@ -240,3 +245,90 @@ def test_a_held_image_that_was_damaged_since_is_set_aside_and_another_is_asked_f
     (studies / f"{first}.nii.gz").write_bytes(b"damaged")
     assert strategy({"client_id": "ann"}, Studies(studies))["id"] == ({"a", "b"} - {first}).pop()
     assert project.ledger.image(first).unreadable_reason
+
+
+def rss_project(tmp_path: Path, size: int, **conf: str) -> Project:
+    """Three images of ten slices, and a recipe whose rounds of random slices count those with foreground."""
+    recipe = tmp_path / "rss.toml"
+    text = TINY_RECIPE.read_text().replace('"variance"', '"random_slices"').replace("size = 2", f"size = {size}")
+    recipe.write_text(text + "random_until_foreground = true\n")
+    project = open_project("app", str(tmp_path), {"labels": "ball", "recipe": str(recipe), **conf})
+    project.ledger.sync_images("abc", 0)
+    for image_id in "abc":
+        project.ledger.fix_slices(image_id, 2, (9, 9, 10))
+    return project
+
+
+def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -> None:
+    """chlebus2022, IV.A. Each third slice holds foreground; three are wanted, however many are drawn."""
+    project = rss_project(tmp_path, size=3)
+    project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [])
+    order, drawn = random_slices(dict.fromkeys("abc", 10), seed=0), list[tuple[str, int]]()
+    done: dict[str, list[int]] = {}
+    while work_due(read_situation(project, "entropy"), project.thresholds) is not Work.TRAIN:
+        proposal = next(random_slices_of_round(project))
+        assert "until 3 with foreground are annotated" in proposal.reason
+        drawn += [(proposal.image_id, index) for index in proposal.slices or ()]
+        slices = done.setdefault(proposal.image_id, [])
+        slices += proposal.slices or ()
+        foreground = sum(index % 3 == 0 for index in slices)
+        project.ledger.record_annotation(
+            proposal.image_id, "f", "0", "ann", slices=sorted(slices), foreground_slices=foreground
+        )
+    assert sum(index % 3 == 0 for _, index in drawn) == 3
+    assert len(drawn) > 3, "some of the first three are empty"
+    # No slice is drawn that could not have been the next one or, of a volume with it, soon after.
+    assert set(drawn) <= set(order[: len(drawn) + 2])
+
+
+def test_the_next_round_counts_anew_and_what_was_drawn_is_not_drawn_again(tmp_path: Path) -> None:
+    project = rss_project(tmp_path, size=2)
+    whole = project.ledger.record_annotation("a", "f", "0", "ann", slices=[0, 1, 2], foreground_slices=2)
+    project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [whole.id])
+    assert project.ledger.new_foreground_slices() == 0
+    project.ledger.record_annotation("a", "g", "0", "ann", slices=[0, 1, 2, 3, 4], foreground_slices=3)
+    assert project.ledger.new_foreground_slices() == 1
+    left = {(p.image_id, index) for p in random_slices_of_round(project) for index in p.slices or ()}
+    assert left == {("a", index) for index in range(5, 10)} | {(i, index) for i in "bc" for index in range(10)}
+
+
+def test_validation_cases_are_not_counted_and_by_default_every_slice_is(tmp_path: Path) -> None:
+    project = rss_project(tmp_path, size=2)
+    project.ledger.sync_images("abcdefgh", 2)
+    validation = project.ledger.pool("validation")
+    project.ledger.record_annotation(validation[0], "f", "0", "ann", foreground_slices=9)
+    assert project.ledger.new_foreground_slices() == 0
+    assert not load_recipe("ma2024").query.counts_foreground
+    assert load_recipe("chlebus2022").query.asked_by("random_slices").counts_foreground
+    assert not load_recipe("chlebus2022").query.counts_foreground, "USS counts slices"
+
+
+def test_a_round_of_volumes_of_a_recipe_of_slices_has_its_own_number(tmp_path: Path) -> None:
+    """chlebus2022: 200 slices a round, or five volumes."""
+    conf = {"labels": "liver", "recipe": "chlebus2022", "device": "cpu"}
+    slices = plan_project("app", str(tmp_path), conf)
+    volumes = plan_project("app", str(tmp_path), {**conf, "strategy": "uncertainty_volumes"})
+    own = plan_project("app", str(tmp_path), {**conf, "strategy": "random_volumes", "query_size": "7"})
+    assert [p.recipe.query.size for p in (slices, volumes, own)] == [200, 5, 7]
+    assert [p.thresholds.retrain_after for p in (slices, volumes, own)] == [200, 5, 7]
+    for project in (slices, volumes):
+        query = project.recipe.query
+        assert (query.round_size(of_slices=True), query.round_size(of_slices=False)) == (200, 5)
+
+
+def test_without_that_number_volumes_are_refused_and_slices_are_as_many(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(TINY_RECIPE.read_text().replace('"variance"', '"entropy_slices"'))
+    conf = {"labels": "ball", "recipe": str(recipe)}
+    with pytest.raises(InvalidInputError, match="--conf strategy random_volumes asks for volumes, and query"):
+        plan_project("app", str(tmp_path), {**conf, "strategy": "random_volumes"})
+    assert plan_project("app", str(tmp_path), {**conf, "strategy": "margin_slices"}).recipe.query.size == 2
+    conf["recipe"] = str(TINY_RECIPE)
+    assert plan_project("app", str(tmp_path), {**conf, "strategy": "entropy_slices"}).recipe.query.size == 2
+
+
+def test_a_round_has_one_number_for_its_own_unit(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(TINY_RECIPE.read_text() + "volumes = 3\n")
+    with pytest.raises(InvalidInputError, match=r"recipe mine\.toml: query\.volumes is what a round of other"):
+        load_recipe(str(recipe))

@@ -207,3 +207,108 @@ def test_the_proxy_model_is_what_a_training_begins_with(
     assert 0 < len(last) < len(proxy)
     for name, value in proxy.items():
         assert torch.allclose(published[name], value, atol=1e-6) == (name not in last), name
+
+
+def watch_steps(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[int]]:
+    """The epochs of all steps, and after how many steps there was a validation, of trainings from here on."""
+    steps, validated = list[int](), list[int]()
+    finalize = SegmentationTrainTask.finalize
+
+    def watch(task: SegmentationTrainTask, context: Context) -> None:
+        finalize(task, context)
+        context.trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: steps.append(engine.state.epoch))
+        context.evaluator.add_event_handler(Events.STARTED, lambda _: validated.append(len(steps)))
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", watch)
+    return steps, validated
+
+
+@pytest.mark.parametrize(("interval", "expected"), [("3", [3, 6, 9]), ("1000", [10])])
+def test_validation_may_go_by_steps_and_there_is_one_at_least(
+    annotated: Study,
+    make_study: Callable[..., Study],
+    make_recipe: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    interval: str,
+    expected: list[int],
+) -> None:
+    """chlebus2022, II.B: "applied to the validation data every 1000 iterations"."""
+    recipe = make_recipe(steps_per_epoch="5", validate_every_steps=interval)
+    study = annotated_like(annotated, make_study, recipe)
+    steps, validated = watch_steps(monkeypatch)
+
+    stats = study.train()
+
+    assert (len(steps), validated) == (10, expected)
+    assert stats["best_metric"] > 0
+
+
+def test_a_training_is_longer_where_more_was_drawn(
+    study: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Effort by hand: a whole volume with 12 foreground slices is 4, three of four single slices of another one 3."""
+    recipe = make_recipe(steps_by_effort="[[4, 8], [10, 20]]")
+    other = make_study(study, recipe=recipe, project_dir=str(study.studies.parent / "other"))
+    first, second, *_ = other.ids("training")
+    other.set_slices(axis=2, count=24)
+    ledger, file = other.project.ledger, f"{first}.nii.gz"
+    other.annotate(first, second, *other.ids("validation"))
+    for image_id in (second, *other.ids("validation")):
+        ledger.delete_annotation(image_id)
+    ledger.record_annotation(first, file, "0", "ann", foreground_slices=12)
+    steps, _ = watch_steps_without_judge(monkeypatch)
+
+    other.train()
+    assert steps == [1] * 4 + [2] * 4, "8 steps for 4 units, over 2 epochs"
+
+    steps.clear()
+    slices = [8, 10, 12, 0]
+    ledger.record_annotation(second, f"{second}.nii.gz", "0", "ann", slices=slices, foreground_slices=3)
+    other.train()
+    assert steps == [1] * 7 + [2] * 7, "14 for 7"
+
+
+def watch_steps_without_judge(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], None]:
+    """As `watch_steps`, where nothing is there to judge by."""
+    steps = list[int]()
+    finalize = SegmentationTrainTask.finalize
+
+    def watch(task: SegmentationTrainTask, context: Context) -> None:
+        finalize(task, context)
+        context.trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: steps.append(engine.state.epoch))
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", watch)
+    return steps, None
+
+
+@pytest.mark.parametrize("dataset", ["CacheDataset", "PersistentDataset", "Dataset"])
+def test_slices_are_learnt_from_one_by_one_whichever_way_the_host_keeps_them(
+    study: Study,
+    make_study: Callable[..., Study],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: str,
+) -> None:
+    """ma2024: a whole volume of 24 sagittal slices and two of another are 26, five a step: six steps an epoch."""
+    text = RECIPE_LINES.replace("[network]\n", '[network]\nkind = "unet2d"\n').replace("[16, 16, 16]", "[24, 24, 1]")
+    text = text.replace("batch_size = 2", 'batch_size = 5\nsampling = "slices"')
+    file = tmp_path / "planar.toml"
+    file.write_text(text + '\n[preprocessing]\nslice_plane = "sagittal"\nslices_last = true\n')
+    planar = make_study(study, recipe=str(file), project_dir=str(tmp_path / "planar"))
+    planar.set_slices(axis=0, count=24)
+    first, second, *_ = planar.ids("training")
+    planar.annotate(second, *planar.ids("validation"))
+    planar.annotate(first, slices=[8, 10])
+    batches = []
+    finalize = SegmentationTrainTask.finalize
+
+    def look(task: SegmentationTrainTask, context: Context) -> None:
+        finalize(task, context)
+        context.trainer.add_event_handler(
+            Events.ITERATION_STARTED, lambda engine: batches.append(tuple(engine.state.batch["image"].shape))
+        )
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    planar.train(dataset=dataset)
+
+    assert batches == ([(5, 1, 24, 24, 1)] * 5 + [(1, 1, 24, 24, 1)]) * 2

@@ -48,3 +48,9 @@ def test_other_formats_are_refused(key: str) -> None:
     for value in ("../x", ".json", 5):
         with pytest.raises(InvalidInputError, match=key):
             wanted_format({key: value})
+
+
+def test_a_single_pass_shows_entropy_and_says_why_it_has_no_variance() -> None:
+    assert chosen_measure(None, repeats=0) == "entropy"
+    with pytest.raises(InvalidInputError, match=r"measure 'variance': use one of entropy.*prediction\.repeats is 0"):
+        chosen_measure("variance", repeats=0)

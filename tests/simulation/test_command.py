@@ -92,8 +92,19 @@ def test_an_arm_counts_volumes_or_slices_as_its_strategy_does() -> None:
     assert (volumes.start, volumes.rounds, volumes.start_strategy) == (3, 5, None)
     (alike,) = plan_arms(str(TINY), ["entropy_slices"], None, 4, None, 5, "typiclust")
     assert (alike.query_size, alike.start, alike.start_strategy) == (4, 2, "typiclust")
+    arms = plan_arms("chlebus2022", ["uncertainty_slices", "random_slices", "uncertainty_volumes"], None, None, None, 5)
+    assert [arm.query_size for arm in arms] == [200, 200, 5], "V.A and IV.A of the paper"
     with pytest.raises(NotFoundError, match="recipe 'none'"):
         plan_arms("none", ["variance"], None, None, None, 1)
+
+
+def test_volumes_of_a_recipe_that_counts_slices_need_a_number_of_their_own(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(TINY.read_text().replace('"variance"', '"entropy_slices"'))
+    with pytest.raises(InvalidInputError, match=r"--strategy variance asks for volumes, .*: say with --query-size"):
+        plan_arms(str(recipe), ["entropy_slices", "variance"], None, None, 30, 1)
+    slices, volumes = plan_arms(str(recipe), ["entropy_slices", "variance"], None, 4, 30, 1)
+    assert (slices.query_size, volumes.query_size) == (30, 4)
 
 
 def test_a_run_of_volumes_needs_all_that_it_asks_for_and_one_of_slices_hardly_more_than_its_start() -> None:

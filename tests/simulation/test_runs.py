@@ -299,3 +299,22 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
         InvalidInputError, match=r"^random_slices, seed 0: .*metrics.parquet: cannot be read as a table"
     ):
         run_all(experiment, tmp_path, 2, lambda *_: None)
+
+
+def test_a_round_of_random_slices_may_end_when_so_many_with_foreground_are_drawn(
+    blob_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """chlebus2022, IV.A, RSS: five a round, whatever is drawn in between; the blob is on every third slice or so."""
+    recipe = tmp_path / "rss.toml"
+    recipe.write_text(TINY.read_text() + "random_until_foreground = true\n")
+    experiment = blob_experiment(*blob_folders, "random_slices", slices=5)
+    experiment = replace(experiment, arms=tuple(replace(arm, recipe=str(recipe)) for arm in experiment.arms))
+    play(experiment, tmp_path / "out")
+    read = tables(tmp_path / "out", "random_slices")
+    assert len(read["models"]) == ROUNDS + 1
+    queries = read["queries"]
+    for number in range(1, ROUNDS + 1):
+        of_round = queries[queries["round"] == number]
+        assert of_round["foreground_slices"].sum() == 5
+        assert of_round["annotated_slices"].sum() > 5
+        assert of_round.iloc[-1]["foreground_slices"] > 0, "it ends with the last that was missing"

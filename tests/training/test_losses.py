@@ -70,6 +70,7 @@ def test_several_classes_count_alike() -> None:
         ("partial_dice", DiceLoss(**LIKE_MONAI, smooth_nr=0, smooth_dr=1e-30)),
         ("dice", DiceLoss(**LIKE_MONAI)),
         ("dice_ce", DiceCELoss(**LIKE_MONAI)),
+        ("patch_dice_ce", DiceCELoss(to_onehot_y=True, softmax=True)),
     ],
 )
 @pytest.mark.parametrize("absent", [False, True], ids=["all classes there", "one class nowhere"])
@@ -209,3 +210,25 @@ def test_a_loss_falls_as_the_prediction_comes_right(name: str) -> None:
 def test_an_unknown_loss_lists_the_known_ones() -> None:
     with pytest.raises(NotFoundError, match="'focal' does not exist: use one of bce, dice, dice_ce, partial_dice"):
         build_loss("focal")
+
+
+def test_monais_default_counts_each_patch_and_the_background_by_hand() -> None:
+    """Two patches of two voxels, p of foreground; one voxel is not annotated."""
+    probability = torch.tensor([[[0.5, 0.25]], [[0.75, 0.5]]])
+    labels = torch.tensor([[[1, 0]], [[0, 0]]])[:, None]
+    annotated = torch.tensor([[[1, 1]], [[1, 0]]])[:, None]
+
+    loss = build_loss("patch_dice_ce")(logits_of(probability), labels, annotated)
+
+    # First patch: foreground 1 - 2*0.5 / (1 + 0.75), background 1 - 2*0.75 / (1 + 1.25). Second, of one voxel:
+    # foreground 1 - 0 / (0 + 0.75), background 1 - 2*0.25 / (1 + 0.25).
+    dice = (1 - 1 / 1.75) + (1 - 1.5 / 2.25) + 1 + (1 - 0.5 / 1.25)
+    cross_entropy = -(math.log(0.5) + math.log(0.75) + math.log(0.25)) / 3
+    assert loss.item() == pytest.approx(dice / 4 + cross_entropy, abs=1e-4)
+
+
+def test_it_is_not_that_of_dice_ce() -> None:
+    logits, labels, annotated = random_batch(0)
+    everywhere = torch.ones_like(annotated)
+    ours, default = (loss_and_gradient(logits, labels, everywhere, name)[0] for name in ("dice_ce", "patch_dice_ce"))
+    assert abs(float(ours - default)) > 1e-3

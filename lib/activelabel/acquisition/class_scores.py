@@ -17,7 +17,7 @@ def class_scores(statistics: MonteCarloStatistics, slice_axis: int | None = None
     """The voxels predicted as foreground, and of each foreground class c the sum of entropy x p_c (ClaSP PE).
 
     Args:
-        statistics: at least one repeat.
+        statistics: at least one repeat, or a single pass.
         slice_axis: spatial axis along which slices are scored too; `None` scores the volume only.
 
     Returns:

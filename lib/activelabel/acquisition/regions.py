@@ -5,7 +5,9 @@ of ma2024 are written there for one foreground class; their form for several is 
 A NaN probability is in no region but `everything`.
 """
 
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -54,9 +56,33 @@ def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
     return dilated > 0
 
 
+def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:
+    """Voxels that a network judges by the image rather than by its padding: bool of `shape`.
+
+    They are those of whose surroundings, a cube of `kernel` voxels a side, at least half lies in the image; along an
+    axis that is shorter than the cube, of as much as there is. In the middle of a face it is a little more than half,
+    at an edge a quarter: edges and corners of the image are left out.
+    """
+    sides = []
+    for axis, size in enumerate(shape):
+        place = torch.arange(size)
+        inside = (place + kernel // 2).clamp_max(size - 1) - (place - kernel // 2).clamp_min(0) + 1
+        sides.append((inside / min(kernel, size)).view([-1 if other == axis else 1 for other in range(len(shape))]))
+    return functools.reduce(operator.mul, sides) >= 0.5
+
+
+def predicted_object(mean: Tensor, kernel: int = 11) -> Tensor:
+    """The object: `dilated_foreground` without voxels that a network sees mostly padding around (see `seen_voxels`).
+
+    It is as large as what is predicted, whatever is around that in an image. Raises what `dilated_foreground` does.
+    """
+    return dilated_foreground(mean, kernel) & seen_voxels(mean.shape[1:], kernel).to(mean.device)
+
+
 REGIONS: dict[str, Callable[[Tensor, RegionSettings], Tensor]] = {
     "everything": lambda mean, settings: everything(mean),
     "target": lambda mean, settings: target(mean, settings.target_threshold),
     "boundary": lambda mean, settings: boundary(mean, settings.boundary_width),
     "dilated_foreground": lambda mean, settings: dilated_foreground(mean, settings.dilation_kernel),
+    "object": lambda mean, settings: predicted_object(mean, settings.object_kernel),
 }

@@ -2,6 +2,8 @@
 
 Five measures, each 0 where the network is certain and larger where it is less so. As functions of all repeats at once
 they are the definition; `MonteCarloStatistics` gives the same from one repeat at a time, in memory that does not grow.
+Three of them exist for a single pass with dropout off too, which is what ma2024 calls entropy, least confidence and
+margin sampling; the other two say how repeats differ.
 Probabilities are softmax, background is class 0. `R` repeats, `C` >= 2 classes, any number of spatial axes `*S`.
 A NaN stays a NaN in the map; it is refused where scores are ranked (`selection.top_k`).
 """
@@ -10,6 +12,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from activelabel.recipes import LEAST_REPEATS, needs_repeats
 
 # Voxels of the maps that are updated together: their temporaries then fit into a processor's second-level cache.
 _BLOCK_VOXELS = 1 << 16
@@ -74,22 +78,36 @@ class MonteCarloStatistics:
 
     def __init__(self) -> None:
         self.repeats = 0
+        self._is_single_pass = False
         self._mean: Tensor | None = None
         self._squared_deviations = torch.empty(0)
         self._entropies = torch.empty(0)
+
+    @classmethod
+    def of_single_pass(cls, probabilities: Tensor) -> "MonteCarloStatistics":
+        """The statistics of one pass with dropout off, `(C, *S)`: `repeats` is 0, and the pass is the mean.
+
+        There is no variance and no mutual information of it, and no repeat may follow.
+
+        Raises:
+            ValueError: fewer than two classes.
+        """
+        statistics = cls()
+        statistics._begin(probabilities)
+        statistics._mean = probabilities.detach().float().clone()
+        statistics._is_single_pass = True
+        return statistics
 
     def update(self, probabilities: Tensor) -> None:
         """Take one more repeat, `(C, *S)`, on the device of the first. The tensor is neither kept nor changed.
 
         Raises:
-            ValueError: fewer than two classes, or another shape than before.
+            ValueError: fewer than two classes, or another shape than before, or these are those of a single pass.
         """
+        if self._is_single_pass:
+            raise ValueError("these are the statistics of a single pass with dropout off, to which no repeat is added")
         if self._mean is None:
-            if probabilities.ndim < 1 or probabilities.shape[0] < 2:
-                raise ValueError(f"probabilities must be (C, *S) with C >= 2 classes, got {tuple(probabilities.shape)}")
-            self._mean = torch.zeros(probabilities.shape, device=probabilities.device)
-            self._squared_deviations = torch.zeros(probabilities.shape[1:], device=probabilities.device)
-            self._entropies = torch.zeros_like(self._squared_deviations)
+            self._mean = self._begin(probabilities)
         if probabilities.shape != self._mean.shape:
             raise ValueError(
                 f"every repeat must be {tuple(self._mean.shape)} as the first, got {tuple(probabilities.shape)}"
@@ -110,6 +128,14 @@ class MonteCarloStatistics:
             squared_deviations += deviation.mul_(sample - mean).sum(dim=0)
             entropies += _entropy(sample)
 
+    def _begin(self, probabilities: Tensor) -> Tensor:
+        """Empty maps for predictions of this shape; that of the mean is returned."""
+        if probabilities.ndim < 1 or probabilities.shape[0] < 2:
+            raise ValueError(f"probabilities must be (C, *S) with C >= 2 classes, got {tuple(probabilities.shape)}")
+        self._squared_deviations = torch.zeros(probabilities.shape[1:], device=probabilities.device)
+        self._entropies = torch.zeros_like(self._squared_deviations)
+        return torch.zeros(probabilities.shape, device=probabilities.device)
+
     @property
     def mean(self) -> Tensor:
         """Mean probabilities over the repeats so far, float32 `(C, *S)`. Raises `ValueError` before the first."""
@@ -123,7 +149,11 @@ class MonteCarloStatistics:
         return self.mean.nbytes + self._squared_deviations.nbytes + self._entropies.nbytes
 
     def variance(self) -> Tensor:
-        """See the function `variance`. Raises `ValueError` before the first repeat, as all measures do."""
+        """See the function `variance`. Raises `ValueError` before the first repeat, as all measures do.
+
+        Of a single pass too, as `mutual_information`: it would be 0 everywhere.
+        """
+        self._check_repeated("variance")
         return self._squared_deviations / (self.repeats * len(self.mean))
 
     def entropy(self) -> Tensor:
@@ -132,6 +162,7 @@ class MonteCarloStatistics:
 
     def mutual_information(self) -> Tensor:
         """See the function `mutual_information`."""
+        self._check_repeated("mutual_information")
         return (_entropy(self.mean) - self._entropies / self.repeats).clamp_min_(0)
 
     def least_confidence(self) -> Tensor:
@@ -142,6 +173,10 @@ class MonteCarloStatistics:
         """See the function `margin`."""
         return _margin(self.mean)
 
+    def _check_repeated(self, measure: str) -> None:
+        if self._is_single_pass:
+            raise ValueError(f"{measure} is how repeats differ, and a single pass with dropout off has none")
+
 
 MEASURES: dict[str, Callable[[MonteCarloStatistics], Tensor]] = {
     "variance": MonteCarloStatistics.variance,
@@ -150,6 +185,14 @@ MEASURES: dict[str, Callable[[MonteCarloStatistics], Tensor]] = {
     "least_confidence": MonteCarloStatistics.least_confidence,
     "margin": MonteCarloStatistics.margin,
 }
+
+
+def measures_with(repeats: int) -> tuple[str, ...]:
+    """Names of the measures that say anything after so many repeats, 0 being a single pass with dropout off.
+
+    Variance and mutual information, which are 0 everywhere for fewer than two, are left out there.
+    """
+    return tuple(name for name in MEASURES if repeats >= LEAST_REPEATS or not needs_repeats(name))
 
 
 def _checked_samples(samples: Tensor) -> Tensor:

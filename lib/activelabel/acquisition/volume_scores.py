@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from activelabel.acquisition.aggregation import slice_totals, slice_voxels
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
-from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
+from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
 from activelabel.recipes import RegionSettings
 
 
@@ -13,21 +13,22 @@ def volume_scores(
     statistics: MonteCarloStatistics,
     settings: RegionSettings,
     slice_axis: int | None = None,
-    measures: Sequence[str] = tuple(MEASURES),
+    measures: Sequence[str] | None = None,
     regions: Sequence[str] = tuple(REGIONS),
 ) -> list[Score]:
     """Every measure over every region, as total and as mean, of the volume and of its slices.
 
     Args:
-        statistics: at least one repeat.
+        statistics: at least one repeat, or a single pass.
         settings: thresholds of the regions.
         slice_axis: spatial axis along which slices are scored too; `None` scores the volume only.
-        measures: names in `MEASURES`.
+        measures: names in `MEASURES`, by default those that say anything after so many repeats.
         regions: names in `REGIONS`.
 
     Returns:
         A score each, in the order of the arguments. Empty regions and slices without a voxel of them have 0.0.
     """
+    measures = measures_with(statistics.repeats) if measures is None else measures
     return list(_scores(statistics, settings, slice_axis, measures, regions))
 
 

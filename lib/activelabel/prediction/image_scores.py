@@ -6,7 +6,7 @@ from dataclasses import replace
 from activelabel.acquisition.class_scores import class_scores
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
-from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
+from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.data.slices import own_slice_values, prepared_axis
@@ -18,7 +18,7 @@ def image_scores(
     image: PreparedImage,
     settings: RegionSettings,
     axis: int | None,
-    measures: Sequence[str] = tuple(MEASURES),
+    measures: Sequence[str] | None = None,
     regions: Sequence[str] = tuple(REGIONS),
 ) -> list[Score]:
     """`volume_scores` of the prepared image, with the scores of slices along `axis` of the image's own voxels.

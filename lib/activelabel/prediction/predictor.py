@@ -89,11 +89,11 @@ class Predictor:
     ) -> MonteCarloStatistics:
         """Statistics over repeats of the blended softmax with dropout on: image `(1, W, H, D)` → maps `(…, W, H, D)`.
 
-        Peak memory does not grow with `repeats`.
+        Peak memory does not grow with `repeats`. Without any repeat, the statistics of a single pass with dropout off.
 
         Args:
             image: prepared as the network was trained.
-            repeats: how many to add.
+            repeats: how many to add; 0 with no `statistics` to go on from is the single pass.
             seed: 0 or more. The masks depend on it, the repeat's number and the window only: the statistics are the
                 same whatever the batch size, up to the rounding of the forward pass.
             statistics: of earlier repeats of this image and seed, to go on from: they are updated and returned.
@@ -101,10 +101,12 @@ class Predictor:
         Raises:
             InvalidInputError: as `probabilities`, or the network has no dropout, so that repeats would be identical.
         """
+        if repeats == 0 and statistics is None:
+            return MonteCarloStatistics.of_single_pass(self.probabilities(image))
         if not random_layers(self._network):
             raise InvalidInputError(
                 "the network has no dropout layer with a rate above 0, so its repeats would be identical: "
-                "train one with dropout, or use a measure of a single prediction"
+                "train one with dropout, or set repeats to 0, a single pass"
             )
         statistics = MonteCarloStatistics() if statistics is None else statistics
         volume = self._windowed(image)

@@ -8,7 +8,9 @@ from pydantic import ValidationError
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import RECIPES_FOLDER as FOLDER
 from activelabel.names import recipe_names
+from activelabel.recipes.consistency import check_recipe
 from activelabel.recipes.schema import (
+    LEAST_REPEATS,
     NetworkSettings,
     PredictionSettings,
     PreprocessingSettings,
@@ -18,10 +20,12 @@ from activelabel.recipes.schema import (
     RegionSettings,
     SemiSupervisedSettings,
     TrainingSettings,
+    needs_repeats,
 )
 
 __all__ = [
     "FOLDER",
+    "LEAST_REPEATS",
     "NetworkSettings",
     "PredictionSettings",
     "PreprocessingSettings",
@@ -31,8 +35,10 @@ __all__ = [
     "RegionSettings",
     "SemiSupervisedSettings",
     "TrainingSettings",
+    "check_recipe",
     "first_problem",
     "load_recipe",
+    "needs_repeats",
     "recipe_names",
 ]
 
@@ -42,7 +48,8 @@ def load_recipe(name_or_path: str) -> Recipe:
 
     Raises:
         NotFoundError: there is neither such a recipe nor such a file.
-        InvalidInputError: the file is no TOML, or a key of it is missing, unknown or out of range.
+        InvalidInputError: the file is no TOML, or a key of it is missing, unknown or out of range, or does not go with
+            another.
     """
     path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
     known = recipe_names()
@@ -51,11 +58,15 @@ def load_recipe(name_or_path: str) -> Recipe:
             f"recipe '{name_or_path}' does not exist: use one of {', '.join(known)}, or the path of a .toml file"
         )
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        recipe = Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        check_recipe(recipe)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"recipe {path.name} is not a TOML file: {error}") from error
     except ValidationError as error:
         raise InvalidInputError(f"recipe {path.name}: {first_problem(error)}") from error
+    except InvalidInputError as error:
+        raise InvalidInputError(f"recipe {path.name}: {error}") from error
+    return recipe
 
 
 def first_problem(error: ValidationError) -> str:

@@ -4,15 +4,19 @@ A recipe is a TOML file in this folder (or one of the user's own). Reading it ch
 is an error that names the known ones, not a silent default.
 """
 
+import itertools
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 PROXY_STRATEGIES = ("proxy_rank",)
 """Strategies that go by a proxy model in all rounds."""
+LEAST_REPEATS = 2
+"""With fewer, variance and mutual information are 0 everywhere."""
+Loss = Literal["bce", "dice", "dice_ce", "patch_dice_ce", "partial_dice"]
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
@@ -51,6 +55,16 @@ class PreprocessingSettings(_Section):
     slices_last: bool = False
 
 
+def _rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:
+    for column in zip(*((0, 0), *pairs), strict=True):
+        if any(after <= before for before, after in itertools.pairwise(column)):
+            raise ValueError("efforts and steps must be above 0 and rise from pair to pair")
+    return pairs
+
+
+StepsByEffort = Annotated[tuple[tuple[float, int], ...], Field(min_length=1), AfterValidator(_rising)]
+
+
 class TrainingSettings(_Section):
     """How a model version is made from the annotated cases.
 
@@ -60,10 +74,23 @@ class TrainingSettings(_Section):
     better one training ends. `from_previous` begins with the weights of the model in use. Without `weight_decay` the
     optimiser, AdamW, is Adam. With a `foreground_share`, that share of all patches lies around foreground and the rest
     around background (nath2022, 4.2), whatever `patches_per_volume` is.
+
+    With `sampling` by `slices`, what is drawn is an annotated slice, all of all cases equally likely, instead of a
+    case: a step learns from `patches_per_volume` patches for each of `batch_size` slices, and an epoch visits each
+    slice once. One of them lies around the slice; of two or more, the first holds foreground of any case. It needs
+    `preprocessing.slices_last`.
+
+    `steps_by_effort` says how many steps a training has in all, by the effort of what it learns from, in the units of
+    chlebus2022 (IV): a foreground slice that was asked for by itself is 1, one of a whole volume 1/3. Its pairs are
+    effort and steps, both rising; between two, and from (0, 0) to the first, the steps lie on a line, and after the
+    last they stay. They are spread over the `epochs`. `validate_every_steps` validates after so many steps, not after
+    `validate_every` epochs; where a training has fewer, at its end.
     """
 
     epochs: int = Field(ge=1)
     steps_per_epoch: int | None = Field(default=None, ge=1)
+    steps_by_effort: StepsByEffort | None = None
+    sampling: Literal["volumes", "slices"] = "volumes"
     batch_size: int = Field(ge=1)
     patch_size: Size3D
     patches_per_volume: int = Field(default=2, ge=1)
@@ -71,10 +98,11 @@ class TrainingSettings(_Section):
     learning_rate: float = Field(gt=0)
     learning_rate_decay: bool = True
     weight_decay: float = Field(default=0.01, ge=0)
-    loss: Literal["bce", "dice", "dice_ce", "partial_dice"] = "dice_ce"
+    loss: Loss = "dice_ce"
     augmentation: Literal["none", "scan", "blur_rotate_flip", "intensity"] = "scan"
     from_previous: bool = False
     validate_every: int = Field(default=1, ge=1)
+    validate_every_steps: int | None = Field(default=None, ge=1)
     validation_cases: int = Field(default=3, ge=0)
     best_by: Literal["dice", "jaccard"] = "dice"
     patience: int | None = Field(default=None, ge=1)
@@ -100,6 +128,7 @@ class ProxySettings(_Section):
     patch_size: Size3D = (96, 96, 96)
     patches_per_volume: int = Field(default=2, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
+    loss: Loss = "patch_dice_ce"
     augmentation: Literal["none", "scan", "blur_rotate_flip", "intensity"] = "intensity"
     validate_every: int = Field(default=5, ge=1)
     repeats: int = Field(default=10, ge=1)
@@ -129,7 +158,9 @@ class SemiSupervisedSettings(_Section):
 
 
 class RegionSettings(_Section):
-    """Which voxels count for a score: thresholds of ma2024's target and boundary, and chlebus2022's dilation.
+    """Which voxels count for a score: thresholds of ma2024's target and boundary, chlebus2022's dilation, the object.
+
+    Kernels are odd numbers of voxels.
 
     ma2024 gives no value for its two thresholds. Its released code has some for three of the five base methods (margin,
     BALD, MC dropout), between 0.17 and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside.
@@ -138,15 +169,17 @@ class RegionSettings(_Section):
     target_threshold: Fraction = 0.25
     boundary_width: Fraction = 0.1
     dilation_kernel: int = Field(default=11, ge=1)
+    object_kernel: int = Field(default=11, ge=1)
 
 
 class PredictionSettings(_Section):
     """How a network is run over a volume, and how often for Monte Carlo dropout.
 
-    With `racing`, only volumes that can still be among those asked for next get all `repeats`.
+    `repeats` 0 is a single pass with dropout off: the entropy, least confidence and margin of ma2024 (3.3), who has no
+    dropout in them. With `racing`, only volumes that can still be among those asked for next get all `repeats`.
     """
 
-    repeats: int = Field(ge=1)
+    repeats: int = Field(ge=0)
     window_size: Size3D
     window_overlap: Fraction = 0.25
     skip_outside_body: bool = True
@@ -156,13 +189,19 @@ class PredictionSettings(_Section):
 class QuerySettings(_Section):
     """What is asked of the annotator: `start` volumes or slices before the first model, then `size` a round.
 
-    `start` counts what `start_strategy` asks for, `size` what `strategy` asks for. Peaks of a slice profile are at
-    least `min_slice_distance` slices apart (chlebus2022, II.E); `strided_slices` asks for each `slice_stride`-th slice.
+    `start` counts what `start_strategy` asks for, `size` what `strategy` asks for. A round of a strategy that asks for
+    the other unit has `volumes`, where `strategy` asks for slices, or `slices`, where it asks for volumes. With
+    `random_until_foreground`, a round of `random_slices` has `size` slices with foreground, however many without are
+    drawn in between (chlebus2022, IV.A, RSS). Peaks of a slice profile are at least `min_slice_distance` slices apart
+    (chlebus2022, II.E); `strided_slices` asks for each `slice_stride`-th slice.
     """
 
     strategy: str
     start: int = Field(ge=1)
     size: int = Field(ge=1)
+    volumes: int | None = Field(default=None, ge=1)
+    slices: int | None = Field(default=None, ge=1)
+    random_until_foreground: bool = False
     start_strategy: Literal["random_volumes", "random_slices", "strided_slices"] = "random_volumes"
     min_slice_distance: int = Field(default=5, ge=1)
     slice_stride: int = Field(default=5, ge=1)
@@ -177,10 +216,40 @@ class QuerySettings(_Section):
         """Whether slices are asked for before the first model."""
         return asks_slices(self.start_strategy)
 
+    @property
+    def counts_foreground(self) -> bool:
+        """Whether a round is over when so many slices *with foreground* are annotated."""
+        return self.strategy == "random_slices" and self.random_until_foreground
+
+    def round_size(self, *, of_slices: bool) -> int:
+        """How many slices, or volumes, a round of a strategy that asks for these has; without a number `size`."""
+        other = self.slices if of_slices else self.volumes
+        return self.size if of_slices == self.asks_slices or other is None else other
+
+    def asked_by(self, strategy: str, size: int | None = None) -> "QuerySettings":
+        """The same with another strategy, whose rounds have `size`, by default the number that goes with its unit.
+
+        Raises:
+            ValueError: it asks for volumes, the recipe's own for slices, and how many volumes a round has is not said.
+        """
+        of_slices = asks_slices(strategy)
+        if self.asks_slices and not of_slices and self.volumes is None and size is None:
+            raise ValueError(f"{strategy} asks for volumes, and query.size, {self.size}, counts slices")
+        changed = {"strategy": strategy, "size": size or self.round_size(of_slices=of_slices)}
+        if of_slices != self.asks_slices:
+            left = "volumes" if of_slices else "slices"
+            changed |= {"volumes": None, "slices": None, left: self.size}
+        return self.model_copy(update=changed)
+
 
 def asks_slices(strategy: str) -> bool:
     """Whether a strategy of this name asks for slices: the names of all that do end so."""
     return strategy.endswith("_slices")
+
+
+def needs_repeats(name: str) -> bool:
+    """Whether a measure, or a strategy of this name, goes by how repeats differ, which fewer than two do not."""
+    return any(word in name for word in ("variance", "mutual_information", "bald"))
 
 
 class Recipe(_Section):

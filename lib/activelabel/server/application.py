@@ -36,6 +36,7 @@ from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
+from activelabel.server.scoring import scored_measure
 from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
 from activelabel.server.tasks import HostTasks
@@ -52,8 +53,6 @@ logger = logging.getLogger(__name__)
 
 TRAINER = "segmentation"
 MODEL = "segmentation"
-SCORING_METHOD = "variance"
-"""What the autopilot starts; whichever of the methods runs, scores for all of them."""
 
 
 class ProjectActions:
@@ -104,7 +103,7 @@ class ProjectActions:
     def info(self) -> dict[str, Any]:
         """The host's description of the app, with the settings in force and how far the project is."""
         progress, standing = self.project.ledger.progress(), read_standing(self.project.ledger)
-        situation = read_situation(self.project, SCORING_METHOD)
+        situation = read_situation(self.project, scored_measure(self.project))
         host: dict[str, Any] = super().info()  # type: ignore[misc]  # the host's base class is mixed in behind this one
         return {
             **host,
@@ -244,10 +243,11 @@ class ProjectActions:
         logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
-                lambda: read_situation(self.project, SCORING_METHOD),
+                lambda: read_situation(self.project, scored_measure(self.project)),
                 HostTasks(
                     {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
-                    {Work.SCORE: SCORING_METHOD, Work.SCORE_PROXY: PROXY},
+                    # Whichever of the scoring methods runs, scores for all of them.
+                    {Work.SCORE: scored_measure(self.project), Work.SCORE_PROXY: PROXY},
                 ),
                 self.project.thresholds,
                 leads=self.project.ledger.lead,

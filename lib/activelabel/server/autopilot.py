@@ -48,9 +48,9 @@ class Situation:
     """What the ledger says that decides what is due.
 
     `new_annotations` are the labels that the model that was trained last has not seen, `new_training_annotations` those
-    of cases to train on, or both the slices of these where slices are asked for; `unscored` the cases left that the
-    model in use has not scored. `model_version` is that of the model trained last, None before the first.
-    `nothing_left` says that all cases are annotated.
+    of cases to train on, or both the slices of these where slices are asked for, or those with foreground where a round
+    counts them; `unscored` the cases left that the model in use has not scored. `model_version` is that of the model
+    trained last, None before the first. `nothing_left` says that all cases are annotated.
     `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
     left it has still to score.
     """

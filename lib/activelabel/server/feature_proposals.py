@@ -45,9 +45,10 @@ def typiclust_proposals(project: Project) -> Iterator[Proposal]:
 
     def order(seen: Seen, left: Set[str]) -> Iterator[str]:
         query = project.recipe.query
-        first = query.start if seen.model.kind == "proxy" else query.size
+        size = query.round_size(of_slices=False)
+        first = query.start if seen.model.kind == "proxy" else size
         learnt = volumes_learnt(project, seen.model) & seen.features.keys()
-        rounds = typiclust_rounds(seen.features, learnt, first, query.size, project.settings.seed)
+        rounds = typiclust_rounds(seen.features, learnt, first, size, project.settings.seed)
         return (image_id for image_id in rounds if image_id in left)
 
     return _spread_proposals(project, order, "the most typical of its cluster")

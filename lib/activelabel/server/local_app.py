@@ -13,10 +13,11 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
-from activelabel.server.application import SCORING_METHOD, TRAINER, ProjectActions
+from activelabel.server.application import TRAINER, ProjectActions
 from activelabel.server.autopilot import Work, work_due
 from activelabel.server.opening import PROXY
 from activelabel.server.project import open_project
+from activelabel.server.scoring import scored_measure
 from activelabel.server.situation import read_situation
 from activelabel.server.slicing import count_slices
 from activelabel.store.records import FINAL, ModelVersion
@@ -97,11 +98,11 @@ class LocalApp(ProjectActions):
         start = {
             Work.TRAIN: lambda: self._trainers[TRAINER]({"model": TRAINER}, self._datastore),
             Work.TRAIN_PROXY: lambda: self._trainers[PROXY]({"model": PROXY}, self._datastore),
-            Work.SCORE: lambda: self._scoring_methods[SCORING_METHOD]({}, self._datastore),
+            Work.SCORE: lambda: self._scoring_methods[scored_measure(self.project)]({}, self._datastore),
             Work.SCORE_PROXY: lambda: self._scoring_methods[PROXY]({}, self._datastore),
         }
         while (work := self._due()) is not None and work in kinds:
             start[work]()
 
     def _due(self) -> Work | None:
-        return work_due(read_situation(self.project, SCORING_METHOD), self.project.thresholds)
+        return work_due(read_situation(self.project, scored_measure(self.project)), self.project.thresholds)

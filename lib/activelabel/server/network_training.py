@@ -14,7 +14,14 @@ from typing import Any, cast
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader
-from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, MLFlowHandler, from_engine
+from monai.handlers import (
+    LrScheduleHandler,
+    MeanDice,
+    MeanIoUHandler,
+    MLFlowHandler,
+    ValidationHandler,
+    from_engine,
+)
 from monai.handlers.ignite_metric import IgniteMetricHandler
 from monai.inferers import Inferer, SlidingWindowInferer
 from monai.transforms import Compose
@@ -40,8 +47,7 @@ from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.evaluation import ClassDice
 from activelabel.training.iterations import Output, bfloat16_training_step, bfloat16_validation_step
 from activelabel.training.losses import MarkedLabelLoss, build_loss
-from activelabel.training.partners import with_partners
-from activelabel.training.transforms import LoadCase, OneHotWhereAnnotated, training_transforms
+from activelabel.training.transforms import LoadCase, OneHotWhereAnnotated, training_items, training_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -176,11 +182,11 @@ class NetworkTraining(BasicTrainTask):
     def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> DataLoader:
         """Mini-batches of patches; of cases that this process trains on, if there are several processes."""
         cases, _ = self._dataset(context, context.train_datalist, is_train=True)
-        partnered = with_partners(cases, self._training)
-        return self._dataloader(context, partnered, context.train_batch_size, num_workers, shuffle)
+        items = training_items(cases, self._training, self._seed(context.local_rank))
+        return self._dataloader(context, items, context.train_batch_size, num_workers, shuffle)
 
     def train_pre_transforms(self, context: Context) -> Compose:
-        """From files to random patches."""
+        """From files to random patches, or to what these are drawn from."""
         return training_transforms(self._load(), self._training, self._seed(context.local_rank))
 
     def val_pre_transforms(self, context: Context) -> Compose:
@@ -223,10 +229,15 @@ class NetworkTraining(BasicTrainTask):
         return device.type == "cpu" and precision.dtype is torch.bfloat16
 
     def train_handlers(self, context: Context) -> list[Any]:
-        """The host's, but that MLflow is ours: with the host's own its failure is the training's."""
+        """The host's, but that MLflow is ours: with the host's own its failure is the training's.
+
+        Where validation goes by steps, its own after some epochs is left out: see `finalize`.
+        """
         tracked, context.tracking = context.tracking, None
         handlers = list(super().train_handlers(context))
         context.tracking = tracked
+        if self._training.validate_every_steps is not None:
+            handlers = [handler for handler in handlers if not isinstance(handler, ValidationHandler)]
         if context.local_rank == 0 and tracked == MLFLOW:
             loss = from_engine(["loss"], first=True)
             handlers.append(self._mlflow(context, iteration_log=True, output_transform=loss))
@@ -253,10 +264,14 @@ class NetworkTraining(BasicTrainTask):
         )
 
     def finalize(self, context: Context) -> None:
-        """The host's handlers, our statistics after each epoch, and how long an epoch is."""
+        """The host's handlers, our statistics after each epoch, how long an epoch is, and validation by steps."""
         super().finalize(context)
         if self._training.steps_per_epoch is not None:
             context.trainer.state.epoch_length = self._training.steps_per_epoch
+        if self._training.validate_every_steps is not None and context.evaluator is not None:
+            all_steps = context.trainer.state.epoch_length * context.max_epochs
+            interval = min(self._training.validate_every_steps, all_steps)
+            ValidationHandler(interval, context.evaluator, epoch_level=False).attach(context.trainer)
         if context.local_rank == 0:
             context.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self.show(running_stats(context)))
 

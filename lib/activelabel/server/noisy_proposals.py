@@ -48,7 +48,8 @@ def clasp_proposals(project: Project) -> Iterator[Proposal]:
     def proposals() -> Iterator[Proposal]:
         for group in scored.groups:
             scores = dict(zip([*project.labels, None], group, strict=True))
-            for image_id, name in _clasp_rounds(project, scored.version, scores):
+            size = project.recipe.query.round_size(of_slices=False)
+            for image_id, name in _clasp_rounds(project, scored.version, scores, size):
                 score = scores[name][image_id]
                 said = f"{_said(name)} {score:.4g} by model {scored.version}, drawn with noise that fades"
                 yield Proposal(image_id, f"{said}{scored.caveat}", score, scored.version)
@@ -72,20 +73,21 @@ def clasp_slice_proposals(project: Project) -> Iterator[Proposal]:
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:
         scores = {name: scored.values(kind) for kind, name in enumerate([*project.labels, None])}
-        for slice_, name in _clasp_rounds(project, scored.version, scores):
+        size = project.recipe.query.round_size(of_slices=True)
+        for slice_, name in _clasp_rounds(project, scored.version, scores, size):
             yield Chosen(*slice_, scores[name][slice_], _said(name))
 
     return ranked_slice_proposals(project, _clasp_kinds(project), order, "drawn with noise that fades")
 
 
 def _clasp_rounds(
-    project: Project, version: int, scores: Mapping[str | None, Mapping[Id, float]]
+    project: Project, version: int, scores: Mapping[str | None, Mapping[Id, float]], size: int
 ) -> Iterator[tuple[Id, str | None]]:
     """Every id once, with the class by which it was taken: `scores` of each class, and under None of none."""
     key = noise_key(project, version, "clasp_pe")
     beta = scheduled_beta(models_before(project, version) + 1)
     by_class = {name: power_order(scores[name], beta, f"{key}:{name}") for name in project.labels}
-    return class_stratified(by_class, power_order(scores[None], beta, key), project.recipe.query.size, key)
+    return class_stratified(by_class, power_order(scores[None], beta, key), size, key)
 
 
 def _clasp_kinds(project: Project) -> list[ScoreKind]:

@@ -15,7 +15,7 @@ from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe, load_recipe
+from activelabel.recipes import Recipe, check_recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
 from activelabel.server.label_names import resolve_label_names
 from activelabel.server.raced_kind import raced_kind
@@ -208,6 +208,7 @@ def plan_project(
     """
     settings = parse_settings(conf)
     recipe = with_settings(load_recipe(settings.recipe), settings)
+    check_recipe(recipe)
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)
@@ -283,18 +284,29 @@ def _check_device(name: str) -> None:
 
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
-    """The recipe with the numbers that the settings give instead."""
+    """The recipe with the numbers that the settings give instead.
+
+    Raises:
+        InvalidInputError: another strategy asks for volumes, and the recipe counts slices and nothing else.
+    """
     prediction = {
         key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None
     }
-    asked = (("strategy", settings.strategy), ("start", settings.start), ("size", settings.query_size))
-    query = {key: value for key, value in asked if value}
+    try:
+        query = recipe.query.asked_by(settings.strategy or recipe.query.strategy, settings.query_size)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"--conf strategy {error}: say how many volumes a round has with --conf query_size, or as query.volumes of "
+            f"the recipe {recipe.name}"
+        ) from error
+    if settings.start:
+        query = query.model_copy(update={"start": settings.start})
     preprocessing = {"slice_plane": settings.slice_plane} if settings.slice_plane else {}
     return recipe.model_copy(
         update={
             "prediction": recipe.prediction.model_copy(update=prediction),
             "preprocessing": recipe.preprocessing.model_copy(update=preprocessing),
-            "query": recipe.query.model_copy(update=query),
+            "query": query,
         }
     )
 

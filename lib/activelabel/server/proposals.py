@@ -9,8 +9,8 @@ from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.random_proposals import CANDIDATES, Proposal, proposals_left, validation_due
 
-ALWAYS_SCORED: ScoreKind = ("variance", "everything", "total")
-"""A kind of score that models of all times have given."""
+ALWAYS_SCORED: Sequence[ScoreKind] = (("variance", "everything", "total"), ("entropy", "everything", "total"))
+"""Of these kinds of score models of all times have given one: the second too where there were no repeats."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,12 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
     if isinstance(scored, str):
         return first_volumes(project, scored)
 
+    size = project.recipe.query.round_size(of_slices=False)
+
     def proposals() -> Iterator[Proposal]:
         for target, boundary in scored.groups:
             scores = {"target": target, "boundary": boundary}
-            for image_id, source in selective_rounds(target, boundary, project.recipe.query.size):
+            for image_id, source in selective_rounds(target, boundary, size):
                 score = scores[source][image_id]
                 said = f"{measure.replace('_', ' ')} over the {source} {score:.4g} by model {scored.version}"
                 reason = f"{said}, next in the {source} list{scored.caveat}"
@@ -159,7 +161,7 @@ def ranking_model(project: Project, kind: ScoreKind) -> RankingModel | str:
             return RankingModel(model.version, _caveat(model.version, in_use))
     if project.ledger.has_scores(in_use, *kind):
         return RankingModel(in_use, ", as far as they are scored")
-    if project.ledger.has_scores(in_use, *ALWAYS_SCORED):
+    if any(project.ledger.has_scores(in_use, *always) for always in ALWAYS_SCORED):
         return f"model {in_use} has scored before there were such scores ({kind[0]}, {kind[1]}): drawn at random"
     return f"model {in_use} has not scored yet: drawn at random"
 

@@ -52,7 +52,7 @@ def unscored_by_proxy(project: Project) -> int:
 
 
 def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:
-    """The proxy task's numbers as those of a training; Dice and cross-entropy, and Adam (nath2022, 3.1 and 4.2)."""
+    """The proxy task's numbers as those of a training, by Adam (nath2022, 4.2)."""
     return TrainingSettings(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
@@ -61,7 +61,7 @@ def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:
         learning_rate=settings.learning_rate,
         learning_rate_decay=False,
         weight_decay=0.0,
-        loss="dice_ce",
+        loss=settings.loss,
         augmentation=settings.augmentation,
         validate_every=settings.validate_every,
         validation_cases=recipe.training.validation_cases,

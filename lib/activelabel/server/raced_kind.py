@@ -9,6 +9,10 @@ UNCERTAINTY_VOLUMES = ("entropy", "dilated_foreground", "mean")
 MEAN_MEASURES = {f"mean_{measure}": (measure, "everything", "mean") for measure in ("variance", "entropy")}
 """Those of the strategies that go by the mean of a measure over all voxels (nath2022, 3.4)."""
 
+OBJECT_MEASURES = {f"object_{measure}": (measure, "object", "mean") for measure in MEASURES}
+"""Those of the strategies that go by the mean of a measure over the object, whatever the size of image and object."""
+BY_ONE_SCORE = {"uncertainty_volumes": UNCERTAINTY_VOLUMES, **MEAN_MEASURES, **OBJECT_MEASURES}
+
 
 def raced_kind(strategy: str) -> tuple[str, str, str]:
     """Measure, region and aggregation of the one score that a strategy goes by.
@@ -16,13 +20,11 @@ def raced_kind(strategy: str) -> tuple[str, str, str]:
     Raises:
         InvalidInputError: it goes by none, by those of two regions, or by those of slices.
     """
-    if strategy == "uncertainty_volumes":
-        return UNCERTAINTY_VOLUMES
-    if strategy in MEAN_MEASURES:
-        return MEAN_MEASURES[strategy]
+    if strategy in BY_ONE_SCORE:
+        return BY_ONE_SCORE[strategy]
     if strategy not in MEASURES:
         raise InvalidInputError(
             f"racing: volumes race by one score, and the strategy {strategy} does not go by one score of volumes: "
-            f"use one of {', '.join([*MEASURES, *MEAN_MEASURES, 'uncertainty_volumes'])}, or turn racing off"
+            f"use one of {', '.join([*MEASURES, *BY_ONE_SCORE])}, or turn racing off"
         )
     return (strategy, "everything", "total")

@@ -8,7 +8,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.acquisition.score import Score
-from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.acquisition.uncertainty import measures_with
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
@@ -28,14 +28,15 @@ logger = logging.getLogger(__name__)
 
 
 class VolumeScoring(ScoringMethod):
-    """Scores of whole volumes from Monte Carlo dropout.
+    """Scores of whole volumes from Monte Carlo dropout, or from a single pass where the recipe has no repeats.
 
     One pass over the repeats gives every measure, so the methods of all measures do the same work: whichever runs
     first scores for all of them.
     """
 
     def __init__(self, project: Project, measure: str) -> None:
-        super().__init__(f"{measure.replace('_', ' ').capitalize()} of Monte Carlo repeats over each volume left")
+        of = "Monte Carlo repeats" if project.recipe.prediction.repeats else "a single pass"
+        super().__init__(f"{measure.replace('_', ' ').capitalize()} of {of} over each volume left")
         self._project = project
         self._measure = measure
 
@@ -106,5 +107,14 @@ class VolumeScoring(ScoringMethod):
 
 
 def build_scoring_methods(project: Project) -> dict[str, ScoringMethod]:
-    """A scoring method a measure."""
-    return {measure: VolumeScoring(project, measure) for measure in MEASURES}
+    """A scoring method a measure, of those that say anything after so many repeats."""
+    return {measure: VolumeScoring(project, measure) for measure in measures_with(project.recipe.prediction.repeats)}
+
+
+def scored_measure(project: Project) -> str:
+    """The measure that says whether a case is scored, with which all others are written.
+
+    It is the first, variance, unless there are too few repeats for it: where there are enough again, what was scored
+    without it is scored anew.
+    """
+    return measures_with(project.recipe.prediction.repeats)[0]

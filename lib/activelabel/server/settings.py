@@ -62,7 +62,9 @@ class Settings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"
     )
-    repeats: int | None = Field(default=None, ge=1, le=1000, description="Monte Carlo repeats, 1 to 1000")
+    repeats: int | None = Field(
+        default=None, ge=0, le=1000, description="Monte Carlo repeats, 1 to 1000, or 0: a single pass with dropout off"
+    )
     racing: bool | None = Field(
         default=None, description="true or false: all repeats only for cases that may be asked for next"
     )

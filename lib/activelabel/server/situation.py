@@ -18,7 +18,8 @@ def read_situation(project: Project, measure: str) -> Situation:
     query = project.recipe.query
     new, to_train_on = progress.new_annotations, progress.new_training_annotations
     if query.starts_with_slices if version is None else query.asks_slices:
-        new = to_train_on = progress.new_training_slices
+        counts_foreground = version is not None and query.counts_foreground
+        new = to_train_on = ledger.new_foreground_slices() if counts_foreground else progress.new_training_slices
     nothing_left = not (progress.leased or ledger.pool("training") or ledger.pool("validation"))
     return Situation(
         version,

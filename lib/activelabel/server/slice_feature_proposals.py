@@ -21,7 +21,7 @@ def coreset_slice_proposals(project: Project) -> Iterator[Proposal]:
     def order(vectors: Vectors, learnt: Set[SliceId]) -> Iterator[SliceId]:
         chosen = set(learnt)
         while len(chosen) < len(vectors):
-            farthest = coreset(vectors, project.recipe.query.size, chosen)
+            farthest = coreset(vectors, project.recipe.query.round_size(of_slices=True), chosen)
             yield from farthest
             chosen.update(farthest)
 
@@ -32,7 +32,7 @@ def typiclust_slice_proposals(project: Project) -> Iterator[Proposal]:
     """The most typical slice of each cluster of the features, a round of clusters after the other."""
 
     def order(vectors: Vectors, learnt: Set[SliceId]) -> Iterator[SliceId]:
-        size = project.recipe.query.size
+        size = project.recipe.query.round_size(of_slices=True)
         return typiclust_rounds(vectors, learnt, size, size, project.settings.seed)
 
     return _spread_slices(project, order, "the most typical of their clusters")

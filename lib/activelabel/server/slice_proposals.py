@@ -61,12 +61,30 @@ def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator
     return proposals_of_rounds(project, pool, in_rounds(drawn, size), lambda _: reason)
 
 
+def random_slices_left(project: Project, reason: str, size: int) -> Iterator[Proposal]:
+    """Slices that may be asked for now, in the same random order, `size` of them at a time."""
+    pool = project.ledger.slice_pool()
+    taken = {image.image_id: image.taken for image in pool}
+    drawn = random_slices(_counts(pool), project.settings.seed)
+    left = (Chosen(volume, index) for volume, index in drawn if index not in taken[volume])
+    return proposals_of_rounds(project, pool, in_rounds(left, size), lambda _: reason)
+
+
 def random_slices_of_round(project: Project) -> Iterator[Proposal]:
-    """As many of them as a round wants, or, before the first model, as a recipe starts with that begins with slices."""
-    query = project.recipe.query
-    begins = query.starts_with_slices and project.ledger.model_in_use() is None
-    size = query.start if begins else query.size
-    return random_slice_proposals(project, "drawn at random from all slices", size)
+    """As many of them as a round wants, or, before the first model, as a recipe starts with that begins with slices.
+
+    Where a round is over when so many *with foreground* are annotated, no more are laid out at a time than are missing,
+    so that, of one annotator, none is asked for in vain.
+    """
+    query, said = project.recipe.query, "drawn at random from all slices"
+    if project.ledger.model_in_use() is None:
+        size = query.start if query.starts_with_slices else query.round_size(of_slices=True)
+        return random_slice_proposals(project, said, size)
+    if not query.counts_foreground:
+        return random_slice_proposals(project, said, query.round_size(of_slices=True))
+    wanted = project.thresholds.retrain_after
+    missing = wanted - project.ledger.new_foreground_slices()
+    return random_slices_left(project, f"{said}, until {wanted} with foreground are annotated", max(missing, 1))
 
 
 def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]:
@@ -115,7 +133,8 @@ def selective_slice_proposals(project: Project, measure: str) -> Iterator[Propos
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:
         scores = {source: scored.values(kind) for kind, source in enumerate(_SOURCES)}
-        for slice_, source in selective_rounds(scores["target"], scores["boundary"], project.recipe.query.size):
+        size = project.recipe.query.round_size(of_slices=True)
+        for slice_, source in selective_rounds(scores["target"], scores["boundary"], size):
             yield Chosen(*slice_, scores[source][slice_], f"{measure.replace('_', ' ')} over the {source}")
 
     return ranked_slice_proposals(project, [(measure, source, "total") for source in _SOURCES], order)
@@ -158,7 +177,7 @@ def rounds_of_slices(
     pool = project.ledger.slice_pool()
     unseen = {image_id: count for image_id, count in _counts(pool).items() if image_id not in seen}
     drawn = (Chosen(*slice_, seen=False) for slice_ in random_slices(unseen, project.settings.seed))
-    size = project.recipe.query.size
+    size = project.recipe.query.round_size(of_slices=True)
     rounds = itertools.chain(in_rounds(chosen, size), in_rounds(drawn, size))
     return proposals_of_rounds(project, pool, rounds, reason, model_version)
 

@@ -6,7 +6,7 @@ from functools import partial
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.errors import NotFoundError
-from activelabel.recipes import Recipe
+from activelabel.recipes import LEAST_REPEATS, Recipe, needs_repeats
 from activelabel.recipes.schema import asks_slices
 from activelabel.server.blend_proposals import blend_proposals, blend_slice_proposals
 from activelabel.server.cold_start import proxy_rank_proposals
@@ -21,7 +21,7 @@ from activelabel.server.noisy_proposals import (
 from activelabel.server.project import Project, ScoreKind
 from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
 from activelabel.server.proposals import highest_proposals, selective_proposals
-from activelabel.server.raced_kind import MEAN_MEASURES, UNCERTAINTY_VOLUMES
+from activelabel.server.raced_kind import MEAN_MEASURES, OBJECT_MEASURES, UNCERTAINTY_VOLUMES
 from activelabel.server.random_proposals import Proposal, Proposals, random_proposals
 from activelabel.server.slice_feature_proposals import coreset_slice_proposals, typiclust_slice_proposals
 from activelabel.server.slice_proposals import (
@@ -138,12 +138,17 @@ PROXY: dict[str, tuple[Proposals, str]] = {
 
 
 def _of_measures() -> dict[str, tuple[Proposals, str]]:
-    """Each measure plain and selective, of volumes and of slices, and the means of nath2022."""
+    """Each measure plain and selective, of volumes and of slices, the means of nath2022, and those over the object."""
     table: dict[str, tuple[Proposals, str]] = {}
     for name, kind in MEAN_MEASURES.items():
         table[name] = (
             partial(_highest, kind=kind),
             f"Volumes with the largest mean {kind[0]} of Monte Carlo repeats (nath2022, 3.4)",
+        )
+    for name, kind in OBJECT_MEASURES.items():
+        table[name] = (
+            partial(_highest, kind=kind),
+            f"Volumes with the largest mean {kind[0].replace('_', ' ')} around the predicted object, whatever its size",
         )
     for measure, said in MEASURED_BY.items():
         whole, near = (measure, "everything", "total"), "near targets or boundaries (ma2024, eq. 5)"
@@ -186,6 +191,8 @@ def strategy_kinds(recipe: Recipe) -> dict[str, type[ProjectStrategy]]:
 def build_strategies(project: Project) -> dict[str, Strategy]:
     """All strategies by name, in the order in which clients list them, and the recipe's own under two names more.
 
+    Those that go by repeats are left out where there are too few: they would ask in the order of the ids.
+
     Raises:
         NotFoundError: the recipe names one that does not exist; the text lists those there are.
     """
@@ -193,6 +200,8 @@ def build_strategies(project: Project) -> dict[str, Strategy]:
     kinds = strategy_kinds(project.recipe)
     if own not in kinds:
         raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(kinds))}")
+    repeated = project.recipe.prediction.repeats >= LEAST_REPEATS
+    kinds = {name: kind for name, kind in kinds.items() if repeated or not needs_repeats(name)}
     few = suiting(kinds, own)
     built: dict[str, Strategy] = {
         OWN: kinds[own](project, own, own_description(project.recipe.name, own)),

@@ -7,7 +7,7 @@ all.
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import Context
 from torch import nn
 
+from activelabel.acquisition.effort import AnnotatedQuery, effort
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.server.doubt import compare_labels
@@ -33,7 +34,9 @@ from activelabel.server.train_cases import annotated_case, check_training_cases,
 from activelabel.server.train_options import TrainOptions, offered_options, parse_options
 from activelabel.server.train_stats import Stats, read_stats, with_models
 from activelabel.store.model_choice import label_judges
+from activelabel.store.records import Annotation
 from activelabel.training.checkpoints import load_model
+from activelabel.training.schedule import scheduled
 from activelabel.training.two_views import NoisyCase
 
 logger = logging.getLogger(__name__)
@@ -89,6 +92,7 @@ class SegmentationTrainTask(NetworkTraining):
             annotations = readable_annotations(self._project.ledger, datastore)
             cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
             run = Run(options, folder, cases, datastore)
+            self._training = scheduled(self._project.recipe.training, effort_units(annotations, run))
             compare_labels(self._project, annotations, datastore, run.device)
             stats, weights = self._go_through_stages(run)
             per_case = self.judge(weights, run)
@@ -176,3 +180,22 @@ class SegmentationTrainTask(NetworkTraining):
         except InvalidInputError as error:
             logger.warning("training does not begin with the weights of model %d: %s", model.version, error)
             return None
+
+
+def effort_units(annotations: Iterable[Annotation], run: Run) -> float:
+    """What the labels that a run trains on have cost, in the units of chlebus2022 (IV).
+
+    A label that covers all slices of its image counts as that of a whole volume, others slice by slice; slices that
+    nobody has counted are none.
+    """
+    trained_on = {case["image_id"] for case in run.of_role("training")}
+    return effort(
+        AnnotatedQuery(
+            item.image_id,
+            whole_volume=item.slices is None,
+            slices=item.covered_slices or 0,
+            foreground_slices=item.foreground_slices or 0,
+        )
+        for item in annotations
+        if item.image_id in trained_on
+    ).units

@@ -7,10 +7,11 @@ import torch
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from torch import Tensor
 
-from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.preprocessing import prepare_image, restore_maps
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.recipes import LEAST_REPEATS
 from activelabel.server.loaded_model import LoadedModel
 from activelabel.server.mask_files import wanted_format, write_mask
 from activelabel.server.project import Project
@@ -28,7 +29,7 @@ class UncertaintyInfer(InferTask):
             labels=[],
             dimension=3,
             description="Where the model in use doubts: bands of uncertainty, each named with its range",
-            config={"measure": list(MEASURES)},
+            config={"measure": list(measures_with(project.recipe.prediction.repeats))},
         )
         self._project = project
         self._loaded = loaded
@@ -38,13 +39,13 @@ class UncertaintyInfer(InferTask):
         return True
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Bands of `request["measure"]` (default variance) for `request["image"]`, a path.
+        """Bands of `request["measure"]` (default variance; entropy without repeats) for `request["image"]`, a path.
 
         Raises:
             NotReadyError: there is no model yet.
-            InvalidInputError: the image cannot be read, or the measure is unknown.
+            InvalidInputError: the image cannot be read, or the measure is unknown or needs repeats that there are not.
         """
-        measure = chosen_measure(request.get("measure"))
+        measure = chosen_measure(request.get("measure"), self._project.recipe.prediction.repeats)
         wanted = wanted_format(request)
         volume = read_volume(request["image"])
         image = prepare_image(volume, self._project.recipe.preprocessing)
@@ -78,9 +79,15 @@ def bands(map: Tensor, measure: str, edges: Sequence[float] = BAND_EDGES) -> tup
     return graded, names if largest > 0 else {}
 
 
-def chosen_measure(asked: object) -> str:
-    """The measure a client asks for. Its form sends back a name, or the whole list if nothing was chosen."""
-    name = asked[0] if isinstance(asked, list) and asked else asked or "variance"
-    if not isinstance(name, str) or name not in MEASURES:
-        raise InvalidInputError(f"measure {name!r}: use one of {', '.join(MEASURES)}")
+def chosen_measure(asked: object, repeats: int = LEAST_REPEATS) -> str:
+    """The measure a client asks for. Its form sends back a name, or the whole list if nothing was chosen.
+
+    Raises:
+        InvalidInputError: there is none of that name, or it would be 0 everywhere after so few `repeats`.
+    """
+    known = measures_with(repeats)
+    name = asked[0] if isinstance(asked, list) and asked else asked or known[0]
+    if not isinstance(name, str) or name not in known:
+        why = f", as prediction.repeats is {repeats}" if isinstance(name, str) and name in MEASURES else ""
+        raise InvalidInputError(f"measure {name!r}: use one of {', '.join(known)}{why}")
     return name

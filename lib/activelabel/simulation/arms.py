@@ -46,15 +46,15 @@ def plan_arms(
         recipe: its name or path.
         strategies: names; those that end in `_slices` ask for slices.
         start: the size of the start set, default the recipe's.
-        query_size: volumes a round, default the recipe's.
-        slices: slices a round for strategies that ask for slices, default `query_size`.
+        query_size: volumes a round, default the recipe's number of them.
+        slices: slices a round for strategies that ask for slices, default `query_size`, else the recipe's number.
         rounds: after the start set.
         start_strategy: who asks for the start set, default the recipe's choice.
 
     Raises:
         NotFoundError: there is no such recipe.
         InvalidInputError: a strategy comes twice, or there is none of that name, or the start set would be slices where
-            the recipe starts with volumes, or the other way round.
+            the recipe starts with volumes, or the other way round; or how many volumes a round has is not said.
     """
     chosen = load_recipe(recipe)
     known = {*strategy_kinds(chosen), *ORACLE_STRATEGIES}
@@ -71,15 +71,23 @@ def plan_arms(
             f"--start-strategy {start_strategy}: the recipe {chosen.name} starts with {counted}, and counts them: use "
             f"a strategy of {counted}, or change query.start_strategy in the recipe"
         )
-    volumes = query_size or query.size
-    slices = slices or volumes
+    slices = slices or query_size
+
+    def size(name: str) -> int:
+        try:
+            return query.asked_by(name, slices if asks_slices(name) else query_size).size
+        except ValueError as error:
+            raise InvalidInputError(
+                f"--strategy {error}: say with --query-size how many volumes a round has"
+            ) from error
+
     return tuple(
         Arm(
             name,
             name,
             recipe,
             start=start or query.start,
-            query_size=slices if asks_slices(name) else volumes,
+            query_size=size(name),
             rounds=rounds,
             start_strategy=start_strategy,
         )

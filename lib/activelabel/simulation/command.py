@@ -30,7 +30,7 @@ def simulate(
     query_size: Annotated[int | None, typer.Option(min=1, help="Volumes a round. Default the recipe's.")] = None,
     slices: Annotated[
         int | None,
-        typer.Option(min=1, help="Slices a round, for strategies that ask for slices. Default --query-size."),
+        typer.Option(min=1, help="Slices a round, for strategies of slices. Default --query-size or the recipe's."),
     ] = None,
     start_strategy: Annotated[
         str | None, typer.Option(help="Who asks for the start set of all. Default the recipe's choice.")

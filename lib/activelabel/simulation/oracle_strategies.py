@@ -76,7 +76,8 @@ def _slices(project: Project, foreground: Foreground) -> Iterator[Proposal]:
         assert axis is not None  # they are counted before anybody is asked
         some |= {(image_id, index): float(voxels > 0) for index, voxels in enumerate(foreground(image_id, axis))}
     order = (Chosen(*slice_) for slice_, _ in foreground_aware(some, _key(project)))
-    rounds, said = in_rounds(order, project.recipe.query.size), "drawn at random, two thirds where foreground is"
+    size = project.recipe.query.round_size(of_slices=True)
+    rounds, said = in_rounds(order, size), "drawn at random, two thirds where foreground is"
     return proposals_of_rounds(project, project.ledger.slice_pool(), rounds, lambda _: said)
 
 

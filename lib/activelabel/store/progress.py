@@ -61,6 +61,24 @@ class Overview(Database):
                 **row,
             )
 
+    def new_foreground_slices(self) -> int:
+        """How many slices with foreground more the training labels hold than what the latest model has seen of them."""
+        with self._reading() as session:
+            latest = latest_model_row(session)
+            version = None if latest is None else latest.version
+            seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
+            there = (ImageRow.present.is_(True), ImageRow.role == "training", ImageRow.unreadable_reason.is_(None))
+            drawn = (
+                select(AnnotationRow.image_id, AnnotationRow.foreground_slices)
+                .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+                .where(*there)
+            )
+            before = {
+                image_id: count or 0 for image_id, count in session.execute(drawn.where(AnnotationRow.id.in_(seen)))
+            }
+            now = session.execute(drawn.where(current_final(), AnnotationRow.id.not_in(seen)))
+            return sum(max((count or 0) - before.get(image_id, 0), 0) for image_id, count in now)
+
     def effort(self, patients: Mapping[str, str]) -> Effort:
         """What the labels that count have cost. Images that nobody has counted the slices of have none of them.
 

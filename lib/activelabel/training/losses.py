@@ -86,7 +86,12 @@ class PartialBinaryCrossEntropy(nn.Module):
 
 
 class PartialDiceCELoss(nn.Module):
-    """Dice loss plus cross-entropy: MONAI's `DiceCELoss` where all is annotated; as `PartialDiceLoss` otherwise."""
+    """Dice loss plus cross-entropy; as `PartialDiceLoss` where not all is annotated.
+
+    Where all is, MONAI's `DiceCELoss` with `include_background=False` and `batch=True`, which are not its defaults: a
+    small structure then counts as much as the background, and a patch without it teaches too. For the defaults see
+    `PartialPatchDiceCELoss`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,11 +105,38 @@ class PartialDiceCELoss(nn.Module):
         return dice + cross_entropy
 
 
-# Dice over foreground classes only, each over the whole mini-batch: a patch in which a class is absent teaches too.
+class PartialPatchDiceCELoss(nn.Module):
+    """MONAI's `DiceCELoss(to_onehot_y=True, softmax=True)`, all else as it is by default; of what is annotated.
+
+    Dice is that of each patch by itself and of each class, the background too, and the loss the mean over both: patches
+    count alike, however much foreground is in them. The cross-entropy is the mean over the annotated voxels of the
+    mini-batch. A patch of which nothing is annotated has a Dice loss of 0 and no gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cross_entropy = PartialCrossEntropy()
+
+    def forward(self, logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
+        """The loss, a scalar of 0 or more; arguments and exceptions as `PartialDiceLoss`."""
+        cross_entropy: Tensor = self._cross_entropy(logits, labels, annotated)
+        weights = annotated.bool()
+        predicted = logits.float().softmax(dim=1) * weights
+        wanted = _one_hot(labels, weights, range(logits.shape[1]))
+        space = list(range(2, logits.dim()))
+        overlap = (wanted * predicted).sum(dim=space)
+        total = wanted.sum(dim=space) + predicted.sum(dim=space)
+        dice = 1 - (2 * overlap + _SMOOTHING) / (total + _SMOOTHING)
+        return dice.mean() + cross_entropy
+
+
+# Dice over foreground classes only, each over the whole mini-batch: a patch in which a class is absent teaches too. But
+# for `patch_dice_ce`, which is what nath2022 has used.
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "bce": PartialBinaryCrossEntropy,
     "dice": lambda: PartialDiceLoss(_SMOOTHING),
     "dice_ce": PartialDiceCELoss,
+    "patch_dice_ce": PartialPatchDiceCELoss,
     "partial_dice": PartialDiceLoss,
 }
 
@@ -136,8 +168,13 @@ class MarkedLabelLoss(nn.Module):
 
 def _foreground(logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
     """1 where a voxel is annotated as the class: float32 (B, C-1, *S)."""
-    classes = torch.arange(1, logits.shape[1], device=logits.device).view(1, -1, *[1] * (logits.dim() - 2))
-    return ((labels == classes) & annotated).float()
+    return _one_hot(labels, annotated, range(1, logits.shape[1]))
+
+
+def _one_hot(labels: Tensor, annotated: Tensor, classes: range) -> Tensor:
+    """1 where a voxel is annotated as one of `classes`: (B, 1, *S) to float32 (B, len(classes), *S)."""
+    values = torch.tensor(classes, device=labels.device).view(1, -1, *[1] * (labels.dim() - 2))
+    return ((labels == values) & annotated).float()
 
 
 def _check_shapes(logits: Tensor, labels: Tensor, annotated: Tensor) -> None:

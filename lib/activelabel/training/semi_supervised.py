@@ -50,7 +50,8 @@ class ConsistencyLoss(nn.Module):
     draw the better prediction towards the worse one, and through both, would reward agreeing on anything.
 
     The target is the softmax itself, not its most probable class: with p of the plain view and q of the augmented one,
-    mean(-Σ p ln q) over voxels, plus 1 - 2 Σpq / (Σp + Σq) over batch and space, the mean over foreground classes. It
+    mean(-Σ p ln q) over voxels, plus 1 - 2 Σpq / (Σp + Σq) over batch and space, the mean over foreground classes. (The
+    supervised loss of the recipe, MONAI's `DiceCELoss`, counts the background too, and each patch by itself.) It
     is 0 for two equal, certain views, also where both are background throughout; for two equal views in doubt it is
     positive (their entropy, at least), so that it also rewards certainty.
     """

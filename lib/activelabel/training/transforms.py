@@ -4,9 +4,9 @@ Between reading and handing over, a label is shifted by one, so that 0 is "not a
 on the way, around a small image or in a corner that was turned in, is then not annotated either.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from monai.networks import one_hot
 from monai.transforms import Compose, RandomizableTransform, SpatialPadd, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
@@ -23,7 +24,9 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
+from activelabel.training.partners import with_partners
 from activelabel.training.patches import KEYS, RatioPatches, patch_around
+from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches
 
 
 class Case(TypedDict):
@@ -147,16 +150,27 @@ def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -
     """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
 
     Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded with 0, as they
-    are for prediction.
+    are for prediction. Where slices are sampled, the case whole, its label shifted: `training_items` draws from it.
     """
-    steps = [
-        load,
-        ShiftLabel(),
-        SpatialPadd(KEYS, spatial_size=settings.patch_size),
-        _patches(settings),
-        *AUGMENTATIONS[settings.augmentation](),
-        MarkUnannotated(),
-    ]
+    prepared = [load, ShiftLabel(), SpatialPadd(KEYS, spatial_size=settings.patch_size)]
+    if settings.sampling == "slices":
+        return Compose([*prepared, *([KeepAnnotatedSlices()] if settings.patch_size[-1] == 1 else [])])
+    return _seeded([*prepared, _patches(settings), *_after(settings)], seed)
+
+
+def training_items(cases: Dataset[Any], settings: TrainingSettings, seed: int) -> Dataset[list[dict[str, Tensor]]]:
+    """What a loader draws from: cases that went through `training_transforms`, or their annotated slices."""
+    if settings.sampling == "slices":
+        return SlicePatches(cases, settings, _seeded(_after(settings), seed))
+    return with_partners(cases, settings)
+
+
+def _after(settings: TrainingSettings) -> list[Transform]:
+    """What happens to a patch once it is cut out."""
+    return [*AUGMENTATIONS[settings.augmentation](), MarkUnannotated()]
+
+
+def _seeded(steps: Sequence[Callable[..., Any]], seed: int) -> Compose:
     transforms = Compose(steps)
     transforms.set_random_state(seed=seed)
     return transforms

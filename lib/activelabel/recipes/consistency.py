@@ -1,0 +1,53 @@
+"""Numbers of a recipe that are right each by itself, and wrong together."""
+
+from activelabel.errors import InvalidInputError
+from activelabel.recipes.schema import LEAST_REPEATS, Recipe, needs_repeats
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Whether the parts of a recipe go together, as it was written or with the settings that change it.
+
+    Raises:
+        InvalidInputError: something goes by how Monte Carlo repeats differ, and there are too few; volumes should race,
+            and there is nothing that could be spared; slices should be learnt from, and are not where networks have
+            them; a round has two numbers.
+    """
+    _check_sampling(recipe)
+    other = "volumes" if not recipe.query.asks_slices else "slices"
+    if getattr(recipe.query, other) is not None:
+        raise InvalidInputError(
+            f"query.{other} is what a round of other strategies has, and query.strategy {recipe.query.strategy} asks "
+            f"for {other} itself: leave it out, and write the number as query.size"
+        )
+    repeats = recipe.prediction.repeats
+    if recipe.prediction.racing and repeats == 0:
+        raise InvalidInputError(
+            "prediction.racing spares repeats, and prediction.repeats is 0, one pass for each volume: turn racing off, "
+            f"or set repeats to {LEAST_REPEATS} or more"
+        )
+    _check_repeats("query.strategy", recipe.query.strategy, "prediction.repeats", repeats)
+    if recipe.semi_supervised is not None and recipe.fine_tunes:
+        measure = recipe.semi_supervised.measure
+        _check_repeats("semi_supervised.measure", measure, "prediction.repeats", repeats)
+    if recipe.proxy is not None:
+        _check_repeats("proxy.measure", recipe.proxy.measure, "proxy.repeats", recipe.proxy.repeats)
+
+
+def _check_sampling(recipe: Recipe) -> None:
+    training = recipe.training
+    if training.sampling == "volumes":
+        return
+    if not recipe.preprocessing.slices_last:
+        raise InvalidInputError("training.sampling slices needs slices as the last axis: set preprocessing.slices_last")
+    if training.foreground_share is not None:
+        raise InvalidInputError("training.foreground_share is of patches of volumes: leave it out, or sample volumes")
+    if recipe.fine_tunes:
+        raise InvalidInputError("training.sampling slices has no second stage: leave out [semi_supervised]")
+
+
+def _check_repeats(key: str, name: str, repeats_key: str, repeats: int) -> None:
+    if needs_repeats(name) and repeats < LEAST_REPEATS:
+        raise InvalidInputError(
+            f"{key} {name} goes by how Monte Carlo repeats differ, and {repeats_key} is {repeats}: it would be 0 "
+            f"everywhere; set {repeats_key} to {LEAST_REPEATS} or more, or use entropy, least_confidence or margin"
+        )
