@@ -2,15 +2,17 @@
 
 from activelabel.store.annotations import Annotations
 from activelabel.store.doubts import Doubts
+from activelabel.store.drafts import Drafts
 from activelabel.store.images import Images
 from activelabel.store.leases import Leases
 from activelabel.store.models import Models
 from activelabel.store.progress import Overview
 from activelabel.store.rounds import Rounds
 from activelabel.store.scores import Scores
+from activelabel.store.skips import Skips
 
 
-class Ledger(Images, Scores, Leases, Annotations, Doubts, Models, Rounds, Overview):
+class Ledger(Images, Scores, Leases, Annotations, Drafts, Skips, Doubts, Models, Rounds, Overview):
     """One object for every event and question; each base holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or
