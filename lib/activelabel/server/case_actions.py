@@ -1,4 +1,4 @@
-"""What annotators do with a case besides drawing it: skip it, leave it as a draft, finish it; and what is shown of it."""
+"""What annotators do with a case besides drawing it: skip it, leave it as a draft, finish it."""
 
 import logging
 from collections.abc import Mapping
@@ -39,9 +39,8 @@ class CaseActions:
             return {}
         draft = self._datastore.open_for(sample["id"], annotator)
         if draft is not None:
-            name = (
-                sample.get("PatientID") or self._datastore.get_image_info(sample["id"]).get("PatientID") or sample["id"]
-            )
+            stored = self._datastore.get_image_info(sample["id"])
+            name = sample.get("PatientID") or stored.get("PatientID") or sample["id"]
             sample |= {"PatientID": f"{name} | draft", "draft": draft_said(draft)}
         return sample if skipped is None else {**sample, "skipped": skip_said(skipped)}
 
@@ -92,14 +91,14 @@ class CaseActions:
     def cases(self) -> dict[str, Any]:
         """Which cases are not simply to be drawn or drawn, and which labels are a model's own: part of `GET /info/`."""
         ledger = self.project.ledger
-        drafts = ledger.open_drafts()
-        roles = {image.id: image.role for image in ledger.images()}
-        unchanged = [roles[label.image_id] for label in ledger.annotations() if label.unchanged_from is not None]
         return {
-            "drafts": [{"id": draft.image_id, "annotator": draft.annotator, **draft_said(draft)} for draft in drafts],
+            "drafts": [
+                {"id": draft.image_id, "annotator": draft.annotator, **draft_said(draft)}
+                for draft in ledger.open_drafts()
+            ],
             "not_now": [skip_said(skip) for skip in ledger.skipped_for_now()],
             "cannot_be_annotated": [skip_said(skip) for skip in ledger.set_aside_cases()],
-            "unchanged_from_model": {role: unchanged.count(role) for role in ("training", "validation")},
+            "unchanged_from_model": ledger.unchanged_labels(),
         }
 
     def _look_for_work(self) -> None:

@@ -53,17 +53,16 @@ class ProjectStrategy(Strategy):
         """
         annotator = annotator_of(request)
         last = self._project.ledger.passed_over(annotator)
-        given = self._next(
-            annotator, datastore, lambda: (item for item in self._all(annotator) if item.image_id not in last)
-        )
-        if given or not last:
-            return given
-        later = {image_id: place for place, image_id in enumerate(last)}
-        return self._next(
-            annotator,
-            datastore,
-            lambda: sorted(self._all(annotator), key=lambda item: later.get(item.image_id, -1)),
-        )
+
+        def at_once() -> Iterable[Proposal]:
+            return (proposal for proposal in self._all(annotator) if proposal.image_id not in last)
+
+        def in_the_end() -> Iterable[Proposal]:
+            places = {image_id: place for place, image_id in enumerate(last)}
+            return sorted(self._all(annotator), key=lambda proposal: places.get(proposal.image_id, -1))
+
+        given = self._next(annotator, datastore, at_once)
+        return self._next(annotator, datastore, in_the_end) if last and not given else given
 
     def _all(self, annotator: str) -> Iterator[Proposal]:
         """What an annotator has begun, then what the strategy proposes."""

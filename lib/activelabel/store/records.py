@@ -117,8 +117,8 @@ class Draft:
     """A drawing that its annotator has not finished: kept, never counted, never learnt from.
 
     `version` counts from 1 within the image, over all its drafts. `slices` are those that were asked for, None for the
-    volume. `why` says in one line why it is a draft. An open one has no `ended_at`: no newer draft and no finished label
-    of the same annotator took its place.
+    volume. `why` says in one line why it is a draft. An open one has no `ended_at`: neither a newer draft nor a label
+    that is finished took its place.
     """
 
     id: int

@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_drafts"),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_drafts_image_id"),
         sa.ForeignKeyConstraint(["lease_id"], ["leases.id"], name="fk_drafts_lease_id"),
-        sa.UniqueConstraint("image_id", "version", name="uq_drafts_image_id"),
+        sa.UniqueConstraint("image_id", "version", name="uq_drafts_image_id_version"),
         sa.CheckConstraint("reason IN ('said', 'unconfirmed', 'incomplete', 'unstated')", name="reason"),
     )
     _create_partial_index("uq_drafts_open", "drafts", ["image_id", "annotator"], "ended_at IS NULL")
