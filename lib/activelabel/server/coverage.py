@@ -24,8 +24,8 @@ class SentLabel:
 
     `array` (W, H, D) lies on `image`, whose slices are counted along `axis`; `said` is the client's `annotated_slices`,
     None if it said nothing. `answers_any`: who sends it was never asked, and answers somebody else's query.
-    `finished` and `confirmed` are what the client says of it: whether it is finished (None if nothing), and that somebody
-    has looked it over.
+    `finished` and `confirmed` are what the client says: whether it is finished (None if nothing), and that somebody has
+    looked it over.
     """
 
     image_id: str
