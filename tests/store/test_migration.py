@@ -102,6 +102,8 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["images"] == {"ck_images_role", "ck_images_unreadable"}
     assert checks["model_versions"] == {"ck_model_versions_kind"}
     assert checks["doubts"] == {"ck_doubts_correlation", "ck_doubts_defined", "ck_doubts_wrong_voxels"}
+    assert checks["drafts"] == {"ck_drafts_reason"}
+    assert checks["skips"] == {"ck_skips_kind", "ck_skips_ended"}
     assert checks["scores"] == set()
 
 
@@ -225,9 +227,11 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
     assert ledger_of_0001.doubts() == []
     with engine.connect() as connection:
         after = rows_of_all_tables(connection)
-    assert after.pop("doubts") == []
+    assert [after.pop(name) for name in ("doubts", "drafts", "skips")] == [[], [], []]
+    labels = before.pop("annotations")
+    assert after.pop("annotations") == [f"{row.removesuffix(')')}, None)" for row in labels]  # unchanged from no model
     assert after == before
-    assert len(before["annotations"]) == 2
+    assert len(labels) == 2
     doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
     assert ledger_of_0001.doubts() == [doubt]
 
