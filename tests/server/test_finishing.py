@@ -56,8 +56,8 @@ class Case:
         said = {"client_id": annotator, **info}
         return self.archive.keep(image_id, "final", file, GRID, said, answers_any=answers_any)
 
-    def publish(self) -> int:
-        return self.ledger.publish_model("m", "0", "quick", ["ball"], {}, []).version
+    def publish(self, dice: float | None = 0.8) -> int:
+        return self.ledger.publish_model("m", "0", "quick", ["ball"], {"dice": dice}, []).version
 
     def show(self, version: int, areas: Sequence[int], image_id: str = "") -> Path:
         """What the server keeps when a model shows a mask."""
@@ -197,15 +197,19 @@ def test_slices_named_out_of_a_draft_count_and_the_draft_goes_on(case: Case) -> 
     assert case.ledger.open_draft(case.training, "ann") is not None
 
 
-def test_a_model_that_scored_the_case_says_what_is_missing(case: Case) -> None:
+@pytest.mark.parametrize(("dice", "believed"), [(0.8, True), (0.4, False), (None, False)])
+def test_a_model_that_scored_the_case_says_what_is_missing_if_it_is_any_good(
+    case: Case, dice: float | None, believed: bool
+) -> None:
     dab = (0, 0, 0, 1, 4, 1, 0, 0, 0, 0, 0, 0)
-    version = case.publish()
+    version = case.publish(dice)
     seen = (0.0, 0.0, 2.0, 6.0, 9.0, 12.0, 12.0, 9.0, 6.0, 2.0, 0.0, 0.0)
     score = Score("foreground", "everything", "total", sum(seen), seen)
     case.ledger.record_scores(version, case.training, [score], 1, 0)
     kept = case.send("ann", dab)
-    assert is_draft(kept, DraftReason.INCOMPLETE)
-    assert "something is drawn on 3 of 12 slices, while model 1 sees something on 8" in kept.why
+    assert is_draft(kept, DraftReason.INCOMPLETE) == believed
+    if isinstance(kept, Draft):
+        assert "something is drawn on 3 of 12 slices, while model 1 sees something on 8" in kept.why
 
 
 def test_what_the_model_in_use_showed_goes_before_its_scores(case: Case) -> None:

@@ -16,6 +16,8 @@ from activelabel.store.records import Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
+CREDIBLE_DICE = 0.5
+"""A model of less, on the validation cases, does not know what is missing. Who drew all would be asked for each case."""
 _AGAIN = 'send it once more as it is (a script: params {{"{}": true}})'
 
 
@@ -112,12 +114,12 @@ class Finishing:
         return why_incomplete(areas_of(sent.array, sent.axis), self._expected(sent, current), smallest)
 
     def _expected(self, sent: SentLabel, current: Annotation | None) -> Expected | None:
-        """What should be drawn: what is, on a volume that is finished; else what the model in use sees."""
+        """What should be drawn: what is, on a volume that is finished; else what the model in use sees, if it is good."""
         if current is not None and current.slices is None:
             areas = areas_of(self.coverage.read(current, sent.image), sent.axis)
             return Expected(areas, "the label that counts has something on")
         model = self.coverage.ledger.latest_model()
-        if model is None:
+        if model is None or (model.metrics.get("dice") or 0.0) < CREDIBLE_DICE:
             return None
         says = f"model {model.version} sees something on"
         shown = next((array for version, array in self._predictions(sent) if version == model.version), None)

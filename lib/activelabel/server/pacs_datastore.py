@@ -101,7 +101,6 @@ class PacsDatastore(LedgerDatastore):
             "pacs": self.pacs.address,
             "pacs_problem": self._problem,
             "pacs_refused": self.refused_segs,
-            "pacs_drafts": self.draft_segs,
         }
 
     @property
