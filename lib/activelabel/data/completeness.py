@@ -15,8 +15,9 @@ NEAR_SHARE = 0.25
 BROKEN_OFF, BROKEN_OFF_OF_FEW = 1 / 3, 0.8
 """A drawing breaks off if it ends inside the image on a slice with more than such a share of its largest slice.
 
-A ball on n slices ends with at most 4 / (n + 1) of its largest, and that is allowed, between these two. Of the true labels
-of 200 hippocampi, 60 hearts and 4 brain tumours 0, 5 and 0 look broken off; of their halves 400 of 400, 111 of 120, 8 of 8.
+A ball on n slices ends with at most 4 / (n + 1) of its largest, and that is allowed, between these two. Of the true
+labels of 200 hippocampi, 60 hearts and 4 brain tumours 0, 5 and 0 look broken off; of their halves 400 of 400, 111 of
+120, and 8 of 8.
 """
 FEW_SHARE = 0.1
 """On fewer of the slices than this nobody can know whether they are all, while nothing is known of the project."""

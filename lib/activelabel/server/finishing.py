@@ -17,7 +17,7 @@ from activelabel.store.records import Annotation, Draft
 logger = logging.getLogger(__name__)
 
 CREDIBLE_DICE = 0.5
-"""A model of less, on the validation cases, does not know what is missing. Who drew all would be asked for each case."""
+"""A model of less, on the validation cases, does not know what is missing: it would ask back what is all there."""
 _AGAIN = 'send it once more as it is (a script: params {{"{}": true}})'
 
 
@@ -114,7 +114,7 @@ class Finishing:
         return why_incomplete(areas_of(sent.array, sent.axis), self._expected(sent, current), smallest)
 
     def _expected(self, sent: SentLabel, current: Annotation | None) -> Expected | None:
-        """What should be drawn: what is, on a volume that is finished; else what the model in use sees, if it is good."""
+        """What should be drawn: what is, on a volume that is finished; else what a model in use sees that is good."""
         if current is not None and current.slices is None:
             areas = areas_of(self.coverage.read(current, sent.image), sent.axis)
             return Expected(areas, "the label that counts has something on")
