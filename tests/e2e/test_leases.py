@@ -107,7 +107,7 @@ def test_a_reader_who_asks_again_gets_her_own_query(server: RunningServer, first
 def test_a_reader_skips_through_the_hosts_client_and_by_a_route(server: RunningServer, first: Samples) -> None:
     held = server.next_sample(annotator="skipper")["id"]
     options = server.info()["strategies"]["random"]["config"]
-    assert options["skip"] == ["no", "not now", "cannot be annotated"]
+    assert options["skip this case"] == ["no", "not now", "cannot be annotated"]
     other = server.next_sample(annotator="skipper", skip="cannot be annotated", reason="cut off at the dome")
     assert (other["skipped"]["id"], other["id"] != held) == (held, True)
     (aside,) = server.info()["cases"]["cannot_be_annotated"]

@@ -169,9 +169,26 @@ def test_what_is_no_skip_is_refused_and_nothing_is_lost(app: App, params: dict[s
 
 def test_the_stock_clients_offer_it_in_their_options(app: App) -> None:
     config = app._strategies["random"].info()["config"]  # type: ignore[attr-defined]
-    assert config == {"skip": ["no", "not now", "cannot be annotated"], "reason": ""}
+    assert config == {"skip this case": ["no", "not now", "cannot be annotated"], "reason to skip it": ""}
     held = app.ask()["id"]
-    assert app.ask(skip=config["skip"][0], reason=config["reason"])["id"] == held  # as Slicer sends the form untouched
+    assert app.ask(**{"skip this case": "no", "reason to skip it": ""})["id"] == held  # as Slicer sends it untouched
+    answer = app.ask(**{"skip this case": "not now", "reason to skip it": "late"})
+    assert (answer["skipped"]["id"], answer["skipped"]["reason"]) == (held, "late")
+
+
+def test_a_form_that_stays_filled_in_takes_only_one_case_out_of_the_pool(app: App) -> None:
+    form = {"skip this case": "cannot be annotated", "reason to skip it": "cut off"}
+    first = app.ask()["id"]
+    second = app.ask(**form)["id"]
+    with pytest.raises(
+        InvalidInputError, match=f"as it was for {first}: set it to 'no', or give the reason of {second}"
+    ):
+        app.ask(**form)
+    assert app.ask()["id"] == second
+    app.send(second, finished=True)
+    third = app.ask(**form)["id"]  # nothing is held that it could be about
+    assert app.ask(**{**form, "reason to skip it": "another patient"})["skipped"]["id"] == third
+    assert {case["id"] for case in app.cases()["cannot_be_annotated"]} == {first, third}
 
 
 def test_asking_again_gives_the_same_case_unless_the_project_takes_it_for_a_skip(make_app: Callable[..., App]) -> None:

@@ -4,15 +4,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from activelabel.errors import NotReadyError
+from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.server.annotator import annotator_of
 from activelabel.server.autopilot import Autopilot
-from activelabel.server.case_requests import SkipRequest, skip_request
+from activelabel.server.case_requests import FORM_SKIP, SkipRequest, skip_request
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.label_archive import Kept
 from activelabel.server.project import Project
 from activelabel.store.records import Draft, Skip
-from activelabel.store.skips import NOT_NOW
+from activelabel.store.skips import CANNOT, NOT_NOW
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class CaseActions:
 
     def _skip_before_asking(self, annotator: str, wanted: SkipRequest | None) -> Skip | None:
         if wanted is not None:
+            self._refuse_left_in_form(annotator, wanted)
             skipped = self.project.ledger.skip_case(annotator, wanted.kind, wanted.reason)
         else:
             within = self.project.settings.skip_by_asking_again
@@ -53,6 +54,18 @@ class CaseActions:
         if skipped is not None:
             logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
         return skipped
+
+    def _refuse_left_in_form(self, annotator: str, wanted: SkipRequest) -> None:
+        """A form that stays as it was filled in must not take one case after the other out of the pool."""
+        held = self.project.ledger.active_lease(annotator)
+        if held is None or not wanted.by_form or wanted.kind != CANNOT:
+            return
+        before = [skip for skip in self.project.ledger.skips() if skip.annotator == annotator]
+        if before and (before[-1].kind, before[-1].reason) == (wanted.kind, wanted.reason):
+            raise InvalidInputError(
+                f"'{FORM_SKIP}' is set to '{CANNOT}' as it was for {before[-1].image_id}: set it to 'no', or give the "
+                f"reason of {held.image_id} in other words"
+            )
 
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
         """Skip what an annotator holds, or the image that is named, without asking for the next.

@@ -4,6 +4,7 @@ A strategy only *proposes* cases, best first, each with the reason. `ask` does w
 has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
 """
 
+import copy
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +17,12 @@ from activelabel.data.slices import plane_name
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.annotator import annotator_of
+from activelabel.server.case_requests import FORM
 from activelabel.server.project import Project
 from activelabel.server.random_proposals import Proposal
 from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.slicing import count_slices
 from activelabel.store.records import Lease, Slices
-from activelabel.store.skips import CANNOT, NOT_NOW
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class ProjectStrategy(Strategy):
 
     def info(self) -> dict[str, Any]:
         """What it is, and what can be said when one asks: both stock clients show it under their options."""
-        return {**super().info(), "config": {"skip": ["no", NOT_NOW, CANNOT], "reason": ""}}
+        return {**super().info(), "config": copy.deepcopy(FORM)}
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Lease the next case to whoever asks; `{}` when nothing is left that can be read.
