@@ -138,6 +138,7 @@ def test_a_client_may_say_that_it_is_not(case: Case) -> None:
     case.ask("ann")
     assert is_draft(case.send("ann", WHOLE, finished=False), DraftReason.SAID)
     assert is_draft(case.send("ann", WHOLE, finished=False), DraftReason.SAID)  # its client keeps it every 30 s
+    assert len(case.ledger.draft_history(case.training)) == 1
     assert isinstance(case.send("ann", WHOLE), Annotation)
 
 

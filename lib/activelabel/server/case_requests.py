@@ -38,9 +38,8 @@ def skip_request(params: Mapping[str, Any]) -> SkipRequest | None:
     if not isinstance(key, str) or key not in _KINDS:
         raise InvalidInputError(f'skip: expected "{NOT_NOW}" or "{CANNOT}", got {str(said)[:80]!r}')
     kind = _KINDS[key]
-    return (
-        None if kind is None else SkipRequest(kind, _reason(params.get(FORM_REASON if by_form else "reason")), by_form)
-    )
+    reason = params.get(FORM_REASON if by_form else "reason")
+    return None if kind is None else SkipRequest(kind, _reason(reason), by_form)
 
 
 def _reason(said: object) -> str:
