@@ -180,9 +180,8 @@ def test_a_form_that_stays_filled_in_takes_only_one_case_out_of_the_pool(app: Ap
     form = {"skip this case": "cannot be annotated", "reason to skip it": "cut off"}
     first = app.ask()["id"]
     second = app.ask(**form)["id"]
-    with pytest.raises(
-        InvalidInputError, match=f"as it was for {first}: set it to 'no', or give the reason of {second}"
-    ):
+    line = f"as it was for {first}: set it to 'no', or give the reason of {second}"
+    with pytest.raises(InvalidInputError, match=line):
         app.ask(**form)
     assert app.ask()["id"] == second
     app.send(second, finished=True)

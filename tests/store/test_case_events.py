@@ -89,6 +89,21 @@ class Cases(RuleBasedStateMachine):
         self.sent.pop((image_id, annotator), None)
         self.kept[image_id].append(file)
 
+    @rule(annotator=annotators, image_id=images)
+    def finish_a_slice(self, annotator, image_id):
+        """Of a volume that is not finished yet; a server merges it with what was drawn before."""
+        current = self.ledger.current_annotation(image_id)
+        if current is not None and current.slices is None:
+            return
+        file = f"slice {next(self.names)}"
+        self.move(
+            CaseEvent.FINISH_PART,
+            image_id,
+            annotator,
+            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, slices=[1]),
+        )
+        self.kept[image_id].append(file)
+
     @rule(annotator=annotators, image_id=images, kind=st.sampled_from([NOT_NOW, CANNOT]))
     def skip(self, annotator, image_id, kind):
         event = CaseEvent.SKIP if kind == NOT_NOW else CaseEvent.SET_ASIDE
