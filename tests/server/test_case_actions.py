@@ -139,6 +139,22 @@ def test_what_cannot_be_annotated_is_never_asked_for_until_it_is_brought_back(ap
     assert app.cases()["cannot_be_annotated"] == []
 
 
+def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app: Callable[..., App]) -> None:
+    app = make_app(strategy="random_slices", query_size="24")
+    first = app.ask()
+    assert first["query"]["kind"] == "slices"
+    second = app.ask(skip="not now")
+    assert second["id"] != first["id"]
+    third = app.ask(skip="cannot be annotated")
+    assert third["id"] not in (first["id"], second["id"])
+    given = [app.ask(f"reader {number}").get("id") for number in range(40)]
+    assert first["id"] in given  # others may be asked for it at once
+    assert second["id"] not in given
+    assert given[-1] is None
+    app.bring_back({"client_id": "ann"}, second["id"])
+    assert app.ask("latest")["id"] == second["id"]
+
+
 def test_a_skip_without_a_case_is_said_so_at_the_route_and_nothing_to_who_asks_for_the_next(app: App) -> None:
     assert "skipped" not in app.ask(skip="not now")
     app.project.ledger.release_lease("ann")
