@@ -72,7 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(start_server: Callable[..., RunningServer], root: Path) -> RunningServer:
     """A server that does nothing by itself."""
     conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
-    server = start_server(root / "studies", **conf, allowed_origins=VIEWER)
+    server = start_server(root / "studies", **conf, allowed_origins=VIEWER, finished_by="saving")
     time.sleep(WRITTEN_BEHIND_SECONDS)
     return server
 

@@ -46,7 +46,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(start_server: Callable[..., RunningServer], studies: Path) -> RunningServer:
     """A server with a model that was never trained."""
     conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
-    server = start_server(studies, **conf)
+    server = start_server(studies, **conf, finished_by="saving")  # boxes do not look as what is finished does
     with write_model(studies.parent / "model.pt", LABELS).open("rb") as content:
         assert requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60).ok
     return server
@@ -92,7 +92,7 @@ def test_slicer_sends_values_in_the_order_of_its_segments(
     image = next_case()
     file = label_file(tmp_path, SLICER_VALUES, name)
     answer = server.save_label(image, file, label_info=SLICER_SEGMENTS, **also)
-    assert answer == {"image": image, "label": image}
+    assert answer == {"image": image, "label": image, "state": "finished"}
     np.testing.assert_array_equal(values_of(shown(studies, image)), KEPT_VALUES)
     np.testing.assert_array_equal(
         nibabel.load(shown(studies, image)).affine, nibabel.load(studies / f"{image}.nii.gz").affine
@@ -136,6 +136,28 @@ def test_a_script_sends_no_more_than_the_file(
         np.testing.assert_array_equal(values_of(archive / item.file), values)
     downloaded = requests.get(f"{server.address}/datastore/label?label={image}&tag=final", timeout=60).content
     assert gzip.decompress(downloaded) == gzip.decompress((archive / history[-1].file).read_bytes())
+
+
+def test_a_draft_opens_again_and_counts_when_it_is_finished(
+    server: RunningServer, studies: Path, tmp_path: Path, ledger: Ledger
+) -> None:
+    annotated = server.progress()["annotated"]
+    image = server.next_sample(annotator="dan")["id"]
+    values = boxes(2, shape=BIG) if image == "big" else boxes(2)
+    answer = server.save_label(image, label_file(tmp_path, values), annotator="dan", finished=False)
+    assert answer["state"] == "draft"
+    assert answer["message"].startswith("kept as a draft, as its client says")
+    np.testing.assert_array_equal(values_of(shown(studies, image, "original")), values)
+    sample = server.next_sample(annotator="dan")
+    assert (sample["id"], sample["PatientID"], sample["draft"]["version"]) == (image, f"{image} | draft", 1)
+    assert server.progress()["annotated"] == annotated
+    finished = requests.post(
+        f"{server.address}/activelabel/finish", json={"client_id": "dan", "image": image}, timeout=60
+    )
+    assert (finished.status_code, finished.json()) == (200, {"image": image, "state": "finished"})
+    np.testing.assert_array_equal(values_of(shown(studies, image)), values)
+    assert server.progress()["annotated"] == annotated + 1
+    assert ledger.open_drafts() == []
 
 
 def test_seconds_run_from_the_question_to_the_label(server: RunningServer, tmp_path: Path, ledger: Ledger) -> None:

@@ -39,7 +39,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., RunningServer], studies: Path) -> RunningServer:
-    return start_server(studies, recipe=TINY_RECIPE, labels="ball,box", device="cpu", autopilot="false")
+    return start_server(
+        studies, recipe=TINY_RECIPE, labels="ball,box", device="cpu", autopilot="false", finished_by="saving"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,29 @@ def test_readers_who_ask_at_once_get_different_images(first: Samples) -> None:
 def test_a_reader_who_asks_again_gets_her_own_query(server: RunningServer, first: Samples) -> None:
     assert ask_at_once(server, first) == first
     assert server.next_sample("random_volumes", "reader 3") == first["reader 3"]
+
+
+def test_a_reader_skips_through_the_hosts_client_and_by_a_route(server: RunningServer, first: Samples) -> None:
+    held = server.next_sample(annotator="skipper")["id"]
+    options = server.info()["strategies"]["random"]["config"]
+    assert options["skip this case"] == ["no", "not now", "cannot be annotated"]
+    other = server.next_sample(annotator="skipper", skip="cannot be annotated", reason="cut off at the dome")
+    assert (other["skipped"]["id"], other["id"] != held) == (held, True)
+    (aside,) = server.info()["cases"]["cannot_be_annotated"]
+    assert (aside["id"], aside["annotator"], aside["reason"]) == (held, "skipper", "cut off at the dome")
+    address = f"{server.address}/activelabel"
+    back = requests.post(f"{address}/bring-back", json={"client_id": "boss", "image": held}, timeout=60)
+    assert (back.status_code, back.json()) == (200, {"id": held, "state": "unseen"})
+    skipped = requests.post(f"{address}/skip", json={"client_id": "skipper"}, timeout=60)
+    assert (skipped.status_code, skipped.json()["id"], skipped.json()["kind"]) == (200, other["id"], "not now")
+    again = requests.post(f"{address}/skip", json={"client_id": "skipper"}, timeout=60)
+    assert again.status_code == 409
+    assert again.json()["detail"].startswith("skipper holds no case that could be skipped")
+    wrong = requests.post(f"{address}/skip", json={"client_id": "skipper", "skip": "later"}, timeout=60)
+    assert (wrong.status_code, "got 'later'" in wrong.json()["detail"]) == (422, True)
+    unknown = requests.post(f"{address}/finish", json={"client_id": "skipper", "image": "../x"}, timeout=60)
+    assert unknown.status_code == 404
+    assert [skip["id"] for skip in requests.get(f"{address}/cases", timeout=60).json()["not_now"]] == [other["id"]]
 
 
 def test_readers_who_ask_at_once_get_different_scored_images(

@@ -117,9 +117,13 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
     ohif.export("'lump' is not a label of this app")
     assert server.progress()["annotated"] == 0
     ohif.rename_segment("ball")
-    ohif.export("is stored, and a label now")
+    ohif.export("kept as a draft: something is drawn on 1 of 16 slices")  # one stroke is no finished volume
+    assert (server.progress()["annotated"], server.progress()["annotated_slices"]) == (0, 0)
+    (draft,) = server.info()["cases"]["drafts"]
+    assert (draft["id"], draft["annotator"]) == (sample["id"], "127.0.0.1")
+    ohif.export("is stored, and a label now")  # the same again: it is all there is
     assert server.progress()["annotated"] == 1
-    assert len(orthanc.series("SEG")) == 2
+    assert len(orthanc.series("SEG")) == 3
     label = requests.get(
         f"{server.address}/datastore/label", {"label": sample["id"], "tag": "final"}, timeout=ANSWER_SECONDS
     )
@@ -139,7 +143,7 @@ def train_on_labels_of_a_script(server: RunningServer, orthanc: Orthanc, patient
     training = [image_id for image_id in sorted(objects) if image_id != annotated][:3]
     for image_id in training:
         server.save_label(image_id, patients.label_of(objects[image_id]["image"]["info"]["PatientID"]))
-    assert len(orthanc.series("SEG")) == 2 + len(training)
+    assert len(orthanc.series("SEG")) == 3 + len(training)
     server.wait_for_model(1)
     assert server.progress()["scored"] > 0
 

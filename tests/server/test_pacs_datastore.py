@@ -19,6 +19,7 @@ from activelabel.server.pacs import Pacs
 from activelabel.server.pacs_datastore import PacsDatastore
 from activelabel.server.seg_exchange import SegExchange
 from activelabel.server.series_cache import SeriesCache
+from activelabel.store.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from local_pacs.ct_series import ct_series
@@ -49,7 +50,12 @@ class Site:
         return str(datasets[0].SeriesInstanceUID)
 
     def open(
-        self, *, follow_changes: bool = True, labels: tuple[str, ...] = LABELS, asks_slices: bool = False
+        self,
+        *,
+        follow_changes: bool = True,
+        labels: tuple[str, ...] = LABELS,
+        asks_slices: bool = False,
+        finished_by: FinishedBy = FinishedBy.SAVING,
     ) -> PacsDatastore:
         """The datastore as a server, or one of its children, opens it."""
         pacs = Pacs(self.orthanc.dicom_web)
@@ -62,6 +68,7 @@ class Site:
                 self.ledger,
                 Coverage(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices),
                 "acquisition",
+                finished_by,
             ),
             validation_cases=1,
             follow_changes=follow_changes,
@@ -394,6 +401,37 @@ def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None
     store.refresh()
     assert site.ledger.annotations()[0].slices is None
     assert site.ledger.leases()[0].outcome == "saved"
+
+
+def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
+    """A SEG that is a draft must not be taken for the same sent again when the next server finds it in the PACS."""
+    store = site.open(finished_by=FinishedBy.ESTIMATE)
+    uid = site.uids[0]
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
+    first = site.store_drawing(uid, site.drawing(3), author="")
+    store.refresh()
+    assert site.ledger.annotations() == []
+    assert store.draft_segs[first].startswith("kept as a draft: something is drawn on 1 of 6 slices")
+    (draft,) = site.ledger.open_drafts()
+    assert draft.annotator == "10.0.0.7"
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "original")), voxels(site.drawing(3)))
+    restarted = site.open(finished_by=FinishedBy.ESTIMATE)
+    assert (site.ledger.annotations(), restarted.draft_segs) == ([], {})
+    site.store_drawing(uid, site.drawing(3), author="")
+    restarted.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.slices, annotation.foreground_slices, site.ledger.open_drafts()) == (None, 1, [])
+    assert site.ledger.leases()[0].outcome == "saved"
+    assert len(site.segments()) == 2  # as they were stored, and none of ours
+
+
+def test_a_draft_of_a_script_is_not_stored_in_the_pacs_until_it_is_finished(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    store.save_label(uid, str(site.drawing(1, 2)), "final", {"client_id": "ann", "finished": False})
+    assert site.segments() == []
+    store.finish_draft(uid, "ann")
+    assert site.segments() == [["liver"]]
 
 
 def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:

@@ -104,6 +104,8 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["model_versions"] == {"ck_model_versions_kind"}
     assert checks["model_uses"] == {"ck_model_uses_chosen", "ck_model_uses_kind"}
     assert checks["doubts"] == {"ck_doubts_correlation", "ck_doubts_defined", "ck_doubts_wrong_voxels"}
+    assert checks["drafts"] == {"ck_drafts_reason"}
+    assert checks["skips"] == {"ck_skips_kind", "ck_skips_ended"}
     assert checks["scores"] == set()
 
 

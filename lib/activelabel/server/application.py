@@ -24,6 +24,7 @@ from activelabel.server.access import AccessGuard
 from activelabel.server.advice import advice
 from activelabel.server.autopilot import Autopilot, Work
 from activelabel.server.batch_infer import ReadableBatchInfer
+from activelabel.server.case_actions import CaseActions
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
@@ -55,17 +56,14 @@ TRAINER = "segmentation"
 MODEL = "segmentation"
 
 
-class ProjectActions:
+class ProjectActions(CaseActions):
     """The app's side of a project. Mixed in before the host's `MONAILabelApp`, whose attributes it uses."""
 
-    project: Project
     studies: str
-    _datastore: LedgerDatastore
     _infers: dict[str, InferTask]
     _trainers: dict[str, TrainTask]
     _strategies: dict[str, Strategy]
     _scoring_methods: dict[str, ScoringMethod]
-    _autopilot: Autopilot | None = None
 
     # What the host builds an app from
 
@@ -119,6 +117,7 @@ class ProjectActions:
             "effort": vars(self.project.ledger.effort(self._datastore.patients())),
             "doubt": read_trust(self.project).as_json(),
             "advice": advice(self.project),
+            "cases": self.cases(),
         }
 
     def info_names(self, kind: str) -> list[str]:
@@ -194,14 +193,12 @@ class ProjectActions:
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """A label came back: train if it was the last that was missing."""
-        if self._autopilot is not None:
-            self._autopilot.nudge()
+        self._look_for_work()
         return {}
 
     def on_remove_label(self, image_id: str) -> None:
         """A label was taken back: the case is in the pool again and may have to be scored."""
-        if self._autopilot is not None:
-            self._autopilot.nudge()
+        self._look_for_work()
 
     def adopt_model(self, file: Path) -> dict[str, Any]:
         """Publish an uploaded model as a new version, if it is one for this network and these labels.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from activelabel.server.feature_proposals import coreset_proposals, typiclust_proposals
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import rank_kind
-from activelabel.server.random_proposals import CANDIDATES, Proposal, random_proposals, validation_due
+from activelabel.server.random_proposals import Proposal, candidates, random_proposals, validation_due
 
 NO_PSEUDO_LABEL = "it has no pseudo-label, so that the proxy model knows nothing of it: asked for last"
 
@@ -24,7 +24,7 @@ def proxy_rank_proposals(project: Project) -> Iterator[Proposal]:
     if model is None or settings is None:
         return random_proposals(project, "no proxy model yet: drawn at random")
     kind = rank_kind(settings)
-    ranking = project.ledger.ranking(model.version, *kind, limit=CANDIDATES)
+    ranking = project.ledger.ranking(model.version, *kind, limit=candidates(project))
     if not ranking:
         return random_proposals(project, f"proxy model {model.version} has not scored yet: drawn at random")
     repeats = project.ledger.score_repeats(model.version, *kind)

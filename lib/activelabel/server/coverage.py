@@ -1,6 +1,6 @@
 """Which slices a label covers that a client just sent. A client sends whole volumes, whatever it was asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,8 @@ class SentLabel:
 
     `array` (W, H, D) lies on `image`, whose slices are counted along `axis`; `said` is the client's `annotated_slices`,
     None if it said nothing. `answers_any`: who sends it was never asked, and answers somebody else's query.
-    `confirmed`: whoever sends it says that it is meant as it is.
+    `finished` and `confirmed` are what the client says: whether it is finished (None if nothing), and that somebody has
+    looked it over.
     """
 
     image_id: str
@@ -37,6 +38,7 @@ class SentLabel:
     axis: int
     said: object = None
     answers_any: bool = False
+    finished: bool | None = None
     confirmed: bool = False
 
     @property
@@ -84,7 +86,7 @@ class Coverage:
         """
         if sent.said is not None:
             return None if sent.said == WHOLE else _said_slices(sent.said, len(sent.all_slices))
-        query = self._query(sent)
+        query = self.query(sent)
         is_partial = current is not None and current.slices is not None
         if query is not None and query.slices is not None:
             return self._answer(sent, query, current) | self._drawn(sent, query)
@@ -111,7 +113,7 @@ class Coverage:
             current: the label that counts now.
             label: what would count if it were kept.
         """
-        query = self._query(sent)
+        query = self.query(sent)
         if sent.said is not None or query is None or query.slices is None:
             return {}
         asked = set(query.slices) & sent.all_slices
@@ -125,7 +127,7 @@ class Coverage:
 
     def last_asked_back(self, sent: SentLabel) -> Annotation | None:
         """What this annotator has sent for this query and was asked back last; None if it was something else."""
-        query = self._query(sent)
+        query = self.query(sent)
         for label in reversed(self.ledger.labels_since(sent.image_id, ASKED_BACK, query.granted_at) if query else []):
             if label.annotator == sent.annotator:
                 return label
@@ -135,7 +137,11 @@ class Coverage:
         """The voxels of a kept label."""
         return check_label(self.kept / annotation.file, image, self.labels).array
 
-    def _query(self, sent: SentLabel) -> Lease | None:
+    def shown(self, image_id: str) -> Iterable[Path]:
+        """The masks that models showed of an image, each named by the model's version."""
+        return (self.predictions / image_id).glob("*.nii.gz")
+
+    def query(self, sent: SentLabel) -> Lease | None:
         """The annotator's newest query for this image, unless she has skipped it."""
         query = self.ledger.latest_query(sent.image_id, sent.annotator)
         if query is None and sent.answers_any:
@@ -180,16 +186,19 @@ class Coverage:
 
         She may have loaded what others have drawn and what models showed, and what she sent last is still on her
         screen. A slice as she sent it before that is old, unless she was the last to change it: then she goes back.
+        Her own drafts count for neither: nothing of them was annotated by sending them.
         """
         seen, old = set[Path](), set[Path]()
+        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id) if draft.annotator == sent.annotator}
         for tag in (FINAL, ORIGINAL):
             history = [label for label in self.ledger.history(sent.image_id) if label.tag == tag]
             shown = history if query is None else self.ledger.labels_since(sent.image_id, tag, query.granted_at)
+            shown = [label for label in shown if label.file not in drafts]
             own = [label for label in shown if label.annotator == sent.annotator]
             kept = [label for label in own if label.deleted_at is None]
             seen.update(self.kept / label.file for label in (*kept[-1:], *(one for one in shown if one not in own)))
             old.update(self.kept / label.file for label in kept[:-1])
-        seen.update((self.predictions / sent.image_id).glob("*.nii.gz"))
+        seen.update(self.shown(sent.image_id))
         drawn, never_sent = (
             drawn_slices(sent.array, sent.axis, (check_label(file, sent.image, self.labels).array for file in files))
             for files in (seen, old)

@@ -25,9 +25,9 @@ from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import ActiveLabelError, AskedBackError, InvalidInputError, NotReadyError
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
-from activelabel.server.label_archive import LabelArchive
+from activelabel.server.label_archive import Kept, LabelArchive
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,11 @@ class LedgerDatastore(LocalDatastore):
     # Labels
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """As `keep_label`, for the host, which asks for no more than an id."""
+        self.keep_label(image_id, label_filename, label_tag, label_info)
+        return image_id
+
+    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
         """Check a label, keep it and record it; when this returns it survives a power cut.
 
         Raises:
@@ -98,12 +103,37 @@ class LedgerDatastore(LocalDatastore):
         except AskedBackError:
             self._show_current(image_id, ASKED_BACK, {})
             raise
-        self._show_current(image_id, tag, info)
+        self._show_kept(kept, info)
         self._settle(kept)
-        return image_id
+        return kept
 
-    def _settle(self, kept: Annotation) -> None:
+    def finish_draft(self, image_id: str, annotator: str) -> Annotation:
+        """Make an annotator's draft the label that counts.
+
+        Raises:
+            NotFoundError: they have no draft of this image.
+        """
+        kept = self._archive.finish(image_id, annotator, read_grid(self.get_image_uri(image_id)))
+        self._show_kept(kept, {})
+        self._settle(kept)
+        return kept
+
+    def open_for(self, image_id: str, annotator: str) -> Draft | None:
+        """Show under `original`, with which Slicer opens an image, an annotator's draft, and nobody else's; theirs."""
+        with self._lock:
+            draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL, ".nii.gz")
+            if draft is None and self._ledger.shows_draft(image_id, ORIGINAL):
+                file.unlink(missing_ok=True)  # first: killed in between, it is put back, not taken for another label
+            if self._ledger.show_draft(image_id, annotator, ORIGINAL):
+                shown = self._datastore.objects[image_id]
+                shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
+                self._show_current(image_id, ORIGINAL, {})
+        return draft
+
+    def _settle(self, kept: Kept) -> None:
         """Forget what its annotator was asked back, now that they have sent a label that counts."""
+        if isinstance(kept, Draft):
+            return
         open_question = self._ledger.current_annotation(kept.image_id, ASKED_BACK)
         if kept.tag == FINAL and open_question is not None and open_question.annotator == kept.annotator:
             self.remove_label(kept.image_id, ASKED_BACK)
@@ -320,7 +350,7 @@ class LedgerDatastore(LocalDatastore):
 
     def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any]) -> None:
         """Keep a label file that covers the slices that are `known`, or the whole volume if nothing is."""
-        info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known}
+        info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known, "finished": True, "confirmed": True}
         if tag == FINAL and info[COVERED] != WHOLE:
             listed = info.get(SLICE_AXIS)
             axis = self._archive.slice_axis(image_id, read_grid(self.get_image_uri(image_id)))
@@ -334,6 +364,9 @@ class LedgerDatastore(LocalDatastore):
     def _sync_ledger(self) -> None:
         if self._follows:
             self._ledger.sync_images(list(self._datastore.objects), self._validation_cases, self.patients())
+
+    def _show_kept(self, kept: Kept, info: dict[str, Any]) -> None:
+        self._show_current(kept.image_id, ORIGINAL if isinstance(kept, Draft) else kept.tag, info)
 
     def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
         """Show what the ledger holds now, which may be a label that was saved a moment after ours.
@@ -372,7 +405,7 @@ class LedgerDatastore(LocalDatastore):
         names = {name: value for value, name in enumerate(self._archive.labels, start=1)}
         params = info.get("params")
         shown = {
-            **{key: said for key, said in info.items() if key not in (COVERED, SLICE_AXIS)},
+            **{key: said for key, said in info.items() if key not in (COVERED, SLICE_AXIS, "finished", "confirmed")},
             "client_id": annotation.annotator,
             "version": annotation.version,
             "ts": int(annotation.created_at.timestamp()),

@@ -13,6 +13,7 @@ from monailabel.utils.others.generic import file_checksum, remove_file
 from starlette.background import BackgroundTask
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.server.case_actions import kept_said
 from activelabel.server.checks import (
     SERVERS_IMAGE_INFO,
     SERVERS_LABEL_INFO,
@@ -41,7 +42,7 @@ def save_label(
     params: Annotated[str, Form()] = "{}",
     tag: str = DefaultLabelTag.FINAL.value,
 ) -> dict[str, Any]:
-    """Keep a label, or say in one line why not; the earlier one stays until then."""
+    """Keep a label, finished or as a draft, or say in one line why not; the earlier one stays until then."""
     app = app_instance()
     require_image(image, app.datastore())
     tag = tag or DefaultLabelTag.FINAL.value
@@ -50,8 +51,9 @@ def save_label(
     check_label_info(info)
     _refuse_slicer_segmentation(safe_name(label.filename))
     with tempfile.TemporaryDirectory() as folder:
-        label_id = app.datastore().save_label(image, str(received(label, folder)), tag, info)
-    return {**(app.on_save_label(image, label_id) or {}), "image": image, "label": label_id}
+        kept = app.datastore().keep_label(image, str(received(label, folder)), tag, info)
+    said = kept_said(kept) if tag == DefaultLabelTag.FINAL.value else {}
+    return {**(app.on_save_label(image, image) or {}), "image": image, "label": image, **said}
 
 
 def _refuse_slicer_segmentation(name: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,22 @@ from activelabel.data.labels import LabelArray, check_label, write_label
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
-from activelabel.errors import AskedBackError, InvalidInputError
+from activelabel.errors import AskedBackError, InvalidInputError, NotFoundError
 from activelabel.server.annotator import annotator_of
 from activelabel.server.beside_asked import asked_back
 from activelabel.server.client_kind import client_kind
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, Coverage, SentLabel
+from activelabel.server.finishing import Finishing, Verdict
 from activelabel.server.project import Project
 from activelabel.server.slice_names import slices_named
 from activelabel.server.slicing import fixed_axis
 from activelabel.store.annotations import LabelChangedError
+from activelabel.store.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records import FINAL, Annotation, Draft
+
+Kept = Annotation | Draft
+"""What becomes of a label that was sent."""
 
 
 class LabelArchive:
@@ -33,12 +38,22 @@ class LabelArchive:
         labels: names of the values 1..N of every label that is kept.
     """
 
-    def __init__(self, ledger: Ledger, coverage: Coverage, slice_plane: SlicePlane) -> None:
-        """Keep labels where `coverage` finds them, and record them in `ledger`, slices counted across `slice_plane`."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        coverage: Coverage,
+        slice_plane: SlicePlane,
+        finished_by: FinishedBy = FinishedBy.SAVING,
+    ) -> None:
+        """Keep labels where `coverage` finds them, and record them in `ledger`, slices counted across `slice_plane`.
+
+        `finished_by` says of a whole volume that it is finished, where its client does not.
+        """
         self.labels = tuple(coverage.labels)
         self._ledger = ledger
         self._coverage = coverage
         self._slice_plane = slice_plane
+        self._finishing = Finishing(coverage, finished_by)
 
     def keep(
         self,
@@ -50,18 +65,19 @@ class LabelArchive:
         name: str = "",
         *,
         answers_any: bool = False,
-    ) -> Annotation:
+    ) -> Kept:
         """Check a label, keep it and record it; when this returns it survives a power cut.
 
         A final label of some slices is merged with what was drawn before, and becomes the `original` too, with which
-        Slicer opens the image.
+        Slicer opens the image. One that is not finished is kept as a draft, with which it opens for its annotator.
 
         Args:
             image_id: whose label it is.
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
-            info: what the client said of it: the names of its segments, who made it, `annotated_slices`, `confirmed`.
+            info: what the client said of it: the names of its segments, who made it, `annotated_slices`, `finished`,
+                `confirmed`.
             name: what the kept file is called, without its ending; default its tag and the time.
             answers_any: whether it is the answer to the one query for this image that somebody is working on, if its
                 maker was asked for nothing.
@@ -80,7 +96,8 @@ class LabelArchive:
             axis,
             info.get("annotated_slices"),
             answers_any,
-            _is_confirmed(info),
+            _said(info, "finished"),
+            bool(_said(info, "confirmed")),
         )
         while True:
             try:
@@ -104,27 +121,67 @@ class LabelArchive:
         """Whether what opens with an image is one of its final labels, not a prediction."""
         return self._ledger.shows(image_id, ORIGINAL)
 
-    def _keep(self, sent: SentLabel, tag: str, name: str) -> Annotation:
-        current = self._ledger.current_annotation(sent.image_id, tag)
-        covered = self._coverage.of(sent, current) if tag == FINAL else None
-        label = PartialLabel(sent.array, sent.axis, sent.all_slices)
-        merged_with = None
-        if covered is not None:
+    def finish(self, image_id: str, annotator: str, image: Grid) -> Annotation:
+        """Make an annotator's draft, as it is, the label that counts; whoever asks for it has looked it over.
+
+        Raises:
+            NotFoundError: they have no open draft of this image.
+        """
+        draft = self._ledger.open_draft(image_id, annotator)
+        if draft is None:
+            raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it: save one first")
+        info = {"client_id": annotator, "finished": True, "confirmed": True}
+        kept = self.keep(image_id, FINAL, self._coverage.kept / draft.file, image, info)
+        assert isinstance(kept, Annotation)
+        return kept
+
+    def _keep(self, sent: SentLabel, tag: str, name: str) -> Kept:
+        if tag == FINAL:
+            return self._keep_final(sent, name)
+        return self._record(sent, tag, PartialLabel(sent.array, sent.axis, sent.all_slices), name)
+
+    def _keep_final(self, sent: SentLabel, name: str) -> Kept:
+        if sent.finished is False:  # Whatever it covers: it does not count yet.
+            return self._keep_draft(sent, self._finishing.judge(sent, set(), None), name)
+        current = self._ledger.current_annotation(sent.image_id)
+        covered = self._coverage.of(sent, current)
+        verdict = self._finishing.judge(sent, covered, current)
+        if verdict.reason is not None:
+            return self._keep_draft(sent, verdict, name)
+        if covered is None:
+            label, merged_with = PartialLabel(sent.array, sent.axis, sent.all_slices), None
+        else:
             label = merge(self._partial(current, sent), sent.array, sent.axis, covered)
             merged_with = 0 if current is None else current.version
             self._ask_back(sent, current, label, name)
-        file = self._write(sent.image_id, label.array, sent.image, name or f"{tag}-{time.time_ns()}")
+        kept = self._record(sent, FINAL, label, name, merged_with, verdict)
+        if covered is not None:
+            self._carry_over(sent, covered)
+        return kept
+
+    def _record(
+        self,
+        sent: SentLabel,
+        tag: str,
+        label: PartialLabel,
+        name: str,
+        merged_with: int | None = None,
+        verdict: Verdict | None = None,
+    ) -> Annotation:
+        file, sha256 = self._write(sent, label.array, name or f"{tag}-{time.time_ns()}")
         # A file without a record is harmless. If recording fails it stays: the record may have been made all the same.
         return self._ledger.record_annotation(
             image_id=sent.image_id,
             tag=tag,
-            file=str(file.relative_to(self._coverage.kept)),
-            sha256=_sha256(file),
+            file=file,
+            sha256=sha256,
             annotator=sent.annotator,
             slices=label.slices,
             foreground_slices=label.foreground_slices,
             merged_with=merged_with,
             shown_as=ORIGINAL if tag == FINAL else None,
+            unchanged_from=None if verdict is None else verdict.unchanged_from,
+            finishes=None if verdict is None or verdict.finishes is None else verdict.finishes.id,
         )
 
     def _ask_back(self, sent: SentLabel, current: Annotation | None, label: PartialLabel, name: str) -> None:
@@ -141,12 +198,12 @@ class LabelArchive:
         before = self._coverage.last_asked_back(sent)
         if before is not None and np.array_equal(self._coverage.read(before, sent.image), sent.array):
             return  # sent once more: that confirms it
-        file = self._write(sent.image_id, sent.array, sent.image, name or f"{ASKED_BACK}-{time.time_ns()}")
+        file, sha256 = self._write(sent, sent.array, name or f"{ASKED_BACK}-{time.time_ns()}")
         self._ledger.record_annotation(
             image_id=sent.image_id,
             tag=ASKED_BACK,
-            file=str(file.relative_to(self._coverage.kept)),
-            sha256=_sha256(file),
+            file=file,
+            sha256=sha256,
             annotator=sent.annotator,
         )
         places = slice_places(sent.image, sent.axis)
@@ -154,11 +211,52 @@ class LabelArchive:
             asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
         )
 
-    def _write(self, image_id: str, array: LabelArray, image: Grid, name: str) -> Path:
-        file = self._coverage.kept / image_id / f"{name}.nii.gz"
+    def _keep_draft(self, sent: SentLabel, verdict: Verdict, name: str) -> Draft:
+        """Keep it for whoever was asked: the author of a SEG may go by another name there."""
+        assert verdict.reason is not None
+        same = verdict.finishes
+        if same is not None and same.reason is verdict.reason:  # as a client keeps it every so often
+            return same
+        query = self._coverage.query(sent)
+        file, sha256 = self._write(sent, sent.array, name or f"draft-{time.time_ns()}")
+        return self._ledger.record_draft(
+            sent.image_id,
+            file,
+            sha256,
+            sent.annotator if query is None else query.annotator,
+            reason=verdict.reason,
+            why=verdict.why,
+            shown_as=ORIGINAL,
+            slices=None if query is None else query.slices,
+            lease_id=None if query is None else query.id,
+        )
+
+    def _carry_over(self, sent: SentLabel, covered: Collection[int]) -> None:
+        """Bring an annotator's draft that stays open up to date on the slices that they have finished."""
+        draft = self._ledger.open_draft(sent.image_id, sent.annotator)
+        if draft is None:
+            return
+        before = check_label(self._coverage.kept / draft.file, sent.image, self.labels).array
+        label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, covered)
+        file, sha256 = self._write(sent, label.array, f"draft-{time.time_ns()}")
+        self._ledger.record_draft(
+            sent.image_id,
+            file,
+            sha256,
+            sent.annotator,
+            reason=draft.reason,
+            why=draft.why,
+            shown_as=ORIGINAL,
+            slices=draft.slices,
+            lease_id=draft.lease_id,
+        )
+
+    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> tuple[str, str]:
+        """Keep voxels as a file that never changes: its place among the kept ones, and its checksum."""
+        file = self._coverage.kept / sent.image_id / f"{name}.nii.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_label(file, array, image.affine_ras)
-        return file
+        write_label(file, array, sent.image.affine_ras)
+        return str(file.relative_to(self._coverage.kept)), hashlib.sha256(file.read_bytes()).hexdigest()
 
     def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:
         if current is None:
@@ -176,18 +274,14 @@ def open_archive(project: Project) -> LabelArchive:
         project.predictions_folder,
         project.recipe.query.asks_slices,
     )
-    return LabelArchive(project.ledger, coverage, project.slice_plane)
+    return LabelArchive(project.ledger, coverage, project.slice_plane, FinishedBy(project.settings.finished_by))
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _is_confirmed(info: Mapping[str, Any]) -> bool:
-    """Whether a client says that a label is meant as it is."""
-    said = info.get("confirmed", False)
-    if not isinstance(said, bool):
-        raise InvalidInputError(f"params: expected confirmed to be true or false, got {str(said)[:80]!r}")
+def _said(info: Mapping[str, Any], key: str) -> bool | None:
+    """What a client said by yes or no; None if nothing."""
+    said = info.get(key)
+    if said is not None and not isinstance(said, bool):
+        raise InvalidInputError(f"params: expected {key} to be true or false, got {str(said)[:80]!r}")
     return said
 
 

@@ -20,12 +20,12 @@ from activelabel.data.labels import write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, UnavailableError
 from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import LabelArchive
+from activelabel.server.label_archive import Kept, LabelArchive
 from activelabel.server.pacs import Pacs, Series
 from activelabel.server.seg_exchange import SegExchange
 from activelabel.server.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL
+from activelabel.store.records import FINAL, Annotation
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +108,11 @@ class PacsDatastore(LedgerDatastore):
         """Why SEGs in the PACS are not used as labels, by their series."""
         return dict(self._exchange.refused)
 
+    @property
+    def draft_segs(self) -> dict[str, str]:
+        """Why SEGs in the PACS are drafts, by their series."""
+        return dict(self._exchange.drafts)
+
     # Images
 
     def refresh(self) -> None:
@@ -117,9 +122,9 @@ class PacsDatastore(LedgerDatastore):
                 images, segs = self.pacs.images(), self.pacs.segmentations()
                 self._take_over(images)
                 studies = {series.uid: series.study_uid for series in images}
-                for annotation in self._exchange.take_in(segs, studies):
-                    self._show_current(annotation.image_id, annotation.tag, {})
-                    self._settle(annotation)
+                for kept in self._exchange.take_in(segs, studies):
+                    self._show_kept(kept, {})
+                    self._settle(kept)
                 self._exchange.send_missing(segs, studies)
             except UnavailableError as error:
                 if str(error) != self._problem:
@@ -175,8 +180,8 @@ class PacsDatastore(LedgerDatastore):
 
     # Labels
 
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Check a label, keep it and record it, then store a final one in the PACS too.
+    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
+        """Check a label, keep it and record it, then store a final one in the PACS too. A draft stays here.
 
         Besides what a folder takes, this takes the raw voxels that OHIF sends.
 
@@ -188,11 +193,20 @@ class PacsDatastore(LedgerDatastore):
             file = Path(label_filename)
             if file.suffix == ".bin":
                 file = self._from_raw(image_id, file, Path(folder))
-            super().save_label(image_id, str(file), label_tag, label_info)
+            kept = super().keep_label(image_id, str(file), label_tag, label_info)
+        self._send_current(image_id)
+        return kept
+
+    def finish_draft(self, image_id: str, annotator: str) -> Annotation:
+        """As in a folder, and stored in the PACS too."""
+        kept = super().finish_draft(image_id, annotator)
+        self._send_current(image_id)
+        return kept
+
+    def _send_current(self, image_id: str) -> None:
         annotation = self._ledger.current_annotation(image_id, FINAL)
         if annotation is not None and self._follows:
             self._exchange.send(annotation, self._study_of(image_id))
-        return image_id
 
     def _from_raw(self, image_id: str, file: Path, folder: Path) -> Path:
         """OHIF's labelmap: a byte a voxel, in the order in which the image is stored."""

@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from monailabel.interfaces.utils.app import app_instance
 
-from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.server.pacs_datastore import PacsDatastore
 
 SERVICES = ("qido", "wado", "stow")
@@ -15,10 +15,11 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     """Pass a request on with its query, and the answer back.
 
     When something was stored it is looked at before the answer: a segmentation is a label by the time the viewer hears
-    that it was saved, or the viewer hears why it is none.
+    that it was saved, or the viewer hears why it is none, or a draft.
 
     Raises:
         InvalidInputError: a segmentation was stored, and is not used as a label.
+        NotReadyError: a segmentation was stored, and is a draft.
         NotFoundError: there is no PACS.
         UnavailableError: the PACS does not answer.
         ForbiddenError: the path leaves its DICOMweb services.
@@ -30,7 +31,7 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     service, path = (first, rest) if first in SERVICES else ("", path)
     headers = {name: value for name, value in request.headers.items() if name in _SENT_ON}
     body = await request.body()
-    refused = set(datastore.refused_segs)
+    refused, drafts = set(datastore.refused_segs), set(datastore.draft_segs)
     answer = await run_in_threadpool(
         datastore.pacs.forward, request.method, service, path, request.url.query, body, headers
     )
@@ -39,4 +40,7 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
         for series, line in datastore.refused_segs.items():
             if series not in refused:
                 raise InvalidInputError(f"the PACS has it, but it is not used as a label: {line}")
+        for series, line in datastore.draft_segs.items():
+            if series not in drafts:
+                raise NotReadyError(f"the PACS has it, {line}")
     return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

@@ -4,6 +4,8 @@ A strategy only *proposes* cases, best first, each with the reason. `ask` does w
 has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
 """
 
+import copy
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -15,6 +17,7 @@ from activelabel.data.slice_places import slice_places
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.annotator import annotator_of
+from activelabel.server.case_requests import FORM
 from activelabel.server.client_kind import client_kind
 from activelabel.server.project import Project
 from activelabel.server.random_proposals import Proposal
@@ -41,15 +44,47 @@ class ProjectStrategy(Strategy):
         """Cases to ask for, best first. None is leased or annotated when it is proposed."""
         return type(self).propose(self._project)
 
+    def info(self) -> dict[str, Any]:
+        """What it is, and what can be said when one asks: both stock clients show it under their options."""
+        return {**super().info(), "config": copy.deepcopy(FORM)}
+
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Lease the next case to whoever asks; `{}` when nothing is left that can be read.
 
+        What they have begun and not finished comes first. What they skipped for now, and what somebody else has begun,
+        comes when nothing else is left.
+        """
+        annotator = annotator_of(request)
+        last = self._project.ledger.passed_over(annotator)
+
+        def at_once() -> Iterable[Proposal]:
+            return (proposal for proposal in self._all(annotator) if proposal.image_id not in last)
+
+        def in_the_end() -> Iterable[Proposal]:
+            places = {image_id: place for place, image_id in enumerate(last)}
+            return sorted(self._all(annotator), key=lambda proposal: places.get(proposal.image_id, -1))
+
+        given = self._next(annotator, datastore, at_once)
+        return self._next(annotator, datastore, in_the_end) if last and not given else given
+
+    def _all(self, annotator: str) -> Iterator[Proposal]:
+        """What an annotator has begun, then what the strategy proposes."""
+        return itertools.chain(drafts_to_finish(self._project, annotator), self.proposals())
+
+    def _next(
+        self,
+        annotator: str,
+        datastore: Datastore,
+        propose: Callable[[], Iterable[Proposal]],
+    ) -> dict[str, Any]:
+        """Lease the first of the proposals that can be had.
+
         Others may have taken all that was proposed while there is more: then it proposes again, until nothing is new.
         """
-        annotator, tried = annotator_of(request), set[tuple[str, Slices]]()
+        tried = set[tuple[str, Slices]]()
         while True:
             tried_before = len(tried)
-            lease = ask(self._project, annotator, self._name, self._readable(datastore, tried))
+            lease = ask(self._project, annotator, self._name, self._readable(propose(), datastore, tried))
             if lease is not None:
                 try:
                     return answer(lease, self._project, datastore)
@@ -60,9 +95,11 @@ class ProjectStrategy(Strategy):
             if len(tried) == tried_before:
                 return {}
 
-    def _readable(self, datastore: Datastore, tried: set[tuple[str, Slices]]) -> Iterator[Proposal]:
+    def _readable(
+        self, proposals: Iterable[Proposal], datastore: Datastore, tried: set[tuple[str, Slices]]
+    ) -> Iterator[Proposal]:
         """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
-        for proposal in self.proposals():
+        for proposal in proposals:
             if (proposal.image_id, proposal.slices) in tried:
                 continue
             tried.add((proposal.image_id, proposal.slices))
@@ -78,6 +115,19 @@ class SliceStrategy(ProjectStrategy):
         """As every strategy, once it is known how many slices there are."""
         count_slices(self._project, datastore)
         return super().__call__(request, datastore)
+
+
+def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
+    """What an annotator has begun, oldest first: of a query for slices those that nobody has annotated since."""
+    for draft in project.ledger.drafts_to_finish(annotator):
+        reason = f"your draft of it is open: {draft.why}"
+        if draft.slices is None:
+            yield Proposal(draft.image_id, reason)
+            continue
+        current = project.ledger.current_annotation(draft.image_id)
+        left = set(draft.slices).difference(() if current is None else current.slices or ())
+        if left:
+            yield Proposal(draft.image_id, reason, slices=tuple(sorted(left)))
 
 
 def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Proposal]) -> Lease | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from activelabel.acquisition.selection import Id, Source, selective_sources
 from activelabel.server.cold_start import first_volumes
 from activelabel.server.project import Project, ScoreKind
-from activelabel.server.random_proposals import CANDIDATES, Proposal, proposals_left, validation_due
+from activelabel.server.random_proposals import Proposal, candidates, proposals_left, validation_due
 
 ALWAYS_SCORED: Sequence[ScoreKind] = (("variance", "everything", "total"), ("entropy", "everything", "total"))
 """Of these kinds of score models of all times have given one: the second too where there were no repeats."""
@@ -144,7 +144,7 @@ def current_ranking(project: Project, measure: str, region: str, aggregation: st
     model = ranking_model(project, kind)
     if isinstance(model, str):
         return model
-    ranking = project.ledger.ranking(model.version, *kind, limit=CANDIDATES)
+    ranking = project.ledger.ranking(model.version, *kind, limit=candidates(project))
     if not ranking:
         return f"model {model.version} has scored none of the cases left: drawn at random"
     return Ranking(model.version, ranking, model.caveat)

@@ -12,6 +12,11 @@ CANDIDATES = 16
 """Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
 
 
+def candidates(project: Project) -> int:
+    """How many to read, so that `CANDIDATES` are left if all that may be passed over for somebody are among them."""
+    return CANDIDATES + project.ledger.count_passed_over()
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A case, or slices of it, that a strategy would ask for, and why."""

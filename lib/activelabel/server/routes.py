@@ -19,7 +19,7 @@ from monailabel.endpoints import ohif, scoring, train
 from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import ForbiddenError, NotFoundError
-from activelabel.server import datastore_routes, inference_routes, pages
+from activelabel.server import case_routes, datastore_routes, inference_routes, pages
 from activelabel.server.checks import check_params, require_known
 from activelabel.server.pacs_proxy import pass_to_pacs
 from activelabel.server.routing import Admin, Annotator, AnyUser, OneLineRoute, login
@@ -160,5 +160,6 @@ def ohif_page(path: str, user: AnyUser) -> Any:
     return ohif.get_ohif("" if is_folder else path)
 
 
-ROUTES = [*router.routes, *pages.router.routes, *datastore_routes.router.routes, *inference_routes.router.routes]
+_OWN = (router, pages.router, datastore_routes.router, inference_routes.router, case_routes.router)
+ROUTES = [route for own in _OWN for route in own.routes]
 """All of them, in the order in which they are tried."""

@@ -21,11 +21,11 @@ from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, UnavailableError
-from activelabel.server.label_archive import LabelArchive
+from activelabel.server.label_archive import Kept, LabelArchive
 from activelabel.server.pacs import Pacs, Series
 from activelabel.server.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class SegExchange:
 
     Attributes:
         refused: why SEGs that others stored are not used as labels, by their series, since the server was started.
+        drafts: in the same way, why SEGs are kept as drafts.
     """
 
     def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
@@ -46,11 +47,12 @@ class SegExchange:
         self._ledger = ledger
         self._archive = archive
         self.refused: dict[str, str] = {}
+        self.drafts: dict[str, str] = {}
         self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
         self._settled: set[int] = set()  # annotations that were sent, or never can be
 
-    def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Annotation]:
-        """Keep SEGs that were not seen before as final labels of their series, oldest first.
+    def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Kept]:
+        """Keep SEGs that were not seen before as final labels of their series, or as drafts, oldest first.
 
         One that fails the checks of any label is passed over, with its reason in `refused` and in the log.
 
@@ -59,7 +61,7 @@ class SegExchange:
             studies: the study of each image.
 
         Returns:
-            The labels that were kept.
+            What was kept.
 
         Raises:
             UnavailableError: the PACS stopped answering; the rest is taken in next time.
@@ -73,7 +75,7 @@ class SegExchange:
                 new[seg.study_uid].append(seg)
         if new:
             logger.info("looking into new segmentations of %d studies", len(new))
-        kept = []
+        kept: list[Kept] = []
         for study_uid, found in new.items():
             kept += self._take_in_study(found, images[study_uid], study_uid)
             self._judged.update(seg.uid for seg in found)
@@ -110,14 +112,14 @@ class SegExchange:
             logger.error("the label of %s is kept here only: %s", image_id, error)
         self._settled.add(annotation.id)
 
-    def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str], study_uid: str) -> list[Annotation]:
+    def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str], study_uid: str) -> list[Kept]:
         history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]
         known = {uid for annotation in history for uid in (_source(annotation), seg_uid(annotation))}
         found = []
         for series in segs:
             if series.uid not in known:
                 found += [(series, max(self._pacs.instances(series), key=_made_at))]
-        kept = []
+        kept: list[Kept] = []
         for series, seg in sorted(found, key=lambda item: _made_at(item[1])):
             image_id = referenced_series(seg)
             if image_id is None or image_id not in image_ids:
@@ -129,7 +131,7 @@ class SegExchange:
                 logger.warning("the SEG %s of %s is not used: %s", series.uid, image_id, error)
         return kept
 
-    def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Annotation:
+    def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Kept:
         grid = read_grid(self._cache.volume(image_id, study_uid))
         label = read_seg(seg, grid)
         author = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
@@ -140,9 +142,12 @@ class SegExchange:
             write_label(file, own_values, grid.affine_ras)
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
             # Its author may be unknown here, or go by another name than the client that was asked.
-            annotation = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=True)
-        logger.info("took in the SEG %s as label %d of %s", series.uid, annotation.version, image_id)
-        return annotation
+            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=True)
+        if isinstance(kept, Draft):
+            self.drafts[series.uid] = kept.why
+        what = "draft" if isinstance(kept, Draft) else "label"
+        logger.info("took in the SEG %s as %s %d of %s", series.uid, what, kept.version, image_id)
+        return kept
 
 
 def seg_uid(annotation: Annotation) -> str:

@@ -31,6 +31,7 @@ Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_names)]
 DATABASE_URL = "ACTIVELABEL_DATABASE_URL"
 """The variable of the environment that may hold the database URL, password and all."""
 LONGEST_LEASE_MINUTES = 366 * 24 * 60
+LONGEST_SKIP_SECONDS = 24 * 60 * 60
 
 
 class Settings(BaseModel):
@@ -92,6 +93,18 @@ class Settings(BaseModel):
         gt=0,
         le=LONGEST_LEASE_MINUTES,
         description=f"how long a query is kept for one annotator, above 0 and at most {LONGEST_LEASE_MINUTES}",
+    )
+    finished_by: Literal["estimate", "client", "saving"] = Field(
+        default="estimate",
+        description="estimate, client or saving: who says of a whole volume that it is finished, where its client does "
+        "not: estimate asks back what looks far from complete, client asks back every one, saving none",
+    )
+    skip_by_asking_again: float = Field(
+        default=0.0,
+        ge=0,
+        le=LONGEST_SKIP_SECONDS,
+        description="who asks again within so many seconds, and has sent nothing, skips the case for now; "
+        f"0 to {LONGEST_SKIP_SECONDS}, 0 is never",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="a whole number from 0")
     tracking: Literal["none", "mlflow"] = Field(

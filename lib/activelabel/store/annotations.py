@@ -11,10 +11,10 @@ from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, lease_record, unended_leases
 from activelabel.store.lookup import image_row
-from activelabel.store.pool import current, current_final
+from activelabel.store.pool import current, current_final, set_aside
 from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
 from activelabel.store.rounds import current_round
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow
+from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow, ModelAnnotationRow, SkipRow
 
 
 class LabelChangedError(Exception):
@@ -36,10 +36,14 @@ class Annotations(Database):
         foreground_slices: int | None = None,
         merged_with: int | None = None,
         shown_as: str | None = None,
+        unchanged_from: int | None = None,
+        finishes: int | None = None,
     ) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
-        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers. It
+        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers; also
+        their open draft, if it covers all that the draft is of. One of a whole volume brings back a case that was set
+        aside: it could be annotated after all. It
         belongs to the newest query that the annotator was given for this image and has not answered yet, expired or
         not; else to the oldest of the other leases that it ended; else to none, and `seconds` is None.
 
@@ -55,7 +59,9 @@ class Annotations(Database):
             merged_with: the version of the current label whose slices it took over, 0 if there was none; None if it
                 replaces whatever there is.
             shown_as: another tag under which the label is kept too, as long as it covers some slices only, or if that
-                tag shows an earlier one of its kind.
+                tag shows an earlier one of its kind, or a draft.
+            unchanged_from: the model whose drawing it is, if nothing was changed.
+            finishes: a draft, perhaps somebody else's, that it finishes too.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -70,7 +76,7 @@ class Annotations(Database):
             image = image_row(session, image_id)
             if covered is not None and len(covered) == image.slice_count:
                 covered = None
-            current = _current_row(session, image_id, tag)
+            current = current_row(session, image_id, tag)
             if merged_with is not None and merged_with != (current.version if current else 0):
                 raise LabelChangedError(
                     f"image '{image_id}': its label '{tag}' has changed since version {merged_with}"
@@ -83,7 +89,7 @@ class Annotations(Database):
             row = AnnotationRow(
                 image_id=image_id,
                 tag=tag,
-                version=_last_version(session, image_id, tag) + 1,
+                version=last_version(session, image_id, tag) + 1,
                 file=file,
                 sha256=sha256,
                 slices=covered and list(covered),
@@ -94,17 +100,25 @@ class Annotations(Database):
                 lease_id=answered[0].id if answered else None,
                 round_number=current_round(session, now).number,
                 created_at=now,
+                unchanged_from=unchanged_from,
             )
             session.add(row)
             session.flush()
-            if shown_as is not None and (covered is not None or _shows(session, image_id, shown_as, tag)):
-                _copy(session, row, shown_as)
+            if tag == FINAL:
+                _end_drafts(session, row, finishes)
+                _end_set_aside(session, row)
+            if shown_as is not None and (
+                covered is not None
+                or _shows(session, image_id, shown_as, tag)
+                or shows_draft(session, image_id, shown_as)
+            ):
+                copy_label(session, row, shown_as)
             return _annotation_record(row)
 
     def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
         """The newest label of this image and tag, or None where there is none or it was deleted."""
         with self._reading() as session:
-            row = _current_row(session, image_id, tag)
+            row = current_row(session, image_id, tag)
             return None if row is None else _annotation_record(row)
 
     def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
@@ -171,7 +185,7 @@ class Annotations(Database):
             NotFoundError: there is no such label.
         """
         with self._writing() as session:
-            row = _current_row(session, image_id, tag)
+            row = current_row(session, image_id, tag)
             if row is None:
                 raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
             row.deleted_at = self._clock()
@@ -203,23 +217,58 @@ def _covers(covered: Slices, leased: list[int] | None) -> bool:
     return covered is None or (leased is not None and set(covered).issuperset(leased))
 
 
-def _current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
+def current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
+    """The label of this image and tag that counts."""
     return session.scalar(
         select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
     )
 
 
+def open_draft_row(session: Session, image_id: str, annotator: str) -> DraftRow | None:
+    """The open draft of an image and annotator."""
+    return session.scalar(
+        select(DraftRow).where(
+            DraftRow.image_id == image_id, DraftRow.annotator == annotator, DraftRow.ended_at.is_(None)
+        )
+    )
+
+
+def _end_drafts(session: Session, row: AnnotationRow, finishes: int | None) -> None:
+    """End the drafts that a final label finishes."""
+    own = open_draft_row(session, row.image_id, row.annotator)
+    if own is not None and _covers(None if row.slices is None else tuple(row.slices), own.slices):
+        own.ended_at = row.created_at
+    other = None if finishes is None else session.get(DraftRow, finishes)
+    if other is not None:
+        other.ended_at = other.ended_at or row.created_at
+
+
+def _end_set_aside(session: Session, row: AnnotationRow) -> None:
+    skip = session.scalar(select(SkipRow).where(SkipRow.image_id == row.image_id, set_aside()))
+    if skip is not None and row.slices is None:
+        skip.ended_at, skip.ended_by = row.created_at, row.annotator
+
+
 def _shows(session: Session, image_id: str, tag: str, source: str) -> bool:
-    shown = _current_row(session, image_id, tag)
+    shown = current_row(session, image_id, tag)
     if shown is None:
         return False
     kept = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == source)
     return bool(session.scalar(select(kept.where(AnnotationRow.file == shown.file).exists())))
 
 
-def _copy(session: Session, row: AnnotationRow, tag: str) -> None:
+def shows_draft(session: Session, image_id: str, tag: str) -> bool:
+    """Whether the current label of a tag is a drawing that somebody has, or had, not finished."""
+    shown = current_row(session, image_id, tag)
+    if shown is None:
+        return False
+    drafts = select(DraftRow).where(DraftRow.image_id == image_id, DraftRow.file == shown.file)
+    return bool(session.scalar(select(drafts.exists())))
+
+
+def copy_label(session: Session, row: AnnotationRow, tag: str) -> None:
     """Make the label current under another tag too."""
-    before = _current_row(session, row.image_id, tag)
+    before = current_row(session, row.image_id, tag)
     if before is not None:
         before.superseded_at = row.created_at
         session.flush()
@@ -228,11 +277,12 @@ def _copy(session: Session, row: AnnotationRow, tag: str) -> None:
         for column in AnnotationRow.__mapper__.column_attrs
         if column.key not in ("id", "tag", "version", "seconds", "lease_id")
     }
-    session.add(AnnotationRow(**kept, tag=tag, version=_last_version(session, row.image_id, tag) + 1))
+    session.add(AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1))
     session.flush()
 
 
-def _last_version(session: Session, image_id: str, tag: str) -> int:
+def last_version(session: Session, image_id: str, tag: str) -> int:
+    """The number of the newest label of this image and tag, 0 for none."""
     versions = select(func.max(AnnotationRow.version))
     return session.scalar(versions.where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)) or 0
 
@@ -255,4 +305,5 @@ def _annotation_record(row: AnnotationRow) -> Annotation:
         created_at=row.created_at,
         superseded_at=row.superseded_at,
         deleted_at=row.deleted_at,
+        unchanged_from=row.unchanged_from,
     )

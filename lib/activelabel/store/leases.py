@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
-from activelabel.store.pool import active, current_final
+from activelabel.store.pool import active, current_final, set_aside
 from activelabel.store.records import Lease, Outcome, Slices
 from activelabel.store.rounds import current_round
-from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, LeaseItemRow, LeaseRow
+from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, LeaseItemRow, LeaseRow, SkipRow
 
 
 class Leases(Database):
@@ -52,8 +52,8 @@ class Leases(Database):
 
         An annotator holds at most one active lease: one who has a lease already gets that one back, whatever was
         asked for, so that a request sent twice has one answer. None where the image cannot be had (any more):
-        somebody else holds it or a part of what was asked for, it is annotated, vanished or unreadable. Then try the
-        next image.
+        somebody else holds it or a part of what was asked for, it is annotated, set aside, vanished or unreadable.
+        Then try the next image.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -67,7 +67,7 @@ class Leases(Database):
         wanted = checked_slices(slices)
         now = self._clock()
         with self._writing() as session:
-            _expire(session, now)
+            expire(session, now)
             held = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, LeaseRow.ended_at.is_(None)))
             if held is not None:
                 return lease_record(held, now)
@@ -102,7 +102,7 @@ class Leases(Database):
     def expire_leases(self) -> int:
         """Write down which leases have expired; their number. Nothing depends on it being done."""
         with self._writing() as session:
-            return _expire(session, self._clock())
+            return expire(session, self._clock())
 
     def leases(self, round_number: int | None = None) -> list[Lease]:
         """All leases ever granted, or those of one round, in the order in which they were granted."""
@@ -132,15 +132,18 @@ def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now
     session.flush()
 
 
-def _expire(session: Session, now: datetime) -> int:
+def expire(session: Session, now: datetime) -> int:
+    """Write down which leases have expired; their number."""
     overdue = session.scalars(select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= now)).all()
     end_leases(session, overdue, "expired", now)
     return len(overdue)
 
 
 def _can_be_had(session: Session, image: ImageRow, wanted: Slices) -> bool:
-    """Whether nobody holds it and nobody annotated it; expired leases must have been ended before."""
+    """Whether nobody holds it, annotated it or set it aside; expired leases must have been ended before."""
     if not image.present or image.unreadable_reason is not None:
+        return False
+    if session.scalar(select(select(SkipRow).where(SkipRow.image_id == image.id, set_aside()).exists())):
         return False
     annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, current_final()))
     if annotation is not None:

@@ -2,6 +2,7 @@
 
 from activelabel.store.annotations import Annotations
 from activelabel.store.doubts import Doubts
+from activelabel.store.drafts import Drafts
 from activelabel.store.images import Images
 from activelabel.store.leases import Leases
 from activelabel.store.model_uses import ModelUses
@@ -9,9 +10,10 @@ from activelabel.store.models import Models
 from activelabel.store.progress import Overview
 from activelabel.store.rounds import Rounds
 from activelabel.store.scores import Scores
+from activelabel.store.skips import Skips
 
 
-class Ledger(Images, Scores, Leases, Annotations, Doubts, Models, ModelUses, Rounds, Overview):
+class Ledger(Images, Scores, Leases, Annotations, Drafts, Skips, Doubts, Models, ModelUses, Rounds, Overview):
     """One object for every event and question; each base holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or

@@ -9,22 +9,28 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, null, select
 
 from activelabel.store.records import FINAL, Role
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, SkipRow
 
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
-    """Images of this role that can be asked for: there, readable, not fully annotated, not leased to anyone."""
+    """Images of this role that can be asked for: `unfinished`, and not leased to anyone."""
     return and_(unfinished(role), ImageRow.id.not_in(select(LeaseRow.image_id).where(active(now))))
 
 
 def unfinished(role: Role) -> ColumnElement[bool]:
-    """Images of this role that are there, readable and not fully annotated; somebody may be at work on them."""
+    """Images of this role that are there, readable, not fully annotated and not set aside; somebody may be at work."""
     return and_(
         ImageRow.role == role,
         ImageRow.present.is_(True),
         ImageRow.unreadable_reason.is_(None),
         ImageRow.id.not_in(select(AnnotationRow.image_id).where(complete())),
+        ImageRow.id.not_in(select(SkipRow.image_id).where(set_aside())),
     )
+
+
+def set_aside() -> ColumnElement[bool]:
+    """Skips that keep an image out of the pool: it cannot be annotated, and nobody has brought it back."""
+    return and_(SkipRow.kind == "cannot be annotated", SkipRow.ended_at.is_(None))
 
 
 def current() -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row
 from activelabel.store.pool import active, complete, current_final
-from activelabel.store.records import FINAL, ModelEffort, Progress
+from activelabel.store.records import FINAL, ModelEffort, Progress, Role
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
 
 
@@ -103,6 +103,14 @@ class Overview(Database):
             ]
             timed, seconds = session.execute(times).one()
         return replace(effort(queries), timed_queries=timed, seconds_per_query=seconds)
+
+    def unchanged_labels(self) -> dict[Role, int]:
+        """How many of the labels that count are a model's own drawing, by the role of their images."""
+        labels = select(ImageRow.role, func.count()).join(AnnotationRow, AnnotationRow.image_id == ImageRow.id)
+        statement = labels.where(current_final(), AnnotationRow.unchanged_from.is_not(None)).group_by(ImageRow.role)
+        with self._reading() as session:
+            counts = dict(session.execute(statement).tuples().all())
+        return {"training": counts.get("training", 0), "validation": counts.get("validation", 0)}
 
     def model_efforts(self) -> dict[int, ModelEffort]:
         """By model version, how much there was to learn from and to be judged by; none for a model that saw no label.

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from activelabel.store.case_states import DraftReason
+
 Role = Literal["training", "validation"]
 Outcome = Literal["saved", "expired", "released"]
 ModelKind = Literal["task", "proxy"]
+SkipKind = Literal["not now", "cannot be annotated"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
@@ -119,7 +122,7 @@ class Annotation:
     `version` counts from 1 within image and tag. `seconds` is the time since the query was given, None where the
     image was never asked for. A superseded annotation has a newer one beside it; a deleted one was taken back.
     `covered_slices` is how many slices it covers, `foreground_slices` in how many of them something is drawn; None
-    where nobody counted.
+    where nobody counted. `unchanged_from` is the model that drew it, where nobody changed anything.
     """
 
     id: int
@@ -138,6 +141,47 @@ class Annotation:
     created_at: datetime
     superseded_at: datetime | None
     deleted_at: datetime | None
+    unchanged_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A drawing that its annotator has not finished: kept, never counted, never learnt from.
+
+    `version` counts from 1 within the image, over all its drafts. `slices` are those that were asked for, None for the
+    volume. `why` says in one line why it is a draft. An open one has no `ended_at`: neither a newer draft nor a label
+    that is finished took its place.
+    """
+
+    id: int
+    image_id: str
+    annotator: str
+    version: int
+    file: str
+    sha256: str
+    slices: Slices
+    reason: DraftReason
+    why: str
+    lease_id: int | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """An annotator did not want a case, and why. `kind` is `not now` or `cannot be annotated`.
+
+    One that cannot be annotated is out of the pool until `ended_at`, when `ended_by` brought it back.
+    """
+
+    id: int
+    image_id: str
+    annotator: str
+    kind: SkipKind
+    reason: str
+    created_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
 
 
 @dataclass(frozen=True)

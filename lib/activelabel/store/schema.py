@@ -1,8 +1,8 @@
 """The tables of the ledger. The migrations create them; a test holds both together.
 
 What must never happen is forbidden here, by the database itself, and not only by the code that writes:
-one active lease an annotator, one holder a slice or volume, one current annotation an image and tag, one number a
-model version, one verdict on a model a label.
+one active lease an annotator, one holder a slice or volume, one current annotation an image and tag, one open draft an
+image and annotator, one number a model version, one verdict on a model a label.
 """
 
 import array
@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from activelabel.store.records import ModelKind, Outcome, Role
+from activelabel.store.records import ModelKind, Outcome, Role, SkipKind
 
 WHOLE_VOLUME = -1  # the slice index that stands for all slices: a NULL can be no part of a primary key
 NAME_LENGTH = 255  # as long as a file name can be
@@ -282,7 +282,8 @@ class AnnotationRow(Base):
     """A label and the slices it covers (NULL: all). Nothing is ever removed; superseded and deleted ones stay.
 
     `covered_slices` is how many they are, `foreground_slices` in how many of them something is drawn; NULL where the
-    label was kept before slices were counted.
+    label was kept before slices were counted. `unchanged_from` is the model whose drawing it is, if
+    nothing was changed.
     """
 
     __tablename__ = "annotations"
@@ -315,6 +316,69 @@ class AnnotationRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    unchanged_from: Mapped[int | None]
+
+
+class DraftRow(Base):
+    """A drawing that is not finished. Nothing is ever removed; those that ended stay."""
+
+    __tablename__ = "drafts"
+    __table_args__ = (
+        CheckConstraint("reason IN ('said', 'unconfirmed', 'incomplete', 'unstated')", name="reason"),
+        UniqueConstraint("image_id", "version"),
+        Index(
+            "uq_drafts_open",
+            "image_id",
+            "annotator",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    annotator: Mapped[str] = mapped_column(Name)
+    version: Mapped[int]
+    file: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    slices: Mapped[list[int] | None] = mapped_column(SliceList)
+    reason: Mapped[str] = mapped_column(String(20))
+    why: Mapped[str] = mapped_column(Text)
+    lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SkipRow(Base):
+    """A case that an annotator did not want. `last_lease` is the newest lease of all when they said so, 0 for none.
+
+    `ended_at` is when one that cannot be annotated was brought back; *not now* ends by what is asked for next.
+    """
+
+    __tablename__ = "skips"
+    __table_args__ = (
+        CheckConstraint("kind IN ('not now', 'cannot be annotated')", name="kind"),
+        CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended"),
+        Index(
+            "uq_skips_set_aside",
+            "image_id",
+            unique=True,
+            sqlite_where=text("kind = 'cannot be annotated' AND ended_at IS NULL"),
+            postgresql_where=text("kind = 'cannot be annotated' AND ended_at IS NULL"),
+        ),
+        Index("ix_skips_annotator", "annotator", "last_lease"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    annotator: Mapped[str] = mapped_column(Name)
+    kind: Mapped[SkipKind] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(Text)
+    last_lease: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_by: Mapped[str | None] = mapped_column(Name)
 
 
 class ModelAnnotationRow(Base):

@@ -87,6 +87,14 @@ class Scores(Database):
             rows = session.execute(statement.where(ScoreRow.model_version == model_version))
             return [{"model_version": model_version, **row._mapping} for row in rows]
 
+    def slice_profile(
+        self, image_id: str, model_version: int, measure: str, region: str, aggregation: str
+    ) -> tuple[float, ...] | None:
+        """The scores of this kind of the slices of one image; None where there are none."""
+        statement = select(ScoreRow.slices).where(ScoreRow.image_id == image_id)
+        with self._reading() as session:
+            return session.scalar(statement.where(_kind(model_version, measure, region, aggregation)))
+
     def unscored(self, model_version: int, measure: str, region: str, aggregation: str) -> list[str]:
         """Training images without such a volume score that are there, readable and not fully annotated; by id.
 

@@ -40,6 +40,7 @@ def project_page(project: Project) -> Page:
         summary=[
             f"{progress.annotated} of {progress.images} volumes are annotated wholly, {progress.partly_annotated} in "
             f"part: {progress.annotated_slices} slices, with something drawn on {progress.foreground_slices}.",
+            *_not_drawn(project),
             str(read_standing(project.ledger)),
             said(forecast_of(project, curve)),
         ],
@@ -51,6 +52,22 @@ def project_page(project: Project) -> Page:
                                      Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
         ],
     )  # fmt: skip
+
+
+def _not_drawn(project: Project) -> Iterator[str]:
+    """What is to be known of labels that nobody drew, and of cases that are not simply left; nothing if all is well."""
+    unchanged, drafts = project.ledger.unchanged_labels(), len(project.ledger.open_drafts())
+    if any(unchanged.values()):
+        yield (
+            f"{unchanged['training']} training and {unchanged['validation']} validation labels are exactly what a "
+            "model drew: somebody accepted them, and nobody drew them."
+        )
+    if drafts:
+        yield f"{drafts} drawings are drafts: nothing learns from them until somebody finishes them."
+    aside = project.ledger.set_aside_cases()
+    if aside:
+        named = "; ".join(f"{skip.image_id} ({skip.reason or 'no reason given'})" for skip in aside)
+        yield f"{len(aside)} cases cannot be annotated, and are not asked for: {named}."
 
 
 def _curve(project: Project, curve: Sequence[dict[str, Any]]) -> Iterator[Block]:

@@ -1,0 +1,211 @@
+"""Drafts: drawings that are not finished. Kept as every version is, opened again by whoever made them, not counted."""
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from activelabel.store.annotations import copy_label, current_row, last_version, open_draft_row, shows_draft
+from activelabel.store.case_states import DraftReason
+from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row
+from activelabel.store.pool import complete, unfinished
+from activelabel.store.records import FINAL, Draft, Slices
+from activelabel.store.rounds import current_round
+from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow
+
+
+class Drafts(Database):
+    """What annotators have begun. One of an image and annotator is open at a time."""
+
+    def record_draft(
+        self,
+        image_id: str,
+        file: str,
+        sha256: str,
+        annotator: str,
+        *,
+        reason: DraftReason,
+        why: str,
+        shown_as: str,
+        slices: Slices = None,
+        lease_id: int | None = None,
+    ) -> Draft:
+        """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
+
+        No lease ends by it.
+
+        Args:
+            image_id: whose drawing it is.
+            file: the archived copy.
+            sha256: of it.
+            annotator: who goes on with it.
+            reason: why it is a draft.
+            why: the same in one line.
+            shown_as: the tag of what clients open with the image.
+            slices: those that were asked for; None for the volume.
+            lease_id: the query that it will answer.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
+        """
+        checked_name(annotator, "annotator")
+        checked_word(shown_as, "label tag")
+        asked = checked_slices(slices)
+        now = self._clock()
+        with self._writing() as session:
+            image_row(session, image_id)
+            before = open_draft_row(session, image_id, annotator)
+            if before is not None:
+                before.ended_at = now
+                session.flush()
+            versions = select(func.max(DraftRow.version)).where(DraftRow.image_id == image_id)
+            row = DraftRow(
+                image_id=image_id,
+                annotator=annotator,
+                version=(session.scalar(versions) or 0) + 1,
+                file=file,
+                sha256=sha256,
+                slices=asked and list(asked),
+                reason=reason.value,
+                why=why,
+                lease_id=lease_id,
+                created_at=now,
+            )
+            session.add(row)
+            session.flush()
+            _show(session, row, shown_as, current_round(session, now).number)
+            return _draft_record(row)
+
+    def open_draft(self, image_id: str, annotator: str) -> Draft | None:
+        """What this annotator has begun on an image, or None."""
+        with self._reading() as session:
+            row = open_draft_row(session, image_id, annotator)
+            return None if row is None else _draft_record(row)
+
+    def open_drafts(self, image_id: str | None = None) -> list[Draft]:
+        """All open drafts, or those of one image, oldest first; also of cases that others have finished since."""
+        statement = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
+        if image_id is not None:
+            statement = statement.where(DraftRow.image_id == image_id)
+        with self._reading() as session:
+            return [_draft_record(row) for row in session.scalars(statement)]
+
+    def drafts_to_finish(self, annotator: str) -> list[Draft]:
+        """The open drafts of an annotator whose cases are still to be drawn, oldest first."""
+        statement = (
+            select(DraftRow)
+            .join(ImageRow, ImageRow.id == DraftRow.image_id)
+            .where(DraftRow.annotator == annotator, DraftRow.ended_at.is_(None))
+            .where(or_(unfinished("training"), unfinished("validation")))
+            .order_by(DraftRow.id)
+        )
+        with self._reading() as session:
+            return [_draft_record(row) for row in session.scalars(statement)]
+
+    def draft_history(self, image_id: str) -> list[Draft]:
+        """Every draft that this image ever had, oldest first."""
+        statement = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
+        with self._reading() as session:
+            return [_draft_record(row) for row in session.scalars(statement)]
+
+    def show_draft(self, image_id: str, annotator: str, tag: str) -> bool:
+        """Make what clients open with an image, under `tag`, fit for this annotator; whether that changed anything.
+
+        That is their open draft; without one, and if somebody else's is shown, what was shown before there were drafts:
+        the label that counts, if it covers some slices, else what was last kept under the tag that is no draft.
+        """
+        with self._writing() as session:
+            draft = open_draft_row(session, image_id, annotator)
+            shown = current_row(session, image_id, tag)
+            if draft is not None:
+                if shown is None or shown.file != draft.file:
+                    _show(session, draft, tag, current_round(session, self._clock()).number)
+                    return True
+                return False
+            if shown is None or not shows_draft(session, image_id, tag):
+                return False
+            shown.superseded_at = self._clock()
+            session.flush()
+            final = current_row(session, image_id, FINAL)
+            if final is not None:
+                copy_label(session, final, tag)
+                return True
+            before = _last_shown_that_is_no_draft(session, image_id, tag)
+            if before is not None:
+                before.superseded_at = None
+                session.flush()
+            return True
+
+    def shows_draft(self, image_id: str, tag: str) -> bool:
+        """Whether the current label of a tag is a drawing that somebody has, or had, not finished."""
+        with self._reading() as session:
+            return shows_draft(session, image_id, tag)
+
+    def smallest_drawn_share(self, but: str) -> float | None:
+        """Of the finished volumes but one, in which the fewest slices have something drawn: what share that is.
+
+        None without a finished volume of which it is known, and on which something is drawn.
+        """
+        share = func.min(1.0 * AnnotationRow.foreground_slices / AnnotationRow.covered_slices)
+        statement = select(share).where(
+            complete(),
+            AnnotationRow.image_id != but,
+            AnnotationRow.covered_slices > 0,
+            AnnotationRow.foreground_slices > 0,
+        )
+        with self._reading() as session:
+            smallest = session.scalar(statement)
+            return None if smallest is None else float(smallest)
+
+
+def _show(session: Session, draft: DraftRow, tag: str, round_number: int) -> None:
+    """Make a draft the current label of a tag."""
+    before = current_row(session, draft.image_id, tag)
+    if before is not None:
+        before.superseded_at = draft.created_at
+        session.flush()
+    session.add(
+        AnnotationRow(
+            image_id=draft.image_id,
+            tag=tag,
+            version=last_version(session, draft.image_id, tag) + 1,
+            file=draft.file,
+            sha256=draft.sha256,
+            slices=draft.slices,
+            annotator=draft.annotator,
+            round_number=round_number,
+            created_at=draft.created_at,
+        )
+    )
+    session.flush()
+
+
+def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
+    """Not one that was deleted, nor one from before a deletion."""
+    drafts = select(DraftRow.file).where(DraftRow.image_id == image_id)
+    row = session.scalar(
+        select(AnnotationRow)
+        .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
+        .where(or_(AnnotationRow.file.not_in(drafts), AnnotationRow.deleted_at.is_not(None)))
+        .order_by(AnnotationRow.id.desc())
+        .limit(1)
+    )
+    return None if row is None or row.deleted_at is not None else row
+
+
+def _draft_record(row: DraftRow) -> Draft:
+    return Draft(
+        id=row.id,
+        image_id=row.image_id,
+        annotator=row.annotator,
+        version=row.version,
+        file=row.file,
+        sha256=row.sha256,
+        slices=None if row.slices is None else tuple(row.slices),
+        reason=DraftReason(row.reason),
+        why=row.why,
+        lease_id=row.lease_id,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )

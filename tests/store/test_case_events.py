@@ -1,0 +1,161 @@
+"""Three annotators in any order of events: no drawing is lost, and no case is left that nobody can get."""
+
+import re
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from activelabel.errors import NotFoundError, NotReadyError
+from activelabel.store.case_states import MOVES, CaseEvent, CaseState, DraftReason, refusal
+from activelabel.store.schema import Base
+from activelabel.store.skips import CANNOT, NOT_NOW
+
+IMAGES, ANNOTATORS = ("a", "b", "c"), ("ann", "bob", "eve")
+images, annotators = st.sampled_from(IMAGES), st.sampled_from(ANNOTATORS)
+
+
+class Cases(RuleBasedStateMachine):
+    """Events as a server causes them. Each must be one that the state machine knows, and end where it says."""
+
+    def __init__(self, ledger, clock):
+        super().__init__()
+        self.ledger, self.clock, self.names = ledger, clock, count()
+        self.sent: dict[tuple[str, str], str] = {}  # of image and annotator, what is not finished
+        self.kept: dict[str, list[str]] = {image_id: [] for image_id in IMAGES}
+        with ledger._writing() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+        ledger.sync_images(IMAGES, 0)
+
+    def move(self, event, image_id, annotator, act):
+        """Cause an event, and see that it ends where the machine says, or is refused as the machine says."""
+        before = self.ledger.case_facts(image_id)
+        problem = refusal(event, before, annotator)
+        if problem is not None:
+            with pytest.raises(NotReadyError, match=re.escape(problem)):
+                act()
+            assert self.ledger.case_facts(image_id) == before
+            return
+        act()
+        assert self.ledger.case_facts(image_id).state in MOVES[event].targets
+
+    @rule(annotator=annotators)
+    def ask(self, annotator):
+        """As a strategy asks: their own query, their draft, what is not passed over, then what is."""
+        last = self.ledger.passed_over(annotator)
+        begun = [draft.image_id for draft in self.ledger.drafts_to_finish(annotator)]
+        pool = [*begun, *self.ledger.pool("training")]
+        wanted = [*(one for one in pool if one not in last), *(one for one in last if one in pool)]
+        held = self.ledger.active_lease(annotator)
+        for image_id in wanted:
+            lease = self.ledger.grant_lease(annotator, image_id, 30, "random")
+            if lease is not None:
+                break
+        else:
+            return
+        assert held is None or lease == held
+        assert self.ledger.case_facts(lease.image_id).state is CaseState.LEASED
+        self.ledger.show_draft(lease.image_id, annotator, "original")
+        shown = self.ledger.current_annotation(lease.image_id, "original")
+        mine = self.sent.get((lease.image_id, annotator))
+        file = None if shown is None else shown.file
+        drafts = {draft.file for draft in self.ledger.draft_history(lease.image_id)}
+        assert file == mine if mine is not None else file not in drafts
+
+    @rule(annotator=annotators, image_id=images)
+    def leave_a_draft(self, annotator, image_id):
+        file = f"draft {next(self.names)}"
+        self.move(
+            CaseEvent.KEEP_DRAFT,
+            image_id,
+            annotator,
+            lambda: self.ledger.record_draft(
+                image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
+            ),
+        )
+        self.sent[image_id, annotator] = file
+        self.kept[image_id].append(file)
+
+    @rule(annotator=annotators, image_id=images)
+    def finish(self, annotator, image_id):
+        file = f"label {next(self.names)}"
+        self.move(
+            CaseEvent.FINISH,
+            image_id,
+            annotator,
+            lambda: self.ledger.record_annotation(image_id, file, "0", annotator),
+        )
+        self.sent.pop((image_id, annotator), None)
+        self.kept[image_id].append(file)
+
+    @rule(annotator=annotators, image_id=images)
+    def finish_a_slice(self, annotator, image_id):
+        """Of a volume that is not finished yet; a server merges it with what was drawn before."""
+        current = self.ledger.current_annotation(image_id)
+        if current is not None and current.slices is None:
+            return
+        file = f"slice {next(self.names)}"
+        self.move(
+            CaseEvent.FINISH_PART,
+            image_id,
+            annotator,
+            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, slices=[1]),
+        )
+        self.kept[image_id].append(file)
+
+    @rule(annotator=annotators, image_id=images, kind=st.sampled_from([NOT_NOW, CANNOT]))
+    def skip(self, annotator, image_id, kind):
+        event = CaseEvent.SKIP if kind == NOT_NOW else CaseEvent.SET_ASIDE
+        self.move(event, image_id, annotator, lambda: self.ledger.skip_case(annotator, kind, "", image_id))
+
+    @rule(annotator=annotators, image_id=images)
+    def bring_back(self, annotator, image_id):
+        self.move(CaseEvent.BRING_BACK, image_id, annotator, lambda: self.ledger.bring_back(image_id, annotator))
+
+    @rule(image_id=images)
+    def take_back(self, image_id):
+        try:
+            self.ledger.delete_annotation(image_id)
+        except NotFoundError:
+            return
+        assert self.ledger.case_facts(image_id).state in MOVES[CaseEvent.TAKE_BACK].targets
+
+    @rule(minutes=st.sampled_from([1, 25]))
+    def wait(self, minutes):
+        self.clock.advance(minutes)
+
+    @invariant()
+    def no_drawing_is_lost(self):
+        for image_id in IMAGES:
+            drafts = [draft.file for draft in self.ledger.draft_history(image_id)]
+            labels = [label.file for label in self.ledger.history(image_id) if label.tag == "final"]
+            assert sorted(drafts + labels) == sorted(self.kept[image_id])
+        assert {(draft.image_id, draft.annotator): draft.file for draft in self.ledger.open_drafts()} == self.sent
+
+    @invariant()
+    def every_case_that_is_to_be_drawn_can_be_had(self):
+        """By whoever holds it; else by anybody, if only at last. What is set aside can be brought back."""
+        pool = self.ledger.pool("training")
+        for image_id in IMAGES:
+            facts = self.ledger.case_facts(image_id)
+            match facts.state:
+                case CaseState.FINISHED | CaseState.CANNOT:
+                    assert image_id not in pool
+                case CaseState.LEASED:
+                    (holder,) = facts.held_by
+                    assert self.ledger.active_lease(holder).image_id == image_id
+                case _:
+                    assert image_id in pool
+                    assert refusal(CaseEvent.ASK, facts, "somebody new") is None
+
+
+def test_no_order_of_events_loses_a_drawing_or_leaves_a_case_that_nobody_can_get(ledger, clock):
+    run_state_machine_as_test(
+        lambda: Cases(ledger, clock),
+        settings=settings(
+            max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
