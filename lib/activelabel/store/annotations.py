@@ -36,6 +36,7 @@ class Annotations(Database):
         foreground_slices: int | None = None,
         merged_with: int | None = None,
         shown_as: str | None = None,
+        label_names: Sequence[str] | None = None,
     ) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
@@ -56,6 +57,7 @@ class Annotations(Database):
                 replaces whatever there is.
             shown_as: another tag under which the label is kept too, as long as it covers some slices only, or if that
                 tag shows an earlier one of its kind.
+            label_names: of the values 1..N.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -94,6 +96,8 @@ class Annotations(Database):
                 lease_id=answered[0].id if answered else None,
                 round_number=current_round(session, now).number,
                 created_at=now,
+                label_names=label_names and list(label_names),
+                image_sha256=image.content_sha256,
             )
             session.add(row)
             session.flush()
@@ -255,4 +259,6 @@ def _annotation_record(row: AnnotationRow) -> Annotation:
         created_at=row.created_at,
         superseded_at=row.superseded_at,
         deleted_at=row.deleted_at,
+        label_names=None if row.label_names is None else tuple(row.label_names),
+        image_sha256=row.image_sha256,
     )

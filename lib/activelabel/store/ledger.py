@@ -2,6 +2,7 @@
 
 from activelabel.store.annotations import Annotations
 from activelabel.store.doubts import Doubts
+from activelabel.store.facts import Facts
 from activelabel.store.images import Images
 from activelabel.store.leases import Leases
 from activelabel.store.models import Models
@@ -10,7 +11,7 @@ from activelabel.store.rounds import Rounds
 from activelabel.store.scores import Scores
 
 
-class Ledger(Images, Scores, Leases, Annotations, Doubts, Models, Rounds, Overview):
+class Ledger(Images, Scores, Leases, Annotations, Doubts, Facts, Models, Rounds, Overview):
     """One object for every event and question; each base holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or

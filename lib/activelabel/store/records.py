@@ -23,7 +23,9 @@ class Image:
     """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well.
 
     `slice_axis` is the axis of its own voxels along which its slices are counted, `slice_count` their number; None
-    until somebody had to know.
+    until somebody had to know. `content_sha256`, of shape and voxels, `file_size`, `file_modified_ns` and `intensities`
+    (see `data.intensities`) are of its file as it was last read. `set_aside_stamp` says what its files were like when it
+    was set aside.
     """
 
     id: str
@@ -34,6 +36,11 @@ class Image:
     unreadable_at: datetime | None
     slice_axis: int | None
     slice_count: int | None
+    content_sha256: str | None = None
+    file_size: int | None = None
+    file_modified_ns: int | None = None
+    intensities: tuple[float, ...] | None = None
+    set_aside_stamp: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -87,7 +94,8 @@ class Annotation:
     `version` counts from 1 within image and tag. `seconds` is the time since the query was given, None where the
     image was never asked for. A superseded annotation has a newer one beside it; a deleted one was taken back.
     `covered_slices` is how many slices it covers, `foreground_slices` in how many of them something is drawn; None
-    where nobody counted.
+    where nobody counted. `label_names` are those of the values 1..N, `image_sha256` is of the content of the image on
+    which it was drawn; None where nobody said.
     """
 
     id: int
@@ -106,6 +114,17 @@ class Annotation:
     created_at: datetime
     superseded_at: datetime | None
     deleted_at: datetime | None
+    label_names: tuple[str, ...] | None = None
+    image_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that was found out about the project when it began, and why."""
+
+    value: str
+    reason: str
+    recorded_at: datetime
 
 
 @dataclass(frozen=True)
