@@ -225,8 +225,11 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
     assert ledger_of_0001.doubts() == []
     with engine.connect() as connection:
         after = rows_of_all_tables(connection)
-    assert after.pop("doubts") == []
-    assert after == before
+    assert after.pop("doubts") == after.pop("facts") == []
+    added = {"annotations": 2, "images": 5}  # columns that later revisions add at the end, all of them empty
+    assert after == {
+        table: [f"{row[:-1]}{', None' * added.get(table, 0)})" for row in rows] for table, rows in before.items()
+    }
     assert len(before["annotations"]) == 2
     doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
     assert ledger_of_0001.doubts() == [doubt]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AIR_HU = -200.0
-"""Voxels of at most this are air, lung or fat in a CT; no MR image that is stored as measured, or z-scored, has many."""
+"""Voxels of at most this are air, lung or fat in a CT; no MR image, as measured or z-scored, has many."""
 AIR_SHARE = 0.005
 """So many of the voxels of a CT are at most `AIR_HU`. What an interpolation by splines leaves there is less."""
 TISSUE_SHARE = 0.01
@@ -71,18 +71,18 @@ def odd_ones(images: Mapping[str, Intensities]) -> dict[str, str]:
     for name, image in images.items():
         said = _oddness(image, low, high, hounsfield)
         if said is not None:
-            ranges = f"its values run from {image.low:g} to {image.high:g}, those of most others from {low:g} to {high:g}"
+            ranges = f"its values run from {image.low:g} to {image.high:g}, most others' from {low:g} to {high:g}"
             odd[name] = f"{ranges}: {said}"
     return odd
 
 
 def _oddness(image: Intensities, low: float, high: float, hounsfield: float) -> str | None:
-    if image.high < low or image.low > high:
-        return "stored with an offset, or of another kind; export it as the others, or take it out"
     if not image.hounsfield and hounsfield > 2 / 3:
         return "they are no Hounsfield units as the others' are (clipped, or stored with an offset); export it again"
     if image.hounsfield and hounsfield < 1 / 3:
         return "they look like Hounsfield units, and the others' do not; take it out if it is a CT"
+    if image.high < low or image.low > high:
+        return "stored with an offset, or of another kind; export it as the others, or take it out"
     width, usual = image.high - image.low, high - low
     if usual > 0 and not usual / FAR_TIMES <= width <= usual * FAR_TIMES:
         return "stored in another scale, or nearly constant; export it as the others, or take it out"

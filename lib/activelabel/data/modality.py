@@ -54,7 +54,8 @@ def named_modality(name: str, source: str) -> ProjectModality:
     Raises:
         InvalidInputError: nobody knows that modality.
     """
-    return ProjectModality("CT" if _known(source, name) == "CT" else name.strip().upper(), source)
+    word = name.strip().upper()
+    return ProjectModality("other" if _known(source, name) == "other" and word == "OTHER" else word, source)
 
 
 def dataset_modality(folders: Iterable[Path]) -> ProjectModality | None:

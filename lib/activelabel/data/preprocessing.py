@@ -17,8 +17,8 @@ from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings
 
-MOST_VOXELS = 2**30
-"""No image is resampled to more: 4 GiB in single precision, a cube of 1024 voxels a side."""
+MOST_VOXELS = 2**29
+"""No image is resampled to more: 2 GiB in single precision, a cube of 812 voxels a side. A whole-body CT is less."""
 OUTLIER_PERCENT = 0.1
 OUTLIER_RANGE = 0.5
 """Where an image is z-scored, voxels that lie further beyond its percentiles `OUTLIER_PERCENT` and 100 minus that than

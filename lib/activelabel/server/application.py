@@ -17,12 +17,13 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from activelabel.data.intensities import odd_ones
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.advice import advice
-from activelabel.server.autopilot import Autopilot, Work, work_due
+from activelabel.server.autopilot import Autopilot, Situation, Work, work_due
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.checks import require_known
 from activelabel.server.datastore import LedgerDatastore
@@ -37,6 +38,7 @@ from activelabel.server.proxy_model import current_proxy
 from activelabel.server.proxy_scoring import ProxyScoring
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
+from activelabel.server.readability import known_intensities
 from activelabel.server.scoring import build_scoring_methods
 from activelabel.server.series_cache import SeriesCache, cache_folder
 from activelabel.server.situation import read_situation
@@ -143,9 +145,20 @@ class ProjectActions:
                 "rests": self._autopilot is not None and self._autopilot.rests,
             },
             "effort": vars(self.project.ledger.effort(self._patients())),
+            "set_aside": {image.id: image.unreadable_reason for image in self.project.ledger.images_set_aside()},
+            "modality": self._modality(),
             "doubt": read_trust(self.project).as_json(),
             "advice": advice(self.project),
         }
+
+    def _modality(self) -> dict[str, Any] | None:
+        """What the images are and how that was found out, and which of them differ from the others."""
+        modality = self.project.modality
+        if modality is None:
+            return None
+        odd = odd_ones(known_intensities(self.project.ledger))
+        return {"name": modality.name, "reason": modality.reason, "intensity": self.project.preprocessing.intensity,
+                "differing": odd}  # fmt: skip
 
     def _patients(self) -> dict[str, str]:
         """Whose the images are, where a PACS says it."""
@@ -255,6 +268,7 @@ class ProjectActions:
     def on_init_complete(self) -> None:
         """Start what only the server does: its routes, its guard, its autopilot."""
         super().on_init_complete()  # type: ignore[misc]
+        self._datastore.readmit_mended(at_start=True)
         guard_host(self.project)
         end_children_with_server()
         progress = self.project.ledger.progress()
@@ -262,7 +276,7 @@ class ProjectActions:
         logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
-                lambda: read_situation(self.project, SCORING_METHOD),
+                self._look_up,
                 HostTasks(
                     {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
                     {Work.SCORE: SCORING_METHOD, Work.SCORE_PROXY: PROXY},
@@ -270,6 +284,11 @@ class ProjectActions:
                 self.project.thresholds,
             )
             self._autopilot.start()
+
+    def _look_up(self) -> Situation:
+        """What is due now, cases that were mended among it."""
+        self._datastore.readmit_mended()
+        return read_situation(self.project, SCORING_METHOD)
 
 
 def _said(progress: Progress) -> str:

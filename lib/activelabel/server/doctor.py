@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,12 +11,18 @@ import torch
 from packaging.specifiers import SpecifierSet
 
 from activelabel.data.dicom_seg import CONVERTER, find_converter
-from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
+from activelabel.data.grids import Grid
+from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.modality import AUTO, named_modality
+from activelabel.data.preprocessing import check_prepared_size
+from activelabel.data.volumes import NIFTI_SUFFIXES, Volume, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
-from activelabel.server.project import LEDGER_FILE, Project, plan_project
+from activelabel.server.kept_names import check_names
+from activelabel.server.project import Project, plan_project
+from activelabel.server.project_modality import declared_or_voted
+from activelabel.server.readability import content_sha256, require_same_image
 from activelabel.server.studies import is_pacs
-from activelabel.training.checkpoints import load_model
 
 PINS: Mapping[str, str] = {
     "monailabel": "==0.8.5",
@@ -46,20 +52,82 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
     yield from _environment()
     yield _device()
     yield _disk(Path(studies))
+    looked = _Looked()
     if is_pacs(studies):
         yield _pacs(studies)
     else:
-        yield from _images(Path(studies))
+        yield from _images(Path(studies), looked)
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
-        if not project.settings.database_url and not (project.folder / LEDGER_FILE).is_file():
+        begun = project.ledger.exists()
+        if begun:
+            check_names(project.ledger, project.labels)
+        yield from _meaning(project, looked, begun)
+        if not begun:
             yield Finding("ledger", True, "none yet: the first start makes it")
             return
         yield _ledger(project)
+        yield from _cases(project, looked)
         yield _model(project)
     except ActiveLabelError as error:
         yield Finding("settings and ledger", False, str(error), "mend what the line names")
+
+
+@dataclass
+class _Looked:
+    """The images that could be read: their grids, what they hold, and what their numbers are like, by file."""
+
+    grids: dict[Path, Grid] = field(default_factory=dict)
+    contents: dict[Path, str] = field(default_factory=dict)
+    intensities: dict[str, Intensities] = field(default_factory=dict)
+
+    def add(self, path: Path, volume: Volume) -> None:
+        self.grids[path], self.contents[path] = volume.grid, content_sha256(volume)
+        self.intensities[path.name] = measure_intensities(volume.array)
+
+
+def _meaning(project: Project, looked: _Looked, begun: bool) -> Iterator[Finding]:
+    """What the images of the project are, which differ from the others, and which cannot be resampled."""
+    modality = project.modality if begun else None
+    if modality is None and not is_pacs(project.studies):
+        configured = project.settings.modality
+        found = None if configured == AUTO else named_modality(configured, "--conf modality")
+        modality = found or declared_or_voted(Path(project.studies), looked.intensities.values())
+    if modality is not None:
+        yield Finding("modality", True, str(modality))
+    for name, said in odd_ones(looked.intensities).items():
+        yield Finding("image that differs", True, f"{name}: {said}")
+    for path, grid in looked.grids.items():
+        try:
+            check_prepared_size(grid, project.recipe.preprocessing, path.name)
+        except ActiveLabelError as error:
+            yield Finding("image", False, str(error), "until then it is passed over")
+
+
+def _cases(project: Project, looked: _Looked) -> Iterator[Finding]:
+    """The annotated cases that cannot be learnt from as they are now, and all that were set aside."""
+    from activelabel.server.train_cases import check_case  # Here for the same reason as the PACS below.
+
+    if not is_pacs(project.studies):
+        paths = {_image_id(path): path for path in looked.grids}
+        for annotation in project.ledger.annotations():
+            path = paths.get(annotation.image_id)
+            if path is None:
+                continue
+            try:
+                require_same_image(annotation, looked.contents[path])
+                check_case(annotation, project, path)
+            except ActiveLabelError as error:
+                yield Finding("case", False, str(error), "until then nothing is learnt from it")
+    for image in project.ledger.images_set_aside():
+        reason = str(image.unreadable_reason)
+        yield Finding("set aside", True, reason if reason.startswith(image.id) else f"{image.id}: {reason}")
+
+
+def _image_id(path: Path) -> str:
+    ending = next(ending for ending in (".nii.gz", ".nii", ".nrrd", ".mha") if path.name.endswith(ending))
+    return path.name.removesuffix(ending)
 
 
 def _environment() -> Iterator[Finding]:
@@ -94,7 +162,7 @@ def _disk(studies: Path) -> Finding:
     )
 
 
-def _images(studies: Path) -> Iterator[Finding]:
+def _images(studies: Path, looked: _Looked) -> Iterator[Finding]:
     if not studies.is_dir():
         yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
         return
@@ -102,7 +170,7 @@ def _images(studies: Path) -> Iterator[Finding]:
     broken = []
     for path in files:
         try:
-            read_volume(path)
+            looked.add(path, read_volume(path))
         except ActiveLabelError as error:
             broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
     yield Finding(
@@ -145,7 +213,7 @@ def _model(project: Project) -> Finding:
     if model is None:
         return Finding("model", True, "none yet: it is trained when enough cases are labelled")
     try:
-        load_model(project.models_folder / model.file, project.model_description, model.sha256)
+        project.network(model)
     except ActiveLabelError as error:
         return Finding(
             "model", False, str(error), "put the file back, or withdraw the model: DELETE /model/segmentation"

@@ -94,6 +94,7 @@ class LabelArchive:
         label = PartialLabel(sent.array, sent.axis, sent.all_slices)
         merged_with = None
         if covered is not None:
+            self._check_same_image(sent.image_id, current)
             label = merge(self._partial(current, sent), sent.array, sent.axis, covered)
             merged_with = 0 if current is None else current.version
         file = self._coverage.kept / sent.image_id / f"{name or f'{tag}-{time.time_ns()}'}.nii.gz"
@@ -110,7 +111,17 @@ class LabelArchive:
             foreground_slices=label.foreground_slices,
             merged_with=merged_with,
             shown_as=ORIGINAL if tag == FINAL else None,
+            label_names=self.labels,
         )
+
+    def _check_same_image(self, image_id: str, current: Annotation | None) -> None:
+        """Refuse to merge slices that were drawn on two images of one name."""
+        drawn_on = None if current is None else current.image_sha256
+        if drawn_on is not None and self._ledger.image(image_id).content_sha256 not in (None, drawn_on):
+            raise InvalidInputError(
+                f"label of '{image_id}': its earlier slices were drawn on another image of this name: put that file "
+                'back, or delete the label first, or send a whole volume, "annotated_slices": "all"'
+            )
 
     def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:
         if current is None:

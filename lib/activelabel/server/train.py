@@ -83,12 +83,14 @@ class SegmentationTrainTask(NetworkTraining):
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
             options = parse_options(request, self._config)
-            annotations = readable_annotations(self._project.ledger, datastore)
+            annotations = readable_annotations(self._project, datastore)
             cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
             run = Run(options, folder, cases, datastore)
             compare_labels(self._project, annotations, datastore, run.device)
             stats, weights = self._go_through_stages(run)
             per_case = self.judge(weights, run)
+            learnt = {case["image_id"] for case in run.cases}
+            annotations = [item for item in annotations if item.image_id in learnt]
             classes = mean_class_dice(list(per_case.values()), self._project.labels)
             metrics = {"dice": mean_dice(classes), **{f"dice_{name}": value for name, value in classes.items()}}
             model = publish_model(self._project, weights, metrics, annotations)

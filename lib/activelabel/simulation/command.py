@@ -1,5 +1,6 @@
 """The command `activelabel simulate`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,15 +8,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from activelabel.data.modality import AUTO
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import recipe_names
 from activelabel.server.label_names import resolve_label_names
-from activelabel.server.settings import parse_settings, setting_pairs
+from activelabel.server.project_modality import find_modality
+from activelabel.server.settings import Settings, parse_settings, setting_pairs
 from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
-from activelabel.simulation.cases import find_cases
+from activelabel.simulation.cases import Cases, find_cases
 from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
 from activelabel.simulation.jobs import run_all
-from activelabel.simulation.measuring import check_test_cases
+from activelabel.simulation.measuring import sound_test_cases
 from activelabel.simulation.playing import check_arms, run_on_server
 
 console = Console(stderr=True)
@@ -66,13 +69,25 @@ def simulate(
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
-    experiment = Experiment(arms, seeds, cases, {**settings, "labels": ",".join(names)})
+    settings["labels"] = ",".join(names)
+    experiment = Experiment(arms, seeds, cases, settings)
     if server is None:
         check_arms(experiment, images)
-    check_test_cases(cases, names)
+    cases, left_out = sound_test_cases(cases, names)
+    for problem in left_out.values():
+        console.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
+    experiment = replace(experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases)})
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
+
+
+def _modality(given: Settings, images: Path, cases: Cases) -> str:
+    """What the images of all runs are: a run sees only links to them, and no `dataset.json` beside these."""
+    if given.modality != AUTO:
+        return given.modality
+    found = find_modality(str(images), [cases.images[case] for case in cases.pool])
+    return AUTO if found is None else found.name
 
 
 def run_with_progress(experiment: Experiment, out: Path, jobs: int, server: str | None = None) -> int:

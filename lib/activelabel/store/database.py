@@ -69,6 +69,11 @@ class Database:
         """Where the ledger is, without a password."""
         return shown(self._url)
 
+    def exists(self) -> bool:
+        """Whether there may be a database: of SQLite there is a file; any other is not asked."""
+        file = self._url.database
+        return not self._url.drivername.startswith("sqlite") or (file is not None and os.path.isfile(file))
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_connected": None}
 

@@ -1,4 +1,4 @@
-"""What belongs to the project as a whole: what its values mean, what its images are, and the files as they were read."""
+"""What belongs to the project as a whole: what values mean, what images are, and their files as they were read."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ class Facts(Database):
         """
         with self._reading() as session:
             lists = session.scalars(select(AnnotationRow.label_names).where(AnnotationRow.label_names.is_not(None)))
-            longest: Sequence[str] = max(lists, key=len, default=())
+            longest = max((names or [] for names in lists), key=len, default=[])
         return tuple(longest) or None
 
     def name_labels(self, names: Sequence[str]) -> int:
@@ -58,8 +58,6 @@ class Facts(Database):
             row = image_row(session, image_id)
             if row.content_sha256 is None:
                 before = update(AnnotationRow).where(AnnotationRow.image_id == image_id)
-                session.execute(
-                    before.where(AnnotationRow.image_sha256.is_(None)).values(image_sha256=content_sha256)
-                )
+                session.execute(before.where(AnnotationRow.image_sha256.is_(None)).values(image_sha256=content_sha256))
             row.content_sha256, row.file_size, row.file_modified_ns = content_sha256, size, modified_ns
             row.intensities = list(intensities)

@@ -60,6 +60,12 @@ class Images(Database):
         with self._reading() as session:
             return [_image_record(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
+    def images_set_aside(self) -> list[Image]:
+        """The images that are there and cannot be used, by id."""
+        aside = select(ImageRow).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_not(None))
+        with self._reading() as session:
+            return [_image_record(row) for row in session.scalars(aside.order_by(ImageRow.id))]
+
     def fix_slices(self, image_id: str, axis: int, shape: Sequence[int]) -> Image:
         """Say along which axis of its own voxels an image of this shape is sliced.
 

@@ -24,8 +24,8 @@ class Image:
 
     `slice_axis` is the axis of its own voxels along which its slices are counted, `slice_count` their number; None
     until somebody had to know. `content_sha256`, of shape and voxels, `file_size`, `file_modified_ns` and `intensities`
-    (see `data.intensities`) are of its file as it was last read. `set_aside_stamp` says what its files were like when it
-    was set aside.
+    (see `data.intensities`) are of its file as it was last read. `set_aside_stamp` says what its files were like when
+    it was set aside.
     """
 
     id: str

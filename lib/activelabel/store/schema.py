@@ -105,8 +105,8 @@ class ImageRow(Base):
     """An image. `leased_whole` says what its active leases cover, if there are any (see `LeaseItemRow`).
 
     `slice_axis` and `slice_count` are those by which its slices are counted; NULL until somebody had to know.
-    `content_sha256`, `file_size`, `file_modified_ns` and `intensities` are of its file as it was last read, NULL before.
-    `set_aside_stamp` is what its files were like when it was set aside; NULL where nobody looked.
+    `content_sha256`, `file_size`, `file_modified_ns` and `intensities` are of its file as it was last read, NULL until
+    it was. `set_aside_stamp` is what its files were like when it was set aside; NULL where nobody looked.
     """
 
     __tablename__ = "images"
