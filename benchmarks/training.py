@@ -164,7 +164,7 @@ def judge(project: Project, network: nn.Module, cases: Sequence[tuple[Path, Path
     prediction = project.recipe.prediction
     predictor = Predictor(network, prediction.window_size, prediction.window_overlap, precision="float32")
     files: list[Case] = [{"image": str(image), "label": str(label)} for image, label in cases]
-    dice = evaluate_cases(predictor.probabilities, files, project.labels, project.recipe.preprocessing)
+    dice = evaluate_cases(predictor.probabilities, files, project.labels, project.preprocessing)
     return mean_dice(mean_class_dice(dice, project.labels))
 
 

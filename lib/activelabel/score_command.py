@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
+from activelabel.data.intensities import odd_ones
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
@@ -21,7 +22,8 @@ from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.score_table import ScoreTable
-from activelabel.recipes import Recipe, load_recipe, recipe_names
+from activelabel.recipes import PreprocessingSettings, Recipe, load_recipe, recipe_names
+from activelabel.server.project_modality import find_modality
 from activelabel.training.checkpoints import ModelDescription, open_model
 
 console = Console()
@@ -84,11 +86,13 @@ def score_images(
             if pictures is not None:
                 _draw(scored, name, description, pictures)
 
-    scorer = FileScorer(predictor, description.preprocessing, chosen.regions, wanted, keep)
+    preprocessing = _preprocessing_of(description, images, files)
+    scorer = FileScorer(predictor, preprocessing, chosen.regions, wanted, keep)
     if top is None:
         _score_all(scorer, files, table)
     else:
         _race(scorer, files, top, wanted.repeats, table)
+    _say_differing(scorer)
     rows = table.finish()
     if top is not None:
         _print_top(rows, top)
@@ -122,6 +126,11 @@ def _say_passed_over(problem: str) -> None:
     errors.print(f"passed over: {problem}", style="yellow", markup=False, soft_wrap=True)
 
 
+def _say_differing(scorer: FileScorer) -> None:
+    for name, said in odd_ones(scorer.intensities).items():
+        errors.print(f"{name}: {said}", style="yellow", markup=False, soft_wrap=True)
+
+
 def _check_race(wanted: Wanted) -> None:
     kinds = {"--measure": wanted.measures, "--region": wanted.regions, "--aggregation": wanted.aggregations}
     for option, names in kinds.items():
@@ -141,6 +150,16 @@ def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
             "give its file, --recipe PATH.toml"
         )
     return load_recipe(name or description.recipe)
+
+
+def _preprocessing_of(description: ModelDescription, images: Path, files: Sequence[Path]) -> PreprocessingSettings:
+    """That of the model; where an older one leaves to the images what they are, all of them say it together."""
+    settings = description.preprocessing
+    found = find_modality(str(images), files) if settings.intensity == "auto" else None
+    if found is None:
+        return settings
+    errors.print(f"modality: {found}", markup=False, soft_wrap=True)
+    return settings.model_copy(update={"intensity": found.intensity})
 
 
 def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> tuple[str, ...]:

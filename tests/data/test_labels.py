@@ -119,6 +119,35 @@ def test_values_between_whole_numbers_are_refused(tmp_path: Path) -> None:
         check_label(save(tmp_path / "label.nii.gz", array), IMAGE, NAMES)
 
 
+@pytest.mark.parametrize("factor", [0.9999999, 1.00001526, 1.0003])
+def test_labels_that_were_stored_as_scaled_numbers_are_what_they_were(tmp_path: Path, factor: float) -> None:
+    stored = label_array() * np.float32(factor)
+
+    checked = check_label(save(tmp_path / "label.nii.gz", stored), IMAGE, NAMES)
+
+    np.testing.assert_array_equal(checked.array, label_array())
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            1.0015,
+            r"for example 1.0015, expected label values within 0.001 .* was stored with a scale \(save it as integ",
+        ),
+        (0.5, r"the label was resampled \(use nearest neighbour only\), or stored with a scale"),
+    ],
+)
+def test_what_is_no_whole_number_is_shown_with_enough_digits_and_its_likely_cause(
+    tmp_path: Path, value: float, said: str
+) -> None:
+    array = label_array().astype(np.float32)
+    array[2, 2, 2] = value
+
+    with pytest.raises(InvalidInputError, match=said):
+        check_label(save(tmp_path / "label.nii.gz", array), IMAGE, NAMES)
+
+
 @pytest.mark.parametrize("value", [4, -1])
 def test_a_value_without_a_name_is_refused(tmp_path: Path, value: int) -> None:
     array = label_array().astype(np.int16)

@@ -7,7 +7,14 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from activelabel.data.modality import ModalityChoice, choose_modality, declared_modality, series_modality
+from activelabel.data.modality import (
+    ModalityChoice,
+    choose_modality,
+    dataset_modality,
+    declared_modality,
+    series_modality,
+    voted_modality,
+)
 from activelabel.errors import InvalidInputError
 
 HOUNSFIELD = np.array([[[-1000.0, 40.0]]], np.float32)
@@ -99,3 +106,33 @@ def test_an_empty_folder_has_no_tag_and_a_text_is_no_dicom(tmp_path: Path) -> No
     (tmp_path / "1.dcm").write_text("text")
     with pytest.raises(InvalidInputError, match=r"1\.dcm: cannot be read as DICOM"):
         series_modality(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "intensity"),
+    [
+        ({"modality": {"0": "CT"}}, "CT", "window"),
+        ({"modality": "mri"}, "MRI", "zscore"),
+        ({"channel_names": {"0": "CT"}}, "CT", "window"),
+        ({"channel_names": {"0": "noNorm"}}, "other", "zscore"),  # nnU-Net: whatever is not CT
+        ({"channel_names": {"0": "T2w"}}, "other", "zscore"),
+    ],
+)
+def test_a_dataset_of_the_decathlon_or_of_nnunet_decides_for_the_project(
+    tmp_path: Path, content: object, name: str, intensity: str
+) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+
+    found = dataset_modality([tmp_path / "images", tmp_path])
+
+    assert found is not None
+    assert (found.name, found.intensity) == (name, intensity)
+    assert "dataset.json" in found.reason
+
+
+@pytest.mark.parametrize(("votes", "name"), [([True, True, False], "CT"), ([True, False], "other"), ([False], "other")])
+def test_most_images_decide_and_the_reason_counts_them(votes: list[bool], name: str) -> None:
+    found = voted_modality(votes)
+
+    assert found.name == name
+    assert found.reason == f"{sum(votes)} of {len(votes)} images look like Hounsfield units"

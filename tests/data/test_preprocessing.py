@@ -15,6 +15,7 @@ from activelabel.data.preprocessing import (
     restore_most_probable,
 )
 from activelabel.data.volumes import Volume
+from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings
 
 RAS = PreprocessingSettings(orientation="RAS", intensity="window", window_hu=(0.0, 1000.0))
@@ -267,3 +268,63 @@ def test_of_equal_probabilities_the_first_class_is_taken() -> None:
 
     assert restored.dtype == np.uint8
     assert not restored.any()
+
+
+def ball_image() -> np.ndarray:
+    """A bright ball in noise, as an MR image may be: 0 to 3000."""
+    grid = np.indices((24, 22, 20)).transpose(1, 2, 3, 0)
+    ball = np.linalg.norm(grid - (12, 11, 10), axis=-1) < 5
+    return (np.random.default_rng(0).normal(500, 60, ball.shape) + 900 * ball).clip(0, 3000)
+
+
+@pytest.mark.parametrize("extreme", [-201.0, -1e6, 1e6])
+@pytest.mark.parametrize("intensity", ["auto", "zscore"])
+def test_a_single_extreme_voxel_hardly_changes_what_the_network_sees(extreme: float, intensity: str) -> None:
+    untouched = ball_image()
+    touched = untouched.copy()
+    touched[3, 3, 3] = extreme
+    choice = PreprocessingSettings(intensity=intensity)
+    first, second = (prepare_image(volume(image), choice).tensor.flatten() for image in (untouched, touched))
+
+    assert np.corrcoef(first, second)[0, 1] > 0.99
+
+
+def test_voxels_far_beyond_the_usual_range_are_taken_for_the_end_of_it() -> None:
+    """8000 voxels from 1 to 2 have percentiles 0.1 and 99.9 of about 1 and 2: beyond 0.5 and 2.5 nothing goes."""
+    array = np.linspace(1, 2, 8000).reshape(20, 20, 20)
+    array[0, 0, 0], array[19, 19, 19] = -50, 2.4
+    prepared = prepare_image(volume(array), PreprocessingSettings(intensity="zscore")).tensor[0]
+    first, last = prepared[5, 0, 0], prepared[15, 0, 0]
+    step = (last - first) / (array[15, 0, 0] - array[5, 0, 0])
+
+    back = (prepared - first) / step + array[5, 0, 0]
+    assert back[19, 19, 19] == pytest.approx(2.4, abs=1e-3)
+    assert back[0, 0, 0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_an_image_whose_spacing_would_make_it_huge_is_refused_before_anything_is_allocated() -> None:
+    """100 voxels of 1000 mm a side, at 1 mm: 10^15 voxels, four million GB."""
+    image = volume(np.zeros((100, 100, 100)), np.diag([1000.0, 1000.0, 1000.0, 1.0]))
+    choice = PreprocessingSettings(spacing_mm=(1.0, 1.0, 1.0))
+
+    with pytest.raises(InvalidInputError, match=r"are 1000 x 1000 x 1000 mm.*1e\+15 voxels, expected at most"):
+        prepare_image(image, choice)
+    with pytest.raises(InvalidInputError, match="check the spacing in its header"):
+        prepare_label(np.zeros((100, 100, 100), np.uint8), image.grid, choice)
+
+
+def test_an_image_in_metres_is_refused_too() -> None:
+    image = volume(np.zeros((100, 100, 100)), np.diag([0.001, 0.001, 0.001, 1.0]))
+
+    with pytest.raises(InvalidInputError, match=r"0.001 x 0.001 x 0.001 mm, so that resampled it would be thinner"):
+        prepare_image(image, PreprocessingSettings(spacing_mm=(1.0, 1.0, 1.0)))
+
+
+def test_the_size_goes_by_the_spacing_of_each_axis_whatever_their_order() -> None:
+    """Axes run along S, R and A: 10 slices of 4 mm at 2 mm and 20 by 30 voxels of 1 mm at 0.5 mm."""
+    affine = np.array([[0, 1.0, 0, 0], [0, 0, 1.0, 0], [4.0, 0, 0, 0], [0, 0, 0, 1]])
+    image = volume(np.zeros((10, 20, 30)), affine)
+
+    prepared = prepare_image(image, PreprocessingSettings(spacing_mm=(0.5, 0.5, 2.0)))
+
+    assert np.allclose(prepared.grid.shape, (40, 60, 20), atol=2)

@@ -1,12 +1,14 @@
 """What the examination finds, on folders made for it."""
 
 import datetime
+import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import pytest
 from packaging.specifiers import SpecifierSet
 from typer.testing import CliRunner
@@ -15,6 +17,7 @@ from activelabel.cli import app
 from activelabel.server import doctor
 from activelabel.server.doctor import Finding, examine, pins
 from activelabel.server.project import open_project
+from activelabel.server.readability import note_image
 from local_pacs.ct_series import ct_series
 from local_pacs.orthanc import Orthanc
 
@@ -98,3 +101,42 @@ def test_the_python_of_debian_12_needs_an_ignite_that_monai_does_not_name() -> N
     assert SpecifierSet(pins((3, 11, 2))["pytorch-ignite"]).contains("0.4.13")
     assert not SpecifierSet(pins((3, 11, 2))["pytorch-ignite"]).contains("0.4.11")
     assert "pytorch-ignite" not in pins((3, 11, 7))
+
+
+def test_background_in_the_list_and_other_names_than_those_of_the_labels_are_named(
+    blobs: Callable[[int], Any],
+) -> None:
+    studies = blobs(1).studies
+    assert "background is value 0" in findings(studies, labels="background,ball")["settings and ledger"].text
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00"], 0)
+    project.ledger.record_annotation("blob_00", "l.nii.gz", "0", "ann", label_names=["ball"])
+    found = findings(studies, labels="box")["settings and ledger"]
+    assert not found.fit
+    assert "labels box: the labels of this project are kept under the names ball" in found.text
+
+
+def test_what_images_are_and_which_differs_is_said_before_the_first_start(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(4).studies
+    odd = nibabel.load(studies / "blob_02.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(odd.get_fdata() - 2048, odd.affine), studies / "blob_02.nii.gz")
+    found = findings(studies, labels="ball")
+    assert found["modality"].text == "other (0 of 4 images look like Hounsfield units): images are z-scored"
+    assert found["image that differs"].text.startswith("blob_02.nii.gz: its values run from")
+
+
+def test_a_case_whose_image_was_exported_again_is_named(blobs: Callable[[int], Any]) -> None:
+    cases = blobs(2)
+    project = open_project("app", str(cases.studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00", "blob_01"], 0)
+    project.labels_folder.mkdir()
+    for name in ("blob_00", "blob_01"):
+        shutil.copy(cases.label_of(name), project.labels_folder)
+        note_image(name, cases.studies / f"{name}.nii.gz", project.ledger)
+        project.ledger.record_annotation(name, f"{name}.nii.gz", "0", "ann", label_names=["ball"])
+    assert all(finding.fit for finding in findings(cases.studies, labels="ball").values())
+    image = nibabel.load(cases.studies / "blob_01.nii.gz")
+    nibabel.save(image.slicer[:-4], cases.studies / "blob_01.nii.gz")
+    found = findings(cases.studies, labels="ball")
+    assert not found["case"].fit
+    assert found["case"].text.startswith("blob_01: its image has changed since its label was drawn")

@@ -217,7 +217,7 @@ def test_a_case_that_cannot_be_read_is_passed_over(study: Study, caplog: pytest.
     assert [doubt.annotation_id for doubt in doubts] == [made[2]]
     ledger = study.project.ledger
     assert "cannot be read" in ledger.image(broken).unreadable_reason
-    assert f"{broken} is passed over" in caplog.text
+    assert f"{broken} is set aside" in caplog.text
     assert ledger.image(bad_label).unreadable_reason is None
     assert f"{bad_label}: its label is not compared with the doubt" in caplog.text
 

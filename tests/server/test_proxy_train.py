@@ -172,11 +172,25 @@ def test_without_any_pseudo_label_it_says_why(warm: Study) -> None:
     assert warm.project.ledger.latest_model("proxy") is None
 
 
-def test_a_modality_that_nobody_knows_is_one_line(warm: Study) -> None:
-    (warm.studies / "dataset.json").write_text('{"modality": {"0": "daguerreotype"}}')
+def test_a_modality_that_nobody_knows_is_one_line_at_the_start(
+    blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    cases = blobs(2)
+    (cases.studies / "dataset.json").write_text('{"modality": {"0": "daguerreotype"}}')
 
     with pytest.raises(InvalidInputError, match="'modality' is 'daguerreotype', expected CT or one of"):
-        train(warm)
+        make_study(cases, recipe=write_warm_recipe(tmp_path))
+
+
+def test_pseudo_labels_are_drawn_by_what_the_project_is_not_by_what_an_image_looks_like(
+    blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """Every image looks like anything but CT; the window of soft tissue lies in the bright ball."""
+    study = make_study(blobs(8), recipe=write_warm_recipe(tmp_path), modality="CT")
+    train(study)
+    for image_id in study.ids("training"):
+        drawn = np.asarray(nibabel.load(study.project.pseudo_labels_folder / f"{image_id}.nii.gz").dataobj)
+        assert np.array_equal(drawn, pseudo_label(read_volume(study.get_image_uri(image_id)), "CT"))
 
 
 def test_without_images_there_is_nothing_to_train(warm: Study) -> None:

@@ -1,6 +1,8 @@
 """Which cases, and which of their slices, a training learns from and is judged by."""
 
 import logging
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,13 @@ import torch
 from monailabel.tasks.train.basic_train import Context
 from training_study import Study
 
+from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
+from activelabel.server.autopilot import Work, work_due
+from activelabel.server.readability import may_be_mended, note_image
+from activelabel.server.situation import read_situation
 from activelabel.server.train import SegmentationTrainTask
+from activelabel.training import transforms
 
 
 def used_cases(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
@@ -112,3 +119,99 @@ def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> 
         study.train()
 
     assert study.project.ledger.latest_model() is None
+
+
+def reexported(study: Study, image_id: str) -> None:
+    """Cropped by four columns, under its old name."""
+    path = study.studies / f"{image_id}.nii.gz"
+    image = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata()[:-4].astype(np.float32), image.affine), path)
+
+
+def unreadable_label(study: Study, image_id: str) -> None:
+    (study.project.labels_folder / f"{image_id}.nii.gz").write_bytes(b"broken")
+
+
+def unnamed_value(study: Study, image_id: str) -> None:
+    file = study.project.labels_folder / f"{image_id}.nii.gz"
+    label = nibabel.load(file)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(label.dataobj) * 2, label.affine), file)
+
+
+@pytest.mark.parametrize("role", ["training", "validation"])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (reexported, "the label is 24x20x16 voxels, expected its image's 20x20x16"),
+        (unreadable_label, "cannot be read as a 3D image"),
+        (unnamed_value, "value 2 in"),
+    ],
+)
+def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Study, str], None], said: str, role: str
+) -> None:
+    used = used_cases(monkeypatch)
+    broken = annotated.ids(role)[0]
+    spoil(annotated, broken)
+
+    annotated.train()
+
+    (aside,) = annotated.project.ledger.images_set_aside()
+    assert aside.id == broken
+    assert aside.unreadable_reason.startswith(f"{broken}: its label (version 1, by reader) cannot be used: ")
+    assert said in aside.unreadable_reason
+    seen = {case["image_id"] for case in (*used["training"], *used["validation"])}
+    assert seen == {*annotated.ids("training")[:3], *annotated.ids("validation")} - {broken}
+    situation = read_situation(annotated.project, "variance")
+    assert work_due(situation, annotated.project.thresholds) is not Work.TRAIN, "the autopilot does not go round"
+
+
+def test_an_image_that_changed_on_the_same_grid_is_not_learnt_from_until_the_old_file_is_back(
+    annotated: Study,
+) -> None:
+    image_id = annotated.ids("training")[0]
+    path = annotated.studies / f"{image_id}.nii.gz"
+    note_image(image_id, path, annotated.project.ledger)
+    old = path.read_bytes()
+    image = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata()[::-1].astype(np.float32), image.affine), path)
+
+    annotated.train()
+
+    ledger = annotated.project.ledger
+    assert len(ledger.latest_model().trained_on) == 2
+    assert "its image has changed since its label was drawn" in ledger.image(image_id).unreadable_reason
+    path.write_bytes(old)
+    assert may_be_mended(ledger.image(image_id), path, None)
+    ledger.mark_readable(image_id)
+    annotated.train()
+    assert len(ledger.latest_model().trained_on) == 3
+
+
+def test_a_case_that_fails_only_when_it_is_loaded_is_dropped_and_the_training_begins_again(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = annotated.ids("training")[0]
+    read = transforms.read_volume
+
+    def fails(path: str) -> Volume:
+        if Path(path).name == f"{broken}.nii.gz" and "labels" not in str(path):
+            raise struct.error("unpack requires a buffer")
+        return read(path)
+
+    monkeypatch.setattr(transforms, "read_volume", fails)
+    annotated.train()
+
+    ledger = annotated.project.ledger
+    assert len(ledger.latest_model().trained_on) == 2
+    assert ledger.image(broken).unreadable_reason.startswith(f"{broken}: cannot be read (error: unpack requires")
+
+
+def test_an_error_that_is_no_cases_fault_is_not_hidden(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*arguments: object) -> None:
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr(SegmentationTrainTask, "loss_function", defect)
+    with pytest.raises(RuntimeError, match="a defect of ours"):
+        annotated.train()
+    assert annotated.project.ledger.images_set_aside() == []

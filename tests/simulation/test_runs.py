@@ -19,8 +19,11 @@ from activelabel.server.scoring import VolumeScoring
 from activelabel.server.train import SegmentationTrainTask
 from activelabel.simulation.annotator import OracleAnnotator
 from activelabel.simulation.arms import full_data_arm
+from activelabel.simulation.cases import link_images
 from activelabel.simulation.experiment import open_experiment
 from activelabel.simulation.jobs import run_all
+from activelabel.simulation.measuring import sound_test_cases
+from activelabel.simulation.playing import run_conf
 from activelabel.simulation.results import read_results
 from activelabel.simulation.tables import Table
 from activelabel.store.ledger import Ledger
@@ -318,3 +321,39 @@ def test_a_round_of_random_slices_may_end_when_so_many_with_foreground_are_drawn
         assert of_round["foreground_slices"].sum() == 5
         assert of_round["annotated_slices"].sum() > 5
         assert of_round.iloc[-1]["foreground_slices"] > 0, "it ends with the last that was missing"
+
+
+def test_a_label_that_cannot_be_drawn_is_set_aside_and_the_run_goes_on(
+    blob_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    images, labels = blob_folders
+    spoilt = shutil.copytree(labels, tmp_path / "labels")
+    experiment = blob_experiment(images, spoilt, "random_volumes")
+    asked = first_asked(experiment, tmp_path / "first")
+    (spoilt / f"{asked}.nii.gz").write_bytes(b"broken")
+    play(experiment, tmp_path / "out")
+    read = tables(tmp_path / "out", "random_volumes")
+    assert len(read["models"]) == ROUNDS + 1
+    assert asked not in set(read["queries"]["image_id"])
+
+
+def first_asked(experiment: Any, out: Path) -> str:
+    """Which case a run asks for first, without drawing it."""
+    link_images(experiment.cases, experiment.cases.pool, out / "studies")
+    app = LocalApp(out / "studies", run_conf(experiment, experiment.arms[0], 0, out), "oracle")
+    return str(app.ask("random_volumes")["id"])
+
+
+def test_a_test_case_that_cannot_judge_is_left_out_and_named(blob_folders: tuple[Path, Path], tmp_path: Path) -> None:
+    images, labels = blob_folders
+    spoilt = shutil.copytree(labels, tmp_path / "labels")
+    cases = blob_experiment(images, spoilt, "variance").cases
+    (spoilt / f"{cases.test[1]}.nii.gz").write_bytes(b"broken")
+    sound, problems = sound_test_cases(cases, ["ball"])
+    assert sound.test == (cases.test[0], cases.test[2])
+    assert list(problems) == [cases.test[1]]
+    assert "cannot be read" in problems[cases.test[1]]
+    for case in cases.test:
+        (spoilt / f"{case}.nii.gz").write_bytes(b"broken")
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        sound_test_cases(cases, ["ball"])

@@ -15,6 +15,10 @@ from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 
 LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
+NEARLY_WHOLE = 1e-3
+"""So near to a whole number a value is that number: programs store labels as scaled numbers too."""
+_SCALED = 0.05
+"""What a scale leaves is hardly more; what interpolation leaves lies anywhere between two whole numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,17 +111,34 @@ def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str])
     return np.array([0, *(names.index(name) + 1 for name in segment_names)], dtype=np.uint16)
 
 
+def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Label values as the whole numbers that they are, or would be but for the scale with which they were stored.
+
+    Raises:
+        InvalidInputError: a value lies further than `NEARLY_WHOLE` from a whole number.
+    """
+    whole = np.rint(array)
+    away = np.abs(array - whole)
+    fractional = away > NEARLY_WHOLE
+    count = int(np.count_nonzero(fractional))
+    if not count:
+        return np.asarray(whole, dtype=np.float32)
+    example = np.format_float_positional(array[fractional][0], trim="-")
+    causes = ["stored with a scale (save it as integers)", "resampled (use nearest neighbour only)"]
+    if away.max() > _SCALED:
+        causes.reverse()
+    raise InvalidInputError(
+        f"{path.name}: {count} voxels are no whole numbers, for example {example}, expected label values within "
+        f"{NEARLY_WHOLE:g} of a whole number: the label was {causes[0]}, or {causes[1]}; export it again"
+    )
+
+
 def _whole_values(path: Path, array: NDArray[np.float32], highest: int) -> NDArray[np.intp]:
-    fractional = array[array != np.rint(array)]
-    if fractional.size:
-        raise InvalidInputError(
-            f"{path.name}: {fractional.size} voxels are no whole numbers, for example {fractional[0]:g}, expected "
-            "label values: export a label map, resampled by nearest neighbour only"
-        )
-    outside = array[(array < 0) | (array > highest)]
+    whole = _whole_numbers(path, array)
+    outside = whole[(whole < 0) | (whole > highest)]
     if outside.size:
         raise InvalidInputError(
             f"{path.name}: value {outside[0]:g} in {outside.size} voxels has no name, expected 0 to {highest}: name "
             "its segment, or remove it"
         )
-    return array.astype(np.intp)
+    return whole.astype(np.intp)

@@ -1,6 +1,7 @@
 """From an image to the network's grid and range, and from there back to the image's own grid."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,14 +10,19 @@ from monai.transforms import NormalizeIntensity, Orientation, ScaleIntensityRang
 from torch import Tensor
 
 from activelabel.data.grids import Grid, axis_order
+from activelabel.data.intensities import is_hounsfield, spread_sample
 from activelabel.data.labels import LabelArray, smallest_type
 from activelabel.data.slices import PLANES, plane_name, slice_axis
 from activelabel.data.volumes import Volume
+from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings
 
-AIR_HU = -200.0
-"""An image with a voxel of at most this is taken for CT: fat is at -100 HU, lung and air far below, and no MR image
-that is stored as measured, or z-scored, comes there."""
+MOST_VOXELS = 2**29
+"""No image is resampled to more: 2 GiB in single precision, a cube of 812 voxels a side. A whole-body CT is less."""
+OUTLIER_PERCENT = 0.1
+OUTLIER_RANGE = 0.5
+"""Where an image is z-scored, voxels that lie further beyond its percentiles `OUTLIER_PERCENT` and 100 minus that than
+this share of the range between them are taken for that far: a hot voxel is no tissue."""
 
 _AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
 
@@ -36,14 +42,26 @@ def prepare_image(volume: Volume, settings: PreprocessingSettings) -> PreparedIm
     Intensities come first, on the image's own voxels, so that they do not depend on the grid; then the axes nearest to
     the wanted orientation, exactly, with that of the slices last if the settings say so; then, if they name a spacing,
     trilinear interpolation. Spacings belong to the axes in that order.
+
+    A project says whether its images are windowed or z-scored, once for all. Where nobody has said (`auto`), the image
+    itself decides, see `data.intensities`.
+
+    Raises:
+        InvalidInputError: resampled, it would be larger than `MOST_VOXELS`, or thinner than a voxel.
     """
+    check_prepared_size(volume.grid, settings, Path(volume.path).name)
     intensities = _scale(torch.from_numpy(volume.array)[None], settings)
     tensor, grid = _to_network(intensities, volume.grid, settings, mode="bilinear")
     return PreparedImage(tensor, grid, volume.grid)
 
 
 def prepare_label(label: LabelArray, grid: Grid, settings: PreprocessingSettings) -> Tensor:
-    """The label (W, H, D) of an image on `grid`, on the grid of its prepared image: uint8 or int32 (1, *S), nearest."""
+    """The label (W, H, D) of an image on `grid`, on the grid of its prepared image: uint8 or int32 (1, *S), nearest.
+
+    Raises:
+        InvalidInputError: as `prepare_image`.
+    """
+    check_prepared_size(grid, settings, "label")
     values = torch.from_numpy(label.astype(np.float32))[None]
     tensor, _ = _to_network(values, grid, settings, mode="nearest")
     return tensor.to(torch.uint8 if label.dtype == np.uint8 else torch.int32)
@@ -81,21 +99,56 @@ def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelA
 
 
 def is_ct(voxels: Tensor) -> bool:
-    """Whether an image holds Hounsfield units, judged by its darkest voxel; see `AIR_HU`."""
-    return bool(voxels.min() <= AIR_HU)
+    """Whether an image holds Hounsfield units, as far as it says so itself; see `data.intensities`."""
+    return is_hounsfield(voxels.numpy())
+
+
+def check_prepared_size(grid: Grid, settings: PreprocessingSettings, name: str) -> None:
+    """Whether an image on `grid` can be brought to the spacing of the settings; nothing is allocated for it.
+
+    Raises:
+        InvalidInputError: it would be larger than `MOST_VOXELS`, or thinner than a voxel; the line says its spacing.
+    """
+    if settings.spacing_mm is None:
+        return
+    codes, spacing_mm = _axis_codes(grid, settings), settings.spacing_mm
+    ends = (_AXIS_ENDS[PLANES.index(plane_name(grid, axis))] for axis in range(3))
+    wanted_mm = (spacing_mm[next(axis for axis in range(3) if codes[axis] in pair)] for pair in ends)
+    steps = [own / wanted for own, wanted in zip(grid.spacing_mm, wanted_mm, strict=True)]
+    sizes = [size * step for size, step in zip(grid.shape, steps, strict=True)]
+    said = f"{name}: its voxels are {' x '.join(f'{step:.4g}' for step in grid.spacing_mm)} mm"
+    advice = "check the spacing in its header, and export it again"
+    if np.prod(sizes, dtype=np.float64) > MOST_VOXELS:
+        raise InvalidInputError(
+            f"{said}, so that resampled to {' x '.join(f'{step:g}' for step in spacing_mm)} mm it would be "
+            f"{np.prod(sizes, dtype=np.float64):.3g} voxels, expected at most {MOST_VOXELS:.3g}: {advice}"
+        )
+    if min(sizes) < 0.5:
+        raise InvalidInputError(f"{said}, so that resampled it would be thinner than a voxel: {advice}")
 
 
 def _scale(voxels: Tensor, settings: PreprocessingSettings) -> Tensor:
     """Window: `window_hu` to 0..1, clipped. Z-score: over the voxels that are not 0, which stay 0.
 
     Zero is the background of MR images whose head or body was cut out, and should not move their mean. A constant
-    image becomes 0.
+    image becomes 0. Of what is z-scored, outliers are brought nearer before, see `OUTLIER_RANGE`.
     """
     window = settings.intensity == "window" or (settings.intensity == "auto" and is_ct(voxels))
     if window:
         low, high = settings.window_hu
         return torch.as_tensor(ScaleIntensityRange(a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True)(voxels))
-    return torch.as_tensor(NormalizeIntensity(nonzero=True)(voxels.clone()))
+    return torch.as_tensor(NormalizeIntensity(nonzero=True)(_without_outliers(voxels)))
+
+
+def _without_outliers(voxels: Tensor) -> Tensor:
+    """A copy whose voxels that are not 0 lie within their usual range and a part of it beyond."""
+    inside = voxels != 0
+    if not inside.any():
+        return voxels.clone()
+    sample = spread_sample(voxels[inside].numpy())
+    low, high = np.percentile(sample, [OUTLIER_PERCENT, 100 - OUTLIER_PERCENT])
+    beyond = OUTLIER_RANGE * (high - low)
+    return torch.where(inside, voxels.clamp(low - beyond, high + beyond), voxels)
 
 
 def _to_network(voxels: Tensor, grid: Grid, settings: PreprocessingSettings, mode: str) -> tuple[Tensor, Grid]:

@@ -1,6 +1,8 @@
 """Reading 3D images, and saying in one line what is wrong with those that cannot be used."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from activelabel.data.grids import Grid
-from activelabel.errors import InvalidInputError
+from activelabel.errors import ActiveLabelError, InvalidInputError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".mha")
@@ -53,9 +55,10 @@ def read_volume(path: Path | str) -> Volume:
             voxel counts as missing: that is a 2D image); a voxel is NaN or infinite; the affine has no inverse.
     """
     path = Path(path)
-    array, affine_ras = _read(path)
-    grid = _checked_grid(path, array.shape, affine_ras)
-    array = array.reshape(grid.shape)
+    with _of_this_file(path):
+        array, affine_ras = _read(path)
+        grid = _checked_grid(path, array.shape, affine_ras)
+        array = array.reshape(grid.shape)
     unusable = array.size - int(np.count_nonzero(np.isfinite(array)))
     if unusable:
         raise InvalidInputError(
@@ -74,6 +77,11 @@ def read_grid(path: Path | str) -> Grid:
     path = Path(path)
     if path.is_dir():
         return read_volume(path).grid
+    with _of_this_file(path):
+        return _read_grid(path)
+
+
+def _read_grid(path: Path) -> Grid:
     _check_file(path)
     if path.name.endswith(ITK_SUFFIXES):
         reader = SimpleITK.ImageFileReader()
@@ -174,6 +182,17 @@ def _checked_grid(path: Path, shape: tuple[int, ...], affine_ras: NDArray[np.flo
             "three independent axes with spacing above 0: repair the header"
         )
     return Grid((kept[0], kept[1], kept[2]), affine_ras)
+
+
+@contextmanager
+def _of_this_file(path: Path) -> Iterator[None]:
+    """Whatever a reader raises for a file is that file's problem, and one line: a header may hold any number."""
+    try:
+        yield
+    except ActiveLabelError:
+        raise
+    except Exception as error:  # libraries raise struct.error, OverflowError and what not
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: BaseException) -> InvalidInputError:

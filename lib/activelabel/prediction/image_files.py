@@ -6,6 +6,8 @@ from pathlib import Path
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.data.intensities import Intensities, measure_intensities
+from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, Volume, read_volume
@@ -59,7 +61,11 @@ def list_images(folder: Path) -> list[Path]:
 
 
 class FileScorer:
-    """Scores image files as `wanted`, all alike or in a race."""
+    """Scores image files as `wanted`, all alike or in a race.
+
+    Attributes:
+        intensities: what the numbers of the files are like that were read, by name.
+    """
 
     def __init__(
         self,
@@ -75,6 +81,7 @@ class FileScorer:
         self._regions = regions
         self._wanted = wanted
         self._also = also
+        self.intensities: dict[str, Intensities] = {}
 
     def score_all(self, files: Sequence[Path], table: ScoreTable) -> Iterator[str | None]:
         """Score the files that are not in the table yet. Yields after each: None, or why it could not be read."""
@@ -83,13 +90,13 @@ class FileScorer:
             if file.name in table.done:
                 continue
             try:
-                volume = read_volume(file)
+                volume, image = self._prepared(file)
             except InvalidInputError as error:
                 table.add_problem(file.name, str(error))
                 yield str(error)
                 continue
             scores = self._score(
-                file.name, volume, lambda image: self._predictor.sample(image, wanted.repeats, wanted.seed)
+                file.name, volume, image, lambda image: self._predictor.sample(image, wanted.repeats, wanted.seed)
             )
             table.add(file.name, scores, wanted.repeats, wanted.seed)
             yield None
@@ -114,11 +121,11 @@ class FileScorer:
 
         def score(name: str, sample: Sample) -> list[Score] | None:
             try:
-                volume = read_volume(by_name[name])
+                volume, image = self._prepared(by_name[name])
             except InvalidInputError as error:
                 problems[name] = str(error)
                 return None
-            return self._score(name, volume, sample)
+            return self._score(name, volume, image, sample)
 
         settings, journal = _race_settings(self._wanted, k), table.race_journal()
         raced = race_volumes(list(by_name), score, self._predictor, settings, journal, advanced)
@@ -129,9 +136,14 @@ class FileScorer:
                 table.add_problem(name, problem)
         return list(problems.values())
 
-    def _score(self, name: str, volume: Volume, sample: Sample) -> list[Score]:
+    def _prepared(self, file: Path) -> tuple[Volume, PreparedImage]:
+        with one_case(file.name):
+            volume = read_volume(file)
+            self.intensities[file.name] = measure_intensities(volume.array)
+            return volume, prepare_image(volume, self._preprocessing)
+
+    def _score(self, name: str, volume: Volume, image: PreparedImage, sample: Sample) -> list[Score]:
         wanted = self._wanted
-        image = prepare_image(volume, self._preprocessing)
         statistics = sample(image.tensor)
         axis = slice_axis(volume.grid, self._preprocessing.slice_plane)
         if self._also is not None and statistics.repeats == wanted.repeats:

@@ -17,12 +17,13 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from activelabel.data.intensities import odd_ones
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.access import AccessGuard
 from activelabel.server.advice import advice
-from activelabel.server.autopilot import Autopilot, Work
+from activelabel.server.autopilot import Autopilot, Situation, Work
 from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.case_actions import CaseActions
 from activelabel.server.checks import require_known
@@ -37,6 +38,7 @@ from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
+from activelabel.server.readability import known_intensities
 from activelabel.server.scoring import scored_measure
 from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
@@ -115,10 +117,21 @@ class ProjectActions(CaseActions):
             "newest_model": standing.in_full(standing.newest),
             "autopilot": autopilot_info(self.project, situation, self._autopilot),
             "effort": vars(self.project.ledger.effort(self._datastore.patients())),
+            "set_aside": {image.id: image.unreadable_reason for image in self.project.ledger.images_set_aside()},
+            "modality": self._modality(),
             "doubt": read_trust(self.project).as_json(),
             "advice": advice(self.project),
             "cases": self.cases(),
         }
+
+    def _modality(self) -> dict[str, Any] | None:
+        """What the images are and how that was found out, and which of them differ from the others."""
+        modality = self.project.modality
+        if modality is None:
+            return None
+        odd = odd_ones(known_intensities(self.project.ledger))
+        return {"name": modality.name, "reason": modality.reason, "intensity": self.project.preprocessing.intensity,
+                "differing": odd}  # fmt: skip
 
     def info_names(self, kind: str) -> list[str]:
         """Names of what `GET /info/` lists as `models`, `trainers`, `strategies` or `scoring`."""
@@ -233,6 +246,7 @@ class ProjectActions(CaseActions):
     def on_init_complete(self) -> None:
         """Start what only the server does: its routes, its guard, its autopilot."""
         super().on_init_complete()  # type: ignore[misc]
+        self._datastore.readmit_mended(at_start=True)
         guard_host(self.project)
         end_children_with_server()
         progress = self.project.ledger.progress()
@@ -240,7 +254,7 @@ class ProjectActions(CaseActions):
         logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
-                lambda: read_situation(self.project, scored_measure(self.project)),
+                self._look_up,
                 HostTasks(
                     {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
                     # Whichever of the scoring methods runs, scores for all of them.
@@ -250,6 +264,11 @@ class ProjectActions(CaseActions):
                 leads=self.project.ledger.lead,
             )
             self._autopilot.start()
+
+    def _look_up(self) -> Situation:
+        """What is due now, cases that were mended among it."""
+        self._datastore.readmit_mended()
+        return read_situation(self.project, scored_measure(self.project))
 
 
 def _said(progress: Progress) -> str:

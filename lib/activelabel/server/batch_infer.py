@@ -6,7 +6,8 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
-from activelabel.server.readability import set_aside_unreadable
+from activelabel.errors import InvalidInputError
+from activelabel.server.readability import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
 
 Infer = Callable[[Mapping[str, Any], Datastore], dict[str, Any]]
@@ -22,8 +23,13 @@ class ReadableBatchInfer(BatchInferTask):
         """Run `infer` on each image; the result of one that cannot be read is empty."""
 
         def infer_if_readable(one: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-            if set_aside_unreadable(one["image"], datastore, self._ledger, was_scored=False):
+            image_id = one["image"]
+            if set_aside_unreadable(image_id, datastore, self._ledger, was_scored=False):
                 return {}
-            return infer(one, datastore)
+            try:
+                return infer(one, datastore)
+            except InvalidInputError as error:
+                set_aside(image_id, error, self._ledger, datastore)
+                return {}
 
         return dict(super().__call__(request, datastore, infer_if_readable))

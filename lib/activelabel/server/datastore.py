@@ -26,6 +26,7 @@ from activelabel.errors import ActiveLabelError, AskedBackError, InvalidInputErr
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
 from activelabel.server.label_archive import Kept, LabelArchive
+from activelabel.server.readability import has_changed, may_be_mended, note_image, set_aside_unreadable
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
 
@@ -98,11 +99,15 @@ class LedgerDatastore(LocalDatastore):
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
+        image = Path(self.get_image_uri(image_id))
+        note_image(image_id, image, self._ledger)
         try:
-            kept = self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
+            kept = self._archive.keep(image_id, tag, label_filename, read_grid(image), info)
         except AskedBackError:
             self._show_current(image_id, ASKED_BACK, {})
             raise
+        if tag == FINAL and self._ledger.image(image_id).unreadable_reason is not None:
+            self._ledger.mark_readable(image_id)  # it was just read, and has a label that fits it
         self._show_kept(kept, info)
         self._settle(kept)
         return kept
@@ -271,8 +276,11 @@ class LedgerDatastore(LocalDatastore):
             # Here as everywhere a new dictionary: other threads go through the one that was there.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
             self._sync_ledger()
-            self._readmit_mended()
+            if self._follows:
+                self.readmit_mended()
             self._reconcile_labels()
+        if self._follows and self.watches_folder:
+            self._notice_changed()
         self._view.request()
 
     def _find_images(self) -> dict[str, DataModel]:
@@ -287,15 +295,30 @@ class LedgerDatastore(LocalDatastore):
             found[image_id] = known if same else self._new_image(name, {})
         return found
 
-    def _readmit_mended(self) -> None:
-        """Take images back that were set aside and whose files are newer than that."""
-        if not (self._follows and self.watches_folder):
+    def readmit_mended(self, at_start: bool = False) -> None:
+        """Take images back that were set aside, and whose files, or whose labels' files, have changed since.
+
+        Those of which nobody noted what their files were like get another chance at each start.
+        """
+        if not self.watches_folder:
             return
-        for image in self._ledger.images():
-            if image.present and image.unreadable_at is not None:
-                written = Path(self.get_image_uri(image.id)).stat().st_mtime
-                if written > image.unreadable_at.timestamp():
-                    self._ledger.mark_readable(image.id)
+        for image in self._ledger.images_set_aside():
+            if image.id not in self._datastore.objects:
+                continue
+            label = self._ledger.current_annotation(image.id)
+            kept = None if label is None else self._archive.file(label)
+            again = at_start and image.set_aside_stamp is None
+            if again or may_be_mended(image, Path(self.get_image_uri(image.id)), kept):
+                self._ledger.mark_readable(image.id)
+                logger.info("%s was set aside and is looked at again", image.id)
+
+    def _notice_changed(self) -> None:
+        """Set annotated images aside that are no longer those on which their labels were drawn."""
+        images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
+        for annotation in self._ledger.annotations():
+            image = images.get(annotation.image_id)
+            if image is not None and image.usable and has_changed(image, Path(self.get_image_uri(image.id))):
+                set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
 
     def _reconcile_labels(self) -> None:
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}

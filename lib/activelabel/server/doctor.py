@@ -1,23 +1,14 @@
-"""Is everything fit: environment, hardware, disk, studies, ledger and model; and what to do if not."""
+"""Is everything fit: the versions first, then hardware, disk, studies, ledger and model; and what to do if not."""
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
-from activelabel.errors import ActiveLabelError
-from activelabel.server.studies import is_pacs
-
-if TYPE_CHECKING:
-    from activelabel.server.project import Project
-
-# What needs torch, MONAI or the host is imported where it is used: where a version does not fit, it cannot be imported,
-# and that is to be said first.
+# What needs torch, MONAI or the host is in `doctor_project`, which is imported when the versions fit: where one does
+# not, it cannot be imported, and that is to be said first.
 
 PINS: Mapping[str, str] = {
     "monailabel": "==0.8.5",
@@ -31,8 +22,6 @@ PINS: Mapping[str, str] = {
 
 IGNITE_FOR_EARLY_PYTHON = ">=0.4.12"
 """What MONAI asks for, 0.4.11, cannot be imported on Python 3.11.2 and was seen to work on 3.11.7."""
-
-LOW_DISK_GIB = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,32 +43,9 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
     if not fit:
         yield Finding("the rest", False, "not looked at", "mend the versions first: without them nothing else can run")
         return
-    yield _converter()
-    yield _device()
-    yield _disk(Path(studies))
-    if is_pacs(studies):
-        yield _pacs(studies)
-    else:
-        yield from _images(Path(studies))
-    yield from _project(app_dir, studies, conf)
+    from activelabel.server.doctor_project import examine_project
 
-
-def _project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
-    from activelabel.server.project import plan_project
-    from activelabel.server.serving import check_ledger_is_there
-
-    try:
-        project = plan_project(app_dir, studies, conf)
-        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
-        if project.ledger.file is not None and not project.ledger.file.is_file():
-            check_ledger_is_there(project, studies)
-            yield Finding("ledger", True, "none yet: the first start makes it")
-            return
-        project.ledger.check()
-        yield _ledger(project)
-        yield _model(project)
-    except ActiveLabelError as error:
-        yield Finding("settings and ledger", False, str(error), "mend what the line names")
+    yield from examine_project(app_dir, studies, conf)
 
 
 def pins(python: tuple[int, int, int]) -> dict[str, str]:
@@ -100,94 +66,3 @@ def _environment(python: tuple[int, int, int]) -> Iterator[Finding]:
         # MONAI names one version of ignite, so that pip must be told to pass that over.
         options = "--no-deps " if package == "pytorch-ignite" else ""
         yield Finding(package, fit, found, f"pip install {options}'{package}{wanted}'")
-
-
-def _converter() -> Finding:
-    from activelabel.data.dicom_seg import CONVERTER, find_converter
-
-    try:
-        return Finding(CONVERTER, True, find_converter())
-    except ActiveLabelError as error:
-        return Finding(CONVERTER, False, str(error), "needed for labels in a PACS only")
-
-
-def _device() -> Finding:
-    import torch
-
-    from activelabel.prediction.precision import choose_precision
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads, no CUDA GPU"
-    precision = choose_precision("auto", device)
-    return Finding("networks run on", True, f"{device.type} ({name}), {precision}")
-
-
-def _disk(studies: Path) -> Finding:
-    folder = studies if studies.is_dir() else Path.cwd()
-    free = shutil.disk_usage(folder).free / 2**30
-    return Finding(
-        "disk", free >= LOW_DISK_GIB, f"{free:.0f} GiB free at {folder}", f"free {LOW_DISK_GIB:.0f} GiB or more"
-    )
-
-
-def _images(studies: Path) -> Iterator[Finding]:
-    from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
-
-    if not studies.is_dir():
-        yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
-        return
-    files = sorted(path for path in studies.iterdir() if path.name.endswith((*NIFTI_SUFFIXES, ".nrrd")))
-    broken = []
-    for path in files:
-        try:
-            read_volume(path)
-        except ActiveLabelError as error:
-            broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
-    yield Finding(
-        "studies",
-        len(files) > len(broken),
-        f"{len(files) - len(broken)} of {len(files)} images can be read",
-        "put 3D images (.nii.gz, .nii, .nrrd) into the folder itself, not into folders of it",
-    )
-    yield from broken
-
-
-def _pacs(address: str) -> Finding:
-    from activelabel.server.pacs import Pacs
-
-    try:
-        found = len(Pacs(address).images())
-    except ActiveLabelError as error:
-        return Finding("PACS", False, str(error), "mend what the line names")
-    return Finding(
-        "PACS",
-        found > 0,
-        f"{found} series to annotate",
-        "send images, or say with MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant: CT by default",
-    )
-
-
-def _ledger(project: "Project") -> Finding:
-    progress = project.ledger.progress()
-    return Finding(
-        "ledger",
-        True,
-        f"{project.ledger.shown_url}: {progress.images} images, {progress.annotated} annotated, "
-        f"{progress.unreadable} unreadable, {progress.leased} being annotated",
-    )
-
-
-def _model(project: "Project") -> Finding:
-    from activelabel.server.model_standing import read_standing
-    from activelabel.training.checkpoints import load_model
-
-    model = project.ledger.model_in_use()
-    if model is None:
-        return Finding("model", True, "none yet: it is trained when enough cases are labelled")
-    try:
-        load_model(project.models_folder / model.file, project.model_description, model.sha256)
-    except ActiveLabelError as error:
-        return Finding(
-            "model", False, str(error), "put the file back, or choose another with `activelabel models --use N`"
-        )
-    return Finding("model", True, str(read_standing(project.ledger)))

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.analysis.rank_correlation import doubt_error_correlation
 from activelabel.data.labels import check_label
-from activelabel.data.preprocessing import prepare_image, restore_maps, restore_most_probable
-from activelabel.data.volumes import Volume, read_volume
+from activelabel.data.preprocessing import PreparedImage, restore_maps, restore_most_probable
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
 from activelabel.server.project import Project
-from activelabel.server.readability import pass_over
+from activelabel.server.readability import prepare_case, set_aside
 from activelabel.server.slicing import fixed_axis
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation, ModelUse, ModelVersion
@@ -43,12 +43,13 @@ def compare_labels(
             continue
         for annotation in labels:
             try:
-                volume = read_volume(datastore.get_image_uri(annotation.image_id))
+                path = datastore.get_image_uri(annotation.image_id)
+                volume, image = prepare_case(annotation.image_id, path, project.ledger, project.preprocessing)
             except InvalidInputError as error:
-                pass_over(annotation.image_id, error, project.ledger)
+                set_aside(annotation.image_id, error, project.ledger, datastore)
                 continue
             try:
-                _compare(project, model, predictor, annotation, volume)
+                _compare(project, model, predictor, annotation, volume, image)
             except InvalidInputError as error:
                 logger.warning("%s: its label is not compared with the doubt: %s", annotation.image_id, error)
 
@@ -79,7 +80,12 @@ def _in_use(uses: Sequence[ModelUse], annotation: Annotation) -> int | None:
 
 
 def _compare(
-    project: Project, model: ModelVersion, predictor: Predictor, annotation: Annotation, volume: Volume
+    project: Project,
+    model: ModelVersion,
+    predictor: Predictor,
+    annotation: Annotation,
+    volume: Volume,
+    image: PreparedImage,
 ) -> None:
     """Compare on the slices of a label that are new to the model, if there are any, and record it.
 
@@ -90,7 +96,6 @@ def _compare(
     if not slices:
         return
     reference = check_label(project.labels_folder / annotation.file, volume.grid, project.labels).array
-    image = prepare_image(volume, project.recipe.preprocessing)
     statistics = predictor.sample(image.tensor, project.recipe.prediction.repeats, project.settings.seed)
     measure = doubt_measure(project.recipe.query.strategy)
     doubt: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()

@@ -1,10 +1,12 @@
 """Segmentation with the model in use, as the host's clients ask for it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
 from activelabel.server.loaded_model import LoadedModel
@@ -51,8 +53,9 @@ class SegmentationInfer(InferTask):
                 there is no such model.
         """
         wanted = wanted_format(request)
-        volume = read_volume(request["image"])
-        image = prepare_image(volume, self._project.recipe.preprocessing)
+        with one_case(Path(request["image"]).name):
+            volume = read_volume(request["image"])
+            image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor(request.get("model_version")) as (version, predictor):
             mask = restore_most_probable(predictor.probabilities(image.tensor), image)
         file = write_mask(mask, volume.affine_ras, wanted)

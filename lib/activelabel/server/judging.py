@@ -71,7 +71,7 @@ def judge_upload(project: Project, predictor: Predictor, datastore: Datastore) -
     Raises:
         InvalidInputError: the image or the label of a case cannot be read.
     """
-    annotations = readable_of_role(project.ledger, "validation", datastore)
+    annotations = readable_of_role(project, "validation", datastore)
     cases = [annotated_case(annotation, project, datastore) for annotation in annotations]
     judges = label_judges(annotation.id for annotation in annotations)
     measure_again(project, "task", cases, judges, project.device)

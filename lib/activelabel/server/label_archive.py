@@ -151,6 +151,7 @@ class LabelArchive:
         if covered is None:
             label, merged_with = PartialLabel(sent.array, sent.axis, sent.all_slices), None
         else:
+            self._check_same_image(sent.image_id, current)
             label = merge(self._partial(current, sent), sent.array, sent.axis, covered)
             merged_with = 0 if current is None else current.version
             self._ask_back(sent, current, label, name)
@@ -182,6 +183,7 @@ class LabelArchive:
             shown_as=ORIGINAL if tag == FINAL else None,
             unchanged_from=None if verdict is None else verdict.unchanged_from,
             finishes=None if verdict is None or verdict.finishes is None else verdict.finishes.id,
+            label_names=self.labels,
         )
 
     def _ask_back(self, sent: SentLabel, current: Annotation | None, label: PartialLabel, name: str) -> None:
@@ -257,6 +259,15 @@ class LabelArchive:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_label(file, array, sent.image.affine_ras)
         return str(file.relative_to(self._coverage.kept)), hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def _check_same_image(self, image_id: str, current: Annotation | None) -> None:
+        """Refuse to merge slices that were drawn on two images of one name."""
+        drawn_on = None if current is None else current.image_sha256
+        if drawn_on is not None and self._ledger.image(image_id).content_sha256 not in (None, drawn_on):
+            raise InvalidInputError(
+                f"label of '{image_id}': its earlier slices were drawn on another image of this name: put that file "
+                'back, or delete the label first, or send a whole volume, "annotated_slices": "all"'
+            )
 
     def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:
         if current is None:

@@ -13,10 +13,12 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
 from activelabel.server.application import TRAINER, ProjectActions
 from activelabel.server.autopilot import Work, work_due
 from activelabel.server.opening import PROXY
 from activelabel.server.project import open_project
+from activelabel.server.readability import set_aside
 from activelabel.server.scoring import scored_measure
 from activelabel.server.situation import read_situation
 from activelabel.server.slicing import count_slices
@@ -45,6 +47,7 @@ class LocalApp(ProjectActions):
         self._datastore = self.open_datastore(follow_changes=False)
         images, validation_cases = self._datastore.list_images(), self.project.recipe.training.validation_cases
         self.project.ledger.sync_images(images, validation_cases, self._datastore.patients())
+        self._datastore.readmit_mended(at_start=True)
         # All of them now: what is asked for must not depend on how fast this machine is.
         count_slices(self.project, self._datastore, seconds=math.inf)
         self._trainers = self.build_trainers()
@@ -80,12 +83,16 @@ class LocalApp(ProjectActions):
         """
         self._datastore.save_label(image_id, str(file), FINAL, {"client_id": self._annotator, **info})
 
+    def set_aside(self, image_id: str, error: InvalidInputError) -> None:
+        """Go on without a case that cannot be annotated."""
+        set_aside(image_id, error, self.project.ledger, self._datastore)
+
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
         """From the file of an image to the most probable class of each of its voxels, by that model."""
         predictor = self.project.predictor(self.project.ledger.model(version))
 
         def segment(file: Path) -> LabelArray:
-            image = prepare_image(read_volume(file), self.project.recipe.preprocessing)
+            image = prepare_image(read_volume(file), self.project.preprocessing)
             return restore_most_probable(predictor.probabilities(image.tensor), image)
 
         return segment

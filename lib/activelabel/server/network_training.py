@@ -29,12 +29,15 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
+from activelabel.data.one_case import one_case
+from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import TrainingSettings
 from activelabel.server.judging import judge
 from activelabel.server.project import Project
+from activelabel.server.readability import set_aside
 from activelabel.server.runs import UNFINISHED
 from activelabel.server.tracking import MLFLOW, OptionalTracking
 from activelabel.server.train_cases import AnnotatedCase
@@ -109,9 +112,38 @@ class NetworkTraining(BasicTrainTask):
         )
 
     def learn(self, run: Run) -> Stats:
-        """Train on the cases of `run`, whose folder then holds weights and logs, and return the host's statistics."""
-        (run.folder / CASES_FILE).write_text(json.dumps(run.cases, indent=1))
-        return cast(Stats, BasicTrainTask.__call__(self, self._host_request(run), run.datastore))
+        """Train on the cases of `run`, whose folder then holds weights and logs, and return the host's statistics.
+
+        A case whose files turn out to be damaged only now is set aside, it is no more in `run.cases`, and the training
+        begins again with the others.
+
+        Raises:
+            NotReadyError: no training case is left.
+        """
+        while True:
+            (run.folder / CASES_FILE).write_text(json.dumps(run.cases, indent=1))
+            try:
+                return cast(Stats, BasicTrainTask.__call__(self, self._host_request(run), run.datastore))
+            except Exception:
+                if not self.drop_broken(run):
+                    raise
+            if not run.of_role("training"):
+                raise NotReadyError("training: no training case is left that can be read: the log names them")
+            logger.warning("the training begins again with the other %d cases", len(run.cases))
+
+    def drop_broken(self, run: Run) -> bool:
+        """Set the cases of a run aside that cannot be loaded; whether there are any."""
+        load, good = self._load(), list[AnnotatedCase]()
+        for case in run.cases:
+            try:
+                with one_case(case["image_id"]):
+                    load(case)
+                good.append(case)
+            except InvalidInputError as error:
+                set_aside(case["image_id"], error, self._project.ledger, run.datastore, Path(case["label"]))
+        found = len(good) < len(run.cases)
+        run.cases[:] = good
+        return found
 
     # Cases
 
@@ -293,7 +325,15 @@ class NetworkTraining(BasicTrainTask):
 
     def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
         """The Dice of the labels in each validation case of a run, on the images' own grids, by image."""
-        return judge(self.predictor(weights, run.device), run.of_role("validation"), self._model)
+        predictor = self.predictor(weights, run.device)
+        judged: dict[str, ClassDice] = {}
+        for case in run.of_role("validation"):
+            try:
+                judged |= judge(predictor, [case], self._model)
+            except InvalidInputError as error:
+                set_aside(case["image_id"], error, self._project.ledger, run.datastore, Path(case["label"]))
+                run.cases.remove(case)
+        return judged
 
     @property
     def stats_file(self) -> Path:

@@ -10,13 +10,12 @@ from monailabel.interfaces.datastore import Datastore
 from activelabel.acquisition.aggregation import mean
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.labels import smallest_type, write_label
-from activelabel.data.preprocessing import PreparedImage, prepare_image
-from activelabel.data.volumes import read_volume
+from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.server.project import Project
-from activelabel.server.readability import pass_over
+from activelabel.server.readability import prepare_case, set_aside
 from activelabel.store.ledger import Ledger
 from activelabel.training.semi_supervised import most_certain, noisy_label
 from activelabel.training.two_views import NoisyCase
@@ -77,7 +76,7 @@ class NoisyLabels:
             try:
                 image = self._prepared(image_id)
             except InvalidInputError as error:
-                pass_over(image_id, error, self._project.ledger)
+                set_aside(image_id, error, self._project.ledger, self._datastore)
                 continue
             statistics = self._predictor.sample(image.tensor, repeats, seed)
             scores[image_id] = mean(MEASURES[self._settings.measure](statistics))
@@ -85,8 +84,15 @@ class NoisyLabels:
         return scores
 
     def _write_label(self, image_id: str, file: Path) -> bool:
-        """Write the noisy label of a volume, on the grid of its prepared image; False if it would be empty."""
-        image = self._prepared(image_id)
+        """Write the noisy label of a volume, on the grid of its prepared image; False if it would be empty.
+
+        Also False where the image, which was read a moment ago, cannot be read any more.
+        """
+        try:
+            image = self._prepared(image_id)
+        except InvalidInputError as error:
+            set_aside(image_id, error, self._project.ledger, self._datastore)
+            return False
         label = noisy_label(self._predictor.probabilities(image.tensor), self._settings.threshold)
         if not label.any():
             logger.info("%s: nothing is certain enough for a noisy label", image_id)
@@ -96,8 +102,8 @@ class NoisyLabels:
         return True
 
     def _prepared(self, image_id: str) -> PreparedImage:
-        volume = read_volume(self._datastore.get_image_uri(image_id))
-        return prepare_image(volume, self._project.recipe.preprocessing)
+        path = self._datastore.get_image_uri(image_id)
+        return prepare_case(image_id, path, self._project.ledger, self._project.preprocessing)[1]
 
 
 def unannotated_volumes(ledger: Ledger) -> Sequence[str]:

@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 import torch
 from torch import nn
 
+from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe, check_recipe, load_recipe
+from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe, check_recipe, load_recipe
 from activelabel.server.autopilot import Thresholds, thresholds
+from activelabel.server.kept_names import check_names, kept_names, name_older_labels
 from activelabel.server.label_names import resolve_label_names
+from activelabel.server.project_modality import fixed_modality, known_modality
 from activelabel.server.raced_kind import raced_kind
 from activelabel.server.settings import Settings, database_url, parse_settings
 from activelabel.server.studies import is_pacs
@@ -45,6 +48,7 @@ class Project:
     ledger: Ledger
     scored_all: set[tuple[int, ScoreKind]] = field(default_factory=set, repr=False)
     """Model versions known to have scored everything there was, and by what: a memory, not a fact of its own."""
+    studies: str = ""
 
     @property
     def models_folder(self) -> Path:
@@ -87,6 +91,27 @@ class Project:
         return self.recipe.preprocessing.slice_plane
 
     @property
+    def modality(self) -> ProjectModality | None:
+        """What the images are, as it was found out when the project began; None as long as there is no image."""
+        return known_modality(self.ledger)
+
+    @property
+    def preprocessing(self) -> PreprocessingSettings:
+        """How images are prepared, all alike: where the recipe leaves it to the images, by the project's modality."""
+        settings = self.recipe.preprocessing
+        if settings.intensity != "auto":
+            return settings
+        modality = self.modality or fixed_modality(self.ledger, self.settings.modality, self.studies)
+        return settings if modality is None else settings.model_copy(update={"intensity": modality.intensity})
+
+    def proxy_settings(self, settings: ProxySettings) -> ProxySettings:
+        """Those of a recipe; where they leave the modality to the images, `--conf modality` outranks these."""
+        if settings.modality != "auto" or self.settings.modality == "auto":
+            return settings
+        said = self.modality or fixed_modality(self.ledger, self.settings.modality, self.studies)
+        return settings if said is None else settings.model_copy(update={"modality": said.kind.lower()})
+
+    @property
     def device(self) -> torch.device:
         """Where networks run."""
         if self.settings.device == "auto":
@@ -100,7 +125,7 @@ class Project:
             recipe=self.recipe.name,
             labels=self.labels,
             network=self.recipe.network,
-            preprocessing=self.recipe.preprocessing,
+            preprocessing=self.preprocessing,
         )
 
     def description_of(self, kind: ModelKind) -> ModelDescription:
@@ -114,8 +139,10 @@ class Project:
 
     def settings_in_force(self) -> dict[str, object]:
         """Every setting with the value that counts, as JSON, and no password."""
+        modality = self.modality
         return {
             **self.settings.model_dump(mode="json"),
+            "modality": self.settings.modality if modality is None else modality.name,
             "labels": list(self.labels),
             "database_url": self.ledger.shown_url,
             "project_dir": str(self.folder),
@@ -172,12 +199,15 @@ class Project:
         return [self.ledger.model(version) for version in [use.model_version, *before[-1:]] if version is not None]
 
     def network(self, model: ModelVersion) -> nn.Module:
-        """The network of a model version.
+        """The network of a model version; names of labels may have been added since it was trained.
 
         Raises:
             InvalidInputError: its file is missing or damaged, or holds another network or other labels.
         """
-        return load_model(self.models_folder / model.file, self.description_of(model.kind), model.sha256)
+        expected = self.description_of(model.kind)
+        if model.kind == "task" and expected.labels[: len(model.labels)] == model.labels:
+            expected = expected.model_copy(update={"labels": model.labels})
+        return load_model(self.models_folder / model.file, expected, model.sha256)
 
     def predictor(self, model: ModelVersion) -> Predictor:
         """The network of a model version, ready to run over volumes. Raises as `network`."""
@@ -199,7 +229,7 @@ class Project:
 def plan_project(
     app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
 ) -> Project:
-    """Read settings, recipe and label names. Nothing is written, and the ledger is not opened yet.
+    """Read settings, recipe and label names. Nothing is written, and the ledger is opened only if it alone has names.
 
     `environment` may name the ledger's database: see `settings.database_url`.
 
@@ -212,10 +242,11 @@ def plan_project(
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)
-    labels = resolve_label_names(settings.labels, studies)
     folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    return Project(settings, recipe, labels, folder, Ledger(url))
+    ledger = Ledger(url)
+    labels = resolve_label_names(settings.labels, studies, lambda: kept_names(ledger) if ledger.exists() else None)
+    return Project(settings, recipe, labels, folder, ledger, studies=studies)
 
 
 def open_project(
@@ -250,6 +281,10 @@ def make_folder(project: Project) -> None:
 def prepare_project(project: Project) -> None:
     """Open the ledger of a planned project whose folder is there, and say what the project is."""
     project.ledger.open()
+    check_names(project.ledger, project.labels)
+    name_older_labels(project.ledger, project.labels)
+    if fixed_modality(project.ledger, project.settings.modality, project.studies) is None:
+        logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)

@@ -21,7 +21,7 @@ from activelabel.server.case_requests import FORM
 from activelabel.server.client_kind import client_kind
 from activelabel.server.project import Project
 from activelabel.server.random_proposals import Proposal
-from activelabel.server.readability import set_aside_unreadable
+from activelabel.server.readability import set_aside, set_aside_unreadable
 from activelabel.server.slice_names import slices_named
 from activelabel.server.slicing import count_slices
 from activelabel.store.records import Lease, Slices
@@ -89,8 +89,7 @@ class ProjectStrategy(Strategy):
                 try:
                     return answer(lease, self._project, datastore)
                 except InvalidInputError as error:  # damaged since it was leased: that ends the lease
-                    logger.warning("%s is set aside: %s", lease.image_id, error)
-                    self._project.ledger.mark_unreadable(lease.image_id, str(error))
+                    set_aside(lease.image_id, error, self._project.ledger, datastore)
                     continue
             if len(tried) == tried_before:
                 return {}
@@ -99,12 +98,19 @@ class ProjectStrategy(Strategy):
         self, proposals: Iterable[Proposal], datastore: Datastore, tried: set[tuple[str, Slices]]
     ) -> Iterator[Proposal]:
         """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
+        preprocessing = self._project.preprocessing
         for proposal in proposals:
             if (proposal.image_id, proposal.slices) in tried:
                 continue
             tried.add((proposal.image_id, proposal.slices))
             scored = proposal.score is not None
-            if not set_aside_unreadable(proposal.image_id, datastore, self._project.ledger, was_scored=scored):
+            if not set_aside_unreadable(
+                proposal.image_id,
+                datastore,
+                self._project.ledger,
+                was_scored=scored,
+                preprocessing=preprocessing,
+            ):
                 yield proposal
 
 

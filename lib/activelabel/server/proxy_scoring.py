@@ -9,16 +9,16 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.acquisition.score import Score
-from activelabel.data.preprocessing import PreparedImage, prepare_image
-from activelabel.data.volumes import read_volume
+from activelabel.data.one_case import one_case
+from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.recipes import ProxySettings
 from activelabel.server.feature_keeping import keep_features
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy, rank_kind
-from activelabel.server.pseudo_label_files import PseudoLabelFiles
-from activelabel.server.readability import pass_over
+from activelabel.server.pseudo_label_files import pseudo_label_files
+from activelabel.server.readability import prepare_case, set_aside
 from activelabel.server.remaining import Remaining
 from activelabel.store.records import ModelVersion
 
@@ -92,23 +92,26 @@ class _Pool:
     def __init__(self, project: Project, datastore: Datastore, settings: ProxySettings) -> None:
         self._project = project
         self._datastore = datastore
-        self._files = PseudoLabelFiles(project.pseudo_labels_folder, settings)
+        self._files = pseudo_label_files(project, settings)
+        self._preprocessing = project.preprocessing
         self.without: set[str] = set()
 
     def prepared(self, image_id: str) -> PreparedImage | None:
         """The image as the network takes it; None if it cannot be read or has no pseudo-label."""
         if image_id in self.without:
             return None
+        ledger = self._project.ledger
         try:
             path = Path(self._datastore.get_image_uri(image_id))
-            volume = read_volume(path)
+            _, image = prepare_case(image_id, path, ledger, self._preprocessing)
         except InvalidInputError as error:
-            pass_over(image_id, error, self._project.ledger)
+            set_aside(image_id, error, ledger, self._datastore)
             return None
         try:
-            self._files.find(image_id, path)
+            with one_case(image_id):
+                self._files.find(image_id, path)
         except InvalidInputError as error:
             self.without.add(image_id)
             logger.warning("%s is ranked last: %s", image_id, error)
             return None
-        return prepare_image(volume, self._project.recipe.preprocessing)
+        return image

@@ -15,6 +15,7 @@ from ignite.engine import Events
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import Context
 
+from activelabel.data.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.recipes import ProxySettings
 from activelabel.server.epoch_checkpoint import EpochCheckpoint
@@ -23,7 +24,7 @@ from activelabel.server.model_standing import read_standing
 from activelabel.server.network_training import BEST_WEIGHTS, NetworkTraining, Run
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import proxy_training
-from activelabel.server.pseudo_label_files import PseudoLabelFiles
+from activelabel.server.pseudo_label_files import pseudo_label_files
 from activelabel.server.publishing import publish_model
 from activelabel.server.readability import set_aside_unreadable
 from activelabel.server.runs import exclusive_run, finish_run
@@ -142,14 +143,21 @@ class ProxyTrainTask(NetworkTraining):
 
     def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
         """A case of each image that has a pseudo-label; the statistics say how far this is, and which have none."""
-        files = PseudoLabelFiles(self._project.pseudo_labels_folder, self._settings)
+        files = pseudo_label_files(self._project, self._settings)
         images, without = self._images(), dict[str, str]()
         cases = []
         for done, image in enumerate(images, start=1):
-            if not set_aside_unreadable(image.id, datastore, self._project.ledger, was_scored=image.id in files):
+            if not set_aside_unreadable(
+                image.id,
+                datastore,
+                self._project.ledger,
+                was_scored=image.id in files,
+                preprocessing=self._project.preprocessing,
+            ):
                 path = Path(datastore.get_image_uri(image.id))
                 try:
-                    cases.append(_case(image, path, files.find(image.id, path)))
+                    with one_case(image.id):
+                        cases.append(_case(image, path, files.find(image.id, path)))
                 except InvalidInputError as error:
                     without[image.id] = str(error)
                     logger.warning("%s is left out of the proxy training: %s", image.id, error)

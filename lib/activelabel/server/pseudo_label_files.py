@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from activelabel.data.files import write_atomically
 from activelabel.data.labels import write_label
-from activelabel.data.modality import Modality, ModalityChoice, choose_modality, declared_modality, series_modality
+from activelabel.data.modality import Modality, ModalityChoice, choose_modality, series_modality
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.recipes import ProxySettings
+from activelabel.server.project import Project
+from activelabel.server.project_modality import fixed_modality
 from activelabel.training.pseudo_labels import pseudo_label
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ class _Drawn(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     modality: ModalityChoice
+    project: Modality | None
     window_hu: float
     level_hu: float
 
@@ -32,10 +35,13 @@ class _Drawn(BaseModel):
 class PseudoLabelFiles:
     """A folder with `IMAGE.nii.gz` for each image that has a pseudo-label, and the settings they were drawn by."""
 
-    def __init__(self, folder: Path, settings: ProxySettings) -> None:
-        """Use `folder`, which is made; what was drawn there by other settings is removed."""
+    def __init__(self, folder: Path, settings: ProxySettings, project: Modality | None = None) -> None:
+        """Use `folder`, which is made; what was drawn there by other settings is removed.
+
+        `project` is what all images are that do not say it themselves, by a DICOM tag.
+        """
         self._folder = folder
-        self._settings = _Drawn(**settings.model_dump(include=set(_Drawn.model_fields)))
+        self._settings = _Drawn(project=project, **settings.model_dump(include=set(_Drawn.model_fields)))
         said, file = self._settings.model_dump_json(indent=1), folder / SETTINGS_FILE
         if file.is_file() and file.read_text() == said:
             return
@@ -67,14 +73,18 @@ class PseudoLabelFiles:
         return file
 
     def _modality(self, volume: Volume) -> Modality:
-        folder = volume.path.parent
-        declared = (declared_modality(place / "dataset.json") for place in (folder, folder.parent))
-        return choose_modality(
-            volume.array, self._settings.modality, _series_modality(volume.path), next(filter(None, declared), None)
-        )
+        choice, tag = self._settings.modality, _series_modality(volume.path)
+        return choose_modality(volume.array, choice, tag, self._settings.project)
 
     def _file(self, image_id: str) -> Path:
         return self._folder / f"{image_id}.nii.gz"
+
+
+def pseudo_label_files(project: Project, settings: ProxySettings) -> PseudoLabelFiles:
+    """Those of a project, whose images are what it has found out that they are."""
+    modality = project.modality or fixed_modality(project.ledger, project.settings.modality, project.studies)
+    kind = None if modality is None else modality.kind
+    return PseudoLabelFiles(project.pseudo_labels_folder, project.proxy_settings(settings), kind)
 
 
 def _series_modality(image: Path) -> str | None:

@@ -1,20 +1,131 @@
-"""Images that cannot be read: set aside with the reason, before an annotator is asked or when somebody needs them."""
+"""Cases that cannot be used: set aside with the reason, so that all others go on, and taken back when they are mended.
 
+Everything that reads an image of the project reads it here. Whatever is raised while one case is read is that case's
+problem; its files and its reason are noted in the ledger, and a change of the files brings it back.
+"""
+
+import hashlib
 import logging
-from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
-from monailabel.interfaces.datastore import Datastore
+import numpy as np
 
-from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.data.grids import Grid
+from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.one_case import for_want_of_memory, one_case
+from activelabel.data.preprocessing import PreparedImage, check_prepared_size, prepare_image
+from activelabel.data.volumes import Volume, read_grid, read_volume
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
+from activelabel.recipes import PreprocessingSettings
 from activelabel.store.ledger import Ledger
+from activelabel.store.records import Annotation, Image
 
 logger = logging.getLogger(__name__)
 
+COMPARED = 64
+"""With so many other images the numbers of one that is new are compared."""
 
-def set_aside_unreadable(image_id: str, datastore: Datastore, ledger: Ledger, *, was_scored: bool) -> bool:
-    """Whether an image must not be asked for; one that cannot be read is recorded as such in the ledger.
+
+class WhereImagesAre(Protocol):
+    """As much of the host's datastore as it takes to find a file."""
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The file of an image."""
+
+
+def read_case(image_id: str, path: Path | str, ledger: Ledger) -> Volume:
+    """An image of the project, noted in the ledger as it is now.
+
+    Raises:
+        InvalidInputError: it cannot be read, or it is another one than that on which its label was drawn.
+    """
+    with one_case(image_id):
+        volume = read_volume(path)
+        note_image(image_id, Path(path), ledger, volume)
+        check_unchanged(image_id, ledger)
+        return volume
+
+
+def prepare_case(
+    image_id: str, path: Path | str, ledger: Ledger, settings: PreprocessingSettings
+) -> tuple[Volume, PreparedImage]:
+    """As `read_case`, and as the network takes it.
+
+    Raises:
+        InvalidInputError: as `read_case`, or it cannot be resampled.
+    """
+    volume = read_case(image_id, path, ledger)
+    with one_case(image_id):
+        return volume, prepare_image(volume, settings)
+
+
+def note_image(image_id: str, path: Path, ledger: Ledger, volume: Volume | None = None) -> None:
+    """Keep in the ledger what an image's file holds, unless that is known: by size and time, then by its content.
+
+    An image whose numbers are not those of the others is named in the log.
+
+    Raises:
+        InvalidInputError: it cannot be read.
+    """
+    status, known = path.stat(), ledger.image(image_id)
+    if (known.file_size, known.file_modified_ns) == (status.st_size, status.st_mtime_ns):
+        return
+    volume = volume or read_volume(path)
+    intensities = measure_intensities(volume.array)
+    ledger.record_file(image_id, content_sha256(volume), status.st_size, status.st_mtime_ns, intensities.as_tuple())
+    others = dict(list(known_intensities(ledger).items())[:COMPARED])
+    odd = odd_ones({**others, image_id: intensities}).get(image_id)
+    if odd is not None:
+        logger.warning("%s: %s", image_id, odd)
+
+
+def check_unchanged(image_id: str, ledger: Ledger) -> None:
+    """Whether an image is the one on which its label was drawn, as far as the ledger knows.
+
+    Raises:
+        InvalidInputError: it is another one.
+    """
+    label = ledger.current_annotation(image_id)
+    if label is not None:
+        require_same_image(label, ledger.image(image_id).content_sha256)
+
+
+def require_same_image(label: Annotation, content: str | None) -> None:
+    """Whether an image of this content, if it is known, is the one on which a label was drawn.
+
+    Raises:
+        InvalidInputError: it is another one.
+    """
+    if label.image_sha256 is None or content in (None, label.image_sha256):
+        return
+    raise InvalidInputError(
+        f"{label.image_id}: its image has changed since its label was drawn ({label.created_at:%Y-%m-%d}), so that "
+        "nothing is learnt from it: put the earlier file back, or draw its label again on this one"
+    )
+
+
+def content_sha256(volume: Volume) -> str:
+    """What an image holds, however its file is compressed: the SHA-256 of its shape and voxels."""
+    digest = hashlib.sha256(repr(volume.array.shape).encode())
+    digest.update(np.ascontiguousarray(volume.array).data)
+    return digest.hexdigest()
+
+
+def known_intensities(ledger: Ledger) -> dict[str, Intensities]:
+    """What the numbers are like of the images that were read."""
+    return {image.id: Intensities(*image.intensities) for image in ledger.images() if image.intensities is not None}
+
+
+def set_aside_unreadable(
+    image_id: str,
+    datastore: WhereImagesAre,
+    ledger: Ledger,
+    *,
+    was_scored: bool,
+    preprocessing: PreprocessingSettings | None = None,
+) -> bool:
+    """Whether an image must not be asked for; one that cannot be used is recorded as such in the ledger.
 
     A file or series that vanished a moment ago is not recorded: the datastore will notice by itself.
 
@@ -23,36 +134,77 @@ def set_aside_unreadable(image_id: str, datastore: Datastore, ledger: Ledger, *,
         datastore: where it is.
         ledger: where it is recorded.
         was_scored: scoring has read every voxel of it, so that its header is enough.
+        preprocessing: with which it is prepared, if it is to be resampled.
     """
     try:
         path = datastore.get_image_uri(image_id)
         if not path or not Path(path).exists():
             return True
-        status = Path(path).stat()
-        problem = _problem(path, status.st_mtime_ns, status.st_size, not was_scored)
+        with one_case(image_id):
+            grid = _usable_grid(image_id, Path(path), ledger, was_scored)
+            if preprocessing is not None:
+                check_prepared_size(grid, preprocessing, image_id)
     except NotFoundError as error:
         logger.warning("%s is not asked for: %s", image_id, error)
         return True
     except InvalidInputError as error:
-        problem = str(error)
-    if problem is None:
-        return False
-    ledger.mark_unreadable(image_id, problem)
-    logger.warning("%s is not asked for: %s", image_id, problem)
-    return True
+        set_aside(image_id, error, ledger, datastore)
+        return True
+    return False
 
 
-def pass_over(image_id: str, error: InvalidInputError, ledger: Ledger) -> None:
-    """Record that an image could not be read, so that the rest can go on without it."""
-    ledger.mark_unreadable(image_id, str(error))
-    logger.warning("%s is passed over: %s", image_id, error)
+def set_aside(
+    image_id: str, error: ActiveLabelError, ledger: Ledger, datastore: WhereImagesAre, label: Path | None = None
+) -> None:
+    """Record that an image, or the `label` of it, cannot be used, so that the rest can go on without it.
 
-
-@lru_cache(maxsize=100_000)
-def _problem(path: str, modified_ns: int, size: int, with_voxels: bool) -> str | None:
-    """Why this state of a file cannot be read, or None; read once, however often it is proposed."""
+    For want of memory only until the next start: the files need not change for that to be over.
+    """
     try:
-        read_volume(path) if with_voxels else read_grid(path)
-    except InvalidInputError as error:
-        return str(error)
-    return None
+        path = Path(datastore.get_image_uri(image_id))
+        stamp = None if for_want_of_memory(error) else stamp_of(path, label)
+    except ActiveLabelError:
+        stamp = None
+    ledger.mark_unreadable(image_id, str(error), stamp)
+    logger.warning("%s is set aside: %s", image_id, error)
+
+
+def may_be_mended(image: Image, path: Path, label: Path | None) -> bool:
+    """Whether the files of an image that was set aside are no longer what they were then.
+
+    Where nobody noted what they were like, whether the image is newer than that.
+    """
+    if image.unreadable_at is None or not path.exists():
+        return False
+    if image.set_aside_stamp is None:
+        return path.stat().st_mtime > image.unreadable_at.timestamp()
+    return image.set_aside_stamp not in (stamp_of(path), stamp_of(path, label))
+
+
+def has_changed(image: Image, path: Path) -> bool:
+    """Whether a file is another one than that which was read last, if any was; by size and time."""
+    if image.file_size is None or not path.exists():
+        return False
+    status = path.stat()
+    return (image.file_size, image.file_modified_ns) != (status.st_size, status.st_mtime_ns)
+
+
+def stamp_of(*files: Path | None) -> str:
+    """Size and time of files; of one that is not there, nothing."""
+    return "; ".join(_stamp(file) for file in files if file is not None)
+
+
+def _stamp(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _usable_grid(image_id: str, path: Path, ledger: Ledger, was_scored: bool) -> Grid:
+    grid = read_grid(path)
+    if not was_scored or has_changed(ledger.image(image_id), path):
+        note_image(image_id, path, ledger)
+    check_unchanged(image_id, ledger)
+    return grid

@@ -79,6 +79,10 @@ class RemoteApp:
         with self._answered():
             self._client.save_label(image_id, str(file), tag=FINAL, params=dict(info))
 
+    def set_aside(self, image_id: str, error: InvalidInputError) -> None:
+        """A server sets its own images aside; that the label of one cannot be drawn, nobody can tell it."""
+        raise InvalidInputError(f"--server {self._address}: {image_id} cannot be annotated: {error}") from error
+
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
         """From the file of an image to the segmentation by that model, in use or not."""
 

@@ -9,8 +9,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import measures_with
-from activelabel.data.preprocessing import PreparedImage, prepare_image
-from activelabel.data.volumes import read_volume
+from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.prediction.predictor import Predictor
@@ -19,7 +18,7 @@ from activelabel.server.feature_keeping import keep_features
 from activelabel.server.feature_proposals import SPREAD_STRATEGIES
 from activelabel.server.project import Project
 from activelabel.server.racing import race_project
-from activelabel.server.readability import pass_over
+from activelabel.server.readability import prepare_case, set_aside
 from activelabel.server.remaining import Remaining
 from activelabel.server.slicing import fixed_axis
 from activelabel.store.records import ModelVersion
@@ -51,17 +50,18 @@ class VolumeScoring(ScoringMethod):
         """
         ledger = self._project.ledger
         model = self._project.current_model()
+        preprocessing = self._project.preprocessing
         unreadable: dict[str, str] = {}
 
         def prepared(image_id: str) -> PreparedImage | None:
             try:
-                volume = read_volume(datastore.get_image_uri(image_id))
+                volume, image = prepare_case(image_id, datastore.get_image_uri(image_id), ledger, preprocessing)
                 fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
             except InvalidInputError as error:
-                pass_over(image_id, error, ledger)
+                set_aside(image_id, error, ledger, datastore)
                 unreadable[image_id] = str(error)
                 return None
-            return prepare_image(volume, self._project.recipe.preprocessing)
+            return image
 
         def score(image_id: str, sample: Sample) -> list[Score] | None:
             image = prepared(image_id)

@@ -23,6 +23,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, UnavailableError
 from activelabel.server.label_archive import Kept, LabelArchive
 from activelabel.server.pacs import Pacs, Series
+from activelabel.server.readability import note_image
 from activelabel.server.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
@@ -132,7 +133,9 @@ class SegExchange:
         return kept
 
     def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Kept:
-        grid = read_grid(self._cache.volume(image_id, study_uid))
+        image = self._cache.volume(image_id, study_uid)
+        note_image(image_id, image, self._ledger)
+        grid = read_grid(image)
         label = read_seg(seg, grid)
         author = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
         with TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """The second stage of a round: fine-tuning on annotated and unannotated volumes (nath2022, algorithm 1, line 11)."""
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -10,11 +11,15 @@ from monai.data import CacheDataset, Dataset, PersistentDataset
 from monailabel.tasks.train.basic_train import Context
 from torch import nn
 
+from activelabel.data.one_case import one_case
+from activelabel.errors import InvalidInputError
 from activelabel.recipes import SemiSupervisedSettings
-from activelabel.server.network_training import Iteration, NetworkTraining, Weights
+from activelabel.server.network_training import Iteration, NetworkTraining, Run, Weights
 from activelabel.server.project import Project
 from activelabel.training.iterations import SemiSupervisedStep
 from activelabel.training.two_views import LoadNoisyCase, NoisyCase, PairedBatches, two_view_transforms
+
+logger = logging.getLogger(__name__)
 
 
 class SemiSupervisedTraining(NetworkTraining):
@@ -52,6 +57,19 @@ class SemiSupervisedTraining(NetworkTraining):
     def epochs(self) -> int:
         """How many there are; the last may be shorter."""
         return self._training.epochs
+
+    def drop_broken(self, run: Run) -> bool:
+        """As for every training, and of the noisy cases too."""
+        broken, load, good = super().drop_broken(run), LoadNoisyCase(self._model.preprocessing), list[NoisyCase]()
+        for case in self._noisy:
+            try:
+                with one_case(Path(case["image"]).name):
+                    load(case)
+                good.append(case)
+            except InvalidInputError as error:
+                logger.warning("left out of the second stage: %s", error)
+        found, self._noisy = len(good) < len(self._noisy), good
+        return broken or (found and bool(good))
 
     def network(self, context: Context) -> nn.Module:
         """As the supervised stage left it."""

@@ -59,6 +59,12 @@ class Settings(BaseModel):
     project_dir: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
         default=None, description="where ledger, models and label versions are kept"
     )
+    modality: str = Field(
+        default="auto",
+        min_length=1,
+        max_length=32,
+        description="what all images are: CT, MR, PET, …; auto finds out once, when the project begins",
+    )
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"

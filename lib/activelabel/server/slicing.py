@@ -7,10 +7,12 @@ from monailabel.interfaces.datastore import Datastore
 
 from activelabel.acquisition.selection import shuffled
 from activelabel.data.grids import Grid
+from activelabel.data.one_case import one_case
 from activelabel.data.slices import SlicePlane, slice_axis
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.project import Project
+from activelabel.server.readability import set_aside
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -46,8 +48,9 @@ def count_slices(project: Project, datastore: Datastore, seconds: float = COUNTI
             logger.info("%d images are still to be read before their slices can be asked for", len(uncounted) - done)
             return
         try:
-            fixed_axis(project.ledger, image_id, read_grid(datastore.get_image_uri(image_id)), project.slice_plane)
+            with one_case(image_id):
+                fixed_axis(project.ledger, image_id, read_grid(datastore.get_image_uri(image_id)), project.slice_plane)
         except NotFoundError as error:
             logger.warning("the slices of %s are not counted: %s", image_id, error)
         except InvalidInputError as error:
-            project.ledger.mark_unreadable(image_id, str(error))
+            set_aside(image_id, error, project.ledger, datastore)

@@ -89,13 +89,15 @@ class SegmentationTrainTask(NetworkTraining):
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
             options = parse_options(request, self._config)
-            annotations = readable_annotations(self._project.ledger, datastore)
+            annotations = readable_annotations(self._project, datastore)
             cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
             run = Run(options, folder, cases, datastore)
             self._training = scheduled(self._project.recipe.training, effort_units(annotations, run))
             compare_labels(self._project, annotations, datastore, run.device)
             stats, weights = self._go_through_stages(run)
             per_case = self.judge(weights, run)
+            learnt = {case["image_id"] for case in run.cases}
+            annotations = [item for item in annotations if item.image_id in learnt]
             judges = label_judges(item.id for item in annotations if item.image_id in per_case)
             measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
             metrics = case_metrics(per_case, self._project.labels)

@@ -1,6 +1,7 @@
 """Where the model doubts, as a picture in the clients: bands of uncertainty as segments."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from torch import Tensor
 
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
+from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import prepare_image, restore_maps
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
@@ -47,8 +49,9 @@ class UncertaintyInfer(InferTask):
         """
         measure = chosen_measure(request.get("measure"), self._project.recipe.prediction.repeats)
         wanted = wanted_format(request)
-        volume = read_volume(request["image"])
-        image = prepare_image(volume, self._project.recipe.preprocessing)
+        with one_case(Path(request["image"]).name):
+            volume = read_volume(request["image"])
+            image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor() as (version, predictor):
             statistics = predictor.sample(
                 image.tensor, self._project.recipe.prediction.repeats, self._project.settings.seed

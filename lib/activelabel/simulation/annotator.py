@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.labels import smallest_type, write_label
+from activelabel.data.labels import NEARLY_WHOLE, smallest_type, write_label
 from activelabel.data.slices import SlicePlane, differing_slices, slice_axis, slice_mask
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
@@ -60,8 +60,10 @@ class OracleAnnotator:
         axis = int(query["axis"]) if by_slices else slice_axis(truth.grid, self._plane)
         slices = [int(index) for index in query["slices"]] if by_slices else list(range(truth.grid.shape[axis]))
         asked = slice_mask(truth.grid.shape, axis, slices)
-        drawn = np.where(asked, truth.array, 0.0)
-        wrong = drawn[(drawn != np.rint(drawn)) | (drawn < 0) | (drawn > np.iinfo(np.uint16).max)]
+        as_stored = np.where(asked, truth.array, 0.0)
+        drawn = np.rint(as_stored)
+        off = (np.abs(as_stored - drawn) > NEARLY_WHOLE) | (drawn < 0) | (drawn > np.iinfo(np.uint16).max)
+        wrong = as_stored[off]
         if wrong.size:
             raise InvalidInputError(
                 f"{truth.path}: expected whole numbers from 0, got {wrong[0]:g} where it is drawn: mend the label"

@@ -1,5 +1,6 @@
 """The command `activelabel simulate`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import recipe_names
 
 if TYPE_CHECKING:
+    from activelabel.server.settings import Settings
+    from activelabel.simulation.cases import Cases
     from activelabel.simulation.experiment import Experiment
 
 console = Console(stderr=True)
@@ -55,7 +58,7 @@ def simulate(
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
     from activelabel.simulation.cases import find_cases
     from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
-    from activelabel.simulation.measuring import check_test_cases
+    from activelabel.simulation.measuring import sound_test_cases
     from activelabel.simulation.playing import check_arms
 
     if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
@@ -70,13 +73,28 @@ def simulate(
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
-    experiment = Experiment(arms, seeds, cases, {**settings, "labels": ",".join(names)})
+    settings["labels"] = ",".join(names)
+    experiment = Experiment(arms, seeds, cases, settings)
     if server is None:
         check_arms(experiment, images)
-    check_test_cases(cases, names)
+    cases, left_out = sound_test_cases(cases, names)
+    for problem in left_out.values():
+        console.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
+    experiment = replace(experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases)})
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
+
+
+def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
+    """What the images of all runs are: a run sees only links to them, and no `dataset.json` beside these."""
+    from activelabel.data.modality import AUTO
+    from activelabel.server.project_modality import find_modality
+
+    if given.modality != AUTO:
+        return given.modality
+    found = find_modality(str(images), [cases.images[case] for case in cases.pool])
+    return AUTO if found is None else found.name
 
 
 def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: str | None = None) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from activelabel.data.labels import LabelArray
+from activelabel.errors import InvalidInputError
 from activelabel.simulation.annotator import Drawing, OracleAnnotator
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.measuring import measure_test_cases
@@ -52,6 +53,9 @@ class App(Protocol):
 
     def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
         """Send a label."""
+
+    def set_aside(self, image_id: str, error: InvalidInputError) -> None:
+        """Go on without a case that cannot be annotated."""
 
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
         """From the file of an image to the segmentation by that model, values 0..N on the image's own grid."""
@@ -130,19 +134,26 @@ class _Run:
         return True
 
     def ask_and_draw(self) -> bool:
-        """One query, answered; False if nothing is left to ask for."""
+        """One query, answered; False if nothing is left to ask for. A case whose label is unfit is set aside."""
         self._score()
         number = len(self._tables.models.rows)
         answer = self._app.ask(self._plan.strategy if number else self._plan.start_strategy)
         if not answer:
             return False
-        drawing = self._annotator.draw(answer)
+        try:
+            drawing = self._annotator.draw(answer)
+        except InvalidInputError as error:
+            self._app.set_aside(str(answer["id"]), error)
+            return True
         row = _query_row(answer, drawing, number)
         last = self._tables.queries.rows[-1] if self._tables.queries.rows else None
         order = 0 if last is None else int(last["order"]) + 1
         if last is None or any(last[key] != row[key] for key in ("round", "image_id", "slices")):
             self._tables.queries.add([{"order": order, **row}])
-        self._app.save(str(answer["id"]), drawing.file, drawing.info)
+        try:
+            self._app.save(str(answer["id"]), drawing.file, drawing.info)
+        except InvalidInputError as error:
+            self._app.set_aside(str(answer["id"]), error)
         return True
 
     def _score(self) -> None:

@@ -1,23 +1,34 @@
 """How well a model segments the test cases: every metric of every structure in every case."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from activelabel.data.labels import LabelArray, check_label
-from activelabel.data.volumes import read_grid
+from activelabel.data.one_case import one_case
+from activelabel.data.volumes import read_grid, read_volume
+from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.metrics import dice, hausdorff_distance, mean_surface_distance, relative_volume_error
 
 
-def check_test_cases(cases: Cases, labels: Sequence[str]) -> None:
-    """Read the truth of all test cases, so that what cannot judge a model is known before one is trained.
+def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[str, str]]:
+    """The cases without those of `test` that cannot judge a model, and why not; known before one is trained.
 
     Raises:
-        InvalidInputError: an image or label cannot be read, or the label does not belong to the image.
+        InvalidInputError: none of them can; the line is that of the first.
     """
+    problems: dict[str, str] = {}
     for case in cases.test:
-        check_label(cases.labels[case], read_grid(cases.images[case]), labels)
+        try:
+            with one_case(case):
+                check_label(cases.labels[case], read_volume(cases.images[case]).grid, labels)
+        except InvalidInputError as error:
+            if len(problems) + 1 == len(cases.test):
+                raise
+            problems[case] = str(error)
+    return replace(cases, test=tuple(case for case in cases.test if case not in problems)), problems
 
 
 def measure_test_cases(

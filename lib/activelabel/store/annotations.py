@@ -38,6 +38,7 @@ class Annotations(Database):
         shown_as: str | None = None,
         unchanged_from: int | None = None,
         finishes: int | None = None,
+        label_names: Sequence[str] | None = None,
     ) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
@@ -62,6 +63,7 @@ class Annotations(Database):
                 tag shows an earlier one of its kind, or a draft.
             unchanged_from: the model whose drawing it is, if nothing was changed.
             finishes: a draft, perhaps somebody else's, that it finishes too.
+            label_names: of the values 1..N.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -101,6 +103,8 @@ class Annotations(Database):
                 round_number=current_round(session, now).number,
                 created_at=now,
                 unchanged_from=unchanged_from,
+                label_names=label_names and list(label_names),
+                image_sha256=image.content_sha256,
             )
             session.add(row)
             session.flush()
@@ -306,4 +310,6 @@ def _annotation_record(row: AnnotationRow) -> Annotation:
         superseded_at=row.superseded_at,
         deleted_at=row.deleted_at,
         unchanged_from=row.unchanged_from,
+        label_names=None if row.label_names is None else tuple(row.label_names),
+        image_sha256=row.image_sha256,
     )

@@ -78,6 +78,10 @@ class Database:
         """Where the ledger is, without a password."""
         return shown(self._url)
 
+    def exists(self) -> bool:
+        """Whether there may be a database: of SQLite there is a file; any other is not asked."""
+        return self.file is None or self.file.is_file()
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_connected": None, "_leading": None}
 

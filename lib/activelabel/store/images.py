@@ -71,6 +71,12 @@ class Images(Database):
         with self._reading() as session:
             return [_image_record(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
+    def images_set_aside(self) -> list[Image]:
+        """The images that are there and cannot be used, by id."""
+        aside = select(ImageRow).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_not(None))
+        with self._reading() as session:
+            return [_image_record(row) for row in session.scalars(aside.order_by(ImageRow.id))]
+
     def fix_slices(self, image_id: str, axis: int, shape: Sequence[int]) -> Image:
         """Say along which axis of its own voxels an image of this shape is sliced.
 
@@ -121,15 +127,17 @@ class Images(Database):
                 for image_id, axis, count in session.execute(images)
             ]
 
-    def mark_unreadable(self, image_id: str, reason: str) -> None:
+    def mark_unreadable(self, image_id: str, reason: str, stamp: str | None = None) -> None:
         """Set an image aside: it is not asked for, and leases on it end as released.
+
+        `stamp` says what its files are like: when that is no longer so, it may have been mended.
 
         Raises:
             NotFoundError: it was never registered.
         """
         with self._writing() as session:
             row = image_row(session, image_id)
-            row.unreadable_reason, row.unreadable_at = reason, self._clock()
+            row.unreadable_reason, row.unreadable_at, row.set_aside_stamp = reason, self._clock(), stamp
             end_leases(session, unended_leases(session, image_id), "released", self._clock())
 
     def mark_readable(self, image_id: str) -> None:
@@ -140,7 +148,7 @@ class Images(Database):
         """
         with self._writing() as session:
             row = image_row(session, image_id)
-            row.unreadable_reason = row.unreadable_at = None
+            row.unreadable_reason = row.unreadable_at = row.set_aside_stamp = None
 
     def pool(self, role: Role) -> list[str]:
         """The ids that may be asked for now: present, readable, not fully annotated, not leased; by id."""
@@ -160,6 +168,11 @@ def _image_record(row: ImageRow) -> Image:
         slice_axis=row.slice_axis,
         slice_count=row.slice_count,
         patient=row.patient,
+        content_sha256=row.content_sha256,
+        file_size=row.file_size,
+        file_modified_ns=row.file_modified_ns,
+        intensities=None if row.intensities is None else tuple(row.intensities),
+        set_aside_stamp=row.set_aside_stamp,
     )
 
 

@@ -26,7 +26,9 @@ class Image:
     """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well.
 
     `slice_axis` is the axis of its own voxels along which its slices are counted, `slice_count` their number; None
-    until somebody had to know. `patient` is whose image it is, None where nobody said.
+    until somebody had to know. `patient` is whose image it is, None where nobody said. `content_sha256`, of shape and
+    voxels, `file_size`, `file_modified_ns` and `intensities` (see `data.intensities`) are of its file as it was last
+    read. `set_aside_stamp` says what its files were like when it was set aside.
     """
 
     id: str
@@ -38,6 +40,11 @@ class Image:
     slice_axis: int | None
     slice_count: int | None
     patient: str | None = None
+    content_sha256: str | None = None
+    file_size: int | None = None
+    file_modified_ns: int | None = None
+    intensities: tuple[float, ...] | None = None
+    set_aside_stamp: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -123,6 +130,8 @@ class Annotation:
     image was never asked for. A superseded annotation has a newer one beside it; a deleted one was taken back.
     `covered_slices` is how many slices it covers, `foreground_slices` in how many of them something is drawn; None
     where nobody counted. `unchanged_from` is the model that drew it, where nobody changed anything.
+    `label_names` are those of the values 1..N, `image_sha256` is of the content of the image on which it was drawn;
+    None where nobody said.
     """
 
     id: int
@@ -142,6 +151,8 @@ class Annotation:
     superseded_at: datetime | None
     deleted_at: datetime | None
     unchanged_from: int | None = None
+    label_names: tuple[str, ...] | None = None
+    image_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +193,15 @@ class Skip:
     created_at: datetime
     ended_at: datetime | None
     ended_by: str | None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that was found out about the project when it began, and why."""
+
+    value: str
+    reason: str
+    recorded_at: datetime
 
 
 @dataclass(frozen=True)

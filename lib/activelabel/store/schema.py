@@ -106,6 +106,8 @@ class ImageRow(Base):
 
     `slice_axis` and `slice_count` are those by which its slices are counted; NULL until somebody had to know.
     `patient` is whose image it is, NULL where nobody said.
+    `content_sha256`, `file_size`, `file_modified_ns` and `intensities` are of its file as it was last read, NULL until
+    it was. `set_aside_stamp` is what its files were like when it was set aside; NULL where nobody looked.
     """
 
     __tablename__ = "images"
@@ -126,6 +128,11 @@ class ImageRow(Base):
     slice_axis: Mapped[int | None]
     slice_count: Mapped[int | None]
     patient: Mapped[str | None] = mapped_column(Name)
+    content_sha256: Mapped[str | None] = mapped_column(String(64))
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
+    intensities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    set_aside_stamp: Mapped[str | None] = mapped_column(Text)
 
 
 class ModelVersionRow(Base):
@@ -284,6 +291,8 @@ class AnnotationRow(Base):
     `covered_slices` is how many they are, `foreground_slices` in how many of them something is drawn; NULL where the
     label was kept before slices were counted. `unchanged_from` is the model whose drawing it is, if
     nothing was changed.
+    `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
+    drawn; NULL where the label was kept before either was.
     """
 
     __tablename__ = "annotations"
@@ -317,6 +326,8 @@ class AnnotationRow(Base):
     superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     unchanged_from: Mapped[int | None]
+    label_names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    image_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
 class DraftRow(Base):
@@ -379,6 +390,17 @@ class SkipRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_by: Mapped[str | None] = mapped_column(Name)
+
+
+class FactRow(Base):
+    """What was found out about the project when it began, and why: the modality of its images."""
+
+    __tablename__ = "facts"
+
+    name: Mapped[str] = mapped_column(Word, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ModelAnnotationRow(Base):

@@ -69,12 +69,17 @@ class LoadCase(Transform):
             return {"image": image.tensor, "label": label, "annotated": torch.ones_like(label, dtype=torch.bool)}
         if axis is None:
             raise ValueError("a case with slices needs the axis along which they are counted")
-        _check_slices(Path(case["label"]).name, slices, volume.grid.shape[axis])
+        check_slices(Path(case["label"]).name, slices, volume.grid.shape[axis])
         label, annotated = prepare_annotated_slices(checked, slices, axis, image, self._preprocessing)
         return {"image": image.tensor, "label": label, "annotated": annotated}
 
 
-def _check_slices(label: str, slices: Sequence[int], count: int) -> None:
+def check_slices(label: str, slices: Sequence[int], count: int) -> None:
+    """Whether the `slices` that a label covers are some of the `count` of its image.
+
+    Raises:
+        InvalidInputError: one is not, or there are none.
+    """
     wrong = [index for index in slices if not 0 <= index < count]
     if wrong or not slices:
         said = f"slice {wrong[0]} of" if wrong else "no slice of"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from activelabel.errors import InvalidInputError
 from activelabel.server.advice import effort_unit, forecast_of, judged_points, learning_curve, said
+from activelabel.server.kept_names import check_names
 from activelabel.server.model_standing import read_standing
 from activelabel.server.project import LEDGER_FILE, Project, plan_project
 from activelabel.simulation.report.figures import draw_doubts, draw_forecast
@@ -20,7 +21,7 @@ def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -
     """The project that a server has begun on these studies.
 
     Raises:
-        InvalidInputError: no server has, or settings are wrong; the line says what.
+        InvalidInputError: no server has, its labels have other names, or settings are wrong; the line says what.
     """
     project = plan_project(app_dir, studies, conf)
     if project.ledger.file is not None and not project.ledger.file.is_file():
@@ -28,6 +29,7 @@ def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -
             f"--studies {studies}: expected a project in {project.folder}, got no {LEDGER_FILE} there: start the "
             "server first, or give its settings with --conf"
         )
+    check_names(project.ledger, project.labels)
     return project
 
 

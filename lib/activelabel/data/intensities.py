@@ -1,0 +1,89 @@
+"""What the numbers of an image are like: by percentiles, so that a few extreme voxels say nothing."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+AIR_HU = -200.0
+"""Voxels of at most this are air, lung or fat in a CT; no MR image, as measured or z-scored, has many."""
+AIR_SHARE = 0.005
+"""So many of the voxels of a CT are at most `AIR_HU`. What an interpolation by splines leaves there is less."""
+TISSUE_SHARE = 0.01
+"""So many of the voxels of a CT are between `AIR_HU` and `TISSUE_HU`, where soft tissue lies."""
+TISSUE_HU = 300.0
+FAR_TIMES = 30.0
+"""An image of a range so many times that of the others, or so many times smaller, is in other numbers than they."""
+FEWEST = 3
+"""Of fewer images nobody can say which one is the odd one out."""
+
+_SAMPLE = 1_000_000
+_LOW, _HIGH = 0.5, 99.5
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """Percentiles 0.5, 50 and 99.5 of an image's voxels, and whether they look like Hounsfield units (1) or not (0)."""
+
+    low: float
+    middle: float
+    high: float
+    hounsfield: float
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        """As the ledger keeps it."""
+        return (self.low, self.middle, self.high, self.hounsfield)
+
+
+def measure_intensities(voxels: NDArray[np.float32]) -> Intensities:
+    """What the voxels of an image are like; of a large one, of a million spread over it."""
+    sample = spread_sample(voxels)
+    low, middle, high = (float(value) for value in np.percentile(sample, [_LOW, 50, _HIGH]))
+    return Intensities(low, middle, high, float(is_hounsfield(sample)))
+
+
+def is_hounsfield(voxels: NDArray[np.float32]) -> bool:
+    """Whether voxels look like Hounsfield units: there is air, lung or fat, and there is soft tissue."""
+    sample = spread_sample(voxels)
+    air = np.count_nonzero(sample <= AIR_HU)
+    tissue = np.count_nonzero((sample > AIR_HU) & (sample <= TISSUE_HU) & (sample != 0))
+    return bool(air >= AIR_SHARE * sample.size and air > 0 and tissue >= TISSUE_SHARE * sample.size)
+
+
+def spread_sample(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """About a million of the voxels, always the same ones; all of them where they are fewer."""
+    return voxels.ravel()[:: max(1, voxels.size // _SAMPLE)]
+
+
+def odd_ones(images: Mapping[str, Intensities]) -> dict[str, str]:
+    """The images whose numbers are not those of the others, each with how they differ; by image.
+
+    A line for an image that alone looks like Hounsfield units, or alone does not; whose range lies beside that of the
+    others; or is `FAR_TIMES` as wide or as narrow. Of fewer than `FEWEST` images none is.
+    """
+    if len(images) < FEWEST:
+        return {}
+    low, high = (statistics.median(getattr(image, end) for image in images.values()) for end in ("low", "high"))
+    hounsfield = statistics.fmean(image.hounsfield for image in images.values())
+    odd = {}
+    for name, image in images.items():
+        said = _oddness(image, low, high, hounsfield)
+        if said is not None:
+            ranges = f"its values run from {image.low:g} to {image.high:g}, most others' from {low:g} to {high:g}"
+            odd[name] = f"{ranges}: {said}"
+    return odd
+
+
+def _oddness(image: Intensities, low: float, high: float, hounsfield: float) -> str | None:
+    if not image.hounsfield and hounsfield > 2 / 3:
+        return "they are no Hounsfield units as the others' are (clipped, or stored with an offset); export it again"
+    if image.hounsfield and hounsfield < 1 / 3:
+        return "they look like Hounsfield units, and the others' do not; take it out if it is a CT"
+    if image.high < low or image.low > high:
+        return "stored with an offset, or of another kind; export it as the others, or take it out"
+    width, usual = image.high - image.low, high - low
+    if usual > 0 and not usual / FAR_TIMES <= width <= usual * FAR_TIMES:
+        return "stored in another scale, or nearly constant; export it as the others, or take it out"
+    return None

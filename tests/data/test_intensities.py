@@ -1,0 +1,60 @@
+"""What the numbers of images say, and that a few extreme voxels say nothing."""
+
+import numpy as np
+import pytest
+
+from activelabel.data.intensities import Intensities, is_hounsfield, measure_intensities, odd_ones
+
+
+def ct(seed: int = 0) -> np.ndarray:
+    """Half air, a tenth fat, the rest soft tissue."""
+    random = np.random.default_rng(seed)
+    return np.concatenate([np.full(500, -1000), random.normal(-100, 10, 100), random.normal(40, 20, 400)]).astype("f4")
+
+
+def mr(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(500, 60, 1000).clip(0).astype("f4")
+
+
+def test_percentiles_are_worked_out_over_all_voxels() -> None:
+    assert measure_intensities(np.arange(201, dtype=np.float32)) == Intensities(1.0, 100.0, 199.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "expected"),
+    [
+        (ct(), True),
+        (mr(), False),
+        (np.append(mr(), np.float32(-201)), False),  # one voxel of a thousand, as splines leave it
+        (ct() + 1024, False),
+        (ct() - 1024, False),  # air at -2024, and hardly anything where tissue is
+        (ct().clip(-160, 240), False),
+        (mr() - 2048, False),
+    ],
+)
+def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected: bool) -> None:
+    assert is_hounsfield(voxels) is expected
+
+
+@pytest.mark.parametrize(
+    ("others", "one", "said"),
+    [
+        (mr, mr(9) - 2048, "stored with an offset"),
+        (mr, ct(9), "look like Hounsfield units, and the others' do not"),
+        (ct, ct(9) + 1024, "no Hounsfield units"),
+        (ct, ct(9).clip(-160, 240), "no Hounsfield units"),
+        (mr, mr(9) * 1000 - 499_000, "another scale"),
+    ],
+)
+def test_the_one_that_differs_from_the_others_is_named(others: object, one: np.ndarray, said: str) -> None:
+    images = {f"case{number}": measure_intensities(others(number)) for number in range(4)}
+    odd = odd_ones({**images, "odd": measure_intensities(one)})
+    assert list(odd) == ["odd"]
+    assert said in odd["odd"]
+
+
+def test_a_hot_voxel_makes_no_odd_image_and_of_two_nobody_can_say() -> None:
+    hot = mr(9)
+    hot[0] = 1e6
+    assert odd_ones({str(n): measure_intensities(mr(n)) for n in range(4)} | {"hot": measure_intensities(hot)}) == {}
+    assert odd_ones({"a": measure_intensities(mr()), "b": measure_intensities(mr() - 2048)}) == {}

@@ -1,0 +1,58 @@
+"""What holds for the whole project, and what is kept of files."""
+
+import pytest
+
+from activelabel.errors import NotFoundError
+
+
+def test_what_was_found_out_first_stays_until_it_is_said_again(study, clock):
+    assert study.fact("modality") is None
+    first = study.fix_fact("modality", "MR", "a vote")
+    clock.advance(5)
+    assert study.fix_fact("modality", "CT", "another vote") == first == study.fact("modality")
+    again = study.fix_fact("modality", "CT", "--conf modality", again=True)
+    assert (again.value, again.reason, again.recorded_at) == ("CT", "--conf modality", clock.now)
+    assert study.fact("modality") == again
+
+
+def test_names_are_kept_with_each_label_and_the_longest_list_holds_the_others(study):
+    assert study.kept_label_names() is None
+    study.record_annotation("a", "f", "0", "ann", label_names=["liver", "spleen"])
+    study.record_annotation("b", "g", "0", "ann", label_names=["liver"])
+    assert study.kept_label_names() == ("liver", "spleen")
+    assert study.current_annotation("b").label_names == ("liver",)
+    study.delete_annotation("a")
+    assert study.kept_label_names() == ("liver", "spleen")
+
+
+def test_labels_of_before_get_their_names_once(study):
+    study.record_annotation("a", "f", "0", "ann")
+    study.record_annotation("b", "g", "0", "ann", label_names=["liver"])
+    assert study.name_labels(["liver", "spleen"]) == 1
+    assert study.current_annotation("a").label_names == ("liver", "spleen")
+    assert study.current_annotation("b").label_names == ("liver",)
+    assert study.name_labels(["other"]) == 0
+
+
+def test_a_label_remembers_the_image_on_which_it_was_drawn(study):
+    study.record_annotation("a", "f", "0", "ann")
+    assert study.current_annotation("a").image_sha256 is None
+    study.record_file("a", "1" * 64, 10, 20, [0.0, 1.0, 2.0, 0.0])
+    assert study.current_annotation("a").image_sha256 == "1" * 64, "it was there before the image was first read"
+    study.record_file("a", "2" * 64, 11, 21, [0.0, 1.0, 2.0, 0.0])
+    assert study.current_annotation("a").image_sha256 == "1" * 64
+    assert study.record_annotation("a", "g", "0", "ann").image_sha256 == "2" * 64
+    image = study.image("a")
+    assert (image.content_sha256, image.file_size, image.file_modified_ns) == ("2" * 64, 11, 21)
+    assert image.intensities == (0.0, 1.0, 2.0, 0.0)
+    with pytest.raises(NotFoundError):
+        study.record_file("zz", "1" * 64, 1, 1, [])
+
+
+def test_what_was_set_aside_is_listed_with_what_its_files_were_like(study):
+    study.mark_unreadable("b", "torn", "12 34")
+    (aside,) = study.images_set_aside()
+    assert (aside.id, aside.unreadable_reason, aside.set_aside_stamp) == ("b", "torn", "12 34")
+    study.mark_readable("b")
+    assert study.images_set_aside() == []
+    assert study.image("b").set_aside_stamp is None
