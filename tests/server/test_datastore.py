@@ -527,7 +527,7 @@ def test_an_image_that_cannot_be_read_is_not_added(
 
 
 def test_an_image_of_another_format_is_not_added(store: LedgerDatastore, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"sent\.mha: expected a file that ends in \.nii\.gz, \.nii, \.nrrd"):
+    with pytest.raises(InvalidInputError, match=r"sent\.png: expected a file that ends in \.nii\.gz, \.nii, \.nrrd"):
         store.add_image("c", str(tmp_path / "sent.mha"), {})
 
 

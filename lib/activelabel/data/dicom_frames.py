@@ -149,8 +149,8 @@ def _check_values(series: str, path: Path, header: Dataset) -> None:
     photometric = header.get("PhotometricInterpretation", "MONOCHROME2")
     if photometric == "MONOCHROME1":
         raise InvalidInputError(
-            f"series {series}: {path.name} is MONOCHROME1 (low values are bright), expected MONOCHROME2 as in all other "
-            "images: convert the series"
+            f"series {series}: {path.name} is MONOCHROME1 (low values are bright), expected MONOCHROME2 as in all "
+            "other images: convert the series"
         )
     if photometric != "MONOCHROME2" or int(header.get("SamplesPerPixel", 1)) != 1:
         raise InvalidInputError(
@@ -159,8 +159,8 @@ def _check_values(series: str, path: Path, header: Dataset) -> None:
         )
     if header.get("ModalityLUTSequence"):
         raise InvalidInputError(
-            f"series {series}: {path.name} gives its values by a table (ModalityLUTSequence), expected RescaleSlope and "
-            "RescaleIntercept: convert the series"
+            f"series {series}: {path.name} gives its values by a table (ModalityLUTSequence), expected RescaleSlope "
+            "and RescaleIntercept: convert the series"
         )
 
 

@@ -1,5 +1,6 @@
 """Whether slices lie one above the other at even distances, and in one line what is wrong where they do not."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,7 +85,7 @@ def _check_one_volume(series: str, stack: Stack, heights: NDArray[np.float64]) -
             if len(own) > 1:
                 ranges.append((float(own[0]), float(own[-1]), value))
         ranges.sort()
-        for (_, end, first), (start, _, second) in zip(ranges, ranges[1:], strict=False):
+        for (_, end, first), (start, _, second) in itertools.pairwise(ranges):
             if start < end:
                 raise InvalidInputError(
                     f"series {series}: there are several volumes in it ({name} {first}, {second}) from {start:.4g} mm "
@@ -98,7 +99,10 @@ def _what_is_wrong(stack: Stack, heights: NDArray[np.float64], off_mm: float) ->
     beside = stack.positions_mm - heights[:, None] * stack.normal
     drift = float(np.linalg.norm(beside[-1] - beside[0]))
     gap = int(distances.argmax())
-    end = f", and a slice lies {off_mm:.3g} mm from where even spacing puts it, expected less than {POSITION_TOLERANCE_MM} mm"
+    end = (
+        f", and a slice lies {off_mm:.3g} mm from where even spacing puts it, expected less than "
+        f"{POSITION_TOLERANCE_MM} mm"
+    )
     if drift > POSITION_TOLERANCE_MM:
         degrees = np.degrees(np.arctan2(drift, heights[-1] - heights[0]))
         return (
@@ -111,6 +115,6 @@ def _what_is_wrong(stack: Stack, heights: NDArray[np.float64], off_mm: float) ->
             f"{usual:.4g} mm apart){end}: send the whole series"
         )
     return (
-        f"its slices lie {distances.min():.4g} to {distances.max():.4g} mm apart{end}: send the parts of equal distance "
-        "as series of their own"
+        f"its slices lie {distances.min():.4g} to {distances.max():.4g} mm apart{end}: send the parts of equal "
+        "distance as series of their own"
     )

@@ -15,15 +15,13 @@ ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
 
 SEGMENTATION_ENDING = ".seg.nrrd"
 BETWEEN_FOLDERS = "~"
-"""Stands for the slash in the id of an image in a sub-folder: every client, shell and file system takes it in a name."""
+"""Stands for the slash in the id of an image in a sub-folder: every client and file system takes it in a name."""
 
 LONGEST_ID = 200  # bytes; the names of label files are longer by an ending and a temporary suffix
 
 _IN_TWO_FILES = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".raw", ".zraw", ".nhdr")
-_NO_DATA = frozenset(
-    ".bval .bvec .csv .db .docx .htm .html .ini .json .lock .log .md .part .pdf .py .sh .sqlite .sqlite-shm "
-    ".sqlite-wal .toml .tsv .txt .xlsx .xml .yaml .yml".split()
-)
+_NO_DATA = frozenset({"bval", "bvec", "csv", "db", "docx", "htm", "html", "ini", "json", "lock", "log", "md", "part"})
+_NO_DATA |= {"pdf", "py", "sh", "sqlite", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
 _WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|gt|groundtruth|annotation"
 _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
@@ -64,11 +62,11 @@ def no_image(name: str) -> str | None:
         return "a segmentation of 3D Slicer is a label, no image: it belongs into labels/final"
     if lower.endswith(_IN_TWO_FILES):
         return "an image in two files cannot be sent to a client: save it as one, .nii.gz"
-    if lower.startswith("datastore_v2.json") or PurePosixPath(lower).suffix in _NO_DATA:
+    if lower.startswith("datastore_v2.json") or PurePosixPath(lower).suffix[1:] in _NO_DATA:
         return ""
     ending = ending_of(name)
     if not ending:
-        return f"read are {', '.join(ENDINGS)}: convert it (DICOM is read from a PACS)"
+        return f"expected a file that ends in {', '.join(ENDINGS)}: convert it (DICOM is read from a PACS)"
     if not _opens(ending):
         return f"3D Slicer does not open this spelling of the ending: rename it to {ending.lower()}"
     if not name.isprintable():

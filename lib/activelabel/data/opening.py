@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from activelabel.data.file_names import ENDINGS, NIFTI_ENDINGS, ending_of, no_image, stem_of
-from activelabel.data.grids import TOLERANCE_VOXELS, Grid
+from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 
 # What nibabel, gzip and numpy raise for a file that is truncated, of another kind, or larger than it says.
@@ -132,9 +132,9 @@ def _check_file(path: Path) -> None:
     if not path.exists():
         raise InvalidInputError(f"{path.name}: there is no such file: check the name, or put the file there")
     problem = no_image(f"{stem_of(path.name)}{ending_of(path.name)}")
-    if not ending_of(path.name):
-        raise InvalidInputError(f"{path.name}: expected a file that ends in {', '.join(ENDINGS)}: convert it")
-    if problem:
+    if problem == "":
+        problem = f"expected a file that ends in {', '.join(ENDINGS)}: convert it"
+    if problem is not None:
         raise InvalidInputError(f"{path.name}: {problem}")
     if path.stat().st_size == 0:
         raise InvalidInputError(f"{path.name}: the file is empty, expected a 3D image: export or copy it again")

@@ -61,7 +61,9 @@ def _segment(file: str, fields: Mapping[str, str], number: int) -> Segment:
     try:
         value, layer = int(fields.get(f"{start}LabelValue", 1)), int(fields.get(f"{start}Layer", number))
     except ValueError as error:
-        raise InvalidInputError(f"{file}: segment '{name}' has a damaged value or layer ({error}): save it again") from error
+        raise InvalidInputError(
+            f"{file}: segment '{name}' has a damaged value or layer ({error}): save it again"
+        ) from error
     return Segment(name, value, layer)
 
 

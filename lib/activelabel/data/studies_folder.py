@@ -19,12 +19,15 @@ from activelabel.data.file_names import (
     label_words_off,
     labelled_ids,
     no_image,
+    plain_id,
     stem_of,
 )
 
 PROJECT_FOLDER = "activelabel"
 """Below the images: where a server keeps its project unless it is told otherwise."""
 LEDGER_FILE = "ledger.sqlite"
+LABEL_ENDING = ".nii.gz"
+"""Of every label that a server keeps."""
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _NAMES_IN_A_LINE = 5
 
@@ -60,9 +63,7 @@ def lines_on(passed_over: Mapping[str, str]) -> list[str]:
     return [_line(paths, reason) for reason, paths in sorted(by_reason.items())]
 
 
-def find_images(
-    folder: Path, known: Mapping[str, str] | None = None, without: Collection[Path] = ()
-) -> FolderContent:
+def find_images(folder: Path, known: Mapping[str, str] | None = None, without: Collection[Path] = ()) -> FolderContent:
     """The images in a folder and its sub-folders.
 
     Hidden files, the host's folder of labels, project folders and files that nobody takes for images are not mentioned.
@@ -78,16 +79,20 @@ def find_images(
     return FolderContent(folder, dict(sorted(_with_ids(found, known or {}).items())), passed_over)
 
 
-def find_labels(folder: Path, image_ids: Collection[str]) -> FolderContent:
+def find_labels(folder: Path, images: Mapping[str, str]) -> FolderContent:
     """The label files in a folder and its sub-folders, by the id of the image that each belongs to.
 
     A label belongs to the image of its name, or to that of its name without a word for label, as `case_seg.nii.gz`.
+
+    Args:
+        folder: need not exist.
+        images: paths of the images below their folder, by id.
     """
     passed_over: dict[str, str] = {}
-    paths = list(_labels_below(folder, "", passed_over))
+    by_path = {path: image_id for image_id, path in images.items()}
+    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over)]
     files: dict[str, str] = {}
-    for path in sorted(paths, key=lambda path: _aliases(path, image_ids)):
-        owner = next((known for known in labelled_ids(path) if known in image_ids), None)
+    for path, (_, owner) in sorted(owners, key=lambda item: (item[1][0], _preference(item[0]), item[0])):
         if owner is None:
             passed_over[path] = "no image is called so: name the label as its image"
         elif owner in files:
@@ -97,32 +102,37 @@ def find_labels(folder: Path, image_ids: Collection[str]) -> FolderContent:
     return FolderContent(folder, dict(sorted(files.items())), passed_over)
 
 
-def _aliases(path: str, image_ids: Collection[str]) -> tuple[int, int, str]:
-    """Exact names first, then the order of endings."""
-    candidates = list(labelled_ids(path))
-    place = next((place for place, known in enumerate(candidates) if known in image_ids), len(candidates))
-    return place, _preference(path), path
+def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
+    """The image that a label file belongs to, after how many likelier ones."""
+    plain = plain_id(path)
+    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own
+        return 0, plain
+    if path in by_path:
+        return 1, by_path[path]
+    for place, image_id in enumerate(labelled_ids(path), start=2):
+        if image_id in images:
+            return place, image_id
+    return 0, None
+
+
+def label_files(folder: Path) -> list[Path]:
+    """All files in a folder and its sub-folders that may be labels, whatever image they belong to; none without it."""
+    return [folder / path for path in _labels_below(folder, "", {})]
 
 
 def _images_below(folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str]) -> Iterator[str]:
     """Paths of images below `folder`, `below` being its own path below the first one."""
     names = []
-    for entry in _entries(folder):
+    for entry in _entries(folder, below, passed_over):
         path = f"{below}{entry.name}"
-        if not _is_utf8(entry.name):
-            passed_over[ascii(path)[1:-1]] = "the name is not UTF-8: rename it"
-        elif entry.is_dir():
-            if _is_ours(entry, below) or Path(entry.path).resolve() in skipped:
-                continue
-            if is_label_folder(entry.name):
-                passed_over[f"{path}/"] = "a folder of this name holds labels, no images"
-            elif entry.is_symlink():
-                passed_over[f"{path}/"] = "a link to a folder is not followed: put the images themselves there"
-            else:
-                yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over)
-        elif not entry.is_file():
-            passed_over[path] = "a link that leads nowhere, or no file: remove it"
-        elif (reason := no_image(entry.name)) is None:
+        if entry.is_dir():
+            if not _is_ours(entry, below) and Path(entry.path).resolve() not in skipped:
+                reason = _not_entered(entry)
+                if reason is None:
+                    yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over)
+                else:
+                    passed_over[f"{path}/"] = reason
+        elif (reason := _not_taken(entry)) is None:
             names.append(entry.name)
         elif reason:
             passed_over[path] = reason
@@ -156,11 +166,9 @@ def _one_starts_with(rising: Sequence[str], start: str) -> bool:
 
 
 def _labels_below(folder: Path, below: str, passed_over: dict[str, str]) -> Iterator[str]:
-    for entry in _entries(folder) if folder.is_dir() else ():
+    for entry in _entries(folder, below, passed_over) if folder.is_dir() else ():
         path = f"{below}{entry.name}"
-        if not _is_utf8(entry.name):
-            passed_over[ascii(path)[1:-1]] = "the name is not UTF-8: rename it"
-        elif entry.is_dir():
+        if entry.is_dir():
             yield from _labels_below(folder / entry.name, f"{path}/", passed_over)
         elif entry.is_file():
             # A segmentation of 3D Slicer is no image, but it is a label.
@@ -171,10 +179,26 @@ def _labels_below(folder: Path, below: str, passed_over: dict[str, str]) -> Iter
                 passed_over[path] = reason
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds that is not hidden, by name."""
+def _entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
+    """What a folder holds that is not hidden and has a name that can be sent, by name."""
     with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+        shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+    for entry in shown:
+        if not _is_utf8(entry.name):
+            passed_over[ascii(f"{below}{entry.name}")[1:-1]] = "its name is not UTF-8: rename it"
+    return [entry for entry in shown if _is_utf8(entry.name)]
+
+
+def _not_entered(entry: os.DirEntry[str]) -> str | None:
+    """Why a folder is not looked into for images."""
+    if is_label_folder(entry.name):
+        return "a folder of this name holds labels, no images"
+    return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
+
+
+def _not_taken(entry: os.DirEntry[str]) -> str | None:
+    """Why a file is no image; "" for what nobody takes for one."""
+    return no_image(entry.name) if entry.is_file() else "a link that leads nowhere, or no file: remove it"
 
 
 def _is_ours(entry: os.DirEntry[str], below: str) -> bool:

@@ -72,7 +72,7 @@ def _checked_grid(path: Path, header: Header) -> Grid:
     """Where the voxels of an image lie that every client can open and annotate."""
     if segments_of(path.name, header.fields) is not None:
         raise InvalidInputError(
-            f"{path.name}: it is a segmentation of 3D Slicer, expected an image: as a label it belongs into labels/final"
+            f"{path.name}: it is a segmentation of 3D Slicer, expected an image: labels belong into labels/final"
         )
     if header.layers != 1:
         raise InvalidInputError(

@@ -137,6 +137,7 @@ class ProjectActions:
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
+            "passed_over": self._datastore.passed_over(),
             "model": None if model is None else {**model_stats(model), "file": model.file, "sha256": model.sha256},
             "autopilot": {
                 "due": None if due is None else due.value,

@@ -23,7 +23,7 @@ RESERVED_PARAMS = frozenset(
 )  # fmt: skip
 """Params that the host would let a client put in place of what the address of the request says."""
 
-SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts", "labels_not_used"})
+SERVERS_IMAGE_INFO = frozenset({"name", "path", "file", "ts", "labels_not_used"})
 SERVERS_LABEL_INFO = frozenset(
     {"name", "ts", "version", "client_id", "label_info", "params", "annotated_slices", "slice_axis"}
 )
@@ -54,9 +54,14 @@ def require_label(image_id: str, tag: str, datastore: Datastore) -> None:
         raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
 
 
+def is_tag(tag: str) -> bool:
+    """Whether a label tag is one: letters, digits, '-' and '_'."""
+    return _TAG.fullmatch(tag) is not None
+
+
 def require_tag(tag: str) -> None:
     """Refuse a label tag that could name a folder elsewhere."""
-    if not _TAG.fullmatch(tag):
+    if not is_tag(tag):
         raise InvalidInputError(
             f"tag '{tag[:80]}': expected letters, digits, '-' and '_' (64 at most), like final or original"
         )

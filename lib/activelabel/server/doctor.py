@@ -11,11 +11,15 @@ import torch
 from packaging.specifiers import SpecifierSet
 
 from activelabel.data.dicom_seg import CONVERTER, find_converter
-from activelabel.data.volumes import NIFTI_SUFFIXES, read_volume
+from activelabel.data.file_names import ENDINGS
+from activelabel.data.studies_folder import LEDGER_FILE, FolderContent, find_images, find_labels, lines_on
+from activelabel.data.volumes import read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
-from activelabel.server.project import LEDGER_FILE, Project, plan_project
+from activelabel.server.listing import listed_files
+from activelabel.server.project import Project, plan_project
 from activelabel.server.studies import is_pacs
+from activelabel.store.records import FINAL
 from activelabel.training.checkpoints import load_model
 
 PINS: Mapping[str, str] = {
@@ -98,20 +102,30 @@ def _images(studies: Path) -> Iterator[Finding]:
     if not studies.is_dir():
         yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
         return
-    files = sorted(path for path in studies.iterdir() if path.name.endswith((*NIFTI_SUFFIXES, ".nrrd")))
+    images = find_images(studies, listed_files(studies))
     broken = []
-    for path in files:
+    for image_id in images.files:
         try:
-            read_volume(path)
+            read_volume(images.path(image_id))
         except ActiveLabelError as error:
             broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
     yield Finding(
         "studies",
-        len(files) > len(broken),
-        f"{len(files) - len(broken)} of {len(files)} images can be read",
-        "put 3D images (.nii.gz, .nii, .nrrd) into the folder itself, not into folders of it",
+        len(images.files) > len(broken),
+        f"{len(images.files) - len(broken)} of {len(images.files)} images can be read",
+        f"put 3D images ({', '.join(ENDINGS)}) into the folder",
     )
+    yield from (Finding("files", True, line) for line in images.lines())
     yield from broken
+    yield from _labels(studies, images)
+
+
+def _labels(studies: Path, images: FolderContent) -> Iterator[Finding]:
+    """Label files that a server would find, by their names alone; each is checked when it is taken in."""
+    found = find_labels(studies / "labels" / FINAL, images.files)
+    if found.files:
+        yield Finding("labels", True, f"{len(found.files)} label files belong to images")
+    yield from (Finding("labels", True, line) for line in lines_on(found.passed_over))
 
 
 def _pacs(address: str) -> Finding:

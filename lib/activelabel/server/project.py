@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from activelabel.data.slices import SlicePlane
+from activelabel.data.studies_folder import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
@@ -28,7 +29,6 @@ from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
 
-LEDGER_FILE = "ledger.sqlite"
 ScoreKind = tuple[str, str, str]
 """Measure, region and aggregation."""
 
@@ -234,7 +234,7 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
 def default_folder(app_dir: str, studies: str) -> Path:
     """Beside the images; for a PACS, in the app's own folder for models, one folder an address."""
     if not is_pacs(studies):
-        return Path(studies) / "activelabel"
+        return Path(studies) / PROJECT_FOLDER
     address = urlsplit(studies.rstrip("/"))
     name = f"{address.hostname}-{hashlib.sha256(address.geturl().encode()).hexdigest()[:8]}"
     return Path(app_dir) / "model" / name
