@@ -17,7 +17,6 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 
 from activelabel.data.dicom_stack import Stack, check_stack
-from activelabel.data.opening import unreadable
 from activelabel.errors import InvalidInputError
 
 SAME_DIRECTION = 2e-3
@@ -205,32 +204,37 @@ def _voxels(folder: Path, frames: Sequence[Frame]) -> NDArray[np.float32]:
     for frame in frames:
         count[frame.file] += 1
     if max(count.values()) == 1 and not any("PerFrameFunctionalGroupsSequence" in frame.header for frame in frames):
-        return _read_by_itk(folder, [str(frame.file) for frame in frames])
+        read = _read_by_itk([str(frame.file) for frame in frames])
+        if read is not None:
+            return read
     stored = {path: _stored_values(folder.name, path, frames[0]) for path in count}
-    array = np.stack([stored[f.file][f.index] * np.float64(f.slope) + f.intercept for f in frames])
+    array = np.stack([stored[frame.file][frame.index] * frame.slope + frame.intercept for frame in frames])
     return array.astype(np.float32).transpose()
 
 
-def _read_by_itk(folder: Path, files: list[str]) -> NDArray[np.float32]:
-    """Slices of one file each. ITK applies the slope of each by itself, and decodes what is compressed."""
+def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
+    """Slices of one file each. ITK applies the slope of each by itself, and decodes most of what is compressed.
+
+    None where it cannot; it knows other JPEGs than pydicom, but not every series compressed by run lengths.
+    """
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(files)
     reader.SetImageIO("GDCMImageIO")
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # else that of the first, whose slope may be a whole number
     try:
         image = reader.Execute()
-    except RuntimeError as error:
-        raise unreadable(folder, error) from error
-    return SimpleITK.GetArrayViewFromImage(image).transpose().astype(np.float32)
+    except RuntimeError:
+        return None
+    return np.asarray(SimpleITK.GetArrayViewFromImage(image).transpose().astype(np.float32))
 
 
 def _stored_values(series: str, path: Path, frame: Frame) -> NDArray[np.generic]:
     """All frames of a file as they are stored: (N, H, W)."""
+    dataset = pydicom.dcmread(path)
     try:
-        dataset = pydicom.dcmread(path)
         return np.asarray(dataset.pixel_array).reshape(-1, frame.header.Rows, frame.header.Columns)
     except (AttributeError, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
         syntax = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
         raise InvalidInputError(
-            f"series {series}: the frames of {path.name} cannot be decoded ({syntax}): store the series uncompressed"
+            f"series {series}: the voxels of {path.name} cannot be decoded ({syntax}): store the series uncompressed"
         ) from error

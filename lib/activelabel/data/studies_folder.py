@@ -216,8 +216,12 @@ def _is_utf8(name: str) -> bool:
 def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str]:
     there = set(paths)
     given = {image_id: path for image_id, path in known.items() if path in there}
-    new = there - set(given.values())
-    for path in sorted(new, key=lambda path: (path.count("/"), _preference(path), path)):
+    new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), _preference(path), path))
+    late = []
+    for path in new:
+        if given.setdefault(next(image_ids(path)), path) != path:
+            late.append(path)
+    for path in late:  # once each has its own that can
         given[next(candidate for candidate in image_ids(path) if candidate not in given)] = path
     return given
 
