@@ -7,12 +7,12 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from dicom_files import AXIAL, write_enhanced, write_slices
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from activelabel.data.dicom_series import read_series
 from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
-from support.dicom_files import AXIAL, write_enhanced, write_slices
 
 SLICES = 6
 KEPT_TAGS = {"0008|0018", "0008|0060", "0020|000d", "0020|000e", "0020|0032", "0020|0037"}
@@ -99,7 +99,10 @@ def test_what_nobody_can_decode_is_refused(tmp_path: Path) -> None:
         dataset.PixelData = pydicom.encaps.encapsulate([b"no JPEG at all"])
         dataset["PixelData"].is_undefined_length = True
         dataset.save_as(path)
-    with pytest.raises(InvalidInputError, match=r"cannot be decoded \(JPEG-LS Lossless Image Compression\): store the series uncompressed"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"cannot be decoded \(JPEG-LS Lossless Image Compression\): store the series uncompressed",
+    ):
         read_series(tmp_path)
 
 
@@ -125,7 +128,10 @@ def test_what_nobody_can_decode_is_refused(tmp_path: Path) -> None:
         ([{"ImagePositionPatient": None}] * SLICES, r"has no ImagePositionPatient"),
         ([{"ImageOrientationPatient": None}] * SLICES, r"has no ImageOrientationPatient"),
         ([NOTHING, {"PixelSpacing": [0.7, 0.6]}, NOTHING], r"PixelSpacing differs between slices"),
-        ([NOTHING, {"ImageOrientationPatient": [0.9998, 0.02, 0, -0.02, 0.9998, 0]}], r"ImageOrientationPatient differs"),
+        (
+            [NOTHING, {"ImageOrientationPatient": [0.9998, 0.02, 0, -0.02, 0.9998, 0]}],
+            r"ImageOrientationPatient differs",
+        ),
     ],
 )
 def test_what_is_no_regular_volume_of_grey_values_is_refused_with_the_reason(

@@ -1,9 +1,19 @@
 import pytest
 
-from activelabel.data.file_names import LONGEST_ID, image_ids, is_hidden, label_words_off, labelled_ids, no_image, stem_of
+from activelabel.data.file_names import (
+    LONGEST_ID,
+    image_ids,
+    is_hidden,
+    label_words_off,
+    labelled_ids,
+    no_image,
+    stem_of,
+)
 
 
-@pytest.mark.parametrize("name", ["a.nii.gz", "a.b.nii", "A.NII.GZ", "a.NII", "a.nrrd", "a.NRRD", "a.mha", "segment.nii"])
+@pytest.mark.parametrize(
+    "name", ["a.nii.gz", "a.b.nii", "A.NII.GZ", "a.NII", "a.nrrd", "a.NRRD", "a.mha", "segment.nii"]
+)
 def test_an_image_is_known_by_its_ending(name: str) -> None:
     assert no_image(name) is None
 

@@ -76,16 +76,12 @@ def test_what_itk_writes_on_its_copy_lands_on_the_same_voxels(
 
 
 @pytest.mark.parametrize("kind", TWO_PLACES)
-def test_what_nibabel_writes_on_its_copy_lands_on_the_same_voxels(
-    tmp_path: Path, drawn: np.ndarray, kind: str
-) -> None:
+def test_what_nibabel_writes_on_its_copy_lands_on_the_same_voxels(tmp_path: Path, drawn: np.ndarray, kind: str) -> None:
     image = write(tmp_path / "image.nii.gz", *TWO_PLACES[kind])
     loaded = nibabel.load(image)
     for header in (None, loaded.header):
         nibabel.save(nibabel.Nifti1Image(drawn, loaded.affine, header), tmp_path / "label.nii.gz")
-        np.testing.assert_array_equal(
-            check_label(tmp_path / "label.nii.gz", read_grid(image), ["a", "b"]).array, drawn
-        )
+        np.testing.assert_array_equal(check_label(tmp_path / "label.nii.gz", read_grid(image), ["a", "b"]).array, drawn)
 
 
 @pytest.mark.parametrize("kind", TWO_PLACES)
