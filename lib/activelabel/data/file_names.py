@@ -27,7 +27,9 @@ _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
 _SEPARATORS = "-_. "
 _LABEL_FOLDER = re.compile(
-    r"^(labels?.*|masks?|segs?|segmentations?|ground_?truths?|predictions|pseudo_labels)$", re.IGNORECASE
+    r"^(labels?|labels?(tr|ts|val)|labels?[-_. ].*|masks?|segs?|segmentations?|ground_?truths?|predictions|"
+    r"pseudo_labels)$",
+    re.IGNORECASE,
 )
 
 

@@ -104,7 +104,13 @@ class LedgerDatastore(LocalDatastore):
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
-        self._archive.keep(image_id, tag, label_filename, read_grid(self.get_image_uri(image_id)), info)
+        file = self.get_image_uri(image_id)
+        try:
+            grid = read_grid(file)
+        except InvalidInputError as error:  # damaged since it was asked for; else it would be asked for again
+            self._ledger.mark_unreadable(image_id, str(error))
+            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+        self._archive.keep(image_id, tag, label_filename, grid, info)
         self._show_current(image_id, tag, info)
         return image_id
 

@@ -106,7 +106,8 @@ class FoundLabels:
         try:
             take(source, image_id, tag, name)
         except ActiveLabelError as error:
-            logger.warning("labels/%s/%s is not used: %s", tag, path, error)
+            if self._judged.get(source, (None, None))[1] != str(error):
+                logger.warning("labels/%s/%s is not used: %s", tag, path, error)
             return str(error)
         logger.info("took in labels/%s/%s as the label of %s", tag, path, image_id)
         return None
