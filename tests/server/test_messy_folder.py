@@ -248,9 +248,13 @@ def test_labels_by_hand_are_used_or_passed_over_with_a_line(
         kept = check_label(store.get_label_uri(image_id, "final"), read_grid(store.get_image_uri(image_id)), LABELS)
         expected = 2 * (_drawn() == 1) if image_id == "case0" else _drawn()
         np.testing.assert_array_equal(kept.array, expected, err_msg=image_id)
-    found = [finding.text for finding in examine("app", str(messy), {"labels": "a,b"}) if finding.subject == "labels"]
-    assert f"{len(BY_HAND) + 1} label files belong to images" in found
-    assert any("stranger.nii.gz" in text for text in found)
+    found = list(examine("app", str(messy), {"labels": "a,b"}))
+    said = [finding.text for finding in found if finding.subject == "labels"]
+    assert said[0] == f"{len(BY_HAND)} of {len(BY_HAND) + 1} label files can be used"
+    assert "stranger.nii.gz" in said[1]
+    (refused,) = [finding for finding in found if finding.subject == "label"]
+    assert not refused.fit
+    assert "case0_nrrd.nii.gz: the label is 7x7x6 voxels" in refused.text
 
 
 def test_labels_by_hand_stay_as_they_are_and_are_taken_in_once(

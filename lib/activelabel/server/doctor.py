@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,8 +12,9 @@ from packaging.specifiers import SpecifierSet
 
 from activelabel.data.dicom_seg import CONVERTER, find_converter
 from activelabel.data.file_names import ENDINGS
-from activelabel.data.studies_folder import LEDGER_FILE, FolderContent, find_images, find_labels, lines_on
-from activelabel.data.volumes import read_volume
+from activelabel.data.labels import check_label
+from activelabel.data.studies_folder import LEDGER_FILE, find_images, find_labels, lines_on
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
 from activelabel.server.listing import listed_files
@@ -57,6 +58,8 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        if not is_pacs(studies) and Path(studies).is_dir():
+            yield from _labels(Path(studies), project.labels)
         if not project.settings.database_url and not (project.folder / LEDGER_FILE).is_file():
             yield Finding("ledger", True, "none yet: the first start makes it")
             return
@@ -117,15 +120,25 @@ def _images(studies: Path) -> Iterator[Finding]:
     )
     yield from (Finding("files", True, line) for line in images.lines())
     yield from broken
-    yield from _labels(studies, images)
 
 
-def _labels(studies: Path, images: FolderContent) -> Iterator[Finding]:
-    """Label files that a server would find, by their names alone; each is checked when it is taken in."""
+def _labels(studies: Path, names: Sequence[str]) -> Iterator[Finding]:
+    """Label files that a server would find: whose they are, and which could not be used."""
+    images = find_images(studies, listed_files(studies))
     found = find_labels(studies / "labels" / FINAL, images.files)
+    refused = {}
+    for image_id, path in found.files.items():
+        try:
+            check_label(found.path(image_id), read_grid(images.path(image_id)), names)
+        except ActiveLabelError as error:
+            refused[path] = str(error)
     if found.files:
-        yield Finding("labels", True, f"{len(found.files)} label files belong to images")
+        yield Finding(
+            "labels", True, f"{len(found.files) - len(refused)} of {len(found.files)} label files can be used"
+        )
     yield from (Finding("labels", True, line) for line in lines_on(found.passed_over))
+    advice = "mend or remove it; until then its case is asked for"
+    yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
 
 
 def _pacs(address: str) -> Finding:
