@@ -127,7 +127,9 @@ def test_labels_are_found_under_the_names_that_people_give(put: Put) -> None:
         "case4": "case4.mha",
         "case5": "case5.NII.GZ",
     }
-    assert set(found.passed_over) == {"case0-label.nii", "stranger.nii.gz", "case6.hdr"}
+    assert set(found.passed_over) == {"stranger.nii.gz", "case6.hdr"}
+    assert found.more == {"case0-label.nii": "case0"}
+    assert set(found.unused) == {"case0-label.nii", "stranger.nii.gz", "case6.hdr"}
 
 
 def test_labels_of_images_of_one_stem_follow_the_endings(put: Put) -> None:

@@ -242,6 +242,8 @@ def test_labels_by_hand_are_used_or_passed_over_with_a_line(
 ) -> None:
     store = open_store()
     assert sorted(store.get_labeled_images()) == sorted(BY_HAND.values())
+    store.refresh()  # now those of the server lie beside them
+    store.close()
     of_labels = [line for line in store.passed_over() if "labels/final" in line.split(":")[0]]
     assert sorted(names_in(of_labels)) == ["labels/final/case0_nrrd.nii.gz", "labels/final/stranger.nii.gz"]
     for image_id in BY_HAND.values():

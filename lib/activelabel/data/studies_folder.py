@@ -30,6 +30,7 @@ LABEL_ENDING = ".nii.gz"
 """Of every label that a server keeps."""
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _NAMES_IN_A_LINE = 5
+DOUBLE = "another label of the same image is used: leave one"
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,18 @@ class FolderContent:
         folder: that was looked into.
         files: path below the folder by id; rising.
         passed_over: why a file or folder is not used, by its path.
+        more: of labels, further ones of an image that has one: its id by their paths.
     """
 
     folder: Path
     files: Mapping[str, str]
     passed_over: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Why files are not used where one label an image is enough."""
+        return {**self.passed_over, **dict.fromkeys(self.more, DOUBLE)}
 
     def path(self, image_id: str) -> Path:
         """Where the file of an id is."""
@@ -92,14 +100,15 @@ def find_labels(folder: Path, images: Mapping[str, str]) -> FolderContent:
     by_path = {path: image_id for image_id, path in images.items()}
     owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over)]
     files: dict[str, str] = {}
+    more: dict[str, str] = {}
     for path, (_, owner) in sorted(owners, key=lambda item: (item[1][0], _preference(item[0]), item[0])):
         if owner is None:
             passed_over[path] = "no image is called so: name the label as its image"
         elif owner in files:
-            passed_over[path] = "another label of the same image was there first: leave one"
+            more[path] = owner
         else:
             files[owner] = path
-    return FolderContent(folder, dict(sorted(files.items())), passed_over)
+    return FolderContent(folder, dict(sorted(files.items())), passed_over, more)
 
 
 def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:

@@ -17,7 +17,7 @@ from activelabel.data.studies_folder import LEDGER_FILE, find_images, find_label
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
-from activelabel.server.listing import listed_files
+from activelabel.server.listing import labelled, listed_files
 from activelabel.server.project import Project, plan_project
 from activelabel.server.studies import is_pacs
 from activelabel.store.records import FINAL
@@ -136,7 +136,9 @@ def _labels(studies: Path, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "labels", True, f"{len(found.files) - len(refused)} of {len(found.files)} label files can be used"
         )
-    yield from (Finding("labels", True, line) for line in lines_on(found.passed_over))
+    known = labelled(studies, FINAL)  # what was taken in needs no word
+    unused = {path: reason for path, reason in found.unused.items() if found.more.get(path) not in known}
+    yield from (Finding("labels", True, line) for line in lines_on(unused))
     advice = "mend or remove it; until then its case is asked for"
     yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
 

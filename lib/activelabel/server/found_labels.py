@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from activelabel.data.file_names import no_image
-from activelabel.data.studies_folder import LABEL_ENDING, FolderContent, find_labels
+from activelabel.data.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
 from activelabel.errors import ActiveLabelError
 from activelabel.server.checks import is_tag
 from activelabel.store.ledger import Ledger
@@ -62,7 +62,8 @@ class FoundLabels:
                 continue
             found = find_labels(folder, images.files)
             self._say(folder.name, found.passed_over)
-            for image_id, path in found.files.items():
+            both = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
+            for image_id, path in both:
                 reason = self._consider(folder, path, image_id, images.path(image_id), current, take)
                 if reason is not None:
                     self._say(folder.name, {path: reason})
@@ -96,7 +97,7 @@ class FoundLabels:
         if not is_at_our_place and self._was_taken_in(image_id, name):
             reason = None
         elif (image_id, tag) in current:
-            reason = "the image has another label already: delete that first"
+            reason = DOUBLE
         else:
             reason = self._take(source, path, image_id, tag, name, take)
         self._judged[source] = (state, reason)

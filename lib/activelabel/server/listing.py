@@ -14,6 +14,15 @@ def file_of(image_id: str, ending: str, info: dict[str, Any]) -> str:
     return str(info.get(FILE) or f"{image_id}{ending}")
 
 
+def labelled(studies: Path, tag: str) -> set[str]:
+    """The images of which a server has listed a label; none where there is no listing that can be read."""
+    try:
+        objects = json.loads((studies / LISTING).read_text(encoding="utf-8"))["objects"]
+        return {image_id for image_id, listed in objects.items() if tag in listed.get("labels", {})}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
 def listed_files(studies: Path) -> dict[str, str]:
     """The file of each image that a server has listed, by id; nothing where there is no listing that can be read."""
     try:

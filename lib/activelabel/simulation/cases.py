@@ -68,7 +68,7 @@ def find_cases(
             "--query-size or --rounds"
         )
     test = choose_validation(found, test_cases)
-    said = tuple(lines_on({**content.passed_over, **drawn.passed_over}))
+    said = tuple(lines_on({**content.passed_over, **drawn.unused}))
     return Cases(found, truth, tuple(sorted(found.keys() - test)), tuple(sorted(test)), said)
 
 
