@@ -14,6 +14,7 @@ from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.intensities import odd_ones
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
+from activelabel.data.studies_folder import FolderContent
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
@@ -65,7 +66,7 @@ def score_images(
     )
     if top is not None:
         _check_race(wanted)
-    files = list_images(images)
+    found = _list_images(images, maps, pictures)
     table = ScoreTable(out, {"model": model.name, "recipe": chosen.name, "top": top, **vars(wanted)})
     predictor = Predictor(
         network,
@@ -86,32 +87,40 @@ def score_images(
             if pictures is not None:
                 _draw(scored, name, description, pictures)
 
-    preprocessing = _preprocessing_of(description, images, files)
+    preprocessing = _preprocessing_of(description, images, [found.path(image_id) for image_id in found.files])
     scorer = FileScorer(predictor, preprocessing, chosen.regions, wanted, keep)
     if top is None:
-        _score_all(scorer, files, table)
+        _score_all(scorer, found, table)
     else:
-        _race(scorer, files, top, wanted.repeats, table)
+        _race(scorer, found, top, wanted.repeats, table)
     _say_differing(scorer)
     rows = table.finish()
     if top is not None:
         _print_top(rows, top)
-    console.print(f"{len(rows)} scores of {len(files)} images in {out}")
+    console.print(f"{len(rows)} scores of {len(found.files)} images in {out}")
 
 
-def _score_all(scorer: FileScorer, files: Sequence[Path], table: ScoreTable) -> None:
+def _list_images(images: Path, *drawn: Path | None) -> FolderContent:
+    """The images, but nothing in the folders that are drawn into; what is passed over is said."""
+    found = list_images(images, [folder for folder in drawn if folder is not None])
+    for line in found.lines():
+        errors.print(line, style="yellow", markup=False, soft_wrap=True)
+    return found
+
+
+def _score_all(scorer: FileScorer, images: FolderContent, table: ScoreTable) -> None:
     with _progress() as progress:
-        task = progress.add_task("scoring", total=len(files), completed=len(table.done))
-        for problem in scorer.score_all(files, table):
+        task = progress.add_task("scoring", total=len(images.files), completed=len(table.done))
+        for problem in scorer.score_all(images, table):
             if problem is not None:
                 _say_passed_over(problem)
             progress.advance(task)
 
 
-def _race(scorer: FileScorer, files: Sequence[Path], top: int, repeats: int, table: ScoreTable) -> None:
+def _race(scorer: FileScorer, images: FolderContent, top: int, repeats: int, table: ScoreTable) -> None:
     with _progress() as progress:
-        task = progress.add_task("racing", total=planned_passes(len(files), top, repeats))
-        for problem in scorer.race_for_top(files, top, table, lambda passes: progress.advance(task, passes)):
+        task = progress.add_task("racing", total=planned_passes(len(images.files), top, repeats))
+        for problem in scorer.race_for_top(images, top, table, lambda passes: progress.advance(task, passes)):
             _say_passed_over(problem)
 
 
@@ -195,7 +204,7 @@ def _progress() -> Progress:
 
 
 def _stem(scored: Scored, measure: str) -> str:
-    return f"{scored.name.split('.')[0]}_{measure}"
+    return f"{scored.image_id}_{measure}"
 
 
 def _write_map(scored: Scored, measure: str, folder: Path) -> None:
@@ -211,6 +220,6 @@ def _draw(scored: Scored, measure: str, description: ModelDescription, folder: P
     index = most_uncertain_slice(map, along)
     positions = prepared_positions(scored.image.grid, scored.image.original, scored.slice_axis)
     own_index = int(np.abs(positions - index).argmin())
-    title = f"{scored.name.split('.')[0]}, slice {own_index}"
+    title = f"{scored.image_id}, slice {own_index}"
     figure = doubt_figure(scored.image, scored.statistics.mean, map, measure, description.labels, along, index, title)
     figure.savefig(folder / f"{_stem(scored, measure)}.png", dpi=110)

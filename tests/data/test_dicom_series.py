@@ -6,12 +6,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from activelabel.data.dicom_series import read_series, unevenness_mm, write_volume
+from activelabel.data.dicom_series import read_series, write_volume
+from activelabel.data.dicom_stack import unevenness_mm
 from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from local_pacs.ct_series import ct_series
 
-AXIAL = np.array([1.0, 0, 0, 0, 1, 0])
+NORMAL = np.array([0.0, 0, 1])
 
 
 def oblique_affine_ras() -> np.ndarray:
@@ -62,7 +63,7 @@ def test_a_missing_slice_is_noticed(tmp_path: Path) -> None:
 def test_a_slice_twice_there_is_noticed(tmp_path: Path) -> None:
     folder, _ = series_of(tmp_path, np.diag([-1.5, -1.5, 2.0, 1.0]))
     change(folder / "8.dcm", ImagePositionPatient=pydicom.dcmread(folder / "7.dcm").ImagePositionPatient)
-    with pytest.raises(InvalidInputError, match="there twice"):
+    with pytest.raises(InvalidInputError, match="two slices lie at"):
         read_series(folder)
 
 
@@ -102,7 +103,7 @@ def test_a_file_that_is_no_dicom_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_unevenness_by_hand(positions_mm: list[list[float]], expected_mm: float) -> None:
-    assert unevenness_mm(np.array(positions_mm, dtype=float), AXIAL) == pytest.approx(expected_mm)
+    assert unevenness_mm(np.array(positions_mm, dtype=float), NORMAL) == pytest.approx(expected_mm)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "case.png").write_bytes(b"x")
 
-    with pytest.raises(InvalidInputError, match=r"case.png: expected a file that ends in .nii, .nii.gz, .nrrd, .mha"):
+    with pytest.raises(InvalidInputError, match=r"case.png: expected a file that ends in .nii.gz, .nii, .nrrd, .mha"):
         read_volume(tmp_path / "case.png")
 
 

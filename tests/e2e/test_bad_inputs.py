@@ -62,7 +62,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_nifti(folder / "negative-value.nii.gz", boxes(1, -1, dtype=np.int16))
     (folder / "notes.txt").write_text("a label, in words")
     SimpleITK.WriteImage(SimpleITK.ReadImage(str(folder / "image.nii.gz")), str(folder / "image.mha"))
-    SimpleITK.WriteImage(SimpleITK.ReadImage(str(folder / "good.nii.gz")), str(folder / "good.seg.nrrd"))
     colours = SimpleITK.GetImageFromArray(np.zeros((*reversed(SHAPE), 3), np.uint8), isVector=True)
     SimpleITK.WriteImage(colours, str(folder / "colours.nrrd"))
     return folder
@@ -156,7 +155,6 @@ BAD_LABELS = {
     "unnamed-value.nii.gz": ({}, "value 3"),
     "negative-value.nii.gz": ({}, "value -1"),
     "notes.txt": ({}, "expected a file that ends in .nii"),
-    "good.seg.nrrd": ({}, "expected a label map"),
     "colours.nrrd": ({}, "3 values, expected one"),
 }
 BAD_SEGMENTS: dict[str, tuple[object, str]] = {

@@ -527,8 +527,8 @@ def test_an_image_that_cannot_be_read_is_not_added(
 
 
 def test_an_image_of_another_format_is_not_added(store: LedgerDatastore, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"sent\.mha: expected a file that ends in \.nii\.gz, \.nii, \.nrrd"):
-        store.add_image("c", str(tmp_path / "sent.mha"), {})
+    with pytest.raises(InvalidInputError, match=r"sent\.png: expected a file that ends in \.nii\.gz, \.nii, \.nrrd"):
+        store.add_image("c", str(tmp_path / "sent.png"), {})
 
 
 def test_what_a_system_hides_or_no_client_could_name_is_passed_over(

@@ -49,8 +49,8 @@ def test_sets_those_aside_whose_ids_have_the_smallest_hashes(folders: Callable[.
     [
         (["a.nii", "b.nii"], ["a.nii"], "1 of 2 images have no label of their name, the first is 'b'"),
         (["a.nii"], [], "expected files that end in .nii.gz, .nii, .nrrd, .mha, found none"),
-        (["a.mha"], ["a.mha"], "images: expected files that end in .nii.gz, .nii, .nrrd, found none"),
-        (["a.nii", "a.nrrd"], ["a.nii"], "a.nii and a.nrrd are both 'a'"),
+        (["a.mhd"], ["a.mha"], "images: expected files that end in .nii.gz, .nii, .nrrd, .mha, found none"),
+        (["a.nii", "a.nrrd"], ["a.nii"], "1 of 2 images have no label of their name, the first is 'a_nrrd'"),
         (
             ["a.nii", "b.nii", "c.nii"],
             ["a.nii", "b.nii", "c.nii"],

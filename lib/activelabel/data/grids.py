@@ -18,10 +18,14 @@ more."""
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The voxels of an image: `shape` (W, H, D), and `affine_ras` (4, 4) from voxel index to millimetres, RAS axes."""
+    """The voxels of an image: `shape` (W, H, D), and `affine_ras` (4, 4) from voxel index to millimetres, RAS axes.
+
+    `other_affines`: where its header puts the same voxels for other readers, if elsewhere.
+    """
 
     shape: Shape3D
     affine_ras: NDArray[np.float64]
+    other_affines: tuple[NDArray[np.float64], ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -42,9 +46,25 @@ class AxisOrder:
     transpose: tuple[int, int, int]
     flip: tuple[int, ...]
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the arrays are the same."""
+        return self.transpose == (0, 1, 2) and not self.flip
+
     def apply(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """`array` (W, H, D) in the other order; a view."""
         return np.flip(array.transpose(self.transpose), axis=self.flip)
+
+
+def label_order(label: Grid, image: Grid) -> AxisOrder | None:
+    """As `axis_order`, of a label and its image, whose headers may each put the same voxels at two places.
+
+    Whoever made the label went by one of the image's places. Of those that fit, that by which no axis is turned counts.
+    """
+    pairs = itertools.product((label.affine_ras, *label.other_affines), (image.affine_ras, *image.other_affines))
+    orders = (axis_order(Grid(label.shape, own), Grid(image.shape, place)) for own, place in pairs)
+    found = [order for order in orders if order is not None]
+    return next((order for order in found if order.changes_nothing), found[0] if found else None)
 
 
 def axis_order(source: Grid, target: Grid) -> AxisOrder | None:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.files import write_atomically
-from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order
-from activelabel.data.volumes import read_volume
+from activelabel.data.grids import TOLERANCE_VOXELS, Grid, label_order
+from activelabel.data.opening import finite, open_voxels
+from activelabel.data.segmentations import place_segments, segments_of
+from activelabel.data.volumes import regular_grid
 from activelabel.errors import InvalidInputError
 
 LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
@@ -35,10 +37,10 @@ def check_label(
     """Read the label at `path` and bring it to the grid of its image and to the values of the app.
 
     A label whose axes are those of the image exchanged or turned round, as ITK may store it, is put back exactly; no
-    label is ever resampled.
+    label is ever resampled. Names in the file itself, as 3D Slicer keeps them in its segmentations, outrank all others.
 
     Args:
-        path: a file as `read_volume` reads it.
+        path: a file as `read_label` reads it.
         image: the grid of the image that was annotated.
         names: the app's label names; the first has value 1.
         segment_names: what the values in the file mean: value v is the v-th of these, also where one before it is
@@ -49,14 +51,50 @@ def check_label(
             or has no name; a segment name is unknown or comes twice.
     """
     path = Path(path)
-    label = read_volume(path)
-    order = axis_order(label.grid, image)
-    if order is None:
-        raise _elsewhere(path, label.grid, image)
-    table = _value_table(path, names, names if segment_names is None else segment_names)
+    label = read_label(path, image)
+    meant = label.names or (names if segment_names is None else segment_names)
+    table = _value_table(path, names, meant)
     values = _whole_values(path, label.array, highest=len(table) - 1)
-    array = np.ascontiguousarray(order.apply(table[values]))
+    array = np.ascontiguousarray(table[values])
     return CheckedLabel(smallest_type(array, highest=len(names)), image.affine_ras)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLabel:
+    """What a label file holds, on its image's grid: `array` float32 (W, H, D), and what its values are called in it.
+
+    `names[v - 1]` is value v; nothing where the file gives no names.
+    """
+
+    array: NDArray[np.float32]
+    names: tuple[str, ...]
+
+
+def read_label(path: Path, image: Grid) -> FoundLabel:
+    """Read a label and bring it to the grid of its image; nothing is asked of its values.
+
+    Args:
+        path: a file that ends as `file_names.ENDINGS` say; a segmentation of 3D Slicer may cover a part of the image.
+        image: the grid of the image that was annotated.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or does not lie on the voxels of the image.
+    """
+    array, header = open_voxels(path)
+    segments = segments_of(path.name, header.fields)
+    if segments is not None:
+        part = regular_grid(path, header, smallest=1)
+        label = place_segments(path.name, array.reshape(*part.shape, header.layers), part, segments, image)
+        return FoundLabel(label.array.astype(np.float32), label.names)
+    if header.layers != 1:
+        raise InvalidInputError(
+            f"{path.name}: a voxel has {header.layers} values, expected one: export a label map, one value a voxel"
+        )
+    grid = regular_grid(path, header, smallest=1)
+    order = label_order(grid, image)
+    if order is None:
+        raise _elsewhere(path, grid, image)
+    return FoundLabel(order.apply(finite(path, array)), ())
 
 
 def smallest_type(values: NDArray[np.uint16], highest: int) -> LabelArray:

@@ -1,16 +1,18 @@
 """Scores of image files, without a server: one file after the other, to be stopped and gone on with at any time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.data.file_names import ENDINGS
 from activelabel.data.intensities import Intensities, measure_intensities
 from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slices import slice_axis
-from activelabel.data.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, Volume, read_volume
+from activelabel.data.studies_folder import FolderContent, find_images
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.image_scores import image_scores
 from activelabel.prediction.predictor import Predictor
@@ -35,29 +37,30 @@ class Wanted:
 class Scored:
     """An image that was just scored, for whoever draws or keeps more of it than its scores.
 
+    `name` is what the table calls it, its path below the folder. `image_id` has no slash and is no other's.
     `slice_axis` is that of the image's own voxels.
     """
 
     name: str
+    image_id: str
     volume: Volume
     image: PreparedImage
     statistics: MonteCarloStatistics
     slice_axis: int
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Image files of a folder, by name.
+def list_images(folder: Path, without: Collection[Path] = ()) -> FolderContent:
+    """The images of a folder and its sub-folders, and what was passed over.
 
     Raises:
         InvalidInputError: there is no such folder, or no image in it.
     """
-    endings = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
     if not folder.is_dir():
         raise InvalidInputError(f"--images {folder}: there is no such folder")
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(endings))
-    if not files:
-        raise InvalidInputError(f"--images {folder}: expected files that end in {', '.join(endings)}, found none")
-    return files
+    found = find_images(folder, without=without)
+    if not found.files:
+        raise InvalidInputError(f"--images {folder}: expected files that end in {', '.join(ENDINGS)}, found none")
+    return found
 
 
 class FileScorer:
@@ -83,52 +86,56 @@ class FileScorer:
         self._also = also
         self.intensities: dict[str, Intensities] = {}
 
-    def score_all(self, files: Sequence[Path], table: ScoreTable) -> Iterator[str | None]:
-        """Score the files that are not in the table yet. Yields after each: None, or why it could not be read."""
+    def score_all(self, images: FolderContent, table: ScoreTable) -> Iterator[str | None]:
+        """Score the images that are not in the table yet. Yields after each: None, or why it could not be read."""
         wanted = self._wanted
-        for file in files:
-            if file.name in table.done:
+        for image_id, name in images.files.items():
+            if name in table.done:
                 continue
             try:
-                volume, image = self._prepared(file)
+                volume, image = self._prepared(name, images.path(image_id))
             except InvalidInputError as error:
-                table.add_problem(file.name, str(error))
+                table.add_problem(name, str(error))
                 yield str(error)
                 continue
             scores = self._score(
-                file.name, volume, image, lambda image: self._predictor.sample(image, wanted.repeats, wanted.seed)
+                name,
+                image_id,
+                volume,
+                image,
+                lambda image: self._predictor.sample(image, wanted.repeats, wanted.seed),
             )
-            table.add(file.name, scores, wanted.repeats, wanted.seed)
+            table.add(name, scores, wanted.repeats, wanted.seed)
             yield None
 
     def race_for_top(
-        self, files: Sequence[Path], k: int, table: ScoreTable, advanced: Callable[[int], None]
+        self, images: FolderContent, k: int, table: ScoreTable, advanced: Callable[[int], None]
     ) -> list[str]:
-        """Score all files with few repeats, and with all repeats those that can still be among the top `k`.
+        """Score all images with few repeats, and with all repeats those that can still be among the top `k`.
 
         Args:
-            files: all of them, also those that a run which was stopped has scored.
+            images: all of them, also those that a run which was stopped has scored.
             k: 1 or more; `wanted` names one measure, one region and one aggregation to race by, and no slices.
             table: each image comes into it when the race is over, with the number of repeats that it got. What is in
                 its race journal is not sampled again.
-            advanced: told of each file by how many repeats it went on.
+            advanced: told of each image by how many repeats it went on.
 
         Returns:
             Why files could not be read, one line each.
         """
-        by_name = {file.name: file for file in files}
+        ids = {name: image_id for image_id, name in images.files.items()}
         problems: dict[str, str] = {}
 
         def score(name: str, sample: Sample) -> list[Score] | None:
             try:
-                volume, image = self._prepared(by_name[name])
+                volume, image = self._prepared(name, images.path(ids[name]))
             except InvalidInputError as error:
                 problems[name] = str(error)
                 return None
-            return self._score(name, volume, image, sample)
+            return self._score(name, ids[name], volume, image, sample)
 
         settings, journal = _race_settings(self._wanted, k), table.race_journal()
-        raced = race_volumes(list(by_name), score, self._predictor, settings, journal, advanced)
+        raced = race_volumes(list(ids), score, self._predictor, settings, journal, advanced)
         for name, found in raced.items():
             table.add(name, found.scores, found.repeats, self._wanted.seed)
         for name, problem in problems.items():
@@ -136,18 +143,18 @@ class FileScorer:
                 table.add_problem(name, problem)
         return list(problems.values())
 
-    def _prepared(self, file: Path) -> tuple[Volume, PreparedImage]:
-        with one_case(file.name):
+    def _prepared(self, name: str, file: Path) -> tuple[Volume, PreparedImage]:
+        with one_case(name):
             volume = read_volume(file)
-            self.intensities[file.name] = measure_intensities(volume.array)
+            self.intensities[name] = measure_intensities(volume.array)
             return volume, prepare_image(volume, self._preprocessing)
 
-    def _score(self, name: str, volume: Volume, image: PreparedImage, sample: Sample) -> list[Score]:
+    def _score(self, name: str, image_id: str, volume: Volume, image: PreparedImage, sample: Sample) -> list[Score]:
         wanted = self._wanted
         statistics = sample(image.tensor)
         axis = slice_axis(volume.grid, self._preprocessing.slice_plane)
         if self._also is not None and statistics.repeats == wanted.repeats:
-            self._also(Scored(name, volume, image, statistics, axis))
+            self._also(Scored(name, image_id, volume, image, statistics, axis))
         of_slices = axis if wanted.slices else None
         scores = image_scores(statistics, image, self._regions, of_slices, wanted.measures, wanted.regions)
         return [score for score in scores if score.aggregation in wanted.aggregations]

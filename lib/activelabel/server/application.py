@@ -112,6 +112,7 @@ class ProjectActions(CaseActions):
             "settings": self.project.settings_in_force(),
             "recipe": self.project.recipe.model_dump(mode="json"),
             "progress": vars(progress),
+            "passed_over": self._datastore.passed_over(),
             "standing": str(standing),
             "model": standing.in_full(standing.in_use),
             "newest_model": standing.in_full(standing.newest),

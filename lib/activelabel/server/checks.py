@@ -27,7 +27,7 @@ WHOSE_LABEL = frozenset({"image", "image_id", "images", "image_path", "label", "
 """Params that would say of a label that it is another image's. Whatever else a client says of it is kept beside it:
 Slicer's module, for one, names since December 2025 the model that it has chosen."""
 
-SERVERS_IMAGE_INFO = frozenset({"name", "path", "ts", "labels_not_used"})
+SERVERS_IMAGE_INFO = frozenset({"name", "path", "file", "ts", "labels_not_used"})
 SERVERS_LABEL_INFO = frozenset(
     {"name", "ts", "version", "client_id", "label_info", "params", "annotated_slices", "slice_axis"}
 )
@@ -58,9 +58,14 @@ def require_label(image_id: str, tag: str, datastore: Datastore) -> None:
         raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
 
 
+def is_tag(tag: str) -> bool:
+    """Whether a label tag is one: letters, digits, '-' and '_'."""
+    return _TAG.fullmatch(tag) is not None
+
+
 def require_tag(tag: str) -> None:
     """Refuse a label tag that could name a folder elsewhere."""
-    if not _TAG.fullmatch(tag):
+    if not is_tag(tag):
         raise InvalidInputError(
             f"tag '{tag[:80]}': expected letters, digits, '-' and '_' (64 at most), like final or original"
         )

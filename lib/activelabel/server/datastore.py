@@ -6,37 +6,45 @@ whole or not at all, by the server alone, after the fact; what it says of labels
 version of every label is kept in the project folder before the client hears that it was saved.
 """
 
+import copy
 import json
 import logging
 import os
 import shutil
+import tempfile
 import threading
 import time
+import zipfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
-from watchdog.events import FileSystemEvent
 
+from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
 from activelabel.data.files import write_atomically
+from activelabel.data.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import ActiveLabelError, AskedBackError, InvalidInputError, NotReadyError
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
+from activelabel.server.folder_watch import FolderWatch
+from activelabel.server.found_labels import FoundLabels
 from activelabel.server.label_archive import Kept, LabelArchive
+from activelabel.server.listing import FILE, file_of
 from activelabel.server.readability import has_changed, may_be_mended, note_image, set_aside_unreadable
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
-IMAGE_PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd")
 DELAY_SECONDS = 1.0
 COVERED = "annotated_slices"
 SLICE_AXIS = "slice_axis"
 NOT_USED = "labels_not_used"
+REMOVED = "removed_images"
+"""Below the project folder: images that were taken out of the studies."""
 
 
 class LedgerDatastore(LocalDatastore):
@@ -73,15 +81,19 @@ class LedgerDatastore(LocalDatastore):
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
         self._written = b""  # what the JSON view was last
+        self._content: FolderContent | None = None
+        self._said: list[str] = []
+        self._found_labels = FoundLabels(Path(studies) / "labels", ledger, archive.project_folder)
         self._images_dir = str(images or ".")
         super().__init__(
             studies,
             images_dir=self._images_dir,
-            extensions=IMAGE_PATTERNS,
-            auto_reload=follow_changes and self.watches_folder,
+            extensions=tuple(f"*{ending}" for ending in ENDINGS),
+            auto_reload=False,
         )
         if follow_changes and self.watches_folder:
-            self._handler.on_moved = self._on_moved_event
+            self._observer = FolderWatch(Path(studies), self, self._is_on_mount(studies))
+            self._observer.start()
 
     # Labels
 
@@ -100,9 +112,14 @@ class LedgerDatastore(LocalDatastore):
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
         image = Path(self.get_image_uri(image_id))
+        try:
+            grid = read_grid(image)
+        except InvalidInputError as error:  # damaged since it was asked for; else it would be asked for again
+            set_aside_unreadable(image_id, self, self._ledger, was_scored=True)
+            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
         note_image(image_id, image, self._ledger)
         try:
-            kept = self._archive.keep(image_id, tag, label_filename, read_grid(image), info)
+            kept = self._archive.keep(image_id, tag, label_filename, grid, info)
         except AskedBackError:
             self._show_current(image_id, ASKED_BACK, {})
             raise
@@ -126,7 +143,7 @@ class LedgerDatastore(LocalDatastore):
     def open_for(self, image_id: str, annotator: str) -> Draft | None:
         """Show under `original`, with which Slicer opens an image, an annotator's draft, and nobody else's; theirs."""
         with self._lock:
-            draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL, ".nii.gz")
+            draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL)
             if draft is None and self._ledger.shows_draft(image_id, ORIGINAL):
                 file.unlink(missing_ok=True)  # first: killed in between, it is put back, not taken for another label
             if self._ledger.show_draft(image_id, annotator, ORIGINAL):
@@ -151,7 +168,9 @@ class LedgerDatastore(LocalDatastore):
             shown = self._datastore.objects[label_id]
             # The file first: killed in between, it is put back, not taken for a label that somebody else made.
             if label_tag in shown.labels:
-                self._label_path(label_id, label_tag, shown.labels[label_tag].ext).unlink(missing_ok=True)
+                path = self._label_path(label_id, label_tag)
+                self._found_labels.keep_copy(path, label_id, label_tag)
+                path.unlink(missing_ok=True)
             self._ledger.delete_annotation(label_id, label_tag)
             shown.labels = {tag: label for tag, label in shown.labels.items() if tag != label_tag}
         self._view.request()
@@ -176,33 +195,78 @@ class LedgerDatastore(LocalDatastore):
             NotReadyError: there is an image of that id already.
         """
         source = Path(image_filename)
-        extensions = [pattern[1:] for pattern in IMAGE_PATTERNS]
-        extension = next((ending for ending in extensions if source.name.endswith(ending)), None)
-        if extension is None:
-            raise InvalidInputError(f"{source.name}: expected a file that ends in {', '.join(extensions)}: convert it")
+        problem = no_image(source.name)
+        if problem == "":
+            problem = f"expected a file that ends in {', '.join(ENDINGS)}: convert it"
+        if problem is None and any(label_words_off(image_id)):
+            problem = f"the id '{image_id}' is that of a label: choose another"
+        if problem is not None:
+            raise InvalidInputError(f"{source.name}: {problem}")
         read_volume(source)
-        target = Path(self._datastore.image_path()) / f"{image_id}{extension}"
+        target = Path(self._datastore.image_path()) / f"{image_id}{ending_of(source.name).lower()}"
         with self._lock:
-            if image_id in self._datastore.objects:
+            if image_id in self._datastore.objects or target.exists():
                 raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
             write_atomically(target, source.read_bytes())
-            added = ImageLabelModel(image=self._new_image(target.name, image_info))
+            added = ImageLabelModel(image=_new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
         self._view.request()
         return image_id
 
     def remove_image(self, image_id: str) -> None:
-        """Take an image and its labels out of the studies; the archive keeps the labels."""
+        """Take an image and its labels out of the studies. No file is lost: the project folder keeps both."""
         for tag in list(self._datastore.objects[image_id].labels):
             if tag in self._datastore.objects[image_id].labels:  # a final label may have taken its original along
                 self.remove_label(image_id, tag)
-        Path(self.get_image_uri(image_id)).unlink(missing_ok=True)
+        file = Path(self._image_path(image_id))
+        if file.exists():
+            kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, kept)
+            logger.warning("image '%s' is taken out of the studies: its file is %s now", image_id, kept)
         self.refresh()
 
+    def get_image_uri(self, image_id: str) -> str:
+        """The file of an image; a link as it is called in the studies. Empty for an unknown id."""
+        return self._image_path(image_id)
+
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """What is known of an image, with its path."""
-        return dict(super().get_image_info(image_id))
+        """What is known of an image, with its path; nothing for an unknown id."""
+        image = self._datastore.objects.get(image_id)
+        return {} if image is None else {**copy.deepcopy(image.image.info), "path": self._image_path(image_id)}
+
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Annotated images and their labels."""
+        return [
+            {"image": self._image_path(image_id), "label": self.get_label_uri(image_id, FINAL)}
+            for image_id in self.get_labeled_images()
+        ]
+
+    def get_dataset_archive(self, limit_cases: int | None) -> str:
+        """A ZIP file of the annotated images and their labels, each under its id."""
+        labelled = self.get_labeled_images()[:limit_cases]
+        with (
+            tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file,
+            zipfile.ZipFile(file, mode="w") as archive,
+        ):
+            for image_id in labelled:
+                image = Path(self.get_image_uri(image_id))
+                archive.write(image, f"image/{image_id}{ending_of(image.name).lower()}")
+                archive.write(self.get_label_uri(image_id, FINAL), f"label/{image_id}.nii.gz")
+            archive.writestr("metadata.json", self._datastore.model_dump_json(exclude={"base_path"}))
+        return file.name
+
+    def passed_over(self) -> list[str]:
+        """What lies in the studies folder and is not used: one line a reason."""
+        images = {} if self._content is None else self._content.passed_over
+        return lines_on({**images, **self._found_labels.passed_over})
+
+    def _image_path(self, image_id: str) -> str:
+        image = self._datastore.objects.get(image_id)
+        if image is None:
+            return ""
+        return os.path.join(os.path.realpath(self._datastore.image_path()), _file_below(image_id, image.image))
 
     def patients(self) -> dict[str, str]:
         """Of an image, whose it is, where that is known: all images of a patient are for training, or for validation.
@@ -243,19 +307,16 @@ class LedgerDatastore(LocalDatastore):
     def _update_datastore_file(self, lock: bool = True) -> None:
         self._view.request()
 
-    def _on_any_event(self, event: object) -> None:
+    def on_change(self) -> None:
+        """An image or a label came, went or was mended. Our listing is a view, and nobody's changes to it count."""
         self._look.request()
 
-    def _on_modify_event(self, event: FileSystemEvent) -> None:
-        """An image may have been mended. The JSON is a view, and nobody else's changes to it count."""
-        if event.src_path != self._datastore_config_path:
-            self._look.request()
-
-    def _on_moved_event(self, event: FileSystemEvent) -> None:
+    def on_put_in_place(self, target: Path) -> None:
         """An image or a label was put in place whole: by the program that copied it, by a child, or by us."""
-        target = Path(os.fsdecode(event.dest_path))
-        if target.parent.parent == Path(self._datastore.label_path(None)):
-            self._list_current(self._to_id(target.name)[0], target.parent.name)
+        image_id = target.name.removesuffix(LABEL_ENDING)
+        is_label = target.parent.parent == Path(self._datastore.label_path(None))
+        if is_label and self._ledger.current_annotation(image_id, target.parent.name) is not None:
+            self._list_current(image_id, target.parent.name)
         elif target != Path(self._datastore_config_path):
             self._look.request()
 
@@ -279,6 +340,7 @@ class LedgerDatastore(LocalDatastore):
             if self._follows:
                 self.readmit_mended()
             self._reconcile_labels()
+            self._say_passed_over()
         if self._follows and self.watches_folder:
             self._notice_changed()
         self._view.request()
@@ -286,14 +348,22 @@ class LedgerDatastore(LocalDatastore):
     def _find_images(self) -> dict[str, DataModel]:
         """The images that there are now, by id, with what is known of them."""
         folder, shown = Path(self._datastore.image_path()), self._datastore.objects
-        names = sorted(path.name for pattern in IMAGE_PATTERNS for path in folder.glob(pattern))
-        found = {}
-        for name in filter(_is_listed, names):
-            image_id, extension = self._to_id(name)
-            known = shown[image_id].image if image_id in shown else None
-            same = known is not None and known.ext == extension
-            found[image_id] = known if same else self._new_image(name, {})
-        return found
+        known = {image_id: _file_below(image_id, shown[image_id].image) for image_id in shown}
+        ours = self._archive.project_folder
+        without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
+        self._content = find_images(folder, known, without)
+        return {
+            image_id: shown[image_id].image if known.get(image_id) == path else _new_image(image_id, path, {})
+            for image_id, path in self._content.files.items()
+        }
+
+    def _say_passed_over(self) -> None:
+        """Log what is passed over whenever that changes."""
+        lines = self.passed_over() if self._follows else []
+        for line in lines:
+            if line not in self._said:
+                logger.warning("%s", line)
+        self._said = lines
 
     def readmit_mended(self, at_start: bool = False) -> None:
         """Take images back that were set aside, and whose files, or whose labels' files, have changed since.
@@ -330,7 +400,7 @@ class LedgerDatastore(LocalDatastore):
             if image_id not in self._datastore.objects:
                 continue
             listed = self._lists(annotation)
-            if self._follows and not (listed and self._label_path(image_id, tag, ".nii.gz").is_file()):
+            if self._follows and not (listed and self._label_path(image_id, tag).is_file()):
                 if listed:
                     logger.warning("the label '%s' of '%s' was gone from its folder and is back", tag, image_id)
                 self._place(annotation)
@@ -351,27 +421,28 @@ class LedgerDatastore(LocalDatastore):
         slices the file covers, and if it were lost, the rest would be taken for background.
         """
         not_used = defaultdict[str, dict[str, Any]](dict)
-        for path in sorted(Path(self._datastore.label_path(None)).glob("*/*.n*")):
-            tag, image_id = path.parent.name, self._to_id(path.name)[0]
-            shown = self._datastore.objects.get(image_id)
-            if shown is None or (image_id, tag) in current:
-                continue
+
+        def take(path: Path, image_id: str, tag: str, name: str) -> None:
+            shown = self._datastore.objects[image_id]
             known = shown.labels[tag].info if tag in shown.labels else shown.image.info.get(NOT_USED, {}).get(tag, {})
             try:
-                self._take_in(path, image_id, tag, known)
-            except ActiveLabelError as error:
-                logger.warning("labels/%s/%s is not used: %s", tag, path.name, error)
+                self._take_in(path, image_id, tag, known, name)
+            except ActiveLabelError:
                 if known:
                     not_used[image_id][tag] = known
+                raise
             for kept_tag in (tag, ORIGINAL):
                 annotation = self._ledger.current_annotation(image_id, kept_tag)
                 if annotation is not None:
                     current[image_id, kept_tag] = annotation
+
+        if self._content is not None:
+            self._found_labels.take_in(self._content, current.keys(), take)
         for image_id, shown in self._datastore.objects.items():
             info = {key: said for key, said in shown.image.info.items() if key != NOT_USED}
             shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
 
-    def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any]) -> None:
+    def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any], name: str) -> None:
         """Keep a label file that covers the slices that are `known`, or the whole volume if nothing is."""
         info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known, "finished": True, "confirmed": True}
         if tag == FINAL and info[COVERED] != WHOLE:
@@ -382,7 +453,8 @@ class LedgerDatastore(LocalDatastore):
                     f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
                     "which they were drawn"
                 )
-        self.save_label(image_id, str(path), tag, info)
+        self._archive.keep(image_id, tag, path, read_grid(self.get_image_uri(image_id)), info, name)
+        self._show_current(image_id, tag, info)
 
     def _sync_ledger(self) -> None:
         if self._follows:
@@ -407,17 +479,13 @@ class LedgerDatastore(LocalDatastore):
 
     def _place(self, annotation: Annotation) -> None:
         """Put the kept label where the host and other tools look for it."""
-        target = self._label_path(annotation.image_id, annotation.tag, ".nii.gz")
+        target = self._label_path(annotation.image_id, annotation.tag)
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
         write_atomically(target, self._archive.file(annotation).read_bytes())
-        for extension in (".nii", ".nrrd"):
-            self._label_path(annotation.image_id, annotation.tag, extension).unlink(missing_ok=True)
 
-    def _label_path(self, image_id: str, tag: str, extension: str) -> Path:
-        return Path(self._datastore.label_path(tag)) / f"{image_id}{extension}"
-
-    def _new_image(self, name: str, info: dict[str, Any]) -> DataModel:
-        return DataModel(info={**info, "ts": int(time.time()), "name": name}, ext=self._to_id(name)[1])
+    def _label_path(self, image_id: str, tag: str) -> Path:
+        return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"
 
     def _show_label(self, annotation: Annotation, info: dict[str, Any]) -> None:
         """List a label, with the names of its values, which are those of the project whatever the client's were.
@@ -462,13 +530,13 @@ def _covered(annotation: Annotation) -> list[int] | str:
     return WHOLE if annotation.slices is None else list(annotation.slices)
 
 
-def _is_listed(name: str) -> bool:
-    """Whether a file is one of the images: not one that a system hides, nor one whose name no client could send."""
-    if name.startswith("."):
-        return False
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        logger.warning("%r is passed over: its name is not UTF-8; rename it", name)
-        return False
-    return True
+def _file_below(image_id: str, image: DataModel) -> str:
+    return file_of(image_id, image.ext, image.info)
+
+
+def _new_image(image_id: str, path: str, info: dict[str, Any]) -> DataModel:
+    """An image as it is listed. Its name is what clients may call the file, so no two have the same."""
+    ending = ending_of(path)
+    elsewhere = {} if path == f"{image_id}{ending}" else {FILE: path}
+    named = {"ts": int(time.time()), "name": f"{image_id}{ending.lower()}"}
+    return DataModel(info={**info, **named, **elsewhere}, ext=ending)

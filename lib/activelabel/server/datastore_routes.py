@@ -12,6 +12,7 @@ from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum, remove_file
 from starlette.background import BackgroundTask
 
+from activelabel.data.file_names import stem_of
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.server.case_actions import kept_said
 from activelabel.server.checks import (
@@ -27,7 +28,7 @@ from activelabel.server.checks import (
     require_tag,
 )
 from activelabel.server.routing import Admin, Annotator, AnyUser, OneLineRoute, login
-from activelabel.server.uploads import received, safe_name
+from activelabel.server.uploads import received
 
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 
@@ -49,20 +50,10 @@ def save_label(
     require_tag(tag)
     info = {**parse_label_params(params, image), **login(user)}
     check_label_info(info)
-    _refuse_slicer_segmentation(safe_name(label.filename))
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore().keep_label(image, str(received(label, folder)), tag, info)
     said = kept_said(kept) if tag == DefaultLabelTag.FINAL.value else {}
     return {**(app.on_save_label(image, image) or {}), "image": image, "label": image, **said}
-
-
-def _refuse_slicer_segmentation(name: str) -> None:
-    """Its values are in its header, may overlap, and it may cover only a part of the image."""
-    if name.endswith(".seg.nrrd"):
-        raise InvalidInputError(
-            f"{name}: expected a label map, not a segmentation of Slicer: choose .nii.gz or .nrrd as the file "
-            "extension in its MONAI Label settings"
-        )
 
 
 @router.delete("/datastore/label")
@@ -124,7 +115,7 @@ def add_image(
     info = {**parse_params(params), **login(user)}
     with tempfile.TemporaryDirectory() as folder:
         source = received(file, folder)
-        image_id = image or source.name.split(".")[0]
+        image_id = image or stem_of(source.name)
         require_new_image_id(image_id)
         return {"image": app_instance().datastore().add_image(image_id, str(source), info)}
 

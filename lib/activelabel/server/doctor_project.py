@@ -1,22 +1,26 @@
 """Is a project fit: hardware, disk, studies, what the images are, ledger, cases and model; and what to do if not."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from activelabel.data.dicom_seg import CONVERTER, find_converter
+from activelabel.data.file_names import ENDINGS
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.labels import check_label
 from activelabel.data.modality import AUTO, named_modality
 from activelabel.data.preprocessing import check_prepared_size
-from activelabel.data.volumes import NIFTI_SUFFIXES, Volume, read_volume
+from activelabel.data.studies_folder import find_images, find_labels, lines_on
+from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
 from activelabel.server.doctor import Finding
 from activelabel.server.kept_names import check_names
+from activelabel.server.listing import labelled, listed_files
 from activelabel.server.model_standing import read_standing
 from activelabel.server.pacs import Pacs
 from activelabel.server.project import Project, plan_project
@@ -25,6 +29,7 @@ from activelabel.server.readability import content_sha256, require_same_image
 from activelabel.server.serving import check_ledger_is_there
 from activelabel.server.studies import is_pacs
 from activelabel.server.train_cases import check_case
+from activelabel.store.records import FINAL
 
 LOW_DISK_GIB = 5.0
 
@@ -42,6 +47,8 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        if not is_pacs(studies) and Path(studies).is_dir():
+            yield from _labels(Path(studies), project.labels)
         begun = project.ledger.exists()
         if begun:
             project.ledger.check()
@@ -60,15 +67,17 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
 
 @dataclass
 class _Looked:
-    """The images that could be read: their grids, what they hold, and what their numbers are like, by file."""
+    """The images that could be read: their grids, what they hold, and what their numbers are like."""
 
-    grids: dict[Path, Grid] = field(default_factory=dict)
-    contents: dict[Path, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     intensities: dict[str, Intensities] = field(default_factory=dict)
 
-    def add(self, path: Path, volume: Volume) -> None:
-        self.grids[path], self.contents[path] = volume.grid, content_sha256(volume)
-        self.intensities[path.name] = measure_intensities(volume.array)
+    def add(self, image_id: str, volume: Volume) -> None:
+        self.files[image_id] = volume.path
+        self.grids[image_id], self.contents[image_id] = volume.grid, content_sha256(volume)
+        self.intensities[volume.path.name] = measure_intensities(volume.array)
 
 
 def _meaning(project: Project, looked: _Looked, begun: bool) -> Iterator[Finding]:
@@ -82,9 +91,9 @@ def _meaning(project: Project, looked: _Looked, begun: bool) -> Iterator[Finding
         yield Finding("modality", True, str(modality))
     for name, said in odd_ones(looked.intensities).items():
         yield Finding("image that differs", True, f"{name}: {said}")
-    for path, grid in looked.grids.items():
+    for image_id, grid in looked.grids.items():
         try:
-            check_prepared_size(grid, project.recipe.preprocessing, path.name)
+            check_prepared_size(grid, project.recipe.preprocessing, looked.files[image_id].name)
         except ActiveLabelError as error:
             yield Finding("image", False, str(error), "until then it is passed over")
 
@@ -92,24 +101,18 @@ def _meaning(project: Project, looked: _Looked, begun: bool) -> Iterator[Finding
 def _cases(project: Project, looked: _Looked) -> Iterator[Finding]:
     """The annotated cases that cannot be learnt from as they are now, and all that were set aside."""
     if not is_pacs(project.studies):
-        paths = {_image_id(path): path for path in looked.grids}
         for annotation in project.ledger.annotations():
-            path = paths.get(annotation.image_id)
+            path = looked.files.get(annotation.image_id)
             if path is None:
                 continue
             try:
-                require_same_image(annotation, looked.contents[path])
+                require_same_image(annotation, looked.contents[annotation.image_id])
                 check_case(annotation, project, path)
             except ActiveLabelError as error:
                 yield Finding("case", False, str(error), "until then nothing is learnt from it")
     for image in project.ledger.images_set_aside():
         reason = str(image.unreadable_reason)
         yield Finding("set aside", True, reason if reason.startswith(image.id) else f"{image.id}: {reason}")
-
-
-def _image_id(path: Path) -> str:
-    ending = next(ending for ending in (".nii.gz", ".nii", ".nrrd", ".mha") if path.name.endswith(ending))
-    return path.name.removesuffix(ending)
 
 
 def _converter() -> Finding:
@@ -138,20 +141,42 @@ def _images(studies: Path, looked: _Looked) -> Iterator[Finding]:
     if not studies.is_dir():
         yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
         return
-    files = sorted(path for path in studies.iterdir() if path.name.endswith((*NIFTI_SUFFIXES, ".nrrd")))
+    images = find_images(studies, listed_files(studies))
     broken = []
-    for path in files:
+    for image_id in images.files:
         try:
-            looked.add(path, read_volume(path))
+            looked.add(image_id, read_volume(images.path(image_id)))
         except ActiveLabelError as error:
             broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
     yield Finding(
         "studies",
-        len(files) > len(broken),
-        f"{len(files) - len(broken)} of {len(files)} images can be read",
-        "put 3D images (.nii.gz, .nii, .nrrd) into the folder itself, not into folders of it",
+        len(images.files) > len(broken),
+        f"{len(images.files) - len(broken)} of {len(images.files)} images can be read",
+        f"put 3D images ({', '.join(ENDINGS)}) into the folder",
     )
+    yield from (Finding("files", True, line) for line in images.lines())
     yield from broken
+
+
+def _labels(studies: Path, names: Sequence[str]) -> Iterator[Finding]:
+    """Label files that a server would find: whose they are, and which could not be used."""
+    images = find_images(studies, listed_files(studies))
+    found = find_labels(studies / "labels" / FINAL, images.files)
+    refused = {}
+    for image_id, path in found.files.items():
+        try:
+            check_label(found.path(image_id), read_grid(images.path(image_id)), names)
+        except ActiveLabelError as error:
+            refused[path] = str(error)
+    if found.files:
+        yield Finding(
+            "labels", True, f"{len(found.files) - len(refused)} of {len(found.files)} label files can be used"
+        )
+    known = labelled(studies, FINAL)  # what was taken in needs no word
+    unused = {path: reason for path, reason in found.unused.items() if found.more.get(path) not in known}
+    yield from (Finding("labels", True, line) for line in lines_on(unused))
+    advice = "mend or remove it; until then its case is asked for"
+    yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
 
 
 def _pacs(address: str) -> Finding:

@@ -105,6 +105,11 @@ class LabelArchive:
             except LabelChangedError:  # Somebody saved other slices of it at this very moment: merge with those too.
                 continue
 
+    @property
+    def project_folder(self) -> Path:
+        """The folder of the project, in which the versions of labels are."""
+        return self._coverage.kept.parent
+
     def file(self, annotation: Annotation) -> Path:
         """The kept file of a label version: what training reads."""
         return self._coverage.kept / annotation.file

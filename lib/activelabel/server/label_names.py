@@ -4,14 +4,17 @@ They belong to the project from its first label on: a value means ever after wha
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import nibabel
-import numpy as np
-
+from activelabel.data.opening import open_voxels
+from activelabel.data.segmentations import names_by_value, segments_of
+from activelabel.data.studies_folder import label_files
 from activelabel.errors import InvalidInputError
 from activelabel.server.studies import is_pacs
+
+logger = logging.getLogger(__name__)
 
 BACKGROUND = "background"
 _VALUE_0 = frozenset(
@@ -130,11 +133,21 @@ def _is_number(value: object) -> bool:
 
 
 def _from_existing_labels(folder: Path) -> tuple[str, ...]:
-    """`label_1` .. `label_N`, N the largest value in any label file of `folder`; nothing if there is no file."""
+    """The names that label files in `folder` hold, in the order of their values, then `label_N` to the largest value.
+
+    A file that cannot be read says nothing: it is named when labels are taken in. Nothing if there is no file.
+    """
+    named: list[str] = []
     largest = 0
-    for path in sorted(folder.glob("*.nii*")):
+    for path in sorted(label_files(folder)):
         try:
-            largest = max(largest, int(np.rint(np.asanyarray(nibabel.load(path).dataobj).max(initial=0))))
-        except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-            raise InvalidInputError(f"{path}: expected a NIfTI label, got {error}; repair or remove it") from error
-    return tuple(f"label_{value}" for value in range(1, largest + 1))
+            array, header = open_voxels(path)
+            segments = segments_of(path.name, header.fields)
+        except InvalidInputError as error:
+            logger.warning("%s says nothing of the label names: %s", path, error)
+            continue
+        if segments is None:
+            largest = max(largest, int(array.max(initial=0)))
+        else:
+            named += [name for name in names_by_value(segments) if name not in named]
+    return (*named, *(f"label_{value}" for value in range(len(named) + 1, largest + 1)))

@@ -13,6 +13,7 @@ from torch import nn
 
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
+from activelabel.data.studies_folder import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
@@ -32,7 +33,6 @@ from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
 
-LEDGER_FILE = "ledger.sqlite"
 ScoreKind = tuple[str, str, str]
 """Measure, region and aggregation."""
 
@@ -349,7 +349,7 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
 def default_folder(app_dir: str, studies: str) -> Path:
     """Beside the images; for a PACS, in the app's own folder for models, one folder an address."""
     if not is_pacs(studies):
-        return Path(studies) / "activelabel"
+        return Path(studies) / PROJECT_FOLDER
     address = urlsplit(studies.rstrip("/"))
     name = f"{address.hostname}-{hashlib.sha256(address.geturl().encode()).hexdigest()[:8]}"
     return Path(app_dir) / "model" / name

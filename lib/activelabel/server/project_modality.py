@@ -13,7 +13,8 @@ from activelabel.data.modality import (
     voted_modality,
 )
 from activelabel.data.splits import stable_fraction
-from activelabel.data.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, read_volume
+from activelabel.data.studies_folder import find_images
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.server.studies import is_pacs
 from activelabel.store.ledger import Ledger
@@ -71,9 +72,8 @@ def find_modality(studies: str, images: Sequence[Path] | None = None) -> Project
         return _pacs_modality(studies)
     folder = Path(studies)
     if images is None:
-        endings = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
-        there = folder.iterdir() if folder.is_dir() else ()
-        images = [path for path in there if path.name.endswith(endings) and not path.name.startswith(".")]
+        found = find_images(folder) if folder.is_dir() else None
+        images = [] if found is None else [found.path(image_id) for image_id in found.files]
     return declared_or_voted(folder, _voters(images))
 
 

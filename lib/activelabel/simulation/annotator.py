@@ -72,9 +72,10 @@ class OracleAnnotator:
         self._desk.mkdir(parents=True, exist_ok=True)
         file = self._desk / f"{image_id}.nii.gz"
         write_label(file, array, truth.affine_ras)
+        names = {"label_info": [{"name": name} for name in truth.names]} if truth.names else {}
         return Drawing(
             file,
-            {"annotated_slices": slices if by_slices else "all"},
+            {"annotated_slices": slices if by_slices else "all", **names},
             annotated_slices=len(slices),
             foreground_slices=len(differing_slices(array, 0, axis)),
             foreground_voxels=int(np.count_nonzero(array)),

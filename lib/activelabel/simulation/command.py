@@ -69,7 +69,9 @@ def simulate(
     given = parse_settings(settings)
     check_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
-    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms))
+    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,))
+    for line in cases.passed_over:
+        console.print(line, markup=False, soft_wrap=True)
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))

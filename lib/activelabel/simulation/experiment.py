@@ -93,8 +93,8 @@ def _described(experiment: Experiment) -> dict[str, Any]:
     cases = experiment.cases
     return {
         "version": __version__,
-        "images": {image_id: str(path.resolve()) for image_id, path in sorted(cases.images.items())},
-        "labels": {image_id: str(path.resolve()) for image_id, path in sorted(cases.labels.items())},
+        "images": {image_id: str(path.parent.resolve() / path.name) for image_id, path in sorted(cases.images.items())},
+        "labels": {image_id: str(path.parent.resolve() / path.name) for image_id, path in sorted(cases.labels.items())},
         "pool": list(cases.pool),
         "test": list(cases.test),
         "conf": dict(experiment.conf),

@@ -1,13 +1,20 @@
 """What is true of a case: its label, voxel by voxel where those of its image are."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from activelabel.data.grids import axis_order
-from activelabel.data.volumes import Volume, read_grid, read_volume
-from activelabel.errors import InvalidInputError
+from activelabel.data.labels import read_label
+from activelabel.data.volumes import Volume, read_grid
 
 
-def read_truth(image: Path, label: Path) -> Volume:
+@dataclass(frozen=True, eq=False)
+class Truth(Volume):
+    """A label on the grid of its image: value v is `names[v - 1]` where its file names its values."""
+
+    names: tuple[str, ...] = ()
+
+
+def read_truth(image: Path, label: Path) -> Truth:
     """The label on the grid of its image, as `check_label` puts it there; nothing is asked of its values.
 
     A query counts slices as the image has them, and a label may have been stored with its axes exchanged or turned.
@@ -15,10 +22,6 @@ def read_truth(image: Path, label: Path) -> Volume:
     Raises:
         InvalidInputError: a file cannot be read, or they have not the same voxels.
     """
-    truth, grid = read_volume(label), read_grid(image)
-    order = axis_order(truth.grid, grid)
-    if order is None:
-        raise InvalidInputError(
-            f"{label}: expected a label on the grid of {image.name}, got one of other voxels: export it on that grid"
-        )
-    return Volume(order.apply(truth.array), grid.affine_ras, label)
+    grid = read_grid(image)
+    truth = read_label(label, grid)
+    return Truth(truth.array, grid.affine_ras, label, grid.other_affines, truth.names)

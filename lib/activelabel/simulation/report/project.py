@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from activelabel.data.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.server.advice import effort_unit, forecast_of, judged_points, learning_curve, said
 from activelabel.server.kept_names import check_names
 from activelabel.server.model_standing import read_standing
-from activelabel.server.project import LEDGER_FILE, Project, plan_project
+from activelabel.server.project import Project, plan_project
 from activelabel.simulation.report.figures import draw_doubts, draw_forecast
 from activelabel.simulation.report.page import Block, Folded, Page, Picture, Section, Table, Text
 

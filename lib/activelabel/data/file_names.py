@@ -1,0 +1,135 @@
+"""What a file's name says: whether it is an image, whose label it may be, and the id that an image gets.
+
+This is the one place that knows endings. Everything that lists or opens an image or a label asks here.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+ITK_ENDINGS = (".nrrd", ".mha")
+ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
+"""Formats of one file that 3D Slicer opens too; of two images of one name, the one that comes first here has its id."""
+
+SEGMENTATION_ENDING = ".seg.nrrd"
+BETWEEN_FOLDERS = "~"
+"""Stands for the slash in the id of an image in a sub-folder: every client and file system takes it in a name."""
+
+LONGEST_ID = 200  # bytes; the names of label files are longer by an ending and a temporary suffix
+
+_IN_TWO_FILES = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".raw", ".zraw", ".nhdr")
+_NO_DATA = frozenset({"bval", "bvec", "csv", "db", "docx", "htm", "html", "ini", "json", "lock", "log", "md", "part"})
+_NO_DATA |= {"pdf", "py", "sh", "sqlite", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
+_WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|gt|groundtruth|annotation"
+_LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
+_LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
+_SEPARATORS = "-_. "
+_LABEL_FOLDER = re.compile(
+    r"^(labels?|labels?(tr|ts|val)|labels?[-_. ].*|masks?|segs?|segmentations?|ground_?truths?|predictions|"
+    r"pseudo_labels)$",
+    re.IGNORECASE,
+)
+
+
+def ending_of(name: str) -> str:
+    """The ending of an image's name as it is written there (`.NII.GZ`), or "" where it is none of `ENDINGS`."""
+    lower = name.lower()
+    ending = next((ending for ending in ENDINGS if lower.endswith(ending)), "")
+    return name[len(name) - len(ending) :] if ending else ""
+
+
+def stem_of(name: str) -> str:
+    """A name without its ending: `a.b.nii.gz` is `a.b`, of a segmentation of 3D Slicer `a.seg.nrrd` is `a`."""
+    if name.lower().endswith(SEGMENTATION_ENDING):
+        return name[: -len(SEGMENTATION_ENDING)]
+    return name[: len(name) - len(ending_of(name))]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a system hides a file or folder of that name; `._case.nii.gz` of macOS holds no image."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_label_folder(name: str) -> bool:
+    """Whether a folder holds labels by its name: `labelsTr`, `masks`."""
+    return _LABEL_FOLDER.match(name) is not None
+
+
+def no_image(name: str) -> str | None:
+    """Why a file is no image by its name alone; None for an image, "" for what nobody takes for one."""
+    lower = name.lower()
+    if lower.endswith(SEGMENTATION_ENDING):
+        return "a segmentation of 3D Slicer is a label, no image: it belongs into labels/final"
+    if lower.endswith(_IN_TWO_FILES):
+        return "an image in two files cannot be sent to a client: save it as one, .nii.gz"
+    if lower.startswith("datastore_v2.json") or PurePosixPath(lower).suffix[1:] in _NO_DATA:
+        return ""
+    ending = ending_of(name)
+    if not ending:
+        return f"expected a file that ends in {', '.join(ENDINGS)}: convert it (DICOM is read from a PACS)"
+    if not _opens(ending):
+        return f"3D Slicer does not open this spelling of the ending: rename it to {ending.lower()}"
+    if not name.isprintable():
+        return "no client can send this name: rename it"
+    return None
+
+
+def label_words_off(stem: str) -> Iterator[tuple[str, bool]]:
+    """What is left of a name that says that it is a label, and whether that is its beginning: `case_seg` is `case`."""
+    at_end = _LABEL_AT_END.match(stem)
+    if at_end is not None:
+        yield at_end["rest"].rstrip(_SEPARATORS), True
+    at_start = _LABEL_AT_START.match(stem)
+    if at_start is not None:
+        yield at_start["rest"].lstrip(_SEPARATORS), False
+
+
+def image_ids(path: str) -> Iterator[str]:
+    """The ids that an image may get, by its path below the studies folder; it gets the first that is free.
+
+    The first is the name without its ending, with `~` for each slash. It does not change when other files come.
+    """
+    plain = plain_id(path)
+    digest = hashlib.sha256(path.encode()).hexdigest()
+    ending = ending_of(path).replace(".", "_")
+    for candidate in (plain, f"{plain}{ending}", f"{plain}{ending}_{digest[:8]}", f"{plain}_{digest}"):
+        yield _shortened(candidate, digest)
+
+
+def plain_id(path: str) -> str:
+    """The id that a file at this path below its folder has, or would have, if no other asked for it."""
+    *folders, name = PurePosixPath(path).parts
+    return BETWEEN_FOLDERS.join((*folders, stem_of(name)))
+
+
+def labelled_ids(path: str) -> Iterator[str]:
+    """The ids of images that a label file at this path may belong to, the likeliest first.
+
+    Its own name; that without a word for label, twice at most (`case-segmentation-label`); that of the first channel.
+    """
+    whole = plain_id(path)
+    yield whole
+    folders, _, stem = whole.rpartition(BETWEEN_FOLDERS)
+    start = f"{folders}{BETWEEN_FOLDERS}" if folders else ""
+    shorter = [rest for rest, _ in label_words_off(stem) if rest]
+    shorter += [rest for first in shorter for rest, _ in label_words_off(first) if rest]
+    for rest in shorter:
+        yield start + rest
+    for rest in (stem, *shorter):
+        yield f"{start}{rest}_0000"
+
+
+def _opens(ending: str) -> bool:
+    """Whether ITK, by which 3D Slicer reads, knows the ending as it is written."""
+    if ending.lower() in NIFTI_ENDINGS:
+        return ending in (ending.lower(), ending.upper())
+    return ending.lower() == ".nrrd" or ending == ending.lower()
+
+
+def _shortened(image_id: str, digest: str) -> str:
+    encoded = image_id.encode()
+    if len(encoded) <= LONGEST_ID:
+        return image_id
+    return f"{encoded[: LONGEST_ID - 17].decode(errors='ignore')}_{digest[:16]}"
