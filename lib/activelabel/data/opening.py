@@ -16,6 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from activelabel.data.file_guard import check_file
 from activelabel.data.file_names import ENDINGS, NIFTI_ENDINGS, ending_of, no_image, stem_of
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
@@ -61,7 +62,7 @@ def open_header(path: Path) -> Header:
     Raises:
         InvalidInputError: it is missing, empty or of another kind.
     """
-    _check_file(path)
+    _check_file(path, whole=False)
     return _nifti_header(path, _load_nifti(path)) if _is_nifti(path) else _itk_header(path, _itk_reader(path))
 
 
@@ -71,7 +72,7 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
     Raises:
         InvalidInputError: as `open_header`, or the file is truncated or damaged.
     """
-    _check_file(path)
+    _check_file(path, whole=True)
     if _is_nifti(path):
         image = _load_nifti(path)
         header = _nifti_header(path, image)
@@ -128,7 +129,7 @@ def unreadable(path: Path, error: BaseException) -> InvalidInputError:
     )
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, *, whole: bool) -> None:
     if not path.exists():
         raise InvalidInputError(f"{path.name}: there is no such file: check the name, or put the file there")
     problem = no_image(f"{stem_of(path.name)}{ending_of(path.name)}")
@@ -138,6 +139,7 @@ def _check_file(path: Path) -> None:
         raise InvalidInputError(f"{path.name}: {problem}")
     if path.stat().st_size == 0:
         raise InvalidInputError(f"{path.name}: the file is empty, expected a 3D image: export or copy it again")
+    check_file(path, whole=whole)
 
 
 def _is_nifti(path: Path) -> bool:

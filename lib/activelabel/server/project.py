@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import torch
 from torch import nn
 
+from activelabel.data.file_guard import limit_images
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.data.studies_folder import LEDGER_FILE, PROJECT_FOLDER
@@ -237,6 +238,7 @@ def plan_project(
         ActiveLabelError: something of it is wrong; the line says what.
     """
     settings = parse_settings(conf)
+    limit_images(settings.largest_image_voxels)
     recipe = with_settings(load_recipe(settings.recipe), settings)
     check_recipe(recipe)
     if recipe.prediction.racing:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from activelabel.data.file_guard import LARGEST_IMAGE_VOXELS
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
 from activelabel.store.copies import KEPT
@@ -79,6 +80,9 @@ class Settings(BaseModel):
     start: int | None = Field(default=None, ge=1, description="training labels before the first model, 1 or more")
     query_size: int | None = Field(default=None, ge=1, description="cases or slices of a round, 1 or more")
     retrain_after: int | None = Field(default=None, ge=1, description="new labels until the next training, 1 or more")
+    largest_image_voxels: int = Field(
+        default=LARGEST_IMAGE_VOXELS, ge=1, le=2**40, description="how many voxels an image may have, 1 or more"
+    )
     slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] | None = Field(
         default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
     )
