@@ -2,14 +2,14 @@
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
 
 from activelabel.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 VERSION_TABLE = "activelabel_version"  # not Alembic's usual name: another program's table must not be taken for ours
 
@@ -26,10 +26,15 @@ def migrate(reader: Engine, writer: Engine, name: str) -> None:
     Raises:
         InvalidInputError: the ledger was written by a newer version, or the database belongs to something else.
     """
-    scripts = ScriptDirectory(str(_SCRIPTS))
     with reader.connect() as connection:
-        if _revision(connection) == scripts.get_current_head():
+        if _revision(connection) == newest_revision():
             return
+    # Every process opens the ledger and hardly any finds it old: Alembic takes longer to import than a ledger to open.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(_SCRIPTS))
     with _one_thread, writer.begin() as connection:
         _check_ours(connection, scripts, name)
         config = Config(attributes={"connection": connection})
@@ -37,11 +42,20 @@ def migrate(reader: Engine, writer: Engine, name: str) -> None:
         command.upgrade(config, "head")
 
 
+def newest_revision() -> str:
+    """That of the last script: the names of their files begin with their revisions, which ascend."""
+    return max(file.stem for file in (_SCRIPTS / "versions").glob("[!_]*.py")).partition("_")[0]
+
+
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    """The revision of a ledger; None where there is none."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    table = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
+    return connection.scalar(select(table.c.version_num))
 
 
-def _check_ours(connection: Connection, scripts: ScriptDirectory, name: str) -> None:
+def _check_ours(connection: Connection, scripts: "ScriptDirectory", name: str) -> None:
     revision = _revision(connection)
     known = [script.revision for script in scripts.walk_revisions()]
     if revision is not None and revision not in known:
