@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import bindparam, create_engine, inspect, text
 
 from activelabel.acquisition.score import Score
@@ -107,6 +108,10 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["drafts"] == {"ck_drafts_reason"}
     assert checks["skips"] == {"ck_skips_kind", "ck_skips_ended"}
     assert checks["scores"] == set()
+
+
+def test_the_newest_revision_by_the_files_names_is_alembics_own():
+    assert migration.newest_revision() == ScriptDirectory(str(migration._SCRIPTS)).get_current_head()
 
 
 def test_processes_that_open_a_new_ledger_at_once_all_succeed(new_url):

@@ -15,9 +15,9 @@ from types import ModuleType
 
 NOT_NEEDED = frozenset(
     {
-        "cucim", "cupy", "einops", "fire", "gdown", "girder_client", "IPython", "itk", "lmdb", "matplotlib", "mlflow",
-        "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "sklearn", "tensorboard", "tifffile",
-        "torchvision", "transformers", "zarr",
+        "bs4", "cucim", "cupy", "einops", "fire", "gdown", "girder_client", "IPython", "itk", "lmdb", "matplotlib",
+        "mlflow", "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "sklearn", "tensorboard",
+        "tifffile", "torchvision", "transformers", "zarr",
     }
 )  # fmt: skip
 """Optional packages of MONAI that no child uses through it."""
@@ -35,6 +35,7 @@ def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
         return
     with _absent(without), _no_walk():
         import monai.apps  # before `monai.data` and `monai.transforms`, which import each other in no other order
+        import monai.bundle  # the host's own modules import it
         import monai.inferers
         import monai.networks.nets
         import monai.transforms  # noqa: F401

@@ -2,15 +2,15 @@
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.copies import copy_ledger
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 VERSION_TABLE = "activelabel_version"  # not Alembic's usual name: another program's table must not be taken for ours
 
@@ -27,13 +27,18 @@ def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None)
     Raises:
         InvalidInputError: the ledger was written by a newer version, or the database belongs to something else.
     """
-    scripts = ScriptDirectory(str(_SCRIPTS))
     with reader.connect() as connection:
         revision = _revision(connection)
-    if revision == scripts.get_current_head():
+    if revision == newest_revision():
         return
     if revision is not None and file is not None:
         copy_ledger(file)
+    # Every process opens the ledger and hardly any finds it old: Alembic takes longer to import than a ledger to open.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(_SCRIPTS))
     with _one_thread, writer.begin() as connection:
         _check_ours(connection, scripts, name)
         config = Config(attributes={"connection": connection})
@@ -41,11 +46,20 @@ def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None)
         command.upgrade(config, "head")
 
 
+def newest_revision() -> str:
+    """That of the last script: the names of their files begin with their revisions, which ascend."""
+    return max(file.stem for file in (_SCRIPTS / "versions").glob("[!_]*.py")).partition("_")[0]
+
+
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    """The revision of a ledger; None where there is none."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    table = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
+    return connection.scalar(select(table.c.version_num))
 
 
-def _check_ours(connection: Connection, scripts: ScriptDirectory, name: str) -> None:
+def _check_ours(connection: Connection, scripts: "ScriptDirectory", name: str) -> None:
     revision = _revision(connection)
     known = [script.revision for script in scripts.walk_revisions()]
     if revision is not None and revision not in known:
