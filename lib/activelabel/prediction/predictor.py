@@ -28,9 +28,9 @@ _LEAST_SHARED_TO_KEEP = 0.25
 class Predictor:
     """A frozen copy of a network, to be run over any number of volumes; later training does not reach it.
 
-    Windows are blended with Gaussian weights; a volume smaller than the window is padded with zeros and cropped back.
-    Windows that are constant, outside the body, are not run where `skip_outside_body`: they count as background with
-    probability 1. Nothing here draws from torch's or numpy's global generators. Not for several threads at once.
+    Windows are blended with Gaussian weights; a volume smaller than the window is padded by reflection and cropped
+    back. Windows that are constant, outside the body, are not run where `skip_outside_body`: they count as background
+    with probability 1. Nothing here draws from torch's or numpy's global generators. Not for several threads at once.
 
     Attributes:
         classes: number of classes C that the network tells apart.

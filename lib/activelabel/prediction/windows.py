@@ -7,7 +7,8 @@ from itertools import product
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from activelabel.data.reflection import before, reflect_to
 
 Size3D = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
@@ -15,7 +16,7 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """The windows over one volume. A volume smaller than the window is padded on both sides, the odd voxel after."""
+    """The windows over one volume. A volume smaller than the window is reflected on both sides, the odd voxel after."""
 
     volume_size: Size3D
     window_size: Size3D
@@ -33,11 +34,8 @@ class WindowGrid:
         return [(slice(x, x + w), slice(y, y + h), slice(z, z + d)) for x, y, z in self.starts]
 
     def pad(self, image: Tensor) -> Tensor:
-        """`(K, *volume_size)` → `(K, *padded_size)`, filled with zeros."""
-        sides: list[int] = []
-        for inner, padded, volume in zip(self.inside(), self.padded_size, self.volume_size, strict=True):
-            sides = [inner.start, padded - volume - inner.start, *sides]  # torch wants the last axis first
-        return functional.pad(image, sides)
+        """`(K, *volume_size)` → `(K, *padded_size)`, filled by reflection."""
+        return reflect_to(image, self.padded_size)
 
     def crop(self, maps: Tensor) -> Tensor:
         """`(…, *padded_size)` → `(…, *volume_size)`, a view: undoes `pad`."""
@@ -45,8 +43,8 @@ class WindowGrid:
 
     def inside(self) -> Box:
         """The volume within the padded one."""
-        befores = ((p - v) // 2 for p, v in zip(self.padded_size, self.volume_size, strict=True))
-        x, y, z = (slice(b, b + v) for b, v in zip(befores, self.volume_size, strict=True))
+        starts = (before(v, p) for v, p in zip(self.volume_size, self.padded_size, strict=True))
+        x, y, z = (slice(start, start + v) for start, v in zip(starts, self.volume_size, strict=True))
         return x, y, z
 
 
@@ -88,7 +86,7 @@ class WindowedVolume:
 
 
 def holds_nothing(window: Tensor) -> bool:
-    """Whether a window `(K, *S)` is constant in each channel: air outside the body, or padding.
+    """Whether a window `(K, *S)` is constant in each channel: air outside the body.
 
     There is nothing in it to segment, whatever the value (after z-scoring, air is not the least value of an image).
     """

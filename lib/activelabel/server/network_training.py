@@ -16,7 +16,7 @@ from ignite.engine import Engine, Events
 from monai.data import DataLoader
 from monai.handlers import LrScheduleHandler, MeanDice, MeanIoUHandler, from_engine
 from monai.handlers.ignite_metric import IgniteMetricHandler
-from monai.inferers import Inferer, SlidingWindowInferer
+from monai.inferers import Inferer
 from monai.transforms import Compose
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
@@ -25,6 +25,7 @@ from torch import nn
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.recipes import TrainingSettings
 from activelabel.server.project import Project
 from activelabel.server.runs import UNFINISHED
@@ -201,12 +202,7 @@ class NetworkTraining(BasicTrainTask):
     def val_inferer(self, context: Context) -> Inferer:
         """The windows of a prediction."""
         prediction = self._project.recipe.prediction
-        return SlidingWindowInferer(
-            roi_size=prediction.window_size,
-            sw_batch_size=context.train_batch_size,
-            overlap=prediction.window_overlap,
-            mode="gaussian",
-        )
+        return ReflectedWindowInferer(prediction.window_size, prediction.window_overlap, context.train_batch_size)
 
     def train_iteration_update(self, context: Context) -> Iteration | None:
         """A step in bfloat16 on a CPU that is good at it; elsewhere the host's own."""

@@ -1,7 +1,7 @@
 """From annotated cases to training patches: deterministic steps, which are cached, then random ones.
 
-Between reading and handing over, a label is shifted by one, so that 0 is "not annotated": whatever is filled with zeros
-on the way, around a small image or in a corner that was turned in, is then not annotated either.
+Between reading and handing over, a label is shifted by one, so that 0 is "not annotated": it is filled with zeros
+around a small image and in a corner that was turned in, where the image is reflected.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import torch
 from monai.networks import one_hot
-from monai.transforms import Compose, RandomizableTransform, SpatialPadd, Transform
+from monai.transforms import Compose, RandomizableTransform, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
-from activelabel.training.patches import KEYS, RatioPatches, patch_around
+from activelabel.training.patches import KEYS, PadToPatch, RatioPatches, patch_around
 
 
 class Case(TypedDict):
@@ -146,13 +146,13 @@ class OneHotWhereAnnotated(Transform):
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
     """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
 
-    Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded with 0, as they
-    are for prediction.
+    Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded by reflection,
+    as they are for prediction; the label says nothing there.
     """
     steps = [
         load,
         ShiftLabel(),
-        SpatialPadd(KEYS, spatial_size=settings.patch_size),
+        PadToPatch(settings.patch_size),
         _patches(settings),
         *AUGMENTATIONS[settings.augmentation](),
         MarkUnannotated(),
