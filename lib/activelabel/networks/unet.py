@@ -59,8 +59,8 @@ def check_upsampling(settings: NetworkSettings) -> None:
     """
     if settings.upsampling != "transposed":
         raise InvalidInputError(
-            f"network.upsampling is {settings.upsampling}: a {settings.kind} has transposed convolutions of the size of "
-            "their stride, which leave no grid: leave it out"
+            f"network.upsampling is {settings.upsampling}: a {settings.kind} has transposed convolutions of the size "
+            "of their stride, which leave no grid: leave it out"
         )
 
 

@@ -24,8 +24,8 @@ class NetworkSettings(_Section):
     """Which network, and its size. `channels` has one entry a level, `strides` one less.
 
     Networks that work in the plane, `unet2d` and the upper levels of `anisotropic_unet`, take a stride for the first
-    two axes only. `upsampling` says what leads up in a `unet` or `unet2d`: MONAI's transposed convolutions, whose kernel
-    is larger than their stride and leaves a grid in what is predicted, or `resize`, which leaves none.
+    two axes only. `upsampling` says what leads up in a `unet` or `unet2d`: MONAI's transposed convolutions, whose
+    kernel is larger than their stride and leaves a grid in what is predicted, or `resize`, which leaves none.
     """
 
     kind: str = "unet"
