@@ -18,13 +18,14 @@ class ResizeConvolution(nn.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, ...], stride: tuple[int, ...]) -> None:
-        """`kernel` is odd along each axis."""
+        """`kernel` and `stride` along the three axes; the kernel is odd along each."""
         super().__init__()
         width = max(outputs, LEAST_WIDTH)
+        w, h, d = kernel
         factors = tuple(float(step) for step in stride)
         self.narrow = nn.Conv3d(inputs, width, kernel_size=1)
         self.resize = nn.Upsample(scale_factor=factors, mode="trilinear", align_corners=False)
-        self.convolve = nn.Conv3d(width, outputs, kernel, padding=tuple(side // 2 for side in kernel))
+        self.convolve = nn.Conv3d(width, outputs, (w, h, d), padding=(w // 2, h // 2, d // 2))
 
     def forward(self, values: Tensor) -> Tensor:
         """Larger by the stride along each axis."""
@@ -37,9 +38,6 @@ def resize_instead(network: nn.Module) -> nn.Module:
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, nn.ConvTranspose3d):
-                setattr(
-                    parent,
-                    name,
-                    ResizeConvolution(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride),
-                )
+                kernel, stride = layer.kernel_size, layer.stride
+                setattr(parent, name, ResizeConvolution(layer.in_channels, layer.out_channels, kernel, stride))
     return network
