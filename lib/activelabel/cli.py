@@ -115,6 +115,7 @@ def score(
         device,
         _precision(precision),
         chosen.prediction.skip_outside_body,
+        chosen.prediction.window_margin,
     )
     for folder in (maps, pictures):
         if folder is not None:

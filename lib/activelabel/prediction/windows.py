@@ -16,16 +16,20 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """The windows over one volume. A volume smaller than the window is reflected on both sides, the odd voxel after."""
+    """The windows over one volume, which is reflected on both sides: by `margin`, and further where that is smaller than
+    the window, the odd voxel after.
+    """
 
     volume_size: Size3D
     window_size: Size3D
     starts: tuple[Size3D, ...]
+    margin: Size3D = (0, 0, 0)
 
     @property
     def padded_size(self) -> Size3D:
         """Size of the volume after padding: nowhere smaller than a window."""
-        w, h, d = (max(pair) for pair in zip(self.volume_size, self.window_size, strict=True))
+        sizes = zip(self.volume_size, self.margin, self.window_size, strict=True)
+        w, h, d = (max(volume + 2 * margin, window) for volume, margin, window in sizes)
         return w, h, d
 
     def boxes(self) -> list[Box]:
@@ -48,13 +52,15 @@ class WindowGrid:
         return x, y, z
 
 
-def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float) -> WindowGrid:
+def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float, margin: Size3D = (0, 0, 0)) -> WindowGrid:
     """Windows that cover the volume, neighbours sharing at least the fraction `overlap` of a side, in [0, 1).
 
-    The last window of an axis ends with the volume. Same places as MONAI's `sliding_window_inference`.
+    The last window of an axis ends with the volume, or `margin` voxels beyond it, as the first begins before it. Without
+    a margin, the same places as MONAI's `sliding_window_inference`.
     """
-    xs, ys, zs = (_starts(volume, window, overlap) for volume, window in zip(volume_size, window_size, strict=True))
-    return WindowGrid(volume_size, window_size, tuple(product(xs, ys, zs)))
+    sizes = zip(volume_size, margin, window_size, strict=True)
+    xs, ys, zs = (_starts(volume + 2 * beyond, window, overlap) for volume, beyond, window in sizes)
+    return WindowGrid(volume_size, window_size, tuple(product(xs, ys, zs)), margin)
 
 
 def _starts(volume: int, window: int, overlap: float) -> list[int]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Margin3D = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 PROXY_STRATEGIES = ("proxy_rank",)
 """Strategies that go by a proxy model in all rounds."""
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -145,12 +146,15 @@ class RegionSettings(_Section):
 class PredictionSettings(_Section):
     """How a network is run over a volume, and how often for Monte Carlo dropout.
 
-    With `racing`, only volumes that can still be among those asked for next get all `repeats`.
+    Windows reach `window_margin` voxels beyond the ends of a volume, which is reflected there: the ends then see context,
+    not the zeros with which convolutions pad a window, which are what a network is most uncertain about. With `racing`,
+    only volumes that can still be among those asked for next get all `repeats`.
     """
 
     repeats: int = Field(ge=1)
     window_size: Size3D
     window_overlap: Fraction = 0.25
+    window_margin: Margin3D = (0, 0, 0)
     skip_outside_body: bool = True
     racing: bool = False
 

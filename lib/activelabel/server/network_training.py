@@ -202,7 +202,10 @@ class NetworkTraining(BasicTrainTask):
     def val_inferer(self, context: Context) -> Inferer:
         """The windows of a prediction."""
         prediction = self._project.recipe.prediction
-        return ReflectedWindowInferer(prediction.window_size, prediction.window_overlap, context.train_batch_size)
+        batch_size = context.train_batch_size
+        return ReflectedWindowInferer(
+            prediction.window_size, prediction.window_overlap, batch_size, prediction.window_margin
+        )
 
     def train_iteration_update(self, context: Context) -> Iteration | None:
         """A step in bfloat16 on a CPU that is good at it; elsewhere the host's own."""
