@@ -16,8 +16,9 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """The windows over one volume, which is reflected on both sides: by `margin`, and further where that is smaller than
-    the window, the odd voxel after.
+    """The windows over one volume, which is reflected on both sides: by `margin`, and further to the size of a window.
+
+    The odd voxel comes after.
     """
 
     volume_size: Size3D
@@ -55,8 +56,8 @@ class WindowGrid:
 def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float, margin: Size3D = (0, 0, 0)) -> WindowGrid:
     """Windows that cover the volume, neighbours sharing at least the fraction `overlap` of a side, in [0, 1).
 
-    The last window of an axis ends with the volume, or `margin` voxels beyond it, as the first begins before it. Without
-    a margin, the same places as MONAI's `sliding_window_inference`.
+    The last window of an axis ends with the volume, or `margin` voxels beyond it, as the first begins before it.
+    Without a margin, the same places as MONAI's `sliding_window_inference`.
     """
     sizes = zip(volume_size, margin, window_size, strict=True)
     xs, ys, zs = (_starts(volume + 2 * beyond, window, overlap) for volume, beyond, window in sizes)

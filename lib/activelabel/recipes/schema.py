@@ -146,8 +146,8 @@ class RegionSettings(_Section):
 class PredictionSettings(_Section):
     """How a network is run over a volume, and how often for Monte Carlo dropout.
 
-    Windows reach `window_margin` voxels beyond the ends of a volume, which is reflected there: the ends then see context,
-    not the zeros with which convolutions pad a window, which are what a network is most uncertain about. With `racing`,
+    Windows reach `window_margin` voxels beyond the ends of a volume, which is reflected there: the ends then see
+    context, not the zeros with which convolutions pad a window, which a network is most uncertain about. With `racing`,
     only volumes that can still be among those asked for next get all `repeats`.
     """
 
