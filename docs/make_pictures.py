@@ -38,7 +38,8 @@ def main() -> None:
     network, description = open_model(arguments.model)
     recipe = load_recipe(arguments.recipe)
     image = prepare_image(read_volume(arguments.image), description.preprocessing)
-    predictor = Predictor(network, recipe.prediction.window_size, recipe.prediction.window_overlap, "cpu")
+    windows = recipe.prediction
+    predictor = Predictor(network, windows.window_size, windows.window_overlap, "cpu", margin=windows.window_margin)
     statistics = predictor.sample(image.tensor, REPEATS, seed=0)
     axis = slice_axis(image.grid)
     index = most_uncertain_slice(statistics.entropy(), axis)

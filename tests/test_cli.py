@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from activelabel.cli import main
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
+from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe
-from activelabel.training.checkpoints import ModelDescription, save_model
+from activelabel.training.checkpoints import ModelDescription, open_model, save_model
 
 TINY = Path(__file__).parent / "support" / "tiny.toml"
 
@@ -139,3 +142,29 @@ def test_without_repeats_the_measures_of_a_single_pass_are_scored(
     rows = pd.read_csv(out)
     assert set(rows.measure) == {"entropy", "least_confidence", "margin"}
     assert set(rows.repeats) == {0}
+
+
+def test_score_has_the_windows_of_the_recipe(
+    blobs: Callable[[int], Any], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With their margin: as the server scores, so that both ask for the same slices."""
+    studies, recipe, out = blobs(1).studies, tmp_path / "mine.toml", tmp_path / "s.csv"
+    recipe.write_text(TINY.read_text().replace("[prediction]", "[prediction]\nwindow_margin = [3, 4, 5]"))
+    only = ("--measure", "entropy", "--region", "everything", "--aggregation", "total", "--repeats", 0)
+    options = ("--images", studies, "--model", model, "--recipe", recipe, "--out", out, "--precision", "float32", *only)
+    monkeypatch.setattr(sys, "argv", ["activelabel", "score", *map(str, options)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+
+    network, description = open_model(model)
+    image = prepare_image(read_volume(studies / "blob_00.nii.gz"), description.preprocessing).tensor
+    windows = load_recipe(str(recipe)).prediction
+    totals = []
+    for margin in ((3, 4, 5), (0, 0, 0)):
+        predictor = Predictor(
+            network, windows.window_size, windows.window_overlap, "cpu", "float32", windows.skip_outside_body, margin
+        )
+        totals.append(float(predictor.sample(image, 0, 0).entropy().sum()))
+    assert pd.read_csv(out).value.item() == pytest.approx(totals[0], rel=1e-5)
+    assert totals[0] != pytest.approx(totals[1], rel=1e-4)

@@ -75,6 +75,7 @@ def score_images(
         device,
         _precision(precision),
         chosen.prediction.skip_outside_body,
+        chosen.prediction.window_margin,
     )
     for folder in (maps, pictures):
         if folder is not None:

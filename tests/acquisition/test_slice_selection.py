@@ -19,20 +19,33 @@ from activelabel.acquisition.slice_selection import (
 
 
 def test_the_largest_peaks_over_all_volumes_by_hand() -> None:
-    profiles = {"a": [0.1, 0.5, 0.2, 0.1, 0.3], "b": [0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.6]}
-    chosen = [item for item, _ in peaks_first(profiles, min_distance=5)]
-    # a: peaks at 1 and 4 are 3 apart, so 4 goes; b: both ends, 6 apart.
-    assert chosen[:3] == [("b", 6), ("a", 1), ("b", 0)]
-    # No other slice is 5 apart from those, so the rest comes by its value.
-    assert chosen[3:5] == [("a", 4), ("a", 2)]
-    assert len(chosen) == 12
-    assert [item for item, _ in peaks_first(profiles, min_distance=3)][:4] == [("b", 6), ("a", 1), ("b", 0), ("a", 4)]
+    profiles = {"a": [0.1, 0.5, 0.2, 0.1, 0.3, 0.1], "b": [0.9, 0.1, 0.2, 0.1, 0.1, 0.4, 0.8]}
+    order = [item for item, _ in peaks_first(profiles, min_distance=5)]
+    # a: peaks at 1 and 4 are 3 apart, so 4 goes; b: its ends, the highest of all, are none, so its peak is at 2.
+    assert order[:2] == [("a", 1), ("b", 2)]
+    # No inner slice is 5 apart from those and from the ends, so the others come by their value, and the ends last.
+    assert order[2:5] == [("b", 5), ("a", 4), ("a", 2)]
+    assert order[-4:] == [("b", 0), ("b", 6), ("a", 0), ("a", 5)]
+    assert len(order) == 13
+    assert [item for item, _ in peaks_first(profiles, min_distance=3)][:3] == [("a", 1), ("a", 4), ("b", 2)]
 
 
-def test_when_there_are_no_more_peaks_neighbours_come_last_by_hand() -> None:
-    profile = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]  # one peak, at the end
-    order = [index for (_, index), _ in peaks_first({"a": profile}, min_distance=3)]
-    assert order == [0, 3, 6, 1, 2, 4, 5]
+def test_a_volume_without_a_peak_is_asked_for_from_within_and_its_ends_last_by_hand() -> None:
+    falling = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
+    order = [index for (_, index), _ in peaks_first({"a": falling}, min_distance=3)]
+    # 3 is as far from both ends; then the other inner ones, then the ends.
+    assert order == [3, 1, 2, 4, 5, 0, 6]
+    assert [index for (_, index), _ in peaks_first({"a": [0.1, 0.2]}, min_distance=3)] == [1, 0]
+
+
+def test_fewer_peaks_than_wanted_are_filled_from_within_before_any_end() -> None:
+    profiles = {"a": [0.9] + [0.1] * 6 + [0.3] + [0.1] * 6 + [0.9], "b": [0.8, 0.7, 0.6]}
+    order = [item for item, _ in peaks_first(profiles, min_distance=3)]
+    # One peak; 3 and 10 are the first of equal ones that are 3 apart from it, from each other and from the ends.
+    assert order[0] == ("a", 7)
+    assert order[1:3] == [("a", 3), ("a", 10)]
+    assert order[3] == ("b", 1)
+    assert set(order[-4:]) == {("a", 0), ("a", 14), ("b", 0), ("b", 2)}
 
 
 profiles = st.dictionaries(
@@ -49,10 +62,17 @@ def test_every_slice_once_and_the_peaks_before_all_others(profiles: dict[str, li
     assert {item for item, _ in order[: len(peaks)]} == peaks
     values = [value for _, value in order[: len(peaks)]]
     assert values == sorted(values, reverse=True)
-    for volume in profiles:
+    for volume, profile in profiles.items():
         indices = [index for (of, index), _ in order if of == volume]
-        near = [any(abs(index - other) < distance for other in indices[:place]) for place, index in enumerate(indices)]
-        assert near == sorted(near)  # those that are too near to an earlier one come last
+        ends = {0, len(profile) - 1}
+        assert set(indices[-len(ends) :]) == ends
+        fixed = [index for index in indices if index not in ends]
+        near = [
+            any(abs(index - other) < distance for other in (*fixed[:place], *ends))
+            for place, index in enumerate(fixed)
+            if index not in slice_peaks(profile, distance)
+        ]
+        assert near == sorted(near)  # those that are too near to an earlier one, or to an end, come after
 
 
 def test_a_score_that_is_no_number_is_an_error() -> None:

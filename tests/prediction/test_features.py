@@ -126,10 +126,10 @@ def test_slices_of_one_window_are_their_means_linear_between_the_places_of_the_l
 
 
 def test_slices_of_several_windows_are_the_means_over_those_that_hold_them() -> None:
-    """Along the first axis windows at 0, 4 and 8; the second has one alone, which is padded by 1 and 2."""
+    """Along the first axis windows at 0, 4 and 8; the second has one alone, reflected by 1 and 2."""
     network, image = a_network("unet"), noise(1, 16, 5, 8)
     extractor = FeatureExtractor(network, WINDOW, 0.5)
-    padded = torch.nn.functional.pad(image, [0, 0, 1, 2, 0, 0])
+    padded = torch.from_numpy(np.pad(image.numpy(), [(0, 0), (0, 0), (1, 2), (0, 0)], mode="reflect"))
     parts = [FeatureExtractor(network, WINDOW, 0.5).slice_features(padded[:, at : at + 8], 0) for at in (0, 4, 8)]
 
     found = extractor.slice_features(image, 0)

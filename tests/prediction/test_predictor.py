@@ -311,3 +311,24 @@ def test_a_network_without_dropout_has_a_single_pass(make_network: MakeNetwork, 
     assert predictor.sample(image, repeats=0, seed=1).entropy().shape == image.shape[1:]
     with pytest.raises(InvalidInputError, match="or set repeats to 0, a single pass"):
         predictor.sample(image, repeats=1, seed=1)
+
+
+@pytest.mark.parametrize("size", [(8, 8, 8), (12, 9, 10)])
+def test_with_a_margin_the_ends_of_a_volume_see_no_zeros_of_a_convolution(size: tuple[int, int, int]) -> None:
+    """A mean over 5x5x5 voxels as logit: of a volume of ones it is 1 everywhere, and less where zeros come in."""
+    mean = nn.Conv3d(1, 2, 5, padding=2, bias=False)
+    nn.init.constant_(mean.weight, 1 / 125)
+    with torch.no_grad():
+        mean.weight[0].zero_()
+    image = torch.ones(1, *size)
+
+    certain = float(torch.tensor([0.0, 1.0]).softmax(dim=0)[1])
+    lacking = {}
+    for margin in (0, 2):
+        predictor = Predictor(
+            mean, WINDOW, 0.5, precision="float32", skip_outside_body=False, margin=(margin, margin, margin)
+        )
+        ends = predictor.probabilities(image)[1][[0, -1]]
+        lacking[margin] = float((ends - certain).abs().mean())
+    # What is left comes from windows that end inside the volume; there their weight is small.
+    assert lacking[2] < 0.1 * lacking[0]

@@ -1,5 +1,6 @@
 """Windows against MONAI's places, and what must hold for any size."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -36,19 +37,32 @@ def test_cropping_undoes_padding(volume: Size3D, window: Size3D) -> None:
     padded = grid.pad(image)
     assert padded.shape[1:] == grid.padded_size
     assert grid.crop(padded).equal(image)
-    assert int(padded.count_nonzero()) == image.numel()
+    assert padded.unique().equal(image.unique())  # nothing but the image: no zeros
 
 
 def test_the_odd_voxel_of_padding_comes_after() -> None:
-    grid = window_grid((1, 2, 3), (4, 4, 3), 0.0)
-    padded = grid.pad(torch.ones(1, 1, 2, 3))
-    assert padded[0, :, 1, 0].tolist() == [0, 1, 0, 0]
-    assert padded[0, 1, :, 0].tolist() == [0, 1, 1, 0]
+    grid = window_grid((1, 3, 3), (4, 6, 3), 0.0)
+    assert grid.inside() == (slice(1, 2), slice(1, 4), slice(0, 3))
+    padded = grid.pad(torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 3, 1).expand(1, 1, 3, 3))
+    assert padded[0, :, 2, 0].tolist() == [2, 2, 2, 2]
+    assert padded[0, 1, :, 0].tolist() == [2, 1, 2, 3, 2, 1]
 
 
 def test_windows_by_hand() -> None:
     # Steps of 4·0.75 = 3; the last window ends with the volume.
     assert window_grid((9, 4, 3), (4, 4, 4), 0.25).starts == ((0, 0, 0), (3, 0, 0), (5, 0, 0))
+
+
+def test_a_margin_is_reflected_whatever_the_size_and_cut_off_again() -> None:
+    """Nine voxels and two on either side: windows of 4 over 13. Two voxels fit into a window of 8 without more."""
+    assert [x for x, _, _ in window_grid((9, 1, 1), (4, 1, 1), 0.25, (2, 0, 0)).starts] == [0, 3, 6, 9]
+    grid = window_grid((9, 2, 1), (4, 8, 1), 0.25, (2, 2, 0))
+    assert grid.padded_size == (13, 8, 1)
+    assert grid.inside() == (slice(2, 11), slice(3, 5), slice(0, 1))
+    image = torch.arange(18.0).view(1, 9, 2, 1)
+    padded = grid.pad(image)
+    np.testing.assert_array_equal(padded.numpy(), np.pad(image.numpy(), [(0, 0), (2, 2), (3, 3), (0, 0)], "reflect"))
+    assert grid.crop(padded).equal(image)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ CHLEBUS2022 = (
     one("network.residual_units", 0, "II.A"),
     one("network.dropout", 0.25, "II.A"),  # "with a drop rate p = 0.25"
     one("network.normalisation", "batch", "II.A"),  # "followed by batch normalisation and ReLU"
+    one("network.upsampling", "transposed", "II.A"),  # "Max pooling (transposed 3D conv) layers"
     one("preprocessing.spacing_mm", (1.0, 1.0, 1.5), "II.C"),  # "1.0 mm x 1.0 mm x 1.5 mm voxel size"
     one("training.epochs", 30, "IV.A"),  # "All models were trained for a max of 30 epochs"
     one("training.steps_by_effort", table_3(), "V"),

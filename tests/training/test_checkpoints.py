@@ -146,6 +146,18 @@ def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, obj
         load_model(model, DESCRIPTION.model_copy(update=change))
 
 
+def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(model: Path, tmp_path: Path) -> None:
+    """Its description does not say which it has: MONAI's, the only one there was."""
+    content = torch.load(model, weights_only=True)
+    del content["description"]["network"]["upsampling"]
+    torch.save(content, tmp_path / "old.pt")
+    resized = DESCRIPTION.network.model_copy(update={"upsampling": "resize"})
+
+    load_model(tmp_path / "old.pt", DESCRIPTION)
+    with pytest.raises(InvalidInputError, match=r"trained with network\.upsampling transposed, expected resize"):
+        load_model(tmp_path / "old.pt", DESCRIPTION.model_copy(update={"network": resized}))
+
+
 @pytest.mark.parametrize("slices_last", [False, True])
 def test_the_plane_of_the_slices_matters_only_where_the_network_sees_it(
     tmp_path: Path, network: nn.Module, slices_last: bool

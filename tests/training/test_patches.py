@@ -1,9 +1,10 @@
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 import torch
 
-from activelabel.training.patches import RatioPatches
+from activelabel.training.patches import PadToPatch, RatioPatches
 
 SIZE = (3, 3, 3)
 
@@ -65,3 +66,18 @@ def test_the_seed_fixes_the_patches() -> None:
     case = a_case(2, 1)
     for one, other in zip(drawn(0.5, case, 10), drawn(0.5, case, 10), strict=True):
         torch.testing.assert_close(one["image"], other["image"])
+
+
+def test_a_case_smaller_than_a_patch_is_reflected_and_not_annotated_there() -> None:
+    """Also where the patch is several times the case: 2 voxels in 9 along one axis, 3 in 4 along another."""
+    image = torch.arange(1.0, 13.0).view(1, 2, 3, 2)
+    label = torch.full((1, 2, 3, 2), 2, dtype=torch.int16)
+    values = torch.tensor([2])
+
+    padded = PadToPatch((9, 4, 2))({"image": image, "label": label, "values": values})
+
+    pairs = [(0, 0), (3, 4), (0, 1), (0, 0)]
+    np.testing.assert_array_equal(padded["image"].numpy(), np.pad(image.numpy(), pairs, mode="reflect"))
+    np.testing.assert_array_equal(padded["label"].numpy(), np.pad(label.numpy(), pairs))
+    assert padded["label"].dtype == torch.int16
+    assert padded["values"] is values

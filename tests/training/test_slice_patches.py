@@ -94,6 +94,22 @@ def test_a_patch_reaches_beyond_its_slice_and_what_is_not_annotated_there_teache
     assert (batch["image"][0, 0, 0, 0] * 1000).round().tolist() == [3, 4, 5, 6]
 
 
+def test_around_a_small_case_it_is_reflected_and_not_annotated(make_cases: Callable[..., list[Case]]) -> None:
+    (batch,) = epoch_of(make_cases([5]), settings((6, 7, 12), 1))
+    assert (batch["image"][0, 0, 0, 0] * 1000).round().tolist() == [2, 1, 0, 1, 2, 3, 4, 5, 6, 7, 6, 5]
+    annotated = (batch["label"] != UNANNOTATED)[0, 0]
+    assert annotated.nonzero()[:, 2].unique().tolist() == [7]
+    assert annotated[..., 7].all(dim=0).tolist() == [False, True, True, True, True, True, False]
+
+
+def test_a_small_slice_is_reflected_too_where_patches_are_slices(make_cases: Callable[..., list[Case]]) -> None:
+    batches = list(epoch_of(make_cases([5, 2]), settings((8, 7, 1), 1)))
+    assert sorted(slices_of(batch) for batch in batches) == [[2], [5]]
+    for batch in batches:
+        assert batch["image"].amin().equal(batch["image"].amax())
+        assert int((batch["label"] != UNANNOTATED).sum()) == 6 * 5
+
+
 @pytest.mark.parametrize("annotated", [([0], [1, 2], [3, 7]), (None, [0], [0])])
 def test_of_two_patches_one_holds_foreground_and_the_other_is_any_annotated_slice(
     make_cases: Callable[..., list[Case]], annotated: tuple[list[int] | None, ...]

@@ -86,13 +86,13 @@ def test_the_other_share_lies_around_background(case: NoisyCase) -> None:
         assert (patch["plain"] - value).abs().min() < 1e-6
 
 
-def test_an_image_smaller_than_a_patch_is_padded(case: NoisyCase) -> None:
+def test_an_image_smaller_than_a_patch_is_reflected(case: NoisyCase) -> None:
     wide = TRAINING.model_copy(update={"patch_size": (16, 6, 6)})
 
     for patch in two_view_transforms(LoadNoisyCase(PREPROCESSING), wide, AROUND_FOREGROUND, seed=0)(case):
         assert patch["plain"].shape == patch["augmented"].shape == (1, 16, 6, 6)
-        # Two planes before the image and two behind it.
-        assert patch["plain"][0, [0, 1, 14, 15]].abs().max() == 0
+        # Two planes before the image of twelve, and two behind it.
+        torch.testing.assert_close(patch["plain"][0, [0, 1, 14, 15]], patch["plain"][0, [4, 3, 12, 11]])
 
 
 def test_the_seed_fixes_both_views(case: NoisyCase) -> None:

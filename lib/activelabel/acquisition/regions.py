@@ -57,7 +57,7 @@ def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
 
 
 def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:
-    """Voxels that a network judges by the image rather than by its padding: bool of `shape`.
+    """Voxels that a network judges by the image rather than by what pads it: bool of `shape`.
 
     They are those of whose surroundings, a cube of `kernel` voxels a side, at least half lies in the image; along an
     axis that is shorter than the cube, of as much as there is. In the middle of a face it is a little more than half,

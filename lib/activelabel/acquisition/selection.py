@@ -63,12 +63,13 @@ def shuffled(ids: Iterable[str], seed: int) -> list[str]:
 
 
 def slice_peaks(profile: Sequence[float], min_distance: int = 5) -> list[int]:
-    """Indices, ascending, of the local maxima of a slice profile (chlebus2022, II.E and fig. 2).
+    """Indices, ascending, of the inner local maxima of a slice profile (chlebus2022, II.E and fig. 2).
 
-    A maximum is a slice, or a plateau of equal slices, with nothing higher beside it; an end has one neighbour only.
-    A plateau stands for its middle slice (the left one of two); a constant profile is one plateau. Of maxima closer
-    than `min_distance` slices the higher stays, of equal ones the first. An empty profile has none. A tensor or array
-    is passed as `.tolist()`.
+    As `scipy.signal.find_peaks(profile, distance=min_distance)`: a maximum is a slice, or a plateau of equal slices,
+    with a lower one on either side. So the two ends never are one, nor is a plateau that reaches an end: what a network
+    sees there is half a reflection, and the uncertainty that comes from it says nothing of the slice. A plateau stands
+    for its middle slice (the left one of two). Of maxima closer than `min_distance` slices the higher stays, of equal
+    ones the last. A constant, rising or falling profile has none. A tensor or array is passed as `.tolist()`.
 
     Raises:
         ValueError: a value is NaN, or `min_distance` is below 1.
@@ -79,19 +80,18 @@ def slice_peaks(profile: Sequence[float], min_distance: int = 5) -> list[int]:
         if math.isnan(value):
             raise ValueError(f"the profile is NaN at slice {index}: its maxima are not defined")
     kept: list[int] = []
-    for peak in sorted(_local_maxima(profile), key=lambda index: (-profile[index], index)):
+    for peak in sorted(_inner_maxima(profile), key=lambda index: (profile[index], index), reverse=True):
         if all(abs(peak - other) >= min_distance for other in kept):
             kept.append(peak)
     return sorted(kept)
 
 
-def _local_maxima(profile: Sequence[float]) -> list[int]:
+def _inner_maxima(profile: Sequence[float]) -> list[int]:
     plateaus = [(value, [index for index, _ in run]) for value, run in groupby(enumerate(profile), key=lambda p: p[1])]
-    values = [-math.inf, *(value for value, _ in plateaus), -math.inf]
     return [
         slices[(len(slices) - 1) // 2]
-        for place, (value, slices) in enumerate(plateaus, start=1)
-        if values[place - 1] <= value >= values[place + 1]
+        for (left, _), (value, slices), (right, _) in zip(plateaus, plateaus[1:], plateaus[2:], strict=False)
+        if left < value > right
     ]
 
 

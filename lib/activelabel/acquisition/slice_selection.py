@@ -16,9 +16,9 @@ SliceId = tuple[str, int]
 def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> list[tuple[SliceId, float]]:
     """Every slice with its score: first the peaks of all volumes, largest first, then the rest.
 
-    The first N are the N largest local maxima over all volumes (chlebus2022, II.E). What follows is for whoever goes on
-    when there are no more: the largest that are as far from the peaks and from each other, then the others. Ties by
-    volume and index.
+    The first N are the N largest inner local maxima over all volumes (chlebus2022, II.E). What follows is for whoever
+    goes on when there are no more, each group largest first: inner slices as far from the peaks, from each other and
+    from both ends; then the other inner slices; then the ends. Ties by volume and index.
 
     Args:
         profiles: of each volume the scores of its slices, in their order.
@@ -27,21 +27,24 @@ def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> l
     Raises:
         ValueError: a score is NaN, or `min_distance` is below 1.
     """
-    peaks: list[tuple[SliceId, float]] = []
-    apart: list[tuple[SliceId, float]] = []
-    rest: list[tuple[SliceId, float]] = []
+    groups: tuple[list[tuple[SliceId, float]], ...] = ([], [], [], [])
     for volume, profile in profiles.items():
-        chosen = slice_peaks(profile, min_distance)
-        peaks += [((volume, index), profile[index]) for index in chosen]
-        left = [((volume, index), value) for index, value in enumerate(profile) if index not in chosen]
-        for item in sorted(left, key=_largest_first):
-            index = item[0][1]
-            if all(abs(index - other) >= min_distance for other in chosen):
-                chosen.append(index)
-                apart.append(item)
-            else:
-                rest.append(item)
-    return [item for tier in (peaks, apart, rest) for item in sorted(tier, key=_largest_first)]
+        for group, indices in zip(groups, _peaks_between_inner_ends(profile, min_distance), strict=True):
+            group += [((volume, index), profile[index]) for index in indices]
+    return [item for group in groups for item in sorted(group, key=_largest_first)]
+
+
+def _peaks_between_inner_ends(profile: Sequence[float], min_distance: int) -> tuple[list[int], ...]:
+    """The slices of one volume in four groups: peaks, slices as far apart, other inner slices, ends."""
+    peaks = slice_peaks(profile, min_distance)
+    ends = sorted({0, len(profile) - 1}) if profile else []
+    apart: list[int] = []
+    near: list[int] = []
+    inner = (index for index in range(1, len(profile) - 1) if index not in peaks)
+    for index in sorted(inner, key=lambda index: (-profile[index], index)):
+        far = all(abs(index - other) >= min_distance for other in (*peaks, *apart, *ends))
+        (apart if far else near).append(index)
+    return peaks, apart, near, ends
 
 
 def slice_values(profiles: Mapping[str, Sequence[float]]) -> dict[SliceId, float]:

@@ -7,7 +7,7 @@ from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
 from activelabel.errors import InvalidInputError
-from activelabel.networks.unet import check_levels
+from activelabel.networks.unet import check_levels, check_upsampling
 from activelabel.recipes import NetworkSettings
 
 IN_PLANE_LEVELS = 2
@@ -76,10 +76,11 @@ def build_anisotropic_unet(settings: NetworkSettings, classes: int) -> nn.Module
     """An `AnisotropicUNet`. W and H must be multiples of the product of its strides, D of all but the first two.
 
     Raises:
-        InvalidInputError: fewer than two levels, not one stride between each two of them, or residual units, which
-            this network has none of.
+        InvalidInputError: fewer than two levels, not one stride between each two of them, or residual units or another
+            upsampling, which this network has not.
     """
     check_levels(settings)
+    check_upsampling(settings)
     if settings.residual_units:
         raise InvalidInputError(
             f"network.residual_units is {settings.residual_units}: an anisotropic_unet has none, write 0"

@@ -7,7 +7,7 @@ from monai.networks.blocks import ResidualUnit
 from torch import Tensor, nn
 
 from activelabel.errors import InvalidInputError
-from activelabel.networks.unet import check_levels
+from activelabel.networks.unet import check_levels, check_upsampling
 from activelabel.recipes import NetworkSettings
 
 
@@ -66,9 +66,11 @@ def build_residual_unet(settings: NetworkSettings, classes: int) -> nn.Module:
     """A `ResidualUNet`; `residual_units` is the number of convolutions in each block.
 
     Raises:
-        InvalidInputError: fewer than two levels, not one stride between each two of them, or no residual unit.
+        InvalidInputError: fewer than two levels, not one stride between each two of them, no residual unit, or
+            another upsampling.
     """
     check_levels(settings)
+    check_upsampling(settings)
     if settings.residual_units < 1:
         raise InvalidInputError(
             f"network.residual_units is {settings.residual_units}: a residual_unet has 1 or more at every level"

@@ -4,13 +4,16 @@ from monai.networks.nets import UNet
 from torch import nn
 
 from activelabel.errors import InvalidInputError
+from activelabel.networks.resizing import resize_instead
 from activelabel.recipes import NetworkSettings
 
 
 def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
     """A residual 3D U-Net. The axes of its input must be multiples of the product of its strides.
 
-    MONAI puts a dropout layer between normalisation and activation of each convolution, the last one excepted.
+    MONAI puts a dropout layer between normalisation and activation of each convolution, the last one excepted. Its
+    transposed convolutions have a kernel of 3 and a stride of 2, which leaves a grid; `settings.upsampling` is what
+    leads up instead.
 
     Raises:
         InvalidInputError: fewer than two levels, or not one stride between each two of them.
@@ -48,10 +51,23 @@ def check_levels(settings: NetworkSettings) -> None:
         )
 
 
+def check_upsampling(settings: NetworkSettings) -> None:
+    """Whether a network whose transposed convolutions have the size of their stride is asked for no other way up.
+
+    Raises:
+        InvalidInputError: it is.
+    """
+    if settings.upsampling != "transposed":
+        raise InvalidInputError(
+            f"network.upsampling is {settings.upsampling}: a {settings.kind} has transposed convolutions of the size "
+            "of their stride, which leave no grid: leave it out"
+        )
+
+
 def _monai_unet(
     settings: NetworkSettings, classes: int, kernel: tuple[int, int, int], depth_strides: tuple[int, ...]
 ) -> nn.Module:
-    return UNet(
+    network = UNet(
         spatial_dims=3,
         in_channels=1,
         out_channels=classes,
@@ -63,3 +79,4 @@ def _monai_unet(
         norm=settings.normalisation,
         dropout=settings.dropout,
     )
+    return resize_instead(network) if settings.upsampling == "resize" else network

@@ -28,9 +28,9 @@ _LEAST_SHARED_TO_KEEP = 0.25
 class Predictor:
     """A frozen copy of a network, to be run over any number of volumes; later training does not reach it.
 
-    Windows are blended with Gaussian weights; a volume smaller than the window is padded with zeros and cropped back.
-    Windows that are constant, outside the body, are not run where `skip_outside_body`: they count as background with
-    probability 1. Nothing here draws from torch's or numpy's global generators. Not for several threads at once.
+    Windows are blended with Gaussian weights; a volume smaller than the window is padded by reflection and cropped
+    back. Windows that are constant, outside the body, are not run where `skip_outside_body`: they count as background
+    with probability 1. Nothing here draws from torch's or numpy's global generators. Not for several threads at once.
 
     Attributes:
         classes: number of classes C that the network tells apart.
@@ -45,6 +45,7 @@ class Predictor:
         device: torch.device | str = "cpu",
         precision: PrecisionName = "auto",
         skip_outside_body: bool = True,
+        margin: Size3D = (0, 0, 0),
     ) -> None:
         """Copy the network to `device` and try it on empty windows.
 
@@ -55,6 +56,8 @@ class Predictor:
             device: where the network runs and the maps are held: a CPU or a CUDA device.
             precision: `auto` takes bfloat16 where the hardware multiplies it natively.
             skip_outside_body: whether windows that are constant are spared.
+            margin: how far windows reach beyond the ends of a volume at least, in voxels. What lies there is reflected:
+                without it, what is at an end of the volume sees the zeros with which convolutions pad a window.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives something else for them.
@@ -63,6 +66,7 @@ class Predictor:
         self._window_size = window_size
         self._overlap = window_overlap
         self._skip_outside_body = skip_outside_body
+        self._margin = margin
         self.precision = choose_precision(precision, self._device)
         self._network = channels_last_copy(network, self._device)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
@@ -153,7 +157,7 @@ class Predictor:
         if image.ndim != 4 or image.shape[0] != 1 or 0 in image.shape:
             raise InvalidInputError(f"an image must be (1, W, H, D) with no empty axis, got {tuple(image.shape)}")
         _, w, h, d = image.shape
-        grid = window_grid((w, h, d), self._window_size, self._overlap)
+        grid = window_grid((w, h, d), self._window_size, self._overlap, self._margin)
         return WindowedVolume(image.to(self._device, torch.float32), grid, self._skip_outside_body)
 
     def _repeats_at_once(self, volume: WindowedVolume, repeats: int) -> int:

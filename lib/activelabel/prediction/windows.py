@@ -7,7 +7,8 @@ from itertools import product
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from activelabel.data.reflection import before, reflect_to
 
 Size3D = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
@@ -15,16 +16,21 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """The windows over one volume. A volume smaller than the window is padded on both sides, the odd voxel after."""
+    """The windows over one volume, which is reflected on both sides: by `margin`, and further to the size of a window.
+
+    The odd voxel comes after.
+    """
 
     volume_size: Size3D
     window_size: Size3D
     starts: tuple[Size3D, ...]
+    margin: Size3D = (0, 0, 0)
 
     @property
     def padded_size(self) -> Size3D:
         """Size of the volume after padding: nowhere smaller than a window."""
-        w, h, d = (max(pair) for pair in zip(self.volume_size, self.window_size, strict=True))
+        sizes = zip(self.volume_size, self.margin, self.window_size, strict=True)
+        w, h, d = (max(volume + 2 * margin, window) for volume, margin, window in sizes)
         return w, h, d
 
     def boxes(self) -> list[Box]:
@@ -33,11 +39,8 @@ class WindowGrid:
         return [(slice(x, x + w), slice(y, y + h), slice(z, z + d)) for x, y, z in self.starts]
 
     def pad(self, image: Tensor) -> Tensor:
-        """`(K, *volume_size)` → `(K, *padded_size)`, filled with zeros."""
-        sides: list[int] = []
-        for inner, padded, volume in zip(self.inside(), self.padded_size, self.volume_size, strict=True):
-            sides = [inner.start, padded - volume - inner.start, *sides]  # torch wants the last axis first
-        return functional.pad(image, sides)
+        """`(K, *volume_size)` → `(K, *padded_size)`, filled by reflection."""
+        return reflect_to(image, self.padded_size)
 
     def crop(self, maps: Tensor) -> Tensor:
         """`(…, *padded_size)` → `(…, *volume_size)`, a view: undoes `pad`."""
@@ -45,18 +48,20 @@ class WindowGrid:
 
     def inside(self) -> Box:
         """The volume within the padded one."""
-        befores = ((p - v) // 2 for p, v in zip(self.padded_size, self.volume_size, strict=True))
-        x, y, z = (slice(b, b + v) for b, v in zip(befores, self.volume_size, strict=True))
+        starts = (before(v, p) for v, p in zip(self.volume_size, self.padded_size, strict=True))
+        x, y, z = (slice(start, start + v) for start, v in zip(starts, self.volume_size, strict=True))
         return x, y, z
 
 
-def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float) -> WindowGrid:
+def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float, margin: Size3D = (0, 0, 0)) -> WindowGrid:
     """Windows that cover the volume, neighbours sharing at least the fraction `overlap` of a side, in [0, 1).
 
-    The last window of an axis ends with the volume. Same places as MONAI's `sliding_window_inference`.
+    The last window of an axis ends with the volume, or `margin` voxels beyond it, as the first begins before it.
+    Without a margin, the same places as MONAI's `sliding_window_inference`.
     """
-    xs, ys, zs = (_starts(volume, window, overlap) for volume, window in zip(volume_size, window_size, strict=True))
-    return WindowGrid(volume_size, window_size, tuple(product(xs, ys, zs)))
+    sizes = zip(volume_size, margin, window_size, strict=True)
+    xs, ys, zs = (_starts(volume + 2 * beyond, window, overlap) for volume, beyond, window in sizes)
+    return WindowGrid(volume_size, window_size, tuple(product(xs, ys, zs)), margin)
 
 
 def _starts(volume: int, window: int, overlap: float) -> list[int]:
@@ -88,7 +93,7 @@ class WindowedVolume:
 
 
 def holds_nothing(window: Tensor) -> bool:
-    """Whether a window `(K, *S)` is constant in each channel: air outside the body, or padding.
+    """Whether a window `(K, *S)` is constant in each channel: air outside the body.
 
     There is nothing in it to segment, whatever the value (after z-scoring, air is not the least value of an image).
     """

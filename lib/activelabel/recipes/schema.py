@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Margin3D = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 PROXY_STRATEGIES = ("proxy_rank",)
 """Strategies that go by a proxy model in all rounds."""
 LEAST_REPEATS = 2
@@ -28,7 +29,8 @@ class NetworkSettings(_Section):
     """Which network, and its size. `channels` has one entry a level, `strides` one less.
 
     Networks that work in the plane, `unet2d` and the upper levels of `anisotropic_unet`, take a stride for the first
-    two axes only.
+    two axes only. `upsampling` says what leads up in a `unet` or `unet2d`: MONAI's transposed convolutions, whose
+    kernel is larger than their stride and leaves a grid in what is predicted, or `resize`, which leaves none.
     """
 
     kind: str = "unet"
@@ -37,6 +39,7 @@ class NetworkSettings(_Section):
     residual_units: int = 2
     dropout: Fraction = 0.5
     normalisation: Literal["instance", "batch"] = "instance"
+    upsampling: Literal["transposed", "resize"] = "transposed"
 
 
 class PreprocessingSettings(_Section):
@@ -176,12 +179,15 @@ class PredictionSettings(_Section):
     """How a network is run over a volume, and how often for Monte Carlo dropout.
 
     `repeats` 0 is a single pass with dropout off: the entropy, least confidence and margin of ma2024 (3.3), who has no
-    dropout in them. With `racing`, only volumes that can still be among those asked for next get all `repeats`.
+    dropout in them. Windows reach `window_margin` voxels beyond the ends of a volume, which is reflected there: the
+    ends then see context, not the zeros with which convolutions pad a window, which a network is most uncertain about.
+    With `racing`, only volumes that can still be among those asked for next get all `repeats`.
     """
 
     repeats: int = Field(ge=0)
     window_size: Size3D
     window_overlap: Fraction = 0.25
+    window_margin: Margin3D = (0, 0, 0)
     skip_outside_body: bool = True
     racing: bool = False
 

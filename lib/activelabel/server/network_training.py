@@ -23,7 +23,7 @@ from monai.handlers import (
     from_engine,
 )
 from monai.handlers.ignite_metric import IgniteMetricHandler
-from monai.inferers import Inferer, SlidingWindowInferer
+from monai.inferers import Inferer
 from monai.transforms import Compose
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
@@ -34,6 +34,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.recipes import TrainingSettings
 from activelabel.server.judging import judge
 from activelabel.server.project import Project
@@ -241,11 +242,9 @@ class NetworkTraining(BasicTrainTask):
     def val_inferer(self, context: Context) -> Inferer:
         """The windows of a prediction."""
         prediction = self._project.recipe.prediction
-        return SlidingWindowInferer(
-            roi_size=prediction.window_size,
-            sw_batch_size=context.train_batch_size,
-            overlap=prediction.window_overlap,
-            mode="gaussian",
+        batch_size = context.train_batch_size
+        return ReflectedWindowInferer(
+            prediction.window_size, prediction.window_overlap, batch_size, prediction.window_margin
         )
 
     def train_iteration_update(self, context: Context) -> Iteration | None:

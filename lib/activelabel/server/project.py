@@ -224,6 +224,7 @@ class Project:
             device=device,
             precision=self.settings.precision,
             skip_outside_body=settings.skip_outside_body,
+            margin=settings.window_margin,
         )
 
 

@@ -1,7 +1,9 @@
 """Random changes to training patches, by name. Labels are shifted here (`transforms`), so that 0 is "not annotated"."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
+from monai.config import NdarrayOrTensor
 from monai.transforms import (
     RandAffined,
     RandFlipd,
@@ -11,8 +13,18 @@ from monai.transforms import (
     RandShiftIntensityd,
     Transform,
 )
+from monai.utils import convert_to_tensor
 
+from activelabel.data.reflection import reflect_to
 from activelabel.training.patches import KEYS
+
+_TURNED_IN = ("reflection", "zeros")
+"""What comes into a patch from beyond its ends: the image reflected, where nothing is annotated. Zeros in the image
+would be tissue after z-scoring."""
+
+_MOST_BLUR = 1.5  # voxels
+_BLUR_REACH = math.ceil(4 * _MOST_BLUR)
+"""How far MONAI's Gaussian reaches: four standard deviations."""
 
 
 def _nothing() -> Sequence[Transform]:
@@ -32,7 +44,7 @@ def _between_scans() -> Sequence[Transform]:
             rotate_range=(0.2, 0.2, 0.2),  # radians, about 11 degrees
             scale_range=(0.1, 0.1, 0.1),
             mode=("bilinear", "nearest"),
-            padding_mode="zeros",
+            padding_mode=_TURNED_IN,
         ),
         RandScaleIntensityd("image", factors=0.1, prob=0.5),
         RandShiftIntensityd("image", offsets=0.1, prob=0.5),
@@ -53,10 +65,30 @@ def _blur_rotate_flip() -> Sequence[Transform]:
             prob=0.5,
             rotate_range=(0.0, 0.0, 0.26),
             mode=("bilinear", "nearest"),
-            padding_mode="zeros",
+            padding_mode=_TURNED_IN,
         ),
-        RandGaussianSmoothd("image", prob=0.5, sigma_x=(0.25, 1.5), sigma_y=(0.25, 1.5), sigma_z=(0.0, 0.0)),
+        ReflectedBlur(prob=0.5, sigma=(0.25, _MOST_BLUR)),
     )
+
+
+class ReflectedBlur(RandGaussianSmoothd):
+    """Gaussian blur of the image within slices along the last axis, of a patch reflected at its ends.
+
+    MONAI's own takes zeros from beyond the ends, and so draws a frame around each patch that it blurs.
+    """
+
+    def __init__(self, prob: float, sigma: tuple[float, float]) -> None:
+        """`sigma` in voxels, drawn for each of the two axes of a slice."""
+        super().__init__("image", prob=prob, sigma_x=sigma, sigma_y=sigma, sigma_z=(0.0, 0.0))
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        """`image` (1, *S) blurred or not, other entries as they are."""
+        image = convert_to_tensor(data["image"], track_meta=False)
+        width, height, depth = image.shape[1:]
+        wider = reflect_to(image, (width + 2 * _BLUR_REACH, height + 2 * _BLUR_REACH, depth))
+        blurred = super().__call__({"image": wider})["image"]
+        inner = slice(_BLUR_REACH, -_BLUR_REACH)
+        return {**data, "image": blurred[:, inner, inner]}
 
 
 def _intensity() -> Sequence[Transform]:

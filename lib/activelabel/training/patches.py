@@ -3,13 +3,40 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from monai.transforms import RandomizableTransform
+from monai.transforms import RandomizableTransform, Transform
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
+
+from activelabel.data.reflection import before, reflect_to
 
 KEYS = ("image", "label")
 """What travels together through all transforms of a training."""
+
+
+class PadToPatch(Transform):
+    """A case no smaller than a patch: its image padded by reflection, as for prediction, its label with 0.
+
+    What is reflected is context: where it lies nothing is annotated, so no patch is drawn around it, and nothing is
+    learnt there that is not learnt from the case itself.
+    """
+
+    def __init__(self, size: Sequence[int]) -> None:
+        self._size = tuple(size)
+
+    def __call__(self, case: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """From image and label (1, *S), the label shifted (see `transforms`), to both in `size`; the rest as it is."""
+        shape = case["label"].shape[1:]
+        sides: list[int] = []
+        for length, wanted in zip(shape, self._size, strict=True):
+            first = before(length, wanted)
+            sides = [first, max(wanted - length, 0) - first, *sides]  # torch wants the last axis first
+        return {
+            **case,
+            "image": reflect_to(case["image"], self._size),
+            "label": functional.pad(case["label"], sides),
+        }
 
 
 def patch_around(

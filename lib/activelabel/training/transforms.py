@@ -1,7 +1,7 @@
 """From annotated cases to training patches: deterministic steps, which are cached, then random ones.
 
-Between reading and handing over, a label is shifted by one, so that 0 is "not annotated": whatever is filled with zeros
-on the way, around a small image or in a corner that was turned in, is then not annotated either.
+Between reading and handing over, a label is shifted by one, so that 0 is "not annotated": it is filled with zeros
+around a small image and in a corner that was turned in, where the image is reflected.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 import torch
 from monai.networks import one_hot
-from monai.transforms import Compose, RandomizableTransform, SpatialPadd, Transform
+from monai.transforms import Compose, RandomizableTransform, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -25,7 +25,7 @@ from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
 from activelabel.training.partners import with_partners
-from activelabel.training.patches import KEYS, RatioPatches, patch_around
+from activelabel.training.patches import KEYS, PadToPatch, RatioPatches, patch_around
 from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches
 
 
@@ -154,10 +154,11 @@ class OneHotWhereAnnotated(Transform):
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
     """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
 
-    Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded with 0, as they
-    are for prediction. Where slices are sampled, the case whole, its label shifted: `training_items` draws from it.
+    Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded by reflection,
+    as they are for prediction; the label says nothing there. Where slices are sampled, the case whole, its label
+    shifted: `training_items` draws from it.
     """
-    prepared = [load, ShiftLabel(), SpatialPadd(KEYS, spatial_size=settings.patch_size)]
+    prepared: list[Callable[..., Any]] = [load, ShiftLabel(), PadToPatch(settings.patch_size)]
     if settings.sampling == "slices":
         return Compose([*prepared, *([KeepAnnotatedSlices()] if settings.patch_size[-1] == 1 else [])])
     return _seeded([*prepared, _patches(settings), *_after(settings)], seed)

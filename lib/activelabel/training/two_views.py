@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypedDict
 
 import torch
-from monai.transforms import Compose, CopyItemsd, SpatialPadd, Transform
+from monai.transforms import Compose, CopyItemsd, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
-from activelabel.training.patches import KEYS, RatioPatches
+from activelabel.training.patches import PadToPatch, RatioPatches
 
 PLAIN, AUGMENTED = VIEWS = ("plain", "augmented")
 
@@ -70,7 +70,7 @@ def two_view_transforms(
     """
     steps = [
         load,
-        SpatialPadd(KEYS, spatial_size=training.patch_size),
+        PadToPatch(training.patch_size),
         RatioPatches(training.patch_size, training.patches_per_volume, settings.foreground_share),
         CopyItemsd("image", names=PLAIN),
         *AUGMENTATIONS[settings.augmentation](),

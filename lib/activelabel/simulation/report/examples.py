@@ -49,7 +49,11 @@ def _draw(results: Results, run: Run, query: "pd.Series[Any]") -> Picture:
     network, description = open_model(_model_file(results, run, version))
     prediction = Recipe.model_validate(run.settings["recipe"]).prediction
     predictor = Predictor(
-        network, prediction.window_size, prediction.window_overlap, skip_outside_body=prediction.skip_outside_body
+        network,
+        prediction.window_size,
+        prediction.window_overlap,
+        skip_outside_body=prediction.skip_outside_body,
+        margin=prediction.window_margin,
     )
     volume = read_volume(run.experiment.settings["images"][image_id])
     image = prepare_image(volume, description.preprocessing)

@@ -1,0 +1,112 @@
+"""No grid in what a network predicts: the power at the grid's frequencies, on inputs that have none there."""
+
+import pytest
+import torch
+from monai.networks.layers.simplelayers import SkipConnection
+from torch import Tensor, nn
+
+from activelabel.errors import InvalidInputError
+from activelabel.networks import build_network
+from activelabel.networks.resizing import ResizeConvolution, resize_instead
+from activelabel.prediction.sharing import split_before_dropout
+from activelabel.recipes import NetworkSettings, load_recipe
+
+SIZE = 64
+INNER = slice(16, 48)  # away from the ends, where convolutions see their own zeros
+PERIODS = (2, 4, 8)  # of the grids that three strides of 2 leave, one in the other
+
+
+def smooth_image() -> Tensor:
+    """One slow wave along each axis: nothing shorter than 64 voxels."""
+    wave = torch.sin(torch.arange(SIZE) * 2 * torch.pi / SIZE)
+    return (wave[:, None, None] + wave[None, :, None] * 0.5 + wave[None, None, :] * 0.25)[None, None]
+
+
+def grid_power(maps: Tensor) -> float:
+    """The share of a map's variance at the grid's periods along the first axis, of the inner part: (B, C, *S)."""
+    inner = maps[..., INNER, INNER, INNER].double()
+    profile = inner.mean(dim=(3, 4)).flatten(0, 1)  # a grid is the same in all rows, so that it stays in the mean
+    profile = (profile - _curve_through(profile)) * torch.hann_window(profile.shape[1], dtype=torch.float64)
+    power = torch.fft.rfft(profile, dim=1).abs() ** 2
+    length = profile.shape[1]
+    total = (inner - inner.mean(dim=(2, 3, 4), keepdim=True)).square().mean() * length**2 * inner.shape[1]
+    return float(sum(power[:, length // period].sum() for period in PERIODS) / total)
+
+
+def _curve_through(profile: Tensor) -> Tensor:
+    """A polynomial of the third degree, which takes the slow wave away: it would leak into all frequencies."""
+    places = torch.linspace(-1, 1, profile.shape[1], dtype=torch.float64)
+    basis = torch.stack([places**power for power in range(4)], dim=1)
+    return (basis @ torch.linalg.lstsq(basis, profile.T).solution).T
+
+
+def network_of(settings: NetworkSettings, classes: int = 3) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_network(settings, classes).eval()
+
+
+@pytest.mark.parametrize("recipe", ["quick", "quick_slices", "ma2024"])
+def test_a_smooth_image_gives_no_grid(recipe: str) -> None:
+    settings = load_recipe(recipe).network
+    thin = settings.model_copy(update={"channels": (8, 8, 16, 16), "strides": (2, 2, 2)})
+    with torch.no_grad():
+        smooth = grid_power(network_of(thin)(smooth_image()))
+        grid = grid_power(network_of(thin.model_copy(update={"upsampling": "transposed"}))(smooth_image()))
+
+    assert smooth < 1e-4
+    assert grid > 100 * smooth
+
+
+@pytest.mark.parametrize("kind", ["unet", "unet2d"])
+def test_nothing_gives_nothing_but_a_constant(kind: str) -> None:
+    """Of a constant image the middle of what is predicted is constant; transposed convolutions draw a grid on it."""
+    settings = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, normalisation="batch")
+    image = torch.full((1, 1, 32, 32, 32), 0.7)
+    spread = {}
+    for upsampling in ("resize", "transposed"):
+        with torch.no_grad():
+            logits = network_of(settings.model_copy(update={"upsampling": upsampling}))(image)
+        middle = logits[..., 12:20, 12:20, 12:20].flatten(2)
+        spread[upsampling] = float((middle.amax(dim=2) - middle.amin(dim=2)).max())
+
+    assert spread["resize"] < 1e-5
+    assert spread["transposed"] > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["unet", "unet2d"])
+@pytest.mark.parametrize("residual_units", [0, 1])
+def test_all_ways_up_are_replaced_and_the_rest_stays(kind: str, residual_units: int) -> None:
+    settings = NetworkSettings(kind=kind, channels=(4, 8, 16), strides=(2, 2), residual_units=residual_units)
+    plain = network_of(settings)
+    resized = network_of(settings.model_copy(update={"upsampling": "resize"}))
+
+    ways_up = [layer for layer in plain.modules() if isinstance(layer, nn.ConvTranspose3d)]
+    replaced = [layer for layer in resized.modules() if isinstance(layer, ResizeConvolution)]
+    assert len(replaced) == len(ways_up) == 2
+    assert not any(isinstance(layer, nn.ConvTranspose3d) for layer in resized.modules())
+    for counted in (nn.Dropout, nn.InstanceNorm3d, SkipConnection):
+        assert sum(isinstance(layer, counted) for layer in plain.modules()) == sum(
+            isinstance(layer, counted) for layer in resized.modules()
+        )
+    depth = 3 if kind == "unet2d" else 8
+    assert resized(torch.zeros(2, 1, 8, 12, depth)).shape == (2, 3, 8, 12, depth)
+
+
+def test_it_gives_the_size_that_the_transposed_convolution_gives() -> None:
+    transposed = nn.ConvTranspose3d(6, 2, (3, 3, 1), stride=(2, 2, 1), padding=(1, 1, 0), output_padding=(1, 1, 0))
+    values = torch.randn(2, 6, 5, 4, 3)
+    resized = resize_instead(nn.Sequential(transposed))(values)
+    assert resized.shape == transposed(values).shape == (2, 2, 10, 8, 3)
+
+
+def test_what_comes_before_the_first_dropout_still_runs_once_for_all_repeats() -> None:
+    split = split_before_dropout(network_of(load_recipe("quick").network), torch.randn(2, 1, 16, 16, 16))
+    assert split.shared_fraction > 0
+
+
+@pytest.mark.parametrize("kind", ["anisotropic_unet", "residual_unet"])
+def test_networks_without_a_grid_know_no_other_way_up(kind: str) -> None:
+    settings = NetworkSettings(kind=kind, residual_units=int(kind == "residual_unet"), upsampling="resize")
+    with pytest.raises(InvalidInputError, match=f"network.upsampling is resize: a {kind} has transposed convolutions"):
+        build_network(settings, classes=2)
