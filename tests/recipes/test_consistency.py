@@ -32,7 +32,7 @@ def test_a_strategy_that_goes_by_repeats_is_refused_without_them(strategy: str, 
 @pytest.mark.parametrize("strategy", ["entropy", "mean_entropy", "selective_margin_slices", "random_volumes", "blend"])
 def test_any_other_strategy_goes_by_a_single_pass(strategy: str, tmp_path: Path) -> None:
     project = plan_project("app", str(tmp_path), conf(strategy=strategy, repeats="0"))
-    assert project.settings_in_force()["repeats"] == 0
+    assert project.recipe.prediction.repeats == 0
 
 
 def test_volumes_of_a_single_pass_do_not_race(tmp_path: Path) -> None:
