@@ -344,7 +344,7 @@ def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_s
     answer = ask(study, strategy)
 
     assert "by model 1" in answer["reason"]
-    assert answer["reason"].endswith(f"; but {SAID}")
+    assert f"; but {SAID}" in answer["reason"]  # for slices, where to draw comes after it
 
 
 @pytest.mark.parametrize(
