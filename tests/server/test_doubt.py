@@ -357,7 +357,9 @@ def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study]
     answer = ask(study, strategy)
 
     assert (answer["id"], answer["query"].get("slices")) == (first.image_id, first.slices and list(first.slices))
-    assert answer["reason"] == f"{first.reason}, not by doubt: {SAID}"
+    assert answer["reason"].startswith(
+        f"{first.reason}, not by doubt: {SAID}"
+    )  # for slices, where to draw comes after it
     assert answer["strategy"] == strategy
 
 

@@ -73,7 +73,10 @@ def test_slices_are_those_of_the_image_however_its_label_was_stored(tmp_path: Pa
 
 def test_a_label_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
     moved = AFFINE + np.array([[0, 0, 0, 3.0], *[[0] * 4] * 3])
-    with pytest.raises(InvalidInputError, match=r"truth.nii.gz: the label's affine is not its image's, their corners lie up to 3 mm apart"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"truth.nii.gz: the label's affine is not its image's, their corners lie up to 3 mm apart",
+    ):
         annotator(box(), tmp_path, affine=moved).draw({"id": "case", "query": {"kind": "volume"}})
 
 
