@@ -59,7 +59,7 @@ def sha256_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_nothing_acknowledged_is_lost(make_server: Callable[..., RunningServer], blobs: Any) -> None:
     cases = blobs(CASES)
     recipe = Path(__file__).parents[1] / "support" / "tiny.toml"

@@ -181,6 +181,7 @@ def test_a_label_that_is_taken_back_leaves_its_versions(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
 ) -> None:
     image = next_case()
+    before = len(ledger.history(image))  # of tests that ran on this server before
     server.save_label(image, label_file(tmp_path, boxes(1)))
     annotated = server.progress()["annotated"]
     label = f"{server.address}/datastore/label?id={image}&tag=final"
@@ -189,13 +190,13 @@ def test_a_label_that_is_taken_back_leaves_its_versions(
     assert requests.get(label.replace("id=", "label="), timeout=60).status_code == 404
     assert "final" not in server.client.datastore()["objects"][image]["labels"]
     assert server.progress()["annotated"] == annotated - 1
-    (annotation,) = ledger.history(image)
+    (annotation,) = ledger.history(image)[before:]
     assert annotation.deleted_at is not None
     np.testing.assert_array_equal(values_of(studies / "activelabel" / "labels" / annotation.file), boxes(1))
     assert requests.delete(label, timeout=60).status_code == 404
     server.save_label(image, label_file(tmp_path, boxes(2)))
     np.testing.assert_array_equal(values_of(shown(studies, image)), boxes(2))
-    assert [item.version for item in ledger.history(image)] == [1, 2]
+    assert [item.version for item in ledger.history(image)[before:]] == [annotation.version, annotation.version + 1]
 
 
 def test_other_tags_are_kept_and_count_for_nothing(

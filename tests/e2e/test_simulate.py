@@ -74,7 +74,7 @@ def recipe(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_in_process_and_through_a_server_the_same_is_asked(
     phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
 ) -> None:

@@ -24,7 +24,7 @@ EPOCHS = 5
 """Half as many as the recipe has: enough to see that more slices teach more."""
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("strategy", ["uncertainty_slices", "selective_entropy_slices"])
 def test_three_rounds_on_real_hippocampus(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path, strategy: str
@@ -35,7 +35,7 @@ def test_three_rounds_on_real_hippocampus(
     assert reader.came_again
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_three_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     """One strategy here, to spare time: the other one gains on these images too (docs/results.md)."""
     reader = Reader(make_server, phantoms, "uncertainty_slices", tmp_path, query_size=12)

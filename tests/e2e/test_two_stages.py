@@ -34,7 +34,7 @@ SHORTER = {
 """Of `quick_warm`: enough to see that each stage does its work."""
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_two_rounds_on_real_hippocampus(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
@@ -42,7 +42,7 @@ def test_two_rounds_on_real_hippocampus(
     assert metrics["dice"] > 0.3
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_two_rounds_on_the_sample_data(
     make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path
 ) -> None:

@@ -32,12 +32,12 @@ SHORTER: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_from_an_empty_ledger_to_the_first_model(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
     cases = hippocampus(CASES)
-    recipe = shorter_recipe(tmp_path, 150)  # so many that also a fast server can be killed in between
+    recipe = shorter_recipe(tmp_path, 40)  # so many that also a fast server can be killed in between
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1).start()
     folder = cases.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
@@ -66,7 +66,7 @@ def test_from_an_empty_ledger_to_the_first_model(
     assert server.stop() == 0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     """CT, where pseudo-labels are soft tissue; and a cold start by features."""
     server = make_server(phantoms.studies, recipe=shorter_recipe(tmp_path, 2), seed=1).start()

@@ -153,13 +153,16 @@ class Coverage:
         """The slices of a query that count, also where they came back empty: an empty slice is an answer.
 
         But nobody else's drawing is lost by it: what others have drawn since the query ended, or where the answer is
-        empty, stays. Who answered already, and sends again, has corrected what is not as she sent it.
+        empty, stays. Who answered already, and sends again, has corrected what is not as she sent it; but a slice that is
+        empty there, and that somebody else was the last to draw on, is one that she has not loaded.
         """
         asked = set(query.slices or ()) & sent.all_slices
         earlier = self._own_since(sent, query)
         if earlier:
             mine = asked.union(*(self._changed_by(label, sent) for label in earlier))
-            return mine & differing_slices(sent.array, self.read(earlier[-1], sent.image), sent.axis)
+            corrected = mine & differing_slices(sent.array, self.read(earlier[-1], sent.image), sent.axis)
+            emptied = corrected - sent.drawn_on
+            return corrected - (emptied - self._last_changed_by_her(sent)) if emptied else corrected
         covered = set() if current is None else set(current.slices or sent.all_slices)
         return asked - covered if query.outcome is not None else asked - (covered - sent.drawn_on)
 
