@@ -153,8 +153,8 @@ class Coverage:
         """The slices of a query that count, also where they came back empty: an empty slice is an answer.
 
         But nobody else's drawing is lost by it: what others have drawn since the query ended, or where the answer is
-        empty, stays. Who answered already, and sends again, has corrected what is not as she sent it; but a slice that is
-        empty there, and that somebody else was the last to draw on, is one that she has not loaded.
+        empty, stays. Who answered already, and sends again, has corrected what is not as they sent it; but a slice that
+        is empty there, and that somebody else was the last to draw on, is one that they have not loaded.
         """
         asked = set(query.slices or ()) & sent.all_slices
         earlier = self._own_since(sent, query)
