@@ -19,9 +19,7 @@ QUERIES_A_ROUND = 2
 
 
 @pytest.mark.timeout(2400)
-def test_three_rounds_on_sample_data(
-    make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path
-) -> None:
+def test_three_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     server = make_server(phantoms.studies, recipe=shorter_quick(tmp_path), seed=1, precision="float32")
     models = go_through_rounds(server, phantoms)
     assert server.info()["labels"] == ["liver", "spleen", "kidneys", "tumour"]
