@@ -61,7 +61,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_nifti(folder / "unnamed-value.nii.gz", boxes(1, 3))
     write_nifti(folder / "negative-value.nii.gz", boxes(1, -1, dtype=np.int16))
     (folder / "notes.txt").write_text("a label, in words")
-    SimpleITK.WriteImage(SimpleITK.ReadImage(str(folder / "image.nii.gz")), str(folder / "image.mha"))
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(folder / "image.nii.gz")), str(folder / "image.mhd"))  # in two files
     colours = SimpleITK.GetImageFromArray(np.zeros((*reversed(SHAPE), 3), np.uint8), isVector=True)
     SimpleITK.WriteImage(colours, str(folder / "colours.nrrd"))
     return folder

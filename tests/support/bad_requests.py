@@ -152,8 +152,8 @@ BAD_IMAGES = [
     bad("image that exists, older address", "PUT", "/datastore/?image=case_0", 409, "an image 'case_0' already",
         files={"file": "image.nii.gz"}),
     bad("image of no ending", "PUT", "/datastore/image?image=new", 422, "notes.txt", files={"file": "notes.txt"}),
-    bad("image that would not be listed", "PUT", "/datastore/image?image=new", 422, "image.mha",
-        files={"file": "image.mha"}),
+    bad("image that would not be listed", "PUT", "/datastore/image?image=new", 422, "image.mhd",
+        files={"file": "image.mhd"}),
 ]  # fmt: skip
 
 BAD_TASKS = [

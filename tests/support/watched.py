@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 LEDGER = "ledger.sqlite"
+LOG = "server.log"
 
 
 def snapshot(root: Path) -> dict[str, str]:
@@ -24,7 +25,7 @@ def snapshot(root: Path) -> dict[str, str]:
             seen |= {f"{name}: {row}": "" for row in ledger_rows(path)}
         elif path.is_dir():
             seen[f"{name}/"] = ""
-        elif not path.name.startswith(LEDGER):  # not SQLite's log and index beside it
+        elif not path.name.startswith((LEDGER, LOG)):  # not SQLite's log and index beside it, nor what the server says
             seen[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return seen
 
