@@ -41,8 +41,9 @@ def keep_log(file: Path) -> None:
 def _hide_secrets(record: logging.LogRecord) -> bool:
     """A filter of the host's handlers, whose format stays."""
     said = record.getMessage()
-    if without_secrets(said) != said:
-        record.msg, record.args = without_secrets(said), None
+    shown = without_secrets(said)
+    if shown != said:
+        record.msg, record.args = shown, None
     return True
 
 
