@@ -237,6 +237,17 @@ def test_an_answer_that_is_sent_again_does_not_undo_what_others_corrected(archiv
     assert archive.values() == [0, 0, 2, 1, 0]
 
 
+def test_what_one_erased_before_others_drew_it_is_not_erased_again(archive: Archive) -> None:
+    archive.ask("ann", [1, 2])
+    archive.send("ann", 0, 2, 1, 0, 0)
+    archive.send("ann", 0, 0, 1, 0, 0)  # she erases what she drew on 1
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 2, 1, 1, 0)  # who draws it again
+    archive.send("ann", 0, 0, 2, 0, 0)  # her old screen, twice
+    archive.send("ann", 0, 0, 1, 0, 0)
+    assert archive.values() == [0, 2, 1, 1, 0]
+
+
 @pytest.mark.parametrize("skipped", [[1, 3], None], ids=["slices", "volume"])
 def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive, skipped: list[int] | None) -> None:
     archive.ask("ann", skipped)

@@ -154,7 +154,8 @@ class Coverage:
 
         But nobody else's drawing is lost by it: what others have drawn since the query ended, or where the answer is
         empty, stays. Who answered already, and sends again, has corrected what is not as they sent it; but a slice that
-        is empty there, and that somebody else was the last to draw on, is one that they have not loaded.
+        is empty there, that they did not leave drawn, and that somebody else was the last to draw on, is one that they
+        have not loaded.
         """
         asked = set(query.slices or ()) & sent.all_slices
         earlier = self._own_since(sent, query)
@@ -162,7 +163,9 @@ class Coverage:
             mine = asked.union(*(self._changed_by(label, sent) for label in earlier))
             corrected = mine & differing_slices(sent.array, self.read(earlier[-1], sent.image), sent.axis)
             emptied = corrected - sent.drawn_on
-            return corrected - (emptied - self._last_changed_by_her(sent)) if emptied else corrected
+            if emptied:
+                corrected -= emptied - self._left_drawn(earlier, sent) - self._last_changed_by_her(sent)
+            return corrected
         covered = set() if current is None else set(current.slices or sent.all_slices)
         return asked - covered if query.outcome is not None else asked - (covered - sent.drawn_on)
 
@@ -175,6 +178,14 @@ class Coverage:
             elif label.annotator == sent.annotator and label.created_at >= query.granted_at:
                 own.append(label)
         return own
+
+    def _left_drawn(self, earlier: Iterable[Annotation], sent: SentLabel) -> set[int]:
+        """The slices that were not empty when one of these labels changed them last."""
+        left = set[int]()
+        for label in earlier:
+            changed = self._changed_by(label, sent)
+            left = left - changed | changed & differing_slices(self.read(label, sent.image), 0, sent.axis)
+        return left
 
     def _changed_by(self, label: Annotation, sent: SentLabel) -> set[int]:
         """The slices that a kept label changed, beside the one it took the place of."""
