@@ -1,0 +1,89 @@
+"""How good `quick` is after few annotated cases, over several seeds of training.
+
+    python benchmarks/quick.py [--images sample hippocampus] [--cases 4 10] [--seeds 4]
+
+Trains as the server does, without validation, and judges the last weights, in float32, by volumes that are not trained
+on: 8 of the sample data (which is made if it is not there), 10 of hippocampus. The mean over the sample data leaves out
+the tumour, which is in a few cases only.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from scoring import cpu_name
+from training import annotated_project, hippocampus
+from training_arms import Files, train_ours
+
+from activelabel.prediction.predictor import Predictor
+from activelabel.recipes import load_recipe
+from activelabel.training.evaluation import evaluate_cases, mean_class_dice
+from activelabel.training.transforms import Case
+
+SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample-data"
+LABELS = {"sample": "liver,spleen,kidneys,tumour", "hippocampus": "anterior,posterior"}
+JUDGED_BY = {"sample": 8, "hippocampus": 10}
+SELDOM = "tumour"
+
+
+def main() -> None:
+    """Read the command line, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", nargs="+", choices=LABELS, default=list(LABELS))
+    parser.add_argument("--cases", nargs="+", type=int, default=[4, 10], help="how many are annotated")
+    parser.add_argument("--seeds", type=int, default=4)
+    arguments = parser.parse_args()
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
+    print("| images | cases | seed | processor, s | mean Dice | by structure |")
+    print("|---|---:|---:|---:|---:|---|", flush=True)
+    for images in arguments.images:
+        for cases in arguments.cases:
+            found = [print_row(images, cases, seed) for seed in range(arguments.seeds)]
+            print(f"{images}, {cases}: mean {statistics.fmean(found):.3f}, {min(found):.3f} to {max(found):.3f}")
+
+
+def print_row(images: str, cases: int, seed: int) -> float:
+    """Train with one seed, and print what came of it; the mean Dice."""
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as work:
+        dice = dice_after_training(images, cases, seed, Path(work))
+    mean = statistics.fmean(value for name, value in dice.items() if name != SELDOM)
+    named = ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
+    seconds = time.process_time() - started
+    print(f"| {images} | {cases} | {seed} | {seconds:.0f} | {mean:.3f} | {named} |", flush=True)
+    return mean
+
+
+def dice_after_training(images: str, cases: int, seed: int, work: Path) -> dict[str, float]:
+    """The mean Dice of each structure in the volumes that were kept out."""
+    count = cases + JUDGED_BY[images]
+    files = hippocampus(count) if images == "hippocampus" else sample_data(count)
+    trained = dict(list(files.items())[:cases])
+    recipe = load_recipe("quick")
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"validation_cases": 0})})
+    project = annotated_project(work, recipe, LABELS[images], seed, trained)
+    _, network = train_ours(project, Files({name: image for name, (image, _) in trained.items()}))
+    prediction = project.recipe.prediction
+    predictor = Predictor(network, prediction.window_size, prediction.window_overlap, precision="float32")
+    judged: list[Case] = [{"image": str(image), "label": str(label)} for image, label in list(files.values())[cases:]]
+    found = evaluate_cases(predictor.probabilities, judged, project.labels, project.preprocessing)
+    return {name: dice for name, dice in mean_class_dice(found, project.labels).items() if dice is not None}
+
+
+def sample_data(count: int) -> dict[str, tuple[Path, Path]]:
+    """The first so many volumes of the sample data with their labels."""
+    subprocess.run([sys.executable, SAMPLE_DATA / "make_abdomen.py"], check=True, capture_output=True)
+    images = sorted((SAMPLE_DATA / "abdomen").glob("*.nii.gz"))[:count]
+    return {
+        image.name.removesuffix(".nii.gz"): (image, SAMPLE_DATA / "abdomen-labels" / image.name) for image in images
+    }
+
+
+if __name__ == "__main__":
+    main()
