@@ -1,10 +1,11 @@
 """How good `quick` is after few annotated cases, over several seeds of training.
 
-    python benchmarks/quick.py [--images sample hippocampus] [--cases 4 10] [--seeds 4]
+    python benchmarks/quick.py [--images sample hippocampus] [--cases 4 10] [--seeds 4] [--padding reflection zeros]
 
 Trains as the server does, without validation, and judges the last weights, in float32, by volumes that are not trained
 on: 8 of the sample data (which is made if it is not there), 10 of hippocampus. The mean over the sample data leaves out
-the tumour, which is in a few cases only.
+the tumour, which is in a few cases only. `--padding zeros`: as it would be if zeros, not the image's reflection, lay
+around what is smaller than a patch or a window, in training and in prediction.
 """
 
 import argparse
@@ -14,15 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional
 from scoring import cpu_name
 from training import annotated_project, hippocampus
 from training_arms import Files, train_ours
 
+from activelabel.data.reflection import before
+from activelabel.prediction import windows
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe
+from activelabel.training import patches
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice
 from activelabel.training.transforms import Case
 
@@ -38,8 +44,14 @@ def main() -> None:
     parser.add_argument("--images", nargs="+", choices=LABELS, default=list(LABELS))
     parser.add_argument("--cases", nargs="+", type=int, default=[4, 10], help="how many are annotated")
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--padding", choices=("reflection", "zeros"), default="reflection")
     arguments = parser.parse_args()
-    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
+    if arguments.padding == "zeros":
+        for module in (patches, windows):
+            setattr(module, "reflect_to", zeros_to)  # noqa: B010  # there is no such setting: nobody should want it
+    print(
+        f"padding by {arguments.padding}; {cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}"
+    )
     print("| images | cases | seed | processor, s | mean Dice | by structure |")
     print("|---|---:|---:|---:|---:|---|", flush=True)
     for images in arguments.images:
@@ -74,6 +86,15 @@ def dice_after_training(images: str, cases: int, seed: int, work: Path) -> dict[
     judged: list[Case] = [{"image": str(image), "label": str(label)} for image, label in list(files.values())[cases:]]
     found = evaluate_cases(predictor.probabilities, judged, project.labels, project.preprocessing)
     return {name: dice for name, dice in mean_class_dice(found, project.labels).items() if dice is not None}
+
+
+def zeros_to(values: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """As `reflect_to`, with zeros instead of the reflection."""
+    padding = list[int]()
+    for length, wanted in zip(values.shape[-len(size) :], size, strict=True):
+        ahead = before(length, wanted)
+        padding = [ahead, max(wanted - length, 0) - ahead, *padding]  # torch counts axes from the last one
+    return torch.nn.functional.pad(values, padding)
 
 
 def sample_data(count: int) -> dict[str, tuple[Path, Path]]:
