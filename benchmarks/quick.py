@@ -49,9 +49,8 @@ def main() -> None:
     if arguments.padding == "zeros":
         for module in (patches, windows):
             setattr(module, "reflect_to", zeros_to)  # noqa: B010  # there is no such setting: nobody should want it
-    print(
-        f"padding by {arguments.padding}; {cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}"
-    )
+    print(f"padding by {arguments.padding}, torch {torch.__version__}")
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
     print("| images | cases | seed | processor, s | mean Dice | by structure |")
     print("|---|---:|---:|---:|---:|---|", flush=True)
     for images in arguments.images:
