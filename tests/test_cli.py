@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+import activelabel as activelabel_package
 from activelabel.cli import main
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
@@ -168,3 +169,7 @@ def test_score_has_the_windows_of_the_recipe(
         totals.append(float(predictor.sample(image, 0, 0).entropy().sum()))
     assert pd.read_csv(out).value.item() == pytest.approx(totals[0], rel=1e-5)
     assert totals[0] != pytest.approx(totals[1], rel=1e-4)
+
+
+def test_it_says_its_version() -> None:
+    assert activelabel("--version").stdout == f"activelabel {activelabel_package.__version__}\n"

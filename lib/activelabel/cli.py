@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.models_command import models
 from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
@@ -24,8 +25,18 @@ errors = Console(stderr=True)
 APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"activelabel {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def commands() -> None:
+def commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
     """Active learning for 3D medical image segmentation."""
 
 
