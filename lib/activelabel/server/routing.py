@@ -18,8 +18,10 @@ from activelabel.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    NotLoggedInError,
     NotReadyError,
     StorageFullError,
+    TooManyAttemptsError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
@@ -33,6 +35,8 @@ STATUS: dict[type[ActiveLabelError], int] = {
     NotReadyError: 409,
     AskedBackError: 409,
     ForbiddenError: 403,
+    NotLoggedInError: 401,
+    TooManyAttemptsError: 429,
     UnavailableError: 503,
     StorageFullError: 507,
 }
