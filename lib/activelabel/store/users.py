@@ -1,6 +1,7 @@
 """Users who log in with a password, and the sessions of all who are logged in.
 
-The ledger sees no password and no token of a session, only their hashes: who reads it cannot log in with what they find.
+The ledger sees no password and no token of a session, only their hashes: whoever reads it cannot log in with what they
+find.
 """
 
 from datetime import datetime, timedelta
@@ -28,6 +29,15 @@ class Users(Database):
         with self._reading() as session:
             row = session.get(UserRow, name)
             return None if row is None else _user_record(row)
+
+    def require_user(self, name: str) -> None:
+        """Refuse a name that no user has.
+
+        Raises:
+            NotFoundError: there is no such user; the line names those there are.
+        """
+        with self._reading() as session:
+            _user_row(session, name)
 
     def has_users(self) -> bool:
         """Whether there is any user."""

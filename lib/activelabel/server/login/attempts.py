@@ -10,7 +10,7 @@ from activelabel.errors import TooManyAttemptsError
 
 WITHIN_SECONDS = 300.0
 FOR_NAME_AND_PLACE, FOR_PLACE, FOR_NAME = 5, 30, 50
-"""How many may fail within that time. A name has more than a place, so that nobody locks somebody else out so easily."""
+"""How many may fail within that time; most for a name, so that nobody locks somebody else out so easily."""
 _MOST_KEYS = 20_000
 
 Key = tuple[str, str]

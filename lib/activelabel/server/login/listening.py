@@ -4,10 +4,10 @@ The host keeps this to itself and its web server, so it is read from the command
 """
 
 import argparse
-import ipaddress
 from collections.abc import Sequence
 
 from activelabel.errors import NotReadyError
+from activelabel.server.login.loopback import is_loopback
 from activelabel.server.project import Project
 
 
@@ -37,15 +37,3 @@ def require_login(project: Project, host: str | None, *, has_provider: bool) -> 
             "(docs/security.md); --host 127.0.0.1 is for this machine only, and --conf allow_remote true where a "
             "reverse proxy asks for the login"
         )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own; a unix socket has none."""
-    if address in ("localhost", ""):
-        return True
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_loopback

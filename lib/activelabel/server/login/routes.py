@@ -7,17 +7,16 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from activelabel.errors import ActiveLabelError, NotFoundError, NotLoggedInError, TooManyAttemptsError
+from activelabel.server.access import is_page
 from activelabel.server.login import cookies
-from activelabel.server.login.gate import Login
-from activelabel.server.login.identity import Identity
+from activelabel.server.login.gate import SCOPE, Login
+from activelabel.server.login.identity import Identity, asking
 from activelabel.server.login.provider import new_journey
 from activelabel.server.pages import render_page
-from activelabel.server.routing import STATUS, AnyUser, OneLineRoute
+from activelabel.server.routing import AnyUser, OneLineRoute, status_of
 
 router = APIRouter(route_class=OneLineRoute)
 
-SCOPE = "activelabel.login"
-"""Under which the guard hands the login to the routes behind it."""
 LONGEST_FIELD = 1000
 Field = Annotated[str, Form(max_length=LONGEST_FIELD)]
 
@@ -46,7 +45,9 @@ def log_in(request: Request, name: Field = "", password: Field = "", next: Field
 def log_out(request: Request) -> Response:
     """End the session, here and in the browser."""
     login = _login(request)
-    for token in cookies.session_tokens(request.headers.get("cookie", "")):
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    shown = cookies.session_tokens(request.headers.get("cookie", ""))
+    for token in [*shown, bearer.strip()] if scheme.lower() == "bearer" else shown:
         login.sessions.end(token)
     response = _go(request, "/login")
     cookies.clear_session(response, request)
@@ -80,7 +81,9 @@ def come_back(request: Request, state: str = "", code: str = "", error: str = ""
     except NotLoggedInError as refused:
         response = _login_page(request, login, journey.then if journey else "/", refused)
     else:
-        response = _welcome(request, login, who, _inside(journey.then))
+        # To the browser this is still on the way from another site, which may only open pages.
+        then = _inside(journey.then)
+        response = _welcome(request, login, who, then if is_page(urlsplit(then).path) else "/")
     cookies.clear_journey(response, request)
     return response
 
@@ -115,7 +118,8 @@ def give_token(
 @router.get("/auth/token/valid")
 def token_is_valid(user: AnyUser) -> dict[str, object]:
     """Who a token is; 401 for one that is nobody's."""
-    return dict(user.model_dump())
+    who = asking.get()
+    return {**user.model_dump(), **({} if who is None else {"roles": [who.role.word]})}
 
 
 def _login(request: Request) -> Login:
@@ -133,7 +137,7 @@ def _login_page(request: Request, login: Login, then: str, error: ActiveLabelErr
         provider=urlsplit(login.provider.realm).hostname if login.provider else None,
         error=str(error) if error else None,
     )
-    page.status_code = STATUS[type(error)] if error else 200
+    page.status_code = status_of(error) if error else 200
     page.headers["cache-control"] = "no-store"
     if isinstance(error, TooManyAttemptsError):
         page.headers["retry-after"] = str(error.seconds)

@@ -1,5 +1,7 @@
-"""The public keys with which a login provider signs: fetched when they are needed, kept, and fetched again when it
-signs with a new one."""
+"""The public keys with which a login provider signs.
+
+They are fetched when they are needed, kept, and fetched again when it signs with a new one.
+"""
 
 import logging
 import threading

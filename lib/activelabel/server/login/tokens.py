@@ -96,9 +96,9 @@ def _role(claims: Mapping[str, Any], rules: TokenRules) -> Role:
     found: Any = claims
     for step in rules.roles_claim.split("#"):
         found = found.get(step) if isinstance(found, Mapping) else None
-    given = [rules.roles[name] for name in found if isinstance(name, str) and name in rules.roles] if isinstance(
-        found, list
-    ) else []  # fmt: skip
+    names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    given = [rules.roles[name] for name in names if name in rules.roles]
     if not given:
-        raise NotLoggedInError(f"the token has no role of this server in '{rules.roles_claim}': {', '.join(rules.roles)}")
+        known = ", ".join(rules.roles)
+        raise NotLoggedInError(f"the token has no role of this server in '{rules.roles_claim}'; these are {known}")
     return max(given)
