@@ -2,9 +2,8 @@
 
 import base64
 import json
-from http.cookies import CookieError, SimpleCookie
 
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
 
 from activelabel.server.login.provider import Journey
@@ -16,7 +15,7 @@ JOURNEY_SECONDS = 600
 
 def session_tokens(cookie_header: str) -> list[str]:
     """What a browser shows. A cookie's name ends with a port: servers of one machine would overwrite each other's."""
-    return [morsel for name, morsel in _read(cookie_header).items() if name.startswith(f"{SESSION}_") and morsel]
+    return [value for name, value in cookie_parser(cookie_header).items() if name.startswith(f"{SESSION}_") and value]
 
 
 def set_session(response: Response, request: Request, token: str, seconds: int) -> None:
@@ -26,7 +25,7 @@ def set_session(response: Response, request: Request, token: str, seconds: int) 
 
 def clear_session(response: Response, request: Request) -> None:
     """Let the browser forget all it has shown."""
-    for name in _read(request.headers.get("cookie", "")):
+    for name in cookie_parser(request.headers.get("cookie", "")):
         if name.startswith(f"{SESSION}_"):
             _set(response, request, name, "", 0, "/")
 
@@ -67,11 +66,3 @@ def _set(response: Response, request: Request, name: str, value: str, seconds: i
 def _port(request: Request) -> int:
     server = request.scope.get("server")
     return int(server[1] or 0) if server else 0
-
-
-def _read(cookie_header: str) -> dict[str, str]:
-    """What a header holds; one that is none holds nothing."""
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(cookie_header).items()}
-    except CookieError:
-        return {}

@@ -84,5 +84,9 @@ def require(entry: str) -> None:
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str], Role]]:
     """The entries that are routes, with the address as the host's own router reads it."""
-    split = [(*entry.split(" ", 1), role) for entry, role in LEAST.items() if entry != OTHERS_LABEL]
-    return [(method, compile_path(path)[0], role) for method, path, role in split]
+    patterns = []
+    for entry, role in LEAST.items():
+        method, _, path = entry.partition(" ")
+        if entry != OTHERS_LABEL:
+            patterns.append((method, compile_path(path)[0], role))
+    return patterns

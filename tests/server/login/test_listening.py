@@ -1,0 +1,44 @@
+"""A server that others can reach does not start where nobody asks who they are."""
+
+from pathlib import Path
+
+import pytest
+
+from activelabel.errors import NotReadyError
+from activelabel.server.login.listening import host_asked_for, require_login
+from activelabel.server.project import Project, open_project
+
+
+@pytest.mark.parametrize(
+    ("arguments", "host"),
+    [
+        ("start_server --app a --studies s", None),
+        ("start_server --host 0.0.0.0 --port 80", "0.0.0.0"),
+        ("start_server --host=10.1.2.3", "10.1.2.3"),
+        ("start_server -i ::", "::"),
+        ("start_server --conf recipe quick --ho 127.0.0.1 --ssl_certfile c", "127.0.0.1"),
+        ("start_server --host 127.0.0.1 --host 0.0.0.0", "0.0.0.0"),
+    ],
+)
+def test_the_host_of_a_command_line(arguments: str, host: str | None) -> None:
+    assert host_asked_for(arguments.split()) == host
+
+
+def project(tmp_path: Path, **conf: str) -> Project:
+    return open_project("app", str(tmp_path), {"labels": "liver", **conf})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "ward.example"])
+def test_beyond_this_machine_it_needs_users_a_provider_or_somebody_elses_word(tmp_path: Path, host: str) -> None:
+    without = project(tmp_path)
+    with pytest.raises(NotReadyError, match="activelabel user add NAME --role admin --studies"):
+        require_login(without, host, has_provider=False)
+    require_login(without, host, has_provider=True)
+    require_login(project(tmp_path, allow_remote="true"), host, has_provider=False)
+    without.ledger.add_user("ann", "admin", "hash")
+    require_login(without, host, has_provider=False)
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1", "localhost", "::1", "127.0.0.2"])
+def test_on_this_machine_it_needs_none(tmp_path: Path, host: str | None) -> None:
+    require_login(project(tmp_path), host, has_provider=False)
