@@ -73,10 +73,10 @@ class OpenIdProvider:
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 provider._get(self)
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 provider._post(self)
 
             def log_message(self, format: str, *args: Any) -> None:

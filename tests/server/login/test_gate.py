@@ -163,7 +163,19 @@ def test_another_role_holds_at_once(with_users: Ledger, make_client: Make) -> No
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Basic", "Basic !!!", "Basic YW5u", "Basic /w==", "Bearer", "Bearer x", "Bearer a.b.c", "Digest x", "\x00", "é"],
+    [
+        "",
+        "Basic",
+        "Basic !!!",
+        "Basic YW5u",
+        "Basic /w==",
+        "Bearer",
+        "Bearer x",
+        "Bearer a.b.c",
+        "Digest x",
+        "\x00",
+        "é",
+    ],
 )
 def test_a_header_that_says_nothing_is_401(with_users: Ledger, make_client: Make, header: str) -> None:
     answer = make_client().get("/info/", headers={"Authorization": header.encode("latin-1")})
