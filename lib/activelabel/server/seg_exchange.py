@@ -140,7 +140,7 @@ class SegExchange:
         grid = read_grid(image)
         label = read_seg(seg, grid)
         said = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
-        author = self.senders.pop(series.uid, said)
+        sender = self.senders.get(series.uid)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "SEG.nii.gz"
             write_label(file, label.array, grid.affine_ras)
@@ -148,7 +148,8 @@ class SegExchange:
             write_label(file, own_values, grid.affine_ras)
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
             # Its author may be unknown here, or go by another name than the client that was asked.
-            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=True)
+            author, unknown = sender or said, sender is None
+            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=unknown)
         if isinstance(kept, Draft):
             self.drafts[series.uid] = kept.why
         what = "draft" if isinstance(kept, Draft) else "label"
