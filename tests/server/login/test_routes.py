@@ -5,10 +5,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from monailabel.config import settings as host_settings
+from monailabel.endpoints import train
+from monailabel.endpoints.user.auth import get_current_user as host_user
 from openid_provider import OpenIdProvider
 
+from activelabel.server.access import AccessGuard
 from activelabel.server.login.gate import Login
+from activelabel.server.routing import current_user
 from activelabel.store.ledger import Ledger
 
 PASSWORD = "correct horse battery"
@@ -156,3 +162,18 @@ def test_a_provider_that_is_away_is_503(make_client: Make, by_provider: Login, o
     assert str(openid.realm) not in answer.text
     openid.down = False
     assert client.get("/info/", headers={"Authorization": f"Bearer {openid.token('ann')}"}).status_code == 200
+
+
+def test_the_hosts_own_routes_believe_the_guard(
+    by_provider: Login, openid: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's check of tokens refuses all of them, and that of roles knows no manager."""
+    monkeypatch.setattr(host_settings, "MONAI_LABEL_AUTH_ENABLE", True)
+    app = FastAPI()
+    app.include_router(train.router)
+    client = TestClient(AccessGuard(app, local_only=True, allowed_origins=(), login=by_provider))
+    mel = {"Authorization": f"Bearer {openid.token('mel')}"}
+    app.dependency_overrides[host_user] = current_user
+    assert client.delete("/train/", headers=mel).status_code == 404, "nothing is being trained"
+    assert client.delete("/train/", headers={"Authorization": f"Bearer {openid.token('ann')}"}).status_code == 403
+    assert client.delete("/train/").status_code == 401
