@@ -14,6 +14,7 @@ from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.models_command import models
 from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
+from activelabel.server.login.command import user
 from activelabel.server.restore import restore
 from activelabel.simulation.command import simulate
 from activelabel.simulation.report.command import report
@@ -109,6 +110,7 @@ app.command()(models)
 app.command()(simulate)
 app.command()(report)
 app.command()(restore)
+app.add_typer(user, name="user")
 
 
 def main() -> None:

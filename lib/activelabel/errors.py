@@ -27,6 +27,18 @@ class ForbiddenError(ActiveLabelError):
     """The request would read or write where it has no business."""
 
 
+class NotLoggedInError(ActiveLabelError):
+    """The request does not say who asks, or what it says is not true."""
+
+
+class TooManyAttemptsError(ActiveLabelError):
+    """Too many logins have failed; `seconds` is how long to wait."""
+
+    def __init__(self, text: str, seconds: int) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+
+
 class UnavailableError(ActiveLabelError):
     """What the request needs, such as the PACS or the ledger, does not answer; nothing is wrong with the request."""
 

@@ -391,6 +391,17 @@ def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site:
     assert len(site.segments()) == 1  # what is kept is what it held, and is not sent back
 
 
+def test_it_is_the_label_of_who_was_logged_in_when_it_was_sent_and_answers_nobody_elses_query(site: Site) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    site.ledger.grant_lease("carol", uid, 60, "random_slices", slices=[1, 3])
+    store.note_sender([site.store_drawing(uid, site.drawing(1), author="carol")], "ann")
+    store.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert annotation.annotator == "ann"
+    assert site.ledger.leases()[0].outcome is None
+
+
 def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
     """As validation cases are, also where the recipe asks for slices."""
     site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]

@@ -45,7 +45,7 @@ NEXT_REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
-revision, down_revision, branch_labels, depends_on = "next", "0007", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0008", None, None
 
 def upgrade():
     op.add_column("images", sa.Column("note", sa.Text))
@@ -107,6 +107,8 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
     assert checks["doubts"] == {"ck_doubts_correlation", "ck_doubts_defined", "ck_doubts_wrong_voxels"}
     assert checks["drafts"] == {"ck_drafts_reason"}
     assert checks["skips"] == {"ck_skips_kind", "ck_skips_ended"}
+    assert checks["users"] == {"ck_users_role"}
+    assert checks["login_sessions"] == {"ck_login_sessions_role"}
     assert checks["scores"] == set()
 
 
@@ -313,7 +315,7 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0007"):
+    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0008"):
         study.open()
 
 

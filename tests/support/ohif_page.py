@@ -51,7 +51,7 @@ class OhifPage:
         self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         self._address = address
         self.problems: list[str] = []
-        self.page: Page = self._browser.new_page(viewport={"width": 1600, "height": 900})
+        self.page: Page = self._browser.new_page(viewport={"width": 1600, "height": 900}, ignore_https_errors=True)
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("dialog", lambda dialog: dialog.accept())

@@ -37,15 +37,22 @@ class RunningServer:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.client = MONAILabelClient(self.address, client_id="ann")
+        self.certificate: Path | None = None
+        self._place = ["--host", "127.0.0.1"]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+
+    def listen_everywhere(self, address: str, certificate: Path, key: Path) -> None:
+        """Let it answer at all addresses of this machine, of which `address` is one, under TLS."""
+        self.address, self.certificate = f"https://{address}:{self.port}", certificate
+        self._place = ["--host", "0.0.0.0", "--ssl_certfile", str(certificate), "--ssl_keyfile", str(key)]
 
     @property
     def command(self) -> list[str]:
         """The command line."""
         options = [part for key, value in self.conf.items() for part in ("--conf", key, str(value))]
         app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
-        place = ["--host", "127.0.0.1", "--port", str(self.port)]
+        place = [*self._place, "--port", str(self.port)]
         return [sys.executable, "-m", "monailabel.main", "start_server", *app, *place, *options]
 
     def start(self) -> "RunningServer":
@@ -77,7 +84,10 @@ class RunningServer:
         if self._process.poll() is not None:
             raise AssertionError(f"the server ended with {self._process.returncode}:\n{self.tail()}")
         try:
-            return requests.get(f"{self.address}/info/", timeout=10).ok
+            answer = requests.get(
+                f"{self.address}/info/", timeout=10, verify=str(self.certificate) if self.certificate else True
+            )
+            return answer.ok or answer.status_code == 401  # whoever asks may have to log in
         except requests.ConnectionError:
             return False
 

@@ -1,5 +1,6 @@
 """The app in the server, and in its children that train: wires, computes nothing."""
 
+import sys
 from collections.abc import Mapping
 
 from monailabel.config import settings
@@ -14,6 +15,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.server.application import ProjectActions
+from activelabel.server.login.listening import place_asked_for, require_login
 from activelabel.server.processes import end_with_server, is_child, stop_start
 from activelabel.server.project import open_project
 from activelabel.server.serving import open_served_project
@@ -32,6 +34,8 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
                 self.project = open_project(app_dir, studies, conf)
             else:
                 self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
+                place = place_asked_for(sys.argv[1:])
+                require_login(self.project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
             super().__init__(
                 app_dir,
                 studies,

@@ -6,10 +6,12 @@
 import copy
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from monailabel.config import settings as host_settings
+from monailabel.endpoints.user.auth import get_current_user as host_user
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
@@ -31,6 +33,8 @@ from activelabel.server.datastore import LedgerDatastore
 from activelabel.server.infer import SegmentationInfer
 from activelabel.server.judging import judge_upload
 from activelabel.server.loaded_model import LoadedModel
+from activelabel.server.login.gate import Login
+from activelabel.server.login.host_settings import host_provider
 from activelabel.server.model_standing import read_standing
 from activelabel.server.opening import PROXY, open_datastore, scoring_methods
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
@@ -39,6 +43,7 @@ from activelabel.server.proxy_model import current_proxy
 from activelabel.server.proxy_train import ProxyTrainTask
 from activelabel.server.publishing import publish_model
 from activelabel.server.readability import known_intensities
+from activelabel.server.routing import current_user
 from activelabel.server.scoring import scored_measure
 from activelabel.server.situation import read_situation
 from activelabel.server.strategies import build_strategies
@@ -287,8 +292,10 @@ def guard_host(project: Project) -> None:
     from activelabel.server.routes import ROUTES
 
     host.router.routes[:0] = ROUTES
+    host.dependency_overrides[host_user] = current_user
     host.middleware_stack = AccessGuard(
         host.middleware_stack,
-        local_only=not (project.settings.allow_remote or host_settings.MONAI_LABEL_AUTH_ENABLE),
+        local_only=not project.settings.allow_remote,
         allowed_origins=project.settings.allowed_origins,
+        login=Login(project.ledger, timedelta(hours=project.settings.session_hours), host_provider()),
     )

@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from monailabel.endpoints.user.auth import User
 from monailabel.interfaces.utils.app import app_instance
 from pydantic import BaseModel, ConfigDict, Field
 
 from activelabel.server.checks import check_params, require_image
-from activelabel.server.routing import Annotator, AnyUser, OneLineRoute, login
+from activelabel.server.routing import AnyUser, OneLineRoute, login
 
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
 
@@ -34,26 +33,26 @@ class SkipCaseRequest(BaseModel):
 
 
 @router.post("/skip")
-def skip_case(user: Annotator, request: Annotated[SkipCaseRequest | None, Body()] = None) -> dict[str, Any]:
+def skip_case(user: AnyUser, request: Annotated[SkipCaseRequest | None, Body()] = None) -> dict[str, Any]:
     """Skip a case: `not now`, which is what nothing said means, or `cannot be annotated`."""
     asked = request or SkipCaseRequest()
     if asked.image is not None:
         require_image(asked.image, app_instance().datastore())
-    return dict(app_instance().skip_case(_params(asked, user), asked.image))
+    return dict(app_instance().skip_case(_params(asked), asked.image))
 
 
 @router.post("/bring-back")
-def bring_back(user: Annotator, request: CaseRequest) -> dict[str, Any]:
+def bring_back(user: AnyUser, request: CaseRequest) -> dict[str, Any]:
     """Take a case back into the pool that cannot be annotated."""
     require_image(request.image, app_instance().datastore())
-    return dict(app_instance().bring_back(_params(request, user), request.image))
+    return dict(app_instance().bring_back(_params(request), request.image))
 
 
 @router.post("/finish")
-def finish_case(user: Annotator, request: CaseRequest) -> dict[str, Any]:
+def finish_case(user: AnyUser, request: CaseRequest) -> dict[str, Any]:
     """Say that one's draft is finished as it is, and was looked over."""
     require_image(request.image, app_instance().datastore())
-    return dict(app_instance().finish_case(_params(request, user), request.image))
+    return dict(app_instance().finish_case(_params(request), request.image))
 
 
 @router.get("/cases")
@@ -62,7 +61,7 @@ def list_cases(user: AnyUser) -> dict[str, Any]:
     return dict(app_instance().cases())
 
 
-def _params(request: BaseModel, user: User) -> dict[str, Any]:
+def _params(request: BaseModel) -> dict[str, Any]:
     params = request.model_dump(exclude={"image"}, exclude_none=True)
     check_params(params)
-    return {**params, **login(user)}
+    return {**params, **login()}

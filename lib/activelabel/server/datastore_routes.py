@@ -27,7 +27,8 @@ from activelabel.server.checks import (
     require_new_image_id,
     require_tag,
 )
-from activelabel.server.routing import Admin, Annotator, AnyUser, OneLineRoute, login
+from activelabel.server.login.roles import OTHERS_LABEL, require
+from activelabel.server.routing import AnyUser, OneLineRoute, login
 from activelabel.server.uploads import received
 
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
@@ -37,7 +38,7 @@ router = APIRouter(route_class=OneLineRoute)
 
 @router.put("/datastore/label")
 def save_label(
-    user: Annotator,
+    user: AnyUser,
     image: str,
     label: Annotated[UploadFile, File()],
     params: Annotated[str, Form()] = "{}",
@@ -48,7 +49,7 @@ def save_label(
     require_image(image, app.datastore())
     tag = tag or DefaultLabelTag.FINAL.value
     require_tag(tag)
-    info = {**parse_label_params(params, image), **login(user)}
+    info = {**parse_label_params(params, image), **login()}
     check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore().keep_label(image, str(received(label, folder)), tag, info)
@@ -57,10 +58,13 @@ def save_label(
 
 
 @router.delete("/datastore/label")
-def remove_label(id: str, tag: str, user: Admin) -> dict[str, Any]:
-    """Take a label back; every version of it stays in the archive."""
+def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
+    """Take a label back; every version of it stays in the archive. Those of others are a reviewer's to take back."""
     app = app_instance()
     require_label(id, tag, app.datastore())
+    kept = app.project.ledger.current_annotation(id, tag)
+    if kept is not None and kept.annotator != user.username:
+        require(OTHERS_LABEL)
     result = datastore.remove_label(id, tag, user.username)
     app.on_remove_label(id)
     return dict(result)
@@ -92,7 +96,7 @@ def label_info(label: str, tag: str, user: AnyUser) -> dict[str, Any]:
 def update_label_info(
     label: str,
     tag: str,
-    user: Annotator,
+    user: AnyUser,
     info: Annotated[str, Form()] = "{}",
     params: Annotated[str, Form()] = "{}",
 ) -> None:
@@ -106,13 +110,13 @@ def update_label_info(
 @router.put("/datastore/image")
 @router.put("/datastore/", include_in_schema=False)
 def add_image(
-    user: Annotator,
+    user: AnyUser,
     file: Annotated[UploadFile, File()],
     image: str = "",
     params: Annotated[str, Form()] = "{}",
 ) -> dict[str, Any]:
     """Add an image to the studies, if it can be read."""
-    info = {**parse_params(params), **login(user)}
+    info = {**parse_params(params), **login()}
     with tempfile.TemporaryDirectory() as folder:
         source = received(file, folder)
         image_id = image or stem_of(source.name)
@@ -122,7 +126,7 @@ def add_image(
 
 @router.delete("/datastore/image")
 @router.delete("/datastore/", include_in_schema=False)
-def remove_image(id: str, user: Admin) -> dict[str, Any]:
+def remove_image(id: str, user: AnyUser) -> dict[str, Any]:
     """Take an image out of the studies."""
     require_image(id, app_instance().datastore())
     return dict(datastore.remove_image(id, user.username))
@@ -158,12 +162,12 @@ def image_info(image: str, user: AnyUser) -> dict[str, Any]:
 
 
 @router.put("/datastore/image/info")
-def update_image_info(image: str, user: Annotator, info: Annotated[str, Form()] = "{}") -> None:
+def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = "{}") -> None:
     """Add to what is known of an image."""
     require_image(image, app_instance().datastore())
     added = parse_params(info)
     refuse_servers_own(added, SERVERS_IMAGE_INFO)
-    app_instance().datastore().update_image_info(image, {**added, **login(user)})
+    app_instance().datastore().update_image_info(image, {**added, **login()})
 
 
 @router.get("/datastore/", response_model=None)
@@ -173,7 +177,7 @@ def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) ->
 
 
 @router.get("/datastore/dataset", response_model=None)
-def download_dataset(user: Annotator, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> Any:
+def download_dataset(user: AnyUser, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> Any:
     """Annotated images and their labels in one archive, which is not kept here."""
     store = app_instance().datastore()
     if not store.get_labeled_images():

@@ -14,7 +14,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.server.checks import no_session, parse_params, require_image, require_known, require_session
-from activelabel.server.routing import Admin, AnyUser, OneLineRoute
+from activelabel.server.routing import AnyUser, OneLineRoute, login
 from activelabel.server.task_options import BatchInferOptions, InferOptions, parse_options
 from activelabel.server.uploads import received, safe_name
 
@@ -71,7 +71,7 @@ def _infer(
             source = image
         else:
             raise InvalidInputError("inference needs image, session_id or file, and got none of them")
-        return dict(app.infer({**params, **options.model_dump(), "model": model, "image": source}))
+        return dict(app.infer({**params, **options.model_dump(), "model": model, "image": source, **login()}))
 
 
 def _session_image(session_id: str) -> str:
@@ -91,7 +91,7 @@ def refuse_whole_slides(model: str, user: AnyUser) -> None:
 @router.post("/batch/infer/{model}", response_model=None)
 def run_batch_inference(
     model: str,
-    user: Admin,
+    user: AnyUser,
     images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
     params: dict[str, Any] | None = None,
     run_sync: bool = False,

@@ -8,6 +8,7 @@ answer, what is known stays, and what it has to be sent waits.
 import logging
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -112,6 +113,10 @@ class PacsDatastore(LedgerDatastore):
     def draft_segs(self) -> dict[str, str]:
         """Why SEGs in the PACS are drafts, by their series."""
         return dict(self._exchange.drafts)
+
+    def note_sender(self, series: Collection[str], name: str) -> None:
+        """Remember who sends these series to the PACS: of a SEG among them they are the annotator, whatever it says."""
+        self._exchange.senders.update(dict.fromkeys(series, name))
 
     # Images
 

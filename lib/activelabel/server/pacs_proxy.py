@@ -5,7 +5,9 @@ from fastapi.concurrency import run_in_threadpool
 from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.server.login.identity import asking
 from activelabel.server.pacs_datastore import PacsDatastore
+from activelabel.server.sent_series import sent_series
 
 SERVICES = ("qido", "wado", "stow")
 _SENT_ON = ("accept", "content-type")
@@ -31,6 +33,9 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     service, path = (first, rest) if first in SERVICES else ("", path)
     headers = {name: value for name, value in request.headers.items() if name in _SENT_ON}
     body = await request.body()
+    who = asking.get()
+    if who is not None and request.method == "POST":
+        datastore.note_sender(sent_series(body, headers.get("content-type", "")), who.name)
     refused, drafts = set(datastore.refused_segs), set(datastore.draft_segs)
     answer = await run_in_threadpool(
         datastore.pacs.forward, request.method, service, path, request.url.query, body, headers

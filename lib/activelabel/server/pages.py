@@ -13,7 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.server.log_file import last_lines
-from activelabel.server.routing import Admin, AnyUser, OneLineRoute
+from activelabel.server.login.identity import asking
+from activelabel.server.routing import AnyUser, OneLineRoute
 from activelabel.server.studies import is_pacs
 
 router = APIRouter(route_class=OneLineRoute)
@@ -26,7 +27,7 @@ def start_page(request: Request, user: AnyUser) -> HTMLResponse:
     """Where to go from here, and how far the project is."""
     app = app_instance()
     info = app.info()
-    return _page(
+    return render_page(
         "start.html",
         title=str(info["name"]),
         description=str(info["description"]),
@@ -36,18 +37,20 @@ def start_page(request: Request, user: AnyUser) -> HTMLResponse:
         progress=info["progress"],
         model=info["model"],
         strategy=app.project.recipe.query.strategy,
+        root=request.scope.get("root_path", "").rstrip("/"),
+        who=asking.get(),
     )
 
 
 @router.get("/docs", include_in_schema=False)
 def reference_page(request: Request, user: AnyUser) -> HTMLResponse:
     """Every route with what it takes, from the description that `/openapi.json` is."""
-    return _page("routes.html", title="What can be asked", routes=list(_described(request.app.openapi())))
+    return render_page("routes.html", title="What can be asked", routes=list(_described(request.app.openapi())))
 
 
 @router.get("/logs/", response_model=None)
 def show_log(
-    user: Admin,
+    user: AnyUser,
     lines: Annotated[int, Query(ge=0, le=100_000)] = 300,
     html: bool = True,
     text: bool = False,
@@ -57,7 +60,7 @@ def show_log(
     shown = last_lines(app_instance().project.log_file, lines)
     if text or not html or not lines:
         return PlainTextResponse(shown)
-    return _page("log.html", title="Log", log=shown, refresh=max(refresh, 3) if refresh else 0)
+    return render_page("log.html", title="Log", log=shown, refresh=max(refresh, 3) if refresh else 0)
 
 
 def _described(openapi: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -70,7 +73,8 @@ def _described(openapi: dict[str, Any]) -> Iterator[dict[str, str]]:
                 yield {"method": method.upper(), "path": path, "takes": ", ".join(names), "said": said}
 
 
-def _page(template: str, **values: Any) -> HTMLResponse:
+def render_page(template: str, **values: Any) -> HTMLResponse:
+    """A page of ours, which holds all that it needs."""
     environment = Environment(
         loader=PackageLoader("activelabel.server", "page_templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -238,6 +238,20 @@ def plan_project(
     Raises:
         ActiveLabelError: something of it is wrong; the line says what.
     """
+    project = plan_without_labels(app_dir, studies, conf, environment)
+    ledger, names = project.ledger, project.settings.labels
+    labels = resolve_label_names(names, studies, lambda: kept_names(ledger) if ledger.exists() else None)
+    return replace(project, labels=labels)
+
+
+def plan_without_labels(
+    app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> Project:
+    """As `plan_project`, for what needs no label names: they may not be known yet, and are none here.
+
+    Raises:
+        ActiveLabelError: settings or recipe are wrong; the line says what.
+    """
     settings = parse_settings(conf)
     limit_images(settings.largest_image_voxels)
     recipe = with_settings(load_recipe(settings.recipe), settings)
@@ -247,9 +261,7 @@ def plan_project(
     _check_device(settings.device)
     folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    ledger = Ledger(url)
-    labels = resolve_label_names(settings.labels, studies, lambda: kept_names(ledger) if ledger.exists() else None)
-    return Project(settings, recipe, labels, folder, ledger, studies=studies)
+    return Project(settings, recipe, (), folder, Ledger(url), studies=studies)
 
 
 def open_project(

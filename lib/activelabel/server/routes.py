@@ -2,7 +2,8 @@
 
 The host answers inference, next sample and saving inside `async def`, so one of them holds up all the others; and it
 believes whatever a request names. The routes here, and in `datastore_routes` and `inference_routes`, stand in front of
-the host's own: the same addresses, parameters and roles. Each checks what is named, then calls the function behind the
+the host's own: the same addresses and parameters. Who may ask is decided before, in
+`login.roles`. Each checks what is named, then calls the function behind the
 host's route in a worker thread. Errors become a 4xx with their one line.
 """
 
@@ -21,8 +22,10 @@ from monailabel.interfaces.utils.app import app_instance
 from activelabel.errors import ForbiddenError, NotFoundError
 from activelabel.server import case_routes, datastore_routes, inference_routes, pages
 from activelabel.server.checks import check_params, require_known
+from activelabel.server.login import routes as login_routes
+from activelabel.server.login.gate import let_fetch
 from activelabel.server.pacs_proxy import pass_to_pacs
-from activelabel.server.routing import Admin, Annotator, AnyUser, OneLineRoute, login
+from activelabel.server.routing import AnyUser, OneLineRoute, login
 from activelabel.server.task_options import ScoringOptions, parse_options, trainer_params
 from activelabel.server.uploads import received
 from activelabel.server.viewer import ohif_configuration
@@ -37,18 +40,20 @@ def app_info(user: AnyUser) -> dict[str, Any]:
 
 
 @router.post("/activelearning/{strategy}")
-def next_sample(strategy: str, user: AnyUser, params: dict[str, Any] | None = None) -> dict[str, Any]:
+def next_sample(request: Request, strategy: str, user: AnyUser, params: dict[str, Any] | None = None) -> dict[str, Any]:
     """The next case to annotate; an empty object when nothing is left."""
     app = app_instance()
     require_known(strategy, app.info_names("strategies"), "strategy")
-    request = dict(params or {})
-    check_params(request)
-    sample = app.next_sample({**request, **login(user), "strategy": strategy})
+    asked = dict(params or {})
+    check_params(asked)
+    sample = app.next_sample({**asked, **login(), "strategy": strategy})
+    if sample:
+        let_fetch(request, sample["id"])
     return {**app.datastore().get_image_info(sample["id"]), **sample} if sample else {}
 
 
 @router.post("/train/", response_model=None, include_in_schema=False)
-def run_all_training(user: Admin, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+def run_all_training(user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Train with every trainer."""
     app = app_instance()
     trainers = app.info_names("trainers")
@@ -63,7 +68,7 @@ def run_all_training(user: Admin, params: dict[str, Any] | None = None, run_sync
 
 @router.post("/train/{model}", response_model=None)
 def run_training(
-    model: str, user: Admin, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False
+    model: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False
 ) -> Any:
     """Train in the background."""
     app = app_instance()
@@ -75,7 +80,7 @@ def run_training(
 
 
 @router.post("/scoring/", response_model=None, include_in_schema=False)
-def run_all_scoring(user: Annotator, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+def run_all_scoring(user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Score with every method."""
     parse_options(ScoringOptions, params, "scoring")
     app_instance().require_model()
@@ -83,7 +88,7 @@ def run_all_scoring(user: Annotator, params: dict[str, Any] | None = None, run_s
 
 
 @router.post("/scoring/{method}", response_model=None)
-def run_scoring(method: str, user: Annotator, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+def run_scoring(method: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Score what is left, in the background."""
     app = app_instance()
     require_known(method, app.info_names("scoring"), "scoring method")
@@ -93,21 +98,21 @@ def run_scoring(method: str, user: Annotator, params: dict[str, Any] | None = No
 
 
 @router.get("/model/info/{model}")
-def model_info(model: str, user: Admin) -> dict[str, Any]:
+def model_info(model: str, user: AnyUser) -> dict[str, Any]:
     """Checksum and statistics of the model in use."""
     require_known(model, app_instance().info_names("models"), "model")
     return dict(model_file.model_info(model))
 
 
 @router.get("/model/{model}", response_model=None)
-def download_model(model: str, user: Admin) -> Any:
+def download_model(model: str, user: AnyUser) -> Any:
     """The model in use."""
     require_known(model, app_instance().info_names("models"), "model")
     return model_file.download_model(model)
 
 
 @router.put("/model/{model}")
-def upload_model(model: str, file: UploadFile, user: Annotator) -> dict[str, Any]:
+def upload_model(model: str, file: UploadFile, user: AnyUser) -> dict[str, Any]:
     """Publish a model file as a new version, if it is one of this project's network and labels."""
     app = app_instance()
     require_known(model, app.info_names("models"), "model")
@@ -116,7 +121,7 @@ def upload_model(model: str, file: UploadFile, user: Annotator) -> dict[str, Any
 
 
 @router.delete("/model/{model}")
-def withdraw_model(model: str, user: Annotator) -> dict[str, Any]:
+def withdraw_model(model: str, user: AnyUser) -> dict[str, Any]:
     """Take the model in use out of service; the one before it serves again."""
     app = app_instance()
     require_known(model, app.info_names("models"), "model")
@@ -124,7 +129,7 @@ def withdraw_model(model: str, user: Annotator) -> dict[str, Any]:
 
 
 @router.post("/reload", include_in_schema=False)
-def reload_app(user: Admin) -> None:
+def reload_app(user: AnyUser) -> None:
     """Refused: a second instance of the app would run beside the first."""
     raise ForbiddenError("reload is turned off: restart the server, nothing that was acknowledged is lost")
 
@@ -143,7 +148,7 @@ def configure_ohif(user: AnyUser) -> Response:
 
 
 @router.get("/logs/gpu")
-def show_gpu(user: Admin) -> Response:
+def show_gpu(user: AnyUser) -> Response:
     """What `nvidia-smi` prints."""
     command = shutil.which("nvidia-smi")
     if command is None:
@@ -160,6 +165,6 @@ def ohif_page(path: str, user: AnyUser) -> Any:
     return ohif.get_ohif("" if is_folder else path)
 
 
-_OWN = (router, pages.router, datastore_routes.router, inference_routes.router, case_routes.router)
+_OWN = (router, login_routes.router, pages.router, datastore_routes.router, inference_routes.router, case_routes.router)
 ROUTES = [route for own in _OWN for route in own.routes]
 """All of them, in the order in which they are tried."""

@@ -9,7 +9,7 @@ from fastapi import Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from monailabel.config import settings as host_settings
-from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.endpoints.user.auth import DEFAULT_USER, User
 from monailabel.interfaces.exception import MONAILabelException
 
 from activelabel.errors import (
@@ -18,12 +18,15 @@ from activelabel.errors import (
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    NotLoggedInError,
     NotReadyError,
     StorageFullError,
+    TooManyAttemptsError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
 from activelabel.server.client_kind import client_kind, kind_of
+from activelabel.server.login.identity import asking
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ STATUS: dict[type[ActiveLabelError], int] = {
     NotReadyError: 409,
     AskedBackError: 409,
     ForbiddenError: 403,
+    NotLoggedInError: 401,
+    TooManyAttemptsError: 429,
     UnavailableError: 503,
     StorageFullError: 507,
 }
@@ -41,9 +46,30 @@ READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoev
 
 LONGEST_LINE = 600
 
-AnyUser = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_USER))]
-Annotator = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
-Admin = Annotated[User, Depends(RBAC(host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
+_HOST_ROLES = [
+    host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN,
+    host_settings.MONAI_LABEL_AUTH_ROLE_REVIEWER,
+    host_settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR,
+    host_settings.MONAI_LABEL_AUTH_ROLE_USER,
+]
+
+
+async def current_user() -> User:
+    """Who asks, as the host's routes want it; they are let do all, as `login.roles` has decided it before.
+
+    Raises:
+        NotLoggedInError: nobody has asked, and the host has a login.
+    """
+    who = asking.get()
+    if who is not None:
+        return User(username=who.name, name=who.name, roles=_HOST_ROLES)
+    if host_settings.MONAI_LABEL_AUTH_ENABLE:
+        raise NotLoggedInError("log in first")
+    return DEFAULT_USER
+
+
+AnyUser = Annotated[User, Depends(current_user)]
+"""Whoever asks. Whether they may is not decided by a route, but for all of them by the table in `login.roles`."""
 
 
 class OneLineRoute(APIRoute):
@@ -59,7 +85,7 @@ class OneLineRoute(APIRoute):
             try:
                 return await handle(request)
             except ActiveLabelError as error:
-                raise HTTPException(STATUS.get(type(error), 400), one_line(str(error))) from error
+                raise HTTPException(status_of(error), one_line(str(error))) from error
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                     logger.exception("%s %s", request.method, request.url.path)
@@ -74,15 +100,24 @@ class OneLineRoute(APIRoute):
         return handle_in_one_line
 
 
+def status_of(error: ActiveLabelError) -> int:
+    """The status with which an error is answered."""
+    return STATUS.get(type(error), 400)
+
+
 def one_line(text: str) -> str:
     """The text without line breaks and other characters that cannot be shown, whatever a client put into it."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
-def login(user: User) -> dict[str, str]:
-    """The annotator's login, where the host has one; without it everybody would be called admin."""
-    return {"user": user.username} if host_settings.MONAI_LABEL_AUTH_ENABLE else {}
+def login() -> dict[str, str]:
+    """Who asks, for the params of a request: whoever has logged in, whatever the client calls itself.
+
+    Nothing where nobody has to log in.
+    """
+    who = asking.get()
+    return {} if who is None else {"user": who.name, "client_id": who.name}
 
 
 def _first_problem(error: RequestValidationError) -> str:

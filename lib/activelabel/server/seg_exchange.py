@@ -40,6 +40,7 @@ class SegExchange:
     Attributes:
         refused: why SEGs that others stored are not used as labels, by their series, since the server was started.
         drafts: in the same way, why SEGs are kept as drafts.
+        senders: who was logged in when a SEG was stored through this server, by its series.
     """
 
     def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
@@ -49,6 +50,7 @@ class SegExchange:
         self._archive = archive
         self.refused: dict[str, str] = {}
         self.drafts: dict[str, str] = {}
+        self.senders: dict[str, str] = {}
         self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
         self._settled: set[int] = set()  # annotations that were sent, or never can be
 
@@ -137,7 +139,8 @@ class SegExchange:
         note_image(image_id, image, self._ledger)
         grid = read_grid(image)
         label = read_seg(seg, grid)
-        author = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
+        said = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
+        sender = self.senders.get(series.uid)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "SEG.nii.gz"
             write_label(file, label.array, grid.affine_ras)
@@ -145,7 +148,8 @@ class SegExchange:
             write_label(file, own_values, grid.affine_ras)
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
             # Its author may be unknown here, or go by another name than the client that was asked.
-            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=True)
+            author, unknown = sender or said, sender is None
+            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=unknown)
         if isinstance(kept, Draft):
             self.drafts[series.uid] = kept.why
         what = "draft" if isinstance(kept, Draft) else "label"

@@ -33,6 +33,7 @@ DATABASE_URL = "ACTIVELABEL_DATABASE_URL"
 """The variable of the environment that may hold the database URL, password and all."""
 LONGEST_LEASE_MINUTES = 366 * 24 * 60
 LONGEST_SKIP_SECONDS = 24 * 60 * 60
+LONGEST_SESSION_HOURS = 31 * 24
 
 
 class Settings(BaseModel):
@@ -121,7 +122,15 @@ class Settings(BaseModel):
         default="none", description="none or mlflow: with mlflow each training is tracked in the project's mlflow.db"
     )
     autopilot: bool = Field(default=True, description="true or false: train and score without being asked")
-    allow_remote: bool = Field(default=False, description="true or false: answer other machines without a login")
+    allow_remote: bool = Field(
+        default=False,
+        description="true or false: answer other machines although nobody has to log in here, because something before "
+        "this server, such as a reverse proxy, asks for a login",
+    )
+    session_hours: float = Field(
+        default=12.0, gt=0, le=LONGEST_SESSION_HOURS,
+        description=f"after how long a login ends, above 0 and at most {LONGEST_SESSION_HOURS} hours",
+    )  # fmt: skip
     allowed_origins: Origins = Field(
         default=(), description="web addresses of viewers served elsewhere, by commas: https://viewer.example"
     )

@@ -12,9 +12,12 @@ from activelabel.store.progress import Overview
 from activelabel.store.rounds import Rounds
 from activelabel.store.scores import Scores
 from activelabel.store.skips import Skips
+from activelabel.store.users import Users
 
 
-class Ledger(Images, Scores, Leases, Annotations, Drafts, Skips, Doubts, Facts, Models, ModelUses, Rounds, Overview):
+class Ledger(
+    Images, Scores, Leases, Annotations, Drafts, Skips, Doubts, Facts, Models, ModelUses, Rounds, Overview, Users
+):
     """One object for every event and question; each base holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or

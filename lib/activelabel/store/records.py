@@ -5,7 +5,7 @@ Slices are sorted indices along the slice axis; None means the whole volume.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -15,6 +15,7 @@ Role = Literal["training", "validation"]
 Outcome = Literal["saved", "expired", "released"]
 ModelKind = Literal["task", "proxy"]
 SkipKind = Literal["not now", "cannot be annotated"]
+UserRole = Literal["annotator", "reviewer", "manager", "admin"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
@@ -252,6 +253,26 @@ class Lease:
     expires_at: datetime
     ended_at: datetime | None
     outcome: Outcome | None
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who may log in with a password."""
+
+    name: str
+    role: UserRole
+    password_hash: str = field(repr=False)
+    created_at: datetime
+    password_changed_at: datetime
+
+
+@dataclass(frozen=True)
+class LoginSession:
+    """Who is logged in, with the role that they have now, and until when."""
+
+    user_name: str
+    role: UserRole
+    expires_at: datetime
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from activelabel.store.records import ModelKind, Outcome, Role, SkipKind
+from activelabel.store.records import ModelKind, Outcome, Role, SkipKind, UserRole
 
 WHOLE_VOLUME = -1  # the slice index that stands for all slices: a NULL can be no part of a primary key
 NAME_LENGTH = 255  # as long as a file name can be
@@ -401,6 +401,41 @@ class FactRow(Base):
     value: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class UserRow(Base):
+    """Somebody who may log in with a password; of that only a slow, salted hash is kept."""
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("role IN ('annotator', 'reviewer', 'manager', 'admin')", name="role"),)
+
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    role: Mapped[UserRole] = mapped_column(String(10))
+    password_hash: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LoginSessionRow(Base):
+    """Somebody is logged in until `expires_at`; the row goes when they log out. Of its token only a hash is kept.
+
+    `provider_role` is the role that a login provider gave them; NULL: they are a user of the ledger, with the role that
+    they have there now.
+    """
+
+    __tablename__ = "login_sessions"
+    __table_args__ = (
+        CheckConstraint(
+            "provider_role IS NULL OR provider_role IN ('annotator', 'reviewer', 'manager', 'admin')", name="role"
+        ),
+        Index("ix_login_sessions_user_name", "user_name"),
+    )
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_name: Mapped[str] = mapped_column(Name)
+    provider_role: Mapped[UserRole | None] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ModelAnnotationRow(Base):

@@ -1,0 +1,56 @@
+"""How somebody is told that they must log in: a person by the page for it, a program by a status and one line."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from activelabel.errors import ActiveLabelError, NotLoggedInError, TooManyAttemptsError
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A whole answer."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+
+def refusal_line(status: int, line: str, *headers: Header) -> Refusal:
+    """A refusal as a program reads it."""
+    return Refusal(status, [(b"content-type", b"application/json"), *headers], json.dumps({"detail": line}).encode())
+
+
+def refusal_of(
+    error: ActiveLabelError, status: int, address: str, root: str, headers: Mapping[str, str], *, basic: bool
+) -> Refusal:
+    """What is answered where the login has raised an error.
+
+    Args:
+        error: what it raised.
+        status: that of its kind.
+        address: path and query of the request.
+        root: what a proxy puts before all paths.
+        headers: of the request, their names in lower case.
+        basic: whether a program may send name and password with each request.
+    """
+    if isinstance(error, TooManyAttemptsError):
+        return refusal_line(status, str(error), (b"retry-after", str(error.seconds).encode()))
+    if not isinstance(error, NotLoggedInError):
+        return refusal_line(status, str(error))
+    if opens_page(headers):
+        page = f"{root}/login?next={quote(address, safe='')}"
+        return Refusal(303, [(b"location", page.encode()), (b"cache-control", b"no-store")], b"")
+    # A browser would ask for name and password by itself, in a window that nobody can style or end.
+    by_browser = any(name.startswith("sec-fetch-") for name in headers)
+    challenge = b'Basic realm="activelabel", charset="UTF-8"' if basic and not by_browser else b"Bearer"
+    return refusal_line(status, str(error), (b"www-authenticate", challenge))
+
+
+def opens_page(headers: Mapping[str, str]) -> bool:
+    """Whether a person in a browser waits for a page."""
+    mode = headers.get("sec-fetch-mode")
+    return mode == "navigate" if mode else "text/html" in headers.get("accept", "")

@@ -1,0 +1,92 @@
+"""Who may do what: one table from each route to the least role that it takes. `docs/security.md` has it for people.
+
+An address that is not in the table takes an admin. Where nobody has to log in, everybody may do everything.
+"""
+
+import re
+from functools import cache
+
+from starlette.routing import compile_path
+
+from activelabel.errors import ForbiddenError
+from activelabel.server.login.identity import Role, asking
+
+PUBLIC = frozenset(
+    {
+        "GET /login", "POST /login", "GET /login/start", "GET /login/callback", "POST /logout",
+        "GET /auth/", "POST /auth/token", "GET /favicon.ico",
+    }
+)  # fmt: skip
+"""What has to be answered before anybody is logged in."""
+
+OTHERS_LABEL = "DELETE /datastore/label of others"
+"""Not a route of its own: taking back a label that somebody else has drawn."""
+
+LEAST: dict[str, Role] = {
+    **dict.fromkeys(
+        [
+            "GET /", "GET /docs", "GET /openapi.json", "GET /static/{path:path}", "GET /auth/token/valid",
+            "GET /info/", "POST /activelearning/{strategy}",
+            "POST /activelabel/skip", "POST /activelabel/bring-back", "POST /activelabel/finish",
+            "GET /activelabel/cases",
+            "POST /infer/{model}", "POST /infer/wsi/{model}", "POST /infer/wsi_v2/{model}",
+            "PUT /session/", "GET /session/{session_id}", "DELETE /session/{session_id}",
+            "GET /datastore/", "GET /datastore/image", "GET /datastore/image/info", "GET /datastore/label",
+            "GET /datastore/label/info", "PUT /datastore/label", "DELETE /datastore/label",
+            "PUT /datastore/image", "PUT /datastore/", "PUT /datastore/image/info",
+            "GET /train/", "GET /scoring/", "GET /batch/infer",
+            "GET /ohif/{path:path}", "GET /ohif/app-config.js",
+            "GET /proxy/dicom/{path:path}", "POST /proxy/dicom/{path:path}",
+        ],
+        Role.ANNOTATOR,
+    ),
+    **dict.fromkeys(
+        ["PUT /datastore/label/info", "PUT /datastore/updatelabelinfo", OTHERS_LABEL],
+        Role.REVIEWER,
+    ),
+    **dict.fromkeys(
+        [
+            "POST /train/", "POST /train/{model}", "DELETE /train/",
+            "POST /scoring/", "POST /scoring/{method}", "DELETE /scoring/",
+            "POST /batch/infer/{model}", "DELETE /batch/infer",
+            "GET /model/info/{model}", "GET /model/{model}", "PUT /model/{model}", "DELETE /model/{model}",
+            "GET /datastore/dataset", "DELETE /datastore/image", "DELETE /datastore/",
+        ],
+        Role.MANAGER,
+    ),
+    **dict.fromkeys(["GET /logs/", "GET /logs/gpu", "POST /reload"], Role.ADMIN),
+}  # fmt: skip
+
+
+def least_role(method: str, path: str) -> Role | None:
+    """The least role that a request takes: the highest of all entries that fit; None: nobody has to be logged in.
+
+    HEAD takes what GET takes. OPTIONS says what a browser may send, and no more.
+    """
+    method = "GET" if method == "HEAD" else method
+    if method == "OPTIONS" or f"{method} {path}" in PUBLIC:
+        return None
+    fitting = [role for entry_method, address, role in _patterns() if method == entry_method and address.match(path)]
+    return max(fitting, default=Role.ADMIN)
+
+
+def require(entry: str) -> None:
+    """Refuse what whoever asks may not do, by its entry in the table.
+
+    Raises:
+        ForbiddenError: their role is too low.
+    """
+    who = asking.get()
+    if who is not None and who.role < LEAST[entry]:
+        raise ForbiddenError(f"{entry} takes the role {LEAST[entry].word}, and {who.name} is {who.role.word}")
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str], Role]]:
+    """The entries that are routes, with the address as the host's own router reads it."""
+    patterns = []
+    for entry, role in LEAST.items():
+        method, _, path = entry.partition(" ")
+        if entry != OTHERS_LABEL:
+            patterns.append((method, compile_path(path)[0], role))
+    return patterns

@@ -1,0 +1,104 @@
+"""The public keys with which a login provider signs.
+
+They are fetched when they are needed, kept, and fetched again when it signs with a new one.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from activelabel.errors import NotLoggedInError, UnavailableError
+
+logger = logging.getLogger(__name__)
+
+PublicKey = RSAPublicKey | EllipticCurvePublicKey
+ALGORITHMS = ("RS256", "ES256")
+"""What a token may be signed with; whatever else it says of itself is not believed."""
+KEPT_SECONDS = 3600.0
+AGAIN_AFTER_SECONDS = 10.0
+"""A key nobody knows is asked for no more often: anybody can send a token that names one."""
+_SMALLEST_RSA_BITS = 2048
+
+
+class SigningKeys:
+    """A provider's keys, by their id and what they are for."""
+
+    def __init__(self, fetch: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: dict[str, dict[str, PublicKey]] = {}
+        self._fetched: float | None = None
+        self._tried: float | None = None
+        self._lock = threading.Lock()
+
+    def key(self, key_id: str | None, algorithm: str) -> PublicKey:
+        """The key that a token names.
+
+        Raises:
+            NotLoggedInError: the provider has no such key.
+            UnavailableError: the provider does not answer, and nothing is known of its keys.
+        """
+        with self._lock:
+            if self._fetched is None or self._clock() - self._fetched > KEPT_SECONDS:
+                self._refresh()
+            if self._find(key_id, algorithm) is None:
+                self._refresh()
+            found = self._find(key_id, algorithm)
+        if found is None:
+            raise NotLoggedInError("the token is signed with a key that the login provider does not have")
+        return found
+
+    def _find(self, key_id: str | None, algorithm: str) -> PublicKey | None:
+        """A token that names no key can only mean the only one."""
+        keys = self._keys.get(algorithm, {})
+        if key_id is None:
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        return keys.get(key_id)
+
+    def _refresh(self) -> None:
+        if self._tried is not None and self._clock() - self._tried < AGAIN_AFTER_SECONDS:
+            return
+        self._tried = self._clock()
+        try:
+            document = self._fetch()
+        except UnavailableError:
+            if self._fetched is None:
+                self._tried = None  # nothing is known yet: the next one asks again
+                raise
+            logger.warning("the login provider does not say its keys: those known go on being used")
+            return
+        self._keys = _usable_keys(document)
+        self._fetched = self._clock()
+
+
+def _usable_keys(document: Any) -> dict[str, dict[str, PublicKey]]:
+    """Of all keys those to sign with, by algorithm and id; any other kind of key is passed over."""
+    keys: dict[str, dict[str, PublicKey]] = {algorithm: {} for algorithm in ALGORITHMS}
+    listed = document.get("keys") if isinstance(document, Mapping) else None
+    for entry in listed if isinstance(listed, list) else ():
+        if not isinstance(entry, Mapping) or entry.get("use", "sig") != "sig":
+            continue
+        algorithm = {"RSA": "RS256", "EC": "ES256"}.get(str(entry.get("kty")))
+        if algorithm is None or entry.get("alg", algorithm) != algorithm:
+            continue
+        try:
+            key = PyJWK(dict(entry), algorithm).key
+        except (PyJWTError, ValueError, TypeError) as error:
+            logger.warning("a key of the login provider cannot be read: %s", error)
+            continue
+        if _is_fit(key):
+            keys[algorithm][str(entry.get("kid", ""))] = key
+    return keys
+
+
+def _is_fit(key: object) -> bool:
+    if isinstance(key, RSAPublicKey):
+        return key.key_size >= _SMALLEST_RSA_BITS
+    return isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)

@@ -1,0 +1,175 @@
+"""Users who log in with a password, and the sessions of all who are logged in.
+
+The ledger sees no password and no token of a session, only their hashes: whoever reads it cannot log in with what they
+find.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.checks import checked_name
+from activelabel.store.database import Database
+from activelabel.store.records import LoginSession, User, UserRole
+from activelabel.store.schema import LoginSessionRow, UserRow
+
+
+class Users(Database):
+    """Who may log in, and who is logged in."""
+
+    def users(self) -> list[User]:
+        """All users, by name."""
+        with self._reading() as session:
+            return [_user_record(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
+
+    def user(self, name: str) -> User | None:
+        """The user of this name; None if there is none."""
+        with self._reading() as session:
+            row = session.get(UserRow, name)
+            return None if row is None else _user_record(row)
+
+    def require_user(self, name: str) -> None:
+        """Refuse a name that no user has.
+
+        Raises:
+            NotFoundError: there is no such user; the line names those there are.
+        """
+        with self._reading() as session:
+            _user_row(session, name)
+
+    def has_users(self) -> bool:
+        """Whether there is any user."""
+        with self._reading() as session:
+            return session.scalar(select(UserRow.name).limit(1)) is not None
+
+    def add_user(self, name: str, role: UserRole, password_hash: str) -> None:
+        """Let somebody log in.
+
+        Raises:
+            InvalidInputError: a user has this name, in small or capital letters, or no user may have it.
+        """
+        checked_user_name(name)
+        with self._writing() as session:
+            for taken in session.scalars(select(UserRow.name)):
+                if taken.casefold() == name.casefold():
+                    raise InvalidInputError(f"user '{name}': there is a user '{taken}' already; choose another name")
+            now = self._clock()
+            session.add(
+                UserRow(name=name, role=role, password_hash=password_hash, created_at=now, password_changed_at=now)
+            )
+
+    def remove_user(self, name: str) -> None:
+        """Let a user log in no more, and end their sessions. What they have drawn stays theirs.
+
+        Raises:
+            NotFoundError: there is no such user; the line names those there are.
+        """
+        with self._writing() as session:
+            session.delete(_user_row(session, name))
+            _end_sessions(session, name)
+
+    def set_password_hash(self, name: str, password_hash: str) -> None:
+        """Give a user another password, and end their sessions.
+
+        Raises:
+            NotFoundError: there is no such user; the line names those there are.
+        """
+        with self._writing() as session:
+            row = _user_row(session, name)
+            row.password_hash, row.password_changed_at = password_hash, self._clock()
+            _end_sessions(session, name)
+
+    def set_user_role(self, name: str, role: UserRole) -> None:
+        """Give a user another role; their sessions go on with it.
+
+        Raises:
+            NotFoundError: there is no such user; the line names those there are.
+        """
+        with self._writing() as session:
+            _user_row(session, name).role = role
+
+    def begin_session(
+        self, token_sha256: str, user_name: str, lasts: timedelta, provider_role: UserRole | None = None
+    ) -> datetime:
+        """Somebody has logged in; until when that holds. Sessions that have expired are forgotten.
+
+        Args:
+            token_sha256: the hash of what they will show.
+            user_name: who they are.
+            lasts: how long.
+            provider_role: the role that a login provider gave them; None for a user of the ledger.
+        """
+        now = self._clock()
+        with self._writing() as session:
+            session.execute(delete(LoginSessionRow).where(LoginSessionRow.expires_at <= now))
+            session.add(
+                LoginSessionRow(
+                    token_sha256=token_sha256,
+                    user_name=checked_user_name(user_name),
+                    provider_role=provider_role,
+                    created_at=now,
+                    expires_at=now + lasts,
+                )
+            )
+        return now + lasts
+
+    def login_session(self, token_sha256: str, *, by_provider: bool) -> LoginSession | None:
+        """Whose session it is; None if it has ended, or its user is gone.
+
+        Args:
+            token_sha256: the hash of what was shown.
+            by_provider: look among the sessions of those whom a login provider has sent, instead of users'.
+        """
+        with self._reading() as session:
+            row = session.get(LoginSessionRow, token_sha256)
+            if row is None or row.expires_at <= self._clock() or (row.provider_role is not None) != by_provider:
+                return None
+            if row.provider_role is not None:
+                return LoginSession(row.user_name, row.provider_role, row.expires_at)
+            user = session.get(UserRow, row.user_name)
+            return None if user is None else LoginSession(user.name, user.role, row.expires_at)
+
+    def end_session(self, token_sha256: str) -> None:
+        """Somebody has logged out."""
+        with self._writing() as session:
+            session.execute(delete(LoginSessionRow).where(LoginSessionRow.token_sha256 == token_sha256))
+
+    def end_sessions(self, user_name: str) -> int:
+        """Log somebody out everywhere; how many sessions that ended."""
+        with self._writing() as session:
+            return _end_sessions(session, user_name)
+
+
+def checked_user_name(name: str) -> str:
+    """The name itself, if somebody who logs in may have it.
+
+    Raises:
+        InvalidInputError: it is empty, too long, not on one line, or has a colon, which ends a name in HTTP.
+    """
+    checked_name(name, "user")
+    if not name.isprintable() or name != name.strip() or ":" in name:
+        raise InvalidInputError(
+            f"user {name[:80]!r}: expected a name on one line, without a colon, and no spaces at its ends"
+        )
+    return name
+
+
+def _end_sessions(session: Session, user_name: str) -> int:
+    of_user = LoginSessionRow.user_name == user_name
+    count = session.scalar(select(func.count()).select_from(LoginSessionRow).where(of_user)) or 0
+    session.execute(delete(LoginSessionRow).where(of_user))
+    return count
+
+
+def _user_row(session: Session, name: str) -> UserRow:
+    row = session.get(UserRow, name)
+    if row is None:
+        known = ", ".join(session.scalars(select(UserRow.name).order_by(UserRow.name)))
+        raise NotFoundError(f"user '{name}': there is none; there are: {known or 'none'}")
+    return row
+
+
+def _user_record(row: UserRow) -> User:
+    return User(row.name, row.role, row.password_hash, row.created_at, row.password_changed_at)

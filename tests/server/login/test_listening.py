@@ -1,0 +1,53 @@
+"""A server that others can reach does not start where nobody asks who they are."""
+
+from pathlib import Path
+
+import pytest
+
+from activelabel.errors import NotReadyError
+from activelabel.server.login.listening import Place, place_asked_for, require_login
+from activelabel.server.project import Project, open_project
+
+
+@pytest.mark.parametrize(
+    ("arguments", "host"),
+    [
+        ("start_server --app a --studies s", None),
+        ("start_server --host 0.0.0.0 --port 80", "0.0.0.0"),
+        ("start_server --host=10.1.2.3", "10.1.2.3"),
+        ("start_server -i ::", "::"),
+        ("start_server --conf recipe quick --ho 127.0.0.1 --ssl_certfile c", "127.0.0.1"),
+        ("start_server --host 127.0.0.1 --host 0.0.0.0", "0.0.0.0"),
+    ],
+)
+def test_the_host_of_a_command_line(arguments: str, host: str | None) -> None:
+    assert place_asked_for(arguments.split()) == Place(host, "--ssl_certfile" in arguments)
+
+
+def project(tmp_path: Path, **conf: str) -> Project:
+    return open_project("app", str(tmp_path), {"labels": "liver", **conf})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "ward.example"])
+def test_beyond_this_machine_it_needs_users_a_provider_or_somebody_elses_word(tmp_path: Path, host: str) -> None:
+    without, place = project(tmp_path), Place(host, True)
+    with pytest.raises(NotReadyError, match="activelabel user add NAME --role admin --studies"):
+        require_login(without, place, has_provider=False)
+    require_login(without, place, has_provider=True)
+    require_login(project(tmp_path, allow_remote="true"), place, has_provider=False)
+    without.ledger.add_user("ann", "admin", "hash")
+    require_login(without, place, has_provider=False)
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1", "localhost", "::1", "127.0.0.2"])
+def test_on_this_machine_it_needs_none(tmp_path: Path, host: str | None) -> None:
+    require_login(project(tmp_path), Place(host, False), has_provider=False)
+
+
+def test_an_open_line_is_warned_of_where_others_can_read_along(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for place in (Place("0.0.0.0", True), Place("127.0.0.1", False), Place("0.0.0.0", False)):
+        assert "open line" not in caplog.text
+        require_login(project(tmp_path), place, has_provider=True)
+    assert "give --ssl_certfile" in caplog.text

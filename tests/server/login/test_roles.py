@@ -1,0 +1,88 @@
+"""The table of roles has each route of the server, and the page for people has the table."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from monailabel.app import app as host
+from starlette.routing import Mount
+
+from activelabel.errors import ForbiddenError
+from activelabel.server.login.identity import ROLES, Identity, Role, asking
+from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC, least_role, require
+from activelabel.server.routes import ROUTES
+
+SECURITY = Path(__file__).parents[3] / "docs" / "security.md"
+OF_THE_PACS = ("wado", "qido", "stow")
+
+
+def entries(routes: Iterable[Any]) -> set[str]:
+    """All of these, as the table calls them."""
+    found = set()
+    for route in routes:
+        if isinstance(route, Mount):
+            found.add(f"GET {route.path}/{{path:path}}")
+        elif hasattr(route, "original_router"):  # of a part of the host
+            found |= entries(route.original_router.routes)
+        else:
+            found |= {f"{'GET' if method == 'HEAD' else method} {route.path}" for method in route.methods}
+    return found
+
+
+def test_every_route_that_can_be_asked_is_in_the_table_or_public() -> None:
+    asked = entries([*ROUTES, *host.router.routes])
+    assert len(asked) > 55
+    unnamed = {entry for entry in asked if entry not in LEAST and entry not in PUBLIC}
+    # The host's own, which lie behind one of ours that has an entry.
+    assert unnamed == {
+        f"{method} /proxy/dicom/{part}/{{path:path}}" for method in ("GET", "POST") for part in OF_THE_PACS
+    }
+    assert (set(LEAST) | PUBLIC) - {OTHERS_LABEL} <= asked, "an entry without a route"
+
+
+@pytest.mark.parametrize("entry", [entry for entry in LEAST if entry != OTHERS_LABEL])
+def test_a_request_takes_what_the_table_says(entry: str) -> None:
+    method, _, path = entry.partition(" ")
+    assert least_role(method, re.sub(r"{[^}]*}", "x", path)) == LEAST[entry]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "role"),
+    [
+        ("HEAD", "/logs/", Role.ADMIN),
+        ("HEAD", "/datastore/image", Role.ANNOTATOR),
+        ("GET", "/activelabel/nothing", Role.ADMIN),
+        ("PATCH", "/info/", Role.ADMIN),
+        ("GET", "/login/", Role.ADMIN),
+        ("GET", "//logs/", Role.ADMIN),
+        ("GET", "/ohif/../logs/", Role.ANNOTATOR),  # a file of the viewer, or none: the router takes it so too
+        ("OPTIONS", "/logs/", None),
+        ("GET", "/login", None),
+    ],
+)
+def test_what_is_not_in_the_table_takes_an_admin(method: str, path: str, role: Role | None) -> None:
+    assert least_role(method, path) == role
+
+
+def test_a_label_of_somebody_else_is_a_reviewers_to_take_back() -> None:
+    require(OTHERS_LABEL)  # nobody has to log in
+    before = asking.set(Identity("ann", Role.ANNOTATOR))
+    try:
+        with pytest.raises(ForbiddenError, match="takes the role reviewer, and ann is annotator"):
+            require(OTHERS_LABEL)
+        asking.set(Identity("rev", Role.REVIEWER))
+        require(OTHERS_LABEL)
+    finally:
+        asking.reset(before)
+
+
+def test_the_page_for_people_has_the_table() -> None:
+    text = SECURITY.read_text(encoding="utf-8").partition("### Roles")[2].partition("\n#")[0]
+    said = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in ROLES:
+            said |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[-1]), ROLES[cells[0]])
+    assert said == LEAST

@@ -1,0 +1,92 @@
+"""Who may log in, and who is logged in, on both databases."""
+
+from datetime import timedelta
+
+import pytest
+
+from activelabel.errors import InvalidInputError, NotFoundError
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def with_ann(ledger):
+    ledger.add_user("ann", "annotator", "hash 1")
+    return ledger
+
+
+def test_a_user_is_added_once_whatever_the_letters(with_ann, clock):
+    (ann,) = with_ann.users()
+    assert (ann.name, ann.role, ann.password_hash, ann.created_at) == ("ann", "annotator", "hash 1", clock.now)
+    assert "hash 1" not in repr(ann)
+    with pytest.raises(InvalidInputError, match="there is a user 'ann' already"):
+        with_ann.add_user("Ann", "admin", "hash 2")
+    assert with_ann.users() == [ann]
+
+
+@pytest.mark.parametrize("name", ["", " ann", "ann ", "a:b", "a\nb", "x" * 256])
+def test_a_name_that_http_or_a_line_cannot_hold_is_refused(ledger, name):
+    with pytest.raises(InvalidInputError, match="user"):
+        ledger.add_user(name, "annotator", "hash")
+    assert not ledger.has_users()
+
+
+def test_a_session_lasts_as_long_as_was_said(with_ann, clock):
+    until = with_ann.begin_session("t1", "ann", HOUR)
+    assert until == clock.now + HOUR
+    found = with_ann.login_session("t1", by_provider=False)
+    assert (found.user_name, found.role, found.expires_at) == ("ann", "annotator", until)
+    clock.advance(60)
+    assert with_ann.login_session("t1", by_provider=False) is None
+
+
+def test_a_session_ends_with_logout_removal_and_another_password(with_ann):
+    for ends in (
+        lambda: with_ann.end_session("t1"),
+        lambda: with_ann.set_password_hash("ann", "hash 2"),
+        lambda: with_ann.end_sessions("ann"),
+        lambda: with_ann.remove_user("ann"),
+    ):
+        with_ann.begin_session("t1", "ann", HOUR)
+        assert with_ann.login_session("t1", by_provider=False) is not None
+        ends()
+        assert with_ann.login_session("t1", by_provider=False) is None
+    assert with_ann.users() == []
+
+
+def test_a_new_user_of_an_old_name_does_not_find_the_old_ones_sessions(with_ann):
+    with_ann.begin_session("t1", "ann", HOUR)
+    with_ann.remove_user("ann")
+    with_ann.add_user("ann", "admin", "hash")
+    assert with_ann.login_session("t1", by_provider=False) is None
+
+
+def test_another_role_holds_for_sessions_that_go_on(with_ann):
+    with_ann.begin_session("t1", "ann", HOUR)
+    with_ann.set_user_role("ann", "manager")
+    assert with_ann.login_session("t1", by_provider=False).role == "manager"
+
+
+def test_sessions_of_users_and_of_a_providers_people_do_not_count_for_each_other(with_ann):
+    with_ann.begin_session("t1", "ann", HOUR)
+    with_ann.begin_session("t2", "ann", HOUR, "admin")
+    assert with_ann.login_session("t1", by_provider=True) is None
+    assert with_ann.login_session("t2", by_provider=False) is None
+    assert with_ann.login_session("t2", by_provider=True).role == "admin"
+
+
+def test_expired_sessions_are_forgotten_with_the_next_login(with_ann, clock):
+    with_ann.begin_session("t1", "ann", HOUR)
+    clock.advance(61)
+    with_ann.begin_session("t2", "ann", HOUR)
+    assert with_ann.end_sessions("ann") == 1
+
+
+def test_who_is_unknown_is_named_with_those_who_are_known(with_ann):
+    for act in (
+        lambda: with_ann.remove_user("bob"),
+        lambda: with_ann.set_password_hash("bob", "h"),
+        lambda: with_ann.set_user_role("bob", "admin"),
+    ):
+        with pytest.raises(NotFoundError, match="user 'bob': there is none; there are: ann"):
+            act()
