@@ -54,7 +54,7 @@ def doctor(
 @app.command()
 def score(
     images: Annotated[Path, typer.Option(help="A folder of images.")],
-    model: Annotated[Path, typer.Option(help="A model version: a .pt file of a project's models folder.")],
+    model: Annotated[Path, typer.Option(help="A model version: a .safetensors file of a project's models folder.")],
     out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
     measure: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all there are.")

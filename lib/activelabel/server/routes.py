@@ -112,7 +112,7 @@ def upload_model(model: str, file: UploadFile, user: Annotator) -> dict[str, Any
     app = app_instance()
     require_known(model, app.info_names("models"), "model")
     with tempfile.TemporaryDirectory() as folder:
-        return dict(app.adopt_model(received(file, folder)))
+        return dict(app.adopt_model(received(file, folder, app.largest_model_bytes())))
 
 
 @router.delete("/model/{model}")

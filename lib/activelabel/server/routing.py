@@ -23,6 +23,7 @@ from activelabel.errors import (
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
+from activelabel.server.body_limit import limited
 from activelabel.server.client_kind import client_kind, kind_of
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ STATUS: dict[type[ActiveLabelError], int] = {
 }
 FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
 READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
+
+CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 LONGEST_LINE = 600
 
@@ -57,13 +60,13 @@ class OneLineRoute(APIRoute):
             client_address.set(request.client.host if request.client else "")
             client_kind.set(kind_of(request.headers))
             try:
-                return await handle(request)
+                return await handle(limited(request))
             except ActiveLabelError as error:
                 raise HTTPException(STATUS.get(type(error), 400), one_line(str(error))) from error
             except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                if error.errno in CANNOT_BE_WRITTEN:
                     logger.exception("%s %s", request.method, request.url.path)
-                    line = READ_ONLY if error.errno == errno.EROFS else FULL
+                    line = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else READ_ONLY
                     raise HTTPException(507, line) from error
                 raise
             except MONAILabelException as error:

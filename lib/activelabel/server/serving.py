@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.server.log_file import keep_log
+from activelabel.server.older_models import convert_older_models
 from activelabel.server.project import Project, make_folder, plan_project, prepare_project
 from activelabel.store.copies import keep_copying
 
@@ -40,6 +41,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
     project.ledger.check()
     keep_log(project.log_file)
     prepare_project(project)
+    convert_older_models(project)
     look_after_ledger(project)
     return project
 
