@@ -1,5 +1,6 @@
 """A project over a folder of tiny volumes, annotated and trained on as the host does it."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ class Study:
         for image_id in image_ids:
             file = self.project.labels_folder / f"{image_id}.nii.gz"
             file.write_bytes((self.labels / file.name).read_bytes())
-            annotation = self.project.ledger.record_annotation(image_id, file.name, "0" * 64, "reader", slices=slices)
+            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+            annotation = self.project.ledger.record_annotation(image_id, file.name, sha256, "reader", slices=slices)
             made.append(annotation.id)
         return made
 

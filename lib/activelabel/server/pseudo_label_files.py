@@ -82,7 +82,7 @@ class PseudoLabelFiles:
 
 def pseudo_label_files(project: Project, settings: ProxySettings) -> PseudoLabelFiles:
     """Those of a project, whose images are what it has found out that they are."""
-    modality = project.modality or fixed_modality(project.ledger, project.settings.modality, project.studies)
+    modality = project.modality or project.fixed_modality()
     kind = None if modality is None else modality.kind
     return PseudoLabelFiles(project.pseudo_labels_folder, project.proxy_settings(settings), kind)
 

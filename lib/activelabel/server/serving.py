@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.server.label_record_files import write_missing_in_background
 from activelabel.server.log_file import keep_log
 from activelabel.server.older_models import convert_older_models
 from activelabel.server.project import Project, make_folder, plan_project, prepare_project
@@ -43,6 +44,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
     prepare_project(project)
     convert_older_models(project)
     look_after_ledger(project)
+    write_missing_in_background(project.ledger, project.labels_folder)
     return project
 
 

@@ -5,6 +5,7 @@ from activelabel.store.doubts import Doubts
 from activelabel.store.drafts import Drafts
 from activelabel.store.facts import Facts
 from activelabel.store.images import Images
+from activelabel.store.label_records import LabelRecords
 from activelabel.store.leases import Leases
 from activelabel.store.model_uses import ModelUses
 from activelabel.store.models import Models
@@ -14,7 +15,21 @@ from activelabel.store.scores import Scores
 from activelabel.store.skips import Skips
 
 
-class Ledger(Images, Scores, Leases, Annotations, Drafts, Skips, Doubts, Facts, Models, ModelUses, Rounds, Overview):
+class Ledger(
+    Images,
+    Scores,
+    Leases,
+    Annotations,
+    Drafts,
+    LabelRecords,
+    Skips,
+    Doubts,
+    Facts,
+    Models,
+    ModelUses,
+    Rounds,
+    Overview,
+):
     """One object for every event and question; each base holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or
