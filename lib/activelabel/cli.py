@@ -13,6 +13,7 @@ from rich.table import Table
 from activelabel.errors import ActiveLabelError
 from activelabel.models_command import models
 from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
+from activelabel.server.check_command import check
 from activelabel.server.restore import restore
 from activelabel.simulation.command import simulate
 from activelabel.simulation.report.command import report
@@ -98,6 +99,7 @@ app.command()(models)
 app.command()(simulate)
 app.command()(report)
 app.command()(restore)
+app.command()(check)
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file
 from running_server import RunningServer
+from safetensors.torch import load_file
 
 from activelabel.acquisition.diversity import typiclust
 from activelabel.data.volumes import read_volume

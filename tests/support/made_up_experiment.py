@@ -65,8 +65,8 @@ def _write_run(run: Path, arm: str, seed: int, means: Sequence[float], cases: Se
         for dice in [mean + 0.02 * (place - (len(cases) - 1) / 2) + 0.05 * sign + 0.0001 * seed]
     ]
     models = [
-        {"round": number, "model_version": number + 1, "sha256": "", "file": "model.safetensors", "training_seconds": 60.0,
-         "scoring_seconds": 30.0}
+        {"round": number, "model_version": number + 1, "sha256": "", "file": "model.safetensors",
+         "training_seconds": 60.0, "scoring_seconds": 30.0}
         for number in rounds
     ]  # fmt: skip
     tables = RunTables(run)

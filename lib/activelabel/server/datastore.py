@@ -27,7 +27,14 @@ from activelabel.data.files import write_atomically
 from activelabel.data.links import LINKS_OUT, leads_out
 from activelabel.data.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import ActiveLabelError, AskedBackError, ForbiddenError, InvalidInputError, NotFoundError, NotReadyError
+from activelabel.errors import (
+    ActiveLabelError,
+    AskedBackError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotReadyError,
+)
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
 from activelabel.server.folder_watch import FolderWatch

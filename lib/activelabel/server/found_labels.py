@@ -34,7 +34,13 @@ class FoundLabels:
     """
 
     def __init__(
-        self, studies: Path, ledger: Ledger, project_folder: Path, *, ours_elsewhere: bool = False, links_out: bool = False
+        self,
+        studies: Path,
+        ledger: Ledger,
+        project_folder: Path,
+        *,
+        ours_elsewhere: bool = False,
+        links_out: bool = False,
     ) -> None:
         """Look into `studies/labels/TAG`; keep copies below `project_folder`.
 

@@ -136,7 +136,7 @@ def _is_number(value: object) -> bool:
 
 
 def _from_existing_labels(studies: Path, links_out: bool) -> tuple[str, ...]:
-    """The names that the label files of a studies folder hold, in the order of their values, then `label_N` to the largest value.
+    """The names in the label files of a studies folder, in the order of their values, then `label_N` to the largest.
 
     A file that cannot be read says nothing: it is named when labels are taken in. Nothing if there is no file.
     """

@@ -49,7 +49,9 @@ def write_missing_records(ledger: Ledger, kept: Path) -> int:
         OSError: as `write_records`.
     """
     files = ledger.label_files().items()
-    without = {image_id for file, image_id in files if (kept / file).is_file() and not record_file(kept / file).is_file()}
+    without = {
+        image_id for file, image_id in files if (kept / file).is_file() and not record_file(kept / file).is_file()
+    }
     for image_id in sorted(without):
         write_records(ledger, kept, image_id)
     return len(without)

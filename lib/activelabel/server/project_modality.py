@@ -32,9 +32,7 @@ def known_modality(ledger: Ledger) -> ProjectModality | None:
     return None if fact is None else ProjectModality(fact.value, fact.reason)
 
 
-def fixed_modality(
-    ledger: Ledger, configured: str, studies: str, links_out: bool = False
-) -> ProjectModality | None:
+def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: bool = False) -> ProjectModality | None:
     """What the images of a project are: as it was found out before, else now, and then for good.
 
     `configured` (`--conf modality`) may still correct it as long as no model has learned from images that were

@@ -13,7 +13,6 @@ from activelabel.data.modality import Modality, ModalityChoice, choose_modality,
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.recipes import ProxySettings
 from activelabel.server.project import Project
-from activelabel.server.project_modality import fixed_modality
 from activelabel.training.pseudo_labels import pseudo_label
 
 logger = logging.getLogger(__name__)

@@ -2,16 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, TypeVar
 
-from sqlalchemy import exc, func, select, text, update
+from sqlalchemy import exc, func, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
+from activelabel.store.annotations import last_version
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
+from activelabel.store.rounds import current_round
 from activelabel.store.schema import AnnotationRow, Base, DraftRow, ImageRow, LeaseRow, RoundRow, UtcDateTime
 
 LabelRecord = dict[str, Any]
@@ -32,6 +35,12 @@ class Rebuilt:
     drafts: int
     queries: int
     annotators: tuple[str, ...]
+    history: int = 0
+    """Versions of which nothing was known but what their files tell."""
+
+    def with_history(self, count: int) -> "Rebuilt":
+        """The same, and so many versions more."""
+        return replace(self, history=count)
 
 
 class LabelRecords(Database):
@@ -58,10 +67,11 @@ class LabelRecords(Database):
         """
         with self._reading() as session:
             image = _values(image_row(session, image_id), _OF_IMAGE)
-            rows: dict[str, list[AnnotationRow | DraftRow]] = defaultdict(list)
-            for kind in (AnnotationRow, DraftRow):
-                for row in session.scalars(select(kind).where(kind.image_id == image_id).order_by(kind.id)):
-                    rows[row.file].append(row)
+            labels = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
+            drafts = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
+            rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
+            for row in (*session.scalars(labels), *session.scalars(drafts)):
+                rows[row.file].append(row)
             return {file: {"image": image, **_record(session, of_file)} for file, of_file in rows.items()}
 
     def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
@@ -89,6 +99,22 @@ class LabelRecords(Database):
                 f"the records beside the labels contradict each other, or lack something ({said[:200]}): put a copy of "
                 "the ledger back instead, or move the record that was changed away"
             ) from error
+
+    def add_history(self, labels: Iterable[Mapping[str, Any]]) -> int:
+        """Keep labels that count no more, each superseded by the next of its image and tag; how many these are.
+
+        Args:
+            labels: `image_id`, `tag`, `file`, `sha256`, `annotator` and `created_at` of each, oldest first.
+        """
+        now, count = self._clock(), 0
+        with self._writing() as session:
+            for values in labels:
+                version = last_version(session, values["image_id"], values["tag"]) + 1
+                number = current_round(session, now).number
+                session.add(AnnotationRow(**values, version=version, round_number=number, superseded_at=now))
+                session.flush()
+                count += 1
+        return count
 
 
 def _record(session: Session, rows: Sequence[AnnotationRow | DraftRow]) -> LabelRecord:
@@ -144,7 +170,7 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
     _end_earlier_drafts(drafts)
     session.add_all((*labels, *drafts))
     session.flush()
-    annotators = sorted({row.annotator for row in (*labels, *drafts)})
+    annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
     return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
 
 
@@ -155,7 +181,7 @@ def _end_earlier_labels(labels: Iterable[AnnotationRow]) -> None:
         by_tag[row.image_id, row.tag].append(row)
     for rows in by_tag.values():
         rows.sort(key=lambda row: row.version)
-        for row, later in zip(rows, rows[1:], strict=False):
+        for row, later in pairwise(rows):
             if row.superseded_at is None and row.deleted_at is None:
                 row.superseded_at = later.created_at
 
@@ -167,14 +193,12 @@ def _end_earlier_drafts(drafts: Iterable[DraftRow]) -> None:
         by_annotator[row.image_id, row.annotator].append(row)
     for rows in by_annotator.values():
         rows.sort(key=lambda row: row.version)
-        for row, later in zip(rows, rows[1:], strict=False):
+        for row, later in pairwise(rows):
             row.ended_at = row.ended_at or later.created_at
 
 
 def _go_on_counting(session: Session) -> None:
     """PostgreSQL counts its ids by itself, and has not seen those that were taken over."""
     for table in (AnnotationRow, DraftRow, LeaseRow):
-        name = table.__tablename__
-        session.execute(
-            text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), GREATEST(MAX(id), 1)) FROM {name}")
-        )
+        sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
+        session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))

@@ -136,7 +136,7 @@ class ImageRow(Base):
 
 
 class ModelVersionRow(Base):
-    """A published model; only `withdrawn_at` ever changes, and the name of a file that was converted to another form."""
+    """A published model; only `withdrawn_at` ever changes, and `file` where that was converted to another form."""
 
     __tablename__ = "model_versions"
     __table_args__ = (CheckConstraint("kind IN ('task', 'proxy')", name="kind"),)
