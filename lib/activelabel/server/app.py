@@ -16,7 +16,7 @@ from activelabel.errors import ActiveLabelError
 from activelabel.server.application import ProjectActions
 from activelabel.server.processes import end_with_server, is_child, stop_start
 from activelabel.server.project import open_project
-from activelabel.server.serving import open_served_project
+from activelabel.server.serving import explained, open_served_project
 
 
 class ActiveLabel(ProjectActions, MONAILabelApp):
@@ -32,15 +32,16 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
                 self.project = open_project(app_dir, studies, conf)
             else:
                 self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
-            super().__init__(
-                app_dir,
-                studies,
-                dict(conf),
-                name="activelabel",
-                description=f"Active learning: {self.project.recipe.title}",
-                version=__version__,
-                labels=list(self.project.labels),
-            )
+            with explained(self.project):
+                super().__init__(
+                    app_dir,
+                    studies,
+                    dict(conf),
+                    name="activelabel",
+                    description=f"Active learning: {self.project.recipe.title}",
+                    version=__version__,
+                    labels=list(self.project.labels),
+                )
         except ActiveLabelError as error:
             stop_start(error)
         self._auto_update_scoring = False  # the autopilot scores, once and not at every question

@@ -12,6 +12,7 @@ from monailabel.config import settings as host_settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.exception import MONAILabelException
 
+from activelabel.data.files import CANNOT_BE_WRITTEN
 from activelabel.errors import (
     ActiveLabelError,
     AskedBackError,
@@ -39,8 +40,6 @@ STATUS: dict[type[ActiveLabelError], int] = {
 }
 FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
 READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
-
-CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 LONGEST_LINE = 600
 
