@@ -189,5 +189,7 @@ def test_a_start_on_a_disk_that_cannot_be_written_is_one_line(
         raise OSError(number, os.strerror(number), "/somewhere/secret")
 
     monkeypatch.setattr(serving, place, full)
-    with pytest.raises(ActiveLabelError, match=rf"^the project folder {studies}/activelabel cannot be written \([^\n]+$"):
+    with pytest.raises(
+        ActiveLabelError, match=rf"^the project folder {studies}/activelabel cannot be written \([^\n]+$"
+    ):
         open_served_project("", str(studies), CONF, 8000)

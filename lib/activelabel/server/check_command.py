@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import track
 
 import activelabel
@@ -28,7 +29,7 @@ def check(
     pairs = setting_pairs(conf or [])
     existing_ledger(str(APP_FOLDER), studies, pairs).check()
     checks = checks_of(plan_project(str(APP_FOLDER), studies, pairs))
-    found = [problem for looked in track(checks, "checking", transient=True) for problem in looked()]
+    found = [problem for looked in track(checks, "checking", console=Console(stderr=True)) for problem in looked()]
     for problem in found:
         typer.echo(problem)
     if found:
