@@ -43,7 +43,7 @@ from activelabel.server.label_archive import Kept, LabelArchive
 from activelabel.server.listing import FILE, file_of, listed_labels
 from activelabel.server.readability import has_changed, may_be_mended, note_image, set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft, Image
+from activelabel.store.records import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
@@ -443,16 +443,12 @@ class LedgerDatastore(LocalDatastore):
             image = images.get(annotation.image_id)
             if image is not None and image.usable and has_changed(image, Path(self._image_path(image.id))):
                 set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
-        self._notice_changed_labels(images)
-
-    def _notice_changed_labels(self, images: Mapping[str, Image]) -> None:
-        for annotation in self._ledger.annotations():
-            image = images.get(annotation.image_id)
-            if image is not None and image.usable and self._ledger.image(image.id).usable:
-                try:
-                    self._archive.sound_file(annotation)
-                except InvalidInputError as error:
-                    set_aside(image.id, error, self._ledger, self, self._archive.file(annotation))
+        usable = {image.id for image in self._ledger.images() if image.usable and image.id in self._datastore.objects}
+        for annotation in (label for label in self._ledger.annotations() if label.image_id in usable):
+            try:
+                self._archive.sound_file(annotation)
+            except InvalidInputError as error:
+                set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
 
     def _reconcile_labels(self) -> None:
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}

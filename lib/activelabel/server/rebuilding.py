@@ -27,6 +27,7 @@ from activelabel.store.label_records import LabelRecord, Rebuilt
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import FINAL
+from activelabel.training.checkpoints import ENDING as MODEL_ENDING
 
 UNKNOWN = "unknown"
 """The annotator of a label without a record."""
@@ -161,7 +162,7 @@ def _said(project: Project, archive: _Archive) -> tuple[str, ...]:
             "drew them and on which slices is not known. They are kept as history; what lies in "
             f"{project.view_folder / 'labels' / FINAL} is taken in again at the next start, as its listing says"
         )
-    models = [file for file in project.models_folder.glob("*") if file.is_file() and not file.name.startswith(".")]
+    models = list(project.models_folder.glob(f"*{MODEL_ENDING}"))
     if models:
         lines.append(
             f"models are not told by labels: the next training makes a new one; {len(models)} files are still in "

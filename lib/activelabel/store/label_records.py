@@ -72,7 +72,9 @@ class LabelRecords(Database):
             rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
             for row in (*session.scalars(labels), *session.scalars(drafts)):
                 rows[row.file].append(row)
-            return {file: {"image": image, **_record(session, of_file)} for file, of_file in rows.items()}
+            queries = {row.id: row for row in session.scalars(select(LeaseRow).where(LeaseRow.image_id == image_id))}
+            rounds = {row.number: row for row in session.scalars(select(RoundRow))}
+            return {file: {"image": image, **_record(of_file, queries, rounds)} for file, of_file in rows.items()}
 
     def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
         """Take over what `label_records` told, into a ledger that knows nothing yet.
@@ -117,11 +119,12 @@ class LabelRecords(Database):
         return count
 
 
-def _record(session: Session, rows: Sequence[AnnotationRow | DraftRow]) -> LabelRecord:
-    leases = {row.lease_id for row in rows if row.lease_id is not None}
-    queries = list(session.scalars(select(LeaseRow).where(LeaseRow.id.in_(leases)).order_by(LeaseRow.id)))
-    numbers = {row.round_number for row in (*rows, *queries) if not isinstance(row, DraftRow)}
-    rounds = session.scalars(select(RoundRow).where(RoundRow.number.in_(numbers)).order_by(RoundRow.number))
+def _record(
+    rows: Sequence[AnnotationRow | DraftRow], all_queries: Mapping[int, LeaseRow], all_rounds: Mapping[int, RoundRow]
+) -> LabelRecord:
+    queries = [all_queries[id_] for id_ in sorted({row.lease_id for row in rows if row.lease_id is not None})]
+    numbers = {row.round_number for row in rows if isinstance(row, AnnotationRow)}
+    rounds = [all_rounds[number] for number in sorted(numbers | {query.round_number for query in queries})]
     return {
         "annotations": [_values(row) for row in rows if isinstance(row, AnnotationRow)],
         "drafts": [_values(row) for row in rows if isinstance(row, DraftRow)],
