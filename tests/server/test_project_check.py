@@ -1,5 +1,6 @@
 """`activelabel check`, as it is typed: every file of a project is read, and compared with what was kept."""
 
+import dataclasses
 import hashlib
 import os
 import sys
@@ -10,9 +11,11 @@ import pytest
 from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
 from activelabel.cli import main
+from activelabel.errors import InvalidInputError
 from activelabel.server.label_record_files import record_file
 from activelabel.server.opening import open_datastore
 from activelabel.server.project import Project, open_project
+from activelabel.server.project_check import checks_of
 from activelabel.server.readability import note_image
 
 CONF = {"labels": "ball,box", "recipe": str(TINY_RECIPE), "device": "cpu"}
@@ -151,3 +154,9 @@ def test_a_damaged_ledger_is_one_line(project: Project, check: Callable[..., Che
     code, lines = check()
     assert code == 2
     assert "the file is damaged" in " ".join(lines)
+
+
+def test_studies_that_are_not_mounted_are_one_line(project: Project, tmp_path: Path) -> None:
+    gone = dataclasses.replace(project, studies=str(tmp_path / "gone"))
+    with pytest.raises(InvalidInputError, match=r"^--studies .*/gone: there is no such folder: mount it"):
+        checks_of(gone)

@@ -9,7 +9,7 @@ from pathlib import Path
 from activelabel.data.one_case import one_case
 from activelabel.data.studies_folder import find_images
 from activelabel.data.volumes import read_volume
-from activelabel.errors import ActiveLabelError
+from activelabel.errors import ActiveLabelError, InvalidInputError
 from activelabel.server.kept_labels import sound_file
 from activelabel.server.label_record_files import read_record
 from activelabel.server.listing import listed_files
@@ -44,6 +44,8 @@ def _image_checks(project: Project) -> list[Check]:
     if is_pacs(project.studies):
         return []
     studies, ledger = Path(project.studies), project.ledger
+    if not studies.is_dir():
+        raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
     known = listed_files(project.view_folder) or listed_files(studies)
     found = find_images(studies, known, links_out=project.settings.links_out_of_studies)
     images = {image.id: image for image in ledger.images()}

@@ -24,16 +24,19 @@ def whole_file(path: Path, name: str) -> StreamingResponse:
         file = path.open("rb")
     except FileNotFoundError as error:
         raise NotFoundError(f"{name}: the file is gone: ask for the list again") from error
+    size = os.fstat(file.fileno()).st_size
     headers = {
-        "Content-Length": str(os.fstat(file.fileno()).st_size),
+        "Content-Length": str(size),
         "Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}"
         if quote(name) != name
         else f'attachment; filename="{name}"',
     }
-    return StreamingResponse(_chunks(file), media_type=get_mime_type(name), headers=headers)
+    return StreamingResponse(_chunks(file, size), media_type=get_mime_type(name), headers=headers)
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, left: int) -> Iterator[bytes]:
+    """No more than was there, whoever writes on at its end."""
     with file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(min(left, _CHUNK)):
+            left -= len(chunk)
             yield chunk
