@@ -121,9 +121,7 @@ def train_ours(project: Project, files: Files) -> tuple[Timing, nn.Module]:
     """Train as the server does; the timing, and the network after the last epoch."""
     task = OurTask(project)
     task({"model": "segmentation"}, files)
-    model = project.current_model()
-    weights = torch.load(project.models_folder / model.file, weights_only=True)["weights"]
-    return task.timing, _network(project, weights)
+    return task.timing, project.network(project.current_model())
 
 
 def train_host(project: Project, files: Files) -> tuple[Timing, nn.Module]:

@@ -33,8 +33,8 @@ def model(tmp_path: Path) -> Path:
     description = ModelDescription(
         recipe=recipe.name, labels=("ball",), network=recipe.network, preprocessing=recipe.preprocessing
     )
-    save_model(tmp_path / "model.pt", network.state_dict(), description)
-    return tmp_path / "model.pt"
+    save_model(tmp_path / "model.safetensors", network.state_dict(), description)
+    return tmp_path / "model.safetensors"
 
 
 def activelabel(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     ("changed", "said"),
     [
         ({"--images": "nowhere"}, "there is no such folder"),
-        ({"--model": "nothing.pt"}, "there is no such file"),
+        ({"--model": "nothing.safetensors"}, "there is no such file"),
         ({"--measure": "doubt"}, "--measure doubt: use one of variance, entropy"),
         ({"--region": "liver"}, "--region liver: use one of everything, target"),
         ({"--recipe": "quik"}, "recipe 'quik' does not exist: use one of "),

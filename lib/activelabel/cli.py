@@ -14,6 +14,7 @@ from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.models_command import models
 from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
+from activelabel.server.check_command import check
 from activelabel.server.login.command import user
 from activelabel.server.restore import restore
 from activelabel.simulation.command import simulate
@@ -66,7 +67,7 @@ def doctor(
 @app.command()
 def score(
     images: Annotated[Path, typer.Option(help="A folder of images.")],
-    model: Annotated[Path, typer.Option(help="A model version: a .pt file of a project's models folder.")],
+    model: Annotated[Path, typer.Option(help="A model version: a .safetensors file of a project's models folder.")],
     out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
     measure: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all there are.")
@@ -110,6 +111,7 @@ app.command()(models)
 app.command()(simulate)
 app.command()(report)
 app.command()(restore)
+app.command()(check)
 app.add_typer(user, name="user")
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from activelabel.data.studies_folder import find_images, find_labels
+from activelabel.data.links import LINKS_OUT
+from activelabel.data.studies_folder import find_images, find_labels, label_files
 
 
 @pytest.fixture
@@ -102,9 +103,39 @@ def test_links_are_images_under_their_own_names_but_linked_folders_are_not_enter
     (tmp_path / "images" / "linked.nii.gz").symlink_to(tmp_path / "elsewhere" / "blob")
     (tmp_path / "images" / "gone.nii.gz").symlink_to(tmp_path / "nowhere")
     (tmp_path / "images" / "more").symlink_to(tmp_path / "elsewhere")
-    found = find_images(tmp_path / "images")
-    assert set(found.files) == {"case", "linked"}
+    (tmp_path / "images" / "again.nii.gz").symlink_to("case.nii.gz")
+    found = find_images(tmp_path / "images", links_out=True)
+    assert set(found.files) == {"case", "linked", "again"}
     assert set(found.passed_over) == {"gone.nii.gz", "more/"}
+    safe = find_images(tmp_path / "images")
+    assert set(safe.files) == {"case", "again"}
+    assert safe.passed_over.pop("linked.nii.gz") == LINKS_OUT
+    assert "--conf links_out_of_studies true" in LINKS_OUT
+    assert safe.passed_over == found.passed_over
+
+
+def test_a_studies_folder_may_itself_be_a_link(put: Put, tmp_path: Path) -> None:
+    put("images/case.nii.gz")
+    (tmp_path / "studies").symlink_to(tmp_path / "images")
+    assert set(find_images(tmp_path / "studies").files) == {"case"}
+    assert not find_images(tmp_path / "studies").passed_over
+
+
+def test_no_label_is_found_behind_a_link_out_of_the_folder(put: Put, tmp_path: Path) -> None:
+    images = {name: f"{name}.nii.gz" for name in ("a", "b", "c", "d", "e")}
+    put("studies/labels/final/a.nii.gz", "elsewhere/b.nii.gz", "elsewhere/c.nii.gz", "studies/kept/d.nii.gz")
+    studies = tmp_path / "studies"
+    final = studies / "labels" / "final"
+    (final / "b.nii.gz").symlink_to(tmp_path / "elsewhere" / "b.nii.gz")
+    (final / "more").symlink_to(tmp_path / "elsewhere")
+    (final / "d.nii.gz").symlink_to(studies / "kept" / "d.nii.gz")
+    found = find_labels(final, images, studies)
+    assert set(found.files) == {"a", "d"}
+    assert found.passed_over == {"b.nii.gz": LINKS_OUT, "more/": LINKS_OUT}
+    assert set(find_labels(final, images).files) == {"a", "b", "d"}
+    (studies / "labels" / "other").symlink_to(tmp_path / "elsewhere")
+    assert find_labels(studies / "labels" / "other", images, studies).files == {}
+    assert label_files(studies / "labels" / "other", studies) == []
 
 
 def test_a_name_that_is_no_utf8_is_named_in_ascii(put: Put, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def labelled(server: RunningServer, files: Path) -> RunningServer:
 @pytest.fixture(scope="module")
 def model(labelled: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> RunningServer:
     """The server with labels and a model in use."""
-    file = write_model(tmp_path_factory.mktemp("model") / "model.pt", LABELS)
+    file = write_model(tmp_path_factory.mktemp("model") / "model.safetensors", LABELS)
     with file.open("rb") as content:
         answer = requests.put(f"{labelled.address}/model/segmentation", files={"file": content}, timeout=60)
     assert answer.ok, answer.text
@@ -260,7 +260,7 @@ def bare_pickle(file: Path, marker: Path) -> None:
 def test_code_in_a_model_is_not_run(
     labelled: RunningServer, root: Path, tmp_path: Path, unchanged: None, write: Callable[[Path, Path], None]
 ) -> None:
-    marker, file = root / "executed", tmp_path / "model.pt"
+    marker, file = root / "executed", tmp_path / "model.safetensors"
     write(file, marker)
     try:
         (pickle.loads(file.read_bytes()) if write is bare_pickle else torch.load(file, weights_only=False))
@@ -282,20 +282,26 @@ def test_what_is_no_model_of_this_project_is_refused(
 ) -> None:
     refuse_model(labelled, files / "notes.txt", "is no model of this app")
     refuse_model(labelled, files / "empty.nii.gz", "is no model of this app")
-    whole = write_model(tmp_path / "whole.pt", LABELS).read_bytes()
-    cut = tmp_path / "cut.pt"
+    whole = write_model(tmp_path / "whole.safetensors", LABELS).read_bytes()
+    cut = tmp_path / "cut.safetensors"
     cut.write_bytes(whole[: len(whole) // 2])
     refuse_model(labelled, cut, "is no model of this app")
     recipe = load_recipe(str(TINY_RECIPE))
     wider = recipe.model_copy(update={"network": recipe.network.model_copy(update={"channels": (8, 16)})})
-    refuse_model(labelled, write_model(tmp_path / "wider.pt", LABELS, wider), "network.channels 8, 16, expected 4, 8")
-    refuse_model(labelled, write_model(tmp_path / "turned.pt", LABELS[::-1]), "labels box, ball, expected ball, box")
-    broken = write_model(tmp_path / "broken.pt", LABELS, change=lambda weight: torch.full_like(weight, torch.nan))
+    refuse_model(
+        labelled, write_model(tmp_path / "wider.safetensors", LABELS, wider), "network.channels 8, 16, expected 4, 8"
+    )
+    refuse_model(
+        labelled, write_model(tmp_path / "turned.safetensors", LABELS[::-1]), "labels box, ball, expected ball, box"
+    )
+    broken = write_model(
+        tmp_path / "broken.safetensors", LABELS, change=lambda weight: torch.full_like(weight, torch.nan)
+    )
     refuse_model(labelled, broken, "not finite")
 
 
 def test_model_under_an_unknown_name_is_refused(labelled: RunningServer, tmp_path: Path, unchanged: None) -> None:
-    with write_model(tmp_path / "model.pt", LABELS).open("rb") as content:
+    with write_model(tmp_path / "model.safetensors", LABELS).open("rb") as content:
         answer = requests.put(f"{labelled.address}/model/x", files={"file": content}, timeout=60)
     assert_refused(answer.status_code, answer.text, 404, "no model 'x'")
 

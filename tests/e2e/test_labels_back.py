@@ -47,7 +47,7 @@ def server(start_server: Callable[..., RunningServer], studies: Path) -> Running
     """A server with a model that was never trained."""
     conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
     server = start_server(studies, **conf, finished_by="saving")  # boxes do not look as what is finished does
-    with write_model(studies.parent / "model.pt", LABELS).open("rb") as content:
+    with write_model(studies.parent / "model.safetensors", LABELS).open("rb") as content:
         assert requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60).ok
     return server
 

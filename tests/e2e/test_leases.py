@@ -82,7 +82,7 @@ def scored(server: RunningServer, first: Samples, label: Path) -> RunningServer:
     """The first queries answered, and the rest scored by a model."""
     for reader, sample in first.items():
         server.save_label(sample["id"], label, annotator=reader)
-    model = write_model(label.with_name("model.pt"), ("ball", "box"))
+    model = write_model(label.with_name("model.safetensors"), ("ball", "box"))
     with model.open("rb") as content:
         assert requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60).ok
     assert requests.post(f"{server.address}/scoring/variance?run_sync=true", timeout=300).ok
@@ -191,7 +191,7 @@ def test_an_image_that_was_mended_is_asked_for(scored: RunningServer, second: Sa
 def test_a_model_that_another_process_chose_is_in_use_at_once_and_every_client_is_told(
     scored: RunningServer, label: Path, studies: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = write_model(label.with_name("other.pt"), ("ball", "box"), change=lambda weight: weight + 0.5)
+    other = write_model(label.with_name("other.safetensors"), ("ball", "box"), change=lambda weight: weight + 0.5)
     with other.open("rb") as content:
         answer = requests.put(f"{scored.address}/model/segmentation", files={"file": content}, timeout=60).json()
     assert (answer["version"], answer["compared"]) == (2, 2 if answer["validation_cases"] else 0)

@@ -105,6 +105,6 @@ def largest_by_hand(server: RunningServer, cases: Any, asked: list[str]) -> str:
     info = server.info()
     left = sorted(path for path in cases.studies.glob("*.nii.gz") if path.name.split(".")[0] not in asked)
     model_file = Path(server.studies) / "activelabel" / "models"
-    newest = max(model_file.glob("*.pt"), key=lambda path: path.stat().st_mtime)
+    newest = max(model_file.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
     scores = {path.name.split(".")[0]: summed_variance(newest, path, info) for path in left}
     return max(sorted(scores), key=lambda image_id: scores[image_id])

@@ -89,7 +89,14 @@ def test_in_process_and_through_a_server_the_same_is_asked(
     nobody = remote.run("--server", f"http://127.0.0.1:{free_port()}")
     assert nobody.returncode == 2
     assert "nobody answers there" in nobody.stderr
-    conf = {"recipe": recipe, "labels": LABELS, "device": "cpu", "start": START, "query_size": QUERY_SIZE}
+    conf = {
+        "recipe": recipe,
+        "labels": LABELS,
+        "device": "cpu",
+        "start": START,
+        "query_size": QUERY_SIZE,
+        "links_out_of_studies": "true",
+    }
     server = make_server(remote.out / "pool", ONE_THREAD, **conf, strategy=STRATEGY).start()
     address = ["--server", server.address]
     remote.run_and_kill(remote.asked(START + 3), *address)

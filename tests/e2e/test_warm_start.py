@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 from running_server import RunningServer
+from safetensors.torch import load_file
 
 from activelabel.acquisition.diversity import typiclust
 from activelabel.data.volumes import read_volume
@@ -156,7 +157,7 @@ def begins_with_the_proxy_model(folder: Path, ledger: Ledger) -> None:
     """All layers but the last, whose shape is another."""
     proxy, first = ledger.model(1), ledger.latest_model()
     assert first is not None
-    weights = [torch.load(folder / "models" / model.file, weights_only=True)["weights"] for model in (proxy, first)]
+    weights = [load_file(folder / "models" / model.file) for model in (proxy, first)]
     same = {name for name, value in weights[0].items() if value.shape == weights[1][name].shape}
     assert len(weights[0]) - len(same) == 2  # weight and bias of one layer
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in same)

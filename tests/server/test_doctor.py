@@ -1,6 +1,7 @@
 """What the examination finds, on folders made for it."""
 
 import datetime
+import hashlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -133,10 +134,44 @@ def test_a_case_whose_image_was_exported_again_is_named(blobs: Callable[[int], A
     for name in ("blob_00", "blob_01"):
         shutil.copy(cases.label_of(name), project.labels_folder)
         note_image(name, cases.studies / f"{name}.nii.gz", project.ledger)
-        project.ledger.record_annotation(name, f"{name}.nii.gz", "0", "ann", label_names=["ball"])
+        sha256 = hashlib.sha256(cases.label_of(name).read_bytes()).hexdigest()
+        project.ledger.record_annotation(name, f"{name}.nii.gz", sha256, "ann", label_names=["ball"])
     assert all(finding.fit for finding in findings(cases.studies, labels="ball").values())
     image = nibabel.load(cases.studies / "blob_01.nii.gz")
     nibabel.save(image.slicer[:-4], cases.studies / "blob_01.nii.gz")
     found = findings(cases.studies, labels="ball")
     assert not found["case"].fit
     assert found["case"].text.startswith("blob_01: its image has changed since its label was drawn")
+
+
+def test_a_label_that_was_changed_on_disk_is_named_and_nothing_is_noted(blobs: Callable[[int], Any]) -> None:
+    cases = blobs(1)
+    project = open_project("app", str(cases.studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00"], 0)
+    project.labels_folder.mkdir()
+    kept = Path(shutil.copy(cases.label_of("blob_00"), project.labels_folder))
+    sha256 = hashlib.sha256(kept.read_bytes()).hexdigest()
+    project.ledger.record_annotation("blob_00", kept.name, sha256, "ann", label_names=["ball"])
+    assert "case" not in findings(cases.studies, labels="ball")
+    label = nibabel.load(kept)
+    nibabel.save(nibabel.Nifti1Image(label.get_fdata()[::-1], label.affine), kept)
+    found = findings(cases.studies, labels="ball")["case"]
+    assert found.text.startswith("blob_00: the file of its label (version 1, by ann) has changed on disk")
+    assert project.ledger.current_annotation("blob_00").file_size is None
+
+
+def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(
+    blobs: Callable[[int], Any], tmp_path: Path
+) -> None:
+    studies, linked = blobs(2).studies, tmp_path / "linked"
+    linked.mkdir()
+    for image in studies.glob("*.nii.gz"):
+        (linked / image.name).symlink_to(image)
+    (linked / "own.nii.gz").write_bytes((studies / "blob_00.nii.gz").read_bytes())
+    found = findings(linked, labels="ball")
+    assert found["studies"].text == "1 of 1 images can be read"
+    assert found["files"].text.startswith("2 passed over (blob_00.nii.gz, blob_01.nii.gz): a link that leads out of")
+    assert "--conf links_out_of_studies true" in found["files"].text
+    allowed = findings(linked, labels="ball", links_out_of_studies="true")
+    assert allowed["studies"].text == "3 of 3 images can be read"
+    assert "files" not in allowed

@@ -256,7 +256,7 @@ def test_an_upload_is_judged_and_only_in_use_if_it_is_the_best(blobs: Callable[[
     app = LocalApp(cases.studies, conf, "ann")
     for image in app.project.ledger.images():
         app.save(image.id, cases.label_of(image.id), {})
-    file = write_model(tmp_path / "model.pt", ("ball",))
+    file = write_model(tmp_path / "model.safetensors", ("ball",))
 
     first = app.adopt_model(file)
 

@@ -81,6 +81,7 @@ def test_what_a_label_holds_on_other_slices_makes_no_other_model(study: Study) -
         array = np.asarray(label.dataobj).copy()
         array[..., [0, 6, 8, 15]] = value
         nibabel.save(nibabel.Nifti1Image(array, label.affine), file)
+        study.believe(first)
         study.train()
         weights.append(study.published_weights())
 
@@ -130,12 +131,44 @@ def reexported(study: Study, image_id: str) -> None:
 
 def unreadable_label(study: Study, image_id: str) -> None:
     (study.project.labels_folder / f"{image_id}.nii.gz").write_bytes(b"broken")
+    study.believe(image_id)
 
 
 def unnamed_value(study: Study, image_id: str) -> None:
     file = study.project.labels_folder / f"{image_id}.nii.gz"
     label = nibabel.load(file)
     nibabel.save(nibabel.Nifti1Image(np.asarray(label.dataobj) * 2, label.affine), file)
+    study.believe(image_id)
+
+
+@pytest.mark.parametrize("role", ["training", "validation"])
+@pytest.mark.parametrize("what", ["changed", "gone"])
+def test_a_label_that_is_not_what_was_kept_is_not_learnt_from_until_it_is_back(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, role: str, what: str
+) -> None:
+    used = used_cases(monkeypatch)
+    changed = annotated.ids(role)[0]
+    file = annotated.project.labels_folder / f"{changed}.nii.gz"
+    kept, label = file.read_bytes(), nibabel.load(file)
+    if what == "gone":
+        file.unlink()
+    else:
+        array = np.roll(np.asarray(label.dataobj), 1)
+        nibabel.save(nibabel.Nifti1Image(array, label.affine), file)
+
+    annotated.train()
+
+    (aside,) = annotated.project.ledger.images_set_aside()
+    assert aside.id == changed
+    assert aside.unreadable_reason.startswith(f"{changed}: the file of its label (version 1, by reader) ")
+    assert changed not in {case["image_id"] for case in (*used["training"], *used["validation"])}
+    file.write_bytes(kept)
+    assert may_be_mended(aside, Path(annotated.get_image_uri(changed)), file)
+    annotated.project.ledger.mark_readable(changed)
+    annotated.train()
+    assert changed in {case["image_id"] for case in (*used["training"], *used["validation"])}
+    noted = annotated.project.ledger.current_annotation(changed)
+    assert (noted.file_size, noted.file_modified_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
 
 
 @pytest.mark.parametrize("role", ["training", "validation"])

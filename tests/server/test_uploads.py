@@ -8,6 +8,7 @@ from fastapi import UploadFile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activelabel.errors import InvalidInputError
 from activelabel.server.uploads import received, safe_name
 
 
@@ -45,3 +46,14 @@ def test_an_upload_is_written_under_its_name(tmp_path: Path) -> None:
     path = received(UploadFile(io.BytesIO(b"voxels"), filename="../label.nii.gz"), tmp_path)
     assert path == tmp_path / "label.nii.gz"
     assert path.read_bytes() == b"voxels"
+
+
+@pytest.mark.parametrize(("most", "kept"), [(6, True), (5, False), (None, True)])
+def test_an_upload_that_is_too_large_is_not_read(tmp_path: Path, most: int | None, kept: bool) -> None:
+    upload = UploadFile(io.BytesIO(b"voxels"), filename="label.nii.gz")
+    if kept:
+        assert received(upload, tmp_path, most).read_bytes() == b"voxels"
+        return
+    with pytest.raises(InvalidInputError, match=r"^label\.nii\.gz: it is 6 bytes long, expected 5 at most$"):
+        received(upload, tmp_path, most)
+    assert not list(tmp_path.iterdir())

@@ -45,7 +45,7 @@ NEXT_REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
-revision, down_revision, branch_labels, depends_on = "next", "0008", None, None
+revision, down_revision, branch_labels, depends_on = "next", "0009", None, None
 
 def upgrade():
     op.add_column("images", sa.Column("note", sa.Text))
@@ -315,7 +315,7 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0008"):
+    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0009"):
         study.open()
 
 

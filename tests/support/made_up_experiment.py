@@ -65,8 +65,8 @@ def _write_run(run: Path, arm: str, seed: int, means: Sequence[float], cases: Se
         for dice in [mean + 0.02 * (place - (len(cases) - 1) / 2) + 0.05 * sign + 0.0001 * seed]
     ]
     models = [
-        {"round": number, "model_version": number + 1, "sha256": "", "file": "model.pt", "training_seconds": 60.0,
-         "scoring_seconds": 30.0}
+        {"round": number, "model_version": number + 1, "sha256": "", "file": "model.safetensors",
+         "training_seconds": 60.0, "scoring_seconds": 30.0}
         for number in rounds
     ]  # fmt: skip
     tables = RunTables(run)
@@ -99,4 +99,4 @@ def _write_images(folder: Path, pool: Sequence[str]) -> None:
         write_image(folder / f"{image_id}.nii.gz", seed=number)
     for run in folder.glob("runs/*/*"):
         (run / "project" / "models").mkdir(parents=True)
-        write_model(run / "project" / "models" / "model.pt", LABELS)
+        write_model(run / "project" / "models" / "model.safetensors", LABELS)

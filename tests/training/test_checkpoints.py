@@ -1,17 +1,27 @@
 import hashlib
 import io
+import json
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings
-from activelabel.training.checkpoints import ModelDescription, load_model, save_model
+from activelabel.training.checkpoints import (
+    FORMAT,
+    ModelDescription,
+    largest_model_bytes,
+    load_model,
+    model_bytes,
+    save_model,
+)
 
 DESCRIPTION = ModelDescription(
     recipe="small",
@@ -19,6 +29,15 @@ DESCRIPTION = ModelDescription(
     network=NetworkSettings(channels=(4, 8), strides=(2,), residual_units=1, dropout=0.1),
     preprocessing=PreprocessingSettings(),
 )
+
+
+Weights = dict[str, torch.Tensor]
+
+
+def write(path: Path, weights: Weights, description: object) -> None:
+    """A model file that says of itself what it is told to."""
+    said = json.dumps({"format": FORMAT, "description": description})
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"activelabel": said})
 
 
 @pytest.fixture
@@ -29,8 +48,8 @@ def network() -> nn.Module:
 
 @pytest.fixture
 def model(tmp_path: Path, network: nn.Module) -> Path:
-    save_model(tmp_path / "v1.pt", network.state_dict(), DESCRIPTION)
-    return tmp_path / "v1.pt"
+    save_model(tmp_path / "v1.safetensors", network.state_dict(), DESCRIPTION)
+    return tmp_path / "v1.safetensors"
 
 
 def test_a_model_comes_back_as_it_was(model: Path, network: nn.Module) -> None:
@@ -47,16 +66,16 @@ def test_background_is_a_class_of_its_own(network: nn.Module) -> None:
 
 
 def test_the_hash_is_that_of_the_file(tmp_path: Path, network: nn.Module) -> None:
-    sha256 = save_model(tmp_path / "v1.pt", network.state_dict(), DESCRIPTION)
+    sha256 = save_model(tmp_path / "v1.safetensors", network.state_dict(), DESCRIPTION)
 
-    assert sha256 == hashlib.sha256((tmp_path / "v1.pt").read_bytes()).hexdigest()
-    load_model(tmp_path / "v1.pt", DESCRIPTION, sha256)
+    assert sha256 == hashlib.sha256((tmp_path / "v1.safetensors").read_bytes()).hexdigest()
+    load_model(tmp_path / "v1.safetensors", DESCRIPTION, sha256)
 
 
 def test_a_published_version_is_never_replaced(model: Path, network: nn.Module) -> None:
     before = model.read_bytes()
 
-    with pytest.raises(FileExistsError, match=r"v1\.pt exists already"):
+    with pytest.raises(FileExistsError, match=r"v1\.safetensors exists already"):
         save_model(model, network.state_dict(), DESCRIPTION)
 
     assert model.read_bytes() == before
@@ -65,10 +84,10 @@ def test_a_published_version_is_never_replaced(model: Path, network: nn.Module) 
 
 def test_a_file_that_was_changed_is_refused(model: Path, network: nn.Module, tmp_path: Path) -> None:
     published = hashlib.sha256(model.read_bytes()).hexdigest()
-    save_model(tmp_path / "other.pt", build_network(DESCRIPTION.network, 3).state_dict(), DESCRIPTION)
+    save_model(tmp_path / "other.safetensors", build_network(DESCRIPTION.network, 3).state_dict(), DESCRIPTION)
 
-    with pytest.raises(InvalidInputError, match=r"other\.pt: the file is not the one that was published"):
-        load_model(tmp_path / "other.pt", DESCRIPTION, published)
+    with pytest.raises(InvalidInputError, match=r"other\.safetensors: the file is not the one that was published"):
+        load_model(tmp_path / "other.safetensors", DESCRIPTION, published)
 
 
 class Harmful:
@@ -82,10 +101,10 @@ class Harmful:
 
 
 def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path: Path) -> None:
-    torch.save({"format": "activelabel model 1", "weights": Harmful(tmp_path / "ran")}, tmp_path / "v1.pt")
+    torch.save({"format": "activelabel model 1", "weights": Harmful(tmp_path / "ran")}, tmp_path / "v1.safetensors")
 
-    with pytest.raises(InvalidInputError, match=r"v1\.pt: the file is no model of this app"):
-        load_model(tmp_path / "v1.pt", DESCRIPTION)
+    with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
+        load_model(tmp_path / "v1.safetensors", DESCRIPTION)
 
     assert not (tmp_path / "ran").exists()
 
@@ -109,10 +128,10 @@ def other_zip() -> bytes:
     ids=["empty", "text", "plain pickle", "another zip", "a list", "weights of another app"],
 )
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "v1.pt").write_bytes(content)
+    (tmp_path / "v1.safetensors").write_bytes(content)
 
-    with pytest.raises(InvalidInputError, match=r"v1\.pt: the file is no model of this app"):
-        load_model(tmp_path / "v1.pt", DESCRIPTION)
+    with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
+        load_model(tmp_path / "v1.safetensors", DESCRIPTION)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
@@ -120,13 +139,13 @@ def test_a_truncated_model_is_refused(model: Path, share: float) -> None:
     whole = model.read_bytes()
     model.write_bytes(whole[: int(len(whole) * share)])
 
-    with pytest.raises(InvalidInputError, match=r"v1\.pt: the file is no model of this app"):
+    with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
         load_model(model, DESCRIPTION)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"v1\.pt: there is no such file"):
-        load_model(tmp_path / "v1.pt", DESCRIPTION)
+    with pytest.raises(InvalidInputError, match=r"v1\.safetensors: there is no such file"):
+        load_model(tmp_path / "v1.safetensors", DESCRIPTION)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +167,14 @@ def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, obj
 
 def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(model: Path, tmp_path: Path) -> None:
     """Its description does not say which it has: MONAI's, the only one there was."""
-    content = torch.load(model, weights_only=True)
-    del content["description"]["network"]["upsampling"]
-    torch.save(content, tmp_path / "old.pt")
+    said = DESCRIPTION.model_dump(mode="json")
+    del said["network"]["upsampling"]
+    write(tmp_path / "old.safetensors", load_file(model), said)
     resized = DESCRIPTION.network.model_copy(update={"upsampling": "resize"})
 
-    load_model(tmp_path / "old.pt", DESCRIPTION)
+    load_model(tmp_path / "old.safetensors", DESCRIPTION)
     with pytest.raises(InvalidInputError, match=r"trained with network\.upsampling transposed, expected resize"):
-        load_model(tmp_path / "old.pt", DESCRIPTION.model_copy(update={"network": resized}))
+        load_model(tmp_path / "old.safetensors", DESCRIPTION.model_copy(update={"network": resized}))
 
 
 @pytest.mark.parametrize("slices_last", [False, True])
@@ -168,21 +187,74 @@ def test_the_plane_of_the_slices_matters_only_where_the_network_sees_it(
         )
         for plane in ("axial", "coronal")
     )
-    save_model(tmp_path / "v1.pt", network.state_dict(), axial)
+    save_model(tmp_path / "v1.safetensors", network.state_dict(), axial)
 
     if slices_last:
         with pytest.raises(InvalidInputError, match=r"preprocessing\.slice_plane axial, expected coronal"):
-            load_model(tmp_path / "v1.pt", coronal)
+            load_model(tmp_path / "v1.safetensors", coronal)
     else:
-        load_model(tmp_path / "v1.pt", coronal)
+        load_model(tmp_path / "v1.safetensors", coronal)
 
 
 def test_the_name_of_the_recipe_may_differ(model: Path) -> None:
     load_model(model, DESCRIPTION.model_copy(update={"recipe": "renamed"}))
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    save_model(tmp_path / "v1.pt", {"nothing": torch.zeros(1)}, DESCRIPTION)
+def first_as(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weights], Weights]:
+    """Changes the first of some weights."""
+    return lambda weights: {name: change(weight) if not place else weight for place, (name, weight) in
+                            enumerate(weights.items())}  # fmt: skip
 
-    with pytest.raises(InvalidInputError, match="its weights do not fit the network it names"):
-        load_model(tmp_path / "v1.pt", DESCRIPTION)
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weights: {"nothing": torch.zeros(1)}, "its weights do not fit the network"),
+        (lambda weights: {**weights, "more": torch.zeros(1)}, "'more' is none of it"),
+        (lambda weights: dict(list(weights.items())[1:]), "' is missing"),
+        (first_as(lambda weight: weight.to(torch.complex64)), r"is C64 \(.*, expected F32"),
+        (first_as(lambda weight: weight.to(torch.int64)), r"is I64 \(.*, expected F32"),
+        (first_as(lambda weight: weight.to(torch.float64)), r"is F64 \(.*, expected F32"),
+        (first_as(lambda weight: weight.to(torch.bfloat16)), r"is BF16 \(.*, expected F32"),
+        (first_as(lambda weight: weight.flatten()), r"is F32 \(\d+,\), expected F32 \(\d+, 1, 3, 3, 3\)"),
+        (first_as(lambda weight: torch.full_like(weight, torch.nan)), "its weights are not finite"),
+        (first_as(lambda weight: torch.full_like(weight, -torch.inf)), "its weights are not finite"),
+    ],
+    ids=["others", "one more", "one less", "complex", "whole numbers", "double", "bfloat16", "shape", "nan", "inf"],
+)
+def test_weights_that_do_not_fit_are_refused_and_never_cast(
+    tmp_path: Path, network: nn.Module, change: Callable[[Weights], Weights], said: str
+) -> None:
+    weights = {name: weight for name, weight in network.state_dict().items()}
+    write(tmp_path / "v1.safetensors", change(weights), DESCRIPTION.model_dump(mode="json"))
+
+    with pytest.raises(InvalidInputError, match=rf"^model v1\.safetensors: [^\n]*{said}[^\n]*$"):
+        load_model(tmp_path / "v1.safetensors", DESCRIPTION)
+
+
+def test_equal_models_have_equal_files(network: nn.Module) -> None:
+    weights = network.state_dict()
+    backwards = dict(reversed(weights.items()))
+    assert model_bytes(weights, DESCRIPTION) == model_bytes(backwards, DESCRIPTION)
+
+
+def test_the_largest_file_of_a_model_is_a_little_larger_than_a_model(model: Path) -> None:
+    size = model.stat().st_size
+    assert size < largest_model_bytes(DESCRIPTION) < size + 2 * 2**20
+
+
+@pytest.mark.parametrize(
+    "header", [b"[" * 2**19, b"[]", b"{}", b'{"__metadata__": {}}', b'{"__metadata__": 3}', b"\xff"]
+)
+def test_an_odd_header_is_refused(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "v1.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+    with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
+        load_model(tmp_path / "v1.safetensors", DESCRIPTION)
+
+
+def test_a_header_that_says_it_is_endless_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "v1.safetensors").write_bytes((2**63).to_bytes(8, "little") + b"{}" * 100)
+
+    with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
+        load_model(tmp_path / "v1.safetensors", DESCRIPTION)

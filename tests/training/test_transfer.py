@@ -32,11 +32,11 @@ def saved_proxy(path: Path, task: ModelDescription = TASK) -> dict[str, torch.Te
 def test_every_layer_but_the_last_is_taken_over_value_by_value(tmp_path: Path, labels: tuple[str, ...]) -> None:
     """Also where the task has two classes, as the proxy task has, and the last layer would fit."""
     task = TASK.model_copy(update={"labels": labels})
-    proxy = saved_proxy(tmp_path / "proxy.pt")
+    proxy = saved_proxy(tmp_path / "proxy.safetensors")
     network = a_network(SMALL, task.classes, seed=2)
     before = {name: values.clone() for name, values in network.state_dict().items()}
 
-    found = take_over(network, task, tmp_path / "proxy.pt")
+    found = take_over(network, task, tmp_path / "proxy.safetensors")
 
     after = network.state_dict()
     assert found.left == ("head.weight", "head.bias")
@@ -80,12 +80,12 @@ def test_naming_the_last_layer_draws_nothing() -> None:
 def test_a_proxy_of_another_network_is_one_line_and_nothing_is_copied(
     tmp_path: Path, update: dict[str, object], line: str
 ) -> None:
-    saved_proxy(tmp_path / "proxy.pt", TASK.model_copy(update={"network": SMALL.model_copy(update=update)}))
+    saved_proxy(tmp_path / "proxy.safetensors", TASK.model_copy(update={"network": SMALL.model_copy(update=update)}))
     network = a_network(SMALL, 3, seed=2)
     before = {name: values.clone() for name, values in network.state_dict().items()}
 
-    with pytest.raises(InvalidInputError, match=rf"^model proxy\.pt: it was trained with {line}: [^\n]+$"):
-        take_over(network, TASK, tmp_path / "proxy.pt")
+    with pytest.raises(InvalidInputError, match=rf"^model proxy\.safetensors: it was trained with {line}: [^\n]+$"):
+        take_over(network, TASK, tmp_path / "proxy.safetensors")
 
     for name, values in network.state_dict().items():
         torch.testing.assert_close(values, before[name], rtol=0, atol=0)
@@ -93,7 +93,7 @@ def test_a_proxy_of_another_network_is_one_line_and_nothing_is_copied(
 
 def test_a_model_of_the_task_is_no_proxy(tmp_path: Path) -> None:
     network = a_network(SMALL, 3, seed=1)
-    save_model(tmp_path / "task.pt", network.state_dict(), TASK)
+    save_model(tmp_path / "task.safetensors", network.state_dict(), TASK)
 
     with pytest.raises(InvalidInputError, match="trained with labels liver, tumour, expected foreground"):
-        take_over(network, TASK, tmp_path / "task.pt")
+        take_over(network, TASK, tmp_path / "task.safetensors")

@@ -1,8 +1,12 @@
 """Writing a file so that it is there completely or not at all."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
+
+CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system says of a disk that is full, or that may not be written."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -22,6 +22,7 @@ from activelabel.data.file_names import (
     plain_id,
     stem_of,
 )
+from activelabel.data.links import LINKS_OUT, leads_out
 
 PROJECT_FOLDER = "activelabel"
 """Below the images: where a server keeps its project unless it is told otherwise."""
@@ -71,7 +72,13 @@ def lines_on(passed_over: Mapping[str, str]) -> list[str]:
     return [_line(paths, reason) for reason, paths in sorted(by_reason.items())]
 
 
-def find_images(folder: Path, known: Mapping[str, str] | None = None, without: Collection[Path] = ()) -> FolderContent:
+def find_images(
+    folder: Path,
+    known: Mapping[str, str] | None = None,
+    without: Collection[Path] = (),
+    *,
+    links_out: bool = False,
+) -> FolderContent:
     """The images in a folder and its sub-folders.
 
     Hidden files, the host's folder of labels, project folders and files that nobody takes for images are not mentioned.
@@ -80,14 +87,15 @@ def find_images(folder: Path, known: Mapping[str, str] | None = None, without: C
         folder: must exist.
         known: paths below the folder by ids that were given before; they keep these as long as they are there.
         without: folders that hold something else, and are not looked into.
+        links_out: take files too that are links to files elsewhere.
     """
     passed_over: dict[str, str] = {}
     skipped = {path.resolve() for path in without}
-    found = list(_images_below(folder, "", skipped, passed_over))
+    found = list(_images_below(folder, "", skipped, passed_over, None if links_out else folder))
     return FolderContent(folder, dict(sorted(_with_ids(found, known or {}).items())), passed_over)
 
 
-def find_labels(folder: Path, images: Mapping[str, str]) -> FolderContent:
+def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = None) -> FolderContent:
     """The label files in a folder and its sub-folders, by the id of the image that each belongs to.
 
     A label belongs to the image of its name, or to that of its name without a word for label, as `case_seg.nii.gz`.
@@ -95,10 +103,11 @@ def find_labels(folder: Path, images: Mapping[str, str]) -> FolderContent:
     Args:
         folder: need not exist.
         images: paths of the images below their folder, by id.
+        within: a folder out of which no link is followed.
     """
     passed_over: dict[str, str] = {}
     by_path = {path: image_id for image_id, path in images.items()}
-    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over)]
+    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over, within)]
     files: dict[str, str] = {}
     more: dict[str, str] = {}
     for path, (_, owner) in sorted(owners, key=lambda item: (item[1][0], _preference(item[0]), item[0])):
@@ -124,12 +133,17 @@ def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> 
     return 0, None
 
 
-def label_files(folder: Path) -> list[Path]:
-    """All files in a folder and its sub-folders that may be labels, whatever image they belong to; none without it."""
-    return [folder / path for path in _labels_below(folder, "", {})]
+def label_files(folder: Path, within: Path | None = None) -> list[Path]:
+    """All files in a folder and its sub-folders that may be labels, whatever image they belong to; none without it.
+
+    No link out of `within` is followed.
+    """
+    return [folder / path for path in _labels_below(folder, "", {}, within)]
 
 
-def _images_below(folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str]) -> Iterator[str]:
+def _images_below(
+    folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str], within: Path | None
+) -> Iterator[str]:
     """Paths of images below `folder`, `below` being its own path below the first one."""
     names = []
     for entry in _entries(folder, below, passed_over):
@@ -138,10 +152,10 @@ def _images_below(folder: Path, below: str, skipped: Collection[Path], passed_ov
             if not _is_ours(entry, below) and Path(entry.path).resolve() not in skipped:
                 reason = _not_entered(entry)
                 if reason is None:
-                    yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over)
+                    yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over, within)
                 else:
                     passed_over[f"{path}/"] = reason
-        elif (reason := _not_taken(entry)) is None:
+        elif (reason := _not_taken(entry, within)) is None:
             names.append(entry.name)
         elif reason:
             passed_over[path] = reason
@@ -174,11 +188,17 @@ def _one_starts_with(rising: Sequence[str], start: str) -> bool:
     return place < len(rising) and rising[place].startswith(start)
 
 
-def _labels_below(folder: Path, below: str, passed_over: dict[str, str]) -> Iterator[str]:
+def _labels_below(folder: Path, below: str, passed_over: dict[str, str], within: Path | None) -> Iterator[str]:
+    if within is not None and folder.is_dir() and leads_out(folder, within):
+        passed_over[below] = LINKS_OUT
+        return
     for entry in _entries(folder, below, passed_over) if folder.is_dir() else ():
         path = f"{below}{entry.name}"
-        if entry.is_dir():
-            yield from _labels_below(folder / entry.name, f"{path}/", passed_over)
+        if _is_link_out(entry, within):
+            if entry.is_dir() or no_image(entry.name) != "":
+                passed_over[f"{path}/" if entry.is_dir() else path] = LINKS_OUT
+        elif entry.is_dir():
+            yield from _labels_below(folder / entry.name, f"{path}/", passed_over, within)
         elif entry.is_file():
             # A segmentation of 3D Slicer is no image, but it is a label.
             reason = no_image(f"{stem_of(entry.name)}{ending_of(entry.name)}")
@@ -205,9 +225,16 @@ def _not_entered(entry: os.DirEntry[str]) -> str | None:
     return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
 
 
-def _not_taken(entry: os.DirEntry[str]) -> str | None:
+def _not_taken(entry: os.DirEntry[str], within: Path | None) -> str | None:
     """Why a file is no image; "" for what nobody takes for one."""
-    return no_image(entry.name) if entry.is_file() else "a link that leads nowhere, or no file: remove it"
+    if not entry.is_file():
+        return "a link that leads nowhere, or no file: remove it"
+    reason = no_image(entry.name)
+    return LINKS_OUT if reason is None and _is_link_out(entry, within) else reason
+
+
+def _is_link_out(entry: os.DirEntry[str], within: Path | None) -> bool:
+    return within is not None and entry.is_symlink() and leads_out(entry.path, within)
 
 
 def _is_ours(entry: os.DirEntry[str], below: str) -> bool:

@@ -57,7 +57,7 @@ def list_images(folder: Path, without: Collection[Path] = ()) -> FolderContent:
     """
     if not folder.is_dir():
         raise InvalidInputError(f"--images {folder}: there is no such folder")
-    found = find_images(folder, without=without)
+    found = find_images(folder, without=without, links_out=True)
     if not found.files:
         raise InvalidInputError(f"--images {folder}: expected files that end in {', '.join(ENDINGS)}, found none")
     return found

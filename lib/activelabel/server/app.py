@@ -18,7 +18,7 @@ from activelabel.server.application import ProjectActions
 from activelabel.server.login.listening import place_asked_for, require_login
 from activelabel.server.processes import end_with_server, is_child, stop_start
 from activelabel.server.project import open_project
-from activelabel.server.serving import open_served_project
+from activelabel.server.serving import explained, open_served_project
 
 
 class ActiveLabel(ProjectActions, MONAILabelApp):
@@ -36,15 +36,16 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
                 self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
                 place = place_asked_for(sys.argv[1:])
                 require_login(self.project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
-            super().__init__(
-                app_dir,
-                studies,
-                dict(conf),
-                name="activelabel",
-                description=f"Active learning: {self.project.recipe.title}",
-                version=__version__,
-                labels=list(self.project.labels),
-            )
+            with explained(self.project):
+                super().__init__(
+                    app_dir,
+                    studies,
+                    dict(conf),
+                    name="activelabel",
+                    description=f"Active learning: {self.project.recipe.title}",
+                    version=__version__,
+                    labels=list(self.project.labels),
+                )
         except ActiveLabelError as error:
             stop_start(error)
         self._auto_update_scoring = False  # the autopilot scores, once and not at every question

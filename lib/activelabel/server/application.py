@@ -55,7 +55,7 @@ from activelabel.server.uncertainty_infer import UncertaintyInfer
 from activelabel.server.waiting import autopilot_info
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
-from activelabel.training.checkpoints import load_model
+from activelabel.training.checkpoints import largest_model_bytes, load_model
 
 logger = logging.getLogger(__name__)
 
@@ -219,6 +219,10 @@ class ProjectActions(CaseActions):
         """A label was taken back: the case is in the pool again and may have to be scored."""
         self._look_for_work()
 
+    def largest_model_bytes(self) -> int:
+        """How long the file of a model can be that is one for this network and these labels."""
+        return largest_model_bytes(self.project.model_description)
+
     def adopt_model(self, file: Path) -> dict[str, Any]:
         """Publish an uploaded model as a new version, if it is one for this network and these labels.
 
@@ -226,8 +230,6 @@ class ProjectActions(CaseActions):
         """
         network = load_model(file, self.project.model_description)
         weights = network.state_dict()
-        if not all(weight.isfinite().all() for weight in weights.values()):
-            raise InvalidInputError(f"model {file.name}: its weights are not finite numbers: train a new model")
         predictor = self.project.predictor_of(network, self.project.device)
         metrics, judges = judge_upload(self.project, predictor, self._datastore)
         seen = self.project.ledger.annotations()

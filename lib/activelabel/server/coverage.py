@@ -10,6 +10,7 @@ from activelabel.data.partial_labels import PartialLabel, drawn_slices
 from activelabel.data.slices import differing_slices
 from activelabel.errors import InvalidInputError
 from activelabel.server.beside_asked import drawn_beside
+from activelabel.server.kept_labels import sound_file
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Lease
 
@@ -134,8 +135,12 @@ class Coverage:
         return None
 
     def read(self, annotation: Annotation, image: Grid) -> LabelArray:
-        """The voxels of a kept label."""
-        return check_label(self.kept / annotation.file, image, self.labels).array
+        """The voxels of a kept label.
+
+        Raises:
+            InvalidInputError: its file is not as it was kept.
+        """
+        return check_label(sound_file(annotation, self.kept, self.ledger), image, self.labels).array
 
     def shown(self, image_id: str) -> Iterable[Path]:
         """The masks that models showed of an image, each named by the model's version."""

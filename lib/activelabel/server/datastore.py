@@ -24,16 +24,24 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 
 from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
 from activelabel.data.files import write_atomically
+from activelabel.data.links import LINKS_OUT, leads_out
 from activelabel.data.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import ActiveLabelError, AskedBackError, InvalidInputError, NotReadyError
+from activelabel.errors import (
+    ActiveLabelError,
+    AskedBackError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotReadyError,
+)
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.server.delayed_call import DelayedCall
 from activelabel.server.folder_watch import FolderWatch
 from activelabel.server.found_labels import FoundLabels
 from activelabel.server.label_archive import Kept, LabelArchive
-from activelabel.server.listing import FILE, file_of
-from activelabel.server.readability import has_changed, may_be_mended, note_image, set_aside_unreadable
+from activelabel.server.listing import FILE, file_of, listed_labels
+from activelabel.server.readability import has_changed, may_be_mended, note_image, set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
 
@@ -61,6 +69,7 @@ class LedgerDatastore(LocalDatastore):
         validation_cases: int,
         follow_changes: bool,
         images: Path | None = None,
+        links_out: bool = False,
     ) -> None:
         """Open the studies folder.
 
@@ -70,7 +79,11 @@ class LedgerDatastore(LocalDatastore):
             archive: where labels are checked and kept.
             validation_cases: how many images are set aside for validation when first seen.
             follow_changes: watch the folder and write the JSON view; for the server, not for its children.
-            images: the folder with the images, if it is another.
+            images: the folder with the images, if it is another, in which then nothing is written.
+            links_out: links out of the folder with the images are followed.
+
+        Raises:
+            InvalidInputError: the folder of labels is a link that must not be followed.
         """
         self._ledger = ledger
         self._archive = archive
@@ -83,8 +96,19 @@ class LedgerDatastore(LocalDatastore):
         self._written = b""  # what the JSON view was last
         self._content: FolderContent | None = None
         self._said: list[str] = []
-        self._found_labels = FoundLabels(Path(studies) / "labels", ledger, archive.project_folder)
+        self._said_of_labels: set[str] = set()
+        self._links_out = links_out
+        self._beside = None if images is None else Path(images)
+        self._found_labels = FoundLabels(
+            self._beside or Path(studies),
+            ledger,
+            archive.project_folder,
+            ours_elsewhere=self._beside is not None,
+            links_out=links_out,
+        )
         self._images_dir = str(images or ".")
+        for tag in ("", FINAL, ORIGINAL):
+            self._require_within(Path(studies) / "labels" / tag, Path(studies))
         super().__init__(
             studies,
             images_dir=self._images_dir,
@@ -92,7 +116,8 @@ class LedgerDatastore(LocalDatastore):
             auto_reload=False,
         )
         if follow_changes and self.watches_folder:
-            self._observer = FolderWatch(Path(studies), self, self._is_on_mount(studies))
+            watched = [Path(studies), *([] if self._beside is None else [self._beside])]
+            self._observer = FolderWatch(watched, self, self._is_on_mount(str(watched[-1])))
             self._observer.start()
 
     # Labels
@@ -150,6 +175,7 @@ class LedgerDatastore(LocalDatastore):
                 shown = self._datastore.objects[image_id]
                 shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
                 self._show_current(image_id, ORIGINAL, {})
+                self._archive.write_records(image_id)
         return draft
 
     def _settle(self, kept: Kept) -> None:
@@ -172,6 +198,7 @@ class LedgerDatastore(LocalDatastore):
                 self._found_labels.keep_copy(path, label_id, label_tag)
                 path.unlink(missing_ok=True)
             self._ledger.delete_annotation(label_id, label_tag)
+            self._archive.write_records(label_id)
             shown.labels = {tag: label for tag, label in shown.labels.items() if tag != label_tag}
         self._view.request()
 
@@ -184,6 +211,18 @@ class LedgerDatastore(LocalDatastore):
             "annotated_volumes": progress.annotated,
             "partly_annotated_volumes": progress.partly_annotated,
         }
+
+    def label_file(self, image_id: str, tag: str) -> Path:
+        """The kept file of the label that counts: no other is ever written in its place.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidInputError: it has changed on disk since it was kept.
+        """
+        annotation = self._ledger.current_annotation(image_id, tag)
+        if annotation is None:
+            raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
+        return self._archive.sound_file(annotation)
 
     # Images
 
@@ -216,10 +255,12 @@ class LedgerDatastore(LocalDatastore):
 
     def remove_image(self, image_id: str) -> None:
         """Take an image and its labels out of the studies. No file is lost: the project folder keeps both."""
+        file = Path(self._image_path(image_id))
+        if not os.access(file.parent, os.W_OK):
+            raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
         for tag in list(self._datastore.objects[image_id].labels):
             if tag in self._datastore.objects[image_id].labels:  # a final label may have taken its original along
                 self.remove_label(image_id, tag)
-        file = Path(self._image_path(image_id))
         if file.exists():
             kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -228,8 +269,19 @@ class LedgerDatastore(LocalDatastore):
         self.refresh()
 
     def get_image_uri(self, image_id: str) -> str:
-        """The file of an image; a link as it is called in the studies. Empty for an unknown id."""
-        return self._image_path(image_id)
+        """The file of an image; a link as it is called in the studies. Empty for an unknown id.
+
+        Raises:
+            InvalidInputError: it has become a link out of the studies folder.
+        """
+        path = self._image_path(image_id)
+        if path:
+            self._require_within(Path(path), Path(self._datastore.image_path()))
+        return path
+
+    def _require_within(self, path: Path, folder: Path) -> None:
+        if not self._links_out and leads_out(path, folder):
+            raise InvalidInputError(f"{path.name}: {LINKS_OUT}")
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """What is known of an image, with its path; nothing for an unknown id."""
@@ -253,7 +305,7 @@ class LedgerDatastore(LocalDatastore):
             for image_id in labelled:
                 image = Path(self.get_image_uri(image_id))
                 archive.write(image, f"image/{image_id}{ending_of(image.name).lower()}")
-                archive.write(self.get_label_uri(image_id, FINAL), f"label/{image_id}.nii.gz")
+                archive.write(self.label_file(image_id, FINAL), f"label/{image_id}.nii.gz")
             archive.writestr("metadata.json", self._datastore.model_dump_json(exclude={"base_path"}))
         return file.name
 
@@ -292,6 +344,8 @@ class LedgerDatastore(LocalDatastore):
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Read the JSON view once, at the start. A damaged one is set aside: the ledger and the folder know better."""
         path = Path(self._datastore_config_path)
+        if self._beside is not None and not path.is_file():  # A server may have written beside the images before.
+            path = self._beside / path.name
         if self._view_was_read or not path.is_file():
             return
         self._view_was_read = True
@@ -300,7 +354,7 @@ class LedgerDatastore(LocalDatastore):
             self._datastore.base_path = self._datastore_path
             self._datastore.images_dir = self._images_dir
         except ValueError as error:
-            damaged = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+            damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
             shutil.copy(path, damaged)
             logger.warning("%s is damaged (%s): kept as %s and made anew", path, type(error).__name__, damaged.name)
 
@@ -351,7 +405,7 @@ class LedgerDatastore(LocalDatastore):
         known = {image_id: _file_below(image_id, shown[image_id].image) for image_id in shown}
         ours = self._archive.project_folder
         without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
-        self._content = find_images(folder, known, without)
+        self._content = find_images(folder, known, without, links_out=self._links_out)
         return {
             image_id: shown[image_id].image if known.get(image_id) == path else _new_image(image_id, path, {})
             for image_id, path in self._content.files.items()
@@ -378,17 +432,23 @@ class LedgerDatastore(LocalDatastore):
             label = self._ledger.current_annotation(image.id)
             kept = None if label is None else self._archive.file(label)
             again = at_start and image.set_aside_stamp is None
-            if again or may_be_mended(image, Path(self.get_image_uri(image.id)), kept):
+            if again or may_be_mended(image, Path(self._image_path(image.id)), kept):
                 self._ledger.mark_readable(image.id)
                 logger.info("%s was set aside and is looked at again", image.id)
 
     def _notice_changed(self) -> None:
-        """Set annotated images aside that are no longer those on which their labels were drawn."""
+        """Set annotated images aside that are not those on which their labels were drawn, or whose labels changed."""
         images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
         for annotation in self._ledger.annotations():
             image = images.get(annotation.image_id)
-            if image is not None and image.usable and has_changed(image, Path(self.get_image_uri(image.id))):
+            if image is not None and image.usable and has_changed(image, Path(self._image_path(image.id))):
                 set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
+        usable = {image.id for image in self._ledger.images() if image.usable and image.id in self._datastore.objects}
+        for annotation in (label for label in self._ledger.annotations() if label.image_id in usable):
+            try:
+                self._archive.sound_file(annotation)
+            except InvalidInputError as error:
+                set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
 
     def _reconcile_labels(self) -> None:
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
@@ -401,11 +461,23 @@ class LedgerDatastore(LocalDatastore):
                 continue
             listed = self._lists(annotation)
             if self._follows and not (listed and self._label_path(image_id, tag).is_file()):
-                if listed:
-                    logger.warning("the label '%s' of '%s' was gone from its folder and is back", tag, image_id)
-                self._place(annotation)
+                self._put_back(annotation, listed)
             if not listed:
                 self._show_label(annotation, {})
+
+    def _put_back(self, annotation: Annotation, listed: bool) -> None:
+        """Copy a kept label to where others look for it; not one that has changed on disk since it was kept."""
+        try:
+            self._place(annotation)
+        except InvalidInputError as error:
+            if str(error) not in self._said_of_labels:
+                logger.warning("%s", error)
+            self._said_of_labels.add(str(error))
+            return
+        if listed:
+            logger.warning(
+                "the label '%s' of '%s' was gone from its folder and is back", annotation.tag, annotation.image_id
+            )
 
     def _lists(self, annotation: Annotation) -> bool:
         """Whether the listing shows this very version; not if we were killed between keeping and showing it."""
@@ -421,10 +493,12 @@ class LedgerDatastore(LocalDatastore):
         slices the file covers, and if it were lost, the rest would be taken for background.
         """
         not_used = defaultdict[str, dict[str, Any]](dict)
+        beside = {} if self._beside is None else listed_labels(self._beside)
 
         def take(path: Path, image_id: str, tag: str, name: str) -> None:
             shown = self._datastore.objects[image_id]
             known = shown.labels[tag].info if tag in shown.labels else shown.image.info.get(NOT_USED, {}).get(tag, {})
+            known = beside.get((image_id, tag), known)
             try:
                 self._take_in(path, image_id, tag, known, name)
             except ActiveLabelError:
@@ -481,8 +555,9 @@ class LedgerDatastore(LocalDatastore):
         """Put the kept label where the host and other tools look for it."""
         target = self._label_path(annotation.image_id, annotation.tag)
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._require_within(target.parent, Path(self._datastore_path))
         self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
-        write_atomically(target, self._archive.file(annotation).read_bytes())
+        write_atomically(target, self._archive.sound_file(annotation).read_bytes())
 
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"

@@ -13,6 +13,7 @@ from monailabel.utils.others.generic import file_checksum, remove_file
 from starlette.background import BackgroundTask
 
 from activelabel.data.file_names import stem_of
+from activelabel.data.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.server.case_actions import kept_said
 from activelabel.server.checks import (
@@ -30,6 +31,7 @@ from activelabel.server.checks import (
 from activelabel.server.login.roles import OTHERS_LABEL, require
 from activelabel.server.routing import AnyUser, OneLineRoute, login
 from activelabel.server.uploads import received
+from activelabel.server.whole_file import whole_file
 
 CHECKSUMS = ("SHA256", "SHA512", "MD5")
 
@@ -73,15 +75,18 @@ def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
 @router.get("/datastore/label", response_model=None)
 def download_label(label: str, tag: str, user: AnyUser) -> Any:
     """A label's file."""
-    require_label(label, tag, app_instance().datastore())
-    return datastore.download_label(label, tag)
+    store = app_instance().datastore()
+    require_label(label, tag, store)
+    return whole_file(store.label_file(label, tag), f"{label}{LABEL_ENDING}")
 
 
 @router.head("/datastore/label", response_model=None)
 def check_label(image: str, tag: str, user: AnyUser) -> Any:
     """Whether there is such a label."""
-    require_label(image, tag, app_instance().datastore())
-    return datastore.download_label(image, tag, check_only=True)
+    store = app_instance().datastore()
+    require_label(image, tag, store)
+    store.label_file(image, tag)
+    return {}
 
 
 @router.get("/datastore/label/info")
@@ -135,8 +140,10 @@ def remove_image(id: str, user: AnyUser) -> dict[str, Any]:
 @router.get("/datastore/image", response_model=None)
 def download_image(image: str, user: AnyUser) -> Any:
     """An image's file."""
-    require_image(image, app_instance().datastore())
-    return datastore.download_image(image)
+    store = app_instance().datastore()
+    require_image(image, store)
+    file = Path(store.get_image_uri(image))
+    return whole_file(file, file.name)
 
 
 @router.head("/datastore/image", response_model=None)

@@ -14,7 +14,7 @@ from activelabel.data.intensities import Intensities, measure_intensities, odd_o
 from activelabel.data.labels import check_label
 from activelabel.data.modality import AUTO, named_modality
 from activelabel.data.preprocessing import check_prepared_size
-from activelabel.data.studies_folder import find_images, find_labels, lines_on
+from activelabel.data.studies_folder import FolderContent, find_images, find_labels, lines_on
 from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.prediction.precision import choose_precision
@@ -23,10 +23,11 @@ from activelabel.server.kept_names import check_names
 from activelabel.server.listing import labelled, listed_files
 from activelabel.server.model_standing import read_standing
 from activelabel.server.pacs import Pacs
-from activelabel.server.project import Project, plan_project
+from activelabel.server.project import Project, plan_project, project_folder, view_folder
 from activelabel.server.project_modality import declared_or_voted
 from activelabel.server.readability import content_sha256, require_same_image
 from activelabel.server.serving import check_ledger_is_there
+from activelabel.server.settings import links_allowed, parse_settings
 from activelabel.server.studies import is_pacs
 from activelabel.server.train_cases import check_case
 from activelabel.store.records import FINAL
@@ -43,12 +44,13 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
     if is_pacs(studies):
         yield _pacs(studies)
     else:
-        yield from _images(Path(studies), looked)
+        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf))
+        yield from _images(folder, looked)
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
         if not is_pacs(studies) and Path(studies).is_dir():
-            yield from _labels(Path(studies), project.labels)
+            yield from _labels(folder, project.labels)
         begun = project.ledger.exists()
         if begun:
             project.ledger.check()
@@ -63,6 +65,27 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
         yield _model(project)
     except ActiveLabelError as error:
         yield Finding("settings and ledger", False, str(error), "mend what the line names")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A studies folder, where the host's listing of it is, and whether links out of it are followed."""
+
+    studies: Path
+    listing: Path
+    links_out: bool
+
+    def images(self) -> FolderContent:
+        """As the server finds them."""
+        listed = listed_files(self.listing) or listed_files(self.studies)
+        return find_images(self.studies, listed, links_out=self.links_out)
+
+
+def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path:
+    try:
+        return view_folder(project_folder(app_dir, studies, parse_settings(conf)), studies)
+    except ActiveLabelError:  # what is wrong with the settings is said later
+        return Path(studies)
 
 
 @dataclass
@@ -137,11 +160,11 @@ def _disk(studies: Path) -> Finding:
     )
 
 
-def _images(studies: Path, looked: _Looked) -> Iterator[Finding]:
-    if not studies.is_dir():
-        yield Finding("studies", False, f"{studies} is no folder", "give the folder that holds the images")
+def _images(folder: _Folder, looked: _Looked) -> Iterator[Finding]:
+    if not folder.studies.is_dir():
+        yield Finding("studies", False, f"{folder.studies} is no folder", "give the folder that holds the images")
         return
-    images = find_images(studies, listed_files(studies))
+    images = folder.images()
     broken = []
     for image_id in images.files:
         try:
@@ -158,10 +181,11 @@ def _images(studies: Path, looked: _Looked) -> Iterator[Finding]:
     yield from broken
 
 
-def _labels(studies: Path, names: Sequence[str]) -> Iterator[Finding]:
+def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
     """Label files that a server would find: whose they are, and which could not be used."""
-    images = find_images(studies, listed_files(studies))
-    found = find_labels(studies / "labels" / FINAL, images.files)
+    images = folder.images()
+    labels, within = folder.studies / "labels" / FINAL, None if folder.links_out else folder.studies
+    found = find_labels(labels, images.files, within)
     refused = {}
     for image_id, path in found.files.items():
         try:
@@ -172,7 +196,7 @@ def _labels(studies: Path, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "labels", True, f"{len(found.files) - len(refused)} of {len(found.files)} label files can be used"
         )
-    known = labelled(studies, FINAL)  # what was taken in needs no word
+    known = labelled(folder.listing, FINAL)  # what was taken in needs no word
     unused = {path: reason for path, reason in found.unused.items() if found.more.get(path) not in known}
     yield from (Finding("labels", True, line) for line in lines_on(unused))
     advice = "mend or remove it; until then its case is asked for"

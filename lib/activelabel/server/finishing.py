@@ -116,8 +116,9 @@ class Finishing:
     def _expected(self, sent: SentLabel, current: Annotation | None) -> Expected | None:
         """What should be drawn: what is, on a volume that is finished; else what a model in use sees that is good."""
         if current is not None and current.slices is None:
-            areas = areas_of(self.coverage.read(current, sent.image), sent.axis)
-            return Expected(areas, "the label that counts has something on")
+            before = self._read(self.coverage.kept / current.file, sent)
+            if before is not None:
+                return Expected(areas_of(before, sent.axis), "the label that counts has something on")
         model = self.coverage.ledger.model_in_use()
         if model is None or (model.metrics.get("dice") or 0.0) < CREDIBLE_DICE:
             return None

@@ -1,7 +1,7 @@
 """Noticing that an image or a label came, went or changed, anywhere below the studies folder."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,12 +25,13 @@ class Watcher(Protocol):
 
 
 class FolderWatch:
-    """Tells a watcher of the images and labels below a folder, and of the host's listing, but not of the project."""
+    """Tells a watcher of the images and labels below folders, and of the host's listing, but not of the project."""
 
-    def __init__(self, folder: Path, watcher: Watcher, by_looking: bool) -> None:
-        """Watch `folder`; `by_looking` at it again and again where the system does not tell, as on a network's."""
+    def __init__(self, folders: Iterable[Path], watcher: Watcher, by_looking: bool) -> None:
+        """Watch `folders`; `by_looking` at them again and again where the system does not tell, as on a network's."""
         self._observer = PollingObserver() if by_looking else Observer()
-        self._observer.schedule(_Handler(folder, watcher), recursive=True, path=str(folder))
+        for folder in folders:
+            self._observer.schedule(_Handler(folder, watcher), recursive=True, path=str(folder))
 
     def start(self) -> None:
         """Begin to watch."""

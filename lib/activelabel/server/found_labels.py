@@ -33,9 +33,23 @@ class FoundLabels:
         passed_over: why files are not used, by their path below the studies folder.
     """
 
-    def __init__(self, folder: Path, ledger: Ledger, project_folder: Path) -> None:
-        """Look into `folder/TAG`; keep copies below `project_folder`."""
-        self._folder = folder
+    def __init__(
+        self,
+        studies: Path,
+        ledger: Ledger,
+        project_folder: Path,
+        *,
+        ours_elsewhere: bool = False,
+        links_out: bool = False,
+    ) -> None:
+        """Look into `studies/labels/TAG`; keep copies below `project_folder`.
+
+        `ours_elsewhere`: the server keeps its own labels in another folder, so that it writes none of these.
+        `links_out`: links out of the studies folder are followed.
+        """
+        self._folder = studies / "labels"
+        self._ours_elsewhere = ours_elsewhere
+        self._within = None if links_out else studies
         self._ledger = ledger
         self._copies = project_folder / AS_FOUND
         self._judged: dict[Path, tuple[object, str | None]] = {}
@@ -50,7 +64,7 @@ class FoundLabels:
             take: keeps a file.
         """
         self.passed_over = {}
-        for folder in sorted(self._folder.iterdir()):
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if folder.name.startswith("."):
                 continue
             if not folder.is_dir():
@@ -60,7 +74,7 @@ class FoundLabels:
             if not is_tag(folder.name):
                 self.passed_over[f"labels/{folder.name}/"] = "no tag of labels: what counts belongs into labels/final"
                 continue
-            found = find_labels(folder, images.files)
+            found = find_labels(folder, images.files, self._within)
             self._say(folder.name, found.passed_over)
             both = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
             for image_id, path in both:
@@ -86,7 +100,7 @@ class FoundLabels:
     ) -> str | None:
         """Take a file in unless that was done. Why it is not used, or None."""
         source, tag = folder / path, folder.name
-        is_at_our_place = path == f"{image_id}{LABEL_ENDING}"
+        is_at_our_place = path == f"{image_id}{LABEL_ENDING}" and not self._ours_elsewhere
         if is_at_our_place and (image_id, tag) in current:
             return None
         name = "" if is_at_our_place else _name(source, tag)
@@ -94,7 +108,7 @@ class FoundLabels:
         judged = self._judged.get(source)
         if judged is not None and judged[0] == state and not is_at_our_place:
             return judged[1]
-        if not is_at_our_place and self._was_taken_in(image_id, name):
+        if not is_at_our_place and (self._was_taken_in(image_id, name) or self._is_ours(source, image_id)):
             reason = None
         elif (image_id, tag) in current:
             reason = DOUBLE
@@ -115,6 +129,13 @@ class FoundLabels:
 
     def _was_taken_in(self, image_id: str, name: str) -> bool:
         return any(Path(label.file).name == f"{name}{LABEL_ENDING}" for label in self._ledger.history(image_id))
+
+    def _is_ours(self, source: Path, image_id: str) -> bool:
+        """Whether a server that kept its labels here has written a file, before it was told to keep them elsewhere."""
+        if not self._ours_elsewhere:
+            return False
+        known = {label.sha256 for label in self._ledger.history(image_id)}
+        return bool(known) and hashlib.sha256(source.read_bytes()).hexdigest() in known
 
     def _say(self, tag: str, reasons: Mapping[str, str]) -> None:
         self.passed_over.update({f"labels/{tag}/{path}": reason for path, reason in reasons.items()})

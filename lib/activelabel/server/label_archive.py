@@ -1,6 +1,7 @@
 """Every version of every label: checked, kept in a file that never changes, and recorded in the ledger."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from activelabel.server.beside_asked import asked_back
 from activelabel.server.client_kind import client_kind
 from activelabel.server.coverage import ASKED_BACK, ORIGINAL, Coverage, SentLabel
 from activelabel.server.finishing import Finishing, Verdict
+from activelabel.server.kept_labels import sound_file
+from activelabel.server.label_record_files import write_records
 from activelabel.server.project import Project
 from activelabel.server.slice_names import slices_named
 from activelabel.server.slicing import fixed_axis
@@ -26,6 +29,8 @@ from activelabel.store.annotations import LabelChangedError
 from activelabel.store.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
+
+logger = logging.getLogger(__name__)
 
 Kept = Annotation | Draft
 """What becomes of a label that was sent."""
@@ -114,6 +119,18 @@ class LabelArchive:
         """The kept file of a label version: what training reads."""
         return self._coverage.kept / annotation.file
 
+    def sound_file(self, label: Kept) -> Path:
+        """The same, if it is as it was kept.
+
+        Raises:
+            InvalidInputError: it is gone or was changed.
+        """
+        return sound_file(label, self._coverage.kept, self._ledger)
+
+    def write_records(self, image_id: str) -> None:
+        """Say beside the files of an image's labels what the ledger knows of them now."""
+        write_records(self._ledger, self._coverage.kept, image_id)
+
     def slice_axis(self, image_id: str, image: Grid) -> int:
         """The axis of an image along which the slices of its labels are counted.
 
@@ -136,7 +153,7 @@ class LabelArchive:
         if draft is None:
             raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it: save one first")
         info = {"client_id": annotator, "finished": True, "confirmed": True}
-        kept = self.keep(image_id, FINAL, self._coverage.kept / draft.file, image, info)
+        kept = self.keep(image_id, FINAL, self.sound_file(draft), image, info)
         assert isinstance(kept, Annotation)
         return kept
 
@@ -174,13 +191,14 @@ class LabelArchive:
         merged_with: int | None = None,
         verdict: Verdict | None = None,
     ) -> Annotation:
-        file, sha256 = self._write(sent, label.array, name or f"{tag}-{time.time_ns()}")
-        # A file without a record is harmless. If recording fails it stays: the record may have been made all the same.
-        return self._ledger.record_annotation(
+        file, sha256, stamp = self._write(sent, label.array, name or f"{tag}-{time.time_ns()}")
+        # A file without a row is harmless. If recording fails it stays: the row may have been made all the same.
+        annotation = self._ledger.record_annotation(
             image_id=sent.image_id,
             tag=tag,
             file=file,
             sha256=sha256,
+            file_stamp=stamp,
             annotator=sent.annotator,
             slices=label.slices,
             foreground_slices=label.foreground_slices,
@@ -190,6 +208,8 @@ class LabelArchive:
             finishes=None if verdict is None or verdict.finishes is None else verdict.finishes.id,
             label_names=self.labels,
         )
+        self.write_records(sent.image_id)
+        return annotation
 
     def _ask_back(self, sent: SentLabel, current: Annotation | None, label: PartialLabel, name: str) -> None:
         """Do not believe what looks drawn on the wrong slices, unless it was confirmed: keep it, and say so.
@@ -205,14 +225,16 @@ class LabelArchive:
         before = self._coverage.last_asked_back(sent)
         if before is not None and np.array_equal(self._coverage.read(before, sent.image), sent.array):
             return  # sent once more: that confirms it
-        file, sha256 = self._write(sent, sent.array, name or f"{ASKED_BACK}-{time.time_ns()}")
+        file, sha256, stamp = self._write(sent, sent.array, name or f"{ASKED_BACK}-{time.time_ns()}")
         self._ledger.record_annotation(
             image_id=sent.image_id,
             tag=ASKED_BACK,
             file=file,
             sha256=sha256,
+            file_stamp=stamp,
             annotator=sent.annotator,
         )
+        self.write_records(sent.image_id)
         places = slice_places(sent.image, sent.axis)
         raise AskedBackError(
             asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
@@ -225,27 +247,34 @@ class LabelArchive:
         if same is not None and same.reason is verdict.reason:  # as a client keeps it every so often
             return same
         query = self._coverage.query(sent)
-        file, sha256 = self._write(sent, sent.array, name or f"draft-{time.time_ns()}")
-        return self._ledger.record_draft(
+        file, sha256, stamp = self._write(sent, sent.array, name or f"draft-{time.time_ns()}")
+        draft = self._ledger.record_draft(
             sent.image_id,
             file,
             sha256,
             sent.annotator if query is None else query.annotator,
+            file_stamp=stamp,
             reason=verdict.reason,
             why=verdict.why,
             shown_as=ORIGINAL,
             slices=None if query is None else query.slices,
             lease_id=None if query is None else query.id,
         )
+        self.write_records(sent.image_id)
+        return draft
 
     def _carry_over(self, sent: SentLabel, covered: Collection[int]) -> None:
         """Bring an annotator's draft that stays open up to date on the slices that they have finished."""
         draft = self._ledger.open_draft(sent.image_id, sent.annotator)
         if draft is None:
             return
-        before = check_label(self._coverage.kept / draft.file, sent.image, self.labels).array
+        try:
+            before = check_label(self.sound_file(draft), sent.image, self.labels).array
+        except InvalidInputError as error:  # what was finished is kept all the same
+            logger.warning("%s", error)
+            return
         label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, covered)
-        file, sha256 = self._write(sent, label.array, f"draft-{time.time_ns()}")
+        file, sha256, stamp = self._write(sent, label.array, f"draft-{time.time_ns()}")
         self._ledger.record_draft(
             sent.image_id,
             file,
@@ -256,14 +285,17 @@ class LabelArchive:
             shown_as=ORIGINAL,
             slices=draft.slices,
             lease_id=draft.lease_id,
+            file_stamp=stamp,
         )
+        self.write_records(sent.image_id)
 
-    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> tuple[str, str]:
-        """Keep voxels as a file that never changes: its place among the kept ones, and its checksum."""
+    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> tuple[str, str, tuple[int, int]]:
+        """Keep voxels as a file that never changes: its place among the kept ones, its checksum, its size and time."""
         file = self._coverage.kept / sent.image_id / f"{name}.nii.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_label(file, array, sent.image.affine_ras)
-        return str(file.relative_to(self._coverage.kept)), hashlib.sha256(file.read_bytes()).hexdigest()
+        status, sha256 = file.stat(), hashlib.sha256(file.read_bytes()).hexdigest()
+        return str(file.relative_to(self._coverage.kept)), sha256, (status.st_size, status.st_mtime_ns)
 
     def _check_same_image(self, image_id: str, current: Annotation | None) -> None:
         """Refuse to merge slices that were drawn on two images of one name."""

@@ -25,13 +25,16 @@ _VALUE_0 = frozenset(
 
 
 def resolve_label_names(
-    configured: Sequence[str], studies: str, kept: Callable[[], tuple[str, ...] | None] = lambda: None
+    configured: Sequence[str],
+    studies: str,
+    kept: Callable[[], tuple[str, ...] | None] = lambda: None,
+    links_out: bool = False,
 ) -> tuple[str, ...]:
     """Names of the structures in the order of their values 1..N.
 
     The first of these that says something wins: `configured` (`--conf labels`); a `dataset.json` in the studies folder
     or beside it, as the Medical Segmentation Decathlon or nnU-Net write it; the names that the project has `kept` with
-    its labels; the labels already in `labels/final`.
+    its labels; the labels already in `labels/final`, links out of the studies folder among them if `links_out`.
 
     Raises:
         InvalidInputError: none of them says anything (a PACS cannot), or what it says is contradictory.
@@ -46,7 +49,7 @@ def resolve_label_names(
     names = kept()
     if names is None and is_pacs(studies):
         raise InvalidInputError("no label names: a PACS has none, so start with --conf labels liver,spleen")
-    names = names or _from_existing_labels(Path(studies) / "labels" / "final")
+    names = names or _from_existing_labels(Path(studies), links_out)
     if names:
         return names
     raise InvalidInputError(
@@ -132,14 +135,14 @@ def _is_number(value: object) -> bool:
     return not isinstance(value, bool) and str(value).strip().isdecimal()
 
 
-def _from_existing_labels(folder: Path) -> tuple[str, ...]:
-    """The names that label files in `folder` hold, in the order of their values, then `label_N` to the largest value.
+def _from_existing_labels(studies: Path, links_out: bool) -> tuple[str, ...]:
+    """The names in the label files of a studies folder, in the order of their values, then `label_N` to the largest.
 
     A file that cannot be read says nothing: it is named when labels are taken in. Nothing if there is no file.
     """
     named: list[str] = []
     largest = 0
-    for path in sorted(label_files(folder)):
+    for path in sorted(label_files(studies / "labels" / "final", None if links_out else studies)):
         try:
             array, header = open_voxels(path)
             segments = segments_of(path.name, header.fields)

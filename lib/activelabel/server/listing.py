@@ -14,6 +14,19 @@ def file_of(image_id: str, ending: str, info: dict[str, Any]) -> str:
     return str(info.get(FILE) or f"{image_id}{ending}")
 
 
+def listed_labels(studies: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """What a server has listed of labels, by image and tag; nothing where there is no listing that can be read."""
+    try:
+        objects = json.loads((studies / LISTING).read_text(encoding="utf-8"))["objects"]
+        return {
+            (image_id, tag): dict(label["info"])
+            for image_id, listed in objects.items()
+            for tag, label in listed.get("labels", {}).items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 def labelled(studies: Path, tag: str) -> set[str]:
     """The images of which a server has listed a label; none where there is no listing that can be read."""
     try:

@@ -16,6 +16,7 @@ from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.server.application import TRAINER, ProjectActions
 from activelabel.server.autopilot import Work, work_due
+from activelabel.server.older_models import convert_older_models
 from activelabel.server.opening import PROXY
 from activelabel.server.project import open_project
 from activelabel.server.readability import set_aside
@@ -42,6 +43,7 @@ class LocalApp(ProjectActions):
         """
         # Not the environment's database: that may be the ledger of real work.
         self.project = open_project("", str(studies), conf, environment={})
+        convert_older_models(self.project)
         self.studies = str(studies)
         self._annotator = annotator
         self._datastore = self.open_datastore(follow_changes=False)

@@ -1,5 +1,7 @@
 """The parts of an app that its processes share: the studies, and what scores them."""
 
+from pathlib import Path
+
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.server.datastore import LedgerDatastore
@@ -18,8 +20,15 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     ledger, archive = project.ledger, open_archive(project)
     validation_cases = project.recipe.training.validation_cases
     if not is_pacs(studies):
+        view = project.view_folder
         return LedgerDatastore(
-            studies, ledger, archive, validation_cases=validation_cases, follow_changes=follow_changes
+            str(view),
+            ledger,
+            archive,
+            validation_cases=validation_cases,
+            follow_changes=follow_changes,
+            images=None if view == Path(studies) else Path(studies),
+            links_out=project.settings.links_out_of_studies,
         )
     # What speaks DICOMweb takes a second to import.
     from activelabel.server.pacs import Pacs
@@ -30,7 +39,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),
-        project.folder / "view",
+        project.view_folder,
         ledger,
         archive,
         validation_cases=validation_cases,

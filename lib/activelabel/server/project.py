@@ -34,6 +34,9 @@ from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
 
+VIEW = "view"
+"""Below the folder of a project that is not beside its images: what would else be written there."""
+
 ScoreKind = tuple[str, str, str]
 """Measure, region and aggregation."""
 
@@ -60,6 +63,11 @@ class Project:
     def labels_folder(self) -> Path:
         """Every version of every label."""
         return self.folder / "labels"
+
+    @property
+    def view_folder(self) -> Path:
+        """Where the host's listing and the labels as the host lays them out are."""
+        return view_folder(self.folder, self.studies)
 
     @property
     def log_file(self) -> Path:
@@ -96,20 +104,25 @@ class Project:
         """What the images are, as it was found out when the project began; None as long as there is no image."""
         return known_modality(self.ledger)
 
+    def fixed_modality(self) -> ProjectModality | None:
+        """As `modality`, found out now if it was not yet, and then for good. Raises as `project_modality` says."""
+        settings = self.settings
+        return fixed_modality(self.ledger, settings.modality, self.studies, settings.links_out_of_studies)
+
     @property
     def preprocessing(self) -> PreprocessingSettings:
         """How images are prepared, all alike: where the recipe leaves it to the images, by the project's modality."""
         settings = self.recipe.preprocessing
         if settings.intensity != "auto":
             return settings
-        modality = self.modality or fixed_modality(self.ledger, self.settings.modality, self.studies)
+        modality = self.modality or self.fixed_modality()
         return settings if modality is None else settings.model_copy(update={"intensity": modality.intensity})
 
     def proxy_settings(self, settings: ProxySettings) -> ProxySettings:
         """Those of a recipe; where they leave the modality to the images, `--conf modality` outranks these."""
         if settings.modality != "auto" or self.settings.modality == "auto":
             return settings
-        said = self.modality or fixed_modality(self.ledger, self.settings.modality, self.studies)
+        said = self.modality or self.fixed_modality()
         return settings if said is None else settings.model_copy(update={"modality": said.kind.lower()})
 
     @property
@@ -239,8 +252,13 @@ def plan_project(
         ActiveLabelError: something of it is wrong; the line says what.
     """
     project = plan_without_labels(app_dir, studies, conf, environment)
-    ledger, names = project.ledger, project.settings.labels
-    labels = resolve_label_names(names, studies, lambda: kept_names(ledger) if ledger.exists() else None)
+    settings, ledger = project.settings, project.ledger
+    labels = resolve_label_names(
+        settings.labels,
+        studies,
+        lambda: kept_names(ledger) if ledger.exists() else None,
+        links_out=settings.links_out_of_studies,
+    )
     return replace(project, labels=labels)
 
 
@@ -259,7 +277,7 @@ def plan_without_labels(
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
     _check_device(settings.device)
-    folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
+    folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
     return Project(settings, recipe, (), folder, Ledger(url), studies=studies)
 
@@ -298,7 +316,7 @@ def prepare_project(project: Project) -> None:
     project.ledger.open()
     check_names(project.ledger, project.labels)
     name_older_labels(project.ledger, project.labels)
-    if fixed_modality(project.ledger, project.settings.modality, project.studies) is None:
+    if project.fixed_modality() is None:
         logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)
@@ -314,7 +332,7 @@ def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledg
         InvalidInputError: no server has, or settings are wrong; the line says what.
     """
     settings = parse_settings(conf)
-    folder = (settings.project_dir or default_folder(app_dir, studies)).resolve()
+    folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, os.environ)
     if not url and not (folder / LEDGER_FILE).is_file():
         raise InvalidInputError(
@@ -359,6 +377,21 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
             "query": query,
         }
     )
+
+
+def project_folder(app_dir: str, studies: str, settings: Settings) -> Path:
+    """Where a project keeps what it keeps."""
+    return (settings.project_dir or default_folder(app_dir, studies)).resolve()
+
+
+def view_folder(folder: Path, studies: str) -> Path:
+    """Where the host's listing and labels are of a project in `folder`: beside the images if that is among them.
+
+    A project elsewhere writes nothing beside the images, which may be on a disk that cannot be written.
+    """
+    if not is_pacs(studies) and folder.is_relative_to(Path(studies).resolve()):
+        return Path(studies)
+    return folder / VIEW
 
 
 def default_folder(app_dir: str, studies: str) -> Path:

@@ -32,11 +32,11 @@ def known_modality(ledger: Ledger) -> ProjectModality | None:
     return None if fact is None else ProjectModality(fact.value, fact.reason)
 
 
-def fixed_modality(ledger: Ledger, configured: str, studies: str) -> ProjectModality | None:
+def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: bool = False) -> ProjectModality | None:
     """What the images of a project are: as it was found out before, else now, and then for good.
 
     `configured` (`--conf modality`) may still correct it as long as no model has learned from images that were
-    prepared otherwise. None where nobody can say yet: there is no image.
+    prepared otherwise. None where nobody can say yet: there is no image. `links_out`: see `find_images`.
 
     Raises:
         InvalidInputError: `configured` is of a modality that nobody knows, or comes too late; or so is `dataset.json`.
@@ -51,7 +51,7 @@ def fixed_modality(ledger: Ledger, configured: str, studies: str) -> ProjectModa
             f"--conf modality {configured}: the project began with {known.name} ({known.reason}), and its models "
             "learned from images prepared as such: leave it out, or begin another project with --conf project_dir"
         )
-    found = said or find_modality(studies)
+    found = said or find_modality(studies, links_out=links_out)
     if found is None:
         return None
     fact = ledger.fix_fact(FACT, found.name, found.reason, again=said is not None)
@@ -60,7 +60,9 @@ def fixed_modality(ledger: Ledger, configured: str, studies: str) -> ProjectModa
     return fixed
 
 
-def find_modality(studies: str, images: Sequence[Path] | None = None) -> ProjectModality | None:
+def find_modality(
+    studies: str, images: Sequence[Path] | None = None, links_out: bool = False
+) -> ProjectModality | None:
     """What images are: what a `dataset.json` says in their folder or beside it, else a vote of the images.
 
     Of a PACS, what its search filter asks for, else what its series say. `images` are those of the folder, if they are
@@ -72,7 +74,7 @@ def find_modality(studies: str, images: Sequence[Path] | None = None) -> Project
         return _pacs_modality(studies)
     folder = Path(studies)
     if images is None:
-        found = find_images(folder) if folder.is_dir() else None
+        found = find_images(folder, links_out=links_out) if folder.is_dir() else None
         images = [] if found is None else [found.path(image_id) for image_id in found.files]
     return declared_or_voted(folder, _voters(images))
 

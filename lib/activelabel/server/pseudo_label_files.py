@@ -13,7 +13,6 @@ from activelabel.data.modality import Modality, ModalityChoice, choose_modality,
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.recipes import ProxySettings
 from activelabel.server.project import Project
-from activelabel.server.project_modality import fixed_modality
 from activelabel.training.pseudo_labels import pseudo_label
 
 logger = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class PseudoLabelFiles:
 
 def pseudo_label_files(project: Project, settings: ProxySettings) -> PseudoLabelFiles:
     """Those of a project, whose images are what it has found out that they are."""
-    modality = project.modality or fixed_modality(project.ledger, project.settings.modality, project.studies)
+    modality = project.modality or project.fixed_modality()
     kind = None if modality is None else modality.kind
     return PseudoLabelFiles(project.pseudo_labels_folder, project.proxy_settings(settings), kind)
 

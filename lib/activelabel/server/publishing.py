@@ -9,7 +9,7 @@ from torch import Tensor
 from activelabel.errors import InvalidInputError
 from activelabel.server.project import Project
 from activelabel.store.records import Annotation, Judges, Metrics, ModelKind, ModelVersion
-from activelabel.training.checkpoints import save_model
+from activelabel.training.checkpoints import ENDING, save_model
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def publish_model(
         judges: the cases that gave the metrics, where these are not the validation cases that it has seen.
     """
     project.models_folder.mkdir(parents=True, exist_ok=True)
-    file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}.pt"
+    file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}{ENDING}"
     description = project.description_of(kind)
     sha256 = save_model(file, weights, description)
     roles = {image.id: image.role for image in project.ledger.images()}

@@ -29,6 +29,8 @@ from activelabel.server.routing import AnyUser, OneLineRoute, login
 from activelabel.server.task_options import ScoringOptions, parse_options, trainer_params
 from activelabel.server.uploads import received
 from activelabel.server.viewer import ohif_configuration
+from activelabel.server.whole_file import whole_file
+from activelabel.training.checkpoints import ENDING
 
 router = APIRouter(route_class=OneLineRoute)
 
@@ -108,7 +110,10 @@ def model_info(model: str, user: AnyUser) -> dict[str, Any]:
 def download_model(model: str, user: AnyUser) -> Any:
     """The model in use."""
     require_known(model, app_instance().info_names("models"), "model")
-    return model_file.download_model(model)
+    file = Path(app_instance().model_file(model) or "")
+    if not file.is_file():
+        raise NotFoundError(f"model '{model}': there is no file of one in use: train a model, or put its file back")
+    return whole_file(file, f"{model}{ENDING}")
 
 
 @router.put("/model/{model}")
@@ -117,7 +122,7 @@ def upload_model(model: str, file: UploadFile, user: AnyUser) -> dict[str, Any]:
     app = app_instance()
     require_known(model, app.info_names("models"), "model")
     with tempfile.TemporaryDirectory() as folder:
-        return dict(app.adopt_model(received(file, folder)))
+        return dict(app.adopt_model(received(file, folder, app.largest_model_bytes())))
 
 
 @router.delete("/model/{model}")

@@ -12,6 +12,7 @@ from monailabel.config import settings as host_settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, User
 from monailabel.interfaces.exception import MONAILabelException
 
+from activelabel.data.files import CANNOT_BE_WRITTEN
 from activelabel.errors import (
     ActiveLabelError,
     AskedBackError,
@@ -25,6 +26,7 @@ from activelabel.errors import (
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
+from activelabel.server.body_limit import limited
 from activelabel.server.client_kind import client_kind, kind_of
 from activelabel.server.login.identity import asking
 
@@ -83,13 +85,13 @@ class OneLineRoute(APIRoute):
             client_address.set(request.client.host if request.client else "")
             client_kind.set(kind_of(request.headers))
             try:
-                return await handle(request)
+                return await handle(limited(request))
             except ActiveLabelError as error:
                 raise HTTPException(status_of(error), one_line(str(error))) from error
             except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                if error.errno in CANNOT_BE_WRITTEN:
                     logger.exception("%s %s", request.method, request.url.path)
-                    line = READ_ONLY if error.errno == errno.EROFS else FULL
+                    line = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else READ_ONLY
                     raise HTTPException(507, line) from error
                 raise
             except MONAILabelException as error:

@@ -99,8 +99,9 @@ class SegExchange:
         """
         if annotation.id in self._settled or _is_as_taken_in(annotation):
             return
-        file, image_id = self._archive.file(annotation), annotation.image_id
+        image_id = annotation.image_id
         try:
+            file = self._archive.sound_file(annotation)
             slices = self._cache.slices(image_id, study_uid)
             seg = write_seg(file, slices, self._archive.labels, seg_uid(annotation), annotation.annotator)
             if seg is None:

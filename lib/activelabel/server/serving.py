@@ -4,15 +4,18 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files import CANNOT_BE_WRITTEN, write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.server.label_record_files import write_missing_in_background
 from activelabel.server.log_file import keep_log
+from activelabel.server.older_models import convert_older_models
 from activelabel.server.project import Project, make_folder, plan_project, prepare_project
 from activelabel.store.copies import keep_copying
 
@@ -35,13 +38,34 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
     """
     project = plan_project(app_dir, studies, conf)
     make_folder(project)
-    claim(project, port)
-    check_ledger_is_there(project, studies)
-    project.ledger.check()
-    keep_log(project.log_file)
-    prepare_project(project)
+    with explained(project):
+        claim(project, port)
+        check_ledger_is_there(project, studies)
+        project.ledger.check()
+        keep_log(project.log_file)
+        prepare_project(project)
+        convert_older_models(project)
     look_after_ledger(project)
+    write_missing_in_background(project.ledger, project.labels_folder)
     return project
+
+
+@contextmanager
+def explained(project: Project) -> Iterator[None]:
+    """Turn what a disk that is full, or cannot be written, raises while a server starts into one line.
+
+    Raises:
+        InvalidInputError: that line.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in CANNOT_BE_WRITTEN:
+            raise
+        raise InvalidInputError(
+            f"the project folder {project.folder} cannot be written ({error.strerror}): mend that, or name another "
+            "with --conf project_dir"
+        ) from error
 
 
 def claim(project: Project, port: int | None = None) -> None:
@@ -58,18 +82,14 @@ def claim(project: Project, port: int | None = None) -> None:
         return
     lock = FileLock(project.folder / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
-        if port is not None:
-            write_atomically(project.folder / SERVER_FILE, json.dumps({"pid": os.getpid(), "port": port}).encode())
+        with explained(project):
+            lock.acquire(timeout=0)
+            if port is not None:
+                write_atomically(project.folder / SERVER_FILE, json.dumps({"pid": os.getpid(), "port": port}).encode())
     except Timeout as error:
         raise NotReadyError(
             f"the project in {project.folder} is in use by {_holder(project.folder)}: stop that server, or name "
             "another folder with --conf project_dir"
-        ) from error
-    except OSError as error:
-        raise InvalidInputError(
-            f"the project folder {project.folder} cannot be written ({error.strerror}): mend that, or name another "
-            "with --conf project_dir"
         ) from error
     _held.append(lock)
 

@@ -84,6 +84,10 @@ class Settings(BaseModel):
     largest_image_voxels: int = Field(
         default=LARGEST_IMAGE_VOXELS, ge=1, le=2**40, description="how many voxels an image may have, 1 or more"
     )
+    links_out_of_studies: bool = Field(
+        default=False,
+        description="true or false: use images and labels too that links in the studies folder name outside of it",
+    )
     slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] | None = Field(
         default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
     )
@@ -156,6 +160,14 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
         key = str(error.errors()[0]["loc"][0])
         allowed = Settings.model_fields[key].description
         raise InvalidInputError(f"{_shown(key, ours[key])}: {first_problem(error)}; allowed is {allowed}") from error
+
+
+def links_allowed(conf: Mapping[str, str]) -> bool:
+    """Whether the settings allow links out of the studies folder; not where they are wrong."""
+    try:
+        return parse_settings(conf).links_out_of_studies
+    except InvalidInputError:
+        return False
 
 
 def database_url(settings: Settings, environment: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.server.kept_labels import sound_file
 from activelabel.server.project import Project
 from activelabel.server.readability import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
@@ -75,10 +76,11 @@ def check_case(annotation: Annotation, project: Project, path: Path | str) -> No
     """
     image_id = annotation.image_id
     with one_case(image_id):
+        file = sound_file(annotation, project.labels_folder)
         grid = read_grid(path)
         check_prepared_size(grid, project.preprocessing, image_id)
         try:
-            label = check_label(project.labels_folder / annotation.file, grid, project.labels)
+            label = check_label(file, grid, project.labels)
         except InvalidInputError as error:
             raise InvalidInputError(
                 f"{image_id}: its label (version {annotation.version}, by {annotation.annotator}) cannot be used: "
@@ -112,6 +114,7 @@ def _is_sound(annotation: Annotation, project: Project, datastore: Datastore) ->
     if set_aside_unreadable(image_id, datastore, ledger, was_scored=False, preprocessing=project.preprocessing):
         return False
     try:
+        sound_file(annotation, project.labels_folder, ledger)  # notes that it is
         check_case(annotation, project, datastore.get_image_uri(image_id))
     except InvalidInputError as error:
         set_aside(image_id, error, ledger, datastore, project.labels_folder / annotation.file)

@@ -1,18 +1,30 @@
 """Files that clients send: kept under their own names as far as these are harmless, so that errors can name them."""
 
+import os
 import re
 import shutil
 from pathlib import Path
 
 from fastapi import UploadFile
 
+from activelabel.data.file_guard import largest_file_bytes
+from activelabel.errors import InvalidInputError
+
 _HARMLESS = re.compile(r"[^A-Za-z0-9._ -]")
 _LONGEST_NAME = 100
 
 
-def received(upload: UploadFile, folder: str | Path) -> Path:
-    """Write an upload into `folder`."""
-    path = Path(folder) / safe_name(upload.filename)
+def received(upload: UploadFile, folder: str | Path, most_bytes: int | None = None) -> Path:
+    """Write an upload into `folder`.
+
+    Raises:
+        InvalidInputError: it holds more than `most_bytes`, by default more than any image may have; nothing was read.
+    """
+    path, most = Path(folder) / safe_name(upload.filename), most_bytes or largest_file_bytes()
+    size = upload.file.seek(0, os.SEEK_END)
+    upload.file.seek(0)
+    if size > most:
+        raise InvalidInputError(f"{path.name}: it is {size:,} bytes long, expected {most:,} at most")
     with path.open("wb") as file:
         shutil.copyfileobj(upload.file, file)
     return path

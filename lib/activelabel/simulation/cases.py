@@ -45,7 +45,7 @@ def find_cases(
         if not folder.is_dir():
             raise InvalidInputError(f"{option} {folder}: there is no such folder")
     apart = () if images.resolve() == labels.resolve() else (labels,)
-    content = find_images(images, without=(*apart, *without))
+    content = find_images(images, without=(*apart, *without), links_out=True)
     if not content.files:
         raise InvalidInputError(f"--images {images}: expected files that end in {', '.join(ENDINGS)}, found none")
     drawn = find_labels(labels, content.files)

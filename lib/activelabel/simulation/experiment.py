@@ -22,6 +22,7 @@ SETTINGS_FILE = "settings.json"  # of a run; where it is, the run has begun
 SET_BY_RUNS: Mapping[str, str] = {
     "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",
     "query_size": "--query-size", "project_dir": "--out", "database_url": "--out", "database_url_file": "--out",
+    "links_out_of_studies": "--images",
 }  # fmt: skip
 """Settings of the server that each run has of its own, with the option that says them or where they lie."""
 

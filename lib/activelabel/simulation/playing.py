@@ -139,6 +139,7 @@ def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[
         "start": str(arm.start),
         "query_size": str(arm.query_size),
         "project_dir": str(folder / "project"),
+        "links_out_of_studies": "true",
     }
 
 

@@ -39,6 +39,7 @@ class Annotations(Database):
         unchanged_from: int | None = None,
         finishes: int | None = None,
         label_names: Sequence[str] | None = None,
+        file_stamp: tuple[int, int] | None = None,
     ) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
@@ -64,6 +65,7 @@ class Annotations(Database):
             unchanged_from: the model whose drawing it is, if nothing was changed.
             finishes: a draft, perhaps somebody else's, that it finishes too.
             label_names: of the values 1..N.
+            file_stamp: size and time of the file when it was of this `sha256`.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -105,6 +107,8 @@ class Annotations(Database):
                 unchanged_from=unchanged_from,
                 label_names=label_names and list(label_names),
                 image_sha256=image.content_sha256,
+                file_size=file_stamp and file_stamp[0],
+                file_modified_ns=file_stamp and file_stamp[1],
             )
             session.add(row)
             session.flush()
@@ -312,4 +316,6 @@ def _annotation_record(row: AnnotationRow) -> Annotation:
         unchanged_from=row.unchanged_from,
         label_names=None if row.label_names is None else tuple(row.label_names),
         image_sha256=row.image_sha256,
+        file_size=row.file_size,
+        file_modified_ns=row.file_modified_ns,
     )

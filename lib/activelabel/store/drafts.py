@@ -29,6 +29,7 @@ class Drafts(Database):
         shown_as: str,
         slices: Slices = None,
         lease_id: int | None = None,
+        file_stamp: tuple[int, int] | None = None,
     ) -> Draft:
         """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
 
@@ -44,6 +45,7 @@ class Drafts(Database):
             shown_as: the tag of what clients open with the image.
             slices: those that were asked for; None for the volume.
             lease_id: the query that it will answer.
+            file_stamp: size and time of the file when it was of this `sha256`.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -71,6 +73,8 @@ class Drafts(Database):
                 why=why,
                 lease_id=lease_id,
                 created_at=now,
+                file_size=file_stamp and file_stamp[0],
+                file_modified_ns=file_stamp and file_stamp[1],
             )
             session.add(row)
             session.flush()
@@ -176,6 +180,8 @@ def _show(session: Session, draft: DraftRow, tag: str, round_number: int) -> Non
             annotator=draft.annotator,
             round_number=round_number,
             created_at=draft.created_at,
+            file_size=draft.file_size,
+            file_modified_ns=draft.file_modified_ns,
         )
     )
     session.flush()
@@ -208,4 +214,6 @@ def _draft_record(row: DraftRow) -> Draft:
         lease_id=row.lease_id,
         created_at=row.created_at,
         ended_at=row.ended_at,
+        file_size=row.file_size,
+        file_modified_ns=row.file_modified_ns,
     )

@@ -5,6 +5,7 @@ from activelabel.store.doubts import Doubts
 from activelabel.store.drafts import Drafts
 from activelabel.store.facts import Facts
 from activelabel.store.images import Images
+from activelabel.store.label_records import LabelRecords
 from activelabel.store.leases import Leases
 from activelabel.store.model_uses import ModelUses
 from activelabel.store.models import Models
@@ -16,7 +17,20 @@ from activelabel.store.users import Users
 
 
 class Ledger(
-    Images, Scores, Leases, Annotations, Drafts, Skips, Doubts, Facts, Models, ModelUses, Rounds, Overview, Users
+    Images,
+    Scores,
+    Leases,
+    Annotations,
+    Drafts,
+    LabelRecords,
+    Skips,
+    Doubts,
+    Facts,
+    Models,
+    ModelUses,
+    Rounds,
+    Overview,
+    Users,
 ):
     """One object for every event and question; each base holds one kind.
 

@@ -101,6 +101,17 @@ class Models(Database):
         with self._reading() as session:
             return [_model_record(session, row) for row in session.scalars(in_order).all()]
 
+    def rename_model_file(self, version: int, before: str, file: str, sha256: str) -> None:
+        """Name the file of a model that was converted; nothing, where it is not the one of `before` any more.
+
+        Raises:
+            NotFoundError: there is no such version; the text lists those there are.
+        """
+        with self._writing() as session:
+            row = model_row(session, version)
+            if row.file == before:
+                row.file, row.sha256 = file, sha256
+
     def withdraw_model(self, version: int) -> ModelVersion:
         """Use this model no more: of its kind the best that is left is then in use. Its number is not given again.
 

@@ -133,6 +133,7 @@ class Annotation:
     where nobody counted. `unchanged_from` is the model that drew it, where nobody changed anything.
     `label_names` are those of the values 1..N, `image_sha256` is of the content of the image on which it was drawn;
     None where nobody said.
+    `file_size` and `file_modified_ns` are of its file when that was last known to be of this `sha256`.
     """
 
     id: int
@@ -154,6 +155,8 @@ class Annotation:
     unchanged_from: int | None = None
     label_names: tuple[str, ...] | None = None
     image_sha256: str | None = None
+    file_size: int | None = None
+    file_modified_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,8 @@ class Draft:
     lease_id: int | None
     created_at: datetime
     ended_at: datetime | None
+    file_size: int | None = None
+    file_modified_ns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class ImageRow(Base):
 
 
 class ModelVersionRow(Base):
-    """A published model; only `withdrawn_at` ever changes."""
+    """A published model; only `withdrawn_at` ever changes, and `file` where that was converted to another form."""
 
     __tablename__ = "model_versions"
     __table_args__ = (CheckConstraint("kind IN ('task', 'proxy')", name="kind"),)
@@ -293,6 +293,7 @@ class AnnotationRow(Base):
     nothing was changed.
     `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
     drawn; NULL where the label was kept before either was.
+    `file_size` and `file_modified_ns` are of its file when that was last known to be of this `sha256`; NULL until then.
     """
 
     __tablename__ = "annotations"
@@ -328,10 +329,15 @@ class AnnotationRow(Base):
     unchanged_from: Mapped[int | None]
     label_names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     image_sha256: Mapped[str | None] = mapped_column(String(64))
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class DraftRow(Base):
-    """A drawing that is not finished. Nothing is ever removed; those that ended stay."""
+    """A drawing that is not finished. Nothing is ever removed; those that ended stay.
+
+    `file_size` and `file_modified_ns` are as those of `AnnotationRow`.
+    """
 
     __tablename__ = "drafts"
     __table_args__ = (
@@ -359,6 +365,8 @@ class DraftRow(Base):
     lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class SkipRow(Base):

@@ -1,15 +1,20 @@
-"""Files of published models: written once and completely, read without running any code that they might hold."""
+"""Files of published models, as safetensors: written once and completely, and nothing in them is ever run.
+
+A file holds the weights as they are, and in its metadata what they were trained for. Its header is read first, and
+compared with the network that is expected, before any weight is.
+"""
 
 import hashlib
-import io
-import pickle
-import zipfile
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
 from activelabel.data.files import write_atomically
@@ -17,7 +22,16 @@ from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, first_problem
 
-FORMAT = "activelabel model 1"
+FORMAT = "activelabel model 2"
+ENDING = ".safetensors"
+MOST_HEADER_BYTES = 2**20
+_METADATA = "activelabel"
+_LENGTH_BYTES = 8
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"""What a safetensors header calls the types of a network's weights and buffers."""
 
 
 class ModelDescription(BaseModel):
@@ -36,6 +50,15 @@ class ModelDescription(BaseModel):
         return len(self.labels) + 1
 
 
+@dataclass(frozen=True)
+class _StoredModel:
+    """A model file as it was read: what it was trained for, type and shape of each weight, and all its bytes."""
+
+    description: ModelDescription
+    weights: Mapping[str, tuple[str, tuple[int, ...]]]
+    raw: bytes
+
+
 def save_model(path: Path, weights: Mapping[str, torch.Tensor], description: ModelDescription) -> str:
     """Write a model version at `path`, at once or not at all, and return the SHA-256 of the file.
 
@@ -45,15 +68,23 @@ def save_model(path: Path, weights: Mapping[str, torch.Tensor], description: Mod
     """
     if path.exists():
         raise FileExistsError(f"{path.name} exists already, and a model version never changes")
-    buffer = io.BytesIO()
-    content = {
-        "format": FORMAT,
-        "description": description.model_dump(mode="json"),
-        "weights": {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
-    }
-    torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
-    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+    content = model_bytes(weights, description)
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def model_bytes(weights: Mapping[str, torch.Tensor], description: ModelDescription) -> bytes:
+    """The file of a model: of equal weights and descriptions always the same."""
+    said = json.dumps({"format": FORMAT, "description": description.model_dump(mode="json")}, sort_keys=True)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    return save(plain, {_METADATA: said})
+
+
+def largest_model_bytes(description: ModelDescription) -> int:
+    """How large the file of a model of this kind can be."""
+    with torch.device("meta"):  # Shapes only: nothing is allocated.
+        weights = build_network(description.network, description.classes).state_dict().values()
+    return sum(weight.nbytes for weight in weights) + MOST_HEADER_BYTES + _LENGTH_BYTES
 
 
 def load_model(path: Path, expected: ModelDescription, sha256: str | None = None) -> nn.Module:
@@ -66,17 +97,21 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
 
     Raises:
         InvalidInputError: there is no such file; it is no model of this app or was changed; it was trained for other
-            labels, another network or another preprocessing than expected.
+            labels, another network or another preprocessing than expected; its weights are not those of the network,
+            by name, shape and type, or not finite. Nothing is cast.
     """
-    content = _read(path, sha256)
-    _compare(path, _description(path, content), expected)
+    stored = _read(path, sha256)
+    _compare(path, stored.description, expected)
     network = build_network(expected.network, expected.classes)
+    _compare_weights(path, stored.weights, network.state_dict())
     try:
-        network.load_state_dict(content.get("weights", {}))
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InvalidInputError(
-            f"model {path.name}: its weights do not fit the network it names: train a new model"
-        ) from error
+        weights = load(stored.raw)
+    except SafetensorError as error:
+        raise _no_model(path) from error
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise InvalidInputError(f"model {path.name}: its weights are not finite ('{name}'): train a new model")
+    network.load_state_dict(weights)
     return network.eval()
 
 
@@ -86,11 +121,11 @@ def open_model(path: Path) -> tuple[nn.Module, ModelDescription]:
     Raises:
         InvalidInputError: there is no such file, or it is no model of this app.
     """
-    description = _description(path, _read(path, None))
+    description = _read(path, None).description
     return load_model(path, description), description
 
 
-def _read(path: Path, sha256: str | None) -> dict[str, Any]:
+def _read(path: Path, sha256: str | None) -> _StoredModel:
     if not path.is_file():
         raise InvalidInputError(f"model {path.name}: there is no such file: train a model, or put the file back")
     raw = path.read_bytes()
@@ -99,29 +134,70 @@ def _read(path: Path, sha256: str | None) -> dict[str, Any]:
             f"model {path.name}: the file is not the one that was published (its SHA-256 differs): put that one back, "
             "or train a new model"
         )
-    if not zipfile.is_zipfile(io.BytesIO(raw)):  # The only form that `torch.save` writes.
+    header = _header(path, raw)
+    try:
+        said = json.loads(header.pop("__metadata__")[_METADATA])
+        weights = {name: (str(entry["dtype"]), tuple(entry["shape"])) for name, entry in header.items()}
+        if said["format"] != FORMAT:
+            raise _no_model(path)
+        description = said["description"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _no_model(path) from error
+    return _StoredModel(described(path, description), weights, raw)
+
+
+def _header(path: Path, raw: bytes) -> dict[str, Any]:
+    """What a safetensors file begins with: its length in 8 bytes, then JSON."""
+    length = int.from_bytes(raw[:_LENGTH_BYTES], "little")
+    if len(raw) < _LENGTH_BYTES or length > min(MOST_HEADER_BYTES, len(raw) - _LENGTH_BYTES):
         raise _no_model(path)
     try:
-        content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, OSError, KeyError, EOFError) as error:
+        header = json.loads(raw[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (ValueError, RecursionError) as error:
         raise _no_model(path) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(header, dict):
         raise _no_model(path)
-    return content
+    return header
 
 
 def _no_model(path: Path) -> InvalidInputError:
     return InvalidInputError(
-        f"model {path.name}: the file is no model of this app (expected '{FORMAT}'): use one that its training "
-        "published"
+        f"model {path.name}: the file is no model of this app (expected a {ENDING} file, '{FORMAT}'): use one that its "
+        "training published"
     )
 
 
-def _description(path: Path, content: Mapping[str, Any]) -> ModelDescription:
+def described(path: Path, said: object) -> ModelDescription:
+    """What a model file says of itself.
+
+    Raises:
+        InvalidInputError: it is no description of a model.
+    """
     try:
-        return ModelDescription.model_validate(content.get("description"))
+        return ModelDescription.model_validate(said)
     except ValidationError as error:
         raise InvalidInputError(f"model {path.name}: {first_problem(error)}: train a new model") from error
+
+
+def _compare_weights(
+    path: Path, found: Mapping[str, tuple[str, tuple[int, ...]]], expected: Mapping[str, torch.Tensor]
+) -> None:
+    """Whether a file holds the weights of a network, each in its own type: a complex or whole number is never cast."""
+    differing = sorted(found.keys() ^ expected.keys())
+    if differing:
+        problem = f"{differing[0][:80]!r} is {'missing' if differing[0] in expected else 'none of it'}"
+        raise _do_not_fit(path, problem)
+    for name, weight in expected.items():
+        wanted = (_DTYPES[weight.dtype], tuple(weight.shape))
+        if found[name] != wanted:
+            dtype, shape = found[name]
+            raise _do_not_fit(path, f"'{name}' is {dtype} {shape}, expected {wanted[0]} {wanted[1]}")
+
+
+def _do_not_fit(path: Path, problem: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"model {path.name}: its weights do not fit the network it names ({problem}): train a new model"
+    )
 
 
 def _compare(path: Path, found: ModelDescription, expected: ModelDescription) -> None:

@@ -119,7 +119,7 @@ def test_a_model_that_is_gone_leaves_a_line(written: Path, monkeypatch: pytest.M
     experiment = make_experiment(tmp_path / "experiment", {"variance": CURVES["variance"]}, seeds=1, rounds=1)
     activelabel(monkeypatch, "report", experiment, "--out", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Round 1, pool_2: no picture, as model model.pt: there is no such file" in text
+    assert "Round 1, pool_2: no picture, as model model.safetensors: there is no such file" in text
 
 
 def test_a_running_project_is_reported_before_its_first_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

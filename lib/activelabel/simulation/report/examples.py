@@ -18,7 +18,7 @@ from activelabel.recipes import Recipe
 from activelabel.server.doubt import doubt_measure
 from activelabel.simulation.report.page import Block, Picture, Text
 from activelabel.simulation.results import Results, Run
-from activelabel.training.checkpoints import open_model
+from activelabel.training.checkpoints import ENDING, open_model
 
 _COUNT = 3
 
@@ -81,4 +81,5 @@ def _draw(results: Results, run: Run, query: "pd.Series[Any]") -> Picture:
 def _model_file(results: Results, run: Run, version: int) -> Path:
     models = results.models
     of_run = models[(models["arm"] == run.arm) & (models["seed"] == run.seed)]
-    return run.folder / "project" / "models" / str(of_run.set_index("model_version").at[version, "file"])
+    file = run.folder / "project" / "models" / str(of_run.set_index("model_version").at[version, "file"])
+    return file if file.is_file() else file.with_suffix(ENDING)  # converted since its name was written down

@@ -1,0 +1,44 @@
+"""The files of kept labels, which never change: whether one is still as it was kept."""
+
+import hashlib
+from pathlib import Path
+
+from activelabel.errors import InvalidInputError
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import Annotation, Draft
+
+
+def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = None) -> Path:
+    """The file of a label version, as it was kept: by its size and time, and by its SHA-256 if these are others.
+
+    Args:
+        label: whose file it is.
+        kept: the folder of all label versions.
+        ledger: where size and time are noted of a file that was hashed; None to note nothing.
+
+    Raises:
+        InvalidInputError: it is gone or was changed; the line says what to do.
+    """
+    file = kept / label.file
+    try:
+        status = file.stat()
+        if (label.file_size, label.file_modified_ns) == (status.st_size, status.st_mtime_ns):
+            return file
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise changed_since_kept(label, f"cannot be read ({error.strerror})") from error
+    if sha256 != label.sha256:
+        raise changed_since_kept(label, "has changed on disk (its SHA-256 differs)")
+    if ledger is not None:
+        ledger.note_label_file(label.file, status.st_size, status.st_mtime_ns)
+    return file
+
+
+def changed_since_kept(label: Annotation | Draft, what: str) -> InvalidInputError:
+    """The line for a label whose file is not what was kept."""
+    kind = "draft" if isinstance(label, Draft) else "label"
+    return InvalidInputError(
+        f"{label.image_id}: the file of its {kind} (version {label.version}, by {label.annotator}) {what} since it was "
+        f"kept on {label.created_at:%Y-%m-%d}, so that nothing is learnt from it: put {label.file} back, or draw it "
+        "again"
+    )

@@ -1,0 +1,207 @@
+"""What the ledger knows of labels as plain values, by the file of each version; and a ledger made of these again."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from sqlalchemy import exc, func, select, update
+from sqlalchemy.orm import Session
+
+from activelabel.errors import InvalidInputError
+from activelabel.store.annotations import last_version
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row
+from activelabel.store.rounds import current_round
+from activelabel.store.schema import AnnotationRow, Base, DraftRow, ImageRow, LeaseRow, RoundRow, UtcDateTime
+
+LabelRecord = dict[str, Any]
+"""JSON: `image`, and the rows of `annotations`, `drafts`, `queries` and `rounds` that a file of a label belongs to."""
+
+_OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
+_LATER = frozenset({"file_size", "file_modified_ns"})
+"""Of the file as it lies on a disk: another one has others."""
+Row = TypeVar("Row", bound=Base)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a ledger was rebuilt of: images, versions of labels under all their tags, drafts, queries and annotators."""
+
+    images: int
+    labels: int
+    drafts: int
+    queries: int
+    annotators: tuple[str, ...]
+    history: int = 0
+    """Versions of which nothing was known but what their files tell."""
+
+    def with_history(self, count: int) -> "Rebuilt":
+        """The same, and so many versions more."""
+        return replace(self, history=count)
+
+
+class LabelRecords(Database):
+    """The labels as they are told to files beside them."""
+
+    def note_label_file(self, file: str, size: int, modified_ns: int) -> None:
+        """Say what the file of a label is like that was found to be as it was kept."""
+        with self._writing() as session:
+            for row in (AnnotationRow, DraftRow):
+                noted = update(row).where(row.file == file).values(file_size=size, file_modified_ns=modified_ns)
+                session.execute(noted)
+
+    def label_files(self) -> dict[str, str]:
+        """The image of every file of a label or draft."""
+        with self._reading() as session:
+            rows = [session.execute(select(row.file, row.image_id)).tuples() for row in (AnnotationRow, DraftRow)]
+            return {file: image_id for of_kind in rows for file, image_id in of_kind}
+
+    def label_records(self, image_id: str) -> dict[str, LabelRecord]:
+        """All that is known of each version of an image's labels, by its file.
+
+        Raises:
+            NotFoundError: the image was never registered.
+        """
+        with self._reading() as session:
+            image = _values(image_row(session, image_id), _OF_IMAGE)
+            labels = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
+            drafts = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
+            rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
+            for row in (*session.scalars(labels), *session.scalars(drafts)):
+                rows[row.file].append(row)
+            queries = {row.id: row for row in session.scalars(select(LeaseRow).where(LeaseRow.image_id == image_id))}
+            rounds = {row.number: row for row in session.scalars(select(RoundRow))}
+            return {file: {"image": image, **_record(of_file, queries, rounds)} for file, of_file in rows.items()}
+
+    def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
+        """Take over what `label_records` told, into a ledger that knows nothing yet.
+
+        What the records say no more, as they were written before it happened, is told by those of later versions:
+        a label is superseded by the next. Queries that had not ended are released. Models are not known, nor whose
+        turn a round was.
+
+        Raises:
+            InvalidInputError: the ledger knows images, or the records contradict each other or lack something.
+        """
+        now = self._clock()
+        try:
+            with self._writing() as session:
+                if session.scalar(select(func.count()).select_from(ImageRow)):
+                    raise InvalidInputError(f"ledger {self.shown_url}: it knows images already: name an empty one")
+                rebuilt = _rebuild(session, list(records), now)
+                if self.file is None:
+                    _go_on_counting(session)
+                return rebuilt
+        except (exc.IntegrityError, exc.StatementError, KeyError, TypeError, ValueError, AttributeError) as error:
+            said = str(getattr(error, "orig", error)).splitlines()[0]
+            raise InvalidInputError(
+                f"the records beside the labels contradict each other, or lack something ({said[:200]}): put a copy of "
+                "the ledger back instead, or move the record that was changed away"
+            ) from error
+
+    def add_history(self, labels: Iterable[Mapping[str, Any]]) -> int:
+        """Keep labels that count no more, each superseded by the next of its image and tag; how many these are.
+
+        Args:
+            labels: `image_id`, `tag`, `file`, `sha256`, `annotator` and `created_at` of each, oldest first.
+        """
+        now, count = self._clock(), 0
+        with self._writing() as session:
+            for values in labels:
+                version = last_version(session, values["image_id"], values["tag"]) + 1
+                number = current_round(session, now).number
+                session.add(AnnotationRow(**values, version=version, round_number=number, superseded_at=now))
+                session.flush()
+                count += 1
+        return count
+
+
+def _record(
+    rows: Sequence[AnnotationRow | DraftRow], all_queries: Mapping[int, LeaseRow], all_rounds: Mapping[int, RoundRow]
+) -> LabelRecord:
+    queries = [all_queries[id_] for id_ in sorted({row.lease_id for row in rows if row.lease_id is not None})]
+    numbers = {row.round_number for row in rows if isinstance(row, AnnotationRow)}
+    rounds = [all_rounds[number] for number in sorted(numbers | {query.round_number for query in queries})]
+    return {
+        "annotations": [_values(row) for row in rows if isinstance(row, AnnotationRow)],
+        "drafts": [_values(row) for row in rows if isinstance(row, DraftRow)],
+        "queries": [_values(row) for row in queries],
+        "rounds": [_values(row) for row in rounds],
+    }
+
+
+def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
+    """The columns of a row as JSON."""
+    wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
+    values = {key: getattr(row, key) for key in wanted if key not in _LATER}
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+def _row(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
+    """A row of the values of `_values`; what another version wrote and this one does not know is left out."""
+    found: dict[str, Any] = {}
+    for column in kind.__table__.columns:
+        value = {**values, **instead}.get(column.key)
+        is_time = isinstance(column.type, UtcDateTime) and value is not None and not isinstance(value, datetime)
+        found[column.key] = datetime.fromisoformat(str(value)) if is_time else value
+    return kind(**found)
+
+
+def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) -> Rebuilt:
+    images = {str(record["image"]["id"]): record["image"] for record in records}
+    rounds = {int(values["number"]): values for record in records for values in record["rounds"]}
+    queries: dict[int, Mapping[str, Any]] = {}
+    for values in (values for record in records for values in record["queries"]):
+        known = queries.get(int(values["id"]))
+        if known is None or known["ended_at"] is None:
+            queries[int(values["id"])] = values
+    for values in images.values():
+        session.add(_row(ImageRow, values, present=True, leased_whole=True))
+    for values in rounds.values():
+        session.add(_row(RoundRow, values, model_version=None))
+    session.flush()
+    for values in queries.values():
+        ended = {} if values["ended_at"] is not None else {"ended_at": now, "outcome": "released"}
+        session.add(_row(LeaseRow, values, model_version=None, **ended))
+    session.flush()
+    labels = [_row(AnnotationRow, values) for record in records for values in record["annotations"]]
+    drafts = [_row(DraftRow, values) for record in records for values in record["drafts"]]
+    _end_earlier_labels(labels)
+    _end_earlier_drafts(drafts)
+    session.add_all((*labels, *drafts))
+    session.flush()
+    annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
+    return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
+
+
+def _end_earlier_labels(labels: Iterable[AnnotationRow]) -> None:
+    """A version that nobody took back has been superseded by the next of its image and tag, if there is one."""
+    by_tag = defaultdict[tuple[str, str], list[AnnotationRow]](list)
+    for row in labels:
+        by_tag[row.image_id, row.tag].append(row)
+    for rows in by_tag.values():
+        rows.sort(key=lambda row: row.version)
+        for row, later in pairwise(rows):
+            if row.superseded_at is None and row.deleted_at is None:
+                row.superseded_at = later.created_at
+
+
+def _end_earlier_drafts(drafts: Iterable[DraftRow]) -> None:
+    """Of an image and annotator the newest draft at most is open."""
+    by_annotator = defaultdict[tuple[str, str], list[DraftRow]](list)
+    for row in drafts:
+        by_annotator[row.image_id, row.annotator].append(row)
+    for rows in by_annotator.values():
+        rows.sort(key=lambda row: row.version)
+        for row, later in pairwise(rows):
+            row.ended_at = row.ended_at or later.created_at
+
+
+def _go_on_counting(session: Session) -> None:
+    """PostgreSQL counts its ids by itself, and has not seen those that were taken over."""
+    for table in (AnnotationRow, DraftRow, LeaseRow):
+        sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
+        session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))
