@@ -46,6 +46,11 @@ def limit_images(voxels: int) -> None:
     _largest = voxels
 
 
+def largest_voxels() -> int:
+    """How many voxels an image may have in this process."""
+    return _largest
+
+
 @dataclass(frozen=True)
 class Claim:
     """What a header says. `values` counts the numbers of all voxels, `start` is where their bytes begin.
