@@ -17,6 +17,7 @@ from activelabel.errors import (
     NotFoundError,
     NotReadyError,
     StorageFullError,
+    TooManyError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
@@ -62,6 +63,7 @@ def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
         (InvalidInputError("a\nb"), 422),
         (NotFoundError("a\nb"), 404),
         (StorageFullError("a\nb"), 507),
+        (TooManyError("a\nb"), 429),
         (NotReadyError("a\nb"), 409),
         (ForbiddenError("a\nb"), 403),
         (UnavailableError("a\nb"), 503),

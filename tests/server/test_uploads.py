@@ -7,8 +7,10 @@ import pytest
 from fastapi import UploadFile
 from hypothesis import given
 from hypothesis import strategies as st
+from monailabel.utils.sessions import Sessions
 
-from activelabel.server.uploads import received, safe_name
+from activelabel.errors import TooManyError
+from activelabel.server.uploads import check_room_for_session, received, safe_name
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,17 @@ def test_an_upload_is_written_under_its_name(tmp_path: Path) -> None:
     path = received(UploadFile(io.BytesIO(b"voxels"), filename="../label.nii.gz"), tmp_path)
     assert path == tmp_path / "label.nii.gz"
     assert path.read_bytes() == b"voxels"
+
+
+def test_sessions_are_so_many_and_no_more(tmp_path: Path) -> None:
+    sessions = Sessions(str(tmp_path / "sessions"))
+    check_room_for_session(None, 1)
+    check_room_for_session(sessions, 1)
+    image = tmp_path / "image.nii.gz"
+    image.write_bytes(b"voxels")
+    session_id, _ = sessions.add_session(str(image))
+    with pytest.raises(TooManyError, match="1 sessions keep images here"):
+        check_room_for_session(sessions, 1)
+    check_room_for_session(sessions, 2)
+    sessions.remove_session(session_id)
+    check_room_for_session(sessions, 1)

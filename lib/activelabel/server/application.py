@@ -47,6 +47,7 @@ from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.train_stats import for_bars
 from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
+from activelabel.server.upload_limits import UploadGuard, UploadLimits
 from activelabel.server.waiting import autopilot_info
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
@@ -287,8 +288,10 @@ def guard_host(project: Project) -> None:
     from activelabel.server.routes import ROUTES
 
     host.router.routes[:0] = ROUTES
+    settings = project.settings
+    limits = UploadLimits(settings.largest_upload_mb * 2**20, settings.uploads_at_once, settings.uploads_per_minute)
     host.middleware_stack = AccessGuard(
-        host.middleware_stack,
+        UploadGuard(host.middleware_stack, limits),
         local_only=not (project.settings.allow_remote or host_settings.MONAI_LABEL_AUTH_ENABLE),
         allowed_origins=project.settings.allowed_origins,
     )

@@ -233,8 +233,9 @@ class _CheckingClient(DICOMwebClientX):
 
     def _decode_multipart_message(self, response: requests.Response, stream: bool) -> Iterator[bytes]:
         for part in super()._decode_multipart_message(response, stream):
-            check_object(bytes(part))
-            yield part
+            content = bytes(part)  # It is a bytearray, which pydicom takes for a list of numbers.
+            check_object(content)
+            yield content
 
 
 def first_line(error: Exception) -> str:

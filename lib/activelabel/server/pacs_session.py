@@ -26,7 +26,7 @@ class RefusedAnswerError(requests.RequestException):
 class _Raw(Protocol):
     """The body of an answer, as `requests` reads it."""
 
-    def stream(self, amt: int = ..., decode_content: bool | None = ...) -> Iterator[bytes]: ...
+    def read1(self, amt: int, decode_content: bool | None = ...) -> bytes: ...
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -71,7 +71,7 @@ class _BoundedBody:
     def stream(self, amt: int = _CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
         """The bytes, unpacked if the answer is packed."""
         count = 0
-        for part in self._raw.stream(min(amt, _CHUNK), decode_content=decode_content):
+        while part := self._raw.read1(min(amt, _CHUNK), decode_content=decode_content):  # It waits for no more bytes.
             count += len(part)
             if count > self._limit:
                 raise RefusedAnswerError(f"it has more than {self._limit:,} bytes")

@@ -20,6 +20,7 @@ from activelabel.errors import (
     NotFoundError,
     NotReadyError,
     StorageFullError,
+    TooManyError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
@@ -35,6 +36,7 @@ STATUS: dict[type[ActiveLabelError], int] = {
     ForbiddenError: 403,
     UnavailableError: 503,
     StorageFullError: 507,
+    TooManyError: 429,
 }
 FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
 READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
