@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from monailabel.interfaces.utils.app import app_instance
 
+from activelabel.analysis.harmless_text import printed
 from activelabel.server.log_file import last_lines
 from activelabel.server.routing import Admin, AnyUser, OneLineRoute
 from activelabel.server.studies import is_pacs
@@ -73,7 +74,7 @@ def _described(openapi: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _page(template: str, **values: Any) -> HTMLResponse:
     environment = Environment(
         loader=PackageLoader("activelabel.server", "page_templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=printed,
     )  # fmt: skip
     style = (files("activelabel.server") / "page_templates" / "style.css").read_text(encoding="utf-8")
     return HTMLResponse(environment.get_template(template).render(style=style, **values))
