@@ -1,6 +1,6 @@
-"""Look for known vulnerabilities of what constraints.txt pins; `vulnerabilities.toml` has those that were judged already.
+"""Look for known vulnerabilities of what constraints.txt pins. Those in `vulnerabilities.toml` were judged.
 
-    pip install pip-audit && python .ci/audit.py
+pip install pip-audit && python .ci/audit.py
 """
 
 import subprocess

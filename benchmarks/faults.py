@@ -7,8 +7,8 @@
 
 Each run is a new project of tiny volumes. Server, training, proxy training and scoring are killed (SIGKILL) in turn, at
 a random moment of what they do. All that was acknowledged, voxel by voxel, all files of labels and models, and all
-scores are looked for after each fault that ends the server, and at the end. `--disk` puts the project on a small file system that
-is filled, which takes root; `--clock` takes libfaketime (Debian: libfaketime).
+scores are looked for after each fault. `--disk` puts the project on a small file system that is filled, which takes
+root; `--clock` takes libfaketime (Debian: libfaketime).
 """
 
 import argparse
@@ -249,7 +249,7 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
     random = np.random.default_rng(options.seed)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
-        database, more = None, {}
+        database, more = None, dict[str, Any]()
         if options.database == "postgresql":
             database = PostgreSQL()
             stack.callback(database.end)

@@ -22,7 +22,7 @@ SHAPE = (24, 20, 16)
 AFFINE = np.diag([-1.5, -1.5, 2.0, 1.0])
 PAUSE_SECONDS = 4.0
 NEW_CASE, SKIP = 0.2, 0.15
-"""How often an annotator asks for another case, rather than to correct a label, and how often they skip what they got."""
+"""How often an annotator asks for another case rather than correct a label, and how often they skip what they got."""
 
 
 def make_studies(folder: Path, count: int) -> None:

@@ -67,7 +67,12 @@ class Server:
             RuntimeError: it ended instead.
             TimeoutError: it does not answer.
         """
-        for folder in ("model", "lib", "logs", "bin"):  # The host makes them, and two servers at once would both try to.
+        for folder in (
+            "model",
+            "lib",
+            "logs",
+            "bin",
+        ):  # The host makes them, and two servers at once would both try to.
             (ROOT / "apps" / "activelabel" / folder).mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
@@ -110,8 +115,9 @@ class Server:
     def end(self) -> None:
         """End it and all that it started, however it is."""
         if self._process is not None:
-            for process in [*self.children(), self._process]:
-                process.kill()
+            for child in self.children():
+                child.kill()
+            self._process.kill()
             self._process.wait()
 
 
@@ -144,7 +150,15 @@ class PostgreSQL:
         password = secrets.token_hex(8)
         (self.folder / "password").write_text(password)
         (self.folder / "password").chmod(0o644)
-        make = [binaries[-1] / "initdb", "-D", self.folder / "data", "-U", "tester", "-A", "scram-sha-256"]
+        make: list[str | Path] = [
+            binaries[-1] / "initdb",
+            "-D",
+            self.folder / "data",
+            "-U",
+            "tester",
+            "-A",
+            "scram-sha-256",
+        ]
         make += ["--pwfile", self.folder / "password", "--encoding=UTF8"]
         subprocess.run(make, user=self._user, cwd=self.folder, check=True, capture_output=True)
         self._port = free_port()
@@ -157,7 +171,7 @@ class PostgreSQL:
 
     def start(self) -> float:
         """Start it; the seconds until it answers."""
-        command = [self._postgres, "-D", self.folder / "data", "-p", str(self._port)]
+        command: list[str | Path] = [self._postgres, "-D", self.folder / "data", "-p", str(self._port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, user=self._user, cwd=self.folder, stdout=log, stderr=log)

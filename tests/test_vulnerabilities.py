@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.util
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -43,10 +44,10 @@ def test_an_exception_is_of_the_version_that_is_pinned(item: dict[str, Any]) -> 
 
 def test_each_exception_is_passed_on_and_nothing_else_is_ignored() -> None:
     command = audit_command()
-    ignored = [value for option, value in zip(command, command[1:], strict=False) if option == "--ignore-vuln"]
+    ignored = [value for option, value in itertools.pairwise(command) if option == "--ignore-vuln"]
     assert ignored == [known for item in EXCEPTIONS for known in item["ids"]]
     assert len(set(ignored)) == len(ignored)
-    assert [Path(value).name for option, value in zip(command, command[1:], strict=False) if option == "--requirement"] == [
+    assert [Path(value).name for option, value in itertools.pairwise(command) if option == "--requirement"] == [
         "constraints.txt",
         "requirements-override.txt",
     ]

@@ -93,7 +93,10 @@ def test_a_page_of_the_server_shows_a_hostile_name_and_does_nothing_else(name: s
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_begins_no_line_of_a_log(name: str, tmp_path: Path) -> None:
     root = logging.getLogger()
-    before = {logger: list(logging.getLogger(logger).handlers) for logger in ("", "task_train", "task_scoring", "task_batch_infer")}
+    before = {
+        logger: list(logging.getLogger(logger).handlers)
+        for logger in ("", "task_train", "task_scoring", "task_batch_infer")
+    }
     try:
         keep_log(tmp_path / "server.log")
         logging.getLogger("activelabel.test").error("%s was set aside", name)
@@ -119,7 +122,7 @@ def test_a_table_of_scores_holds_no_formula(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [f"liver{RTL}", "li\nver", "\x1b[31mliver", "\u200b"])
 def test_a_label_name_that_cannot_be_shown_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="characters that cannot be shown"):
-        resolve_label_names((name, "spleen"), tmp_path, tmp_path)
+        resolve_label_names((name, "spleen"), str(tmp_path))
 
 
 @given(st.text())

@@ -57,7 +57,9 @@ def without_pixels(file: Path) -> None:
 
 def nest(file: Path, depth: int) -> None:
     """Sequences in sequences, written by hand: pydicom would not."""
-    start = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    start = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
     content = file.read_bytes()
     pixels = content.index(struct.pack("<HH2s", 0x7FE0, 0x0010, b"OW"))
     file.write_bytes(content[:pixels] + start * depth + content[pixels:])
@@ -88,7 +90,9 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "nothing but the preamble": lambda file: truncate(file, 132),
     "cut in the header": lambda file: truncate(file, 400),
     "cut in the voxels": lambda file: truncate(file, file.stat().st_size - 20),
-    "noise behind the preamble": lambda file: file.write_bytes(bytes(128) + b"DICM" + np.random.default_rng(0).bytes(5000)),
+    "noise behind the preamble": lambda file: file.write_bytes(
+        bytes(128) + b"DICM" + np.random.default_rng(0).bytes(5000)
+    ),
     "no DICOM": lambda file: file.write_bytes(b"<html>" * 100),
     "no voxels": without_pixels,
     "more rows than voxels": lambda file: change(file, Rows=ROWS + 1),
@@ -102,8 +106,9 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "position of another VR": lambda file: overwrite(file, (0x0020, 0x0032), b"FD", b"\xff"),
     "position is a text": lambda file: overwrite(file, (0x0020, 0x0032), b"DS", b"here\\there\\nowhere"),
     "spacing is infinite": lambda file: overwrite(file, (0x0028, 0x0030), b"DS", b"inf\\1 "),
-    "slope is not a number": lambda file: change(file, RescaleSlope="1", RescaleIntercept="0")
-    or overwrite(file, (0x0028, 0x1053), b"DS", b"na"),
+    "slope is not a number": lambda file: (
+        change(file, RescaleSlope="1", RescaleIntercept="0") or overwrite(file, (0x0028, 0x1053), b"DS", b"na")
+    ),
     "sequences 3000 deep": lambda file: nest(file, 3000),
     "a JPEG of 65535 x 65535": lambda file: pack(file, JPEGBaseline8Bit, jpeg_of(65535, 65535)),
     "a JPEG-LS of another size": lambda file: pack(file, JPEGLSLossless, jpeg_of(ROWS, 60000, 0xF7)),
@@ -112,9 +117,7 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "a JPEG that is none": lambda file: pack(file, JPEGBaseline8Bit, b"what is this"),
     "run lengths that are none": lambda file: pack(file, RLELossless, b"\xff" * 64),
     "an unknown transfer syntax": lambda file: pack(file, "1.2.3.4", b"\xff" * 64),
-    "packed, it says, and is not": lambda file: overwrite(
-        file, (0x0002, 0x0010), b"UI", b"1.2.840.10008.1.2.5"
-    ),
+    "packed, it says, and is not": lambda file: overwrite(file, (0x0002, 0x0010), b"UI", b"1.2.840.10008.1.2.5"),
     "deflated, it says, and is not": lambda file: overwrite(file, (0x0002, 0x0010), b"UI", b"1.2.840.10008.1.2.1.99"),
 }
 
@@ -170,9 +173,7 @@ def test_a_deflated_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.Mon
         tracemalloc.stop()
 
 
-def test_a_series_that_is_too_large_only_as_a_whole_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_series_that_is_too_large_only_as_a_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "series"
     write_slices(folder, [{}] * 5)
     monkeypatch.setattr(file_guard, "_largest", 5 * ROWS * COLUMNS)

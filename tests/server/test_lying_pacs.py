@@ -1,4 +1,4 @@
-"""A PACS, or what answers in its place, that lies: one line, in little time and memory, and nothing written elsewhere."""
+"""A PACS, or what answers in its place, that lies: one line, in little time and memory, nothing written elsewhere."""
 
 import gzip
 import io
@@ -116,7 +116,9 @@ def slices(folder: Path, **changes: object) -> list[bytes]:
     return [file.read_bytes() for file in sorted(folder.iterdir())]
 
 
-@pytest.mark.parametrize("uid", [".", "..", "...", "1..2", ".1", "1.", "1.2\n3", "/1", "1/../..", "", "9" * 65, "１.２"])
+@pytest.mark.parametrize(
+    "uid", [".", "..", "...", "1..2", ".1", "1.", "1.2\n3", "/1", "1/../..", "", "9" * 65, "１.２"]
+)
 @pytest.mark.parametrize("which", ["series", "study"])
 def test_an_identifier_that_could_be_a_path_is_not_listed(liar: Liar, uid: str, which: str) -> None:
     wrong = listed(uid) if which == "series" else listed("1.2.4", study=uid)
@@ -223,7 +225,7 @@ def test_a_body_that_drips_is_not_waited_for(liar: Liar, monkeypatch: pytest.Mon
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_PROXY_TIMEOUT", 0.3)
     liar.respond = goes_on(b"x", PARTS, pause=0.02)
     began = time.monotonic()
-    with pytest.raises(UnavailableError, match="it brought .* bytes in"):
+    with pytest.raises(UnavailableError, match=r"it brought .* bytes in"):
         Pacs(liar.url).download("1.2.3", STUDY, tmp_path)
     assert time.monotonic() - began < 10
     assert pacs_session.SLOWEST_BYTES_PER_SECOND == 1024

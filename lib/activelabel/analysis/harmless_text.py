@@ -1,4 +1,4 @@
-"""Texts of others, as names of cases, labels and annotators are, where a person, a spreadsheet or a figure reads them."""
+"""Names of cases, labels and annotators are texts of others: made harmless for a page, a spreadsheet, a figure, a log."""
 
 import unicodedata
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str) -> str:
-    """The text with what cannot be seen, or turns what stands around it, as its code: U+202E becomes `\\u202e`.
+    r"""The text with what cannot be seen, or turns what stands around it, as its code: U+202E becomes `\\u202e`.
 
     Line breaks and tabs stay.
     """
@@ -32,7 +32,7 @@ def _no_formula(cell: object) -> object:
 
 
 def _is_plain(character: str) -> bool:
-    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    return character in "\n\t" or character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 def _code(character: str) -> str:

@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import generate_pixel_data_fragment
 from pydicom.filebase import DicomBytesIO
-from pydicom.uid import DeflatedExplicitVRLittleEndian, UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from activelabel.data import file_guard
 from activelabel.errors import InvalidInputError
@@ -29,7 +29,7 @@ _DEFERRED_BYTES = 1024
 
 
 def open_object(path: Path, **options: Any) -> FileDataset:
-    """As `pydicom.dcmread`, which makes room for as many bytes as an element says it has, whether or not they are there.
+    """As `pydicom.dcmread`, which makes room for as many bytes as an element says it has, were they there or not.
 
     Raises:
         Exception: whatever pydicom raises for a damaged file.
@@ -150,7 +150,7 @@ def _check_packed(path: Path, header: Dataset) -> None:
         if size is not None and size != expected:
             raise _refused(
                 path.name,
-                f"a frame in it is {size[0]} x {size[1]} voxels, its Rows and Columns are {expected[0]} x {expected[1]}",
+                f"a frame is {size[0]} x {size[1]} voxels, its Rows and Columns say {expected[0]} x {expected[1]}",
             )
 
 
@@ -194,7 +194,9 @@ def _transfer_syntax(content: bytes) -> tuple[str, int]:
     syntax, place = "", _PREAMBLE_BYTES
     while content[place : place + 2] == b"\x02\x00" and len(content) >= place + 12:
         is_long = content[place + 4 : place + 6] in _LONG
-        (length,) = struct.unpack_from("<I", content, place + 8) if is_long else struct.unpack_from("<H", content, place + 6)
+        (length,) = (
+            struct.unpack_from("<I", content, place + 8) if is_long else struct.unpack_from("<H", content, place + 6)
+        )
         start = place + (12 if is_long else 8)
         if content[place + 2 : place + 4] == b"\x10\x00":
             syntax = content[start : start + length].rstrip(b"\0 ").decode("ascii", "replace")

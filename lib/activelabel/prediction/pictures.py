@@ -10,8 +10,8 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activelabel.analysis.harmless_text import visible
 from activelabel.acquisition.aggregation import slice_profile
+from activelabel.analysis.harmless_text import visible
 from activelabel.data.preprocessing import PreparedImage
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")

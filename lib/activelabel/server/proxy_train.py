@@ -22,8 +22,8 @@ from activelabel.server.epoch_checkpoint import EpochCheckpoint
 from activelabel.server.judging import case_metrics, measure_again
 from activelabel.server.model_standing import read_standing
 from activelabel.server.network_training import BEST_WEIGHTS, NetworkTraining, Run
-from activelabel.server.project import Project
 from activelabel.server.optional_parts import optional
+from activelabel.server.project import Project
 from activelabel.server.proxy_model import proxy_training
 from activelabel.server.pseudo_label_files import pseudo_label_files
 from activelabel.server.publishing import publish_model

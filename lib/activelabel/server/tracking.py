@@ -1,16 +1,18 @@
 """MLflow and TensorBoard beside a training: whatever of them fails is a warning, and the training goes on."""
 
 from collections.abc import Callable
+from typing import Any
 
 from ignite.engine import Engine, Events
-from monai.handlers import MLFlowHandler, TensorBoardStatsHandler
+from monai.handlers import MLFlowHandler
 
 from activelabel.server.optional_parts import warn_of
 
 MLFLOW = "mlflow"
 
 Step = Callable[[], None]
-Tracker = MLFlowHandler | TensorBoardStatsHandler
+Tracker = Any
+"""A handler of MONAI, `MLFlowHandler` or `TensorBoardStatsHandler`; MONAI has no types."""
 
 
 class OptionalTracking:
