@@ -1,4 +1,4 @@
-"""Names of cases, labels and annotators are texts of others: made harmless for a page, a spreadsheet, a figure, a log."""
+"""Names of cases, labels and annotators are texts of others: harmless in a page, a spreadsheet, a figure, a log."""
 
 import unicodedata
 from typing import TYPE_CHECKING
