@@ -6,7 +6,7 @@ BIN := .venv/bin
 REQUIREMENTS := requirements.txt requirements-override.txt constraints.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run ohif test lint clean
+.PHONY: run ohif test lint audit clean
 
 run: .venv/.runs sample-data/abdomen/dataset.json
 	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
@@ -27,6 +27,11 @@ lint: .venv/.tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# Known vulnerabilities of what is pinned, from a database on the network; vulnerabilities.toml has those that were judged.
+audit: .venv/.runs
+	@$(BIN)/python -m pip install --quiet pip-audit
+	@$(BIN)/python .ci/audit.py
 
 sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@$(BIN)/python sample-data/make_abdomen.py

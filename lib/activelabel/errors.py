@@ -47,5 +47,9 @@ class StorageFullError(ActiveLabelError):
     """There is no room left to keep what was sent."""
 
 
+class TooManyError(ActiveLabelError):
+    """More is asked for than may be kept at once; nothing is wrong with the request."""
+
+
 class AskedBackError(InvalidInputError):
     """What was sent is kept, but does not count before whoever sent it has said that it is meant so."""

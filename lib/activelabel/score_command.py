@@ -18,7 +18,7 @@ from activelabel.data.studies_folder import FolderContent
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
-from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
+from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice, take_texts_literally
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes
@@ -223,4 +223,5 @@ def _draw(scored: Scored, measure: str, description: ModelDescription, folder: P
     own_index = int(np.abs(positions - index).argmin())
     title = f"{scored.image_id}, slice {own_index}"
     figure = doubt_figure(scored.image, scored.statistics.mean, map, measure, description.labels, along, index, title)
+    take_texts_literally(figure)
     figure.savefig(folder / f"{_stem(scored, measure)}.png", dpi=110)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from monailabel.client.client import MONAILabelClientException
 from running_server import RunningServer
 
 from activelabel.store.ledger import Ledger
@@ -18,7 +19,8 @@ from activelabel.store.location import sqlite_url
 pytestmark = pytest.mark.e2e
 logger = logging.getLogger(__name__)
 
-TARGETS = ("train", "scoring", "server", "train", "server", "scoring", "train", "server", "scoring", "train")
+TARGETS = ("train", "scoring", "server", "train", "server", "scoring", "train", "server")
+"""`benchmarks/faults.py` kills many more, with ten annotators at work."""
 CASES = len(TARGETS) + 4
 
 
@@ -85,7 +87,31 @@ def test_nothing_acknowledged_is_lost(make_server: Callable[..., RunningServer],
     server.wait_for(ended, "the last training")
     shown = {path.name for path in (cases.studies / "labels" / "final").iterdir()}
     assert shown == {path.name for path in cases.studies.glob("*.nii.gz")}
+    check_no_second_server(server, make_server)
+    check_ledger_that_goes_is_noticed(server, cases, witness)
     assert server.stop() == 0
+
+
+def check_no_second_server(server: RunningServer, make_server: Callable[..., RunningServer]) -> None:
+    """Another one on the same project ends, and says which process serves it at which port."""
+    code, printed = make_server(server.studies, **server.conf).start_in_vain()
+    assert code == 2
+    assert f"is in use by process {server.pid}, which serves it at port {server.port}" in printed
+    assert server.progress()["images"] == CASES
+
+
+def check_ledger_that_goes_is_noticed(server: RunningServer, cases: Any, witness: Witness) -> None:
+    """While the ledger's file is gone nothing is acknowledged, and the next request already is told so."""
+    ledger = Path(server.studies) / "activelabel" / "ledger.sqlite"
+    aside = ledger.with_name("aside.sqlite")
+    ledger.rename(aside)
+    with pytest.raises(MONAILabelClientException) as refused:
+        server.save_label("blob_00", cases.label_of("blob_01"))
+    assert refused.value.status_code == 503
+    assert not ledger.exists()
+    aside.rename(ledger)
+    server.wait_for(lambda: bool(server.progress()), "the ledger to be served again", 30)
+    witness.look()
 
 
 def annotate_one(server: RunningServer, cases: Any, witness: Witness) -> str:

@@ -1,17 +1,15 @@
 """What a refusal looks like: its status, and one line whatever a client has put into it."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 
-from activelabel.data import file_guard
-from activelabel.data.file_guard import largest_file_bytes
 from activelabel.errors import (
     ActiveLabelError,
     ForbiddenError,
@@ -19,10 +17,10 @@ from activelabel.errors import (
     NotFoundError,
     NotReadyError,
     StorageFullError,
+    TooManyError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
-from activelabel.server.body_limit import FORM_BYTES
 from activelabel.server.client_kind import client_kind
 from activelabel.server.routing import LONGEST_LINE, OneLineRoute, one_line
 
@@ -65,6 +63,7 @@ def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
         (InvalidInputError("a\nb"), 422),
         (NotFoundError("a\nb"), 404),
         (StorageFullError("a\nb"), 507),
+        (TooManyError("a\nb"), 429),
         (NotReadyError("a\nb"), 409),
         (ForbiddenError("a\nb"), 403),
         (UnavailableError("a\nb"), 503),
@@ -123,26 +122,3 @@ def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> No
 )
 def test_a_route_knows_which_client_it_answers(headers: dict[str, str], kind: str) -> None:
     assert ask(lambda: client_kind.get().name, headers=headers) == (200, kind)
-
-
-def test_a_body_is_no_larger_than_the_largest_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what its header says, before anything of it is read, and by what comes, where none does."""
-    monkeypatch.setattr(file_guard, "_largest", 1000)
-    most = largest_file_bytes() + FORM_BYTES
-    calls = []
-
-    async def take(request: Request) -> int:
-        calls.append(1)
-        return len(await request.body())
-
-    def chunks(size: int) -> Iterator[bytes]:
-        yield from (b"x" * min(2**16, size - done) for done in range(0, size, 2**16))
-
-    assert ask(take, content=b"x" * most) == (200, most)
-    assert ask(take, content=chunks(most)) == (200, most)
-    assert len(calls) == 2
-    for content in (b"x" * (most + 1), chunks(most + 1)):
-        status, line = ask(take, content=content)
-        assert (status, str(line).splitlines()) == (413, [line])
-        assert "larger than" in str(line)
-    assert len(calls) == 3, "what says beforehand that it is too large is not read"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from activelabel.server.train_stats import Stats, for_bars, read_stats, write_stats
+from activelabel.server.train_stats import Stats, for_bars, read_stats, shown_stats, write_stats
 
 
 def test_before_the_first_time_there_is_nothing(tmp_path: Path) -> None:
@@ -14,11 +14,18 @@ def test_numbers_that_json_does_not_know_become_none(tmp_path: Path) -> None:
     """The host's answer with one of them would be an error 500."""
     stats = {"best_metric": float("nan"), "eval": {"metrics": [0.5, float("inf")]}, "epoch": 3, "name": "x"}
 
-    shown = write_stats(tmp_path / "stats.json", stats)
+    write_stats(tmp_path / "stats.json", stats)
+    shown = read_stats(tmp_path / "stats.json")
 
     assert shown == {"best_metric": None, "eval": {"metrics": [0.5, None]}, "epoch": 3, "name": "x"}
-    assert read_stats(tmp_path / "stats.json") == shown
+    assert shown_stats(stats) == shown
     json.dumps(shown, allow_nan=False)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "7", "\0\0\0"])
+def test_a_damaged_file_counts_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stats.json").write_text(content)
+    assert read_stats(tmp_path / "stats.json") == {}
 
 
 def percent(stats: Stats) -> float:

@@ -7,9 +7,10 @@ import pytest
 from fastapi import UploadFile
 from hypothesis import given
 from hypothesis import strategies as st
+from monailabel.utils.sessions import Sessions
 
-from activelabel.errors import InvalidInputError
-from activelabel.server.uploads import received, safe_name
+from activelabel.errors import InvalidInputError, TooManyError
+from activelabel.server.uploads import check_room_for_session, received, safe_name
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,17 @@ def test_an_upload_that_is_too_large_is_not_read(tmp_path: Path, most: int | Non
     with pytest.raises(InvalidInputError, match=r"^label\.nii\.gz: it is 6 bytes long, expected 5 at most$"):
         received(upload, tmp_path, most)
     assert not list(tmp_path.iterdir())
+
+
+def test_sessions_are_so_many_and_no_more(tmp_path: Path) -> None:
+    sessions = Sessions(str(tmp_path / "sessions"))
+    check_room_for_session(None, 1)
+    check_room_for_session(sessions, 1)
+    image = tmp_path / "image.nii.gz"
+    image.write_bytes(b"voxels")
+    session_id, _ = sessions.add_session(str(image))
+    with pytest.raises(TooManyError, match="1 sessions keep images here"):
+        check_room_for_session(sessions, 1)
+    check_room_for_session(sessions, 2)
+    sessions.remove_session(session_id)
+    check_room_for_session(sessions, 1)

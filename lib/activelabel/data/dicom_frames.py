@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
 
+from activelabel.data.dicom_guard import check_file, check_together, check_values, open_object
 from activelabel.data.dicom_stack import Stack, check_stack
 from activelabel.errors import InvalidInputError
 
@@ -56,6 +55,9 @@ def read_frames(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]
         raise InvalidInputError(
             f"{folder.name}: the folder holds {len(series)} DICOM series, expected one: give each a folder of its own"
         )
+    for path, header in headers:
+        _check_meaning(folder.name, path, header)
+    check_together(folder.name, [check_values(path, header) for path, header in headers])
     frames = [frame for path, header in headers for frame in _frames(folder.name, path, header)]
     _check_alike(folder.name, frames)
     orientation = _unit_axes(np.mean([frame.orientation for frame in frames], axis=0))
@@ -72,15 +74,15 @@ def read_frames(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]
 
 
 def _read_header(path: Path) -> FileDataset:
+    check_file(path)
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, EOFError, OSError, ValueError) as error:
+        return open_object(path, stop_before_pixels=True)
+    except Exception as error:  # of a damaged file anything may come: KeyError, struct.error, RecursionError
         raise InvalidInputError(f"{path.name}: cannot be read as DICOM ({error}): send the series again") from error
 
 
 def _frames(series: str, path: Path, header: FileDataset) -> Iterator[Frame]:
     """The slices of a file."""
-    _check_values(series, path, header)
     count = int(header.get("NumberOfFrames") or 1)
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
     if per_frame is None:
@@ -140,7 +142,7 @@ def _frame(series: str, path: Path, index: int, header: Dataset, said: Dataset) 
     return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, said)
 
 
-def _check_values(series: str, path: Path, header: Dataset) -> None:
+def _check_meaning(series: str, path: Path, header: Dataset) -> None:
     """Refuse what holds no grey values, or such as mean something else here than elsewhere."""
     if "Rows" not in header:
         kind = getattr(header.get("SOPClassUID"), "name", "another kind of object")
@@ -230,7 +232,7 @@ def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
 
 def _stored_values(series: str, path: Path, frame: Frame) -> NDArray[np.generic]:
     """All frames of a file as they are stored: (N, H, W)."""
-    dataset = pydicom.dcmread(path)
+    dataset = open_object(path)
     try:
         return np.asarray(dataset.pixel_array).reshape(-1, frame.header.Rows, frame.header.Columns)
     except (AttributeError, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:

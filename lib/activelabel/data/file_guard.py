@@ -46,6 +46,11 @@ def limit_images(voxels: int) -> None:
     _largest = voxels
 
 
+def largest_voxels() -> int:
+    """How many voxels an image may have in this process."""
+    return _largest
+
+
 def largest_file_bytes() -> int:
     """How long the file of an image, or of its label, may be at all, with eight bytes a voxel."""
     return _largest * 8 + _SPARE_BYTES

@@ -6,10 +6,12 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 from torch import Tensor
 
 from activelabel.acquisition.aggregation import slice_profile
+from activelabel.analysis.harmless_text import visible
 from activelabel.data.preprocessing import PreparedImage
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
@@ -67,6 +69,16 @@ def doubt_figure(
     figure.colorbar(shown, ax=panels[2], fraction=0.046, pad=0.02)
     figure.suptitle(title or f"{AXIS_NAMES[axis]} slice {index}", fontsize=12)
     return figure
+
+
+def take_texts_literally(figure: Figure) -> None:
+    """Draw names as they are: one with a dollar in it is no formula, and what cannot be seen is drawn as its code."""
+    powers = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis) if axis.get_scale() == "log"]
+    formulas = {label for axis in powers for label in axis.get_ticklabels(which="both")}
+    for text in figure.findobj(Text):
+        if text not in formulas:
+            text.set_parse_math(False)
+            text.set_text(visible(text.get_text()))
 
 
 def most_uncertain_slice(map: Tensor, axis: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from activelabel.acquisition.score import Score
+from activelabel.analysis.harmless_text import safe_for_spreadsheets
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.journal import Journal
 
@@ -64,7 +65,7 @@ class ScoreTable:
         """Write the table."""
         table = pd.DataFrame([row for image in sorted(self._rows) for row in self._rows[image]])
         if self._path.suffix == ".csv":
-            table.to_csv(self._path, index=False)
+            safe_for_spreadsheets(table).to_csv(self._path, index=False)
         else:
             table.to_parquet(self._path, index=False)
         self._part.remove()

@@ -52,6 +52,7 @@ from activelabel.server.train import SegmentationTrainTask
 from activelabel.server.train_stats import for_bars
 from activelabel.server.trust import read_trust
 from activelabel.server.uncertainty_infer import UncertaintyInfer
+from activelabel.server.upload_limits import UploadGuard, UploadLimits
 from activelabel.server.waiting import autopilot_info
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
@@ -295,9 +296,11 @@ def guard_host(project: Project) -> None:
 
     host.router.routes[:0] = ROUTES
     host.dependency_overrides[host_user] = current_user
+    settings = project.settings
+    limits = UploadLimits(settings.largest_upload_mb * 2**20, settings.uploads_at_once, settings.uploads_per_minute)
     host.middleware_stack = AccessGuard(
-        host.middleware_stack,
-        local_only=not project.settings.allow_remote,
+        UploadGuard(host.middleware_stack, limits),
+        local_only=not settings.allow_remote,
         allowed_origins=project.settings.allowed_origins,
         login=Login(project.ledger, timedelta(hours=project.settings.session_hours), host_provider()),
     )

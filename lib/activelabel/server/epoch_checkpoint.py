@@ -15,6 +15,7 @@ from monai.networks.utils import get_state_dict
 from monailabel.tasks.train.basic_train import Context
 
 from activelabel.data.files import write_atomically
+from activelabel.server.optional_parts import optional, optional_step
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +53,15 @@ class EpochCheckpoint:
         trainer.add_event_handler(Events.STARTED, self._restore, context)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._draw_epoch)
         if context.local_rank == 0:
-            trainer.add_event_handler(Events.EPOCH_COMPLETED, self._write, context)
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, self._note_best, context)
+            write = optional_step("an interrupted training will begin anew", lambda engine: self._write(context))
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, write)
             trainer.add_event_handler(Events.COMPLETED, self._keep_best, Path(context.output_dir) / best_weights)
 
     def _restore(self, trainer: Engine, context: Context) -> None:
-        content = self._read()
+        content = None
+        with optional("training begins anew, not with the epochs before it was interrupted"):
+            content = self._read()
         if content is None:
             return
         Checkpoint.load_objects(_parts(context), content["state"])
@@ -84,10 +89,12 @@ class EpochCheckpoint:
         torch.manual_seed(seed)
         set_rnd(trainer.data_loader.dataset, seed)
 
-    def _write(self, trainer: Engine, context: Context) -> None:
+    def _note_best(self, trainer: Engine, context: Context) -> None:
         if context.evaluator is not None and context.evaluator.state.best_metric_epoch == trainer.state.epoch:
             weights = get_state_dict(context.network)
             self._best = {name: tensor.to("cpu", copy=True) for name, tensor in weights.items()}
+
+    def _write(self, context: Context) -> None:
         state = {name: get_state_dict(part) for name, part in _parts(context).items()}
         buffer = io.BytesIO()
         torch.save({"identity": self._identity, "state": state, "best": self._best}, buffer)

@@ -16,7 +16,7 @@ from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.server.checks import no_session, parse_params, require_image, require_known, require_session
 from activelabel.server.routing import AnyUser, OneLineRoute, login
 from activelabel.server.task_options import BatchInferOptions, InferOptions, parse_options
-from activelabel.server.uploads import received, safe_name
+from activelabel.server.uploads import check_room_for_session, received, safe_name
 
 router = APIRouter(route_class=OneLineRoute)
 
@@ -118,6 +118,8 @@ async def create_session(
         raise ForbiddenError(
             "uncompress is turned off, as an archive may write anywhere: send the image files themselves"
         )
+    app = app_instance()
+    check_room_for_session(app.sessions(), app.project.settings.sessions_at_once)
     names = [safe_name(file.filename) for file in files]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:

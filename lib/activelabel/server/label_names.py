@@ -80,6 +80,11 @@ def _checked(names: Sequence[str], origin: str) -> tuple[str, ...]:
         raise InvalidInputError(f"{origin}: the label '{sorted(doubled)[0]}' is named twice; give each its own name")
     if not cleaned or "" in cleaned:
         raise InvalidInputError(f"{origin}: expected at least one name and no empty one, got {list(names)}")
+    hidden = [name for name in cleaned if not name.isprintable()]
+    if hidden:
+        raise InvalidInputError(
+            f"{origin}: the label {hidden[0]!a} has characters that cannot be shown; name it without them"
+        )
     structures = [name for name in cleaned if name.casefold() != BACKGROUND]
     if len(structures) < len(cleaned):
         raise InvalidInputError(

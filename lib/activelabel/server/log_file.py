@@ -6,6 +6,8 @@ import re
 from collections import deque
 from pathlib import Path
 
+from activelabel.analysis.harmless_text import visible
+
 LOGGERS = ("", "task_train", "task_scoring", "task_batch_infer")
 """The root, and what the host sends its children's output to, past the root."""
 BYTES, KEPT = 10 * 2**20, 5
@@ -20,10 +22,13 @@ def without_secrets(text: str) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """Whatever a record says, its traceback too, without secrets."""
+    """Whatever a record says, its traceback too, without secrets.
+
+    A name with a line break in it begins no line that looks like another record.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        return visible(without_secrets(super().format(record))).replace("\n", "\n    ")
 
 
 def keep_log(file: Path) -> None:
@@ -39,9 +44,9 @@ def keep_log(file: Path) -> None:
 
 
 def _hide_secrets(record: logging.LogRecord) -> bool:
-    """A filter of the host's handlers, whose format stays."""
+    """A filter of the host's handlers, whose format stays, to the same end."""
     said = record.getMessage()
-    shown = without_secrets(said)
+    shown = visible(without_secrets(said)).replace("\n", "\n    ")
     if shown != said:
         record.msg, record.args = shown, None
     return True

@@ -13,20 +13,25 @@ from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
+from ignite.handlers import EarlyStopping
 from monai.data import DataLoader
 from monai.handlers import (
     LrScheduleHandler,
     MeanDice,
     MeanIoUHandler,
     MLFlowHandler,
+    StatsHandler,
+    TensorBoardStatsHandler,
     ValidationHandler,
     from_engine,
+    stopping_fn_from_metric,
 )
 from monai.handlers.ignite_metric import IgniteMetricHandler
 from monai.inferers import Inferer
 from monai.transforms import Compose
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
+from monailabel.tasks.train.handler import PublishStatsAndModel
 from torch import nn
 
 from activelabel.data.one_case import one_case
@@ -37,13 +42,14 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.recipes import TrainingSettings
 from activelabel.server.judging import judge
+from activelabel.server.optional_parts import optional, optional_step
 from activelabel.server.project import Project
 from activelabel.server.readability import set_aside
 from activelabel.server.runs import UNFINISHED
 from activelabel.server.tracking import MLFLOW, OptionalTracking
 from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions
-from activelabel.server.train_stats import Stats, running_stats, write_stats
+from activelabel.server.train_stats import Stats, running_stats, shown_stats, write_stats
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Role
 from activelabel.training.checkpoints import ModelDescription
@@ -260,43 +266,42 @@ class NetworkTraining(BasicTrainTask):
         return device.type == "cpu" and precision.dtype is torch.bfloat16
 
     def train_handlers(self, context: Context) -> list[Any]:
-        """The host's, but that MLflow is ours: with the host's own its failure is the training's.
+        """As the host's, but that MLflow and TensorBoard are optional: in the host their failure is the training's.
 
-        Where validation goes by steps, its own after some epochs is left out: see `finalize`.
+        Where validation goes by steps, it is not here: see `finalize`.
         """
-        tracked, context.tracking = context.tracking, None
-        handlers = list(super().train_handlers(context))
-        context.tracking = tracked
-        if self._training.validate_every_steps is not None:
-            handlers = [handler for handler in handlers if not isinstance(handler, ValidationHandler)]
-        if context.local_rank == 0 and tracked == MLFLOW:
+        handlers: list[Any] = []
+        schedule = self.lr_scheduler_handler(context)
+        if schedule is not None:
+            handlers.append(schedule)
+        if context.local_rank == 0:
             loss = from_engine(["loss"], first=True)
-            handlers.append(self._mlflow(context, iteration_log=True, output_transform=loss))
+            handlers.append(StatsHandler(tag_name="train_loss", output_transform=loss))
+            handlers.append(_tensorboard(context, tag_name="train_loss", output_transform=loss))
+            if context.tracking == MLFLOW:
+                handlers.append(_mlflow(context, iteration_log=True, output_transform=loss))
+        if context.evaluator is not None and self._training.validate_every_steps is None:
+            handlers.append(ValidationHandler(self._val_interval, validator=context.evaluator, epoch_level=True))
         return handlers
 
     def val_handlers(self, context: Context) -> list[Any] | None:
         """As `train_handlers`."""
-        tracked, context.tracking = context.tracking, None
-        handlers = super().val_handlers(context)
-        context.tracking = tracked
-        if handlers is not None and tracked == MLFLOW:
-            handlers = [*handlers, self._mlflow(context, iteration_log=False)]
+        if context.local_rank != 0:
+            return None
+        handlers: list[Any] = [StatsHandler(output_transform=lambda _: None, iteration_log=False)]
+        handlers.append(_tensorboard(context, output_transform=lambda _: None, iteration_log=False))
+        if context.tracking == MLFLOW:
+            handlers.append(_mlflow(context, iteration_log=False))
         return handlers
 
-    def _mlflow(self, context: Context, **options: Any) -> OptionalTracking:
-        return OptionalTracking(
-            lambda: MLFlowHandler(
-                tracking_uri=context.tracking_uri,
-                experiment_name=context.tracking_experiment_name,
-                run_name=context.tracking_run_name,
-                close_on_complete=True,
-                **options,
-            )
-        )
-
     def finalize(self, context: Context) -> None:
-        """The host's handlers, our statistics after each epoch, how long an epoch is, and validation by steps."""
-        super().finalize(context)
+        """The host's statistics, early stop, ours after each epoch, how long an epoch is, and validation by steps."""
+        judge_of_epochs = context.evaluator or context.trainer
+        if context.local_rank == 0:
+            publish = optional_step("the host's statistics are not written", self._host_publisher(context))
+            judge_of_epochs.add_event_handler(Events.EPOCH_COMPLETED, publish)
+        if context.evaluator is not None and int(context.request["early_stop_patience"]) > 0:
+            self._stop_early(context)
         if self._training.steps_per_epoch is not None:
             context.trainer.state.epoch_length = self._training.steps_per_epoch
         if self._training.validate_every_steps is not None and context.evaluator is not None:
@@ -305,6 +310,28 @@ class NetworkTraining(BasicTrainTask):
             ValidationHandler(interval, context.evaluator, epoch_level=False).attach(context.trainer)
         if context.local_rank == 0:
             context.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self.show(running_stats(context)))
+
+    def _host_publisher(self, context: Context) -> PublishStatsAndModel:
+        return PublishStatsAndModel(
+            self._stats_path,
+            self._publish_path,
+            self._key_metric_filename,
+            context.start_ts,
+            context.run_id,
+            context.output_dir,
+            context.trainer,
+            context.evaluator,
+        )
+
+    def _stop_early(self, context: Context) -> None:
+        """End the training where so many validations in a row were no better than the best."""
+        (metric,) = self.val_key_metric(context)
+        stop = EarlyStopping(
+            patience=int(context.request["early_stop_patience"]),
+            score_function=stopping_fn_from_metric(metric),
+            trainer=context.trainer,
+        )
+        context.evaluator.add_event_handler(Events.EPOCH_COMPLETED, stop)
 
     # What comes out
 
@@ -340,8 +367,28 @@ class NetworkTraining(BasicTrainTask):
         return self._project.folder / "train_stats.json"
 
     def show(self, stats: Stats) -> Stats:
-        """Let clients see `stats`, and at which stage they are."""
-        return write_stats(self.stats_file, {**stats, **self.stage})
+        """Let clients see `stats`, and at which stage they are, if the file can be written."""
+        shown = shown_stats({**stats, **self.stage})
+        with optional("clients do not see how far the training is"):
+            write_stats(self.stats_file, shown)
+        return shown
+
+
+def _tensorboard(context: Context, **options: Any) -> OptionalTracking:
+    return OptionalTracking("TensorBoard", lambda: TensorBoardStatsHandler(log_dir=context.events_dir, **options))
+
+
+def _mlflow(context: Context, **options: Any) -> OptionalTracking:
+    return OptionalTracking(
+        "MLflow",
+        lambda: MLFlowHandler(
+            tracking_uri=context.tracking_uri,
+            experiment_name=context.tracking_experiment_name,
+            run_name=context.tracking_run_name,
+            close_on_complete=True,
+            **options,
+        ),
+    )
 
 
 def _of_role(cases: list[AnnotatedCase], role: Role) -> list[AnnotatedCase]:

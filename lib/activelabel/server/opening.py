@@ -35,7 +35,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     from activelabel.server.pacs_datastore import PacsDatastore
     from activelabel.server.series_cache import SeriesCache, cache_folder
 
-    pacs = Pacs(studies)
+    pacs = Pacs(studies, project.settings.largest_image_voxels)
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),

@@ -10,19 +10,24 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
-from dicomweb_client.session_utils import create_session_from_gcp_credentials, create_session_from_user_pass
 from monailabel.config import settings as host_settings
 from monailabel.datastore.dicom import DICOMwebClientX
-from monailabel.datastore.utils.dicom import dicom_web_download_series
-from pydicom.dataset import Dataset
-from requests.adapters import HTTPAdapter
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ImplicitVRLittleEndian
 
-from activelabel.errors import ForbiddenError, NotFoundError, UnavailableError
+from activelabel.data.dicom_guard import check_object
+from activelabel.data.file_guard import LARGEST_IMAGE_VOXELS
+from activelabel.errors import ActiveLabelError, ForbiddenError, NotFoundError, UnavailableError
+from activelabel.server.pacs_session import CONNECT_SECONDS, RefusedAnswerError, open_session
 
-CONNECT_SECONDS = 3.0
-CONNECTIONS = 16  # a viewer asks for many slices at once
+logger = logging.getLogger(__name__)
 
-_UID = re.compile(r"[0-9.]{1,64}")
+MOST_SERIES = 100_000
+"""How many series a search may find. A PACS that lists more than a hospital has would never come to an end."""
+BYTES_OF_A_VOXEL = 4
+
+_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
+"""It becomes the name of a file: digits and single dots between them, never a dot alone."""
 _SHOWN_TAGS = ("Modality", "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 _COUNT_TAG = "NumberOfSeriesRelatedInstances"
 _UNKNOWN = "UNK"  # what the host's clients are used to
@@ -47,14 +52,17 @@ class Pacs:
         address: without login data.
     """
 
-    def __init__(self, url: str) -> None:
-        """Speak to the PACS at `url` as the host's settings `MONAI_LABEL_DICOMWEB_*` say."""
+    def __init__(self, url: str, largest_voxels: int = LARGEST_IMAGE_VOXELS) -> None:
+        """Speak to the PACS at `url` as the host's settings `MONAI_LABEL_DICOMWEB_*` say.
+
+        No answer is read that is larger than a series of `largest_voxels`.
+        """
         parts = urlsplit(url.rstrip("/"))
         self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self._url = url.rstrip("/")
         self._patience_seconds = host_settings.MONAI_LABEL_DICOMWEB_PROXY_TIMEOUT
-        self._session = _session(url, self._patience_seconds)
-        self._client = DICOMwebClientX(
+        self._session = open_session(url, self._patience_seconds, largest_voxels * BYTES_OF_A_VOXEL)
+        self._client = _CheckingClient(
             url=self._url,
             session=self._session,
             qido_url_prefix=host_settings.MONAI_LABEL_QIDO_PREFIX,
@@ -76,7 +84,7 @@ class Pacs:
     def instances(self, series: Series) -> list[Dataset]:
         """All objects of a series, with their pixel data."""
         with self._asking(f"the series {series.uid}"):
-            return list(self._client.retrieve_series(series.study_uid, series.uid))
+            return [_of_series(found, series.uid) for found in self._client.iter_series(series.study_uid, series.uid)]
 
     def download(self, series_uid: str, study_uid: str, folder: Path) -> None:
         """Write the objects of a series into `folder`, one file each.
@@ -85,13 +93,24 @@ class Pacs:
             NotFoundError: the PACS has no such series.
         """
         with self._asking(f"the series {series_uid}"):
-            if host_settings.MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME:
-                dicom_web_download_series(study_uid, series_uid, str(folder), self._client, frame_fetch=True)
-            else:
-                for number, instance in enumerate(self._client.iter_series(study_uid, series_uid)):
-                    instance.save_as(folder / f"{number:05d}.dcm", write_like_original=False)
+            by_frame = host_settings.MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME
+            found = (self._by_frame if by_frame else self._client.iter_series)(study_uid, series_uid)
+            for number, instance in enumerate(found):
+                _of_series(instance, series_uid).save_as(folder / f"{number:05d}.dcm", write_like_original=False)
         if not any(folder.iterdir()):
             raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
+
+    def _by_frame(self, study_uid: str, series_uid: str) -> Iterator[Dataset]:
+        """The objects of a series of one frame each: what is said of them, and their voxels, are asked for apart."""
+        for listed in self._client.retrieve_series_metadata(study_uid, series_uid):
+            instance = Dataset.from_json(listed)
+            uid = str(instance.SOPInstanceUID)
+            (pixels,) = self._client.retrieve_instance_frames(study_uid, series_uid, uid, frame_numbers=[1])
+            instance.PixelData = pixels
+            instance.is_little_endian = instance.is_implicit_VR = True
+            instance.file_meta = FileMetaDataset()
+            instance.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+            yield instance
 
     def study_of(self, series_uid: str) -> str:
         """The study of a series.
@@ -145,17 +164,29 @@ class Pacs:
                 page = self._client.search_for_series(
                     search_filters=dict(filters), fields=[*_SHOWN_TAGS, _COUNT_TAG], offset=len(found) or None
                 )
-                listed = [self._series(Dataset.from_json(item)) for item in page]
+                listed = [self._series(item) for item in page]
             new = [series for series in listed if series is not None and series.uid not in found]
             if not new:
                 return list(found.values())
             found.update((series.uid, series) for series in new)
+            if len(found) > MOST_SERIES:
+                raise UnavailableError(
+                    f"the PACS {self.address} lists more than {MOST_SERIES:,} series: narrow the search by "
+                    "MONAI_LABEL_DICOMWEB_SEARCH_FILTER"
+                )
 
-    def _series(self, listed: Dataset) -> Series | None:
-        """A listed series; None if its identifier is none, for it becomes the name of a file."""
+    def _series(self, item: Any) -> Series | None:
+        """A listed series; None if it cannot be read, or its identifier is none, for it becomes the name of a file."""
+        try:
+            return self._read_series(Dataset.from_json(item))
+        except Exception as error:  # noqa: BLE001 - whatever pydicom makes of a lie is that series' problem
+            logger.warning("a series that the PACS %s lists cannot be read: %s", self.address, first_line(error))
+            return None
+
+    def _read_series(self, listed: Dataset) -> Series | None:
         info = {tag: str(listed[tag].value) if listed.get(tag) else _UNKNOWN for tag in _SHOWN_TAGS}
         uid, study_uid = info["SeriesInstanceUID"], info["StudyInstanceUID"]
-        if not _UID.fullmatch(uid):
+        if not (_UID.fullmatch(uid) and _UID.fullmatch(study_uid)):
             return None
         info["RetrieveURL"] = f"{self.address}/studies/{study_uid}/series/{uid}"
         count = listed.get(_COUNT_TAG)
@@ -181,35 +212,49 @@ class Pacs:
             raise UnavailableError(
                 f"what answers at {self.address} is no DICOMweb service: check the address given as --studies"
             ) from error
+        except RefusedAnswerError as error:
+            raise UnavailableError(
+                f"the answer of the PACS {self.address} to {what} is not taken: {error}; see its log"
+            ) from error
         except requests.RequestException as error:
             raise UnavailableError(
                 f"the PACS {self.address} cannot be reached: check that it runs, and the address given as --studies"
             ) from error
+        except (ActiveLabelError, OSError):  # ours, and those of the disk
+            raise
+        except Exception as error:  # what comes of an answer that lies may be anything
+            raise UnavailableError(
+                f"the PACS {self.address} answered to {what} what cannot be read ({first_line(error)}): see its log"
+            ) from error
 
 
-class _ImpatientAdapter(HTTPAdapter):
-    """Gives every request a time limit; without one, `requests` waits for ever."""
+class _CheckingClient(DICOMwebClientX):
+    """Looks at each object that came before pydicom opens it."""
 
-    def __init__(self, read_seconds: float) -> None:
-        super().__init__(pool_maxsize=CONNECTIONS)
-        self._timeout = (CONNECT_SECONDS, read_seconds)
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send with the limit."""
-        return super().send(request, **{**options, "timeout": self._timeout})
+    def _decode_multipart_message(self, response: requests.Response, stream: bool) -> Iterator[bytes]:
+        for part in super()._decode_multipart_message(response, stream):
+            content = bytes(part)  # It is a bytearray, which pydicom takes for a list of numbers.
+            check_object(content)
+            yield content
 
 
-def _session(url: str, read_seconds: float) -> requests.Session:
-    username, password = host_settings.MONAI_LABEL_DICOMWEB_USERNAME, host_settings.MONAI_LABEL_DICOMWEB_PASSWORD
-    if "googleapis.com" in url:
-        session = create_session_from_gcp_credentials()
-    elif username and password:
-        session = create_session_from_user_pass(username, password)
-    else:
-        session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _ImpatientAdapter(read_seconds))
-    return session
+def first_line(error: Exception) -> str:
+    """What an error says, in one short line."""
+    return " ".join(f"{type(error).__name__} {error}".split())[:100]
+
+
+def _of_series(instance: Dataset, series_uid: str) -> Dataset:
+    """The object, if it is one of the series that was asked for.
+
+    Raises:
+        UnavailableError: it is one of another.
+    """
+    found = str(instance.get("SeriesInstanceUID"))
+    if found != series_uid:
+        raise UnavailableError(
+            f"the PACS sent an object of the series {found[:64]!r}, and was asked for {series_uid}: see its log"
+        )
+    return instance
 
 
 def _prefix(method: str, service: str, path: str) -> str | None:

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from monailabel.interfaces.utils.app import app_instance
 
+from activelabel.analysis.harmless_text import printed
 from activelabel.server.log_file import last_lines
 from activelabel.server.login.identity import asking
 from activelabel.server.routing import AnyUser, OneLineRoute
@@ -77,7 +78,7 @@ def render_page(template: str, **values: Any) -> HTMLResponse:
     """A page of ours, which holds all that it needs."""
     environment = Environment(
         loader=PackageLoader("activelabel.server", "page_templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=printed,
     )  # fmt: skip
     style = (files("activelabel.server") / "page_templates" / "style.css").read_text(encoding="utf-8")
     return HTMLResponse(environment.get_template(template).render(style=style, **values))

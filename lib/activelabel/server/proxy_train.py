@@ -22,6 +22,7 @@ from activelabel.server.epoch_checkpoint import EpochCheckpoint
 from activelabel.server.judging import case_metrics, measure_again
 from activelabel.server.model_standing import read_standing
 from activelabel.server.network_training import BEST_WEIGHTS, NetworkTraining, Run
+from activelabel.server.optional_parts import optional
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import proxy_training
 from activelabel.server.pseudo_label_files import pseudo_label_files
@@ -97,12 +98,15 @@ class ProxyTrainTask(NetworkTraining):
             stats, weights = self.learn(run), self.best_weights(run)
             per_case = self.judge(weights, run)
             judges = _pseudo_label_judges(run.of_role("validation"))
-            measure_again(self._project, "proxy", run.of_role("validation"), judges, run.device)
+            with optional("the proxy model in use is not measured again and not compared"):
+                measure_again(self._project, "proxy", run.of_role("validation"), judges, run.device)
             metrics = {"dice": case_metrics(per_case, self._model.labels)["dice"]}
             model = publish_model(self._project, weights, metrics, [], "proxy", judges)
             logger.info("published proxy model %d: %s", model.version, metrics)
-            shutil.rmtree(self._epochs_file.parent)
-            finish_run(folder, model.version)
+            with optional("the folder of the run is not put away"):
+                if self._epochs_file.parent.exists():
+                    shutil.rmtree(self._epochs_file.parent)
+                finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**stats, "total_time": total_time, "validation": per_case}
         stats.pop("current_time", None)

@@ -23,10 +23,10 @@ from activelabel.errors import (
     NotReadyError,
     StorageFullError,
     TooManyAttemptsError,
+    TooManyError,
     UnavailableError,
 )
 from activelabel.server.annotator import client_address
-from activelabel.server.body_limit import limited
 from activelabel.server.client_kind import client_kind, kind_of
 from activelabel.server.login.identity import asking
 
@@ -42,6 +42,7 @@ STATUS: dict[type[ActiveLabelError], int] = {
     TooManyAttemptsError: 429,
     UnavailableError: 503,
     StorageFullError: 507,
+    TooManyError: 429,
 }
 FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
 READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
@@ -85,7 +86,7 @@ class OneLineRoute(APIRoute):
             client_address.set(request.client.host if request.client else "")
             client_kind.set(kind_of(request.headers))
             try:
-                return await handle(limited(request))
+                return await handle(request)
             except ActiveLabelError as error:
                 raise HTTPException(status_of(error), one_line(str(error))) from error
             except OSError as error:

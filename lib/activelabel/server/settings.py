@@ -88,6 +88,16 @@ class Settings(BaseModel):
         default=False,
         description="true or false: use images and labels too that links in the studies folder name outside of it",
     )
+    largest_upload_mb: int = Field(
+        default=2048, ge=1, le=2**20, description="how many megabytes a request may have, 1 or more"
+    )
+    uploads_at_once: int = Field(default=16, ge=1, le=1000, description="how many uploads are taken at once, 1 or more")
+    uploads_per_minute: int = Field(
+        default=600, ge=1, description="how many uploads are taken a minute from one address, 1 or more"
+    )
+    sessions_at_once: int = Field(
+        default=100, ge=1, description="how many sessions keep images outside the studies at once, 1 or more"
+    )
     slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] | None = Field(
         default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
     )

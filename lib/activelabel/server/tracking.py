@@ -1,29 +1,32 @@
-"""MLflow beside a training, where it is asked for: whatever of it fails is a warning, and the training goes on."""
+"""MLflow and TensorBoard beside a training: whatever of them fails is a warning, and the training goes on."""
 
-import logging
 from collections.abc import Callable
+from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.handlers import MLFlowHandler
 
-logger = logging.getLogger(__name__)
+from activelabel.server.optional_parts import warn_of
 
 MLFLOW = "mlflow"
 
 Step = Callable[[], None]
+Tracker = Any
+"""A handler of MONAI, `MLFlowHandler` or `TensorBoardStatsHandler`; MONAI has no types."""
 
 
 class OptionalTracking:
-    """A handler of an engine that hands its events on to MLflow until MLflow fails for the first time.
+    """A handler of an engine that hands its events on to a tracker until that fails for the first time.
 
     MLflow lives in a database or behind an address that may be broken, full or gone, which says nothing about the
     training: a kill in the first migration of its database made each later one fail.
     """
 
-    def __init__(self, make: Callable[[], MLFlowHandler]) -> None:
+    def __init__(self, name: str, make: Callable[[], Tracker]) -> None:
         """Track with what `make` gives; it is called when the engine starts, as it may fail too."""
+        self._name = name
         self._make = make
-        self._handler: MLFlowHandler | None = None
+        self._handler: Tracker | None = None
         self._failed = False
 
     def attach(self, engine: Engine) -> None:
@@ -37,7 +40,8 @@ class OptionalTracking:
         def start() -> None:
             if self._handler is None:
                 self._handler = self._make()
-            self._handler.start(engine)
+            if isinstance(self._handler, MLFlowHandler):
+                self._handler.start(engine)
 
         self._try(start)
 
@@ -53,7 +57,7 @@ class OptionalTracking:
 
     def _complete(self, engine: Engine) -> None:
         handler = self._handler
-        if handler is not None:
+        if isinstance(handler, MLFlowHandler):
             self._try(handler.complete)
             self._try(handler.close)
 
@@ -64,5 +68,4 @@ class OptionalTracking:
             step()
         except Exception as error:  # noqa: BLE001  # no kind of failure of an optional part may stop a training
             self._failed = True
-            first_line = next(iter(str(error).splitlines()), "")
-            logger.warning("MLflow does not track this training: %s: %s", type(error).__name__, first_line)
+            warn_of(f"{self._name} does not track this training", error)

@@ -25,6 +25,7 @@ from activelabel.server.judging import case_metrics, measure_again
 from activelabel.server.model_standing import read_standing
 from activelabel.server.network_training import NetworkTraining, Run, Weights
 from activelabel.server.noisy_labels import NoisyLabels
+from activelabel.server.optional_parts import optional
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import initial_weights
 from activelabel.server.publishing import publish_model
@@ -93,17 +94,20 @@ class SegmentationTrainTask(NetworkTraining):
             cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
             run = Run(options, folder, cases, datastore)
             self._training = scheduled(self._project.recipe.training, effort_units(annotations, run))
-            compare_labels(self._project, annotations, datastore, run.device)
+            with optional("the doubt is not compared with the new labels"):
+                compare_labels(self._project, annotations, datastore, run.device)
             stats, weights = self._go_through_stages(run)
             per_case = self.judge(weights, run)
             learnt = {case["image_id"] for case in run.cases}
             annotations = [item for item in annotations if item.image_id in learnt]
             judges = label_judges(item.id for item in annotations if item.image_id in per_case)
-            measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
+            with optional("the model in use is not measured again and not compared"):
+                measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
             metrics = case_metrics(per_case, self._project.labels)
             model = publish_model(self._project, weights, metrics, annotations, judges=judges)
             logger.info("published model %d: %s", model.version, metrics)
-            finish_run(folder, model.version)
+            with optional("the folder of the run is not put away"):
+                finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**stats, "total_time": total_time, "validation": per_case}
         stats.pop("current_time", None)

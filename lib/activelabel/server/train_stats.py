@@ -1,6 +1,7 @@
 """The statistics of a training as clients read them: the host's keys, in a file that is never half-written."""
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,20 +13,32 @@ from monailabel.tasks.train.handler import prepare_stats
 from activelabel.data.files import write_atomically
 from activelabel.server.model_standing import Standing
 
+logger = logging.getLogger(__name__)
+
 Stats = dict[str, Any]
 _NO_TIME = "0:00:00"
 
 
 def read_stats(file: Path) -> Stats:
-    """What was written last; empty before the first time."""
-    return cast(Stats, json.loads(file.read_text())) if file.is_file() else {}
+    """What was written last; empty before the first time, and where the file is damaged, which the log says."""
+    if not file.is_file():
+        return {}
+    try:
+        stats = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        logger.warning("the statistics of the last training in %s cannot be read: %s", file.name, error)
+        return {}
+    return cast(Stats, stats) if isinstance(stats, dict) else {}
 
 
-def write_stats(file: Path, stats: Stats) -> Stats:
-    """Write `stats`, with None for each number that JSON does not know, and return them so."""
-    shown = cast(Stats, _finite(stats))
-    write_atomically(file, json.dumps(shown, indent=1).encode())
-    return shown
+def shown_stats(stats: Stats) -> Stats:
+    """The statistics with None for each number that JSON does not know."""
+    return cast(Stats, _finite(stats))
+
+
+def write_stats(file: Path, stats: Stats) -> None:
+    """Write `stats`, completely or not at all."""
+    write_atomically(file, json.dumps(shown_stats(stats), indent=1).encode())
 
 
 def running_stats(context: Context) -> Stats:

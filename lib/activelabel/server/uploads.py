@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from fastapi import UploadFile
+from monailabel.utils.sessions import Sessions
 
 from activelabel.data.file_guard import largest_file_bytes
-from activelabel.errors import InvalidInputError
+from activelabel.errors import InvalidInputError, TooManyError
 
 _HARMLESS = re.compile(r"[^A-Za-z0-9._ -]")
 _LONGEST_NAME = 100
@@ -40,3 +41,17 @@ def safe_name(name: str | None) -> str:
         return "upload.nii.gz"
     cleaned = _HARMLESS.sub("_", last)[-_LONGEST_NAME:]
     return f"upload{cleaned}" if cleaned.startswith(".") else cleaned
+
+
+def check_room_for_session(sessions: Sessions | None, most: int) -> None:
+    """Refuse one more session, whose image is kept until it expires, where there are as many as may be.
+
+    Raises:
+        TooManyError: there are.
+    """
+    folder = Path(sessions.store_path) if sessions is not None else None
+    if folder is not None and folder.is_dir() and sum(1 for _ in folder.iterdir()) >= most:
+        raise TooManyError(
+            f"{most} sessions keep images here, as many as may (--conf sessions_at_once): delete one, or wait until "
+            "one expires"
+        )

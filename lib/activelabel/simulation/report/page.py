@@ -15,8 +15,10 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
+from activelabel.analysis.harmless_text import printed, safe_for_spreadsheets, visible
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
+from activelabel.prediction.pictures import take_texts_literally
 
 _DPI = 150
 _SMALLEST_P = 0.001
@@ -64,6 +66,7 @@ class Picture:
     def png(self) -> bytes:
         """The figure as a file."""
         buffer = io.BytesIO()
+        take_texts_literally(self.figure)
         self.figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white")
         return buffer.getvalue()
 
@@ -151,7 +154,7 @@ def _holds_counts(column: "pd.Series[Any]") -> bool:
 
 def marked_up(text: str) -> Markup:
     """HTML of a sentence, with names that stand between backticks set off from the words around them."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
 
 
 def _write_files(page: Page, folder: Path) -> Iterator[tuple[str, str]]:
@@ -169,13 +172,13 @@ def _write_files(page: Page, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _write_csv(frame: pd.DataFrame, file: Path) -> None:
-    write_atomically(file, frame.to_csv(index=False).encode())
+    write_atomically(file, safe_for_spreadsheets(frame).to_csv(index=False).encode())
 
 
 def _html(page: Page, pictures: dict[str, str], files: str) -> str:
     environment = Environment(
         loader=PackageLoader("activelabel.simulation.report", "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=printed,
     )  # fmt: skip
     environment.filters |= {"marked_up": marked_up}
     return environment.get_template("page.html").render(page=page, pictures=pictures, files=files)

@@ -1,0 +1,360 @@
+"""Kills, a database that goes away, a full disk and a clock set back, while ten annotators work.
+
+    python benchmarks/faults.py --kills 100 --database sqlite --out faults.jsonl
+    python benchmarks/faults.py --kills 100 --database postgresql --restarts 5 --out faults.jsonl
+    python benchmarks/faults.py --kills 0 --disk --clock --out faults.jsonl
+    python benchmarks/faults.py --table faults.jsonl
+
+Each run is a new project of tiny volumes. Server, training, proxy training and scoring are killed (SIGKILL) in turn, at
+a random moment of what they do. All that was acknowledged, voxel by voxel, all files of labels and models, and all
+scores are looked for after each fault. `--disk` puts the project on a small file system that is filled, which takes
+root; `--clock` takes a C compiler.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import requests
+from faults_annotators import Annotators, Record, lost_labels, make_studies
+from faults_server import CHILDREN, PostgreSQL, Server, wait_for
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+CASES = 240
+RECIPE = """
+name = "tiny"
+title = "Every step, as small as it can be"
+source = "ours"
+[network]
+channels = [4, 8]
+strides = [2]
+residual_units = 0
+dropout = 0.2
+[training]
+epochs = 4
+batch_size = 2
+patch_size = [16, 16, 16]
+patches_per_volume = 1
+learning_rate = 1e-2
+augmentation = "none"
+validation_cases = 2
+[proxy]
+epochs = 2
+validate_every = 2
+repeats = 2
+batch_size = 2
+patch_size = [16, 16, 16]
+patches_per_volume = 1
+cold_start = "none"
+pretrained_weights = false
+[prediction]
+repeats = 3
+window_size = [16, 16, 16]
+window_overlap = 0.25
+[query]
+strategy = "variance"
+start = 4
+size = 4
+"""
+CONF: dict[str, object] = {"labels": "ball", "device": "cpu", "modality": "CT", "finished_by": "saving"}
+CONF |= {"retrain_after": 8}
+LONGEST_DELAY_SECONDS = 8.0
+DISK_MEGABYTES = 48
+
+
+@dataclass
+class Row:
+    """What one kind of fault did on one database."""
+
+    fault: str
+    database: str
+    faults: int = 0
+    saved: int = 0
+    samples: int = 0
+    lost: int = 0
+    doubles: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+
+class Project:
+    """A running server with annotators, and a witness of all that was there once."""
+
+    def __init__(self, folder: Path, database: str, url: str, annotators: int, seed: int, **more: Any) -> None:
+        """Start it in `folder`; `more` are `environment` and `project_dir`."""
+        self.database = database
+        self.studies = folder / "studies"
+        make_studies(self.studies, CASES)
+        recipe = folder / "tiny.toml"
+        recipe.write_text(RECIPE)
+        self.folder = Path(more.get("project_dir") or self.studies / "activelabel")
+        conf = {**CONF, "recipe": recipe, "project_dir": self.folder}
+        environment = {**({"ACTIVELABEL_DATABASE_URL": url} if url else {}), **more.get("environment", {})}
+        self.server = Server(self.studies, conf, folder / "server.log", environment)
+        self.server.start()
+        self.ledger = Ledger(url or sqlite_url(self.folder / "ledger.sqlite"))
+        self.record = Record()
+        self.annotators = Annotators(self.server.address, annotators, folder / "drawings", self.record, seed)
+        self._models: dict[int, str] = {}
+        self._scored: set[tuple[int, str]] = set()
+        self.annotators.start()
+
+    def lost(self) -> list[str]:
+        """What is not there any more, or has become another: labels, models, scores."""
+        lost = lost_labels(self.record, self.ledger, self.folder / "labels")
+        models = {model.version: model for model in self.ledger.models()}
+        for version, sha256 in self._models.items():
+            file = self.folder / "models" / models[version].file if version in models else None
+            if file is None or not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+                lost.append(f"model {version}")
+        scored = {
+            (version, image)
+            for version in models
+            for image in self.ledger.scored_images(version, "variance", "everything", "total")
+        }
+        lost += [f"the score of {image} by model {version}" for version, image in self._scored - scored]
+        self._models = {version: model.sha256 for version, model in models.items()}
+        self._scored = scored
+        return lost
+
+    def end(self) -> None:
+        """Stop the annotators, then the server."""
+        self.annotators.stop()
+        self.server.end()
+
+
+def row_of(fault: str, project: Project, act: Callable[[Row], None]) -> Row:
+    """Let `act` break things, and say what was acknowledged meanwhile, and what of it is lost."""
+    row, record = Row(fault, project.database), project.record
+    answers, doubles = record.answers.copy(), len(record.doubles)
+    act(row)
+    lost = project.lost()
+    for line in [*lost, *record.doubles[doubles:]]:
+        print(f"{fault}: LOST OR DOUBLE: {line}", flush=True)
+    happened = record.answers - answers
+    row.saved, row.samples = happened.pop("saved", 0), happened.pop("sample", 0)
+    row.lost, row.doubles, row.answers = len(lost), len(record.doubles) - doubles, dict(happened)
+    print(json.dumps(row.__dict__), flush=True)
+    return row
+
+
+def kill(project: Project, target: str, random: np.random.Generator) -> Callable[[Row], None]:
+    """Kill `target` once, at a random moment of its life. One that ended before was not killed."""
+
+    def act(row: Row) -> None:
+        server = project.server
+        if target == "server":
+            time.sleep(random.uniform(0, LONGEST_DELAY_SECONDS))
+            began = time.monotonic()
+            server.kill()
+            server.start()
+        else:
+            if target == "proxy":
+                requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60)
+            wait_for(lambda: bool(server.children(target)), f"{target} to run")
+            victims = server.children(target)
+            psutil.wait_procs(victims, timeout=random.uniform(0, LONGEST_DELAY_SECONDS))
+            running = [victim for victim in victims if victim.is_running()]
+            for victim in running:
+                victim.kill()
+            psutil.wait_procs(running, timeout=60)
+            began = time.monotonic()
+            if not running:
+                return
+        row.faults += 1
+        wait_for(lambda: project.record.last > began, "the next label to be kept")
+        row.seconds.append(round(project.record.last - began, 1))
+
+    return act
+
+
+def restart_postgresql(project: Project, database: PostgreSQL, random: np.random.Generator) -> Callable[[Row], None]:
+    """SIGKILL for the database server; it is away for some seconds."""
+
+    def act(row: Row) -> None:
+        time.sleep(random.uniform(0, LONGEST_DELAY_SECONDS))
+        began = time.monotonic()
+        database.kill()
+        time.sleep(3)
+        database.start()
+        back = time.monotonic()
+        row.faults += 1
+        wait_for(lambda: project.record.last > back, "a label to be kept after the restart of PostgreSQL")
+        row.seconds.append(round(project.record.last - began, 1))
+
+    return act
+
+
+def fill_disk(project: Project) -> Callable[[Row], None]:
+    """Fill the project's file system for some seconds, then free it."""
+
+    def act(row: Row) -> None:
+        filler = project.folder / "filler"
+        with filler.open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(1 << 16))
+                    file.flush()
+            except OSError:
+                print("the disk is full", flush=True)
+        refused = project.record.answers["507"]
+        wait_for(lambda: project.record.answers["507"] >= refused + 5, "five saves to be refused")
+        filler.unlink()
+        freed = time.monotonic()
+        row.faults += 1
+        wait_for(lambda: project.record.last > freed, "a label to be kept after the disk was freed")
+        row.seconds.append(round(project.record.last - freed, 1))
+
+    return act
+
+
+def set_clock_back(project: Project, clock: Path) -> Callable[[Row], None]:
+    """Set the server's clock, and its children's, back an hour, and work on for a while."""
+
+    def act(row: Row) -> None:
+        clock.write_text("-3600\n")
+        began = time.monotonic()
+        row.faults += 1
+        wait_for(lambda: project.record.last > began, "a label to be kept after the clock was set back")
+        row.seconds.append(round(project.record.last - began, 1))
+        models = len(project.ledger.models())
+        wait_for(lambda: len(project.ledger.models()) > models, "a training after the clock was set back")
+        began = time.monotonic()
+        project.server.kill()  # It reads times of the future when it starts.
+        project.server.start()
+        row.faults += 1
+        wait_for(lambda: project.record.last > began, "a label to be kept after a start in the past")
+        row.seconds.append(round(project.record.last - began, 1))
+
+    return act
+
+
+def run(options: argparse.Namespace) -> Iterator[Row]:
+    """All that was asked for, each kind of fault in turn."""
+    random = np.random.default_rng(options.seed)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
+        database, more = None, dict[str, Any]()
+        if options.database == "postgresql":
+            database = PostgreSQL()
+            stack.callback(database.end)
+        if options.disk:
+            more["project_dir"] = stack.enter_context(small_disk(folder))
+        clock = folder / "clock"
+        if options.clock:
+            more["environment"] = clock_environment(clock)
+        url = database.url if database else ""
+        project = Project(folder, options.database, url, options.annotators, options.seed, **more)
+        stack.callback(project.end)
+        wait_for(lambda: project.ledger.model_in_use() is not None, "the first model")
+        project.lost()
+        yield from kills(project, options, random)
+        for _ in range(options.restarts if database else 0):
+            assert database is not None
+            yield row_of("PostgreSQL killed, away 3 s", project, restart_postgresql(project, database, random))
+        if options.disk:
+            yield row_of("disk filled and freed", project, fill_disk(project))
+        if options.clock:
+            yield row_of("clock set back an hour", project, set_clock_back(project, clock))
+
+
+def kills(project: Project, options: argparse.Namespace, random: np.random.Generator) -> Iterator[Row]:
+    """One kill after the other until there are enough, or the time is over."""
+    end, killed, turn = time.monotonic() + options.minutes * 60, 0, 0
+    order = ["server", *CHILDREN]
+    while killed < options.kills and time.monotonic() < end:
+        target = order[turn % len(order)]
+        row = row_of(f"kill of {target}", project, kill(project, target, random))
+        killed, turn = killed + row.faults, turn + 1
+        yield row
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A small file system for the project; only root may make one."""
+    place = folder / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", place], check=True)
+    try:
+        yield place / "project"
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def clock_environment(clock: Path) -> dict[str, str]:
+    """What makes a process tell the time as many seconds off as the file says."""
+    library = clock.with_suffix(".so")
+    source = Path(__file__).with_name("faults_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    clock.write_text("0\n")
+    return {"LD_PRELOAD": str(library), "FAULTS_CLOCK": str(clock)}
+
+
+def table(rows: Iterable[Row]) -> str:
+    """All rows of a kind in one line."""
+    kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        kinds[row.fault, row.database].append(row)
+    lines = [
+        "| fault | ledger | times | saves acknowledged | cases given | lost | double leases | refused or unanswered "
+        "| seconds until the next save, median (largest) |",
+        "|---|---|---:|---:|---:|---:|---:|---|---:|",
+    ]
+    return "\n".join([*lines, *(_line(fault, database, of) for (fault, database), of in sorted(kinds.items()))])
+
+
+def _line(fault: str, database: str, rows: Sequence[Row]) -> str:
+    answers: dict[str, int] = defaultdict(int)
+    for row in rows:
+        for answer, count in row.answers.items():
+            answers[answer] += count
+    seconds = [value for row in rows for value in row.seconds]
+    back = f"{statistics.median(seconds):.1f} ({max(seconds):.1f})" if seconds else "none"
+    said = ", ".join(f"{answer}: {count}" for answer, count in sorted(answers.items())) or "none"
+    numbers = [sum(getattr(row, name) for row in rows) for name in ("faults", "saved", "samples", "lost", "doubles")]
+    return f"| {fault} | {database} | {' | '.join(map(str, numbers))} | {said} | {back} |"
+
+
+def main() -> None:
+    """Run, or print the table of earlier runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200, help="how many processes are killed")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--restarts", type=int, default=0, help="how often PostgreSQL is killed and started again")
+    parser.add_argument("--disk", action="store_true", help="fill the disk and free it")
+    parser.add_argument("--clock", action="store_true", help="set the clock back an hour")
+    parser.add_argument("--annotators", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=600, help="no kill begins later")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="file to which the rows are added")
+    parser.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
+    options = parser.parse_args()
+    if options.table:
+        print(table(Row(**json.loads(line)) for line in options.table.read_text().splitlines()))
+        return
+    rows = []
+    for row in run(options):
+        rows.append(row)
+        if options.out:
+            with options.out.open("a") as file:
+                file.write(json.dumps(row.__dict__) + os.linesep)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Names of cases, labels and annotators are texts of others: harmless in a page, a spreadsheet, a figure, a log."""
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # A server's children have no use for it.
+    import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def visible(text: str) -> str:
+    r"""The text with what cannot be seen, or turns what stands around it, as its code: U+202E becomes `\\u202e`.
+
+    Line breaks and tabs stay.
+    """
+    return "".join(character if _is_plain(character) else _code(character) for character in text)
+
+
+def printed(value: object) -> object:
+    """What a template is to print for a value: a text made visible, unless it is HTML already."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def safe_for_spreadsheets(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with a `'` before each text that a spreadsheet would take for a formula, and run."""
+    return table.map(_no_formula).rename(columns=_no_formula)
+
+
+def _no_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+def _is_plain(character: str) -> bool:
+    return character in "\n\t" or character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:08x}"

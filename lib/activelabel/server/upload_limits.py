@@ -1,0 +1,153 @@
+"""How much may be sent: bytes of a request, uploads at the same time, and uploads a minute from one address.
+
+This wrapper stands behind the one that says who may talk to the server, and before everything that reads a body: the
+host writes whatever comes to disk before a route is asked.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_JSON_BYTES = 2**20
+LARGEST_STORED_BYTES = 2**29
+"""Of what a viewer stores in the PACS through this server, which holds it in memory. A SEG takes a bit a voxel."""
+MINUTE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class UploadLimits:
+    """The limits; a large CT has 512 x 512 x 2000 voxels, its label a byte or two of each where nothing is packed."""
+
+    largest_bytes: int
+    at_once: int
+    per_minute: int
+
+
+class UploadGuard:
+    """ASGI wrapper that answers 413 or 429, with one line, what goes beyond the limits."""
+
+    def __init__(self, app: ASGIApp, limits: UploadLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._limits = limits
+        self._clock = clock
+        self._now_running = 0
+        self._begun: dict[str, deque[float]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        most = self._largest(scope["path"], headers)
+        said = headers.get("content-length", "")
+        if said.isdecimal() and int(said[:20]) > most:
+            await _answer(send, 413, too_large(most))
+            return
+        if not _is_upload(headers):
+            await _BoundedRequest(most).run(self._app, scope, receive, send)
+            return
+        client = (scope.get("client") or ("",))[0]
+        reason = self._refusal(client)
+        if reason is not None:
+            await _answer(send, 429, reason)
+            return
+        self._now_running += 1
+        try:
+            await _BoundedRequest(most).run(self._app, scope, receive, send)
+        finally:
+            self._now_running -= 1
+
+    def _largest(self, path: str, headers: Mapping[str, str]) -> int:
+        if _is_json(headers) and not path.startswith("/proxy/"):
+            return min(LARGEST_JSON_BYTES, self._limits.largest_bytes)
+        largest = self._limits.largest_bytes
+        return min(LARGEST_STORED_BYTES, largest) if path.startswith("/proxy/") else largest
+
+    def _refusal(self, client: str) -> str | None:
+        """Why one more upload of a client cannot be taken now, or None; then it counts."""
+        if self._now_running >= self._limits.at_once:
+            return (
+                f"{self._limits.at_once} uploads are running, as many as may at once (--conf uploads_at_once): send "
+                "it again in a moment"
+            )
+        now = self._clock()
+        self._begun = {name: times for name, times in self._begun.items() if now - times[-1] < MINUTE_SECONDS}
+        times = self._begun.setdefault(client, deque())
+        while times and now - times[0] >= MINUTE_SECONDS:
+            times.popleft()
+        if len(times) >= self._limits.per_minute:
+            return (
+                f"{self._limits.per_minute} uploads came from here within a minute, as many as may (--conf "
+                "uploads_per_minute): send it again in a moment"
+            )
+        times.append(now)
+        return None
+
+
+class _TooLargeError(Exception):
+    """More bytes came than may; it ends whatever reads them."""
+
+
+class _BoundedRequest:
+    """One request whose body is read up to a limit; beyond it, the answer is 413 whatever the app makes of it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._answered = False
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer."""
+
+        async def bounded_receive() -> Message:
+            message = await receive()
+            self._count += len(message.get("body", b""))
+            if self._count > self._most:
+                raise _TooLargeError(too_large(self._most))
+            return message
+
+        async def bounded_send(message: Message) -> None:
+            if self._count > self._most and not self._answered:
+                return
+            self._answered = True
+            await send(message)
+
+        try:
+            await app(scope, bounded_receive, bounded_send)
+        except Exception:
+            if self._count <= self._most or self._answered:
+                raise
+        if self._count > self._most and not self._answered:
+            await _answer(send, 413, too_large(self._most))
+
+
+def too_large(most: int) -> str:
+    """What is said of a request with more bytes than may be."""
+    return (
+        f"the request has more than the {most:,} bytes that may be sent here: compress the file (.nii.gz), or start "
+        "the server with a larger --conf largest_upload_mb"
+    )
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return "json" in headers.get("content-type", "").partition(";")[0].lower()
+
+
+def _is_upload(headers: Mapping[str, str]) -> bool:
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return has_body and not _is_json(headers)
+
+
+async def _answer(send: Send, status: int, line: str) -> None:
+    body = json.dumps({"detail": line}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"connection", b"close")] if status == 413 else [(b"retry-after", b"5")]
+    start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,98 @@
+"""The witness of `benchmarks/faults.py` sees what it is there to see: its 0 would mean nothing otherwise."""
+
+import hashlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from faults import Row, table
+from faults_annotators import AFFINE, Record, digest_of, drawing, lost_labels, make_studies
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+IMAGE = "case_0003"
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    made = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    made.sync_images([IMAGE], 0)
+    return made
+
+
+def keep(ledger: Ledger, labels: Path, voxels: np.ndarray, annotator: str = "ann") -> Path:
+    """A label as the server keeps it."""
+    file = labels / f"{digest_of(voxels)[:8]}.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(voxels.astype(np.uint16), AFFINE), file)
+    ledger.record_annotation(IMAGE, file.name, hashlib.sha256(file.read_bytes()).hexdigest(), annotator)
+    return file
+
+
+def test_what_is_there_is_not_lost(ledger: Ledger, labels: Path) -> None:
+    record = Record()
+    keep(ledger, labels, drawing(3))
+    record.kept(IMAGE, "ann", digest_of(drawing(3)))
+    assert lost_labels(record, ledger, labels) == []
+
+
+def test_a_label_that_the_ledger_has_not_is_lost(ledger: Ledger, labels: Path) -> None:
+    record = Record()
+    record.kept(IMAGE, "ann", digest_of(drawing(3)))
+    assert lost_labels(record, ledger, labels) == [f"{IMAGE} by ann"]
+
+
+def test_a_label_with_other_voxels_or_of_another_annotator_is_lost(ledger: Ledger, labels: Path) -> None:
+    record = Record()
+    keep(ledger, labels, drawing(4))
+    record.kept(IMAGE, "ann", digest_of(drawing(3)))
+    record.kept(IMAGE, "bob", digest_of(drawing(4)))
+    assert lost_labels(record, ledger, labels) == [f"{IMAGE} by ann", f"{IMAGE} by bob"]
+
+
+@pytest.mark.parametrize("done", ["removed", "changed"])
+def test_a_file_that_is_gone_or_another_is_lost(ledger: Ledger, labels: Path, done: str) -> None:
+    record = Record()
+    file = keep(ledger, labels, drawing(3))
+    file.unlink() if done == "removed" else file.write_bytes(file.read_bytes()[:-1])
+    assert lost_labels(record, ledger, labels) == [f"the file of version 1 of {IMAGE}"]
+
+
+def test_two_who_have_one_image_at_a_time_are_a_double(labels: Path) -> None:
+    record = Record()
+    record.gave(IMAGE, "ann")
+    record.gave(IMAGE, "ann")  # the same query again
+    assert record.doubles == []
+    record.gave(IMAGE, "bob")
+    assert record.doubles == [f"{IMAGE} to bob, while ann had it"]
+
+
+def test_an_image_that_was_skipped_may_be_given_to_another() -> None:
+    record = Record()
+    record.gave(IMAGE, "ann")
+    record.gives_back(IMAGE)
+    record.gave(IMAGE, "bob")
+    assert record.doubles == []
+
+
+def test_drawings_are_told_apart(tmp_path: Path) -> None:
+    make_studies(tmp_path / "studies", 3)
+    assert len(list((tmp_path / "studies").iterdir())) == 3
+    assert len({digest_of(drawing(number)) for number in range(50)}) == 50
+    assert digest_of(drawing(7)) == digest_of(drawing(7).astype(np.float32))
+
+
+def test_the_table_adds_up() -> None:
+    rows = [
+        Row("kill", "sqlite", 1, 10, 2, 0, 0, {"no answer": 3}, [4.0]),
+        Row("kill", "sqlite", 1, 20, 1, 1, 0, {"no answer": 1, "503": 2}, [6.0]),
+    ]
+    assert table(rows).splitlines()[-1] == "| kill | sqlite | 2 | 30 | 3 | 1 | 0 | 503: 2, no answer: 4 | 5.0 (6.0) |"

@@ -1,0 +1,180 @@
+"""What may be sent at most: bytes whether or not the request says how many, uploads at once, uploads a minute."""
+
+import asyncio
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, UploadFile
+from fastapi.testclient import TestClient
+
+from activelabel.server.settings import Settings
+from activelabel.server.upload_limits import LARGEST_JSON_BYTES, UploadGuard, UploadLimits
+
+MB = 2**20
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def waits() -> threading.Event:
+    """What an upload to /slow waits for."""
+    return threading.Event()
+
+
+@pytest.fixture
+def client(clock: Clock, waits: threading.Event) -> TestClient:
+    app = FastAPI()
+
+    @app.put("/file")
+    def keep(file: UploadFile) -> int:
+        return len(file.file.read())
+
+    @app.post("/json")
+    def read(params: dict[str, Any]) -> int:
+        return len(params)
+
+    @app.post("/proxy/dicom/studies")
+    async def store(request: Request) -> int:
+        return len(await request.body())
+
+    @app.put("/slow")
+    def slow(file: UploadFile) -> int:
+        waits.wait(30)
+        return 0
+
+    guard = UploadGuard(app, UploadLimits(MB, at_once=2, per_minute=5), clock)
+    return TestClient(guard, raise_server_exceptions=True)
+
+
+def send(client: TestClient, size: int, path: str = "/file") -> tuple[int, Any]:
+    answer = client.put(path, files={"file": ("label.nii.gz", bytes(size))})
+    body = answer.json()
+    return answer.status_code, body["detail"] if isinstance(body, dict) else body
+
+
+def chunks(count: int, sent: list[int]) -> Iterator[bytes]:
+    """A body in parts, without a length before."""
+    yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    for number in range(count):
+        sent.append(number)
+        yield bytes(2**16)
+    yield b"\r\n--b--\r\n"
+
+
+def test_what_is_small_enough_is_taken(client: TestClient) -> None:
+    assert send(client, MB - 1000) == (200, MB - 1000)
+
+
+def test_what_is_too_large_is_413_in_one_line(client: TestClient) -> None:
+    status, line = send(client, MB)
+    assert (status, line) == (
+        413,
+        "the request has more than the 1,048,576 bytes that may be sent here: compress the file (.nii.gz), or start "
+        "the server with a larger --conf largest_upload_mb",
+    )
+
+
+def test_what_does_not_say_how_large_it_is_is_413_too(client: TestClient) -> None:
+    answer = client.put("/file", content=chunks(4, []), headers=FORM)
+    assert (answer.status_code, answer.json()) == (200, 4 * 2**16)
+    answer = client.put("/file", content=chunks(40, []), headers=FORM)
+    assert (answer.status_code, answer.json()["detail"][:28]) == (413, "the request has more than th")
+
+
+@pytest.mark.parametrize("path", ["/file", "/proxy/dicom/studies"])
+def test_a_body_without_an_end_is_read_up_to_the_limit(path: str) -> None:
+    """Of an endless body no more is asked for once the limit is passed, and no more is held."""
+    received = 0
+    answered: list[Any] = []
+    app = FastAPI()
+
+    @app.api_route(path, methods=["PUT"])
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        received += 2**16
+        return {"type": "http.request", "body": bytes(2**16), "more_body": True}
+
+    async def note(message: Any) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"headers": [(b"transfer-encoding", b"chunked")], "client": ("127.0.0.1", 1), "server": ("x", 1)}
+    tracemalloc.start()
+    try:
+        asyncio.run(UploadGuard(app, UploadLimits(MB, 2, 5))(scope, receive, note))
+        assert tracemalloc.get_traced_memory()[1] < 16 * MB
+    finally:
+        tracemalloc.stop()
+    assert [message.get("status") for message in answered] == [413, None]
+    assert received == MB + 2**16
+
+
+def test_params_are_small(client: TestClient) -> None:
+    assert client.post("/json", json={"a": "x" * 1000}).json() == 1
+    answer = client.post("/json", json={"a": "x" * LARGEST_JSON_BYTES})
+    assert answer.status_code == 413
+
+
+def test_a_length_that_is_none_and_one_of_many_digits_do_no_harm(client: TestClient) -> None:
+    answer = client.put("/file", content=b"x", headers={**FORM, "content-length": "9" * 30})
+    assert answer.status_code == 413
+
+
+def test_more_uploads_at_once_than_may_are_429(client: TestClient, waits: threading.Event) -> None:
+    with ThreadPoolExecutor(2) as threads, client:
+        running = [threads.submit(send, client, 10, "/slow") for _ in range(2)]
+        while client.app._now_running < 2:  # type: ignore[attr-defined]
+            pass
+        status, line = send(client, 10)
+        assert status == 429
+        assert line.startswith("2 uploads are running, as many as may at once (--conf uploads_at_once)")
+        assert client.post("/json", json={}).status_code == 200  # who only asks is answered
+        waits.set()
+        assert [upload.result()[0] for upload in running] == [200, 200]
+    assert send(client, 10)[0] == 200
+
+
+def test_more_uploads_a_minute_than_may_are_429(client: TestClient, clock: Clock) -> None:
+    assert [send(client, 10)[0] for _ in range(5)] == [200] * 5
+    clock.now += 59
+    status, line = send(client, 10)
+    assert status == 429
+    assert line.startswith("5 uploads came from here within a minute")
+    assert client.post("/json", json={}).status_code == 200
+    clock.now += 1
+    assert [send(client, 10)[0] for _ in range(6)] == [200] * 5 + [429]
+
+
+def test_addresses_that_were_seen_once_are_forgotten(clock: Clock) -> None:
+    guard = UploadGuard(FastAPI(), UploadLimits(MB, 2, 5), clock)
+    for number in range(100):
+        clock.now += 1
+        assert guard._refusal(f"10.0.0.{number}") is None
+    assert len(guard._begun) <= 60
+
+
+def test_a_label_of_a_large_ct_fits_by_default() -> None:
+    """512 x 512 x 2000 voxels of two bytes, not packed; ten annotators who send at once; ten labels a second."""
+    settings = Settings()
+    assert settings.largest_upload_mb * MB > 512 * 512 * 2000 * 2
+    assert settings.uploads_at_once >= 10
+    assert settings.uploads_per_minute >= 600

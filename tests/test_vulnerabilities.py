@@ -1,0 +1,63 @@
+"""Known vulnerabilities: each exception was judged, of the version that is pinned, and is passed on to pip-audit."""
+
+import datetime
+import importlib.util
+import itertools
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXCEPTIONS: list[dict[str, Any]] = tomllib.loads((ROOT / "vulnerabilities.toml").read_text())["exception"]
+
+
+def name_of(item: dict[str, Any]) -> str:
+    return f"{item['package']}-{item['ids'][0]}"
+
+
+def audit_commands() -> list[list[str]]:
+    specification = importlib.util.spec_from_file_location("audit", ROOT / ".ci" / "audit.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return list(module.commands())
+
+
+@pytest.mark.parametrize("item", EXCEPTIONS, ids=name_of)
+def test_an_exception_has_a_date_and_a_verdict(item: dict[str, Any]) -> None:
+    assert item.keys() == {"ids", "package", "version", "date", "what", "verdict"}
+    assert all(re.fullmatch(r"(CVE|GHSA|PYSEC)-[0-9A-Za-z-]+", known) for known in item["ids"])
+    assert isinstance(item["date"], datetime.date)
+    assert item["verdict"].startswith(("not reached: ", "accepted: "))
+    assert len(item["what"]) > 20
+
+
+@pytest.mark.parametrize("item", EXCEPTIONS, ids=name_of)
+def test_an_exception_is_of_the_version_that_is_pinned(item: dict[str, Any]) -> None:
+    """Another version is to be judged anew, or needs no exception any more."""
+    assert f"{item['package']}=={item['version']}" in (ROOT / "constraints.txt").read_text().splitlines()
+
+
+def test_each_exception_is_passed_on_and_nothing_else_is_ignored() -> None:
+    known = [name for item in EXCEPTIONS for name in item["ids"]]
+    assert len(set(known)) == len(known)
+    for command, file in zip(audit_commands(), ("constraints.txt", "requirements-override.txt"), strict=True):
+        pairs = list(itertools.pairwise(command))
+        assert [value for option, value in pairs if option == "--ignore-vuln"] == known
+        assert [value for option, value in pairs if option == "--requirement"] == [str(ROOT / file)]
+
+
+def test_the_workflow_runs_the_tests_and_the_audit() -> None:
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    steps = re.findall(r"- run: (.+)", text)
+    assert steps == ["make test", "python -m pip install pip-audit", "python .ci/audit.py"]
+
+
+def test_what_the_verdicts_say_of_this_program_is_so() -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "lib").rglob("*.py"))
+    for never in ("algo_from_pickle", "auto3dseg", "NumpyReader", "diskcache", "torch.jit.script", "torch.jit.load"):
+        assert never not in sources
