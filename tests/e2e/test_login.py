@@ -154,9 +154,10 @@ def test_two_readers_and_a_script_who_are_users_over_tls(
     patient = client.datastore()["objects"][sample["id"]]["image"]["info"]["PatientID"]
     client.save_label(sample["id"], str(patients.label_of(patient)), params={"finished": True})
     assert label_info(script, sample["id"])["client_id"] == "bob"
-    with pytest.raises(MONAILabelClientException, match="") as refused:
+    with pytest.raises(MONAILabelClientException) as refused:
         client.train_start("segmentation", {})
-    assert (refused.value.status_code, b"higher role" in refused.value.response) == (403, True)
+    assert "Status: 403" in refused.value.msg
+    assert "higher role" in refused.value.msg
     bob = Script(server)
     bob.auth = ("bob", PASSWORD)
     others, own = ({"id": image, "tag": "final"} for image in (drawn, sample["id"]))
