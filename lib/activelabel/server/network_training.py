@@ -18,7 +18,6 @@ from monai.handlers import (
     LrScheduleHandler,
     MeanDice,
     MeanIoUHandler,
-    MLFlowHandler,
     ValidationHandler,
     from_engine,
 )
@@ -40,7 +39,7 @@ from activelabel.server.judging import judge
 from activelabel.server.project import Project
 from activelabel.server.readability import set_aside
 from activelabel.server.runs import UNFINISHED
-from activelabel.server.tracking import MLFLOW, OptionalTracking
+from activelabel.server.tracking import MLFLOW, OptionalTracking, mlflow_handler
 from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions
 from activelabel.server.train_stats import Stats, running_stats, write_stats
@@ -285,7 +284,7 @@ class NetworkTraining(BasicTrainTask):
 
     def _mlflow(self, context: Context, **options: Any) -> OptionalTracking:
         return OptionalTracking(
-            lambda: MLFlowHandler(
+            lambda: mlflow_handler(
                 tracking_uri=context.tracking_uri,
                 experiment_name=context.tracking_experiment_name,
                 run_name=context.tracking_run_name,

@@ -1,16 +1,28 @@
 """MLflow beside a training, where it is asked for: whatever of it fails is a warning, and the training goes on."""
 
+import importlib
 import logging
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any, cast
 
 from ignite.engine import Engine, Events
 from monai.handlers import MLFlowHandler
+from monai.handlers import mlflow_handler as handler_module
 
 logger = logging.getLogger(__name__)
 
 MLFLOW = "mlflow"
 
 Step = Callable[[], None]
+
+
+def mlflow_handler(**options: Any) -> MLFlowHandler:
+    """MONAI's, which gets MLflow now where this process was started without it (`server.lean_imports`)."""
+    module = handler_module
+    if not isinstance(module.mlflow, ModuleType):  # what MONAI has of a package that is missing
+        module = importlib.reload(module)
+    return cast(MLFlowHandler, module.MLFlowHandler(**options))
 
 
 class OptionalTracking:
