@@ -32,8 +32,8 @@ SHORTER = {
     "prediction": {"repeats": 2},
 }
 """Less to do, and no second stage."""
-TIME_TO_KILL = {"proxy": {"repeats": 40}}
-"""So many that also a fast server can be killed in between."""
+TIME_TO_KILL = {"proxy": {"epochs": 10, "repeats": 40}}
+"""So many that also a fast server can be killed in between, while it trains and while it scores."""
 
 
 @pytest.mark.timeout(1200)
