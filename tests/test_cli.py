@@ -63,17 +63,24 @@ def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model
 
 
 def test_a_race_leaves_a_table_with_the_repeats_of_each_image(
-    blobs: Callable[[int], Any], model: Path, tmp_path: Path
+    blobs: Callable[[int], Any],
+    model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = activelabel(
-        "score", "--images", blobs(4).studies, "--model", model, "--recipe", TINY, "--out", tmp_path / "s.csv",
+    options = (
+        "--images", blobs(4).studies, "--model", model, "--recipe", TINY, "--out", tmp_path / "s.csv",
         "--measure", "entropy", "--region", "everything", "--aggregation", "mean", "--top", 1, "--repeats", 6,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", ["activelabel", "score", *map(str, options)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
     rows = pd.read_csv(tmp_path / "s.csv")
     assert sorted(rows.repeats) == [2, 2, 6, 6]
     assert set(rows.aggregation) == {"mean"}
-    assert rows.nlargest(1, ["repeats", "value"]).image.item().removesuffix(".nii.gz") in done.stdout
+    assert rows.nlargest(1, ["repeats", "value"]).image.item().removesuffix(".nii.gz") in capfd.readouterr().out
     assert [path.name for path in tmp_path.glob("s.csv*")] == ["s.csv"]
 
 

@@ -1,7 +1,7 @@
 """A warm start, end to end: an empty ledger, a proxy model, its ranking, and a first model that begins with it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 from safetensors.torch import load_file
 
 from activelabel.acquisition.diversity import typiclust
 from activelabel.data.volumes import read_volume
-from activelabel.recipes import FOLDER
 from activelabel.server.feature_files import features_file, read_features
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -25,20 +25,24 @@ pytestmark = pytest.mark.e2e
 
 CASES = 12
 KIND = ("variance", "everything", "mean")
-SHORTER: Mapping[str, Mapping[str, str]] = {
-    "proxy": {"epochs": "4", "validate_every": "2"},
+SHORTER = {
+    "proxy": {"epochs": 4, "validate_every": 2, "repeats": 2},
     # With next to no learning rate, what a training of the task begins with is what it ends with.
-    "training": {"epochs": "1", "steps_per_epoch": "2", "learning_rate": "1e-12"},
-    "prediction": {"repeats": "2"},
+    "training": {"epochs": 1, "steps_per_epoch": 2, "learning_rate": 1e-12},
+    "semi_supervised": {"enabled": False},
+    "prediction": {"repeats": 2},
 }
+"""Less to do, and no second stage."""
+TIME_TO_KILL = {"proxy": {"epochs": 10, "repeats": 40}}
+"""So many that also a fast server can be killed in between, while it trains and while it scores."""
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1200)
 def test_from_an_empty_ledger_to_the_first_model(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
     cases = hippocampus(CASES)
-    recipe = shorter_recipe(tmp_path, 40)  # so many that also a fast server can be killed in between
+    recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER, TIME_TO_KILL)
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1).start()
     folder = cases.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
@@ -67,10 +71,11 @@ def test_from_an_empty_ledger_to_the_first_model(
     assert server.stop() == 0
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1200)
 def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     """CT, where pseudo-labels are soft tissue; and a cold start by features."""
-    server = make_server(phantoms.studies, recipe=shorter_recipe(tmp_path, 2), seed=1).start()
+    recipe = changed_recipe("quick_warm", tmp_path, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
+    server = make_server(phantoms.studies, recipe=recipe, seed=1).start()
     folder = phantoms.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
     server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
@@ -90,19 +95,6 @@ def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], ph
     assert by_cluster[: len(expected)] == expected[: len(by_cluster)]
     assert len(by_cluster) >= 2
     assert server.stop() == 0
-
-
-def shorter_recipe(folder: Path, proxy_repeats: int) -> Path:
-    """`quick_warm` with less to do, and without a second stage."""
-    shorter = {**SHORTER, "proxy": {**SHORTER["proxy"], "repeats": str(proxy_repeats)}}
-    lines, section = [], ""
-    for line in (FOLDER / "quick_warm.toml").read_text().splitlines():
-        section = line.strip("[]") if line.startswith("[") else section
-        key = line.partition(" ")[0]
-        lines.append(f"{key} = {shorter[section][key]}" if key in shorter.get(section, {}) else line)
-    path = folder / "shorter.toml"
-    path.write_text("\n".join(lines).replace("[semi_supervised]\n", "[semi_supervised]\nenabled = false\n"))
-    return path
 
 
 def pseudo_labels(folder: Path) -> dict[str, tuple[int, int]]:

@@ -1,8 +1,10 @@
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample-data"
 sys.path.insert(0, str(SAMPLE_DATA))  # a folder of scripts, not a package that is installed
@@ -10,11 +12,14 @@ sys.path.insert(0, str(SAMPLE_DATA))  # a folder of scripts, not a package that 
 
 @pytest.fixture(scope="session")
 def two_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the script has made two cases; copy it before changing it."""
+    """A folder in which the script has made two cases, for all workers; copy it before changing it."""
     from make_abdomen import main
 
-    parent = tmp_path_factory.mktemp("phantoms")
-    assert main(["--cases", "2", "--out", str(parent)]) == 0
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    parent = shared / "two-phantoms"
+    with FileLock(shared / "two-phantoms.lock"):
+        assert main(["--cases", "2", "--out", str(parent)]) == 0  # those that are there are not made again
     return parent
 
 

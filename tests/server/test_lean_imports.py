@@ -1,8 +1,11 @@
 """What a process that scores imports, seen in a process of its own."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 SCORING = """
 import json, sys
@@ -25,3 +28,28 @@ def test_a_scoring_imports_neither_what_trains_nor_what_tracks() -> None:
     heavy = {"fastapi", "ignite", "itk", "matplotlib", "mlflow", "pandas", "sklearn", "statsmodels", "torchvision"}
     assert not heavy & set(imported)
     assert left == [True, []]
+
+
+TRAINING = """
+import json, sys
+from pathlib import Path
+from activelabel.server.lean_imports import import_monai
+import_monai()
+import activelabel.server.app
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+from activelabel.server.tracking import mlflow_handler
+handler = mlflow_handler(tracking_uri="sqlite:///" + sys.argv[1], experiment_name="tried", run_name="first")
+handler.start(type("Engine", (), {"state": type("State", (), {"max_epochs": 1})()})())
+handler.close()
+"""
+
+
+def test_a_training_imports_mlflow_only_when_it_tracks(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    done = subprocess.run([sys.executable, "-c", TRAINING, database], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = json.loads(done.stdout.splitlines()[0])
+    assert {"ignite", "monailabel"} <= set(imported)
+    assert not {"mlflow", "pandas"} & set(imported)
+    with closing(sqlite3.connect(database)) as tracked:
+        assert tracked.execute("select name from experiments where name = 'tried'").fetchall() == [("tried",)]

@@ -21,7 +21,7 @@ from activelabel.store.location import sqlite_url
 from activelabel.training.transforms import LoadCase
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     codes=st.sampled_from(ORIENTATIONS),
     plane=st.sampled_from(["acquisition", "sagittal", "coronal", "axial"]),

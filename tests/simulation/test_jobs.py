@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from simulated_runs import blob_experiment
 
 from activelabel.errors import NotReadyError
 from activelabel.simulation.experiment import open_experiment
-from activelabel.simulation.jobs import run_all
+from activelabel.simulation.jobs import run_all, threads_of_each
 
 
 def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
@@ -32,3 +33,14 @@ def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(ended.value)
     assert begun[0] == ("random_volumes", 0, 0)
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("allowed", "jobs", "each"), [(1, 1, 1), (1, 4, 1), (6, 1, 6), (6, 4, 1), (6, 3, 2)])
+def test_processes_share_the_threads_that_this_one_may_have(allowed: int, jobs: int, each: int) -> None:
+    """As `OMP_NUM_THREADS` or torch itself says: more would wait for each other on processors that others work on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(allowed)
+    try:
+        assert threads_of_each(jobs) == each
+    finally:
+        torch.set_num_threads(before)

@@ -21,17 +21,27 @@ def summed_variance(model: Path, image: Path, info: dict[str, Any]) -> float:
     """The mean over classes of the variance over repeats, summed over the volume, in float32.
 
     What it shares with the server is the reading of the image and the model, and the dropout masks, without which
-    another draw of five repeats would be compared. Windows, blending, statistics and sum are MONAI's and numpy's.
+    another draw of five repeats would be compared. Padding, windows, blending, statistics and sum are MONAI's and
+    numpy's.
     """
     recipe = Recipe.model_validate(info["recipe"])
     description = ModelDescription(
         recipe=recipe.name, labels=info["labels"], network=recipe.network, preprocessing=recipe.preprocessing
     )
     network = load_model(model, description)
-    tensor = prepare_image(read_volume(image), recipe.preprocessing).tensor[None]
+    prepared = prepare_image(read_volume(image), recipe.preprocessing).tensor[0].numpy()
+    beyond = [room(*sizes) for sizes in zip(prepared.shape, recipe.prediction.window_size, strict=True)]
+    tensor = torch.from_numpy(np.pad(prepared, beyond, mode="reflect"))[None, None]
     seed = int(info["settings"]["seed"])
     repeats = [one_pass(network, tensor, recipe, seed, repeat) for repeat in range(recipe.prediction.repeats)]
-    return float(np.var(np.stack(repeats), axis=0).mean(axis=0).sum())
+    inside = tuple(slice(before, before + size) for (before, _), size in zip(beyond, prepared.shape, strict=True))
+    return float(np.var(np.stack(repeats), axis=0).mean(axis=0)[inside].sum())
+
+
+def room(volume: int, window: int) -> tuple[int, int]:
+    """How many voxels a window needs before and after a volume that is smaller; the odd one comes after."""
+    missing = max(window - volume, 0)
+    return missing // 2, missing - missing // 2
 
 
 def one_pass(network: nn.Module, tensor: Tensor, recipe: Recipe, seed: int, repeat: int) -> NDArray[np.float32]:

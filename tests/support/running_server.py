@@ -153,22 +153,27 @@ class RunningServer:
         """Until the autopilot has published that version and scored everything left with it."""
 
         def settled() -> bool:
+            if self.children("train"):
+                return False
             progress = self.progress()
             if (progress["latest_model"] or 0) < version:
                 return False
             status = requests.get(f"{self.address}/scoring/", timeout=60)
             busy = status.ok and status.json()["status"] in ("SUBMITTED", "RUNNING")
-            return not busy and progress["scored"] > 0 and not self.children("train")
+            return not busy and progress["scored"] > 0
 
-        self.wait_for(settled, f"model {version} and its scores")
+        # A training takes long, and what asks how far it is takes time from it.
+        self.wait_for(settled, f"model {version} and its scores", every=1.0)
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Until `condition`, or fail with the end of the log."""
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS, every: float = 0.3
+    ) -> None:
+        """Until `condition`, which is looked at `every` so many seconds, or fail with the end of the log."""
         end = time.monotonic() + seconds
         while not condition():
             assert "times; it rests for" not in self.log.read_text(errors="replace"), self.tail()
             assert time.monotonic() < end, f"waited {seconds:.0f} s for {what} in vain:\n{self.tail()}"
-            time.sleep(0.3)
+            time.sleep(every)
 
     def tail(self, characters: int = 6000) -> str:
         """The end of what was printed."""

@@ -22,6 +22,9 @@ NOT_NEEDED = frozenset(
 )  # fmt: skip
 """Optional packages of MONAI that no child uses through it."""
 
+NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
+"""What only a training that MLflow tracks uses, which then gets it: `server.tracking.mlflow_handler`."""
+
 NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite", "scipy", "skimage"}
 
 
@@ -38,7 +41,10 @@ def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
         import monai.bundle  # the host's own modules import it
         import monai.inferers
         import monai.networks.nets
-        import monai.transforms  # noqa: F401
+        import monai.transforms
+    if "ignite" not in without:
+        with _absent(NOT_NEEDED_UNTRACKED):
+            import monai.handlers  # noqa: F401  # with TensorBoard, which the host's training writes for
 
 
 class _Absent(MetaPathFinder):

@@ -19,7 +19,6 @@ from monai.handlers import (
     LrScheduleHandler,
     MeanDice,
     MeanIoUHandler,
-    MLFlowHandler,
     StatsHandler,
     TensorBoardStatsHandler,
     ValidationHandler,
@@ -46,7 +45,7 @@ from activelabel.server.optional_parts import optional, optional_step
 from activelabel.server.project import Project
 from activelabel.server.readability import set_aside
 from activelabel.server.runs import UNFINISHED
-from activelabel.server.tracking import MLFLOW, OptionalTracking
+from activelabel.server.tracking import MLFLOW, OptionalTracking, mlflow_handler
 from activelabel.server.train_cases import AnnotatedCase
 from activelabel.server.train_options import TrainOptions
 from activelabel.server.train_stats import Stats, running_stats, shown_stats, write_stats
@@ -381,7 +380,7 @@ def _tensorboard(context: Context, **options: Any) -> OptionalTracking:
 def _mlflow(context: Context, **options: Any) -> OptionalTracking:
     return OptionalTracking(
         "MLflow",
-        lambda: MLFlowHandler(
+        lambda: mlflow_handler(
             tracking_uri=context.tracking_uri,
             experiment_name=context.tracking_experiment_name,
             run_name=context.tracking_run_name,

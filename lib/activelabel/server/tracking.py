@@ -1,10 +1,13 @@
 """MLflow and TensorBoard beside a training: whatever of them fails is a warning, and the training goes on."""
 
+import importlib
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from ignite.engine import Engine, Events
 from monai.handlers import MLFlowHandler
+from monai.handlers import mlflow_handler as handler_module
 
 from activelabel.server.optional_parts import warn_of
 
@@ -13,6 +16,14 @@ MLFLOW = "mlflow"
 Step = Callable[[], None]
 Tracker = Any
 """A handler of MONAI, `MLFlowHandler` or `TensorBoardStatsHandler`; MONAI has no types."""
+
+
+def mlflow_handler(**options: Any) -> MLFlowHandler:
+    """MONAI's, which gets MLflow now where this process was started without it (`server.lean_imports`)."""
+    module = handler_module
+    if not isinstance(module.mlflow, ModuleType):  # what MONAI has of a package that is missing
+        module = importlib.reload(module)
+    return cast(MLFlowHandler, module.MLFlowHandler(**options))
 
 
 class OptionalTracking:
@@ -40,7 +51,7 @@ class OptionalTracking:
         def start() -> None:
             if self._handler is None:
                 self._handler = self._make()
-            if isinstance(self._handler, MLFlowHandler):
+            if isinstance(self._handler, handler_module.MLFlowHandler):
                 self._handler.start(engine)
 
         self._try(start)
@@ -57,7 +68,7 @@ class OptionalTracking:
 
     def _complete(self, engine: Engine) -> None:
         handler = self._handler
-        if isinstance(handler, MLFlowHandler):
+        if isinstance(handler, handler_module.MLFlowHandler):
             self._try(handler.complete)
             self._try(handler.close)
 

@@ -28,15 +28,16 @@ _progress: "SimpleQueue[Progress] | None" = None
 def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) -> None:
     """Play all runs, `jobs` at once, and say how far they are.
 
-    Each process gets its share of the processors. When one run fails, the others are stopped where they are.
+    Each process gets its share of the threads that this one may have. When one run fails, the others are stopped where
+    they are.
 
     Raises:
         ActiveLabelError: what the first run that failed has raised; or that something has ended its process.
     """
     context = multiprocessing.get_context("spawn")
     queue: SimpleQueue[Progress] = context.SimpleQueue()  # says it at once, not from a thread of its own
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(queue, threads)) as pool:
+    begin_with = (queue, threads_of_each(jobs))
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=begin_with) as pool:
         waiting = {pool.submit(_run, experiment, arm, seed, out) for arm, seed in experiment.runs}
         try:
             while waiting:
@@ -56,6 +57,11 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) ->
                     "some, and start the same command again; each run goes on where it was"
                 ) from error
             raise
+
+
+def threads_of_each(jobs: int) -> int:
+    """How many threads each of so many processes gets: its share of the processors, or of `OMP_NUM_THREADS`."""
+    return max(1, torch.get_num_threads() // jobs)
 
 
 def _begin(queue: "SimpleQueue[Progress]", threads: int) -> None:

@@ -1,0 +1,48 @@
+"""A recipe with some numbers changed, as a file of the user's own."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from activelabel.recipes import FOLDER
+
+Sections = Mapping[str, Mapping[str, object]]
+
+HALF_AS_FINE: Sections = {
+    "preprocessing": {"spacing_mm": [2.0, 2.0, 2.0]},
+    "training": {"patch_size": [24, 32, 24]},
+    "prediction": {"window_size": [24, 32, 24]},
+}
+"""For hippocampus images, of 1 mm and about 36 x 50 x 36 voxels: whole ones, an eighth of the work."""
+
+PHANTOMS_HALF_AS_FINE: Sections = {
+    "preprocessing": {"spacing_mm": [7.5, 7.5, 12.5]},
+    "training": {"patch_size": [32, 32, 24]},
+    "prediction": {"window_size": [48, 48, 24]},
+}
+"""For the sample data, of about 3.5 x 3.5 x 5.6 mm and 96 x 96 x 48 voxels: a window is a whole one."""
+
+PROXY_HALF_AS_FINE: Sections = {"proxy": {"patch_size": [24, 32, 24]}}
+"""Beside one of these, where the recipe has a proxy model."""
+
+
+def changed_recipe(name: str | Path, folder: Path, *changes: Sections) -> Path:
+    """A packaged recipe, or that of a file, with these values, the last of those that disagree; where its file is."""
+    source = name if isinstance(name, Path) else FOLDER / f"{name}.toml"
+    recipe = tomllib.loads(source.read_text(encoding="utf-8"))
+    for change in changes:
+        for section, values in change.items():
+            recipe.setdefault(section, {}).update(values)
+    file = folder / source.name
+    file.write_text(_toml(recipe), encoding="utf-8")
+    return file
+
+
+def _toml(recipe: Mapping[str, object]) -> str:
+    """Its words, numbers and lists are written as in JSON."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in recipe.items() if not isinstance(value, dict)]
+    for section, values in recipe.items():
+        if isinstance(values, dict):
+            lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
