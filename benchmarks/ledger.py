@@ -34,11 +34,11 @@ from monailabel.tasks.activelearning.epistemic import Epistemic
 from scoring import cpu_name
 
 from activelabel.acquisition.score import Score
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import open_archive
-from activelabel.server.project import open_project
-from activelabel.server.strategies import build_strategies
+from activelabel.annotation.archive import open_archive
+from activelabel.project.project import open_project
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.ledger import Ledger
+from activelabel.strategies.catalogue import build_strategies
 
 SHAPE = (64, 64, 32)
 KIND = ("variance", "everything", "total")

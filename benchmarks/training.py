@@ -33,8 +33,8 @@ from training_arms import ARMS, Files
 
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.project import Project, open_project
 from activelabel.recipes import Recipe, load_recipe
-from activelabel.server.project import Project, open_project
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.transforms import Case
 

@@ -16,8 +16,8 @@ from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
 from activelabel.networks import build_network
-from activelabel.server.project import Project
-from activelabel.server.train import SegmentationTrainTask
+from activelabel.project.project import Project
+from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training.transforms import LoadCase, training_transforms
 
 

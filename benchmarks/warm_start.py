@@ -23,11 +23,11 @@ from scipy.stats import spearmanr
 
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import shuffled, top_k
-from activelabel.server.feature_files import Features, features_file, read_features
-from activelabel.server.project import Project, open_project
-from activelabel.server.proxy_model import current_proxy, rank_kind
-from activelabel.server.proxy_scoring import ProxyScoring
-from activelabel.server.proxy_train import ProxyTrainTask
+from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.project.feature_files import Features, features_file, read_features
+from activelabel.project.project import Project, open_project
+from activelabel.project.proxy_model import current_proxy, rank_kind
+from activelabel.server.training.proxy import ProxyTrainTask
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))

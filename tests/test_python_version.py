@@ -29,7 +29,7 @@ def test_the_command_ends_with_that_line_and_exit_code_2_before_it_reads_its_opt
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(python_version, "FIT", (3, 10))
-    monkeypatch.setitem(sys.modules, "activelabel.cli", None)  # an import of it would be an ImportError
+    monkeypatch.setitem(sys.modules, "activelabel.cli.main", None)  # an import of it would be an ImportError
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2

@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 
 from activelabel.analysis.comparison import SeedTest, holm, seed_test
+from activelabel.cli.simulate import run_with_progress
 from activelabel.data.labels import write_label
 from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import read_volume
+from activelabel.report.curves import at_equal_effort, over_cases
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases
-from activelabel.simulation.command import run_with_progress
 from activelabel.simulation.experiment import Experiment, open_experiment
-from activelabel.simulation.report.curves import at_equal_effort, over_cases
 from activelabel.simulation.results import Results, effort_table, mean_dice, read_results
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from activelabel.python_version import require_fit_python
 def main() -> None:
     """Run the command."""
     require_fit_python()
-    from activelabel.cli import main as run  # what it imports may be unreadable for another Python
+    from activelabel.cli.main import main as run  # what it imports may be unreadable for another Python
 
     run()
 

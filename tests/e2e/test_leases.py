@@ -12,7 +12,7 @@ import requests
 from running_server import RunningServer
 from small_studies import BROKEN, REASONS, TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
-from activelabel.cli import main
+from activelabel.cli.main import main
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 

@@ -7,7 +7,7 @@ import pytest
 from ohif_page import CHROMIUM, OPTIONS
 from playwright.sync_api import Page, Route, sync_playwright
 
-from activelabel.server import viewer
+from activelabel.server.routes import viewer
 
 pytestmark = pytest.mark.e2e
 

@@ -6,8 +6,8 @@ import pytest
 
 from activelabel import recipes
 from activelabel.errors import InvalidInputError
+from activelabel.project.project import plan_project
 from activelabel.recipes import check_recipe, load_recipe
-from activelabel.server.project import plan_project
 
 WARM = Path(recipes.__file__).parent / "quick_warm.toml"
 REPEATED = (

@@ -8,7 +8,7 @@ import pytest
 from ports import free_port
 from training_study import TINY, Study
 
-from activelabel.server.project import open_project
+from activelabel.project.project import open_project
 from local_pacs.orthanc import Orthanc
 
 

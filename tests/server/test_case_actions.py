@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from small_studies import SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 
+from activelabel.annotation.archive import open_archive
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.loop.training_cases import usable_annotations
+from activelabel.project.project import open_project
 from activelabel.server.case_actions import CaseActions, kept_said
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import open_archive
-from activelabel.server.project import open_project
-from activelabel.server.strategies import build_strategies
-from activelabel.server.train_cases import usable_annotations
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.strategies.catalogue import build_strategies
 
 NAMES = [f"case_{number}" for number in range(8)]
 

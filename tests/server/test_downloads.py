@@ -16,10 +16,10 @@ from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, wr
 
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
-from activelabel.server import datastore_routes
-from activelabel.server.datastore import LedgerDatastore
+from activelabel.project.project import open_project
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore
-from activelabel.server.project import open_project
+from activelabel.server.routes import datastore_routes
 
 CONF = {"labels": "ball,box", "recipe": str(TINY_RECIPE), "device": "cpu"}
 DOWNLOADS = 300

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_nifti
 
+from activelabel.cli.doctor_checks import examine
 from activelabel.errors import ForbiddenError
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.doctor import examine
+from activelabel.project.project import Project, open_project
+from activelabel.project.serving import open_served_project
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore
-from activelabel.server.project import Project, open_project
-from activelabel.server.serving import open_served_project
 
 CONF = {"labels": "ball,box", "recipe": str(TINY_RECIPE), "device": "cpu"}
 
@@ -133,7 +133,7 @@ def test_a_project_that_wrote_beside_its_images_before_loses_nothing(
     """As a server did until it was told to keep what it writes together."""
     conf = {**CONF, "project_dir": str(tmp_path / "project")}
     earlier = open_project("", str(studies), conf)
-    from activelabel.server.label_archive import open_archive
+    from activelabel.annotation.archive import open_archive
 
     store = LedgerDatastore(
         str(studies), earlier.ledger, open_archive(earlier), validation_cases=2, follow_changes=True

@@ -37,7 +37,7 @@ from activelabel.server.lean_imports import import_monai
 import_monai()
 import activelabel.server.app
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
-from activelabel.server.tracking import mlflow_handler
+from activelabel.server.training.tracking import mlflow_handler
 handler = mlflow_handler(tracking_uri="sqlite:///" + sys.argv[1], experiment_name="tried", run_name="first")
 handler.start(type("Engine", (), {"state": type("State", (), {"max_epochs": 1})()})())
 handler.close()

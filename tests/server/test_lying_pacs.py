@@ -17,10 +17,10 @@ from monailabel.config import settings as host_settings
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
-from activelabel.server import pacs as pacs_module
-from activelabel.server import pacs_session
-from activelabel.server.pacs import Pacs
-from activelabel.server.series_cache import SeriesCache
+from activelabel.server.pacs import client as pacs_module
+from activelabel.server.pacs import session as pacs_session
+from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.series_cache import SeriesCache
 
 JSON = "application/dicom+json"
 PARTS = 'multipart/related; type="application/dicom"; boundary=b'

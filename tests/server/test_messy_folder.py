@@ -13,15 +13,15 @@ import pytest
 import SimpleITK
 from typer.testing import CliRunner
 
-from activelabel.cli import app
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
+from activelabel.cli.doctor_checks import examine
+from activelabel.cli.main import app
 from activelabel.data.labels import check_label
 from activelabel.data.volumes import read_grid
 from activelabel.prediction.image_files import list_images
-from activelabel.server.coverage import Coverage
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.doctor import examine
-from activelabel.server.label_archive import LabelArchive
-from activelabel.server.label_names import resolve_label_names
+from activelabel.project.label_names import resolve_label_names
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.simulation.cases import find_cases
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -311,7 +311,7 @@ def test_the_doctor_lets_the_folder_pass(messy: Path) -> None:
 
 
 def test_nobody_but_the_server_says_where_an_image_is(messy: Path, open_store: Callable[[], LedgerDatastore]) -> None:
-    from activelabel.server.checks import SERVERS_IMAGE_INFO
+    from activelabel.server.routes.request_checks import SERVERS_IMAGE_INFO
 
     info: dict[str, Any] = open_store().get_image_info("subfolder~case0")
     assert info["file"] == "subfolder/case0.nii.gz"

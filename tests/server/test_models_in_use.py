@@ -16,18 +16,18 @@ from activelabel.acquisition.score import Score
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.loop.doubt import compare_labels
+from activelabel.loop.scoring import VolumeScoring
+from activelabel.loop.situation import read_situation
 from activelabel.networks import build_network
-from activelabel.server.doubt import compare_labels
-from activelabel.server.infer import SegmentationInfer
-from activelabel.server.loaded_model import LoadedModel
+from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.model_standing import read_standing
+from activelabel.project.publishing import publish_model
 from activelabel.server.local_app import LocalApp
-from activelabel.server.model_standing import read_standing
-from activelabel.server.proposals import highest_proposals
-from activelabel.server.publishing import publish_model
-from activelabel.server.scoring import VolumeScoring
-from activelabel.server.situation import read_situation
-from activelabel.server.train import SegmentationTrainTask
-from activelabel.server.trust import read_trust
+from activelabel.server.tasks.segmentation import SegmentationInfer
+from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.strategies.by_score import highest_proposals
+from activelabel.strategies.trust import read_trust
 
 KIND = ("variance", "everything", "total")
 

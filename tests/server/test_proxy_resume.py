@@ -13,7 +13,7 @@ from monailabel.tasks.train.basic_train import Context
 from training_study import Study
 from warm_recipe import write_warm_recipe
 
-from activelabel.server.proxy_train import ProxyTrainTask
+from activelabel.server.training.proxy import ProxyTrainTask
 
 EPOCHS = 3
 
@@ -106,7 +106,7 @@ def test_killed_between_training_and_publishing_it_trains_no_epoch_again(
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr("activelabel.server.proxy_train.publish_model", cut_power)
+        patch.setattr("activelabel.server.training.proxy.publish_model", cut_power)
         with pytest.raises(PowerCut):
             train(warm)
 

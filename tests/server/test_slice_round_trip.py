@@ -9,13 +9,13 @@ from orientations import ORIENTATIONS, affine_towards
 from small_studies import write_nifti
 
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_volume
 from activelabel.prediction.image_scores import image_scores
 from activelabel.recipes import PreprocessingSettings, RegionSettings
-from activelabel.server.coverage import Coverage
-from activelabel.server.label_archive import LabelArchive
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.training.transforms import LoadCase

@@ -12,10 +12,10 @@ from orientations import affine_towards
 from slicer_module import SlicerModule, params_at_0_8_5, params_at_main
 from small_studies import write_nifti
 
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
 from activelabel.data.volumes import read_grid
-from activelabel.server.checks import parse_label_params
-from activelabel.server.coverage import Coverage
-from activelabel.server.label_archive import LabelArchive
+from activelabel.server.routes.request_checks import parse_label_params
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 

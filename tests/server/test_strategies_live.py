@@ -10,12 +10,12 @@ from training_study import TINY, Study
 
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
+from activelabel.loop.scoring import VolumeScoring
 from activelabel.networks import build_network
+from activelabel.project.feature_files import features_file, read_features
+from activelabel.project.publishing import publish_model
 from activelabel.recipes.schema import asks_slices
-from activelabel.server.feature_files import features_file, read_features
-from activelabel.server.publishing import publish_model
-from activelabel.server.scoring import VolumeScoring
-from activelabel.server.strategies import STRATEGIES, build_strategies
+from activelabel.strategies.catalogue import STRATEGIES, build_strategies
 
 NEW = ("foreground_random", "power_bald", "power_entropy", "clasp_pe", "coreset", "typiclust")
 

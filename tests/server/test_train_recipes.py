@@ -13,8 +13,8 @@ from monailabel.tasks.train.basic_train import Context
 from training_study import TINY, Study
 
 from activelabel.networks import build_network
-from activelabel.server.publishing import publish_model
-from activelabel.server.train import SegmentationTrainTask
+from activelabel.project.publishing import publish_model
+from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training.transfer import last_layer
 
 RECIPE_LINES = TINY.read_text()

@@ -17,14 +17,14 @@ from training_study import TINY, Study
 
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
+from activelabel.loop.noisy_labels import unannotated_volumes
+from activelabel.loop.run_folder import UNFINISHED
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
-from activelabel.server.network_training import Run
-from activelabel.server.noisy_labels import unannotated_volumes
-from activelabel.server.runs import UNFINISHED
-from activelabel.server.semi_supervised import SemiSupervisedTraining
-from activelabel.server.train import SegmentationTrainTask
-from activelabel.server.train_stats import Stats
+from activelabel.server.training.network_training import Run
+from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.server.training.semi_supervised import SemiSupervisedTraining
+from activelabel.server.training.stats import Stats
 
 MakeStudy = Callable[..., Study]
 CERTAIN = 0.5
@@ -262,7 +262,7 @@ def test_the_next_most_certain_takes_the_place_of_a_volume_without_noisy_foregro
     two_stages = make_two_stages(study)
     empty_first = iter([True])
     monkeypatch.setattr(
-        "activelabel.server.noisy_labels.noisy_label",
+        "activelabel.loop.noisy_labels.noisy_label",
         lambda probabilities, threshold: torch.full(probabilities.shape[1:], 0 if next(empty_first, False) else 1),
     )
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI, Request, UploadFile
 from fastapi.testclient import TestClient
 
-from activelabel.server.settings import Settings
+from activelabel.project.settings import Settings
 from activelabel.server.upload_limits import LARGEST_JSON_BYTES, UploadGuard, UploadLimits
 
 MB = 2**20

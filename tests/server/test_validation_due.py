@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from activelabel.errors import NotReadyError
+from activelabel.loop.autopilot import Work, work_due
+from activelabel.loop.situation import read_situation
+from activelabel.project.project import Project, open_project
 from activelabel.recipes import load_recipe
-from activelabel.server.autopilot import Work, work_due
-from activelabel.server.project import Project, open_project
-from activelabel.server.random_proposals import random_proposals
-from activelabel.server.situation import read_situation
+from activelabel.strategies.at_random import random_proposals
 
 
 @pytest.fixture

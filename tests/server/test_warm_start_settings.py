@@ -8,15 +8,15 @@ import torch
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
+from activelabel.loop.autopilot import Work, work_due
+from activelabel.loop.situation import read_situation
 from activelabel.networks import build_network
-from activelabel.server.autopilot import Work, work_due
-from activelabel.server.project import Project, open_project
-from activelabel.server.proxy_model import initial_weights
-from activelabel.server.publishing import publish_model
-from activelabel.server.random_proposals import Proposal
-from activelabel.server.situation import read_situation
-from activelabel.server.strategies import build_strategies
+from activelabel.project.project import Project, open_project
+from activelabel.project.proxy_model import initial_weights
+from activelabel.project.publishing import publish_model
 from activelabel.store.records import ModelKind
+from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.catalogue import build_strategies
 
 IMAGES = "abcdefgh"
 

@@ -14,9 +14,9 @@ from training_study import TINY
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.errors import InvalidInputError
+from activelabel.loop.scoring import VolumeScoring
 from activelabel.server.local_app import LocalApp
-from activelabel.server.scoring import VolumeScoring
-from activelabel.server.train import SegmentationTrainTask
+from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.simulation.annotator import OracleAnnotator
 from activelabel.simulation.arms import full_data_arm
 from activelabel.simulation.cases import link_images

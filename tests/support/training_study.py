@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from sqlalchemy import update
 
-from activelabel.server.project import Project
-from activelabel.server.train import SegmentationTrainTask
+from activelabel.project.project import Project
+from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.store.schema import AnnotationRow
 from activelabel.training.checkpoints import load_model
 

@@ -14,11 +14,11 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from activelabel import __version__
 from activelabel.errors import ActiveLabelError
+from activelabel.project.project import open_project
+from activelabel.project.serving import explained, open_served_project
 from activelabel.server.application import ProjectActions
 from activelabel.server.login.listening import place_asked_for, require_login
 from activelabel.server.processes import end_with_server, is_child, stop_start
-from activelabel.server.project import open_project
-from activelabel.server.serving import explained, open_served_project
 
 
 class ActiveLabel(ProjectActions, MONAILabelApp):

@@ -23,39 +23,39 @@ from activelabel.data.intensities import odd_ones
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
+from activelabel.loop.advice import advice
+from activelabel.loop.autopilot import Autopilot, Situation, Work
+from activelabel.loop.judging import judge_upload
+from activelabel.loop.scoring import scored_measure
+from activelabel.loop.situation import read_situation
+from activelabel.loop.waiting import autopilot_info
+from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.model_standing import read_standing
+from activelabel.project.project import Project
+from activelabel.project.proxy_model import current_proxy
+from activelabel.project.publishing import publish_model
+from activelabel.project.readability import known_intensities
 from activelabel.server.access import AccessGuard
-from activelabel.server.advice import advice
-from activelabel.server.autopilot import Autopilot, Situation, Work
-from activelabel.server.batch_infer import ReadableBatchInfer
 from activelabel.server.case_actions import CaseActions
-from activelabel.server.checks import require_known
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.infer import SegmentationInfer
-from activelabel.server.judging import judge_upload
-from activelabel.server.loaded_model import LoadedModel
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.host_tasks import HostTasks
 from activelabel.server.login.gate import Login
 from activelabel.server.login.host_settings import host_provider
-from activelabel.server.model_standing import read_standing
 from activelabel.server.opening import PROXY, open_datastore, scoring_methods
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
-from activelabel.server.project import Project
-from activelabel.server.proxy_model import current_proxy
-from activelabel.server.proxy_train import ProxyTrainTask
-from activelabel.server.publishing import publish_model
-from activelabel.server.readability import known_intensities
-from activelabel.server.routing import current_user
-from activelabel.server.scoring import scored_measure
-from activelabel.server.situation import read_situation
-from activelabel.server.strategies import build_strategies
-from activelabel.server.tasks import HostTasks
-from activelabel.server.train import SegmentationTrainTask
-from activelabel.server.train_stats import for_bars
-from activelabel.server.trust import read_trust
-from activelabel.server.uncertainty_infer import UncertaintyInfer
+from activelabel.server.routes.one_line_route import current_user
+from activelabel.server.routes.request_checks import require_known
+from activelabel.server.tasks.batch_infer import ReadableBatchInfer
+from activelabel.server.tasks.segmentation import SegmentationInfer
+from activelabel.server.tasks.uncertainty import UncertaintyInfer
+from activelabel.server.training.proxy import ProxyTrainTask
+from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.server.training.stats import for_bars
 from activelabel.server.upload_limits import UploadGuard, UploadLimits
-from activelabel.server.waiting import autopilot_info
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
+from activelabel.strategies.catalogue import build_strategies
+from activelabel.strategies.trust import read_trust
 from activelabel.training.checkpoints import largest_model_bytes, load_model
 
 logger = logging.getLogger(__name__)
@@ -292,7 +292,7 @@ def guard_host(project: Project) -> None:
     """Put our routes before the host's and our guard before everything."""
     from monailabel.app import app as host
 
-    from activelabel.server.routes import ROUTES
+    from activelabel.server.routes.app_routes import ROUTES
 
     host.router.routes[:0] = ROUTES
     host.dependency_overrides[host_user] = current_user

@@ -4,15 +4,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from activelabel.annotation.archive import Kept
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.server.annotator import annotator_of
-from activelabel.server.autopilot import Autopilot
-from activelabel.server.case_requests import FORM_SKIP, SkipRequest, skip_request
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import Kept
-from activelabel.server.project import Project
+from activelabel.loop.autopilot import Autopilot
+from activelabel.project.project import Project
+from activelabel.server.client_info import annotator_of
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.records import Draft, Skip
 from activelabel.store.skips import CANNOT, NOT_NOW
+from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ NOT_NEEDED = frozenset(
 """Optional packages of MONAI that no child uses through it."""
 
 NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
-"""What only a training that MLflow tracks uses, which then gets it: `server.tracking.mlflow_handler`."""
+"""What only a training that MLflow tracks uses, which then gets it: `server.training.tracking.mlflow_handler`."""
 
 NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite", "scipy", "skimage"}
 

@@ -14,15 +14,15 @@ from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.loop.autopilot import Work, work_due
+from activelabel.loop.scoring import scored_measure
+from activelabel.loop.situation import read_situation
+from activelabel.project.older_models import convert_older_models
+from activelabel.project.project import open_project
+from activelabel.project.readability import set_aside
+from activelabel.project.slicing import count_slices
 from activelabel.server.application import TRAINER, ProjectActions
-from activelabel.server.autopilot import Work, work_due
-from activelabel.server.older_models import convert_older_models
 from activelabel.server.opening import PROXY
-from activelabel.server.project import open_project
-from activelabel.server.readability import set_aside
-from activelabel.server.scoring import scored_measure
-from activelabel.server.situation import read_situation
-from activelabel.server.slicing import count_slices
 from activelabel.store.records import FINAL, ModelVersion
 
 _TRAINING = {Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from activelabel.server.datastore import LedgerDatastore
-from activelabel.server.label_archive import open_archive
-from activelabel.server.project import Project
-from activelabel.server.proxy_scoring import ProxyScoring
-from activelabel.server.scoring import build_scoring_methods
-from activelabel.server.studies import is_pacs
+from activelabel.annotation.archive import open_archive
+from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.scoring import build_scoring_methods
+from activelabel.project.project import Project
+from activelabel.project.studies import is_pacs
+from activelabel.server.datastores.folder import LedgerDatastore
 
 PROXY = "proxy"
 """The trainer and the scoring method of the proxy model."""
@@ -31,9 +31,9 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             links_out=project.settings.links_out_of_studies,
         )
     # What speaks DICOMweb takes a second to import.
-    from activelabel.server.pacs import Pacs
-    from activelabel.server.pacs_datastore import PacsDatastore
-    from activelabel.server.series_cache import SeriesCache, cache_folder
+    from activelabel.server.datastores.pacs import PacsDatastore
+    from activelabel.server.pacs.client import Pacs
+    from activelabel.server.pacs.series_cache import SeriesCache, cache_folder
 
     pacs = Pacs(studies, project.settings.largest_image_voxels)
     return PacsDatastore(

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from activelabel.errors import ActiveLabelError
-from activelabel.server.checks import require_known
+from activelabel.project.project import open_project
 from activelabel.server.opening import open_datastore, scoring_methods
 from activelabel.server.processes import end_with_server, one_line_in_child, stop_start
-from activelabel.server.project import open_project
+from activelabel.server.routes.request_checks import require_known
 
 
 class MONAILabelApp:

@@ -1,6 +1,6 @@
 """What to open or click next, said once when the server is ready."""
 
-from activelabel.server.studies import is_pacs
+from activelabel.project.studies import is_pacs
 
 
 def welcome(port: int, studies: str, waiting: int) -> str:

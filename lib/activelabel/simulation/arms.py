@@ -7,8 +7,8 @@ from typing import Any
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import load_recipe
 from activelabel.recipes.schema import asks_slices
-from activelabel.server.strategies import strategy_kinds
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
+from activelabel.strategies.catalogue import strategy_kinds
 
 FULL_DATA = "full_data"
 """The name of the arm that learns from everything at once: what others are measured by, and not compared with."""

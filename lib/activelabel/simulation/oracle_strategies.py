@@ -7,12 +7,12 @@ import numpy as np
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.slice_selection import SliceId, in_rounds
-from activelabel.server.project import Project
-from activelabel.server.project_strategy import ProjectStrategy, SliceStrategy
-from activelabel.server.random_proposals import Proposal, Proposals, proposals_left
-from activelabel.server.slice_proposals import Chosen, proposals_of_rounds
+from activelabel.project.project import Project
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.truth import read_truth
+from activelabel.strategies.asking import ProjectStrategy, SliceStrategy
+from activelabel.strategies.at_random import Proposal, Proposals, proposals_left
+from activelabel.strategies.slice_rounds import Chosen, proposals_of_rounds
 
 Foreground = Callable[[str, int], tuple[int, ...]]
 """From the id of an image and an axis to how many voxels of each slice along it are foreground in truth."""

@@ -12,9 +12,9 @@ from filelock import FileLock
 from activelabel import __version__
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
+from activelabel.project.project import plan_project
 from activelabel.recipes import Recipe
 from activelabel.server.local_app import LocalApp
-from activelabel.server.project import plan_project
 from activelabel.server.remote_app import RemoteApp
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm

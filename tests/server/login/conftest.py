@@ -12,15 +12,15 @@ from openid_provider import CLIENT, OpenIdProvider, Person
 from ports import free_port
 
 from activelabel.server.access import AccessGuard
-from activelabel.server.annotator import annotator_of
+from activelabel.server.client_info import annotator_of
 from activelabel.server.login import passwords
 from activelabel.server.login.gate import Login, let_fetch
 from activelabel.server.login.identity import Role
 from activelabel.server.login.passwords import hash_password
 from activelabel.server.login.provider import Provider
-from activelabel.server.login.routes import router as login_routes
 from activelabel.server.login.tokens import TokenRules
-from activelabel.server.routing import AnyUser, OneLineRoute, login
+from activelabel.server.routes.login_routes import router as login_routes
+from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 

@@ -12,7 +12,7 @@ from starlette.routing import Mount
 from activelabel.errors import ForbiddenError
 from activelabel.server.login.identity import ROLES, Identity, Role, asking
 from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC, least_role, require
-from activelabel.server.routes import ROUTES
+from activelabel.server.routes.app_routes import ROUTES
 
 SECURITY = Path(__file__).parents[3] / "docs" / "security.md"
 OF_THE_PACS = ("wado", "qido", "stow")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from activelabel.errors import NotReadyError
+from activelabel.project.project import Project
 from activelabel.server.login.loopback import is_loopback
-from activelabel.server.project import Project
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,38 @@
+"""The command `activelabel check`: whether every file of a project is what it was when it was kept."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+import activelabel
+
+APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
+
+
+def check(
+    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
+    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+) -> None:
+    """Read every image, every version of every label and every model of a project, and compare it with the ledger.
+
+    Nothing is changed, and the server may run. Exit code 0: all is as it was kept; 1: something is not, and a line
+    each says what to do; 2: there is no such project, or its ledger is damaged.
+    """
+    # Here, so that the command's --help does not wait for torch.
+    from activelabel.project.check import checks_of
+    from activelabel.project.project import existing_ledger, plan_project
+    from activelabel.project.settings import setting_pairs
+
+    pairs = setting_pairs(conf or [])
+    existing_ledger(str(APP_FOLDER), studies, pairs).check()
+    checks = checks_of(plan_project(str(APP_FOLDER), studies, pairs))
+    found = [problem for looked in track(checks, "checking", console=Console(stderr=True)) for problem in looked()]
+    for problem in found:
+        typer.echo(problem)
+    if found:
+        typer.echo(f"{len(found)} of {len(checks)} files are not what they were")
+        raise typer.Exit(1)
+    typer.echo(f"{len(checks)} files are what they were when they were kept")

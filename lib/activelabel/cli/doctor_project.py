@@ -1,0 +1,239 @@
+"""Is a project fit: hardware, disk, studies, what the images are, ledger, cases and model; and what to do if not."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from activelabel.cli.doctor_checks import Finding
+from activelabel.data.dicom_seg import CONVERTER, find_converter
+from activelabel.data.file_names import ENDINGS
+from activelabel.data.grids import Grid
+from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.labels import check_label
+from activelabel.data.modality import AUTO, named_modality
+from activelabel.data.preprocessing import check_prepared_size
+from activelabel.data.studies_folder import FolderContent, find_images, find_labels, lines_on
+from activelabel.data.volumes import Volume, read_grid, read_volume
+from activelabel.errors import ActiveLabelError
+from activelabel.loop.training_cases import check_case
+from activelabel.prediction.precision import choose_precision
+from activelabel.project.kept_names import check_names
+from activelabel.project.listing import labelled, listed_files
+from activelabel.project.modality import declared_or_voted
+from activelabel.project.model_standing import read_standing
+from activelabel.project.project import Project, plan_project, project_folder, view_folder
+from activelabel.project.readability import content_sha256, require_same_image
+from activelabel.project.serving import check_ledger_is_there
+from activelabel.project.settings import links_allowed, parse_settings
+from activelabel.project.studies import is_pacs
+from activelabel.server.pacs.client import Pacs
+from activelabel.store.records import FINAL
+
+LOW_DISK_GIB = 5.0
+
+
+def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at all that a server on these studies needs beside its versions, in the order in which it would fail."""
+    yield _converter()
+    yield _device()
+    yield _disk(Path(studies))
+    looked = _Looked()
+    if is_pacs(studies):
+        yield _pacs(studies)
+    else:
+        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf))
+        yield from _images(folder, looked)
+    try:
+        project = plan_project(app_dir, studies, conf)
+        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        if not is_pacs(studies) and Path(studies).is_dir():
+            yield from _labels(folder, project.labels)
+        begun = project.ledger.exists()
+        if begun:
+            project.ledger.check()
+            check_names(project.ledger, project.labels)
+        yield from _meaning(project, looked, begun)
+        if not begun:
+            check_ledger_is_there(project, studies)
+            yield Finding("ledger", True, "none yet: the first start makes it")
+            return
+        yield _ledger(project)
+        yield from _cases(project, looked)
+        yield _model(project)
+    except ActiveLabelError as error:
+        yield Finding("settings and ledger", False, str(error), "mend what the line names")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A studies folder, where the host's listing of it is, and whether links out of it are followed."""
+
+    studies: Path
+    listing: Path
+    links_out: bool
+
+    def images(self) -> FolderContent:
+        """As the server finds them."""
+        listed = listed_files(self.listing) or listed_files(self.studies)
+        return find_images(self.studies, listed, links_out=self.links_out)
+
+
+def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path:
+    try:
+        return view_folder(project_folder(app_dir, studies, parse_settings(conf)), studies)
+    except ActiveLabelError:  # what is wrong with the settings is said later
+        return Path(studies)
+
+
+@dataclass
+class _Looked:
+    """The images that could be read: their grids, what they hold, and what their numbers are like."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    intensities: dict[str, Intensities] = field(default_factory=dict)
+
+    def add(self, image_id: str, volume: Volume) -> None:
+        self.files[image_id] = volume.path
+        self.grids[image_id], self.contents[image_id] = volume.grid, content_sha256(volume)
+        self.intensities[volume.path.name] = measure_intensities(volume.array)
+
+
+def _meaning(project: Project, looked: _Looked, begun: bool) -> Iterator[Finding]:
+    """What the images of the project are, which differ from the others, and which cannot be resampled."""
+    modality = project.modality if begun else None
+    if modality is None and not is_pacs(project.studies):
+        configured = project.settings.modality
+        found = None if configured == AUTO else named_modality(configured, "--conf modality")
+        modality = found or declared_or_voted(Path(project.studies), looked.intensities.values())
+    if modality is not None:
+        yield Finding("modality", True, str(modality))
+    for name, said in odd_ones(looked.intensities).items():
+        yield Finding("image that differs", True, f"{name}: {said}")
+    for image_id, grid in looked.grids.items():
+        try:
+            check_prepared_size(grid, project.recipe.preprocessing, looked.files[image_id].name)
+        except ActiveLabelError as error:
+            yield Finding("image", False, str(error), "until then it is passed over")
+
+
+def _cases(project: Project, looked: _Looked) -> Iterator[Finding]:
+    """The annotated cases that cannot be learnt from as they are now, and all that were set aside."""
+    if not is_pacs(project.studies):
+        for annotation in project.ledger.annotations():
+            path = looked.files.get(annotation.image_id)
+            if path is None:
+                continue
+            try:
+                require_same_image(annotation, looked.contents[annotation.image_id])
+                check_case(annotation, project, path)
+            except ActiveLabelError as error:
+                yield Finding("case", False, str(error), "until then nothing is learnt from it")
+    for image in project.ledger.images_set_aside():
+        reason = str(image.unreadable_reason)
+        yield Finding("set aside", True, reason if reason.startswith(image.id) else f"{image.id}: {reason}")
+
+
+def _converter() -> Finding:
+    try:
+        return Finding(CONVERTER, True, find_converter())
+    except ActiveLabelError as error:
+        return Finding(CONVERTER, False, str(error), "needed for labels in a PACS only")
+
+
+def _device() -> Finding:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads, no CUDA GPU"
+    precision = choose_precision("auto", device)
+    return Finding("networks run on", True, f"{device.type} ({name}), {precision}")
+
+
+def _disk(studies: Path) -> Finding:
+    folder = studies if studies.is_dir() else Path.cwd()
+    free = shutil.disk_usage(folder).free / 2**30
+    return Finding(
+        "disk", free >= LOW_DISK_GIB, f"{free:.0f} GiB free at {folder}", f"free {LOW_DISK_GIB:.0f} GiB or more"
+    )
+
+
+def _images(folder: _Folder, looked: _Looked) -> Iterator[Finding]:
+    if not folder.studies.is_dir():
+        yield Finding("studies", False, f"{folder.studies} is no folder", "give the folder that holds the images")
+        return
+    images = folder.images()
+    broken = []
+    for image_id in images.files:
+        try:
+            looked.add(image_id, read_volume(images.path(image_id)))
+        except ActiveLabelError as error:
+            broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
+    yield Finding(
+        "studies",
+        len(images.files) > len(broken),
+        f"{len(images.files) - len(broken)} of {len(images.files)} images can be read",
+        f"put 3D images ({', '.join(ENDINGS)}) into the folder",
+    )
+    yield from (Finding("files", True, line) for line in images.lines())
+    yield from broken
+
+
+def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
+    """Label files that a server would find: whose they are, and which could not be used."""
+    images = folder.images()
+    labels, within = folder.studies / "labels" / FINAL, None if folder.links_out else folder.studies
+    found = find_labels(labels, images.files, within)
+    refused = {}
+    for image_id, path in found.files.items():
+        try:
+            check_label(found.path(image_id), read_grid(images.path(image_id)), names)
+        except ActiveLabelError as error:
+            refused[path] = str(error)
+    if found.files:
+        yield Finding(
+            "labels", True, f"{len(found.files) - len(refused)} of {len(found.files)} label files can be used"
+        )
+    known = labelled(folder.listing, FINAL)  # what was taken in needs no word
+    unused = {path: reason for path, reason in found.unused.items() if found.more.get(path) not in known}
+    yield from (Finding("labels", True, line) for line in lines_on(unused))
+    advice = "mend or remove it; until then its case is asked for"
+    yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
+
+
+def _pacs(address: str) -> Finding:
+    try:
+        found = len(Pacs(address).images())
+    except ActiveLabelError as error:
+        return Finding("PACS", False, str(error), "mend what the line names")
+    return Finding(
+        "PACS",
+        found > 0,
+        f"{found} series to annotate",
+        "send images, or say with MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant: CT by default",
+    )
+
+
+def _ledger(project: Project) -> Finding:
+    progress = project.ledger.progress()
+    return Finding(
+        "ledger",
+        True,
+        f"{project.ledger.shown_url}: {progress.images} images, {progress.annotated} annotated, "
+        f"{progress.unreadable} unreadable, {progress.leased} being annotated",
+    )
+
+
+def _model(project: Project) -> Finding:
+    model = project.ledger.model_in_use()
+    if model is None:
+        return Finding("model", True, "none yet: it is trained when enough cases are labelled")
+    try:
+        project.network(model)
+    except ActiveLabelError as error:
+        return Finding(
+            "model", False, str(error), "put the file back, or choose another with `activelabel models --use N`"
+        )
+    return Finding("model", True, str(read_standing(project.ledger)))

@@ -1,0 +1,124 @@
+"""The command `activelabel`.
+
+`--help` must not wait for torch: what a command needs is imported when it runs.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from activelabel import __version__
+from activelabel.cli.check import check
+from activelabel.cli.models import models
+from activelabel.cli.report import report
+from activelabel.cli.simulate import simulate
+from activelabel.cli.user import user
+from activelabel.errors import ActiveLabelError
+from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
+from activelabel.project.restore import restore
+
+app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
+console = Console()
+errors = Console(stderr=True)
+
+APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"activelabel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Active learning for 3D medical image segmentation."""
+
+
+@app.command()
+def doctor(
+    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
+    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+) -> None:
+    """Say whether environment, GPU, disk, studies, ledger and model are fit, and what to do if not.
+
+    Exit code 0: a server would run; 1: something must be mended first.
+    """
+    from activelabel.cli.doctor_checks import examine
+    from activelabel.project.settings import setting_pairs
+
+    findings = list(examine(str(APP_FOLDER), studies, setting_pairs(conf or [])))
+    table = Table("", "what", "found", "what to do")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.fit else "[red]no[/]"
+        table.add_row(mark, finding.subject, finding.text, "" if finding.fit else finding.advice)
+    console.print(table)
+    if not all(finding.fit for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    images: Annotated[Path, typer.Option(help="A folder of images.")],
+    model: Annotated[Path, typer.Option(help="A model version: a .safetensors file of a project's models folder.")],
+    out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
+    measure: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all there are.")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(REGION_NAMES)}; repeat for more. Default all.")
+    ] = None,
+    aggregation: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(AGGREGATIONS)}; repeat for more. Default all.")
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=0, help="Monte Carlo repeats; 0 is a single pass with dropout off. Default the recipe's."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
+    recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Race for this many largest scores: all repeats only for images that may have one."),
+    ] = None,
+    slices: Annotated[bool, typer.Option(help="Score slices too, in the plane of the acquisition.")] = False,
+    maps: Annotated[Path | None, typer.Option(help="Folder for uncertainty maps as NIfTI.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+) -> None:
+    """Score images by how uncertain a model is about them, without a server.
+
+    A run that was stopped goes on where it was when it is started again with the same options. With --top, the images
+    that dropped out are in the table too, with the number of repeats they got; compare scores of equal repeats only.
+    """
+    from activelabel.cli.score import score_images
+
+    score_images(
+        images, model, out, measure, region, aggregation, repeats, seed, recipe, top, slices, maps, pictures, device,
+        precision,
+    )  # fmt: skip
+
+
+app.command()(models)
+app.command()(simulate)
+app.command()(report)
+app.command()(restore)
+app.command()(check)
+app.add_typer(user, name="user")
+
+
+def main() -> None:
+    """Run the command. What the user can mend is one line, and exit code 2."""
+    try:
+        app()
+    except ActiveLabelError as error:
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise SystemExit(2) from error

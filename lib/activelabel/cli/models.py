@@ -1,0 +1,124 @@
+"""The command `activelabel models`: which models a project has, which is in use, and the way to another."""
+
+import getpass
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+import activelabel
+from activelabel.errors import InvalidInputError
+from activelabel.store.records import Metrics, ModelKind, ModelVersion
+
+if TYPE_CHECKING:
+    from activelabel.project.model_standing import Standing
+    from activelabel.store.ledger import Ledger
+
+APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
+BEST = "best"
+KINDS = cast(tuple[ModelKind, ...], get_args(ModelKind))
+COLUMNS = ("version", "kind", "published", "recipe", "Dice", "cases", "place", "in use", "file")
+
+
+def models(
+    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
+    use: Annotated[
+        str | None,
+        typer.Option(help="The version to use from now on, whatever is published later; `best` for the best again."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="With --use: who chooses. Default the name of the login.")] = None,
+    conf: Annotated[
+        list[str] | None, typer.Option(help="A setting of the project's server, KEY=VALUE; repeat for more.")
+    ] = None,
+) -> None:
+    """List the models of a project with what they scored, and say or choose which is in use.
+
+    In use is the best by the validation cases of now, unless somebody chose. A running server follows at once.
+    """
+    # Here, so that the command's --help does not wait for torch.
+    from activelabel.project.model_standing import read_standing
+    from activelabel.project.project import existing_ledger
+    from activelabel.project.settings import setting_pairs
+
+    if by is not None and use is None:
+        raise InvalidInputError(f"--by {by}: says who chooses, so it goes with --use N or --use {BEST}")
+    ledger = existing_ledger(str(APP_FOLDER), studies, setting_pairs(conf or []))
+    if use is not None:
+        choose(ledger, use, by or _login())
+    for line in listing([read_standing(ledger, kind) for kind in KINDS]):
+        typer.echo(line)
+
+
+def choose(ledger: "Ledger", use: str, by: str) -> None:
+    """Put a model in use: a version as it was typed, or the best of each kind.
+
+    Raises:
+        InvalidInputError: it is neither, or a version that was withdrawn.
+        NotFoundError: there is no such version; the line lists those there are.
+    """
+    if use == BEST:
+        for kind in KINDS:
+            if ledger.model_use(kind) is not None:
+                ledger.use_best(kind)
+    elif use.isascii() and use.isdigit():
+        ledger.use_model(int(use), by)
+    else:
+        raise InvalidInputError(f"--use {use}: expected the version of a model, or {BEST}")
+
+
+def listing(standings: Sequence["Standing"]) -> Iterator[str]:
+    """A line for each model, oldest first, in columns, and which is in use in a sentence a kind."""
+    rows = [(model, standing) for standing in standings for model in standing.models]
+    if not rows:
+        yield "No model yet."
+        return
+    table = [COLUMNS, *(_row(model, standing) for model, standing in sorted(rows, key=lambda row: row[0].version))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for standing in standings:
+        if standing.models:
+            yield str(standing) if standing.models[0].kind == "task" else f"Of the proxy models: {standing}"
+
+
+def _row(model: ModelVersion, standing: "Standing") -> tuple[str, ...]:
+    measured, place = standing.measurement_of(model.version), standing.place_of(model.version)
+    metrics = measured.metrics if measured is not None else model.metrics
+    return (
+        str(model.version),
+        model.kind,
+        f"{model.created_at:%Y-%m-%d %H:%M}",
+        model.recipe,
+        _dice(metrics),
+        str(measured.judges.cases) if measured is not None else "-",
+        "-" if place is None else f"{place[0]} of {place[1]}",
+        _used(model, standing),
+        model.file,
+    )
+
+
+def _dice(metrics: Metrics) -> str:
+    """The mean, and behind it what it is the mean of."""
+    mean = metrics.get("dice")
+    named = {name.removeprefix("dice_"): value for name, value in metrics.items() if name.startswith("dice_")}
+    each = ", ".join(f"{name} {value:.3f}" for name, value in named.items() if value is not None)
+    return "-" if mean is None else f"{mean:.3f} ({each})" if each else f"{mean:.3f}"
+
+
+def _used(model: ModelVersion, standing: "Standing") -> str:
+    if model.withdrawn_at is not None:
+        return f"withdrawn {model.withdrawn_at:%Y-%m-%d}"
+    if model != standing.in_use:
+        return "-"
+    if standing.chosen_by is not None:
+        return f"chosen by {standing.chosen_by}"
+    return "yes, the newest" if standing.place_of(model.version) is None else "yes, the best"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"user {os.getuid()}"

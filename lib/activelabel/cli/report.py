@@ -1,0 +1,58 @@
+"""The command `activelabel report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import activelabel
+from activelabel.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from activelabel.report.page import Page
+
+APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
+
+
+def report(
+    experiments: Annotated[
+        list[Path] | None, typer.Argument(metavar="DIR...", help="Folders of experiments on the same test cases.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    studies: Annotated[
+        str | None,
+        typer.Option(help="Instead of experiments a running project: the folder with its images, or its PACS."),
+    ] = None,
+    conf: Annotated[
+        list[str] | None, typer.Option(help="With --studies: a setting of its server, KEY=VALUE; repeat for more.")
+    ] = None,
+) -> None:
+    """Say in one page what experiments, or a running project, have shown: which strategy, and whether to go on.
+
+    The page needs nothing but itself; all figures and tables lie as PNG and CSV in a folder beside it.
+    """
+    from activelabel.report.page import write_page  # what draws takes long to import
+
+    page = _page(experiments or [], studies, conf or [])
+    files = write_page(page, out)
+    typer.echo(f"{out}, and its figures and tables in {files}")
+
+
+def _page(experiments: list[Path], studies: str | None, conf: list[str]) -> "Page":
+    if bool(experiments) == (studies is not None):
+        raise InvalidInputError(
+            "expected folders of experiments, or --studies of a project, got both or neither: give one"
+        )
+    if studies is not None:
+        from activelabel.project.settings import setting_pairs
+        from activelabel.report.project import open_existing_project, project_page
+
+        return project_page(open_existing_project(str(APP_FOLDER), studies, setting_pairs(conf)))
+    if conf:
+        raise InvalidInputError(
+            f"--conf {conf[0]}: only a project has settings to give: give --studies, or leave it out"
+        )
+    from activelabel.report.experiments import experiments_page
+    from activelabel.simulation.results import read_results
+
+    return experiments_page(read_results(experiments))

@@ -1,0 +1,133 @@
+"""The command `activelabel simulate`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from activelabel.errors import InvalidInputError
+from activelabel.names import recipe_names
+
+if TYPE_CHECKING:
+    from activelabel.project.settings import Settings
+    from activelabel.simulation.cases import Cases
+    from activelabel.simulation.experiment import Experiment
+
+console = Console(stderr=True)
+
+
+def simulate(
+    images: Annotated[Path, typer.Option(help="A folder of images.")],
+    labels: Annotated[Path, typer.Option(help="A folder with the true label of each, under the same name.")],
+    out: Annotated[Path, typer.Option(help="The folder of the experiment; an unfinished one goes on.")],
+    strategy: Annotated[list[str], typer.Option(help="A strategy to compare; repeat for more.")],
+    recipe: Annotated[str, typer.Option(help=f"{', '.join(recipe_names())}, or the path of a .toml file.")] = "quick",
+    label_names: Annotated[
+        str | None, typer.Option(help="Names of the structures, by commas. Default what a dataset.json says.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How often everything is repeated.")] = 4,
+    rounds: Annotated[int, typer.Option(min=0, help="Rounds after the start set.")] = 5,
+    query_size: Annotated[int | None, typer.Option(min=1, help="Volumes a round. Default the recipe's.")] = None,
+    slices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Slices a round, for strategies of slices. Default --query-size or the recipe's."),
+    ] = None,
+    start_strategy: Annotated[
+        str | None, typer.Option(help="Who asks for the start set of all. Default the recipe's choice.")
+    ] = None,
+    start: Annotated[int | None, typer.Option(min=1, help="Size of the start set. Default the recipe's.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, help="Test cases set aside. Default one in four.")] = None,
+    full_data: Annotated[bool, typer.Option(help="Train once on the whole pool too, to compare with.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 1,
+    server: Annotated[
+        str | None, typer.Option(help="Play through the server at this address: one strategy and one seed.")
+    ] = None,
+    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+) -> None:
+    """Compare strategies on labelled images: an oracle annotates what each asks for, and every model is measured.
+
+    All strategies begin with the same start set and the same validation cases, and are judged by the same test cases.
+    A run that was stopped goes on where it was when the command is started again. `activelabel report` shows it all.
+    """
+    # Here, so that `--help` does not wait for torch and the host.
+    from activelabel.project.label_names import resolve_label_names
+    from activelabel.project.settings import parse_settings, setting_pairs
+    from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
+    from activelabel.simulation.cases import find_cases
+    from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
+    from activelabel.simulation.measuring import sound_test_cases
+    from activelabel.simulation.playing import check_arms
+
+    if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
+        raise InvalidInputError("--server: one server plays one run: give one --strategy, --seeds 1, no --full-data")
+    settings = setting_pairs(conf or [])
+    if label_names is not None:
+        settings["labels"] = label_names
+    given = parse_settings(settings)
+    check_settings(settings)
+    arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
+    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,))
+    for line in cases.passed_over:
+        console.print(line, markup=False, soft_wrap=True)
+    if full_data:
+        arms = (*arms, full_data_arm(recipe))
+    names = resolve_label_names(given.labels, str(images))
+    settings["labels"] = ",".join(names)
+    experiment = Experiment(arms, seeds, cases, settings)
+    if server is None:
+        check_arms(experiment, images)
+    cases, left_out = sound_test_cases(cases, names)
+    for problem in left_out.values():
+        console.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
+    experiment = replace(experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases)})
+    open_experiment(experiment, out)
+    models = run_with_progress(experiment, out, jobs, server)
+    typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
+
+
+def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
+    """What the images of all runs are: a run sees only links to them, and no `dataset.json` beside these."""
+    from activelabel.data.modality import AUTO
+    from activelabel.project.modality import find_modality
+
+    if given.modality != AUTO:
+        return given.modality
+    found = find_modality(str(images), [cases.images[case] for case in cases.pool])
+    return AUTO if found is None else found.name
+
+
+def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: str | None = None) -> int:
+    """Play all runs, here or the one of them through a server, under a progress bar; how many models there are now."""
+    from activelabel.simulation.jobs import run_all
+    from activelabel.simulation.playing import run_on_server
+
+    measured: dict[tuple[str, int], int] = {}
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("models"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task("simulating", total=experiment.models)
+
+        def advanced(arm: str, seed: int, count: int) -> None:
+            measured[arm, seed] = count
+            bar.update(task, completed=sum(measured.values()))
+
+        if server is None:
+            run_all(experiment, out, jobs, advanced)
+        else:
+            run_on_server(experiment, server, out, advanced)
+    for arm, seed in experiment.runs:
+        count = measured.get((arm.name, seed), 0)
+        if count <= arm.rounds:
+            console.print(
+                f"{arm.name}, seed {seed}: {count} of {arm.rounds + 1} models, then nothing was left to ask for"
+            )
+    return sum(measured.values())

@@ -1,0 +1,124 @@
+"""The command `activelabel user`: who may log in, and as what. A running server follows at once."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import activelabel
+from activelabel.errors import InvalidInputError
+from activelabel.store.records import UserRole
+
+if TYPE_CHECKING:
+    from activelabel.store.ledger import Ledger
+
+APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
+ROLE_WORDS = "annotator, reviewer, manager or admin"
+
+user = typer.Typer(help="Users who log in with a password: add, list, remove, password, role, logout.",
+                   no_args_is_help=True)  # fmt: skip
+
+Studies = Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")]
+Conf = Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")]
+Name = Annotated[str, typer.Argument(help="The name with which they log in, and under which they annotate.")]
+RoleWord = Annotated[str, typer.Option(help=f"{ROLE_WORDS}: each may do what those before may, and more.")]
+
+
+@user.command()
+def add(name: Name, studies: Studies, role: RoleWord = "annotator", conf: Conf = None) -> None:
+    """Let somebody log in. The password is asked for, or is the first line of the standard input.
+
+    From the first user on, everybody has to log in.
+    """
+    ledger = _ledger(studies, conf, begin=True)
+    word = _role(role)
+    first = not ledger.has_users()
+    ledger.add_user(name, word, _hash_of_new_password())
+    typer.echo(f"{name} may log in as {word}")
+    if first:
+        typer.echo("they are the first: from now on the server of this project asks everybody to log in")
+
+
+@user.command("list")
+def list_users(studies: Studies, conf: Conf = None) -> None:
+    """List all users with their roles."""
+    users = _ledger(studies, conf).users()
+    if not users:
+        typer.echo("There is no user: the server answers its own machine, without a login.")
+    width = max((len(one.name) for one in users), default=0)
+    for one in users:
+        typer.echo(f"{one.name.ljust(width)}  {one.role.ljust(9)}  since {one.created_at:%Y-%m-%d}")
+
+
+@user.command()
+def remove(name: Name, studies: Studies, conf: Conf = None) -> None:
+    """Let somebody log in no more, and log them out. What they have drawn stays theirs."""
+    ledger = _ledger(studies, conf)
+    ledger.remove_user(name)
+    typer.echo(f"{name} may log in no more, and is logged out")
+    if not ledger.has_users():
+        typer.echo("there is no user left: the next server that starts for this project asks for no login")
+
+
+@user.command()
+def password(name: Name, studies: Studies, conf: Conf = None) -> None:
+    """Give somebody another password, and log them out. It is asked for, or comes by the standard input."""
+    ledger = _ledger(studies, conf)
+    ledger.require_user(name)
+    ledger.set_password_hash(name, _hash_of_new_password())
+    typer.echo(f"{name} has another password, and is logged out")
+
+
+@user.command()
+def role(name: Name, to: Annotated[str, typer.Argument(help=ROLE_WORDS)], studies: Studies, conf: Conf = None) -> None:
+    """Give somebody another role."""
+    word = _role(to)
+    _ledger(studies, conf).set_user_role(name, word)
+    typer.echo(f"{name} is {word} now")
+
+
+@user.command()
+def logout(name: Name, studies: Studies, conf: Conf = None) -> None:
+    """Log somebody out everywhere; also one whom a login provider knows."""
+    ended = _ledger(studies, conf).end_sessions(name)
+    typer.echo(f"{name} is logged out: {ended} session{'' if ended == 1 else 's'} ended")
+
+
+def _ledger(studies: str, conf: list[str] | None, *, begin: bool = False) -> "Ledger":
+    """That of the project; where there is none yet, an error, or a new one to `begin` with."""
+    # Here, so that the command's --help does not wait for torch.
+    from activelabel.project.project import existing_ledger, make_folder, plan_without_labels
+    from activelabel.project.serving import check_ledger_is_there
+    from activelabel.project.settings import setting_pairs
+    from activelabel.project.studies import is_pacs
+
+    pairs = setting_pairs(conf or [])
+    if not begin:
+        return existing_ledger(str(APP_FOLDER), studies, pairs)
+    if not is_pacs(studies) and not Path(studies).is_dir():
+        raise InvalidInputError(f"--studies {studies}: expected a folder with images, got none: name the right one")
+    project = plan_without_labels(str(APP_FOLDER), studies, pairs)
+    make_folder(project)
+    check_ledger_is_there(project, studies)
+    return project.ledger
+
+
+def _role(word: str) -> UserRole:
+    from activelabel.server.login.identity import ROLES
+
+    for known in ROLES:
+        if word == known:
+            return known
+    raise InvalidInputError(f"role {word}: expected {ROLE_WORDS}")
+
+
+def _hash_of_new_password() -> str:
+    """Asked for twice at a terminal; never an option, which the list of processes would show."""
+    from activelabel.server.login.passwords import hash_password
+
+    if sys.stdin.isatty():
+        said = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        said = sys.stdin.readline().rstrip("\r\n")
+    return hash_password(str(said))

@@ -1,0 +1,126 @@
+"""Where a model doubted, beside where it was wrong: each label that came back, before a training learns from it."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from monailabel.interfaces.datastore import Datastore
+from numpy.typing import NDArray
+
+from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.analysis.rank_correlation import doubt_error_correlation
+from activelabel.data.labels import check_label
+from activelabel.data.preprocessing import PreparedImage, restore_maps, restore_most_probable
+from activelabel.data.volumes import Volume
+from activelabel.errors import InvalidInputError
+from activelabel.prediction.predictor import Predictor
+from activelabel.project.project import Project
+from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.slicing import fixed_axis
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import Annotation, ModelUse, ModelVersion
+
+logger = logging.getLogger(__name__)
+
+
+def compare_labels(
+    project: Project, annotations: Iterable[Annotation], datastore: Datastore, device: torch.device
+) -> None:
+    """Record of each label that no model has seen how well the doubt of the model in use went with its errors.
+
+    That model is the one that was in use when the label came back, as the ledger has it, so that it does not matter
+    when this runs, nor which is in use by now; of one that was withdrawn since, that of the one before it. What is
+    recorded stays, whenever this is interrupted, and is not computed again. A case that cannot be compared is passed
+    over with a line in the log: it must not keep a training from learning from the others.
+    """
+    for model, labels in _uncompared(project.ledger, annotations):
+        try:
+            predictor = project.predictor_of(project.network(model), device)
+        except InvalidInputError as error:
+            logger.warning("the doubt of model %d is compared with no label: %s", model.version, error)
+            continue
+        for annotation in labels:
+            try:
+                path = datastore.get_image_uri(annotation.image_id)
+                volume, image = prepare_case(annotation.image_id, path, project.ledger, project.preprocessing)
+            except InvalidInputError as error:
+                set_aside(annotation.image_id, error, project.ledger, datastore)
+                continue
+            try:
+                _compare(project, model, predictor, annotation, volume, image)
+            except InvalidInputError as error:
+                logger.warning("%s: its label is not compared with the doubt: %s", annotation.image_id, error)
+
+
+def doubt_measure(strategy: str) -> str:
+    """The measure that a strategy is named after, `bald` for mutual information; entropy for all others."""
+    name = strategy.replace("bald", "mutual_information")
+    return next((measure for measure in MEASURES if measure in name), "entropy")
+
+
+def _uncompared(ledger: Ledger, annotations: Iterable[Annotation]) -> Iterator[tuple[ModelVersion, list[Annotation]]]:
+    """The labels without a record that the newest model has not seen, oldest first, by the model then in use."""
+    models = {model.version: model for model in ledger.models() if model.withdrawn_at is None}
+    if not models:
+        return
+    newest = models[max(models)]
+    done = {doubt.annotation_id for doubt in ledger.doubts()}.union(newest.trained_on, newest.validated_on)
+    new = sorted((item for item in annotations if item.id not in done), key=lambda item: item.id)
+    uses = [use for use in ledger.model_uses() if use.model_version in models]
+    for version, labels in itertools.groupby(new, key=lambda item: _in_use(uses, item)):
+        if version is not None:
+            yield models[version], list(labels)
+
+
+def _in_use(uses: Sequence[ModelUse], annotation: Annotation) -> int | None:
+    before = [use.model_version for use in uses if use.began_at <= annotation.created_at]
+    return before[-1] if before else None
+
+
+def _compare(
+    project: Project,
+    model: ModelVersion,
+    predictor: Predictor,
+    annotation: Annotation,
+    volume: Volume,
+    image: PreparedImage,
+) -> None:
+    """Compare on the slices of a label that are new to the model, if there are any, and record it.
+
+    The prediction is the most probable class of the mean over the repeats, from which the doubt comes too.
+    """
+    axis = fixed_axis(project.ledger, annotation.image_id, volume.grid, project.slice_plane)
+    slices = _new_slices(project.ledger, model, annotation, volume.grid.shape[axis])
+    if not slices:
+        return
+    reference = check_label(project.labels_folder / annotation.file, volume.grid, project.labels).array
+    statistics = predictor.sample(image.tensor, project.recipe.prediction.repeats, project.settings.seed)
+    measure = doubt_measure(project.recipe.query.strategy)
+    doubt: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()
+    if not np.isfinite(doubt).all():
+        raise InvalidInputError(f"the {measure} of model {model.version} is no number: train a new model")
+    wrong = restore_most_probable(statistics.mean, image) != reference
+    doubt, wrong = doubt.take(slices, axis), wrong.take(slices, axis)
+    correlation = doubt_error_correlation(doubt, wrong)
+    record = project.ledger.record_doubt(
+        annotation.id,
+        model.version,
+        measure,
+        None if correlation is None else float(np.clip(correlation, -1, 1)),  # Rounding may go beyond.
+        wrong_voxels=int(np.count_nonzero(wrong)),
+        voxels=wrong.size,
+    )
+    logger.info("%s: compared with the doubt of model %d: %s", annotation.image_id, model.version, record)
+
+
+def _new_slices(ledger: Ledger, model: ModelVersion, annotation: Annotation, count: int) -> list[int]:
+    """The slices of a label that were on no label of its image that the model has seen."""
+    seen = {*model.trained_on, *model.validated_on}
+    earlier = (_covered(label, count) for label in ledger.history(annotation.image_id) if label.id in seen)
+    return sorted(_covered(annotation, count).difference(*earlier))
+
+
+def _covered(annotation: Annotation, count: int) -> set[int]:
+    return set(range(count) if annotation.slices is None else annotation.slices)

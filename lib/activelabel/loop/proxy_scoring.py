@@ -1,0 +1,119 @@
+"""Scoring by the proxy model: what it sees in every image, and how uncertain it is about each that is left."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from activelabel.acquisition.score import Score
+from activelabel.data.one_case import one_case
+from activelabel.data.preprocessing import PreparedImage
+from activelabel.errors import InvalidInputError
+from activelabel.loop.features import keep_features
+from activelabel.loop.progress_log import Remaining
+from activelabel.loop.pseudo_label_files import pseudo_label_files
+from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.project.optional_parts import optional
+from activelabel.project.project import Project
+from activelabel.project.proxy_model import current_proxy, rank_kind
+from activelabel.project.readability import prepare_case, set_aside
+from activelabel.recipes import ProxySettings
+from activelabel.store.records import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+MEASURES = ("variance", "entropy")
+"""What nath2022 (3.4) ranks by."""
+NOT_SAMPLED = 0
+"""Repeats of the score of a volume that has no pseudo-label: of fewer repeats than all others, it is ranked last."""
+
+
+class ProxyScoring(ScoringMethod):
+    """The cold start (nath2022, 3.1): scores of the volumes left, and features of all, by the proxy model in use.
+
+    Features come first, and their file is written when all are there; scores are written one by one. So where there are
+    scores, there are features. An interrupted scoring goes on with the scores there are.
+    """
+
+    def __init__(self, project: Project, settings: ProxySettings) -> None:
+        super().__init__("Uncertainty of the proxy model, and its features, of each volume: what to ask for first")
+        self._project = project
+        self._settings = settings
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Score what the proxy model in use has not scored yet.
+
+        A volume that cannot be read is recorded with its reason and passed over; one that has no pseudo-label gets the
+        score 0 of no repeats, and so comes last.
+
+        Raises:
+            NotReadyError: there is no proxy model yet.
+        """
+        model = current_proxy(self._project)
+        pool = _Pool(self._project, datastore, self._settings)
+        with optional("there are no features of new volumes"):
+            keep_features(self._project, model, pool.prepared)
+        scored = self._score(model, pool)
+        return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
+
+    def _score(self, model: ModelVersion, pool: "_Pool") -> int:
+        """Score the volumes left, one by one; how many."""
+        ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
+        images = ledger.unscored(model.version, *rank_kind(self._settings))
+        if not images:
+            return 0
+        start = self._project.thresholds.start
+        if len(images) < start:
+            logger.warning(
+                "%d volumes are left, fewer than the %d to start with: all are asked for", len(images), start
+            )
+        predictor = self._project.predictor(model)
+        progress = Remaining("proxy model: scored", len(images))
+        scored = 0
+        for image_id in images:
+            image = pool.prepared(image_id)
+            if image is not None:
+                statistics = predictor.sample(image.tensor, repeats, seed)
+                scores = image_scores(statistics, image, self._project.recipe.regions, None, MEASURES, ("everything",))
+                scores += image_class_scores(statistics, image, None)
+                ledger.record_scores(model.version, image_id, scores, repeats, seed)
+                scored += 1
+            elif image_id in pool.without:
+                last = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
+                ledger.record_scores(model.version, image_id, last, NOT_SAMPLED, seed)
+            progress.advance()
+        return scored
+
+
+class _Pool:
+    """The images as the proxy model sees them. `without` holds those that have no pseudo-label, as far as is known."""
+
+    def __init__(self, project: Project, datastore: Datastore, settings: ProxySettings) -> None:
+        self._project = project
+        self._datastore = datastore
+        self._files = pseudo_label_files(project, settings)
+        self._preprocessing = project.preprocessing
+        self.without: set[str] = set()
+
+    def prepared(self, image_id: str) -> PreparedImage | None:
+        """The image as the network takes it; None if it cannot be read or has no pseudo-label."""
+        if image_id in self.without:
+            return None
+        ledger = self._project.ledger
+        try:
+            path = Path(self._datastore.get_image_uri(image_id))
+            _, image = prepare_case(image_id, path, ledger, self._preprocessing)
+        except InvalidInputError as error:
+            set_aside(image_id, error, ledger, self._datastore)
+            return None
+        try:
+            with one_case(image_id):
+                self._files.find(image_id, path)
+        except InvalidInputError as error:
+            self.without.add(image_id)
+            logger.warning("%s is ranked last: %s", image_id, error)
+            return None
+        return image

@@ -1,0 +1,94 @@
+"""Pseudo-labels in the project folder: drawn once for each image, and there for the next training or scoring."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from activelabel.data.files import write_atomically
+from activelabel.data.labels import write_label
+from activelabel.data.modality import Modality, ModalityChoice, choose_modality, series_modality
+from activelabel.data.volumes import Volume, read_volume
+from activelabel.project.project import Project
+from activelabel.recipes import ProxySettings
+from activelabel.training.pseudo_labels import pseudo_label
+
+logger = logging.getLogger(__name__)
+
+SETTINGS_FILE = "settings.json"
+
+
+class _Drawn(BaseModel):
+    """What pseudo-labels were drawn by."""
+
+    model_config = ConfigDict(frozen=True)
+
+    modality: ModalityChoice
+    project: Modality | None
+    window_hu: float
+    level_hu: float
+
+
+class PseudoLabelFiles:
+    """A folder with `IMAGE.nii.gz` for each image that has a pseudo-label, and the settings they were drawn by."""
+
+    def __init__(self, folder: Path, settings: ProxySettings, project: Modality | None = None) -> None:
+        """Use `folder`, which is made; what was drawn there by other settings is removed.
+
+        `project` is what all images are that do not say it themselves, by a DICOM tag.
+        """
+        self._folder = folder
+        self._settings = _Drawn(project=project, **settings.model_dump(include=set(_Drawn.model_fields)))
+        said, file = self._settings.model_dump_json(indent=1), folder / SETTINGS_FILE
+        if file.is_file() and file.read_text() == said:
+            return
+        if folder.exists():
+            logger.info("the pseudo-labels are drawn again: their settings have changed")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        write_atomically(file, said.encode())
+
+    def __contains__(self, image_id: str) -> bool:
+        """Whether a pseudo-label of this image was drawn."""
+        return self._file(image_id).is_file()
+
+    def find(self, image_id: str, image: Path) -> Path:
+        """The pseudo-label of an image: drawn if there is none, or if the file `image` was changed since.
+
+        It is written completely or not at all.
+
+        Raises:
+            InvalidInputError: nothing or everything is foreground, nobody knows the modality, or the image cannot be
+                read.
+        """
+        file, settings = self._file(image_id), self._settings
+        if file.is_file() and file.stat().st_mtime >= image.stat().st_mtime:
+            return file
+        volume = read_volume(image)
+        mask = pseudo_label(volume, self._modality(volume), settings.window_hu, settings.level_hu)
+        write_label(file, mask.astype(np.uint8), volume.affine_ras)
+        return file
+
+    def _modality(self, volume: Volume) -> Modality:
+        choice, tag = self._settings.modality, _series_modality(volume.path)
+        return choose_modality(volume.array, choice, tag, self._settings.project)
+
+    def _file(self, image_id: str) -> Path:
+        return self._folder / f"{image_id}.nii.gz"
+
+
+def pseudo_label_files(project: Project, settings: ProxySettings) -> PseudoLabelFiles:
+    """Those of a project, whose images are what it has found out that they are."""
+    modality = project.modality or project.fixed_modality()
+    kind = None if modality is None else modality.kind
+    return PseudoLabelFiles(project.pseudo_labels_folder, project.proxy_settings(settings), kind)
+
+
+def _series_modality(image: Path) -> str | None:
+    """The DICOM tag of an image that is a series, or that was made from the one in the folder of its name."""
+    if image.is_dir():
+        return series_modality(image)
+    series = image.with_name(image.name.removesuffix(".nii.gz"))
+    return series_modality(series) if any(series.glob("*.dcm")) else None

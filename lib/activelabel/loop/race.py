@@ -1,0 +1,66 @@
+"""Scoring as a race: few repeats for every volume, all for those that the annotators may be asked for."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from activelabel.acquisition.score import Score
+from activelabel.prediction.journal import Journal
+from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.racing import planned_passes
+from activelabel.prediction.volume_race import RaceSettings, Sample, race_volumes
+from activelabel.project.project import Project
+from activelabel.recipes.strategy_traits import raced_kind
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_FILE = "race.jsonl"
+
+
+def race_project(
+    project: Project,
+    model_version: int,
+    images: Sequence[str],
+    score: Callable[[str, Sample], list[Score] | None],
+    predictor: Predictor,
+) -> None:
+    """Race the images, and write the scores of all into the ledger when it is over, those with all repeats first.
+
+    Until then an image is unscored for everybody: what a race knows of it midway ranks nothing. What a killed race
+    knows is in its journal, and the next one goes on with it.
+
+    The places raced for are the cases that this model is asked for: a round, or the labels that make the next training
+    due where these are more. Twice as many finish, from which annotators are served while the next model is trained.
+
+    Raises what `raced_kind` does.
+    """
+    query, prediction = project.recipe.query, project.recipe.prediction
+    places = max(query.size, project.thresholds.retrain_after)
+    settings = RaceSettings(*raced_kind(query.strategy), places, prediction.repeats, project.settings.seed)
+    identity = {"model_version": model_version, **asdict(settings)}
+    journal = Journal(project.folder / JOURNAL_FILE, identity, anew=True)
+    # Those that a race had written into the ledger before it was killed belong to it still: they hold their places.
+    written = project.ledger.scored_images(model_version, settings.measure, settings.region, settings.aggregation)
+    raced_before = {entry["image"] for entry in journal.entries} & written
+    names = sorted(raced_before.union(images))
+    progress = _Progress(planned_passes(len(names), settings.k, settings.repeats), len(names) * settings.repeats)
+    for image_id, raced in race_volumes(names, score, predictor, settings, journal, progress.advance).items():
+        project.ledger.record_scores(model_version, image_id, raced.scores, raced.repeats, settings.seed)
+    journal.remove()
+
+
+class _Progress:
+    """Says now and then how far a race is."""
+
+    def __init__(self, passes: int, without_racing: int) -> None:
+        logger.info("racing: %d repeats instead of %d", passes, without_racing)
+        self._passes = passes
+        self._done = 0
+        self._said = time.monotonic()
+
+    def advance(self, passes: int) -> None:
+        self._done += passes
+        if time.monotonic() - self._said > 10:
+            self._said = time.monotonic()
+            logger.info("racing: %d of %d repeats", self._done, self._passes)

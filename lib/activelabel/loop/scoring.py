@@ -1,0 +1,122 @@
+"""Scoring: how uncertain the model in use is about every image that is left, written to the ledger one by one."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from activelabel.acquisition.score import Score
+from activelabel.acquisition.uncertainty import measures_with
+from activelabel.data.preprocessing import PreparedImage
+from activelabel.errors import InvalidInputError
+from activelabel.loop.features import keep_features
+from activelabel.loop.progress_log import Remaining
+from activelabel.loop.race import race_project
+from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.volume_race import Sample
+from activelabel.project.optional_parts import optional
+from activelabel.project.project import Project
+from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.slicing import fixed_axis
+from activelabel.store.records import ModelVersion
+from activelabel.strategies.spread import SPREAD_STRATEGIES
+
+logger = logging.getLogger(__name__)
+
+
+class VolumeScoring(ScoringMethod):
+    """Scores of whole volumes from Monte Carlo dropout, or from a single pass where the recipe has no repeats.
+
+    One pass over the repeats gives every measure, so the methods of all measures do the same work: whichever runs
+    first scores for all of them.
+    """
+
+    def __init__(self, project: Project, measure: str) -> None:
+        of = "Monte Carlo repeats" if project.recipe.prediction.repeats else "a single pass"
+        super().__init__(f"{measure.replace('_', ' ').capitalize()} of {of} over each volume left")
+        self._project = project
+        self._measure = measure
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Score what the model in use has not scored yet, its features first where the recipe's strategy goes by them.
+
+        An image that cannot be read is recorded with its reason and passed over. What was scored stays, whenever this
+        is interrupted.
+
+        Raises:
+            NotReadyError: there is no model yet.
+        """
+        ledger = self._project.ledger
+        model = self._project.current_model()
+        preprocessing = self._project.preprocessing
+        unreadable: dict[str, str] = {}
+
+        def prepared(image_id: str) -> PreparedImage | None:
+            try:
+                volume, image = prepare_case(image_id, datastore.get_image_uri(image_id), ledger, preprocessing)
+                fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
+            except InvalidInputError as error:
+                set_aside(image_id, error, ledger, datastore)
+                unreadable[image_id] = str(error)
+                return None
+            return image
+
+        def score(image_id: str, sample: Sample) -> list[Score] | None:
+            image = prepared(image_id)
+            if image is None:
+                return None
+            axis = fixed_axis(ledger, image_id, image.original, self._project.slice_plane)
+            statistics = sample(image.tensor)
+            # Slices do not race: those of volumes that dropped out have no scores that could be compared.
+            complete = statistics.repeats == self._project.recipe.prediction.repeats
+            of_slices = axis if complete else None
+            return [
+                *image_scores(statistics, image, self._project.recipe.regions, of_slices),
+                *image_class_scores(statistics, image, of_slices),
+            ]
+
+        query = self._project.recipe.query
+        if query.strategy in SPREAD_STRATEGIES:
+            with optional("there are no features of new volumes"):
+                keep_features(self._project, model, prepared, query.asks_slices)
+        images = ledger.unscored(model.version, self._measure, "everything", "total")
+        if images:
+            predictor = self._project.predictor(model)
+            if self._project.recipe.prediction.racing:
+                race_project(self._project, model.version, images, score, predictor)
+            else:
+                self._score_all(model, images, score, predictor)
+        scored = len(set(images) - unreadable.keys())
+        return {"model_version": model.version, "scored": scored, "unreadable": unreadable}
+
+    def _score_all(
+        self,
+        model: ModelVersion,
+        images: Sequence[str],
+        score: Callable[[str, Sample], list[Score] | None],
+        predictor: Predictor,
+    ) -> None:
+        repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
+        remaining = Remaining("scored", len(images))
+        for image_id in images:
+            scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
+            if scores is not None:
+                self._project.ledger.record_scores(model.version, image_id, scores, repeats, seed)
+                remaining.advance()
+
+
+def build_scoring_methods(project: Project) -> dict[str, ScoringMethod]:
+    """A scoring method a measure, of those that say anything after so many repeats."""
+    return {measure: VolumeScoring(project, measure) for measure in measures_with(project.recipe.prediction.repeats)}
+
+
+def scored_measure(project: Project) -> str:
+    """The measure that says whether a case is scored, with which all others are written.
+
+    It is the first, variance, unless there are too few repeats for it: where there are enough again, what was scored
+    without it is scored anew.
+    """
+    return measures_with(project.recipe.prediction.repeats)[0]

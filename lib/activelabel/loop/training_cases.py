@@ -1,0 +1,131 @@
+"""What a training learns from and is judged by: annotations of images that are there and readable."""
+
+import logging
+from pathlib import Path
+
+from monailabel.interfaces.datastore import Datastore
+
+from activelabel.data.labels import check_label
+from activelabel.data.one_case import one_case
+from activelabel.data.preprocessing import check_prepared_size
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.kept_labels import sound_file
+from activelabel.project.project import Project
+from activelabel.project.readability import set_aside, set_aside_unreadable
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import Annotation, Role
+from activelabel.training.transforms import Case, check_slices
+
+logger = logging.getLogger(__name__)
+
+
+class AnnotatedCase(Case):
+    """A case, and whose annotation its label is."""
+
+    image_id: str
+    role: Role
+
+
+def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
+    """Annotations of images of `role` that are there and readable, as far as is known.
+
+    Of a training case some slices may be annotated. A validation case judges only as a whole: what it is like in one
+    round would otherwise be another thing in the next.
+    """
+    usable = {image.id for image in ledger.images() if image.usable}
+    there = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
+    return there if role == "training" else [item for item in there if item.slices is None]
+
+
+def check_training_cases(ledger: Ledger) -> None:
+    """Whether there is anything to learn from.
+
+    Raises:
+        NotReadyError: no training case is annotated.
+    """
+    if not usable_annotations(ledger, "training"):
+        raise _no_training_case(ledger)
+
+
+def readable_annotations(project: Project, datastore: Datastore) -> list[Annotation]:
+    """`usable_annotations`, those of training cases first, without those that turn out to be damaged.
+
+    Cases whose image or label cannot be read, or do not belong together, are recorded as such in the ledger, and the
+    rest goes on. Validation cases that are passed over because only some of their slices are annotated are named in
+    the log.
+
+    Raises:
+        NotReadyError: no training case is left.
+    """
+    ledger = project.ledger
+    partial = [item.image_id for item in ledger.annotations("validation") if item.slices is not None]
+    if partial:
+        logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
+    training, validation = (readable_of_role(project, role, datastore) for role in ("training", "validation"))
+    if not training:
+        raise _no_training_case(ledger)
+    return training + validation
+
+
+def check_case(annotation: Annotation, project: Project, path: Path | str) -> None:
+    """Whether a label belongs to its image as it is now, and both can be prepared; nothing is recorded.
+
+    Raises:
+        InvalidInputError: it cannot be learnt from or judged by; the line names the case, and says what to do.
+    """
+    image_id = annotation.image_id
+    with one_case(image_id):
+        file = sound_file(annotation, project.labels_folder)
+        grid = read_grid(path)
+        check_prepared_size(grid, project.preprocessing, image_id)
+        try:
+            label = check_label(file, grid, project.labels)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"{image_id}: its label (version {annotation.version}, by {annotation.annotator}) cannot be used: "
+                f"{error}; or draw it again"
+            ) from error
+        axis = project.ledger.image(image_id).slice_axis
+        if annotation.slices and axis is not None:
+            check_slices(annotation.file, annotation.slices, label.array.shape[axis])
+
+
+def annotated_case(annotation: Annotation, project: Project, datastore: Datastore) -> AnnotatedCase:
+    """The case of an annotation, as it travels to the processes that train."""
+    image = project.ledger.image(annotation.image_id)
+    return {
+        "image": datastore.get_image_uri(annotation.image_id),
+        "label": str(project.labels_folder / annotation.file),
+        "slices": None if annotation.slices is None else list(annotation.slices),
+        "slice_axis": image.slice_axis,
+        "image_id": annotation.image_id,
+        "role": image.role,
+    }
+
+
+def readable_of_role(project: Project, role: Role, datastore: Datastore) -> list[Annotation]:
+    """`usable_annotations` without those that turn out to be damaged, which are recorded as such in the ledger."""
+    return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, datastore)]
+
+
+def _is_sound(annotation: Annotation, project: Project, datastore: Datastore) -> bool:
+    image_id, ledger = annotation.image_id, project.ledger
+    if set_aside_unreadable(image_id, datastore, ledger, was_scored=False, preprocessing=project.preprocessing):
+        return False
+    try:
+        sound_file(annotation, project.labels_folder, ledger)  # notes that it is
+        check_case(annotation, project, datastore.get_image_uri(image_id))
+    except InvalidInputError as error:
+        set_aside(image_id, error, ledger, datastore, project.labels_folder / annotation.file)
+        return False
+    return True
+
+
+def _no_training_case(ledger: Ledger) -> NotReadyError:
+    validation = len(usable_annotations(ledger, "validation"))
+    return NotReadyError(
+        "training: no training case is annotated yet"
+        + (f" (of {validation} validation cases no training learns)" if validation else "")
+        + ": save a label for one first"
+    )

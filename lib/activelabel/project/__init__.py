@@ -1,0 +1,1 @@
+"""A project: its settings, folders, names, ledger, images and models."""

@@ -1,0 +1,103 @@
+"""Whether every file of a project is what it was: read wholly, whatever its size and time say. Nothing is changed."""
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from activelabel.data.one_case import one_case
+from activelabel.data.studies_folder import find_images
+from activelabel.data.volumes import read_volume
+from activelabel.errors import ActiveLabelError, InvalidInputError
+from activelabel.project.kept_labels import sound_file
+from activelabel.project.label_record_files import read_record
+from activelabel.project.listing import listed_files
+from activelabel.project.project import Project
+from activelabel.project.readability import content_sha256, require_same_image
+from activelabel.project.studies import is_pacs
+from activelabel.store.records import Annotation, Draft, Image, ModelVersion
+
+Check = Callable[[], Sequence[str]]
+"""Looks at one file; a line for each thing that is wrong with it, with what to do."""
+
+
+def checks_of(project: Project) -> list[Check]:
+    """A check of each image, of each version of each label and draft, and of each model that the ledger knows.
+
+    The images of a PACS are there, and are not looked at.
+    """
+    ledger = project.ledger
+    labels: dict[str, Annotation | Draft] = {}
+    for image in ledger.images():
+        labels |= {draft.file: draft for draft in ledger.draft_history(image.id)}
+        labels |= {label.file: label for label in ledger.history(image.id)}  # of several tags of one file, one
+    models = [*ledger.models("task"), *ledger.models("proxy")]
+    return [
+        *_image_checks(project),
+        *(partial(_check_label, label, project.labels_folder) for _, label in sorted(labels.items())),
+        *(partial(_check_model, model, project.models_folder) for model in models),
+    ]
+
+
+def _image_checks(project: Project) -> list[Check]:
+    if is_pacs(project.studies):
+        return []
+    studies, ledger = Path(project.studies), project.ledger
+    if not studies.is_dir():
+        raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
+    known = listed_files(project.view_folder) or listed_files(studies)
+    found = find_images(studies, known, links_out=project.settings.links_out_of_studies)
+    images = {image.id: image for image in ledger.images()}
+    gone = sorted(image.id for image in images.values() if image.present and image.id not in found.files)
+    return [
+        *(partial(_check_image, images.get(id_), id_, found.path(id_), project) for id_ in found.files),
+        *(partial(_gone, image_id, ledger.history(image_id)) for image_id in gone),
+    ]
+
+
+def _check_image(image: Image | None, image_id: str, path: Path, project: Project) -> Sequence[str]:
+    """Whether an image can be read, and is the one that was read first and on which its label was drawn."""
+    try:
+        with one_case(image_id):
+            content = content_sha256(read_volume(path))
+        label = None if image is None else project.ledger.current_annotation(image_id)
+        if label is not None:
+            require_same_image(label, content)
+    except ActiveLabelError as error:
+        return [str(error)]
+    if image is not None and image.content_sha256 not in (None, content):
+        said = "put the earlier file back, or start the server, which reads it anew: nothing was drawn on it"
+        return [f"{image_id}: the image is not the one that was read first (its SHA-256 differs): {said}"]
+    return []
+
+
+def _gone(image_id: str, labels: Collection[Annotation]) -> Sequence[str]:
+    kept = f"; {len(labels)} versions of its label are kept" if labels else ""
+    return [f"{image_id}: the image is gone from the studies folder{kept}: put it back, or go on without it"]
+
+
+def _check_label(label: Annotation | Draft, kept: Path) -> Sequence[str]:
+    """Whether a version of a label is what was kept, and the record beside it can be read."""
+    try:
+        file = sound_file(replace(label, file_size=None), kept)
+    except ActiveLabelError as error:
+        return [str(error)]
+    try:
+        record = read_record(file)
+    except (OSError, ValueError) as error:
+        return [f"{label.file}: the record beside it is damaged ({error}): delete it, the next start writes it again"]
+    if record is not None and record.get("sha256") != label.sha256:
+        return [f"{label.file}: the record beside it is of another file: delete it, the next start writes it again"]
+    return []
+
+
+def _check_model(model: ModelVersion, folder: Path) -> Sequence[str]:
+    what = f"model {model.version}: {model.file} "
+    withdrawn = model.withdrawn_at is not None
+    advice = "nothing need be done, it was withdrawn" if withdrawn else "put it back, or train a new model"
+    try:
+        sha256 = hashlib.sha256((folder / model.file).read_bytes()).hexdigest()
+    except OSError as error:
+        return [f"{what}cannot be read ({error.strerror}): {advice}"]
+    return [] if sha256 == model.sha256 else [f"{what}has changed (its SHA-256 differs): {advice}"]

@@ -1,0 +1,142 @@
+"""What the images of a project are: found out once, when it begins, and kept in the ledger."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from activelabel.data.intensities import Intensities, measure_intensities
+from activelabel.data.modality import (
+    AUTO,
+    ProjectModality,
+    dataset_modality,
+    named_modality,
+    voted_modality,
+)
+from activelabel.data.splits import stable_fraction
+from activelabel.data.studies_folder import find_images
+from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
+from activelabel.project.studies import is_pacs
+from activelabel.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+FACT = "modality"
+VOTERS = 64
+"""So many images vote, drawn by a hash of their names where there are more: reading thousands would take hours."""
+
+
+def known_modality(ledger: Ledger) -> ProjectModality | None:
+    """What was found out when the project began; None if nothing was yet."""
+    fact = ledger.fact(FACT)
+    return None if fact is None else ProjectModality(fact.value, fact.reason)
+
+
+def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: bool = False) -> ProjectModality | None:
+    """What the images of a project are: as it was found out before, else now, and then for good.
+
+    `configured` (`--conf modality`) may still correct it as long as no model has learned from images that were
+    prepared otherwise. None where nobody can say yet: there is no image. `links_out`: see `find_images`.
+
+    Raises:
+        InvalidInputError: `configured` is of a modality that nobody knows, or comes too late; or so is `dataset.json`.
+        UnavailableError: a PACS has to be asked, and does not answer.
+    """
+    said = None if configured == AUTO else named_modality(configured, "--conf modality")
+    known = known_modality(ledger)
+    if known is not None and (said is None or said.name == known.name):
+        return known
+    if known is not None and said is not None and said.kind != known.kind and _has_models(ledger):
+        raise InvalidInputError(
+            f"--conf modality {configured}: the project began with {known.name} ({known.reason}), and its models "
+            "learned from images prepared as such: leave it out, or begin another project with --conf project_dir"
+        )
+    found = said or find_modality(studies, links_out=links_out)
+    if found is None:
+        return None
+    fact = ledger.fix_fact(FACT, found.name, found.reason, again=said is not None)
+    fixed = ProjectModality(fact.value, fact.reason)
+    logger.info("modality of the project: %s", fixed)
+    return fixed
+
+
+def find_modality(
+    studies: str, images: Sequence[Path] | None = None, links_out: bool = False
+) -> ProjectModality | None:
+    """What images are: what a `dataset.json` says in their folder or beside it, else a vote of the images.
+
+    Of a PACS, what its search filter asks for, else what its series say. `images` are those of the folder, if they are
+    known. None where there is no image that can be read.
+
+    Raises what `fixed_modality` does.
+    """
+    if is_pacs(studies):
+        return _pacs_modality(studies)
+    folder = Path(studies)
+    if images is None:
+        found = find_images(folder, links_out=links_out) if folder.is_dir() else None
+        images = [] if found is None else [found.path(image_id) for image_id in found.files]
+    return declared_or_voted(folder, _voters(images))
+
+
+def declared_or_voted(folder: Path, images: Iterable[Intensities]) -> ProjectModality | None:
+    """What a `dataset.json` in a folder or beside it says, else what most of some images look like.
+
+    Raises:
+        InvalidInputError: the `dataset.json` says what nobody knows.
+    """
+    declared = dataset_modality((folder, folder.parent))
+    if declared is not None:
+        return declared
+    votes = [bool(image.hounsfield) for image in images]
+    return voted_modality(votes) if votes else None
+
+
+def _voters(images: Iterable[Path]) -> Iterator[Intensities]:
+    drawn = sorted(images, key=lambda path: (stable_fraction(path.name), path.name))
+    count = 0
+    for path in drawn:
+        try:
+            intensities = measure_intensities(read_volume(path).array)
+        except InvalidInputError as error:
+            logger.warning("%s", error)
+            continue
+        yield intensities
+        count += 1
+        if count == VOTERS:
+            return
+
+
+def _pacs_modality(address: str) -> ProjectModality | None:
+    # Here, as the host cannot be imported where its pins are not kept, and a folder needs nothing of it.
+    from monailabel.config import settings as host_settings
+
+    from activelabel.server.pacs.client import Pacs
+
+    asked = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
+    if isinstance(asked, str) and asked.strip():
+        return named_modality(asked, "the search filter of the PACS")
+    tags = [series.info["Modality"] for series in Pacs(address).images()]
+    known = [named for named in map(_tagged, tags) if named is not None]
+    ct = [named for named in known if named.kind == "CT"]
+    most = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
+    if not most:
+        return None
+    if len(most) < len(tags):
+        logger.warning(
+            "the PACS lists CT and other series (%s), and all are prepared alike: say with "
+            "MONAI_LABEL_DICOMWEB_SEARCH_FILTER which are meant",
+            ", ".join(sorted(set(tags))),
+        )
+    return ProjectModality(most[0].name, f"DICOM tag Modality of {len(most)} of {len(tags)} series")
+
+
+def _tagged(name: str) -> ProjectModality | None:
+    try:
+        return named_modality(name, "DICOM tag Modality")
+    except InvalidInputError:
+        return None
+
+
+def _has_models(ledger: Ledger) -> bool:
+    return bool(ledger.models("task") or ledger.models("proxy"))

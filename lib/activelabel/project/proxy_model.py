@@ -1,0 +1,94 @@
+"""The proxy model of a project: what is asked of it, how it is trained, and what the task takes over from it."""
+
+import logging
+
+from torch import Tensor
+
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.networks import build_network
+from activelabel.project.project import Project, ScoreKind
+from activelabel.recipes import ProxySettings, Recipe, TrainingSettings
+from activelabel.store.records import ModelVersion
+from activelabel.training.transfer import take_over
+
+logger = logging.getLogger(__name__)
+
+
+def rank_kind(settings: ProxySettings) -> ScoreKind:
+    """By which score of the proxy model volumes are ranked: the mean of its measure over all voxels (nath2022, 3.4)."""
+    return settings.measure, "everything", "mean"
+
+
+def current_proxy(project: Project) -> ModelVersion:
+    """The proxy model in use.
+
+    Raises:
+        NotReadyError: none was trained yet.
+    """
+    model = project.ledger.model_in_use("proxy")
+    if model is None:
+        raise NotReadyError("no proxy model yet: train one with POST /train/proxy")
+    return model
+
+
+def proxy_is_missing(project: Project) -> bool:
+    """Whether the recipe asks for a proxy model and there is none that could be used."""
+    return project.recipe.needs_proxy and project.ledger.model_in_use("proxy") is None
+
+
+def unscored_by_proxy(project: Project) -> int:
+    """How many of the cases left the proxy model has still to score, as the recipe ranks by it.
+
+    It ranks the first queries, and with such a strategy all others; what only begins with its weights needs no scores.
+    """
+    settings = project.recipe.proxy
+    model = project.ledger.model_in_use("proxy")
+    if settings is None or model is None:
+        return 0
+    first = settings.cold_start != "none" and project.ledger.model_in_use() is None
+    if not first and not project.recipe.always_asks_proxy:
+        return 0
+    return len(project.ledger.unscored(model.version, *rank_kind(settings)))
+
+
+def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:
+    """The proxy task's numbers as those of a training, by Adam (nath2022, 4.2)."""
+    return TrainingSettings(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        patch_size=settings.patch_size,
+        patches_per_volume=settings.patches_per_volume,
+        learning_rate=settings.learning_rate,
+        learning_rate_decay=False,
+        weight_decay=0.0,
+        loss=settings.loss,
+        augmentation=settings.augmentation,
+        validate_every=settings.validate_every,
+        validation_cases=recipe.training.validation_cases,
+    )
+
+
+def initial_weights(project: Project) -> dict[str, Tensor] | None:
+    """All weights that a training of the task begins with: those of the proxy model, its last layer drawn at random.
+
+    None where the recipe does not want that, and where there is no proxy model or it does not fit, which the log says:
+    training then begins with random weights. The last layer comes from PyTorch's global random numbers.
+    """
+    settings = project.recipe.proxy
+    if settings is None or not settings.pretrained_weights:
+        return None
+    model = project.ledger.model_in_use("proxy")
+    if model is None:
+        logger.warning("training begins with random weights: there is no proxy model")
+        return None
+    description = project.model_description
+    network = build_network(description.network, description.classes)
+    try:
+        taken = take_over(network, description, project.models_folder / model.file, model.sha256)
+    except InvalidInputError as error:
+        logger.warning(
+            "training begins with random weights, not with those of proxy model %d: %s", model.version, error
+        )
+        return None
+    logger.info("training begins with %d tensors of proxy model %d", len(taken.taken), model.version)
+    return network.state_dict()

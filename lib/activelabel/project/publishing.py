@@ -1,0 +1,72 @@
+"""Publishing a model: a file that never changes, then its number in the ledger. Killed in between, it never was."""
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from activelabel.errors import InvalidInputError
+from activelabel.project.project import Project
+from activelabel.store.records import Annotation, Judges, Metrics, ModelKind, ModelVersion
+from activelabel.training.checkpoints import ENDING, save_model
+
+logger = logging.getLogger(__name__)
+
+
+def publish_model(
+    project: Project,
+    weights: Mapping[str, Tensor],
+    metrics: Metrics,
+    seen: Sequence[Annotation],
+    kind: ModelKind = "task",
+    judges: Judges | None = None,
+) -> ModelVersion:
+    """Publish a model. It is the one in use from now on if it is the best by the same cases and nobody chose another.
+
+    A model that would be the best but cannot be used any more, its file being damaged or of another recipe, is compared
+    with no other from now on.
+
+    Args:
+        project: whose model it is.
+        weights: of the network that is published.
+        metrics: by name, of the validation cases.
+        seen: the annotations it learned from or was judged by; for a model from elsewhere, those it should count as
+            having seen, so that it is not replaced at once.
+        kind: of the task, or the proxy model.
+        judges: the cases that gave the metrics, where these are not the validation cases that it has seen.
+    """
+    project.models_folder.mkdir(parents=True, exist_ok=True)
+    file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}{ENDING}"
+    description = project.description_of(kind)
+    sha256 = save_model(file, weights, description)
+    roles = {image.id: image.role for image in project.ledger.images()}
+    model = project.ledger.publish_model(
+        file=file.name,
+        sha256=sha256,
+        recipe=project.recipe.name,
+        labels=description.labels,
+        metrics=metrics,
+        trained_on=[item.id for item in seen if roles[item.image_id] == "training"],
+        validated_on=[item.id for item in seen if roles[item.image_id] == "validation"],
+        kind=kind,
+        judges=judges,
+    )
+    _leave_out_what_cannot_be_used(project, model)
+    return model
+
+
+def _leave_out_what_cannot_be_used(project: Project, published: ModelVersion) -> None:
+    """Go on to the next best until there is one that can be used, at the latest the one that was just published."""
+    ledger, kind = project.ledger, published.kind
+    while (model := ledger.model_in_use(kind)) is not None and model.version != published.version:
+        use = ledger.model_use(kind)
+        if use is not None and use.chosen_by is not None:
+            return
+        try:
+            project.network(model)
+        except InvalidInputError as error:
+            logger.warning("model %d is left out from now on: %s", model.version, error)
+            ledger.leave_unranked(model.version)
+        else:
+            return

@@ -1,0 +1,87 @@
+"""The command `activelabel restore`: puts a copy of a project's ledger in the place of one that is damaged or gone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import activelabel
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.store.copies import copies_folder, damage, list_copies, restore_copy
+
+if TYPE_CHECKING:
+    from activelabel.project.project import Project
+
+APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
+
+
+def restore(
+    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
+    copy: Annotated[Path | None, typer.Option(help="The copy to put back. Default the newest whole one.")] = None,
+    from_archive: Annotated[
+        bool,
+        typer.Option("--from-archive", help="Make the ledger anew from the records beside the labels: without a copy."),
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the copies, and change nothing.")] = False,
+    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+) -> None:
+    """Put a copy of a project's ledger back. The server must not run; what was there is moved aside, never removed.
+
+    Where there is no whole copy, --from-archive makes a ledger of the labels: versions, annotators, times and queries.
+    """
+    # Here, so that the command's --help does not wait for torch.
+    from activelabel.project.project import make_folder, plan_project
+    from activelabel.project.serving import claim
+    from activelabel.project.settings import setting_pairs
+
+    project = plan_project(str(APP_FOLDER), studies, setting_pairs(conf or []))
+    ledger = project.ledger.file
+    if from_archive:
+        if copy is not None or show:
+            raise InvalidInputError("--from-archive: takes no copy, so leave --copy and --list out")
+        make_folder(project)
+        claim(project)
+        _rebuild(project)
+        return
+    if ledger is None:
+        raise InvalidInputError(
+            f"ledger {project.ledger.shown_url}: copies of a PostgreSQL ledger are made and put back with its own "
+            "tools, pg_dump and pg_restore"
+        )
+    if show:
+        for found in list_copies(ledger):
+            typer.echo(f"{found}  {found.stat().st_size:,} bytes  {damage(found) or 'whole'}")
+        return
+    make_folder(project)
+    claim(project)
+    chosen = copy or _newest_whole(ledger)
+    aside = restore_copy(ledger, chosen)
+    typer.echo(f"{ledger} is the copy {chosen.name} now" + (f"; what was there is in {aside}" if aside else ""))
+    progress = project.ledger.progress()
+    typer.echo(f"it knows {progress.images} images, {progress.annotated} of them annotated")
+
+
+def _rebuild(project: "Project") -> None:
+    from activelabel.project.rebuilding import check_there_is_none, rebuild_ledger
+
+    check_there_is_none(project.ledger)
+    made = rebuild_ledger(project)
+    found, aside = made.rebuilt, f"; what was there is in {made.aside}" if made.aside else ""
+    typer.echo(f"{project.ledger.shown_url} is made anew of the labels in {project.labels_folder}{aside}")
+    typer.echo(
+        f"{found.images} images with labels by {', '.join(found.annotators) or 'nobody known'}: {found.labels} "
+        f"versions, {found.drafts} drafts, {found.queries} queries, and {found.history} versions without a record"
+    )
+    for line in made.lines:
+        typer.echo(line)
+
+
+def _newest_whole(ledger: Path) -> Path:
+    """The newest copy that is not damaged."""
+    whole = next((copy for copy in reversed(list_copies(ledger)) if damage(copy) is None), None)
+    if whole is None:
+        raise NotReadyError(
+            f"{copies_folder(ledger)}: there is no whole copy of the ledger: name one with --copy, or make "
+            "the ledger anew of the labels with --from-archive"
+        )
+    return whole

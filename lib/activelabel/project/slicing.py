@@ -1,0 +1,56 @@
+"""Which way the images of a project are sliced: said once for each, and kept in the ledger."""
+
+import logging
+import time
+
+from monailabel.interfaces.datastore import Datastore
+
+from activelabel.acquisition.selection import shuffled
+from activelabel.data.grids import Grid
+from activelabel.data.one_case import one_case
+from activelabel.data.slices import SlicePlane, slice_axis
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.project.project import Project
+from activelabel.project.readability import set_aside
+from activelabel.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+COUNTING_SECONDS = 5.0
+"""How long one request may read images to learn how many slices they have; the next one goes on with the others."""
+
+
+def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> int:
+    """The axis of an image along which its slices are counted: what was said before, else that across `plane`.
+
+    Raises:
+        InvalidInputError: the image is another one than that whose slices were annotated.
+    """
+    wanted = slice_axis(grid, plane)
+    fixed = ledger.fix_slices(image_id, wanted, grid.shape).slice_axis
+    assert fixed is not None
+    return fixed
+
+
+def count_slices(project: Project, datastore: Datastore, seconds: float = COUNTING_SECONDS) -> None:
+    """Learn of the images of the pool how many slices they have, as far as `seconds` allow; of one at least.
+
+    In a random order, so that what is asked for at random meanwhile comes from any of them.
+    An image that cannot be read is set aside; one that is gone is passed over, until the datastore has noticed.
+    """
+    started = time.monotonic()
+    uncounted = shuffled(
+        (image.image_id for image in project.ledger.slice_pool() if image.slice_count is None), project.settings.seed
+    )
+    for done, image_id in enumerate(uncounted):
+        if done and time.monotonic() - started > seconds:
+            logger.info("%d images are still to be read before their slices can be asked for", len(uncounted) - done)
+            return
+        try:
+            with one_case(image_id):
+                fixed_axis(project.ledger, image_id, read_grid(datastore.get_image_uri(image_id)), project.slice_plane)
+        except NotFoundError as error:
+            logger.warning("the slices of %s are not counted: %s", image_id, error)
+        except InvalidInputError as error:
+            set_aside(image_id, error, project.ledger, datastore)

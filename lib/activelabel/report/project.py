@@ -1,0 +1,135 @@
+"""The page about a running project: how good its models are, what the labels cost, and whether to go on."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from activelabel.data.studies_folder import LEDGER_FILE
+from activelabel.errors import InvalidInputError
+from activelabel.loop.advice import effort_unit, forecast_of, judged_points, learning_curve, said
+from activelabel.project.kept_names import check_names
+from activelabel.project.model_standing import read_standing
+from activelabel.project.project import Project, plan_project
+from activelabel.report.figures import draw_doubts, draw_forecast
+from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text
+
+_SHOWN_DOUBTS = 30
+
+
+def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
+    """The project that a server has begun on these studies.
+
+    Raises:
+        InvalidInputError: no server has, its labels have other names, or settings are wrong; the line says what.
+    """
+    project = plan_project(app_dir, studies, conf)
+    if project.ledger.file is not None and not project.ledger.file.is_file():
+        raise InvalidInputError(
+            f"--studies {studies}: expected a project in {project.folder}, got no {LEDGER_FILE} there: start the "
+            "server first, or give its settings with --conf"
+        )
+    check_names(project.ledger, project.labels)
+    return project
+
+
+def project_page(project: Project) -> Page:
+    """What the ledger of a project says so far, before its first model too."""
+    curve = learning_curve(project)
+    progress = project.ledger.progress()
+    return Page(
+        title=f"How far is the project in {project.folder}?",
+        summary=[
+            f"{progress.annotated} of {progress.images} volumes are annotated wholly, {progress.partly_annotated} in "
+            f"part: {progress.annotated_slices} slices, with something drawn on {progress.foreground_slices}.",
+            *_not_drawn(project),
+            str(read_standing(project.ledger)),
+            said(forecast_of(project, curve)),
+        ],
+        sections=[
+            Section("How good after how much work", list(_curve(project, curve))),
+            Section("What the labels have cost", [_costs(project)]),
+            Section("Is the model wrong where it doubts?", list(_doubts(project))),
+            Section("All settings", [Folded("Settings in force", json.dumps(project.settings_in_force(), indent=1)),
+                                     Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
+        ],
+    )  # fmt: skip
+
+
+def _not_drawn(project: Project) -> Iterator[str]:
+    """What is to be known of labels that nobody drew, and of cases that are not simply left; nothing if all is well."""
+    unchanged, drafts = project.ledger.unchanged_labels(), len(project.ledger.open_drafts())
+    if any(unchanged.values()):
+        yield (
+            f"{unchanged['training']} training and {unchanged['validation']} validation labels are exactly what a "
+            "model drew: somebody accepted them, and nobody drew them."
+        )
+    if drafts:
+        yield f"{drafts} drawings are drafts: nothing learns from them until somebody finishes them."
+    aside = project.ledger.set_aside_cases()
+    if aside:
+        named = "; ".join(f"{skip.image_id} ({skip.reason or 'no reason given'})" for skip in aside)
+        yield f"{len(aside)} cases cannot be annotated, and are not asked for: {named}."
+
+
+def _curve(project: Project, curve: Sequence[dict[str, Any]]) -> Iterator[Block]:
+    unit, judged, ahead = effort_unit(project), judged_points(project, curve), forecast_of(project, curve)
+    if ahead is not None:
+        title = f"{unit} annotated, those for validation among them"
+        cases = max(point["validation_cases"] for point in curve)
+        yield Picture(
+            name="learning_curve",
+            title=f"Dice of the validation cases against {unit} annotated",
+            figure=draw_forecast([effort for effort, _ in judged], [dice for _, dice in judged], ahead, title),
+            alt=f"Learning curve of the project: {len(judged)} models, Dice against {title}.",
+            note=f"Each point is one of {ahead.n} models, judged by up to {cases} validation cases: with few of them "
+            f"points scatter.{'' if ahead.expected is None else ' The bar holds 95 % of where the curve may be.'}",
+            data=pd.DataFrame(judged, columns=[unit, "dice"]),
+        )
+    if curve:
+        yield Table(
+            "models", "All models", pd.DataFrame(curve), "Dice is that of the validation cases; a dash: none to judge."
+        )
+    else:
+        yield Text("The first model is trained when enough cases are labelled.")
+
+
+def _costs(project: Project) -> Table:
+    cost = project.ledger.effort({})
+    row = {
+        "volumes": cost.patients,
+        "slices": cost.slices,
+        "foreground slices": cost.foreground_slices,
+        "effort units": cost.units,
+        "timed queries": cost.timed_queries,
+        "seconds a query": cost.seconds_per_query,
+    }
+    return Table(
+        "costs", "All labels so far", pd.DataFrame([row]),
+        "An effort unit is a foreground slice of a volume of its own; three of one whole volume are one (chlebus2022).",
+    )  # fmt: skip
+
+
+def _doubts(project: Project) -> Iterator[Block]:
+    doubts = project.ledger.doubts()[-_SHOWN_DOUBTS:]
+    if not doubts:
+        yield Text("No label has come back yet that a model had been asked about before.")
+        return
+    rows = [
+        {"label": doubt.annotation_id, "model": doubt.model_version, "measure": doubt.measure,
+         "wrong voxels": doubt.wrong_voxels, "n (voxels)": doubt.voxels, "correlation": doubt.correlation,
+         "worth": doubt.worth}
+        for doubt in doubts
+    ]  # fmt: skip
+    yield Picture(
+        name="doubts",
+        title=f"Worth of the doubt, of the last {len(doubts)} labels",
+        figure=draw_doubts([doubt.worth for doubt in doubts]),
+        alt="How well the doubt went with the errors, label by label, from -1 to 1.",
+        note="1: every wrong voxel was doubted more than every other; 0: the doubt says nothing of the errors.",
+    )
+    yield Table(
+        "doubts", "Label by label", pd.DataFrame(rows),
+        "Correlation is Spearman's, between doubt and errors; worth is its share of the largest that there can be.",
+    )  # fmt: skip

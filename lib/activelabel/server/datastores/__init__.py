@@ -1,0 +1,1 @@
+"""The host's datastores: a folder of files, and a PACS."""

@@ -1,0 +1,152 @@
+"""Label files that were not sent but lie in the folder of labels: put there by hand, or by another project.
+
+Each is used, or passed over with a reason that is told. None is ever changed or removed where it lies, but for the one
+at the very place where the server keeps its own, and of that a copy is kept first.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from activelabel.data.file_names import no_image
+from activelabel.data.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
+from activelabel.errors import ActiveLabelError
+from activelabel.server.routes.request_checks import is_tag
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import FINAL
+
+logger = logging.getLogger(__name__)
+
+AS_FOUND = "labels_as_found"
+"""Below the project folder: what lay at the place of a label of ours and was none of them."""
+
+Take = Callable[[Path, str, str, str], None]
+"""Keeps a file as the label of an image under a tag, by a name; raises `ActiveLabelError` if it cannot be one."""
+
+
+class FoundLabels:
+    """What is known of the label files of a studies folder.
+
+    Attributes:
+        passed_over: why files are not used, by their path below the studies folder.
+    """
+
+    def __init__(
+        self,
+        studies: Path,
+        ledger: Ledger,
+        project_folder: Path,
+        *,
+        ours_elsewhere: bool = False,
+        links_out: bool = False,
+    ) -> None:
+        """Look into `studies/labels/TAG`; keep copies below `project_folder`.
+
+        `ours_elsewhere`: the server keeps its own labels in another folder, so that it writes none of these.
+        `links_out`: links out of the studies folder are followed.
+        """
+        self._folder = studies / "labels"
+        self._ours_elsewhere = ours_elsewhere
+        self._within = None if links_out else studies
+        self._ledger = ledger
+        self._copies = project_folder / AS_FOUND
+        self._judged: dict[Path, tuple[object, str | None]] = {}
+        self.passed_over: dict[str, str] = {}
+
+    def take_in(self, images: FolderContent, current: Collection[tuple[str, str]], take: Take) -> None:
+        """Take in what is there and not known yet.
+
+        Args:
+            images: of the studies folder.
+            current: image and tag of the labels that count now.
+            take: keeps a file.
+        """
+        self.passed_over = {}
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if folder.name.startswith("."):
+                continue
+            if not folder.is_dir():
+                if no_image(folder.name) != "":
+                    self.passed_over[f"labels/{folder.name}"] = "a label belongs into labels/final"
+                continue
+            if not is_tag(folder.name):
+                self.passed_over[f"labels/{folder.name}/"] = "no tag of labels: what counts belongs into labels/final"
+                continue
+            found = find_labels(folder, images.files, self._within)
+            self._say(folder.name, found.passed_over)
+            both = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
+            for image_id, path in both:
+                reason = self._consider(folder, path, image_id, images.path(image_id), current, take)
+                if reason is not None:
+                    self._say(folder.name, {path: reason})
+
+    def keep_copy(self, path: Path, image_id: str, tag: str) -> None:
+        """Before our label takes the place of a file, or that file goes: keep it, if it is none of ours."""
+        if not path.is_file():
+            return
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if any(label.sha256 == digest for label in self._ledger.history(image_id)):
+            return
+        copy = self._copies / tag / f"{time.time_ns()}-{path.name}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(content)
+        logger.warning("labels/%s/%s was not written by this project: kept as %s", tag, path.name, copy)
+
+    def _consider(
+        self, folder: Path, path: str, image_id: str, image: Path, current: Collection[tuple[str, str]], take: Take
+    ) -> str | None:
+        """Take a file in unless that was done. Why it is not used, or None."""
+        source, tag = folder / path, folder.name
+        is_at_our_place = path == f"{image_id}{LABEL_ENDING}" and not self._ours_elsewhere
+        if is_at_our_place and (image_id, tag) in current:
+            return None
+        name = "" if is_at_our_place else _name(source, tag)
+        state = (_state(source), _state(image), (image_id, tag) in current)
+        judged = self._judged.get(source)
+        if judged is not None and judged[0] == state and not is_at_our_place:
+            return judged[1]
+        if not is_at_our_place and (self._was_taken_in(image_id, name) or self._is_ours(source, image_id)):
+            reason = None
+        elif (image_id, tag) in current:
+            reason = DOUBLE
+        else:
+            reason = self._take(source, path, image_id, tag, name, take)
+        self._judged[source] = (state, reason)
+        return reason
+
+    def _take(self, source: Path, path: str, image_id: str, tag: str, name: str, take: Take) -> str | None:
+        try:
+            take(source, image_id, tag, name)
+        except ActiveLabelError as error:
+            if self._judged.get(source, (None, None))[1] != str(error):
+                logger.warning("labels/%s/%s is not used: %s", tag, path, error)
+            return str(error)
+        logger.info("took in labels/%s/%s as the label of %s", tag, path, image_id)
+        return None
+
+    def _was_taken_in(self, image_id: str, name: str) -> bool:
+        return any(Path(label.file).name == f"{name}{LABEL_ENDING}" for label in self._ledger.history(image_id))
+
+    def _is_ours(self, source: Path, image_id: str) -> bool:
+        """Whether a server that kept its labels here has written a file, before it was told to keep them elsewhere."""
+        if not self._ours_elsewhere:
+            return False
+        known = {label.sha256 for label in self._ledger.history(image_id)}
+        return bool(known) and hashlib.sha256(source.read_bytes()).hexdigest() in known
+
+    def _say(self, tag: str, reasons: Mapping[str, str]) -> None:
+        self.passed_over.update({f"labels/{tag}/{path}": reason for path, reason in reasons.items()})
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _name(source: Path, tag: str) -> str:
+    """What the kept label is called, always the same for the same state of a file: it is taken in once."""
+    said = f"{source.name}|{_state(source)}"
+    return f"{tag if tag != FINAL else 'found'}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"

@@ -1,0 +1,278 @@
+"""The host's view of a PACS, with the ledger as the truth about labels, as for a folder.
+
+The series that the host's search filter finds are the images, named by their UID. Every label is kept in the project's
+archive first; `SegExchange` brings the final ones to the PACS, and those of others from there. While the PACS does not
+answer, what is known stays, and what it has to be sent waits.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Collection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import numpy as np
+from monailabel.datastore.local import DataModel
+
+from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.data.dicom_seg import find_converter
+from activelabel.data.labels import write_label
+from activelabel.data.volumes import read_grid
+from activelabel.errors import ForbiddenError, InvalidInputError, UnavailableError
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.pacs.client import Pacs, Series
+from activelabel.server.pacs.seg_exchange import SegExchange
+from activelabel.server.pacs.series_cache import SeriesCache
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import FINAL, Annotation
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 30.0
+"""How often the server asks the PACS what is new. A viewer that stores through the server need not wait for it."""
+
+EXTENSION = ".nii.gz"
+_INSTANCES = "instances"
+
+
+class PacsDatastore(LedgerDatastore):
+    """The series of a PACS as images, and their labels, checked, kept in every version, and recorded in the ledger.
+
+    Attributes:
+        pacs: where they are.
+    """
+
+    watches_folder: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        pacs: Pacs,
+        cache: SeriesCache,
+        view: Path,
+        ledger: Ledger,
+        archive: LabelArchive,
+        *,
+        validation_cases: int,
+        follow_changes: bool,
+    ) -> None:
+        """Open the PACS, which need not answer yet.
+
+        Args:
+            pacs: where the images are.
+            cache: where those that were needed are kept.
+            view: folder of the project for the host's listing and the labels as the host lays them out.
+            ledger: where annotations are recorded.
+            archive: where labels are checked and kept.
+            validation_cases: how many images are set aside for validation when first seen.
+            follow_changes: keep asking the PACS, and store labels there; for the server, not for its children.
+
+        Raises:
+            InvalidInputError: the program that writes DICOM SEG is missing.
+        """
+        find_converter()
+        self.pacs = pacs
+        self._cache = cache
+        self._exchange = SegExchange(pacs, cache, ledger, archive)
+        self._series: dict[str, Series] | None = None  # None until the PACS has answered
+        self._problem: str | None = None
+        self._looking = threading.Lock()
+        view.mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            str(view),
+            ledger,
+            archive,
+            validation_cases=validation_cases,
+            follow_changes=follow_changes,
+            images=cache.folder,
+        )
+        if follow_changes:
+            self.refresh()
+            threading.Thread(target=self._keep_looking, name="pacs", daemon=True).start()
+
+    def name(self) -> str:
+        """The address of the PACS."""
+        return self.pacs.address
+
+    def status(self) -> dict[str, Any]:
+        """The host's counts, why the PACS cannot be asked, if so, and which of its SEGs are no labels."""
+        return {
+            **super().status(),
+            "pacs": self.pacs.address,
+            "pacs_problem": self._problem,
+            "pacs_refused": self.refused_segs,
+        }
+
+    @property
+    def refused_segs(self) -> dict[str, str]:
+        """Why SEGs in the PACS are not used as labels, by their series."""
+        return dict(self._exchange.refused)
+
+    @property
+    def draft_segs(self) -> dict[str, str]:
+        """Why SEGs in the PACS are drafts, by their series."""
+        return dict(self._exchange.drafts)
+
+    def note_sender(self, series: Collection[str], name: str) -> None:
+        """Remember who sends these series to the PACS: of a SEG among them they are the annotator, whatever it says."""
+        self._exchange.senders.update(dict.fromkeys(series, name))
+
+    # Images
+
+    def refresh(self) -> None:
+        """Ask the PACS what it has now. If it does not answer, all stays as it was, and `status` says why."""
+        with self._looking:
+            try:
+                images, segs = self.pacs.images(), self.pacs.segmentations()
+                self._take_over(images)
+                studies = {series.uid: series.study_uid for series in images}
+                for kept in self._exchange.take_in(segs, studies):
+                    self._show_kept(kept, {})
+                    self._settle(kept)
+                self._exchange.send_missing(segs, studies)
+            except UnavailableError as error:
+                if str(error) != self._problem:
+                    logger.warning("%s", error)
+                self._problem = str(error)
+            else:
+                self._problem = None
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The series as a NIfTI file, fetched if it was not yet. One that is no volume is set aside in the ledger.
+
+        Raises:
+            UnavailableError: it has to be fetched, and the PACS does not answer.
+            NotFoundError: it has to be fetched, and the PACS has it no more.
+            InvalidInputError: it is no volume.
+        """
+        try:
+            return str(self._cache.volume(image_id, self._study_of(image_id)))
+        except InvalidInputError as error:
+            self._ledger.mark_unreadable(image_id, str(error))
+            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+
+    def patients(self) -> dict[str, str]:
+        """The PatientID of each series that has one."""
+        objects = self._datastore.objects
+        said = {image_id: objects[image_id].image.info.get("PatientID") for image_id in objects}
+        names = {
+            image_id: " ".join(str(name).replace("\0", " ").split())[:64] for image_id, name in said.items() if name
+        }
+        return {image_id: name for image_id, name in names.items() if name}  # 64: as long as DICOM lets them be
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Refused.
+
+        Raises:
+            ForbiddenError: always.
+        """
+        raise ForbiddenError(f"the images are those of the PACS {self.pacs.address}: send a new one there")
+
+    def remove_image(self, image_id: str) -> None:
+        """Refused.
+
+        Raises:
+            ForbiddenError: always.
+        """
+        raise ForbiddenError(f"the images are those of the PACS {self.pacs.address}: remove it there")
+
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
+        """Annotated images and their labels, the images fetched if they were not yet."""
+        for image_id in self.get_labeled_images():
+            self.get_image_uri(image_id)
+        return list(super().datalist(full_path))
+
+    # Labels
+
+    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
+        """Check a label, keep it and record it, then store a final one in the PACS too. A draft stays here.
+
+        Besides what a folder takes, this takes the raw voxels that OHIF sends.
+
+        Raises:
+            InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
+            UnavailableError: its image has to be fetched to check it, and the PACS does not answer.
+        """
+        with TemporaryDirectory() as folder:
+            file = Path(label_filename)
+            if file.suffix == ".bin":
+                file = self._from_raw(image_id, file, Path(folder))
+            kept = super().keep_label(image_id, str(file), label_tag, label_info)
+        self._send_current(image_id)
+        return kept
+
+    def finish_draft(self, image_id: str, annotator: str) -> Annotation:
+        """As in a folder, and stored in the PACS too."""
+        kept = super().finish_draft(image_id, annotator)
+        self._send_current(image_id)
+        return kept
+
+    def _send_current(self, image_id: str) -> None:
+        annotation = self._ledger.current_annotation(image_id, FINAL)
+        if annotation is not None and self._follows:
+            self._exchange.send(annotation, self._study_of(image_id))
+
+    def _from_raw(self, image_id: str, file: Path, folder: Path) -> Path:
+        """OHIF's labelmap: a byte a voxel, in the order in which the image is stored."""
+        grid = read_grid(self.get_image_uri(image_id))
+        voxels = np.fromfile(file, dtype=np.uint8)
+        if voxels.size != np.prod(grid.shape):
+            raise InvalidInputError(
+                f"{file.name}: {voxels.size} bytes, expected one for each of the image's "
+                f"{'x'.join(map(str, grid.shape))} voxels"
+            )
+        path = folder / f"{file.stem}{EXTENSION}"
+        write_label(path, voxels.reshape(grid.shape, order="F"), grid.affine_ras)
+        return path
+
+    # What the PACS says
+
+    def _keep_looking(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            try:
+                self.refresh()
+            except Exception:
+                logger.exception("could not look into the PACS; it is tried again")
+
+    def _take_over(self, images: list[Series]) -> None:
+        """Make the listing that of the PACS."""
+        for series in images:
+            shown = self._datastore.objects.get(series.uid)
+            if shown is not None and shown.image.info.get(_INSTANCES) not in (None, series.instances):
+                self._changed(series.uid, annotated=bool(shown.labels))
+        self._series = {series.uid: series for series in images}
+        self._reconcile_datastore()
+
+    def _changed(self, image_id: str, annotated: bool) -> None:
+        """A series got more slices, or fewer: perhaps it was still on its way when it was first seen."""
+        if annotated:
+            logger.warning("series %s has changed in the PACS; its label and its copy here stay as they were", image_id)
+            return
+        self._cache.forget(image_id)
+        self._ledger.mark_readable(image_id)
+
+    def _find_images(self) -> dict[str, DataModel]:
+        """The series of the PACS; until it has answered, those that it had when it last did."""
+        shown = self._datastore.objects
+        known = {image_id: shown[image_id].image.info for image_id in shown}
+        if self._series is None:
+            there = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
+        else:
+            there = {
+                uid: {**known.get(uid, {}), **series.info, _INSTANCES: series.instances}
+                for uid, series in self._series.items()
+            }
+        return {
+            image_id: DataModel(info={"ts": int(time.time()), **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION)
+            for image_id, info in there.items()
+        }
+
+    def _take_in_foreign_labels(self, current: object) -> None:
+        """Nothing: what others make comes through the PACS, and the folder of labels is a view of ours."""
+
+    def _study_of(self, image_id: str) -> str | None:
+        """The study of an image, if the PACS ever told it."""
+        shown = self._datastore.objects.get(image_id)
+        return shown.image.info.get("StudyInstanceUID") if shown else None

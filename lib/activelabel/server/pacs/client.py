@@ -1,0 +1,268 @@
+"""A PACS as this server sees it: series, segmentations, pixel data, and one line when it does not answer."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+from monailabel.config import settings as host_settings
+from monailabel.datastore.dicom import DICOMwebClientX
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ImplicitVRLittleEndian
+
+from activelabel.data.dicom_guard import check_object
+from activelabel.data.file_guard import LARGEST_IMAGE_VOXELS
+from activelabel.errors import ActiveLabelError, ForbiddenError, NotFoundError, UnavailableError
+from activelabel.server.pacs.session import CONNECT_SECONDS, RefusedAnswerError, open_session
+
+logger = logging.getLogger(__name__)
+
+MOST_SERIES = 100_000
+"""How many series a search may find. A PACS that lists more than a hospital has would never come to an end."""
+BYTES_OF_A_VOXEL = 4
+
+_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
+"""It becomes the name of a file: digits and single dots between them, never a dot alone."""
+_SHOWN_TAGS = ("Modality", "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+_COUNT_TAG = "NumberOfSeriesRelatedInstances"
+_UNKNOWN = "UNK"  # what the host's clients are used to
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series of the PACS. `info` is what clients read of it; `instances` is None where the PACS does not say."""
+
+    uid: str
+    study_uid: str
+    instances: int | None
+    info: Mapping[str, str]
+
+
+class Pacs:
+    """The DICOMweb services at an address.
+
+    Every method raises `UnavailableError` where the PACS does not answer in time, or answers with an error.
+
+    Attributes:
+        address: without login data.
+    """
+
+    def __init__(self, url: str, largest_voxels: int = LARGEST_IMAGE_VOXELS) -> None:
+        """Speak to the PACS at `url` as the host's settings `MONAI_LABEL_DICOMWEB_*` say.
+
+        No answer is read that is larger than a series of `largest_voxels`.
+        """
+        parts = urlsplit(url.rstrip("/"))
+        self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        self._url = url.rstrip("/")
+        self._patience_seconds = host_settings.MONAI_LABEL_DICOMWEB_PROXY_TIMEOUT
+        self._session = open_session(url, self._patience_seconds, largest_voxels * BYTES_OF_A_VOXEL)
+        self._client = _CheckingClient(
+            url=self._url,
+            session=self._session,
+            qido_url_prefix=host_settings.MONAI_LABEL_QIDO_PREFIX,
+            wado_url_prefix=host_settings.MONAI_LABEL_WADO_PREFIX,
+            stow_url_prefix=host_settings.MONAI_LABEL_STOW_PREFIX,
+        )
+        self._client.set_http_retry_params(retry=False)  # it would wait for minutes
+        for chatty in ("dicomweb_client", "retrying"):  # of every look into the PACS, and with a traceback if it fails
+            logging.getLogger(chatty).setLevel(logging.ERROR)
+
+    def images(self) -> list[Series]:
+        """The series to annotate: those that the host's search filter finds, CT by default."""
+        return self._search(host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
+
+    def segmentations(self) -> list[Series]:
+        """All series of segmentations."""
+        return self._search({"Modality": "SEG"})
+
+    def instances(self, series: Series) -> list[Dataset]:
+        """All objects of a series, with their pixel data."""
+        with self._asking(f"the series {series.uid}"):
+            return [_of_series(found, series.uid) for found in self._client.iter_series(series.study_uid, series.uid)]
+
+    def download(self, series_uid: str, study_uid: str, folder: Path) -> None:
+        """Write the objects of a series into `folder`, one file each.
+
+        Raises:
+            NotFoundError: the PACS has no such series.
+        """
+        with self._asking(f"the series {series_uid}"):
+            by_frame = host_settings.MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME
+            found = (self._by_frame if by_frame else self._client.iter_series)(study_uid, series_uid)
+            for number, instance in enumerate(found):
+                _of_series(instance, series_uid).save_as(folder / f"{number:05d}.dcm", write_like_original=False)
+        if not any(folder.iterdir()):
+            raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
+
+    def _by_frame(self, study_uid: str, series_uid: str) -> Iterator[Dataset]:
+        """The objects of a series of one frame each: what is said of them, and their voxels, are asked for apart."""
+        for listed in self._client.retrieve_series_metadata(study_uid, series_uid):
+            instance = Dataset.from_json(listed)
+            uid = str(instance.SOPInstanceUID)
+            (pixels,) = self._client.retrieve_instance_frames(study_uid, series_uid, uid, frame_numbers=[1])
+            instance.PixelData = pixels
+            instance.is_little_endian = instance.is_implicit_VR = True
+            instance.file_meta = FileMetaDataset()
+            instance.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+            yield instance
+
+    def study_of(self, series_uid: str) -> str:
+        """The study of a series.
+
+        Raises:
+            NotFoundError: the PACS has no such series.
+        """
+        for series in self._search({"SeriesInstanceUID": series_uid}):
+            if series.uid == series_uid:
+                return series.study_uid
+        raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
+
+    def store(self, dataset: Dataset) -> None:
+        """Keep an object in the PACS; one that it has already stays as it is."""
+        with self._asking("an object to store"):
+            answer = self._client.store_instances([dataset])
+        if answer.get("FailedSOPSequence"):
+            reason = answer.FailedSOPSequence[0].get("FailureReason", "without a reason")
+            raise UnavailableError(f"the PACS {self.address} refused to store an object (reason {reason})")
+
+    def forward(
+        self, method: str, service: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
+    ) -> requests.Response:
+        """Pass a viewer's request on, whatever the answer.
+
+        Args:
+            method: GET or POST.
+            service: `qido`, `wado` or `stow`, or "" for an address that needs no prefix.
+            path: below the DICOMweb root.
+            query: as the viewer sent it.
+            body: of the request.
+            headers: those that the PACS is to see.
+
+        Raises:
+            ForbiddenError: the path leaves the DICOMweb root; a PACS has much else beside it.
+        """
+        if any(part in ("..", ".") for part in path.split("/")):
+            raise ForbiddenError(f"'{path}' leaves the DICOMweb services of the PACS")
+        prefix = _prefix(method, service, path)
+        url = "/".join(part for part in (self._url, prefix, quote(path)) if part)
+        with self._asking(path, refusals=False):
+            return self._session.request(
+                method, f"{url}?{query}" if query else url, data=body or None, headers=dict(headers)
+            )
+
+    def _search(self, filters: Mapping[str, Any]) -> list[Series]:
+        """All series that match, however few at a time the PACS lists."""
+        found: dict[str, Series] = {}
+        while True:
+            with self._asking("a search"):
+                page = self._client.search_for_series(
+                    search_filters=dict(filters), fields=[*_SHOWN_TAGS, _COUNT_TAG], offset=len(found) or None
+                )
+                listed = [self._series(item) for item in page]
+            new = [series for series in listed if series is not None and series.uid not in found]
+            if not new:
+                return list(found.values())
+            found.update((series.uid, series) for series in new)
+            if len(found) > MOST_SERIES:
+                raise UnavailableError(
+                    f"the PACS {self.address} lists more than {MOST_SERIES:,} series: narrow the search by "
+                    "MONAI_LABEL_DICOMWEB_SEARCH_FILTER"
+                )
+
+    def _series(self, item: Any) -> Series | None:
+        """A listed series; None if it cannot be read, or its identifier is none, for it becomes the name of a file."""
+        try:
+            return self._read_series(Dataset.from_json(item))
+        except Exception as error:  # noqa: BLE001 - whatever pydicom makes of a lie is that series' problem
+            logger.warning("a series that the PACS %s lists cannot be read: %s", self.address, first_line(error))
+            return None
+
+    def _read_series(self, listed: Dataset) -> Series | None:
+        info = {tag: str(listed[tag].value) if listed.get(tag) else _UNKNOWN for tag in _SHOWN_TAGS}
+        uid, study_uid = info["SeriesInstanceUID"], info["StudyInstanceUID"]
+        if not (_UID.fullmatch(uid) and _UID.fullmatch(study_uid)):
+            return None
+        info["RetrieveURL"] = f"{self.address}/studies/{study_uid}/series/{uid}"
+        count = listed.get(_COUNT_TAG)
+        return Series(uid, study_uid, int(count) if count is not None else None, info)
+
+    @contextmanager
+    def _asking(self, what: str, refusals: bool = True) -> Iterator[None]:
+        """Turn what goes wrong between us and the PACS into one line."""
+        try:
+            yield
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            if status == requests.codes.not_found:
+                raise NotFoundError(f"the PACS {self.address} does not know {what}") from error
+            advice = "check MONAI_LABEL_DICOMWEB_USERNAME and _PASSWORD" if status in (401, 403) else "see its log"
+            raise UnavailableError(f"the PACS {self.address} answered {status} to {what}: {advice}") from error
+        except requests.Timeout as error:
+            raise UnavailableError(
+                f"the PACS {self.address} does not answer in time ({CONNECT_SECONDS:.0f} s to connect, "
+                f"{self._patience_seconds:.0f} s to go on): try again later"
+            ) from error
+        except requests.exceptions.JSONDecodeError as error:
+            raise UnavailableError(
+                f"what answers at {self.address} is no DICOMweb service: check the address given as --studies"
+            ) from error
+        except RefusedAnswerError as error:
+            raise UnavailableError(
+                f"the answer of the PACS {self.address} to {what} is not taken: {error}; see its log"
+            ) from error
+        except requests.RequestException as error:
+            raise UnavailableError(
+                f"the PACS {self.address} cannot be reached: check that it runs, and the address given as --studies"
+            ) from error
+        except (ActiveLabelError, OSError):  # ours, and those of the disk
+            raise
+        except Exception as error:  # what comes of an answer that lies may be anything
+            raise UnavailableError(
+                f"the PACS {self.address} answered to {what} what cannot be read ({first_line(error)}): see its log"
+            ) from error
+
+
+class _CheckingClient(DICOMwebClientX):
+    """Looks at each object that came before pydicom opens it."""
+
+    def _decode_multipart_message(self, response: requests.Response, stream: bool) -> Iterator[bytes]:
+        for part in super()._decode_multipart_message(response, stream):
+            content = bytes(part)  # It is a bytearray, which pydicom takes for a list of numbers.
+            check_object(content)
+            yield content
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one short line."""
+    return " ".join(f"{type(error).__name__} {error}".split())[:100]
+
+
+def _of_series(instance: Dataset, series_uid: str) -> Dataset:
+    """The object, if it is one of the series that was asked for.
+
+    Raises:
+        UnavailableError: it is one of another.
+    """
+    found = str(instance.get("SeriesInstanceUID"))
+    if found != series_uid:
+        raise UnavailableError(
+            f"the PACS sent an object of the series {found[:64]!r}, and was asked for {series_uid}: see its log"
+        )
+    return instance
+
+
+def _prefix(method: str, service: str, path: str) -> str | None:
+    """The part of the address that the host's settings give to a service. Viewers store by any of the services'."""
+    if not service:
+        return None
+    if method == "POST":
+        return host_settings.MONAI_LABEL_STOW_PREFIX
+    if service == "wado" or path.endswith("metadata"):
+        return host_settings.MONAI_LABEL_WADO_PREFIX
+    return host_settings.MONAI_LABEL_QIDO_PREFIX

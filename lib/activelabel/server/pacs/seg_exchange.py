@@ -1,0 +1,179 @@
+"""Labels and the PACS: final labels are sent as DICOM SEG, and SEGs that others stored are taken in as labels.
+
+The identifier of a SEG that we send follows from the label version, and a label that was taken in is kept in a file
+that is named by the identifier of its SEG and the checksum of what that held. So what was exchanged already, and what
+became another label here when it was merged with slices drawn before, can be told from the ledger, after any crash; and
+sending twice is sending once.
+"""
+
+import hashlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
+from activelabel.data.labels import check_label, write_label
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError, UnavailableError
+from activelabel.project.readability import note_image
+from activelabel.server.pacs.client import Pacs, Series
+from activelabel.server.pacs.series_cache import SeriesCache
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import FINAL, Annotation, Draft
+
+logger = logging.getLogger(__name__)
+
+_TAKEN_IN = re.compile(r"seg-(?P<uid>[0-9.]+)(-(?P<sha256>[0-9a-f]{64}))?\.nii\.gz")
+"""Name of the file of a label that was taken in. Without a checksum it was before labels were merged."""
+
+
+class SegExchange:
+    """What goes between the ledger and the segmentations of a PACS. Used by one thread at a time, except `send`.
+
+    Attributes:
+        refused: why SEGs that others stored are not used as labels, by their series, since the server was started.
+        drafts: in the same way, why SEGs are kept as drafts.
+        senders: who was logged in when a SEG was stored through this server, by its series.
+    """
+
+    def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
+        self._pacs = pacs
+        self._cache = cache
+        self._ledger = ledger
+        self._archive = archive
+        self.refused: dict[str, str] = {}
+        self.drafts: dict[str, str] = {}
+        self.senders: dict[str, str] = {}
+        self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
+        self._settled: set[int] = set()  # annotations that were sent, or never can be
+
+    def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Kept]:
+        """Keep SEGs that were not seen before as final labels of their series, or as drafts, oldest first.
+
+        One that fails the checks of any label is passed over, with its reason in `refused` and in the log.
+
+        Args:
+            segs: those that the PACS has.
+            studies: the study of each image.
+
+        Returns:
+            What was kept.
+
+        Raises:
+            UnavailableError: the PACS stopped answering; the rest is taken in next time.
+        """
+        images = defaultdict(list)
+        for image_id, study_uid in studies.items():
+            images[study_uid].append(image_id)
+        new = defaultdict(list)
+        for seg in segs:
+            if seg.uid not in self._judged and seg.study_uid in images:
+                new[seg.study_uid].append(seg)
+        if new:
+            logger.info("looking into new segmentations of %d studies", len(new))
+        kept: list[Kept] = []
+        for study_uid, found in new.items():
+            kept += self._take_in_study(found, images[study_uid], study_uid)
+            self._judged.update(seg.uid for seg in found)
+        return kept
+
+    def send_missing(self, segs: Sequence[Series], studies: Mapping[str, str]) -> None:
+        """Send the current final labels that the PACS has not, because it did not answer when they were saved."""
+        stored = {seg.uid for seg in segs}
+        for annotation in self._ledger.annotations():
+            if seg_uid(annotation) not in stored and annotation.image_id in studies:
+                self.send(annotation, studies[annotation.image_id])
+
+    def send(self, annotation: Annotation, study_uid: str | None) -> None:
+        """Store a label in the PACS; not an empty one, as SEG cannot hold it, nor one that is there as it was taken in.
+
+        Whatever goes wrong is logged and no more: the label is kept already. If the PACS does not answer, it is sent
+        with the next that are missing.
+        """
+        if annotation.id in self._settled or _is_as_taken_in(annotation):
+            return
+        image_id = annotation.image_id
+        try:
+            file = self._archive.sound_file(annotation)
+            slices = self._cache.slices(image_id, study_uid)
+            seg = write_seg(file, slices, self._archive.labels, seg_uid(annotation), annotation.annotator)
+            if seg is None:
+                logger.info("the label of %s is empty: kept here, not in the PACS, as no SEG can hold it", image_id)
+            else:
+                self._pacs.store(seg)
+                logger.info("label %d of %s is stored in the PACS", annotation.version, image_id)
+        except UnavailableError as error:
+            logger.warning("the label of %s is kept here and will be sent to the PACS later: %s", image_id, error)
+            return
+        except InvalidInputError as error:
+            logger.error("the label of %s is kept here only: %s", image_id, error)
+        self._settled.add(annotation.id)
+
+    def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str], study_uid: str) -> list[Kept]:
+        history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]
+        known = {uid for annotation in history for uid in (_source(annotation), seg_uid(annotation))}
+        found = []
+        for series in segs:
+            if series.uid not in known:
+                found += [(series, max(self._pacs.instances(series), key=_made_at))]
+        kept: list[Kept] = []
+        for series, seg in sorted(found, key=lambda item: _made_at(item[1])):
+            image_id = referenced_series(seg)
+            if image_id is None or image_id not in image_ids:
+                continue
+            try:
+                kept.append(self._keep(series, seg, image_id, study_uid))
+            except InvalidInputError as error:
+                self.refused[series.uid] = str(error)
+                logger.warning("the SEG %s of %s is not used: %s", series.uid, image_id, error)
+        return kept
+
+    def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Kept:
+        image = self._cache.volume(image_id, study_uid)
+        note_image(image_id, image, self._ledger)
+        grid = read_grid(image)
+        label = read_seg(seg, grid)
+        said = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
+        sender = self.senders.get(series.uid)
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "SEG.nii.gz"
+            write_label(file, label.array, grid.affine_ras)
+            own_values = check_label(file, grid, self._archive.labels, label.names).array
+            write_label(file, own_values, grid.affine_ras)
+            name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
+            # Its author may be unknown here, or go by another name than the client that was asked.
+            author, unknown = sender or said, sender is None
+            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=unknown)
+        if isinstance(kept, Draft):
+            self.drafts[series.uid] = kept.why
+        what = "draft" if isinstance(kept, Draft) else "label"
+        logger.info("took in the SEG %s as %s %d of %s", series.uid, what, kept.version, image_id)
+        return kept
+
+
+def seg_uid(annotation: Annotation) -> str:
+    """The identifier under which a label version is stored in the PACS, always the same."""
+    return str(generate_uid(entropy_srcs=["label", annotation.image_id, str(annotation.version), annotation.sha256]))
+
+
+def _source(annotation: Annotation) -> str | None:
+    """The SEG series that a label was taken in from; None for a label that came otherwise."""
+    taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
+    return taken_in["uid"] if taken_in else None
+
+
+def _is_as_taken_in(annotation: Annotation) -> bool:
+    """Whether a label was taken in, and nothing merged with it."""
+    taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
+    return taken_in is not None and taken_in["sha256"] in (None, annotation.sha256)
+
+
+def _made_at(seg: Dataset) -> tuple[str, str]:
+    return str(seg.get("ContentDate", "")), str(seg.get("ContentTime", ""))

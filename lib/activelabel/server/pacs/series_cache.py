@@ -1,0 +1,79 @@
+"""Series of the PACS on this machine's disk: fetched once, by whichever process needs them first, and wholly."""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from filelock import FileLock
+from monailabel.config import settings as host_settings
+from monailabel.utils.others.generic import md5_digest
+
+from activelabel.data.dicom_series import read_series, write_volume
+from activelabel.server.pacs.client import Pacs
+
+logger = logging.getLogger(__name__)
+
+
+class SeriesCache:
+    """A folder with, for each series, its DICOM files in `UID/` and the volume in `UID.nii.gz`."""
+
+    def __init__(self, pacs: Pacs, folder: Path) -> None:
+        """Keep series of `pacs` in `folder`, which is made."""
+        self._pacs = pacs
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def volume(self, uid: str, study_uid: str | None) -> Path:
+        """The series as NIfTI, fetched if it is not there.
+
+        Raises:
+            UnavailableError: it is not there, and the PACS does not answer.
+            NotFoundError: neither is there such a series in the PACS.
+            InvalidInputError: it is no regular volume; nothing of it is kept.
+        """
+        path = self.folder / f"{uid}.nii.gz"
+        if not path.is_file():
+            self._fetch(uid, study_uid)
+        return path
+
+    def slices(self, uid: str, study_uid: str | None) -> Path:
+        """The folder with the DICOM files of the series, fetched if it is not there. Raises as `volume`."""
+        path = self.folder / uid
+        if not path.is_dir():
+            self._fetch(uid, study_uid)
+        return path
+
+    def forget(self, uid: str) -> None:
+        """Remove a series that has changed in the PACS; it is fetched anew when it is needed."""
+        with self._only_us(uid):
+            (self.folder / f"{uid}.nii.gz").unlink(missing_ok=True)
+            shutil.rmtree(self.folder / uid, ignore_errors=True)
+
+    def _fetch(self, uid: str, study_uid: str | None) -> None:
+        volume, slices = self.folder / f"{uid}.nii.gz", self.folder / uid
+        with self._only_us(uid):
+            if volume.is_file() and slices.is_dir():
+                return
+            started = time.monotonic()
+            with TemporaryDirectory(dir=self.folder, prefix=".unfinished-") as unfinished:
+                fetched = Path(unfinished) / uid
+                fetched.mkdir()
+                self._pacs.download(uid, study_uid or self._pacs.study_of(uid), fetched)
+                write_volume(Path(unfinished) / volume.name, read_series(fetched))
+                shutil.rmtree(slices, ignore_errors=True)
+                fetched.rename(slices)
+                (Path(unfinished) / volume.name).rename(volume)
+            logger.info("fetched series %s in %.1f s", uid, time.monotonic() - started)
+
+    def _only_us(self, uid: str) -> FileLock:
+        """Keeps other threads, and the server's children, from fetching the same series."""
+        return FileLock(self.folder / f".{uid}.lock")
+
+
+def cache_folder(pacs: Pacs) -> Path:
+    """Where the host keeps series of this PACS, in a folder of our own: its own files may be there in part only."""
+    configured = (host_settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or "").strip()
+    base = Path(configured) if configured else Path.home() / ".cache" / "monailabel" / "dicom"
+    return base / md5_digest(pacs.address) / "activelabel"

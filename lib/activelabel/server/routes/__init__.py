@@ -1,0 +1,1 @@
+"""The routes: checked before the host sees them, answered in one line."""

@@ -1,0 +1,174 @@
+"""The host's routes again, checked first and off the event loop.
+
+The host answers inference, next sample and saving inside `async def`, so one of them holds up all the others; and it
+believes whatever a request names. The routes here, and in `datastore_routes` and `inference_routes`, stand in front of
+the host's own: the same addresses and parameters. Who may ask is decided before, in
+`login.roles`. Each checks what is named, then calls the function behind the
+host's route in a worker thread. Errors become a 4xx with their one line.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response, UploadFile
+from monailabel.endpoints import model as model_file
+from monailabel.endpoints import ohif, scoring, train
+from monailabel.interfaces.utils.app import app_instance
+
+from activelabel.errors import ForbiddenError, NotFoundError
+from activelabel.server.login.gate import let_fetch
+from activelabel.server.routes import case_routes, datastore_routes, inference_routes, login_routes, pages
+from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
+from activelabel.server.routes.pacs_proxy import pass_to_pacs
+from activelabel.server.routes.request_checks import check_params, require_known
+from activelabel.server.routes.task_options import ScoringOptions, parse_options, trainer_params
+from activelabel.server.routes.uploads import received
+from activelabel.server.routes.viewer import ohif_configuration
+from activelabel.server.routes.whole_file import whole_file
+from activelabel.training.checkpoints import ENDING
+
+router = APIRouter(route_class=OneLineRoute)
+
+
+@router.get("/info/")
+def app_info(user: AnyUser) -> dict[str, Any]:
+    """What the app is, which values are in force and how far the project is."""
+    return dict(app_instance().info())
+
+
+@router.post("/activelearning/{strategy}")
+def next_sample(request: Request, strategy: str, user: AnyUser, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The next case to annotate; an empty object when nothing is left."""
+    app = app_instance()
+    require_known(strategy, app.info_names("strategies"), "strategy")
+    asked = dict(params or {})
+    check_params(asked)
+    sample = app.next_sample({**asked, **login(), "strategy": strategy})
+    if sample:
+        let_fetch(request, sample["id"])
+    return {**app.datastore().get_image_info(sample["id"]), **sample} if sample else {}
+
+
+@router.post("/train/", response_model=None, include_in_schema=False)
+def run_all_training(user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+    """Train with every trainer."""
+    app = app_instance()
+    trainers = app.info_names("trainers")
+    asked = {trainer: trainer_params(params, trainer, trainers) for trainer in trainers}
+    for trainer in trainers:
+        app.check_training(trainer, asked[trainer])
+    return {
+        trainer: {"result": train.run_model(trainer, asked[trainer], run_sync, enqueue=True), "detail": None}
+        for trainer in trainers
+    }
+
+
+@router.post("/train/{model}", response_model=None)
+def run_training(
+    model: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False
+) -> Any:
+    """Train in the background."""
+    app = app_instance()
+    trainers = app.info_names("trainers")
+    require_known(model, trainers, "trainer")
+    asked = trainer_params(params, model, trainers)
+    app.check_training(model, asked)
+    return train.run_model(model, asked, run_sync, enqueue)
+
+
+@router.post("/scoring/", response_model=None, include_in_schema=False)
+def run_all_scoring(user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+    """Score with every method."""
+    parse_options(ScoringOptions, params, "scoring")
+    app_instance().require_model()
+    return scoring.run({}, run_sync)
+
+
+@router.post("/scoring/{method}", response_model=None)
+def run_scoring(method: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
+    """Score what is left, in the background."""
+    app = app_instance()
+    require_known(method, app.info_names("scoring"), "scoring method")
+    parse_options(ScoringOptions, params, "scoring")
+    app.require_model_of(method)
+    return scoring.run_method(method, {}, run_sync)
+
+
+@router.get("/model/info/{model}")
+def model_info(model: str, user: AnyUser) -> dict[str, Any]:
+    """Checksum and statistics of the model in use."""
+    require_known(model, app_instance().info_names("models"), "model")
+    return dict(model_file.model_info(model))
+
+
+@router.get("/model/{model}", response_model=None)
+def download_model(model: str, user: AnyUser) -> Any:
+    """The model in use."""
+    require_known(model, app_instance().info_names("models"), "model")
+    file = Path(app_instance().model_file(model) or "")
+    if not file.is_file():
+        raise NotFoundError(f"model '{model}': there is no file of one in use: train a model, or put its file back")
+    return whole_file(file, f"{model}{ENDING}")
+
+
+@router.put("/model/{model}")
+def upload_model(model: str, file: UploadFile, user: AnyUser) -> dict[str, Any]:
+    """Publish a model file as a new version, if it is one of this project's network and labels."""
+    app = app_instance()
+    require_known(model, app.info_names("models"), "model")
+    with tempfile.TemporaryDirectory() as folder:
+        return dict(app.adopt_model(received(file, folder, app.largest_model_bytes())))
+
+
+@router.delete("/model/{model}")
+def withdraw_model(model: str, user: AnyUser) -> dict[str, Any]:
+    """Take the model in use out of service; the one before it serves again."""
+    app = app_instance()
+    require_known(model, app.info_names("models"), "model")
+    return dict(app.withdraw_model())
+
+
+@router.post("/reload", include_in_schema=False)
+def reload_app(user: AnyUser) -> None:
+    """Refused: a second instance of the app would run beside the first."""
+    raise ForbiddenError("reload is turned off: restart the server, nothing that was acknowledged is lost")
+
+
+@router.get("/proxy/dicom/{path:path}", include_in_schema=False, response_model=None)
+@router.post("/proxy/dicom/{path:path}", include_in_schema=False, response_model=None)
+async def proxy_dicom(request: Request, path: str, user: AnyUser) -> Response:
+    """A viewer's way to the PACS."""
+    return await pass_to_pacs(request, path)
+
+
+@router.get("/ohif/app-config.js", include_in_schema=False)
+def configure_ohif(user: AnyUser) -> Response:
+    """The configuration of the viewer that the host serves."""
+    return Response(ohif_configuration(), media_type="text/javascript")
+
+
+@router.get("/logs/gpu")
+def show_gpu(user: AnyUser) -> Response:
+    """What `nvidia-smi` prints."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        raise NotFoundError("this machine has no nvidia-smi, so probably no NVIDIA GPU")
+    printed = subprocess.run([command], capture_output=True, encoding="utf-8", errors="replace", check=False).stdout
+    return Response(printed, media_type="text/plain")
+
+
+@router.get("/ohif/{path:path}", include_in_schema=False, response_model=None)
+def ohif_page(path: str, user: AnyUser) -> Any:
+    """The viewer's files; its page for any other address below `/ohif/`, as the viewer itself reads it."""
+    files = Path(ohif.__file__).parent / "static" / "ohif"
+    is_folder = os.path.isdir(files / path.replace("/", os.pathsep))  # the host looks for this name
+    return ohif.get_ohif("" if is_folder else path)
+
+
+_OWN = (router, login_routes.router, pages.router, datastore_routes.router, inference_routes.router, case_routes.router)
+ROUTES = [route for own in _OWN for route in own.routes]
+"""All of them, in the order in which they are tried."""

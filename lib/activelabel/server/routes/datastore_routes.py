@@ -1,0 +1,195 @@
+"""Routes to images and labels: listed, sent, kept, taken back."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import FileResponse
+from monailabel.endpoints import datastore
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.others.generic import file_checksum, remove_file
+from starlette.background import BackgroundTask
+
+from activelabel.data.file_names import stem_of
+from activelabel.data.studies_folder import LABEL_ENDING
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.server.case_actions import kept_said
+from activelabel.server.login.roles import OTHERS_LABEL, require
+from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
+from activelabel.server.routes.request_checks import (
+    SERVERS_IMAGE_INFO,
+    SERVERS_LABEL_INFO,
+    check_label_info,
+    parse_label_params,
+    parse_params,
+    refuse_servers_own,
+    require_image,
+    require_label,
+    require_new_image_id,
+    require_tag,
+)
+from activelabel.server.routes.uploads import received
+from activelabel.server.routes.whole_file import whole_file
+
+CHECKSUMS = ("SHA256", "SHA512", "MD5")
+
+router = APIRouter(route_class=OneLineRoute)
+
+
+@router.put("/datastore/label")
+def save_label(
+    user: AnyUser,
+    image: str,
+    label: Annotated[UploadFile, File()],
+    params: Annotated[str, Form()] = "{}",
+    tag: str = DefaultLabelTag.FINAL.value,
+) -> dict[str, Any]:
+    """Keep a label, finished or as a draft, or say in one line why not; the earlier one stays until then."""
+    app = app_instance()
+    require_image(image, app.datastore())
+    tag = tag or DefaultLabelTag.FINAL.value
+    require_tag(tag)
+    info = {**parse_label_params(params, image), **login()}
+    check_label_info(info)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = app.datastore().keep_label(image, str(received(label, folder)), tag, info)
+    said = kept_said(kept) if tag == DefaultLabelTag.FINAL.value else {}
+    return {**(app.on_save_label(image, image) or {}), "image": image, "label": image, **said}
+
+
+@router.delete("/datastore/label")
+def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
+    """Take a label back; every version of it stays in the archive. Those of others are a reviewer's to take back."""
+    app = app_instance()
+    require_label(id, tag, app.datastore())
+    kept = app.project.ledger.current_annotation(id, tag)
+    if kept is not None and kept.annotator != user.username:
+        require(OTHERS_LABEL)
+    result = datastore.remove_label(id, tag, user.username)
+    app.on_remove_label(id)
+    return dict(result)
+
+
+@router.get("/datastore/label", response_model=None)
+def download_label(label: str, tag: str, user: AnyUser) -> Any:
+    """A label's file."""
+    store = app_instance().datastore()
+    require_label(label, tag, store)
+    return whole_file(store.label_file(label, tag), f"{label}{LABEL_ENDING}")
+
+
+@router.head("/datastore/label", response_model=None)
+def check_label(image: str, tag: str, user: AnyUser) -> Any:
+    """Whether there is such a label."""
+    store = app_instance().datastore()
+    require_label(image, tag, store)
+    store.label_file(image, tag)
+    return {}
+
+
+@router.get("/datastore/label/info")
+def label_info(label: str, tag: str, user: AnyUser) -> dict[str, Any]:
+    """What is known of a label."""
+    require_label(label, tag, app_instance().datastore())
+    return dict(datastore.get_label_info(label, tag))
+
+
+@router.put("/datastore/label/info")
+@router.put("/datastore/updatelabelinfo", include_in_schema=False)
+def update_label_info(
+    label: str,
+    tag: str,
+    user: AnyUser,
+    info: Annotated[str, Form()] = "{}",
+    params: Annotated[str, Form()] = "{}",
+) -> None:
+    """Add to what is known of a label. The host's older address calls the field `params`."""
+    require_label(label, tag, app_instance().datastore())
+    added = {**parse_label_params(params, label), **parse_label_params(info, label)}
+    refuse_servers_own(added, SERVERS_LABEL_INFO)
+    app_instance().datastore().update_label_info(label, tag, added)
+
+
+@router.put("/datastore/image")
+@router.put("/datastore/", include_in_schema=False)
+def add_image(
+    user: AnyUser,
+    file: Annotated[UploadFile, File()],
+    image: str = "",
+    params: Annotated[str, Form()] = "{}",
+) -> dict[str, Any]:
+    """Add an image to the studies, if it can be read."""
+    info = {**parse_params(params), **login()}
+    with tempfile.TemporaryDirectory() as folder:
+        source = received(file, folder)
+        image_id = image or stem_of(source.name)
+        require_new_image_id(image_id)
+        return {"image": app_instance().datastore().add_image(image_id, str(source), info)}
+
+
+@router.delete("/datastore/image")
+@router.delete("/datastore/", include_in_schema=False)
+def remove_image(id: str, user: AnyUser) -> dict[str, Any]:
+    """Take an image out of the studies."""
+    require_image(id, app_instance().datastore())
+    return dict(datastore.remove_image(id, user.username))
+
+
+@router.get("/datastore/image", response_model=None)
+def download_image(image: str, user: AnyUser) -> Any:
+    """An image's file."""
+    store = app_instance().datastore()
+    require_image(image, store)
+    file = Path(store.get_image_uri(image))
+    return whole_file(file, file.name)
+
+
+@router.head("/datastore/image", response_model=None)
+def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
+    """Whether there is such an image, with such a checksum: `ALGORITHM:digest`, or a SHA256 digest alone."""
+    require_image(image, app_instance().datastore())
+    datastore.download_image(image, check_only=True)
+    if check_sum:
+        name, _, digest = check_sum.rpartition(":")
+        algorithm = name or CHECKSUMS[0]
+        if algorithm not in CHECKSUMS:
+            raise InvalidInputError(f"check_sum '{algorithm}': use one of {', '.join(CHECKSUMS)}")
+        if file_checksum(app_instance().datastore().get_image_uri(image), algorithm) != f"{algorithm}:{digest}":
+            raise NotFoundError(f"image '{image}' has another checksum")
+    return {}
+
+
+@router.get("/datastore/image/info")
+def image_info(image: str, user: AnyUser) -> dict[str, Any]:
+    """What is known of an image."""
+    require_image(image, app_instance().datastore())
+    return dict(datastore.get_image_info(image))
+
+
+@router.put("/datastore/image/info")
+def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = "{}") -> None:
+    """Add to what is known of an image."""
+    require_image(image, app_instance().datastore())
+    added = parse_params(info)
+    refuse_servers_own(added, SERVERS_IMAGE_INFO)
+    app_instance().datastore().update_image_info(image, {**added, **login()})
+
+
+@router.get("/datastore/", response_model=None)
+def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) -> Any:
+    """All images and labels."""
+    return datastore.datastore(output)
+
+
+@router.get("/datastore/dataset", response_model=None)
+def download_dataset(user: AnyUser, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> Any:
+    """Annotated images and their labels in one archive, which is not kept here."""
+    store = app_instance().datastore()
+    if not store.get_labeled_images():
+        raise NotReadyError("there is no label yet: save one first")
+    archive = Path(store.get_dataset_archive(limit_cases))
+    return FileResponse(
+        archive, media_type="application/zip", filename="dataset.zip", background=BackgroundTask(remove_file, archive)
+    )

@@ -1,0 +1,132 @@
+"""What all routes share: roles, and errors that become a 4xx with one line."""
+
+import errno
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from monailabel.config import settings as host_settings
+from monailabel.endpoints.user.auth import DEFAULT_USER, User
+from monailabel.interfaces.exception import MONAILabelException
+
+from activelabel.data.files import CANNOT_BE_WRITTEN
+from activelabel.errors import (
+    ActiveLabelError,
+    AskedBackError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotLoggedInError,
+    NotReadyError,
+    StorageFullError,
+    TooManyAttemptsError,
+    TooManyError,
+    UnavailableError,
+)
+from activelabel.project.client_kind import client_kind, kind_of
+from activelabel.server.client_info import client_address
+from activelabel.server.login.identity import asking
+
+logger = logging.getLogger(__name__)
+
+STATUS: dict[type[ActiveLabelError], int] = {
+    InvalidInputError: 422,
+    NotFoundError: 404,
+    NotReadyError: 409,
+    AskedBackError: 409,
+    ForbiddenError: 403,
+    NotLoggedInError: 401,
+    TooManyAttemptsError: 429,
+    UnavailableError: 503,
+    StorageFullError: 507,
+    TooManyError: 429,
+}
+FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
+READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
+
+LONGEST_LINE = 600
+
+_HOST_ROLES = [
+    host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN,
+    host_settings.MONAI_LABEL_AUTH_ROLE_REVIEWER,
+    host_settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR,
+    host_settings.MONAI_LABEL_AUTH_ROLE_USER,
+]
+
+
+async def current_user() -> User:
+    """Who asks, as the host's routes want it; they are let do all, as `login.roles` has decided it before.
+
+    Raises:
+        NotLoggedInError: nobody has asked, and the host has a login.
+    """
+    who = asking.get()
+    if who is not None:
+        return User(username=who.name, name=who.name, roles=_HOST_ROLES)
+    if host_settings.MONAI_LABEL_AUTH_ENABLE:
+        raise NotLoggedInError("log in first")
+    return DEFAULT_USER
+
+
+AnyUser = Annotated[User, Depends(current_user)]
+"""Whoever asks. Whether they may is not decided by a route, but for all of them by the table in `login.roles`."""
+
+
+class OneLineRoute(APIRoute):
+    """A route whose user errors are a 4xx with one line, and that knows whose machine, and which client, it answers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the route's handler."""
+        handle = super().get_route_handler()
+
+        async def handle_in_one_line(request: Request) -> Response:
+            client_address.set(request.client.host if request.client else "")
+            client_kind.set(kind_of(request.headers))
+            try:
+                return await handle(request)
+            except ActiveLabelError as error:
+                raise HTTPException(status_of(error), one_line(str(error))) from error
+            except OSError as error:
+                if error.errno in CANNOT_BE_WRITTEN:
+                    logger.exception("%s %s", request.method, request.url.path)
+                    line = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else READ_ONLY
+                    raise HTTPException(507, line) from error
+                raise
+            except MONAILabelException as error:
+                raise HTTPException(400, one_line(str(error.msg))) from error
+            except RequestValidationError as error:
+                raise HTTPException(422, one_line(_first_problem(error))) from error
+
+        return handle_in_one_line
+
+
+def status_of(error: ActiveLabelError) -> int:
+    """The status with which an error is answered."""
+    return STATUS.get(type(error), 400)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and other characters that cannot be shown, whatever a client put into it."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
+
+
+def login() -> dict[str, str]:
+    """Who asks, for the params of a request: whoever has logged in, whatever the client calls itself.
+
+    Nothing where nobody has to log in.
+    """
+    who = asking.get()
+    return {} if who is None else {"user": who.name, "client_id": who.name}
+
+
+def _first_problem(error: RequestValidationError) -> str:
+    """What is wrong with the form of a request, and where."""
+    problem = error.errors()[0]
+    place, *names = problem["loc"]
+    where = ".".join(str(name) for name in names if isinstance(name, str)) or f"the {place}"
+    got = "" if problem["type"] in ("missing", "json_invalid") else f", got {str(problem.get('input'))[:100]}"
+    return f"{where}: {problem['msg']}{got}"

@@ -1,0 +1,51 @@
+"""The way of a viewer in the browser to the PACS: through this server, off its event loop, and with a time limit."""
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from monailabel.interfaces.utils.app import app_instance
+
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.server.datastores.pacs import PacsDatastore
+from activelabel.server.login.identity import asking
+from activelabel.server.pacs.sent_series import sent_series
+
+SERVICES = ("qido", "wado", "stow")
+_SENT_ON = ("accept", "content-type")
+
+
+async def pass_to_pacs(request: Request, path: str) -> Response:
+    """Pass a request on with its query, and the answer back.
+
+    When something was stored it is looked at before the answer: a segmentation is a label by the time the viewer hears
+    that it was saved, or the viewer hears why it is none, or a draft.
+
+    Raises:
+        InvalidInputError: a segmentation was stored, and is not used as a label.
+        NotReadyError: a segmentation was stored, and is a draft.
+        NotFoundError: there is no PACS.
+        UnavailableError: the PACS does not answer.
+        ForbiddenError: the path leaves its DICOMweb services.
+    """
+    datastore = app_instance().datastore()
+    if not isinstance(datastore, PacsDatastore):
+        raise NotFoundError("there is no PACS behind this server: its studies are a folder")
+    first, _, rest = path.partition("/")
+    service, path = (first, rest) if first in SERVICES else ("", path)
+    headers = {name: value for name, value in request.headers.items() if name in _SENT_ON}
+    body = await request.body()
+    who = asking.get()
+    if who is not None and request.method == "POST":
+        datastore.note_sender(sent_series(body, headers.get("content-type", "")), who.name)
+    refused, drafts = set(datastore.refused_segs), set(datastore.draft_segs)
+    answer = await run_in_threadpool(
+        datastore.pacs.forward, request.method, service, path, request.url.query, body, headers
+    )
+    if request.method == "POST" and answer.ok:
+        await run_in_threadpool(datastore.refresh)
+        for series, line in datastore.refused_segs.items():
+            if series not in refused:
+                raise InvalidInputError(f"the PACS has it, but it is not used as a label: {line}")
+        for series, line in datastore.draft_segs.items():
+            if series not in drafts:
+                raise NotReadyError(f"the PACS has it, {line}")
+    return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

@@ -1,0 +1,84 @@
+"""Pages of the server's own, which load nothing from anywhere: where to go, what can be asked, and the log.
+
+The host's pages at the same addresses load scripts from three other sites.
+"""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from monailabel.interfaces.utils.app import app_instance
+
+from activelabel.analysis.harmless_text import printed
+from activelabel.project.log_file import last_lines
+from activelabel.project.studies import is_pacs
+from activelabel.server.login.identity import asking
+from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
+
+router = APIRouter(route_class=OneLineRoute)
+
+_METHODS = ("get", "post", "put", "delete", "head")
+
+
+@router.get("/", include_in_schema=False)
+def start_page(request: Request, user: AnyUser) -> HTMLResponse:
+    """Where to go from here, and how far the project is."""
+    app = app_instance()
+    info = app.info()
+    return render_page(
+        "start.html",
+        title=str(info["name"]),
+        description=str(info["description"]),
+        labels=list(app.project.labels),
+        address=str(request.base_url).rstrip("/"),
+        has_pacs=is_pacs(app.studies),
+        progress=info["progress"],
+        model=info["model"],
+        strategy=app.project.recipe.query.strategy,
+        root=request.scope.get("root_path", "").rstrip("/"),
+        who=asking.get(),
+    )
+
+
+@router.get("/docs", include_in_schema=False)
+def reference_page(request: Request, user: AnyUser) -> HTMLResponse:
+    """Every route with what it takes, from the description that `/openapi.json` is."""
+    return render_page("routes.html", title="What can be asked", routes=list(_described(request.app.openapi())))
+
+
+@router.get("/logs/", response_model=None)
+def show_log(
+    user: AnyUser,
+    lines: Annotated[int, Query(ge=0, le=100_000)] = 300,
+    html: bool = True,
+    text: bool = False,
+    refresh: Annotated[int, Query(ge=0, le=86_400)] = 0,
+) -> Response:
+    """The end of this project's log; all of it for 0 lines. `refresh` reloads the page every so many seconds."""
+    shown = last_lines(app_instance().project.log_file, lines)
+    if text or not html or not lines:
+        return PlainTextResponse(shown)
+    return render_page("log.html", title="Log", log=shown, refresh=max(refresh, 3) if refresh else 0)
+
+
+def _described(openapi: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for path, methods in openapi["paths"].items():
+        for method, route in methods.items():
+            if method in _METHODS:
+                names = [f"{parameter['name']} ({parameter['in']})" for parameter in route.get("parameters", ())]
+                names += list(route.get("requestBody", {}).get("content", {}))
+                said = " ".join(str(route.get("description") or route.get("summary", "")).split())
+                yield {"method": method.upper(), "path": path, "takes": ", ".join(names), "said": said}
+
+
+def render_page(template: str, **values: Any) -> HTMLResponse:
+    """A page of ours, which holds all that it needs."""
+    environment = Environment(
+        loader=PackageLoader("activelabel.server", "page_templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=printed,
+    )  # fmt: skip
+    style = (files("activelabel.server") / "page_templates" / "style.css").read_text(encoding="utf-8")
+    return HTMLResponse(environment.get_template(template).render(style=style, **values))

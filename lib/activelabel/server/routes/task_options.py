@@ -1,0 +1,94 @@
+"""What a client may ask of a background task. The host would hand every key on to the task and its process."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import first_problem
+from activelabel.server.routes.request_checks import check_params
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str | None = None
+
+
+class ScoringOptions(_Options):
+    """A scoring goes by the recipe alone."""
+
+
+class BatchInferOptions(_Options):
+    """Batch inference. Where it runs is the server's setting, so the host's keys for that are passed over."""
+
+    label_tag: str = "original"
+    max_batch_size: int = Field(default=0, ge=0)
+    save_label: Literal[True] = True
+    device: object = None
+    multi_gpu: object = None
+    gpus: object = None
+    logging: object = None
+    max_workers: object = None
+
+    def host_request(self, device: str) -> dict[str, Any]:
+        """What the host's task is given: one image after the other on `device`."""
+        return {
+            "label_tag": self.label_tag,
+            "max_batch_size": self.max_batch_size,
+            "device": device,
+            "multi_gpu": False,
+            "max_workers": 1,
+        }
+
+
+class InferOptions(BaseModel):
+    """What every inference reads of its params. A model may have more of its own, and clients send others' along."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    save_label: bool = False
+    label_tag: str = "original"
+    result_extension: str | None = None
+    result_dtype: str | None = None
+    result_compress: bool = False
+
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def parse_options(kind: type[Options], params: Mapping[str, Any] | None, task: str) -> Options:
+    """The params of a request as options of a task.
+
+    Raises:
+        InvalidInputError: a key is unknown, or a value of the wrong type or range.
+        ForbiddenError: a key would override what the address of the request names.
+    """
+    asked = dict(params or {})
+    check_params(asked)
+    unknown = sorted(asked.keys() - kind.model_fields.keys())
+    if unknown and kind.model_config.get("extra") == "forbid":
+        raise InvalidInputError(f"{task}: '{unknown[0]}' is not a known key; use {', '.join(kind.model_fields)}")
+    try:
+        return kind.model_validate(asked)
+    except ValidationError as error:
+        raise InvalidInputError(f"{task}: {first_problem(error)}") from error
+
+
+def trainer_params(params: Mapping[str, Any] | None, trainer: str, trainers: Collection[str]) -> dict[str, Any]:
+    """The params for one trainer: those for all, and those that a mapping under its name adds.
+
+    Raises:
+        InvalidInputError: a mapping under another name than that of a trainer.
+        ForbiddenError: a key would override what the address of the request names.
+    """
+    asked = dict(params or {})
+    for key, value in asked.items():
+        if isinstance(value, Mapping) and key not in trainers:
+            raise InvalidInputError(f"training: '{key}' is an object, expected one value: objects are for trainers")
+    flat = {key: value for key, value in asked.items() if not isinstance(value, Mapping)}
+    own = asked.get(trainer)
+    flat |= own if isinstance(own, Mapping) else {}
+    check_params(flat)
+    return flat

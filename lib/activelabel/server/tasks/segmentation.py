@@ -1,0 +1,62 @@
+"""Segmentation with the model in use, as the host's clients ask for it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from activelabel.data.one_case import one_case
+from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.volumes import read_volume
+from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.model_standing import read_standing
+from activelabel.project.project import Project
+from activelabel.server.tasks.mask_files import wanted_format, write_mask
+
+
+class SegmentationInfer(InferTask):
+    """The mask of an image on the image's own grid, values 1..N in the order of the labels."""
+
+    def __init__(self, project: Project, loaded: LoadedModel) -> None:
+        super().__init__(
+            type=InferType.SEGMENTATION,
+            labels={name: value for value, name in enumerate(project.labels, start=1)},
+            dimension=3,
+            description=f"Segmentation by the model in use ({project.recipe.title})",
+        )
+        self._project = project
+        self._loaded = loaded
+
+    def is_valid(self) -> bool:
+        """Shown to clients also before there is a model: asking for it then says what is missing."""
+        return True
+
+    def info(self) -> dict[str, Any]:
+        """As clients list it, with which model draws and how good it is: both viewers show the description."""
+        return {**super().info(), "description": f"{self.description}. {read_standing(self._project.ledger)}"}
+
+    def get_path(self, validate: bool = True) -> str | None:
+        """File of the model in use."""
+        model = self._project.ledger.model_in_use()
+        return str(self._project.models_folder / model.file) if model else None
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Segment `request["image"]`, a path, with the model in use, or that of `request["model_version"]`.
+
+        Returns:
+            A temporary file with the mask (NIfTI, or what `result_extension` says), and the meaning of its values.
+
+        Raises:
+            NotReadyError: there is no model yet.
+            InvalidInputError: the image cannot be read, `result_extension` or `result_dtype` is none that we write, or
+                there is no such model.
+        """
+        wanted = wanted_format(request)
+        with one_case(Path(request["image"]).name):
+            volume = read_volume(request["image"])
+            image = prepare_image(volume, self._project.preprocessing)
+        with self._loaded.predictor(request.get("model_version")) as (version, predictor):
+            mask = restore_most_probable(predictor.probabilities(image.tensor), image)
+        file = write_mask(mask, volume.affine_ras, wanted)
+        return file, {"label_names": self.labels, "model_version": version}

@@ -1,0 +1,96 @@
+"""Where the model doubts, as a picture in the clients: bands of uncertainty as segments."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+from torch import Tensor
+
+from activelabel.acquisition.uncertainty import MEASURES, measures_with
+from activelabel.data.one_case import one_case
+from activelabel.data.preprocessing import prepare_image, restore_maps
+from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
+from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.project import Project
+from activelabel.recipes import LEAST_REPEATS
+from activelabel.server.tasks.mask_files import wanted_format, write_mask
+
+BAND_EDGES = (0.25, 0.5, 0.75)
+"""Edges of the bands, as fractions of the largest value of the measure in the volume. Below the first is no band."""
+
+
+class UncertaintyInfer(InferTask):
+    """An uncertainty map of an image, graded into segments that are named with their range."""
+
+    def __init__(self, project: Project, loaded: LoadedModel) -> None:
+        super().__init__(
+            type=InferType.SEGMENTATION,  # the clients list no other type that gives segments
+            labels=[],
+            dimension=3,
+            description="Where the model in use doubts: bands of uncertainty, each named with its range",
+            config={"measure": list(measures_with(project.recipe.prediction.repeats))},
+        )
+        self._project = project
+        self._loaded = loaded
+
+    def is_valid(self) -> bool:
+        """Shown to clients also before there is a model."""
+        return True
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Bands of `request["measure"]` (default variance; entropy without repeats) for `request["image"]`, a path.
+
+        Raises:
+            NotReadyError: there is no model yet.
+            InvalidInputError: the image cannot be read, or the measure is unknown or needs repeats that there are not.
+        """
+        measure = chosen_measure(request.get("measure"), self._project.recipe.prediction.repeats)
+        wanted = wanted_format(request)
+        with one_case(Path(request["image"]).name):
+            volume = read_volume(request["image"])
+            image = prepare_image(volume, self._project.preprocessing)
+        with self._loaded.predictor() as (version, predictor):
+            statistics = predictor.sample(
+                image.tensor, self._project.recipe.prediction.repeats, self._project.settings.seed
+            )
+        map = restore_maps(MEASURES[measure](statistics)[None].cpu(), image)[0]
+        mask, names = bands(map, measure)
+        file = write_mask(mask.numpy(), volume.affine_ras, wanted)
+        return file, {"label_names": names, "model_version": version, "measure": measure}
+
+
+def bands(map: Tensor, measure: str, edges: Sequence[float] = BAND_EDGES) -> tuple[Tensor, dict[str, int]]:
+    """A map `(*S)` of values from 0 as bands: uint8 `(*S)`, 0 below the first edge, and what each value means.
+
+    Edges are fractions of the map's largest value, so that the bands show *where* the doubt is, in any image and for
+    any measure; their names say how large it is. A map that is 0 everywhere has no band.
+    """
+    largest = float(map.max())
+    limits = [edge * largest for edge in edges]
+    graded = torch.zeros(map.shape, dtype=torch.uint8)
+    if largest > 0:
+        for limit in limits:
+            graded += (map >= limit).to(torch.uint8)
+    ends = [*limits[1:], largest]
+    title = measure.replace("_", " ")
+    names = {
+        f"{title} {low:.2g} to {high:.2g}": value for value, (low, high) in enumerate(zip(limits, ends, strict=True), 1)
+    }
+    return graded, names if largest > 0 else {}
+
+
+def chosen_measure(asked: object, repeats: int = LEAST_REPEATS) -> str:
+    """The measure a client asks for. Its form sends back a name, or the whole list if nothing was chosen.
+
+    Raises:
+        InvalidInputError: there is none of that name, or it would be 0 everywhere after so few `repeats`.
+    """
+    known = measures_with(repeats)
+    name = asked[0] if isinstance(asked, list) and asked else asked or known[0]
+    if not isinstance(name, str) or name not in known:
+        why = f", as prediction.repeats is {repeats}" if isinstance(name, str) and name in MEASURES else ""
+        raise InvalidInputError(f"measure {name!r}: use one of {', '.join(known)}{why}")
+    return name

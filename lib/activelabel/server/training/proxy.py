@@ -1,0 +1,197 @@
+"""Training of the proxy model, which needs no label: it learns pseudo-labels of all images (nath2022, 3.1)."""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monailabel.interfaces.datastore import Datastore
+from monailabel.tasks.train.basic_train import Context
+
+from activelabel.data.one_case import one_case
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.loop.judging import case_metrics, measure_again
+from activelabel.loop.pseudo_label_files import pseudo_label_files
+from activelabel.loop.run_folder import exclusive_run, finish_run
+from activelabel.loop.training_cases import AnnotatedCase
+from activelabel.project.model_standing import read_standing
+from activelabel.project.optional_parts import optional
+from activelabel.project.project import Project
+from activelabel.project.proxy_model import proxy_training
+from activelabel.project.publishing import publish_model
+from activelabel.project.readability import set_aside_unreadable
+from activelabel.recipes import ProxySettings
+from activelabel.server.training.epoch_checkpoint import EpochCheckpoint
+from activelabel.server.training.network_training import BEST_WEIGHTS, NetworkTraining, Run
+from activelabel.server.training.options import TrainOptions, offered_options, parse_options
+from activelabel.server.training.stats import Stats, read_stats, running_stats, with_models
+from activelabel.store.records import Image, Judges
+
+logger = logging.getLogger(__name__)
+
+STATS_FILE = "proxy_stats.json"
+
+
+class ProxyTrainTask(NetworkTraining):
+    """Trains the recipe's network to find the pseudo-label of all images, and publishes it as a proxy model.
+
+    Training images teach, validation images judge: the epoch that finds their pseudo-labels best is published. An image
+    that has no pseudo-label, or cannot be read, is reported and left out. An interrupted training publishes nothing.
+    The next one draws the pseudo-labels that are missing, and goes on after its last completed epoch if it is the same:
+    the same files, network, numbers and seed.
+    """
+
+    def __init__(self, project: Project, settings: ProxySettings) -> None:
+        self._settings = settings
+        super().__init__(
+            project,
+            proxy_training(project.recipe, settings),
+            project.description_of("proxy"),
+            f"Trains the proxy model on pseudo-labels of all images ({project.recipe.title})",
+        )
+        # All images of a pool may be more than memory holds, so that they are kept on disk unless a client says else.
+        datasets = ["PersistentDataset", "CacheDataset", "Dataset"]
+        self._config = {
+            **offered_options(self._training, project.device, project.settings.tracking),
+            "dataset": datasets,
+        }
+
+    def stats(self) -> Stats:
+        """How the latest training went or goes, the proxy model in use and the newest; empty before the first."""
+        return with_models(read_stats(self.stats_file), read_standing(self._project.ledger, "proxy"))
+
+    @property
+    def stats_file(self) -> Path:
+        """Beside that of the task's training."""
+        return self._project.folder / STATS_FILE
+
+    def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
+        """The options of a training that could begin now.
+
+        Raises:
+            InvalidInputError: an option is unknown or wrong.
+            NotReadyError: there is no training image that could be read.
+        """
+        options = parse_options(request, self._config)
+        if not any(image.role == "training" for image in self._images()):
+            raise NotReadyError("proxy training: no training image can be read: put 3D images into the studies folder")
+        return options
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
+        """Draw the pseudo-labels that are missing, train, publish the proxy model, and return the statistics.
+
+        Raises:
+            InvalidInputError: an option is wrong, or no training image has a pseudo-label.
+            NotReadyError: there is no training image that could be read.
+        """
+        started = time.monotonic()
+        with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
+            options = self.check_request(request)
+            run = Run(options, folder, self._pseudo_labelled(datastore), datastore)
+            stats, weights = self.learn(run), self.best_weights(run)
+            per_case = self.judge(weights, run)
+            judges = _pseudo_label_judges(run.of_role("validation"))
+            with optional("the proxy model in use is not measured again and not compared"):
+                measure_again(self._project, "proxy", run.of_role("validation"), judges, run.device)
+            metrics = {"dice": case_metrics(per_case, self._model.labels)["dice"]}
+            model = publish_model(self._project, weights, metrics, [], "proxy", judges)
+            logger.info("published proxy model %d: %s", model.version, metrics)
+            with optional("the folder of the run is not put away"):
+                if self._epochs_file.parent.exists():
+                    shutil.rmtree(self._epochs_file.parent)
+                finish_run(folder, model.version)
+        total_time = str(timedelta(seconds=round(time.monotonic() - started)))
+        stats = {**stats, "total_time": total_time, "validation": per_case}
+        stats.pop("current_time", None)
+        self.stage.pop("stage")
+        standing = read_standing(self._project.ledger, "proxy")
+        logger.info("%s", standing)
+        return with_models(self.show(stats), standing)
+
+    def finalize(self, context: Context) -> None:
+        """As every training, from where an interrupted one was stopped."""
+        super().finalize(context)
+        checkpoint = EpochCheckpoint(self._epochs_file, self._identity(context), self._seed(context.local_rank))
+        checkpoint.attach(context, BEST_WEIGHTS)
+        if context.local_rank == 0:
+            context.trainer.add_event_handler(Events.STARTED, lambda _: self.show(running_stats(context)))
+
+    @property
+    def _epochs_file(self) -> Path:
+        return self._project.runs_folder / "resume" / "proxy.pt"
+
+    def _identity(self, context: Context) -> str:
+        """A hash of all on which the state after an epoch depends; files by name, size and time."""
+        asked = {"epochs": context.max_epochs, "batch_size": context.train_batch_size}
+        said = {
+            "model": self._model.model_dump(mode="json"),
+            "network": str(context.network),  # the same description may be another one in another version
+            "training": self._training.model_copy(update=asked).model_dump(mode="json"),
+            "mixed_precision": self._amp,
+            "processes": context.world_size if context.multi_gpu else 1,
+            "seed": self._project.settings.seed,
+            "cases": [[case, _stamp(case["image"]), _stamp(case["label"])] for case in context.datalist],
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def _images(self) -> list[Image]:
+        """Those that are there and readable, as far as is known."""
+        return [image for image in self._project.ledger.images() if image.usable]
+
+    def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
+        """A case of each image that has a pseudo-label; the statistics say how far this is, and which have none."""
+        files = pseudo_label_files(self._project, self._settings)
+        images, without = self._images(), dict[str, str]()
+        cases = []
+        for done, image in enumerate(images, start=1):
+            if not set_aside_unreadable(
+                image.id,
+                datastore,
+                self._project.ledger,
+                was_scored=image.id in files,
+                preprocessing=self._project.preprocessing,
+            ):
+                path = Path(datastore.get_image_uri(image.id))
+                try:
+                    with one_case(image.id):
+                        cases.append(_case(image, path, files.find(image.id, path)))
+                except InvalidInputError as error:
+                    without[image.id] = str(error)
+                    logger.warning("%s is left out of the proxy training: %s", image.id, error)
+            counts = {"done": done, "images": len(images), "without": without}
+            self.stage = {"stage": "1 of 2: drawing pseudo-labels", "pseudo_labels": counts}
+            self.show({})
+        if not any(case["role"] == "training" for case in cases):
+            first = f": {next(iter(without.values()))}" if without else ""
+            raise InvalidInputError(f"proxy training: no training image has a pseudo-label{first}")
+        self.stage["stage"] = "2 of 2: training"
+        return cases
+
+
+def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
+    return {
+        "image": str(path),
+        "label": str(label),
+        "slices": None,
+        "slice_axis": None,
+        "image_id": image.id,
+        "role": image.role,
+    }
+
+
+def _pseudo_label_judges(cases: Sequence[AnnotatedCase]) -> Judges | None:
+    """The pseudo-labels by which a proxy model is judged: those of other images, or drawn otherwise, are others."""
+    labels = sorted((case["image_id"], hashlib.sha256(Path(case["label"]).read_bytes()).hexdigest()) for case in cases)
+    return Judges(hashlib.sha256(f"pseudo-labels {labels}".encode()).hexdigest(), len(cases)) if cases else None
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    status = Path(file).stat()
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,207 @@
+"""Training on what was annotated, as a task of the host, so that its users find what they know.
+
+What a training begins with, which of its stages there are, and a new model version that is there completely or not at
+all.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import torch
+from monailabel.interfaces.datastore import Datastore
+from monailabel.tasks.train.basic_train import Context
+from torch import nn
+
+from activelabel.acquisition.effort import AnnotatedQuery, effort
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.loop.doubt import compare_labels
+from activelabel.loop.judging import case_metrics, measure_again
+from activelabel.loop.noisy_labels import NoisyLabels
+from activelabel.loop.run_folder import exclusive_run, finish_run
+from activelabel.loop.training_cases import annotated_case, check_training_cases, readable_annotations
+from activelabel.project.model_standing import read_standing
+from activelabel.project.optional_parts import optional
+from activelabel.project.project import Project
+from activelabel.project.proxy_model import initial_weights
+from activelabel.project.publishing import publish_model
+from activelabel.recipes import SemiSupervisedSettings
+from activelabel.server.training.network_training import NetworkTraining, Run, Weights
+from activelabel.server.training.options import TrainOptions, offered_options, parse_options
+from activelabel.server.training.semi_supervised import SemiSupervisedTraining
+from activelabel.server.training.stats import Stats, read_stats, with_models
+from activelabel.store.model_choice import label_judges
+from activelabel.store.records import Annotation
+from activelabel.training.checkpoints import load_model
+from activelabel.training.schedule import scheduled
+from activelabel.training.two_views import NoisyCase
+
+logger = logging.getLogger(__name__)
+
+
+class SegmentationTrainTask(NetworkTraining):
+    """Trains the recipe's network on all that is annotated of the training cases, and publishes it.
+
+    It is in use from then on if it is the best by the validation cases of now, by which the model in use is measured
+    again if they have changed, and if nobody chose another. Else it is there, with its place among the others.
+
+    It begins with random weights, or, if the recipe says so, with those of the model in use or of the proxy model.
+    Validation cases are those of the ledger: the same in every round, never trained on. The epoch with the best mean
+    Dice or Jaccard index over them is published; without an annotated validation case, the last epoch. Of a training
+    case some slices may be annotated, of a validation case all must be. An interrupted training has published nothing,
+    and the next one begins as it did.
+
+    Before it learns from new labels they say how much the doubt of the model in use was worth: see `loop.doubt`.
+    """
+
+    def __init__(self, project: Project) -> None:
+        title = f"Trains the network on all that is annotated ({project.recipe.title})"
+        super().__init__(project, project.recipe.training, project.model_description, title)
+        self._config = offered_options(self._training, project.device, project.settings.tracking)
+
+    # What clients ask
+
+    def stats(self) -> Stats:
+        """How the latest training went or goes, the model in use and the newest; empty before the first."""
+        return with_models(read_stats(self.stats_file), read_standing(self._project.ledger))
+
+    def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
+        """The options of a training that could begin now.
+
+        Raises:
+            InvalidInputError: an option is unknown or wrong.
+            NotReadyError: nothing is annotated that could be trained on.
+        """
+        options = parse_options(request, self._config)
+        check_training_cases(self._project.ledger)
+        return options
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
+        """Train, publish the new model version, and return the statistics.
+
+        Raises:
+            InvalidInputError: an option is wrong, or the file of a case cannot be read.
+            NotReadyError: nothing is annotated that could be trained on.
+        """
+        started = time.monotonic()
+        with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
+            options = parse_options(request, self._config)
+            annotations = readable_annotations(self._project, datastore)
+            cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
+            run = Run(options, folder, cases, datastore)
+            self._training = scheduled(self._project.recipe.training, effort_units(annotations, run))
+            with optional("the doubt is not compared with the new labels"):
+                compare_labels(self._project, annotations, datastore, run.device)
+            stats, weights = self._go_through_stages(run)
+            per_case = self.judge(weights, run)
+            learnt = {case["image_id"] for case in run.cases}
+            annotations = [item for item in annotations if item.image_id in learnt]
+            judges = label_judges(item.id for item in annotations if item.image_id in per_case)
+            with optional("the model in use is not measured again and not compared"):
+                measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
+            metrics = case_metrics(per_case, self._project.labels)
+            model = publish_model(self._project, weights, metrics, annotations, judges=judges)
+            logger.info("published model %d: %s", model.version, metrics)
+            with optional("the folder of the run is not put away"):
+                finish_run(folder, model.version)
+        total_time = str(timedelta(seconds=round(time.monotonic() - started)))
+        stats = {**stats, "total_time": total_time, "validation": per_case}
+        stats.pop("current_time", None)
+        standing = read_standing(self._project.ledger)
+        logger.info("%s", standing)  # the last line of a task's details, which clients show
+        return with_models(self.show(stats), standing)
+
+    # The stages of a round
+
+    def _go_through_stages(self, run: Run) -> tuple[Stats, Weights]:
+        """Statistics and weights of the last stage that there is (nath2022, algorithm 1, lines 7-11)."""
+        settings = self._project.recipe.semi_supervised
+        if settings is None or not self._project.recipe.fine_tunes:
+            return self.learn(run), self.best_weights(run)
+        self.stage = {"stage": "1 of 2: supervised training"}
+        stats = self.learn(run)
+        weights = self.best_weights(run)
+        try:
+            noisy = self._noisy_labels(settings, weights, run)
+        except NotReadyError as reason:
+            logger.warning("no second stage, the supervised model is published: %s", reason)
+            return {**stats, "semi_supervised": {"left_out": str(reason)}}, weights
+        finally:
+            self.stage = {}
+        tuned, weights = self._fine_tune(settings, weights, noisy, run)
+        said = {"volumes": list(noisy), "best_metric_before": stats["best_metric"]}
+        return {**tuned, "semi_supervised": said}, weights
+
+    def _noisy_labels(self, settings: SemiSupervisedSettings, weights: Weights, run: Run) -> dict[str, NoisyCase]:
+        """Of as many volumes as there are annotated ones, by image.
+
+        Raises:
+            NotReadyError: there are none.
+        """
+
+        def advanced(said: str) -> None:
+            self.stage = {"stage": f"2 of 2: {said}"}
+            self.show(read_stats(self.stats_file))
+
+        folder = run.folder / "noisy_labels"
+        folder.mkdir()
+        labels = NoisyLabels(self._project, settings, self.predictor(weights, run.device), run.datastore)
+        return labels.write(len(run.of_role("training")), folder, advanced)
+
+    def _fine_tune(
+        self, settings: SemiSupervisedSettings, weights: Weights, noisy: Mapping[str, NoisyCase], run: Run
+    ) -> tuple[Stats, Weights]:
+        """Statistics and weights of the second stage, which runs in a folder of its own in that of the run."""
+        batches = math.ceil(len(run.of_role("training")) / run.options.train_batch_size)
+        steps_per_epoch = self._training.steps_per_epoch or batches
+        stage = SemiSupervisedTraining(self._project, settings, weights, list(noisy.values()), steps_per_epoch)
+        stage.stage = {"stage": "2 of 2: semi-supervised fine-tuning"}
+        options = run.options.model_copy(update={"max_epochs": stage.epochs})
+        run = replace(run, options=options, folder=run.folder / "semi_supervised")
+        run.folder.mkdir()
+        return stage.learn(run), stage.best_weights(run)
+
+    # What a training begins with
+
+    def network(self, context: Context) -> nn.Module:
+        """The recipe's, with the weights with which a training begins."""
+        network = self.new_network()
+        weights = self._previous_weights() or initial_weights(self._project)
+        if weights is not None:
+            network.load_state_dict(weights)
+        return network
+
+    def _previous_weights(self) -> Weights | None:
+        """Those of the model in use, where the recipe wants to go on from it and it can be read."""
+        model = self._project.ledger.model_in_use() if self._training.from_previous else None
+        if model is None:
+            return None
+        file = self._project.models_folder / model.file
+        try:
+            return load_model(file, self._project.model_description, model.sha256).state_dict()
+        except InvalidInputError as error:
+            logger.warning("training does not begin with the weights of model %d: %s", model.version, error)
+            return None
+
+
+def effort_units(annotations: Iterable[Annotation], run: Run) -> float:
+    """What the labels that a run trains on have cost, in the units of chlebus2022 (IV).
+
+    A label that covers all slices of its image counts as that of a whole volume, others slice by slice; slices that
+    nobody has counted are none.
+    """
+    trained_on = {case["image_id"] for case in run.of_role("training")}
+    return effort(
+        AnnotatedQuery(
+            item.image_id,
+            whole_volume=item.slices is None,
+            slices=item.covered_slices or 0,
+            foreground_slices=item.foreground_slices or 0,
+        )
+        for item in annotations
+        if item.image_id in trained_on
+    ).units

@@ -1,0 +1,93 @@
+"""The statistics of a training as clients read them: the host's keys, in a file that is never half-written."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from monailabel.tasks.train.basic_train import Context
+from monailabel.tasks.train.handler import prepare_stats
+
+from activelabel.data.files import write_atomically
+from activelabel.project.model_standing import Standing
+
+logger = logging.getLogger(__name__)
+
+Stats = dict[str, Any]
+_NO_TIME = "0:00:00"
+
+
+def read_stats(file: Path) -> Stats:
+    """What was written last; empty before the first time, and where the file is damaged, which the log says."""
+    if not file.is_file():
+        return {}
+    try:
+        stats = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        logger.warning("the statistics of the last training in %s cannot be read: %s", file.name, error)
+        return {}
+    return cast(Stats, stats) if isinstance(stats, dict) else {}
+
+
+def shown_stats(stats: Stats) -> Stats:
+    """The statistics with None for each number that JSON does not know."""
+    return cast(Stats, _finite(stats))
+
+
+def write_stats(file: Path, stats: Stats) -> None:
+    """Write `stats`, completely or not at all."""
+    write_atomically(file, json.dumps(shown_stats(stats), indent=1).encode())
+
+
+def running_stats(context: Context) -> Stats:
+    """The host's statistics of a training that goes on.
+
+    The host calls it done, by a `total_time`, after the last epoch; it is done when the model is published.
+    """
+    stats: Stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
+    stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
+    return stats
+
+
+def with_models(stats: Stats, standing: Standing) -> Stats:
+    """The statistics of a training with the model in use, the newest one, and a sentence on both.
+
+    Clients show `best_metric` as how good the model is. After a training whose model is not in use that is the Dice of
+    the one that is; `eval` goes on telling of the training.
+    """
+    if standing.in_use is None or standing.newest is None:
+        return stats
+    shown = {
+        **stats,
+        "model": standing.as_json(standing.in_use),
+        "newest_model": standing.as_json(standing.newest),
+        "standing": str(standing),
+    }
+    measured = standing.measurement_of(standing.in_use.version)
+    if "total_time" in stats and standing.newest != standing.in_use and measured is not None:
+        shown["best_metric"] = measured.dice
+    return shown
+
+
+def for_bars(stats: Stats) -> Stats:
+    """The statistics as the host's clients can make bars of them.
+
+    Both take what has no `total_time` for a training that goes on, and an epoch that is missing for the first and last:
+    before any training they show 100 %. And a `best_metric` that is none, or -1 as long as nothing was judged, is no
+    accuracy: Slicer's module fails at the one and shows the other.
+    """
+    begun = stats if "epoch" in stats else {"epoch": 0, "total_epochs": 1, "total_time": _NO_TIME, **stats}
+    best = begun.get("best_metric")
+    judged = isinstance(best, int | float) and best >= 0
+    return begun if judged else {key: value for key, value in begun.items() if key != "best_metric"}
+
+
+def _finite(value: object) -> object:
+    """`value` with None for each number that is none, such as the Dice of a class that is nowhere."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

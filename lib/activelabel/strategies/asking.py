@@ -1,0 +1,193 @@
+"""What all strategies share: which case, or which slices of one, an annotator gets next, as the host's clients ask.
+
+A strategy only *proposes* cases, best first, each with the reason. `ask` does what all of them share: an annotator who
+has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
+"""
+
+import copy
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from activelabel.data.slice_places import slice_places
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError
+from activelabel.project.client_kind import client_kind
+from activelabel.project.project import Project
+from activelabel.project.readability import set_aside, set_aside_unreadable
+from activelabel.project.slice_names import slices_named
+from activelabel.project.slicing import count_slices
+from activelabel.server.client_info import annotator_of
+from activelabel.store.records import Lease, Slices
+from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.case_requests import FORM
+
+logger = logging.getLogger(__name__)
+
+
+class ProjectStrategy(Strategy):
+    """A strategy of this project: what it proposes, and one line on it, is all that differs between them."""
+
+    summary: ClassVar[str]
+    propose: ClassVar[Callable[[Project], Iterator[Proposal]]]
+
+    def __init__(self, project: Project, name: str, description: str | None = None) -> None:
+        super().__init__(description or self.summary)
+        self._project = project
+        self._name = name
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Cases to ask for, best first. None is leased or annotated when it is proposed."""
+        return type(self).propose(self._project)
+
+    def info(self) -> dict[str, Any]:
+        """What it is, and what can be said when one asks: both stock clients show it under their options."""
+        return {**super().info(), "config": copy.deepcopy(FORM)}
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Lease the next case to whoever asks; `{}` when nothing is left that can be read.
+
+        What they have begun and not finished comes first. What they skipped for now, and what somebody else has begun,
+        comes when nothing else is left.
+        """
+        annotator = annotator_of(request)
+        last = self._project.ledger.passed_over(annotator)
+
+        def at_once() -> Iterable[Proposal]:
+            return (proposal for proposal in self._all(annotator) if proposal.image_id not in last)
+
+        def in_the_end() -> Iterable[Proposal]:
+            places = {image_id: place for place, image_id in enumerate(last)}
+            return sorted(self._all(annotator), key=lambda proposal: places.get(proposal.image_id, -1))
+
+        given = self._next(annotator, datastore, at_once)
+        return self._next(annotator, datastore, in_the_end) if last and not given else given
+
+    def _all(self, annotator: str) -> Iterator[Proposal]:
+        """What an annotator has begun, then what the strategy proposes."""
+        return itertools.chain(drafts_to_finish(self._project, annotator), self.proposals())
+
+    def _next(
+        self,
+        annotator: str,
+        datastore: Datastore,
+        propose: Callable[[], Iterable[Proposal]],
+    ) -> dict[str, Any]:
+        """Lease the first of the proposals that can be had.
+
+        Others may have taken all that was proposed while there is more: then it proposes again, until nothing is new.
+        """
+        tried = set[tuple[str, Slices]]()
+        while True:
+            tried_before = len(tried)
+            lease = ask(self._project, annotator, self._name, self._readable(propose(), datastore, tried))
+            if lease is not None:
+                try:
+                    return answer(lease, self._project, datastore)
+                except InvalidInputError as error:  # damaged since it was leased: that ends the lease
+                    set_aside(lease.image_id, error, self._project.ledger, datastore)
+                    continue
+            if len(tried) == tried_before:
+                return {}
+
+    def _readable(
+        self, proposals: Iterable[Proposal], datastore: Datastore, tried: set[tuple[str, Slices]]
+    ) -> Iterator[Proposal]:
+        """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
+        preprocessing = self._project.preprocessing
+        for proposal in proposals:
+            if (proposal.image_id, proposal.slices) in tried:
+                continue
+            tried.add((proposal.image_id, proposal.slices))
+            scored = proposal.score is not None
+            if not set_aside_unreadable(
+                proposal.image_id,
+                datastore,
+                self._project.ledger,
+                was_scored=scored,
+                preprocessing=preprocessing,
+            ):
+                yield proposal
+
+
+class SliceStrategy(ProjectStrategy):
+    """Asks for slices: all that a round wants of one volume in one query."""
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """As every strategy, once it is known how many slices there are."""
+        count_slices(self._project, datastore)
+        return super().__call__(request, datastore)
+
+
+def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
+    """What an annotator has begun, oldest first: of a query for slices those that nobody has annotated since."""
+    for draft in project.ledger.drafts_to_finish(annotator):
+        reason = f"your draft of it is open: {draft.why}"
+        if draft.slices is None:
+            yield Proposal(draft.image_id, reason)
+            continue
+        current = project.ledger.current_annotation(draft.image_id)
+        left = set(draft.slices).difference(() if current is None else current.slices or ())
+        if left:
+            yield Proposal(draft.image_id, reason, slices=tuple(sorted(left)))
+
+
+def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Proposal]) -> Lease | None:
+    """The annotator's unfinished query, or a new one from the first proposal that can be leased; None if none can."""
+    held = project.ledger.active_lease(annotator)
+    if held is not None:
+        return held
+    for proposal in proposals:
+        lease = project.ledger.grant_lease(
+            annotator,
+            proposal.image_id,
+            minutes=project.settings.lease_minutes,
+            strategy=strategy,
+            slices=proposal.slices,
+            model_version=proposal.model_version,
+            score=proposal.score,
+            reason=proposal.reason,
+        )
+        if lease is not None:
+            return lease
+    return None
+
+
+def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, Any]:
+    """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows.
+
+    `query.slices` are indices from 0 along `query.axis`, for programs; what people read counts as their client does.
+    """
+    query: dict[str, Any] = {"kind": "volume"}
+    shown, reason = {}, lease.reason
+    if lease.slices is not None:
+        grid = read_grid(datastore.get_image_uri(lease.image_id))
+        axis = project.ledger.image(lease.image_id).slice_axis
+        assert axis is not None  # somebody counted the slices before they were leased
+        places = slice_places(grid, axis)
+        query = {
+            "kind": "slices",
+            "axis": axis,
+            "plane": places.plane,
+            "slices": list(lease.slices),
+            "positions_mm": [round(float(places.positions_mm[index]), 3) for index in lease.slices],
+            "towards": places.towards,
+        }
+        named = slices_named(places, lease.slices, client_kind.get())
+        patient = datastore.get_image_info(lease.image_id).get("PatientID") or lease.image_id
+        shown, reason = {"PatientID": f"{patient} | {named}"}, f"{lease.reason}; draw {named}"
+    return {
+        "id": lease.image_id,
+        **shown,
+        "query": query,
+        "role": project.ledger.image(lease.image_id).role,
+        "score": lease.score,
+        "strategy": lease.strategy,
+        "model_version": lease.model_version,
+        "reason": reason,
+        "expires": lease.expires_at.isoformat(),
+    }

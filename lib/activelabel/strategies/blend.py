@@ -1,0 +1,51 @@
+"""The strategy of ours: doubt where a class is predicted, all classes alike, with noise, slices apart."""
+
+from collections.abc import Iterator
+
+from activelabel.acquisition.blend import balanced, blend_slices
+from activelabel.acquisition.class_scores import class_region
+from activelabel.acquisition.power_noise import power_order
+from activelabel.project.project import Project, ScoreKind
+from activelabel.strategies.at_random import Proposal, proposals_left
+from activelabel.strategies.by_proxy import first_volumes
+from activelabel.strategies.by_score import noise_key, scored_cases
+from activelabel.strategies.slice_rounds import Chosen, ScoredSlices, ranked_slice_proposals
+
+BETA = 1.0
+"""Of the noise: in proportion to the scores."""
+_SAID = "doubt in predicted structures"
+
+
+def blend_proposals(project: Project) -> Iterator[Proposal]:
+    """Volumes in proportion to the entropy in each predicted structure, small structures counting as much as large."""
+    scored = scored_cases(project, _kinds(project))
+    if isinstance(scored, str):
+        return first_volumes(project, scored)
+    key = noise_key(project, scored.version, "blend")
+
+    def proposals() -> Iterator[Proposal]:
+        for group in scored.groups:
+            scores = balanced(group)
+            for image_id in power_order(scores, BETA, key):
+                reason = f"{_SAID} {scores[image_id]:.3g} times the mean by model {scored.version}, drawn in proportion"
+                yield Proposal(image_id, f"{reason}{scored.caveat}", scores[image_id], scored.version)
+
+    return proposals_left(project, proposals())
+
+
+def blend_slice_proposals(project: Project) -> Iterator[Proposal]:
+    """A few slices, apart from each other, through what is predicted in volumes that are drawn in the same way."""
+    query = project.recipe.query
+
+    def order(scored: ScoredSlices) -> Iterator[Chosen]:
+        by_class = [scored.values(kind) for kind in range(len(project.labels))]
+        key = noise_key(project, scored.version, "blend")
+        drawn = blend_slices(by_class, scored.learnt, BETA, query.min_slice_distance, key)
+        for slice_, score in drawn:
+            yield Chosen(*slice_, score, f"{_SAID}, of the mean")
+
+    return ranked_slice_proposals(project, _kinds(project), order, "drawn in proportion to it")
+
+
+def _kinds(project: Project) -> list[ScoreKind]:
+    return [("entropy", class_region(label), "total") for label in range(1, len(project.labels) + 1)]

@@ -1,0 +1,124 @@
+"""What is asked for by features: volumes that are typical of the pool, or that cover it.
+
+Features of a model do not change, so the order is laid out anew each time from the same numbers; what was asked for
+since is passed over.
+"""
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from activelabel.acquisition.diversity import coreset, typiclust
+from activelabel.acquisition.selection import Id, shuffled
+from activelabel.project.feature_files import Features, features_file, read_features
+from activelabel.project.project import Project
+from activelabel.store.records import ModelVersion
+from activelabel.strategies.at_random import CANDIDATES, Proposal, random_proposals, validation_due
+
+SPREAD_STRATEGIES = ("coreset", "typiclust", "coreset_slices", "typiclust_slices")
+"""For these the models' features are kept, where the recipe asks by one of them."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Features of the training images, of which model they are, and a phrase where that is not the one in use."""
+
+    model: ModelVersion
+    features: Features
+    caveat: str = ""
+
+    @property
+    def by(self) -> str:
+        """The end of a reason."""
+        kind = "proxy model" if self.model.kind == "proxy" else "model"
+        return f", by the features of {kind} {self.model.version}{self.caveat}"
+
+
+def typiclust_proposals(project: Project) -> Iterator[Proposal]:
+    """The most typical volume of each cluster of the features, a round of clusters after the other.
+
+    What the model has learnt from counts as chosen. A proxy model has learnt from no annotation: its first round has as
+    many clusters as there are cases to start with.
+    """
+
+    def order(seen: Seen, left: Set[str]) -> Iterator[str]:
+        query = project.recipe.query
+        size = query.round_size(of_slices=False)
+        first = query.start if seen.model.kind == "proxy" else size
+        learnt = volumes_learnt(project, seen.model) & seen.features.keys()
+        rounds = typiclust_rounds(seen.features, learnt, first, size, project.settings.seed)
+        return (image_id for image_id in rounds if image_id in left)
+
+    return _spread_proposals(project, order, "the most typical of its cluster")
+
+
+def coreset_proposals(project: Project) -> Iterator[Proposal]:
+    """Again and again the volume whose features are farthest from those of all that were asked for so far."""
+
+    def order(seen: Seen, left: Set[str]) -> Iterator[str]:
+        asked = seen.features.keys() - left
+        yield from coreset(seen.features, CANDIDATES, asked)
+
+    return _spread_proposals(project, order, "the farthest from all that were asked for so far")
+
+
+def typiclust_rounds(
+    features: Mapping[Id, ArrayLike], learnt: Collection[Id], first: int, size: int, seed: int
+) -> Iterator[Id]:
+    """All that was not learnt: `first` by `typiclust`, and of what is left `size` again and again."""
+    remaining = dict(features)
+    while len(remaining) > len(learnt):
+        chosen = typiclust(remaining, first, seed, learnt)
+        yield from chosen
+        for id in chosen:
+            del remaining[id]
+        first = size
+
+
+def seen_features(project: Project, of_slices: bool = False) -> Seen | str:
+    """The features by the model in use, by the one before it, or by the proxy model; or why there are none."""
+    models = project.asking_models()
+    for model in models:
+        features = read_features(features_file(project.features_folder, model.version, of_slices))
+        if features:
+            in_use = models[0].version
+            return Seen(model, features, "" if model.version == in_use else f", while model {in_use} has none yet")
+    proxy = project.ledger.model_in_use("proxy")
+    if proxy is not None:
+        features = read_features(features_file(project.features_folder, proxy.version, of_slices))
+        if features:
+            return Seen(proxy, features)
+    if models:
+        return f"model {models[0].version} has no features yet, for which its recipe must ask: drawn at random"
+    if proxy is not None:
+        return f"proxy model {proxy.version} has no features yet: drawn at random"
+    return "no proxy model yet: drawn at random" if project.recipe.proxy else "no model yet: drawn at random"
+
+
+def volumes_learnt(project: Project, model: ModelVersion) -> set[str]:
+    """The images, or those with slices, that a model has learnt from and that are annotated still."""
+    learnt = set(model.trained_on)
+    return {annotation.image_id for annotation in project.ledger.annotations() if annotation.id in learnt}
+
+
+def _spread_proposals(
+    project: Project, order: Callable[[Seen, Set[str]], Iterator[str]], said: str
+) -> Iterator[Proposal]:
+    """`order` of the cases left that have features, those without at the end; at random before there are features."""
+    seen = seen_features(project)
+    if isinstance(seen, str):
+        return random_proposals(project, seen)
+    left = set(project.ledger.pool("training"))
+    if not left:
+        return random_proposals(project, "no case to train on is left")
+    version = seen.model.version
+    if left.isdisjoint(seen.features):
+        last = f"{seen.by.removeprefix(', by the features of ')} has no features of it: asked for last"
+        without = shuffled(left, project.settings.seed)
+        return itertools.chain(validation_due(project), (Proposal(image_id, last) for image_id in without))
+    return itertools.chain(
+        validation_due(project),
+        (Proposal(image_id, said + seen.by, model_version=version) for image_id in order(seen, left)),
+    )

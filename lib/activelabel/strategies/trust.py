@@ -1,0 +1,77 @@
+"""Whether the doubt by which a project asks has been worth anything lately, and what is asked for if it has not."""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from activelabel.project.project import Project
+from activelabel.strategies.at_random import Proposal, Proposals
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the labels that came back say of the doubt.
+
+    Attributes:
+        last: `Doubt.worth` of the last `window` labels that have one, the latest last.
+        labels: how many labels have one.
+        window: how many it takes to say anything.
+        least: what their mean must be.
+    """
+
+    last: tuple[float, ...]
+    labels: int
+    window: int
+    least: float
+
+    @property
+    def mean(self) -> float | None:
+        """Of `last`; None where there is none."""
+        return statistics.fmean(self.last) if self.last else None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether doubt may be gone by: also as long as too few labels have come back to say."""
+        return self.mean is None or len(self.last) < self.window or self.mean >= self.least
+
+    def as_json(self) -> dict[str, Any]:
+        """What `GET /info/` shows."""
+        return {"last": list(self.last), "mean": self.mean, "labels": self.labels, "trusted": self.trusted}
+
+    def __str__(self) -> str:
+        return (
+            f"what the model doubts says little of where it is wrong (rank correlation {self.mean:.2f} over the last "
+            f"{self.window} labels, below {self.least:g})"
+        )
+
+
+def read_trust(project: Project) -> Trust:
+    """What the ledger says now of the model in use and those that led to it.
+
+    What labels said of a worse model, which somebody had put in use or which was withdrawn, does not count.
+    """
+    window, models = project.settings.doubt_window, project.ledger.sound_models()
+    worths = (doubt.worth for doubt in project.ledger.latest_doubts(window, models))
+    last = tuple(worth for worth in worths if worth is not None)
+    return Trust(last, project.ledger.correlated_doubts(models), window, project.settings.min_doubt)
+
+
+def proposals_by_doubt(project: Project, by_doubt: Proposals, instead: Proposals) -> Iterator[Proposal]:
+    """What is asked for by doubt; where that has not been worth anything, with a warning, or `instead` if allowed.
+
+    Validation cases, and what is drawn at random for want of scores, do not go by doubt: their reason stays.
+    """
+    trust = read_trust(project)
+    if trust.trusted:
+        return by_doubt(project)
+    if not project.settings.fallback:
+        return (item if item.score is None else _because(item, f"; but {trust}") for item in by_doubt(project))
+    validation = set(project.ledger.pool("validation"))
+    return (
+        item if item.image_id in validation else _because(item, f", not by doubt: {trust}") for item in instead(project)
+    )
+
+
+def _because(proposal: Proposal, said: str) -> Proposal:
+    return replace(proposal, reason=proposal.reason + said)

@@ -1,0 +1,375 @@
+"""Which slices count as annotated, by who was asked for what and what was there before; cases worked out by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from small_studies import write_nifti
+
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
+from activelabel.data.grids import Grid
+from activelabel.errors import InvalidInputError
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from activelabel.store.records import Annotation
+
+LABELS = ("ball", "box")
+SLICES = 5
+GRID = Grid((3, SLICES, 4), np.diag([1.0, 2.5, 1.0, 1.0]))  # acquired in coronal slices
+AXIS = 1
+
+
+def label(*values: int) -> NDArray[np.uint8]:
+    """A label whose slices are filled with one value each."""
+    return np.zeros(GRID.shape, np.uint8) + np.array(values, np.uint8)[None, :, None]
+
+
+class Archive:
+    """An archive of one image, and what it holds in short."""
+
+    def __init__(self, folder: Path, asks_slices: bool = True, labels: Sequence[str] = LABELS) -> None:
+        self.folder = folder
+        self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+        self.ledger.sync_images(["a", "b"], 0)
+        coverage = Coverage(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
+        self.archive = LabelArchive(self.ledger, coverage, "acquisition")
+
+    def ask(self, annotator: str, slices: Sequence[int] | None) -> None:
+        lease = self.ledger.grant_lease(annotator, "a", 30, "uncertainty_slices", slices=slices)
+        assert lease is not None
+        assert lease.slices == (None if slices is None else tuple(slices))
+
+    def send(self, annotator: str, *values: int, **info: Any) -> Annotation:
+        file = write_nifti(self.folder / "sent.nii.gz", label(*values), GRID.affine_ras)
+        tag, answers_any = info.pop("tag", "final"), info.pop("answers_any", False)
+        said = {"client_id": annotator, **info}
+        return self.archive.keep("a", tag, file, GRID, said, answers_any=answers_any)
+
+    def delete(self) -> None:
+        """As the datastore takes a label back: what opens with the image goes with it."""
+        for tag in ("original", "final"):
+            self.ledger.delete_annotation("a", tag)
+
+    def show(self, version: int, *values: int) -> None:
+        """What the server keeps when a model shows a mask."""
+        folder = self.folder / "predictions" / "a"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_nifti(folder / f"{version}.nii.gz", label(*values), GRID.affine_ras)
+
+    def values(self, tag: str = "final") -> list[int]:
+        """One value a slice of the current label."""
+        annotation = self.ledger.current_annotation("a", tag)
+        assert annotation is not None
+        array = np.asarray(nibabel.load(self.archive.file(annotation)).dataobj)
+        assert (array == array[:1, :, :1]).all()
+        return [int(value) for value in array[0, :, 0]]
+
+    def slices(self) -> tuple[int, ...] | None:
+        annotation = self.ledger.current_annotation("a")
+        assert annotation is not None
+        return annotation.slices
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path)
+
+
+def test_what_was_asked_for_counts_also_where_it_is_empty_and_nothing_else(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    kept = archive.send("ann", 0, 2, 0, 0, 0)
+    assert (kept.slices, kept.covered_slices, kept.foreground_slices) == ((1, 3), 2, 1)
+    assert archive.values() == [0, 2, 0, 0, 0]
+    assert (archive.ledger.image("a").slice_axis, archive.ledger.image("a").slice_count) == (AXIS, SLICES)
+
+
+def test_what_was_drawn_beside_it_counts_too(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    assert archive.send("ann", 0, 2, 0, 0, 1).slices == (1, 4)
+    assert archive.values() == [0, 2, 0, 0, 1]
+
+
+def test_a_second_visit_merges_and_keeps_what_a_client_did_not_load(archive: Archive) -> None:
+    archive.ask("ann", [1, 2])
+    archive.send("ann", 0, 2, 2, 0, 0)
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 0, 0, 1, 0)
+    assert (archive.values(), archive.slices()) == ([0, 2, 2, 1, 0], (1, 2, 3))
+
+
+def test_what_opens_with_the_image_is_what_was_drawn_before(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 0)
+    assert archive.values("original") == [0, 2, 0, 0, 0]
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 2, 0, 1, 0)  # as it was loaded, and one slice more
+    assert archive.values("original") == [0, 2, 0, 1, 0]
+    archive.send("bob", 1, 1, 1, 1, 1, annotated_slices="all")
+    assert (archive.values("original"), archive.slices()) == ([1] * 5, None)
+
+
+def test_a_change_on_an_earlier_slice_counts(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 0)
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 1, 0, 1, 0)
+    assert archive.values() == [0, 1, 0, 1, 0]
+
+
+def test_a_client_that_loaded_long_ago_does_not_undo_what_was_drawn_since(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 0)
+    archive.ask("bob", [3])  # bob's client loads slice 1 as 2
+    archive.send("ann", 0, 1, 0, 0, 0)  # ann corrects it
+    archive.send("bob", 0, 2, 0, 1, 0)
+    assert archive.values() == [0, 1, 0, 1, 0]
+
+
+def test_a_prediction_that_is_left_as_it_was_is_nobodys_drawing(archive: Archive) -> None:
+    archive.send("model", 2, 2, 2, 2, 2, tag="original")
+    archive.ask("ann", [2])
+    assert archive.send("ann", 2, 2, 1, 2, 1).slices == (2, 4)
+    assert archive.values() == [0, 0, 1, 0, 1]
+
+
+def test_nor_is_one_that_a_model_showed_while_she_drew(archive: Archive) -> None:
+    archive.ask("ann", [2])
+    archive.show(1, 1, 1, 1, 1, 0)
+    archive.show(2, 2, 1, 1, 1, 1)  # the next model, to somebody else perhaps
+    assert archive.send("ann", 1, 1, 2, 2, 0).slices == (2, 3)
+    assert archive.values() == [0, 0, 2, 2, 0]
+
+
+def test_a_client_may_say_it_exactly(archive: Archive) -> None:
+    archive.ask("ann", [1, 2])
+    assert archive.send("ann", 1, 1, 1, 1, 1, annotated_slices=[0, 2]).slices == (0, 2)
+    assert archive.values() == [1, 0, 1, 0, 0]
+    assert archive.send("ann", 0, 0, 0, 0, 0, annotated_slices=[0]).slices == (0, 2)
+    assert archive.values() == [0, 0, 1, 0, 0]
+
+
+def test_all_slices_are_the_whole_volume(archive: Archive) -> None:
+    archive.ask("ann", [1, 2])
+    archive.send("ann", 1, 1, 1, 0, 0)
+    archive.ask("bob", [3, 4])
+    assert archive.send("bob", 0, 0, 0, 1, 0).slices is None
+    assert archive.ledger.pool("training") == ["b"]
+
+
+def test_a_volume_that_was_asked_for_is_whole(archive: Archive) -> None:
+    archive.ask("ann", None)
+    assert archive.send("ann", 0, 1, 0, 0, 0).slices is None
+
+
+def test_a_correction_answers_the_same_query_again(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    archive.send("ann", 0, 2, 0, 1, 0)
+    archive.send("ann", 0, 0, 0, 1, 0)
+    assert (archive.values(), archive.slices()) == ([0, 0, 0, 1, 0], (1, 3))
+
+
+def test_who_was_asked_for_nothing_has_annotated_what_she_has_drawn(archive: Archive) -> None:
+    assert archive.send("eve", 0, 0, 1, 0, 0).slices == (2,)
+    assert archive.send("eve", 0, 2, 1, 0, 0).slices == (1, 2)
+    with pytest.raises(InvalidInputError, match=r"label of 'a': no slice of it was asked of eve, and nothing new"):
+        archive.send("eve", 0, 2, 0, 0, 0)
+    assert archive.values() == [0, 2, 1, 0, 0]
+
+
+def test_in_a_project_of_volumes_it_is_the_whole_volume(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False)
+    assert archive.send("eve", 0, 0, 1, 0, 0).slices is None
+    assert archive.ledger.current_annotation("a", "original") is None
+
+
+def test_deleting_takes_the_slices_back(archive: Archive) -> None:
+    archive.ask("ann", [1, 2])
+    archive.send("ann", 1, 1, 1, 0, 0)
+    assert archive.archive.is_shown_as_original("a")
+    archive.delete()
+    assert [image.taken for image in archive.ledger.slice_pool()] == [frozenset(), frozenset()]
+    archive.ask("bob", [2])
+    archive.send("bob", 0, 0, 2, 0, 0)
+    assert (archive.values(), archive.slices()) == ([0, 0, 2, 0, 0], (2,))
+
+
+@pytest.mark.parametrize("said", [[], [5], [-1], [1, 1], ["1"], [True], [1.5], "some", 3, {"1": 2}, [[1]]])
+def test_slices_that_cannot_be_are_refused_and_nothing_is_lost(archive: Archive, said: object) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 0)
+    with pytest.raises(InvalidInputError, match="annotated_slices: expected"):
+        archive.send("ann", 1, 1, 1, 1, 1, annotated_slices=said)
+    assert (archive.values(), archive.slices()) == ([0, 2, 0, 0, 0], (1,))
+
+
+def test_two_who_save_at_once_are_both_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.ask("ann", [1])
+    archive.ask("bob", [3])
+    record = archive.ledger.record_annotation
+    interrupted: list[bool] = []
+
+    def save_in_between(*args: Any, **kwargs: Any) -> Annotation:
+        if not interrupted:
+            interrupted.append(True)
+            archive.send("bob", 0, 0, 0, 1, 0)
+        return record(*args, **kwargs)
+
+    monkeypatch.setattr(archive.ledger, "record_annotation", save_in_between)
+    archive.send("ann", 0, 2, 0, 0, 0)
+    assert (archive.values(), archive.slices()) == ([0, 2, 0, 1, 0], (1, 3))
+
+
+def test_an_answer_that_is_sent_again_does_not_undo_what_others_corrected(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 1)
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 1, 0, 1, 1)  # corrects slice 1
+    archive.send("ann", 0, 2, 2, 0, 1)  # her old session: one slice more, the rest as she sent it
+    assert archive.values() == [0, 1, 2, 1, 1]
+    archive.send("ann", 0, 0, 2, 0, 0)  # and now she erases what she drew, on 1 as on 4
+    assert archive.values() == [0, 0, 2, 1, 0]
+
+
+def test_what_one_erased_before_others_drew_it_is_not_erased_again(archive: Archive) -> None:
+    archive.ask("ann", [1, 2])
+    archive.send("ann", 0, 2, 1, 0, 0)
+    archive.send("ann", 0, 0, 1, 0, 0)  # she erases what she drew on 1
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 2, 1, 1, 0)  # who draws it again
+    archive.send("ann", 0, 0, 2, 0, 0)  # her old screen, twice
+    archive.send("ann", 0, 0, 1, 0, 0)
+    assert archive.values() == [0, 2, 1, 1, 0]
+
+
+@pytest.mark.parametrize("skipped", [[1, 3], None], ids=["slices", "volume"])
+def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive, skipped: list[int] | None) -> None:
+    archive.ask("ann", skipped)
+    archive.ledger.release_lease("ann")
+    archive.ask("bob", [1, 3])
+    archive.send("bob", 0, 1, 0, 1, 0)
+    archive.send("ann", 0, 0, 2, 0, 0)
+    assert (archive.values(), archive.slices()) == ([0, 1, 2, 1, 0], (1, 2, 3))
+
+
+def test_an_empty_answer_erases_nobody_elses_drawing(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    archive.ask("bob", [0])
+    archive.send("bob", 1, 1, 0, 0, 0)  # beside his own, he drew one that ann is at work on
+    archive.send("ann", 0, 0, 0, 2, 0)
+    assert (archive.values(), archive.slices()) == ([1, 1, 0, 2, 0], (0, 1, 3))
+
+
+def test_the_same_label_again_after_it_was_deleted_is_the_same(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 1)
+    archive.delete()
+    assert archive.send("ann", 0, 2, 0, 0, 1).slices == (1, 4)
+
+
+def test_one_may_go_back_to_an_earlier_drawing(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    for value in (1, 2, 1):
+        archive.send("ann", 0, 2, 0, 0, value)
+        assert archive.values() == [0, 2, 0, 0, value]
+
+
+def test_so_may_who_was_asked_for_nothing(archive: Archive) -> None:
+    for value in (1, 2, 1):
+        archive.send("eve", 0, 0, 0, 0, value)
+        assert archive.values() == [0, 0, 0, 0, value]
+    archive.send("ann", 0, 0, 0, 0, 2, annotated_slices=[4])
+    archive.send("eve", 1, 0, 0, 0, 1)  # but not over what somebody else has corrected since
+    assert archive.values() == [1, 0, 0, 0, 2]
+
+
+def test_a_label_from_nowhere_answers_the_one_query_that_somebody_is_working_on(archive: Archive) -> None:
+    archive.ask("viewer", [1, 3])
+    assert archive.send("PACS", 0, 1, 0, 0, 0, answers_any=True).slices == (1, 3)
+    assert archive.ledger.active_lease("viewer") is None
+    archive.ask("ann", [0])
+    archive.ask("bob", [2])
+    assert archive.send("PACS", 0, 1, 0, 0, 2, answers_any=True).slices == (1, 3, 4)  # whose answer? nobody can tell
+
+
+def test_an_old_label_from_nowhere_does_not_undo_what_was_drawn_since(archive: Archive) -> None:
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 1, 0, 0, 0)
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 2, 2, 1, 0)
+    archive.send("PACS", 0, 1, 0, 0, 1, answers_any=True)
+    assert archive.values() == [0, 2, 2, 1, 1]
+
+
+MANY = tuple(f"structure {number}" for number in range(1, 200))
+ANNOTATORS = ("ann", "bob")
+SOME = st.sets(st.integers(0, SLICES - 1), max_size=3).map(sorted)
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "save", "save", "skip", "delete"]),
+        st.sampled_from(ANNOTATORS),
+        SOME,
+        SOME,
+        st.booleans(),
+    ),
+    max_size=14,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(events=EVENTS)
+# Found once: who sent again erased what somebody else had drawn on the slice that they had left empty.
+@example(
+    events=[
+        ("ask", "ann", [0, 4], [3], False), ("ask", "bob", [1, 2, 4], [0, 2, 3], True),
+        ("save", "ann", [1], [], False), ("save", "bob", [], [2, 3, 4], True), ("save", "bob", [3], [0, 4], True),
+        ("save", "ann", [0, 2, 4], [], False), ("save", "ann", [], [2], False), ("delete", "bob", [3], [0], True),
+        ("save", "ann", [2], [], False),
+    ]
+)  # fmt: skip
+def test_no_acknowledged_slice_is_ever_lost(tmp_path_factory: pytest.TempPathFactory, events: Any) -> None:
+    """Two annotators with clients that load what there is, or do not, and keep it on the screen for ever.
+
+    Each drawing has a value of its own. Whatever the order of events, a slice is as it was drawn last: nobody's stale
+    screen undoes it, and what was asked for and left empty is annotated as empty.
+    """
+    archive = Archive(tmp_path_factory.mktemp("events"), labels=MANY)
+    drawn: dict[int, int] = {}
+    screens = {annotator: [0] * SLICES for annotator in ANNOTATORS}
+    values = iter(range(1, 200))
+    for event, annotator, slices, others, loads in events:
+        if event in ("ask", "skip"):
+            archive.ledger.release_lease(annotator)
+            given = event == "ask" and slices
+            # What is annotated is not given again: then nothing opens anew either.
+            if given and archive.ledger.grant_lease(annotator, "a", 30, "random_slices", slices=slices) is not None:
+                screens[annotator] = [drawn.get(index, 0) if loads else 0 for index in range(SLICES)]
+        elif event == "delete" and drawn:
+            archive.delete()
+            drawn = {}
+            screens = {name: [0] * SLICES for name in ANNOTATORS}
+        elif event == "save" and len(drawn) < SLICES:
+            query = archive.ledger.latest_query("a", annotator)
+            asked = [] if query is None or query.outcome == "released" else query.slices or ()
+            fresh = {index: next(values) for index in (*asked[:1], *others)}
+            screens[annotator] = [fresh.get(index, value) for index, value in enumerate(screens[annotator])]
+            if not fresh and not asked:
+                with pytest.raises(InvalidInputError, match="nothing new is drawn"):
+                    archive.send(annotator, *screens[annotator], confirmed=True)
+                continue
+            archive.send(annotator, *screens[annotator], confirmed=True)  # what is drawn beside is meant so
+            drawn = {**dict.fromkeys(asked, 0), **drawn, **fresh}
+        if drawn:
+            assert archive.values() == [drawn.get(index, 0) for index in range(SLICES)]
+            assert set(archive.slices() or range(SLICES)) == drawn.keys()

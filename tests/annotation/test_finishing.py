@@ -1,0 +1,301 @@
+"""What is a draft, and what is a model's own drawing: labels as clients send them, on an archive of one image."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from small_studies import write_nifti
+
+from activelabel.acquisition.score import Score
+from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.annotation.coverage import Coverage
+from activelabel.data.grids import Grid
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.case_states import DraftReason, FinishedBy
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from activelabel.store.records import Annotation, Draft
+
+SLICES = 12
+GRID = Grid((6, 6, SLICES), np.diag([1.0, 1.0, 2.5, 1.0]))
+STROKE = (0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0)
+WHOLE = (0, 0, 1, 4, 9, 12, 9, 4, 1, 0, 0, 0)
+NOTHING = (0,) * SLICES
+
+
+def drawing(areas: Sequence[int]) -> np.ndarray:
+    """So many voxels on each slice, one after the other."""
+    array = np.zeros(GRID.shape, np.uint8)
+    for index, area in enumerate(areas):
+        array[:, :, index].flat[:area] = 1
+    return array
+
+
+class Case:
+    """An image `a` among four, and what a client sends of it."""
+
+    def __init__(self, folder: Path, finished_by: FinishedBy = FinishedBy.ESTIMATE, asks_slices: bool = False) -> None:
+        self.folder = folder
+        self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+        self.ledger.sync_images("abcd", 1)
+        (self.validation,) = (image.id for image in self.ledger.images() if image.role == "validation")
+        self.training = next(image.id for image in self.ledger.images() if image.role == "training")
+        coverage = Coverage(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
+        self.archive = LabelArchive(self.ledger, coverage, "acquisition", finished_by)
+
+    def ask(self, annotator: str, slices: Sequence[int] | None = None, image_id: str = "") -> None:
+        assert self.ledger.grant_lease(annotator, image_id or self.training, 30, "random", slices=slices) is not None
+
+    def send(self, annotator: str, areas: Sequence[int], image_id: str = "", **info: Any) -> Kept:
+        file = write_nifti(self.folder / "sent.nii.gz", drawing(areas), GRID.affine_ras)
+        image_id, answers_any = image_id or self.training, info.pop("answers_any", False)
+        said = {"client_id": annotator, **info}
+        return self.archive.keep(image_id, "final", file, GRID, said, answers_any=answers_any)
+
+    def publish(self, dice: float | None = 0.8) -> int:
+        return self.ledger.publish_model("m", "0", "quick", ["ball"], {"dice": dice}, []).version
+
+    def show(self, version: int, areas: Sequence[int], image_id: str = "") -> Path:
+        """What the server keeps when a model shows a mask."""
+        folder = self.folder / "predictions" / (image_id or self.training)
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_nifti(folder / f"{version}.nii.gz", drawing(areas), GRID.affine_ras)
+
+    def opens_with(self) -> list[int] | None:
+        """What Slicer would load with the image, in voxels a slice."""
+        label = self.ledger.current_annotation(self.training, "original")
+        if label is None:
+            return None
+        array = np.asarray(nibabel.load(self.folder / "labels" / label.file).dataobj)
+        return [int(area) for area in np.count_nonzero(array, axis=(0, 1))]
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+def is_draft(kept: Kept, reason: DraftReason) -> bool:
+    return isinstance(kept, Draft) and kept.reason is reason
+
+
+def test_one_stroke_is_no_volume_of_which_the_rest_is_empty(case: Case) -> None:
+    case.ask("ann")
+    kept = case.send("ann", STROKE)
+    assert is_draft(kept, DraftReason.INCOMPLETE)
+    assert kept.why == (
+        "kept as a draft: something is drawn on 1 of 12 slices, and it ends where it is still wide: draw on, or send "
+        'it once more as it is (a script: params {"finished": true}) if it is finished'
+    )
+    assert case.ledger.progress().annotated_slices == 0
+    assert case.ledger.annotations() == []
+    assert case.ledger.active_lease("ann") is not None
+    assert case.opens_with() == list(STROKE)
+
+
+def test_nor_is_nothing_at_all(case: Case) -> None:
+    assert is_draft(case.send("ann", NOTHING), DraftReason.INCOMPLETE)
+    assert isinstance(case.send("ann", NOTHING), Annotation)  # told, and sent again: there is nothing on it
+
+
+def test_what_is_complete_is_finished_without_a_word(case: Case) -> None:
+    case.ask("ann")
+    kept = case.send("ann", WHOLE)
+    assert isinstance(kept, Annotation)
+    assert (kept.slices, kept.covered_slices, kept.foreground_slices) == (None, SLICES, 7)
+    assert case.ledger.active_lease("ann") is None
+
+
+def test_the_same_drawing_sent_again_is_finished_and_a_longer_one_is_judged_anew(case: Case) -> None:
+    case.ask("ann")
+    case.send("ann", STROKE)
+    more = (0, 0, 0, 0, 7, 5, 7, 0, 0, 0, 0, 0)
+    assert is_draft(case.send("ann", more), DraftReason.INCOMPLETE)
+    kept = case.send("ann", more)
+    assert isinstance(kept, Annotation)
+    assert kept.slices is None
+    assert case.ledger.open_drafts() == []
+    assert [draft.version for draft in case.ledger.draft_history(case.training)] == [1, 2]
+
+
+def test_somebody_elses_same_drawing_confirms_nothing(case: Case) -> None:
+    case.send("ann", STROKE)
+    assert is_draft(case.send("bob", STROKE), DraftReason.INCOMPLETE)
+
+
+@pytest.mark.parametrize("said", [{"finished": True}, {"confirmed": True}, {"annotated_slices": "all"}])
+def test_a_client_may_say_that_it_is_finished(case: Case, said: dict[str, Any]) -> None:
+    kept = case.send("ann", STROKE, **said)
+    assert isinstance(kept, Annotation)
+    assert kept.slices is None
+
+
+def test_a_client_may_say_that_it_is_not(case: Case) -> None:
+    case.ask("ann")
+    assert is_draft(case.send("ann", WHOLE, finished=False), DraftReason.SAID)
+    assert is_draft(case.send("ann", WHOLE, finished=False), DraftReason.SAID)  # its client keeps it every 30 s
+    assert len(case.ledger.draft_history(case.training)) == 1
+    assert isinstance(case.send("ann", WHOLE), Annotation)
+
+
+@pytest.mark.parametrize("key", ["finished", "confirmed"])
+def test_what_is_neither_yes_nor_no_is_refused(case: Case, key: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"params: expected {key} to be true or false, got 'yes'"):
+        case.send("ann", WHOLE, **{key: "yes"})
+    assert case.ledger.open_drafts() == []
+
+
+def test_a_project_may_believe_only_what_is_said(tmp_path: Path) -> None:
+    case = Case(tmp_path, FinishedBy.CLIENT)
+    assert is_draft(case.send("ann", WHOLE), DraftReason.UNSTATED)
+    assert isinstance(case.send("ann", WHOLE), Annotation)
+
+
+def test_or_that_what_is_saved_is_finished(tmp_path: Path) -> None:
+    assert isinstance(Case(tmp_path, FinishedBy.SAVING).send("ann", STROKE), Annotation)
+
+
+def test_slices_that_were_asked_for_are_finished_as_they_come(tmp_path: Path) -> None:
+    case = Case(tmp_path, asks_slices=True)
+    case.ask("ann", [5, 7])
+    kept = case.send("ann", STROKE)
+    assert isinstance(kept, Annotation)
+    assert kept.slices == (5, 7)
+
+
+def test_a_draft_of_slices_counts_when_it_is_finished_with_all_that_was_drawn(tmp_path: Path) -> None:
+    case = Case(tmp_path, asks_slices=True)
+    case.ask("ann", [5, 7])
+    draft = case.send("ann", (0, 3, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0), finished=False)
+    assert isinstance(draft, Draft)
+    assert draft.slices == (5, 7)
+    kept = case.send("ann", (0, 3, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0))
+    assert isinstance(kept, Annotation)
+    assert kept.slices == (1, 5, 7)  # slice 1 too, though it was on the screen since the draft
+
+
+def test_what_others_left_as_a_draft_is_not_drawn_by_who_loads_it(tmp_path: Path) -> None:
+    case = Case(tmp_path, asks_slices=True)
+    case.ask("bob", [2])
+    case.send("bob", (0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0), finished=False)
+    case.ask("ann", [5])
+    kept = case.send("ann", (0, 0, 6, 0, 0, 5, 0, 0, 0, 0, 0, 0))
+    assert isinstance(kept, Annotation)
+    assert kept.slices == (5,)
+
+
+def test_slices_named_out_of_a_draft_count_and_the_draft_goes_on(case: Case) -> None:
+    case.ask("ann")
+    case.send("ann", (0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0), finished=False)
+    kept = case.send("ann", (0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0), annotated_slices=[3])
+    assert isinstance(kept, Annotation)
+    assert kept.slices == (3,)
+    assert case.opens_with() == [0, 0, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert case.ledger.open_draft(case.training, "ann") is not None
+
+
+@pytest.mark.parametrize(("dice", "believed"), [(0.8, True), (0.4, False), (None, False)])
+def test_a_model_that_scored_the_case_says_what_is_missing_if_it_is_any_good(
+    case: Case, dice: float | None, believed: bool
+) -> None:
+    dab = (0, 0, 0, 1, 4, 1, 0, 0, 0, 0, 0, 0)
+    version = case.publish(dice)
+    seen = (0.0, 0.0, 2.0, 6.0, 9.0, 12.0, 12.0, 9.0, 6.0, 2.0, 0.0, 0.0)
+    score = Score("foreground", "everything", "total", sum(seen), seen)
+    case.ledger.record_scores(version, case.training, [score], 1, 0)
+    kept = case.send("ann", dab)
+    assert is_draft(kept, DraftReason.INCOMPLETE) == believed
+    if isinstance(kept, Draft):
+        assert "something is drawn on 3 of 12 slices, while model 1 sees something on 8" in kept.why
+
+
+def test_what_the_model_in_use_showed_goes_before_its_scores(case: Case) -> None:
+    case.show(case.publish(), (0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0))
+    assert isinstance(case.send("ann", STROKE), Annotation)  # it ends abruptly, but the model sees the same
+
+
+def test_a_correction_of_a_finished_volume_is_judged_by_it(case: Case) -> None:
+    case.send("ann", WHOLE)
+    assert is_draft(case.send("ann", STROKE), DraftReason.INCOMPLETE)
+    current = case.ledger.current_annotation(case.training)
+    assert current is not None
+    assert current.foreground_slices == 7
+    assert isinstance(case.send("ann", (0, 0, 0, 5, 9, 12, 9, 4, 1, 0, 0, 0)), Annotation)
+
+
+def test_a_models_own_drawing_is_recorded_and_learnt_from(case: Case) -> None:
+    version = case.publish()
+    case.show(version, WHOLE)
+    kept = case.send("ann", WHOLE)
+    assert isinstance(kept, Annotation)
+    assert kept.unchanged_from == version
+    corrected = (0, 0, 1, 4, 9, 12, 9, 5, 1, 0, 0, 0)
+    kept = case.send("ann", corrected)
+    assert isinstance(kept, Annotation)
+    assert kept.unchanged_from is None
+
+
+@pytest.mark.parametrize("again", [{}, {"confirmed": True}], ids=["the same again", "confirmed"])
+def test_it_becomes_the_truth_of_a_validation_case_only_if_somebody_confirms_it(
+    case: Case, again: dict[str, Any]
+) -> None:
+    version = case.publish()
+    case.show(version, WHOLE, case.validation)
+    case.ask("ann", image_id=case.validation)
+    kept = case.send("ann", WHOLE, case.validation, finished=True)
+    assert is_draft(kept, DraftReason.UNCONFIRMED)
+    assert kept.why == (
+        "kept as a draft: the case judges models, and the label is exactly what model 1 drew: look it over, correct "
+        'it, or send it once more as it is (a script: params {"confirmed": true}) if it is right'
+    )
+    assert case.ledger.annotations("validation") == []
+    kept = case.send("ann", WHOLE, case.validation, **again)
+    assert isinstance(kept, Annotation)
+    assert kept.unchanged_from == version
+    assert case.ledger.open_drafts() == []
+
+
+def test_a_draft_that_a_client_kept_by_itself_confirms_nothing(case: Case) -> None:
+    case.show(case.publish(), WHOLE, case.validation)
+    case.send("ann", WHOLE, case.validation, finished=False)
+    assert is_draft(case.send("ann", WHOLE, case.validation), DraftReason.UNCONFIRMED)
+
+
+def test_a_corrected_validation_case_needs_no_confirmation(case: Case) -> None:
+    case.show(case.publish(), WHOLE, case.validation)
+    assert isinstance(case.send("ann", (0, 0, 1, 4, 9, 12, 9, 4, 2, 0, 0, 0), case.validation), Annotation)
+
+
+def test_a_model_that_drew_the_same_before_is_named_and_one_that_cannot_be_read_is_passed_over(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.show(case.publish(), WHOLE)
+    case.show(case.publish(), WHOLE).write_bytes(b"torn")
+    with caplog.at_level(logging.WARNING):
+        kept = case.send("ann", WHOLE)
+    assert isinstance(kept, Annotation)
+    assert kept.unchanged_from == 1
+    assert "2.nii.gz" in caplog.text
+
+
+def test_a_seg_from_nowhere_is_the_draft_of_whoever_was_asked_and_the_same_again_finishes_it(case: Case) -> None:
+    case.ask("10.0.0.7")
+    draft = case.send("PACS", STROKE, answers_any=True)
+    assert isinstance(draft, Draft)
+    assert draft.annotator == "10.0.0.7"
+    assert isinstance(case.send("PACS", STROKE, answers_any=True), Annotation)
+    assert case.ledger.open_drafts() == []
+    assert case.ledger.active_lease("10.0.0.7") is None
+
+
+def test_a_draft_may_be_finished_without_being_sent_again(case: Case) -> None:
+    case.ask("ann")
+    case.send("ann", STROKE, finished=False)
+    kept = case.archive.finish(case.training, "ann", GRID)
+    assert (kept.slices, kept.foreground_slices) == (None, 1)
+    with pytest.raises(NotFoundError, match=f"image '{case.training}': ann has no draft of it: save one first"):
+        case.archive.finish(case.training, "ann", GRID)

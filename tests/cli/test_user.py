@@ -1,0 +1,85 @@
+"""`activelabel user`: the first user begins the project's ledger, and no password is seen."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from activelabel.cli.main import main
+from activelabel.project.project import existing_ledger, open_project
+from activelabel.server.login.passwords import verify_password
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+    def run(*arguments: str, said: str = f"{PASSWORD}\n") -> tuple[int, str]:
+        studies = () if "--studies" in arguments else ("--studies", str(tmp_path))
+        monkeypatch.setattr(sys, "argv", ["activelabel", "user", *arguments, *studies])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capfd.readouterr()
+        assert said.strip() == "" or said.strip() not in printed.out + printed.err
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return run
+
+
+def test_users_from_the_first_to_the_last(run, tmp_path: Path) -> None:
+    code, said = run("add", "ann")
+    assert (code, said.splitlines()[0]) == (0, "ann may log in as annotator")
+    assert "they are the first" in said
+    ledger = existing_ledger("app", str(tmp_path), {})
+    assert verify_password(PASSWORD, ledger.user("ann").password_hash)
+    assert run("add", "mel", "--role", "manager") == (0, "mel may log in as manager\n")
+    assert [line.split()[:2] for line in run("list")[1].splitlines()] == [["ann", "annotator"], ["mel", "manager"]]
+    assert run("role", "ann", "admin") == (0, "ann is admin now\n")
+    assert run("password", "ann", said="another one to know\n")[0] == 0
+    assert verify_password("another one to know", ledger.user("ann").password_hash)
+    assert run("logout", "mel") == (0, "mel is logged out: 0 sessions ended\n")
+    assert run("remove", "mel")[0] == 0
+    code, said = run("remove", "ann")
+    assert "there is no user left" in said
+    assert "There is no user" in run("list")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "line"),
+    [
+        (["add", "ann", "--role", "boss"], PASSWORD, "role boss: expected annotator, reviewer, manager or admin"),
+        (["add", "a:b"], PASSWORD, "without a colon"),
+        (["add", "ann"], "short\n", "password: expected 10 to 256 characters, got 5"),
+        (["add", "ann"], "", "got 0"),
+        (["add", "ann", "--studies", "/nowhere/at/all"], PASSWORD, "expected a folder with images, got none"),
+        (["list", "--studies", "/nowhere/at/all"], "", "start the server first"),
+    ],
+)
+def test_what_cannot_be_is_one_line(run, arguments: list[str], said: str, line: str) -> None:
+    code, printed = run(*arguments, said=said)
+    assert code == 2
+    assert line in " ".join(printed.split())
+
+
+def test_who_is_not_there_is_named_before_a_password_is_asked_for(run) -> None:
+    run("add", "ann")
+    code, printed = run("password", "bob", said="")
+    assert (code, printed) == (2, "user 'bob': there is none; there are: ann\n")
+
+
+def test_a_project_that_lost_its_ledger_is_not_begun_anew_by_a_user(run, tmp_path: Path) -> None:
+    project = open_project("app", str(tmp_path), {"labels": "liver"})
+    project.ledger.close()
+    project.labels_folder.mkdir()
+    (project.labels_folder / "x").write_bytes(b"x")
+    project.ledger.file.unlink()
+    code, printed = run("add", "ann")
+    assert code == 2
+    assert "activelabel restore" in printed
+
+
+def test_a_server_starts_on_a_ledger_that_a_user_began(run, tmp_path: Path) -> None:
+    run("add", "ann")
+    assert open_project("app", str(tmp_path), {"labels": "liver"}).ledger.has_users()

@@ -1,0 +1,211 @@
+"""When work is due, worked out by hand; and that it is started once, again after a failure, and not for ever."""
+
+from dataclasses import replace
+
+import pytest
+
+from activelabel.loop.autopilot import (
+    MAX_ATTEMPTS,
+    PAUSE_SECONDS,
+    Autopilot,
+    Situation,
+    Thresholds,
+    Work,
+    thresholds,
+    work_due,
+)
+from activelabel.recipes import QuerySettings
+
+PAPER = QuerySettings(strategy="variance", start=11, size=5)
+NOTHING = Situation(model_version=None, new_annotations=0, new_training_annotations=0, unscored=0)
+
+
+@pytest.mark.parametrize(
+    ("start", "retrain_after", "expected"),
+    [
+        (None, None, Thresholds(start=11, retrain_after=5)),
+        (None, 2, Thresholds(start=2, retrain_after=2)),  # holds for the first training too
+        (None, 50, Thresholds(start=50, retrain_after=50)),
+        (3, None, Thresholds(start=3, retrain_after=5)),  # a small start set, and rounds as ever
+        (4, 2, Thresholds(start=4, retrain_after=2)),
+        (2, 50, Thresholds(start=2, retrain_after=50)),
+    ],
+)
+def test_settings_win_over_the_recipe(start: int | None, retrain_after: int | None, expected: Thresholds) -> None:
+    assert thresholds(PAPER, start, retrain_after) == expected
+
+
+def trained_after(labels: int, limits: Thresholds) -> list[int]:
+    """After how many labels of training cases a model is trained, if each came alone and three for validation first."""
+    trained: list[int] = []
+    for count in range(1, labels + 1):
+        version = len(trained) or None
+        new = count - (trained[-1] if trained else 0)
+        if work_due(Situation(version, new + 3, new, 0), limits) is Work.TRAIN:
+            trained.append(count)
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("start", "retrain_after", "query_size", "expected"),
+    [
+        (None, None, 5, [11, 16, 21, 26]),
+        (None, None, 3, [11, 14, 17, 20, 23, 26, 29]),
+        (2, None, 5, [2, 7, 12, 17, 22, 27]),
+        (None, 8, 5, [8, 16, 24]),
+        (2, 8, 5, [2, 10, 18, 26]),
+        (2, 50, 5, [2]),
+        (20, 8, 5, [20, 28]),
+        (20, 8, 1, [20, 28]),
+    ],
+)
+def test_the_table_of_start_retrain_after_and_query_size(
+    start: int | None, retrain_after: int | None, query_size: int, expected: list[int]
+) -> None:
+    query = PAPER.model_copy(update={"size": query_size})
+    assert trained_after(30, thresholds(query, start, retrain_after)) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "retrain_after", "expected"),
+    [
+        (None, None, Thresholds(start=5, retrain_after=200)),
+        (2, 30, Thresholds(start=2, retrain_after=30)),
+        (2, None, Thresholds(start=2, retrain_after=200)),
+        (None, 30, Thresholds(start=5, retrain_after=30)),  # 30 slices say nothing of volumes
+    ],
+)
+def test_volumes_to_start_with_and_slices_afterwards_are_counted_apart(
+    start: int | None, retrain_after: int | None, expected: Thresholds
+) -> None:
+    query = QuerySettings(strategy="uncertainty_slices", start=5, size=200)
+    assert thresholds(query, start, retrain_after) == expected
+    assert work_due(Situation(None, 7, 5, 0), thresholds(query, None, None)) is Work.TRAIN
+    assert work_due(Situation(1, 199, 199, 0), thresholds(query, None, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("situation", "due"),
+    [
+        (NOTHING, None),
+        (Situation(None, 10, 10, 0), None),  # one short of the start
+        (Situation(None, 13, 11, 0), Work.TRAIN),
+        (Situation(None, 30, 10, 0), None),  # enough labels, but not of cases to train on
+        (Situation(None, 11, 11, 0), Work.TRAIN),
+        (Situation(1, 0, 0, 40), Work.SCORE),
+        (Situation(1, 4, 4, 40), Work.SCORE),
+        (Situation(1, 5, 5, 40), Work.TRAIN),  # the scores would be stale
+        (Situation(1, 30, 4, 0), None),  # labels of validation cases end no round
+        (Situation(2, 0, 0, 0), None),
+    ],
+)
+def test_what_is_due(situation: Situation, due: Work | None) -> None:
+    assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
+
+
+WARM = replace(NOTHING, proxy_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("situation", "due"),
+    [
+        (WARM, Work.TRAIN_PROXY),
+        (replace(WARM, new_annotations=3, new_training_annotations=3), Work.TRAIN_PROXY),  # labels came meanwhile
+        (replace(WARM, new_annotations=13, new_training_annotations=11), Work.TRAIN),  # too late for a warm start
+        (replace(NOTHING, unscored_by_proxy=30), Work.SCORE_PROXY),
+        (replace(NOTHING, unscored_by_proxy=30, new_annotations=13, new_training_annotations=11), Work.TRAIN),
+        (Situation(1, 0, 0, 40, proxy_missing=True), Work.SCORE),  # there is a model of the task: no more need of one
+        (Situation(1, 0, 0, 40, unscored_by_proxy=7), Work.SCORE_PROXY),  # the strategy of all rounds
+        (Situation(1, 5, 5, 40, unscored_by_proxy=7), Work.TRAIN),
+        (replace(NOTHING, nothing_left=True), None),  # no image at all
+        (replace(NOTHING, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
+        (replace(WARM, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
+        (Situation(1, 4, 4, 0, nothing_left=True), None),
+    ],
+)
+def test_what_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:
+    assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
+
+
+def test_from_an_empty_ledger_to_the_first_model_each_step_is_started_once() -> None:
+    tasks = FakeTasks()
+    situations = iter(
+        [
+            WARM,
+            replace(NOTHING, unscored_by_proxy=30),
+            NOTHING,
+            Situation(None, 11, 11, 0),
+            Situation(2, 0, 0, 19),
+            Situation(2, 0, 0, 0),
+        ]
+    )
+    autopilot = Autopilot(lambda: next(situations), tasks, Thresholds(11, 5))
+    started = []
+    for _ in range(6):
+        started.append(autopilot.look())
+        tasks.running = False
+    assert started == [Work.TRAIN_PROXY, Work.SCORE_PROXY, None, Work.TRAIN, Work.SCORE, None]
+
+
+class FakeTasks:
+    """Background tasks that do nothing but remember."""
+
+    def __init__(self) -> None:
+        self.started: list[Work] = []
+        self.running = False
+
+    def busy(self) -> bool:
+        return self.running
+
+    def start(self, work: Work) -> None:
+        self.started.append(work)
+        self.running = True
+
+
+def test_nothing_is_started_beside_a_running_task() -> None:
+    tasks = FakeTasks()
+    autopilot = Autopilot(lambda: Situation(None, 11, 11, 0), tasks, Thresholds(11, 5))
+    assert [autopilot.look() for _ in range(3)] == [Work.TRAIN, None, None]
+    assert tasks.started == [Work.TRAIN]
+
+
+def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new() -> None:
+    tasks = FakeTasks()
+    situation = Situation(None, 11, 11, 0)
+    autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5))
+    for _ in range(10):
+        autopilot.look()
+        tasks.running = False  # it ended, and left the ledger as it was
+    assert tasks.started == [Work.TRAIN] * MAX_ATTEMPTS
+    situation = replace(situation, new_annotations=12, new_training_annotations=12)
+    assert autopilot.look() is Work.TRAIN
+
+
+def test_after_a_rest_it_tries_again() -> None:
+    tasks, now = FakeTasks(), [0.0]
+    situation = Situation(None, 11, 11, 0)
+    autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5), clock=lambda: now[0])
+
+    def look_often() -> int:
+        before = len(tasks.started)
+        for _ in range(10):
+            autopilot.look()
+            tasks.running = False
+        return len(tasks.started) - before
+
+    assert look_often() == MAX_ATTEMPTS
+    now[0] = PAUSE_SECONDS - 1
+    assert look_often() == 0
+    now[0] = PAUSE_SECONDS
+    assert look_often() == MAX_ATTEMPTS
+
+
+def test_training_then_scoring_then_rest() -> None:
+    tasks = FakeTasks()
+    situations = iter([Situation(None, 11, 11, 0), Situation(1, 0, 0, 30), Situation(1, 0, 0, 0)])
+    autopilot = Autopilot(lambda: next(situations), tasks, Thresholds(11, 5))
+    started = []
+    for _ in range(3):
+        started.append(autopilot.look())
+        tasks.running = False
+    assert started == [Work.TRAIN, Work.SCORE, None]

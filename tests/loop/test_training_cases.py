@@ -1,0 +1,250 @@
+"""Which cases, and which of their slices, a training learns from and is judged by."""
+
+import logging
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from monailabel.tasks.train.basic_train import Context
+from training_study import Study
+
+from activelabel.data.volumes import Volume
+from activelabel.errors import NotReadyError
+from activelabel.loop.autopilot import Work, work_due
+from activelabel.loop.situation import read_situation
+from activelabel.project.readability import may_be_mended, note_image
+from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.training import transforms
+
+
+def used_cases(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
+    """Filled, when a training begins, with the cases that it learns from and those that judge."""
+    used: dict[str, list[dict[str, Any]]] = {}
+    finalize = SegmentationTrainTask.finalize
+
+    def look(task: SegmentationTrainTask, context: Context) -> None:
+        used["training"] = list(context.trainer.data_loader.dataset.data)
+        used["validation"] = list(context.evaluator.data_loader.dataset.data) if context.evaluator else []
+        finalize(task, context)
+
+    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    return used
+
+
+def test_training_cases_of_which_some_slices_are_annotated_are_trained_on(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = used_cases(monkeypatch)
+    whole, partly, *_ = study.ids("training")
+    study.set_slices(axis=2, count=16)
+    (made,) = study.annotate(partly, slices=[9, 8])
+    study.annotate(whole)
+
+    study.train()
+
+    slices = {case["image_id"]: (case["slices"], case["slice_axis"]) for case in used["training"]}
+    assert slices == {whole: (None, 2), partly: ([8, 9], 2)}
+    assert made in study.project.ledger.latest_model().trained_on
+
+
+def test_validation_cases_of_which_some_slices_are_annotated_judge_nothing_and_the_log_says_so_once(
+    study: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    used = used_cases(monkeypatch)
+    whole, partly = study.ids("validation")
+    study.set_slices(axis=2, count=16)
+    study.annotate(study.ids("training")[0], whole)
+    study.annotate(partly, slices=[8])
+
+    with caplog.at_level(logging.WARNING):
+        study.train()
+
+    assert [case["image_id"] for case in used["validation"]] == [whole]
+    said = [record.message for record in caplog.records if "only some slices" in record.message]
+    assert said == [f"not used for validation, as only some slices are annotated: {partly}"]
+
+
+def test_what_a_label_holds_on_other_slices_makes_no_other_model(study: Study) -> None:
+    """A whole training through the host: the same weights to the last bit."""
+    first = study.ids("training")[0]
+    study.set_slices(axis=2, count=16)
+    study.annotate(first, slices=[7, 9])
+    weights = []
+    for value in (0, 1):
+        file = study.project.labels_folder / f"{first}.nii.gz"
+        label = nibabel.load(file)
+        array = np.asarray(label.dataobj).copy()
+        array[..., [0, 6, 8, 15]] = value
+        nibabel.save(nibabel.Nifti1Image(array, label.affine), file)
+        study.believe(first)
+        study.train()
+        weights.append(study.published_weights())
+
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_validation_cases_are_never_trained_on(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = used_cases(monkeypatch)
+    annotated.train()
+
+    assert {case["image_id"] for case in used["training"]} == set(annotated.ids("training")[:3])
+    assert {case["image_id"] for case in used["validation"]} == set(annotated.ids("validation"))
+    ledger = annotated.project.ledger
+    model = ledger.latest_model()
+    assert sorted(model.trained_on) == sorted(item.id for item in ledger.annotations("training"))
+    assert sorted(model.validated_on) == sorted(item.id for item in ledger.annotations("validation"))
+
+
+def test_a_damaged_image_is_set_aside_and_the_rest_is_trained_on(annotated: Study) -> None:
+    broken = annotated.ids("training")[0]
+    Path(annotated.get_image_uri(broken)).write_bytes(b"broken")
+
+    annotated.train()
+
+    ledger = annotated.project.ledger
+    assert len(ledger.latest_model().trained_on) == 2
+    assert f"{broken}.nii.gz: cannot be read as a 3D image" in ledger.image(broken).unreadable_reason
+
+
+def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> None:
+    only = study.ids("training")[0]
+    study.annotate(only)
+    Path(study.get_image_uri(only)).write_bytes(b"broken")
+
+    with pytest.raises(NotReadyError, match="no training case is annotated yet"):
+        study.train()
+
+    assert study.project.ledger.latest_model() is None
+
+
+def reexported(study: Study, image_id: str) -> None:
+    """Cropped by four columns, under its old name."""
+    path = study.studies / f"{image_id}.nii.gz"
+    image = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata()[:-4].astype(np.float32), image.affine), path)
+
+
+def unreadable_label(study: Study, image_id: str) -> None:
+    (study.project.labels_folder / f"{image_id}.nii.gz").write_bytes(b"broken")
+    study.believe(image_id)
+
+
+def unnamed_value(study: Study, image_id: str) -> None:
+    file = study.project.labels_folder / f"{image_id}.nii.gz"
+    label = nibabel.load(file)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(label.dataobj) * 2, label.affine), file)
+    study.believe(image_id)
+
+
+@pytest.mark.parametrize("role", ["training", "validation"])
+@pytest.mark.parametrize("what", ["changed", "gone"])
+def test_a_label_that_is_not_what_was_kept_is_not_learnt_from_until_it_is_back(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, role: str, what: str
+) -> None:
+    used = used_cases(monkeypatch)
+    changed = annotated.ids(role)[0]
+    file = annotated.project.labels_folder / f"{changed}.nii.gz"
+    kept, label = file.read_bytes(), nibabel.load(file)
+    if what == "gone":
+        file.unlink()
+    else:
+        array = np.roll(np.asarray(label.dataobj), 1)
+        nibabel.save(nibabel.Nifti1Image(array, label.affine), file)
+
+    annotated.train()
+
+    (aside,) = annotated.project.ledger.images_set_aside()
+    assert aside.id == changed
+    assert aside.unreadable_reason.startswith(f"{changed}: the file of its label (version 1, by reader) ")
+    assert changed not in {case["image_id"] for case in (*used["training"], *used["validation"])}
+    file.write_bytes(kept)
+    assert may_be_mended(aside, Path(annotated.get_image_uri(changed)), file)
+    annotated.project.ledger.mark_readable(changed)
+    annotated.train()
+    assert changed in {case["image_id"] for case in (*used["training"], *used["validation"])}
+    noted = annotated.project.ledger.current_annotation(changed)
+    assert (noted.file_size, noted.file_modified_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
+
+
+@pytest.mark.parametrize("role", ["training", "validation"])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (reexported, "the label is 24x20x16 voxels, expected its image's 20x20x16"),
+        (unreadable_label, "cannot be read as a 3D image"),
+        (unnamed_value, "value 2 in"),
+    ],
+)
+def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Study, str], None], said: str, role: str
+) -> None:
+    used = used_cases(monkeypatch)
+    broken = annotated.ids(role)[0]
+    spoil(annotated, broken)
+
+    annotated.train()
+
+    (aside,) = annotated.project.ledger.images_set_aside()
+    assert aside.id == broken
+    assert aside.unreadable_reason.startswith(f"{broken}: its label (version 1, by reader) cannot be used: ")
+    assert said in aside.unreadable_reason
+    seen = {case["image_id"] for case in (*used["training"], *used["validation"])}
+    assert seen == {*annotated.ids("training")[:3], *annotated.ids("validation")} - {broken}
+    situation = read_situation(annotated.project, "variance")
+    assert work_due(situation, annotated.project.thresholds) is not Work.TRAIN, "the autopilot does not go round"
+
+
+def test_an_image_that_changed_on_the_same_grid_is_not_learnt_from_until_the_old_file_is_back(
+    annotated: Study,
+) -> None:
+    image_id = annotated.ids("training")[0]
+    path = annotated.studies / f"{image_id}.nii.gz"
+    note_image(image_id, path, annotated.project.ledger)
+    old = path.read_bytes()
+    image = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata()[::-1].astype(np.float32), image.affine), path)
+
+    annotated.train()
+
+    ledger = annotated.project.ledger
+    assert len(ledger.latest_model().trained_on) == 2
+    assert "its image has changed since its label was drawn" in ledger.image(image_id).unreadable_reason
+    path.write_bytes(old)
+    assert may_be_mended(ledger.image(image_id), path, None)
+    ledger.mark_readable(image_id)
+    annotated.train()
+    assert len(ledger.latest_model().trained_on) == 3
+
+
+def test_a_case_that_fails_only_when_it_is_loaded_is_dropped_and_the_training_begins_again(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = annotated.ids("training")[0]
+    read = transforms.read_volume
+
+    def fails(path: str) -> Volume:
+        if Path(path).name == f"{broken}.nii.gz" and "labels" not in str(path):
+            raise struct.error("unpack requires a buffer")
+        return read(path)
+
+    monkeypatch.setattr(transforms, "read_volume", fails)
+    annotated.train()
+
+    ledger = annotated.project.ledger
+    assert len(ledger.latest_model().trained_on) == 2
+    assert ledger.image(broken).unreadable_reason.startswith(f"{broken}: cannot be read (error: unpack requires")
+
+
+def test_an_error_that_is_no_cases_fault_is_not_hidden(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*arguments: object) -> None:
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr(SegmentationTrainTask, "loss_function", defect)
+    with pytest.raises(RuntimeError, match="a defect of ours"):
+        annotated.train()
+    assert annotated.project.ledger.images_set_aside() == []

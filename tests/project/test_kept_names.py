@@ -1,0 +1,61 @@
+"""Names belong to a project from its first label on."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from activelabel.errors import InvalidInputError
+from activelabel.project.project import Project, open_project
+
+
+def start(studies: Path, labels: str) -> Project:
+    return open_project("app", str(studies), {"labels": labels} if labels else {})
+
+
+def keep_label(project: Project, names: list[str] | None = None) -> None:
+    project.ledger.sync_images(["a"], 0)
+    project.ledger.record_annotation("a", "a.nii.gz", "0", "ann", label_names=names)
+
+
+def test_before_the_first_label_any_names_will_do(tmp_path: Path) -> None:
+    start(tmp_path, "anterior,posterior")
+    assert start(tmp_path, "head").labels == ("head",)
+
+
+@pytest.mark.parametrize("other", ["posterior,anterior", "anterior", "head,tail", "anterior,posterio"])
+def test_a_start_under_other_names_is_refused_with_both_lists(tmp_path: Path, other: str) -> None:
+    keep_label(start(tmp_path, "anterior,posterior"), ["anterior", "posterior"])
+    with pytest.raises(InvalidInputError) as error:
+        start(tmp_path, other)
+    said = str(error.value)
+    assert said.startswith(f"labels {other}: the labels of this project are kept under the names anterior,posterior")
+    assert "\n" not in said
+
+
+def test_a_name_may_be_added_at_the_end_and_left_out_again_before_it_is_used(tmp_path: Path) -> None:
+    keep_label(start(tmp_path, "anterior,posterior"), ["anterior", "posterior"])
+    assert start(tmp_path, "anterior,posterior,tail").labels[-1] == "tail"
+    project = start(tmp_path, "")
+    assert project.labels == ("anterior", "posterior"), "without a list, the project's own"
+    keep_label(start(tmp_path, "anterior,posterior,tail"), ["anterior", "posterior", "tail"])
+    with pytest.raises(InvalidInputError, match="labels anterior,posterior: "):
+        start(tmp_path, "anterior,posterior")
+
+
+def test_labels_of_an_older_ledger_get_the_names_of_the_first_start_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep_label(start(tmp_path, "liver"))
+    with caplog.at_level(logging.WARNING):
+        start(tmp_path, "liver")
+    assert "1 labels were kept before names were kept with them; from now on their values mean liver" in caplog.text
+    with pytest.raises(InvalidInputError, match="labels spleen"):
+        start(tmp_path, "spleen")
+
+
+def test_an_older_ledger_whose_model_learned_other_names_is_refused_too(tmp_path: Path) -> None:
+    project = start(tmp_path, "liver,spleen")
+    project.ledger.publish_model("m.pt", "0", "quick", ["liver", "spleen"], {}, [])
+    with pytest.raises(InvalidInputError, match=r"labels spleen,liver: .* the names liver,spleen"):
+        start(tmp_path, "spleen,liver")

@@ -1,0 +1,60 @@
+"""The log of a project: what is in it, and what is in no log."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from activelabel.project.log_file import LOGGERS, keep_log, last_lines, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("open postgresql://ann:s3cret@db:5432/study now", "open postgresql://ann:***@db:5432/study now"),
+        ("http://u:p%40w@host/ and http://v:x@host", "http://u:***@host/ and http://v:***@host"),
+        ("{'password': 's3cret', 'user': 'ann'}", "{'password': '***', 'user': 'ann'}"),
+        ("token=abc.def.ghi&x=1", "token=***&x=1"),
+        (
+            "postgresql://ann@db/study, http://127.0.0.1:8000/info/",
+            "postgresql://ann@db/study, http://127.0.0.1:8000/info/",
+        ),
+        ("the token of the query is gone", "the token of the query is gone"),
+    ],
+)
+def test_secrets_are_not_shown(said: str, shown: str) -> None:
+    assert without_secrets(said) == shown
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """A project's log, into which this process writes."""
+    before = {name: list(logging.getLogger(name).handlers) for name in LOGGERS}
+    keep_log(tmp_path / "logs" / "server.log")
+    yield tmp_path / "logs" / "server.log"
+    for name, handlers in before.items():
+        for handler in set(logging.getLogger(name).handlers) - set(handlers):
+            logging.getLogger(name).removeHandler(handler)
+            handler.close()
+
+
+def test_what_is_logged_here_is_in_the_log_without_secrets_and_with_its_traceback(log: Path) -> None:
+    try:
+        raise ValueError("postgresql://ann:s3cret@db/study does not answer")
+    except ValueError:
+        logging.getLogger("activelabel.test").exception("with %s", "http://u:s3cret@host")
+    logging.getLogger("task_train").warning("a child: password=s3cret")
+    text = log.read_text()
+    assert "with http://u:***@host" in text
+    assert "ValueError: postgresql://ann:***@db/study does not answer" in text
+    assert "a child: password=***" in text
+    assert "s3cret" not in text
+
+
+def test_the_last_lines_are_shown(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_text("a\nb\nc\n")
+    assert last_lines(file, 2) == "b\nc\n"
+    assert last_lines(file, 0) == "a\nb\nc\n"
+    assert last_lines(tmp_path / "none", 2) == ""

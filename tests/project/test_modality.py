@@ -1,0 +1,96 @@
+"""What the images of a project are: found out once, recorded with the reason, and the same ever after."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_studies import write_nifti
+
+from activelabel.errors import InvalidInputError
+from activelabel.project.project import Project, open_project
+
+
+def write_ct(path: Path, seed: int = 0) -> None:
+    random = np.random.default_rng(seed)
+    voxels = random.normal(40, 20, (12, 10, 8))
+    voxels[:5] = -1000
+    write_nifti(path, voxels.astype(np.float32))
+
+
+def write_mr(path: Path, seed: int = 0, offset: float = 0.0) -> None:
+    write_nifti(path, (np.random.default_rng(seed).normal(500, 60, (12, 10, 8)) + offset).astype(np.float32))
+
+
+def start(studies: Path, **conf: str) -> Project:
+    return open_project("app", str(studies), {"labels": "ball", **conf})
+
+
+def test_images_vote_and_later_ones_change_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        write_mr(tmp_path / f"mr{number}.nii.gz", number)
+    write_ct(tmp_path / "ct.nii.gz")
+    with caplog.at_level(logging.INFO):
+        project = start(tmp_path)
+    assert project.preprocessing.intensity == project.model_description.preprocessing.intensity == "zscore"
+    assert "other (1 of 4 images look like Hounsfield units): images are z-scored" in caplog.text
+    for number in range(9):
+        write_ct(tmp_path / f"more{number}.nii.gz", number)
+    again = start(tmp_path)
+    assert again.preprocessing.intensity == "zscore"
+    assert again.settings_in_force()["modality"] == "other"
+
+
+@pytest.mark.parametrize(("said", "intensity"), [("CT", "window"), ("ct", "window"), ("MR", "zscore")])
+def test_what_the_user_says_comes_first(tmp_path: Path, said: str, intensity: str) -> None:
+    write_ct(tmp_path / "a.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}}))
+    project = start(tmp_path, modality=said)
+    assert project.preprocessing.intensity == intensity
+    assert (project.modality.name, project.modality.reason) == (said.upper(), "--conf modality")
+
+
+def test_a_modality_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"--conf modality is 'xray', expected CT or one of"):
+        start(tmp_path, modality="xray")
+
+
+def test_a_vote_may_be_corrected_until_a_model_has_learned(tmp_path: Path) -> None:
+    write_mr(tmp_path / "a.nii.gz")
+    assert start(tmp_path).preprocessing.intensity == "zscore"
+    project = start(tmp_path, modality="CT")
+    assert project.preprocessing.intensity == "window"
+    project.ledger.publish_model("m.pt", "0", "quick", ["ball"], {}, [])
+    assert start(tmp_path).preprocessing.intensity == "window"
+    with pytest.raises(InvalidInputError, match=r"^--conf modality MR: the project began with CT \(--conf modality\)"):
+        start(tmp_path, modality="MR")
+
+
+def test_without_an_image_the_first_ones_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    project = start(tmp_path)
+    assert project.modality is None
+    assert "there is none yet" in caplog.text
+    write_ct(tmp_path / "a.nii.gz")
+    assert project.preprocessing.intensity == "window"
+    assert project.modality.name == "CT"
+
+
+def test_a_recipe_that_says_it_is_followed(tmp_path: Path) -> None:
+    write_mr(tmp_path / "a.nii.gz")
+    recipe = tmp_path / "own.toml"
+    text = (Path(__file__).parents[1] / "support" / "tiny.toml").read_text()
+    recipe.write_text(f'{text}\n[preprocessing]\nintensity = "window"\n')
+    assert start(tmp_path, recipe=str(recipe)).preprocessing.intensity == "window"
+
+
+def test_images_that_cannot_be_read_do_not_vote(tmp_path: Path) -> None:
+    write_ct(tmp_path / "a.nii.gz")
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.nii.gz").write_bytes(b"broken")
+    assert start(tmp_path).modality.reason == "1 of 1 images look like Hounsfield units"
+
+
+def test_a_pacs_is_not_asked_where_its_filter_says_it(tmp_path: Path) -> None:
+    project = open_project("app", "http://127.0.0.1:9/dicom-web", {"labels": "ball", "project_dir": str(tmp_path)})
+    assert (project.modality.name, project.modality.reason) == ("CT", "the search filter of the PACS")

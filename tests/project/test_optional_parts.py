@@ -1,0 +1,102 @@
+"""No optional part stops a training: each is made to fail where it begins, and a model comes out all the same."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ignite.engine import Engine
+from training_study import Study
+
+from activelabel.project.optional_parts import optional, optional_step
+
+SAID = "as if its file were gone"
+
+
+class GoneError(Exception):
+    pass
+
+
+def fail(*arguments: object, **options: object) -> None:
+    raise GoneError(f"{SAID}\nand a second line")
+
+
+PARTS = {
+    "MLflow at its start": ("activelabel.server.training.network_training.MLFlowHandler", "MLflow does not track"),
+    "MLflow after a step": ("monai.handlers.MLFlowHandler.iteration_completed", "MLflow does not track"),
+    "TensorBoard at its start": (
+        "activelabel.server.training.network_training.TensorBoardStatsHandler.__init__",
+        "TensorBoard does not track",
+    ),
+    "TensorBoard after a step": ("monai.handlers.TensorBoardStatsHandler.iteration_completed", "TensorBoard does not"),
+    "the host's statistics": ("monailabel.tasks.train.handler.prepare_stats", "the host's statistics are not written"),
+    "our statistics": ("activelabel.server.training.network_training.write_stats", "clients do not see how far"),
+    "the doubt": ("activelabel.server.training.segmentation.compare_labels", "the doubt is not compared"),
+    "another measurement of the model in use": (
+        "activelabel.server.training.segmentation.measure_again",
+        "the model in use is not measured again",
+    ),
+    "the folder of the run": (
+        "activelabel.server.training.segmentation.finish_run",
+        "the folder of the run is not put away",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_training_goes_on_without(
+    part: str, annotated: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place, warning = PARTS[part]
+    monkeypatch.setattr(place, fail)
+    with caplog.at_level(logging.WARNING):
+        annotated.train(tracking="mlflow" if "MLflow" in part else "None")
+
+    model = annotated.project.ledger.latest_model()
+    assert model is not None
+    assert annotated.project.ledger.model_in_use() == model
+    lines = [record.getMessage() for record in caplog.records if SAID in record.getMessage()]
+    assert lines
+    assert all(warning in line and "\n" not in line for line in lines)
+    assert len(lines) <= 5  # once of each handler or epoch, never of each step
+    assert annotated.train()["epoch"] > 0  # and the next one too
+
+
+def test_a_training_goes_on_with_damaged_statistics_of_the_last(annotated: Study) -> None:
+    annotated.train()
+    (annotated.project.folder / "train_stats.json").write_text('{"epoch": ')
+    annotated.train()
+    assert annotated.project.ledger.latest_model().version == 2
+
+
+def test_what_is_optional_is_passed_over_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with optional("there is no cake"):
+        raise GoneError("first\nsecond")
+    assert [record.getMessage() for record in caplog.records] == ["there is no cake: GoneError: first"]
+
+
+def test_an_interruption_is_no_failure_of_a_part() -> None:
+    with pytest.raises(KeyboardInterrupt), optional("there is no cake"):
+        raise KeyboardInterrupt
+
+
+def test_a_step_that_failed_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    tried = []
+
+    def step(engine: Engine) -> None:
+        tried.append(engine)
+        fail()
+
+    handle = optional_step("it is not written", step)
+    for _ in range(3):
+        handle(Engine(lambda engine, batch: None))
+    assert (len(tried), len(caplog.records)) == (1, 1)
+
+
+@pytest.fixture
+def warm(make_study: Callable[..., Study], blobs: Any, tmp_path: Path) -> Study:
+    """A project whose recipe has a proxy model."""
+    from warm_recipe import write_recipe
+
+    return make_study(blobs(6), recipe=str(write_recipe(tmp_path)))

@@ -1,0 +1,163 @@
+"""Images that changed under their labels, and cases that come back when they are mended."""
+
+import logging
+import shutil
+import zlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from small_studies import AFFINE_RAS, boxes, write_image, write_nifti
+
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
+from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
+from activelabel.project.readability import content_sha256, note_image, prepare_case, read_case, set_aside_unreadable
+from activelabel.recipes import PreprocessingSettings
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+ROUGH = PreprocessingSettings(spacing_mm=(1.0, 1.0, 1.0))
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for seed, name in enumerate("abcd"):
+        write_image(folder / f"{name}.nii.gz", seed)
+    return folder
+
+
+@pytest.fixture
+def store(studies: Path, tmp_path: Path) -> LedgerDatastore:
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    coverage = Coverage(ledger, ("ball",), tmp_path / "kept", tmp_path / "predictions", asks_slices=False)
+    archive = LabelArchive(ledger, coverage, "acquisition")
+    store = LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=True)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def ledger(store: LedgerDatastore) -> Ledger:
+    return store._ledger
+
+
+def save(store: LedgerDatastore, tmp_path: Path, name: str = "a", cropped: int = 0) -> None:
+    label = boxes(1)[: 12 - cropped]
+    store.save_label(name, str(write_nifti(tmp_path / "sent.nii.gz", label)), "final", {"client_id": "ann"})
+
+
+def crop(path: Path) -> None:
+    image = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata()[:-4].astype(np.float32), image.affine), path)
+
+
+def test_an_image_that_changed_under_its_label_is_set_aside_and_comes_back_with_the_old_file(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(store, tmp_path)
+    old = shutil.copy2(studies / "a.nii.gz", tmp_path / "old.nii.gz")
+    crop(studies / "a.nii.gz")
+
+    with caplog.at_level(logging.WARNING):
+        store.refresh()
+
+    (aside,) = ledger.images_set_aside()
+    assert aside.id == "a"
+    assert "its image has changed since its label was drawn" in aside.unreadable_reason
+    assert "a is set aside: a: its image has changed" in caplog.text
+    store.refresh()
+    assert [image.id for image in ledger.images_set_aside()] == ["a"], "nothing has changed since"
+    shutil.copy2(old, studies / "a.nii.gz")  # with its old time
+    store.refresh()
+    assert ledger.images_set_aside() == []
+    assert ledger.progress().annotated == 1
+
+
+def test_a_label_drawn_anew_on_the_changed_image_counts(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    save(store, tmp_path)
+    crop(studies / "a.nii.gz")
+    store.refresh()
+    with pytest.raises(InvalidInputError, match="the label is 12x10x8 voxels, expected its image's 8x10x8"):
+        save(store, tmp_path)
+    save(store, tmp_path, cropped=4)
+    assert ledger.images_set_aside() == []
+    assert not set_aside_unreadable("a", store, ledger, was_scored=False)
+
+
+def test_slices_drawn_on_two_images_of_one_name_are_not_merged(
+    store: LedgerDatastore, studies: Path, tmp_path: Path
+) -> None:
+    sent = write_nifti(tmp_path / "sent.nii.gz", boxes(1))
+    store.save_label("a", str(sent), "final", {"client_id": "ann", "annotated_slices": [0, 1]})
+    write_image(studies / "a.nii.gz", seed=7)  # the same grid
+    with pytest.raises(InvalidInputError, match="its earlier slices were drawn on another image of this name"):
+        store.save_label("a", str(sent), "final", {"client_id": "ann", "annotated_slices": [2]})
+
+
+def test_an_image_that_was_only_compressed_again_is_the_same(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    save(store, tmp_path)
+    volume = read_volume(studies / "a.nii.gz")
+    write_nifti(studies / "a.nii.gz", volume.array)
+    store.refresh()
+    assert ledger.images_set_aside() == []
+    assert ledger.image("a").content_sha256 == content_sha256(volume)
+
+
+def test_a_file_is_read_once_as_long_as_it_stays_the_same(
+    ledger: Ledger, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = studies / "a.nii.gz"
+    note_image("a", path, ledger)
+    monkeypatch.setattr("activelabel.project.readability.read_volume", lambda path: pytest.fail("read again"))
+    note_image("a", path, ledger)
+
+
+@pytest.mark.parametrize("error", [OverflowError("int too large"), zlib.error("-3"), MemoryError()])
+def test_whatever_a_reader_raises_is_the_cases_problem(
+    store: LedgerDatastore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(path: object) -> None:
+        raise error
+
+    monkeypatch.setattr("activelabel.project.readability.read_volume", fail)
+    assert set_aside_unreadable("a", store, ledger, was_scored=False)
+    assert ledger.image("a").unreadable_reason.startswith("a: ")
+    monkeypatch.undo()
+    store.readmit_mended()
+    assert [image.id for image in ledger.images_set_aside()] == ["a"]
+    store.readmit_mended(at_start=True)
+    assert bool(ledger.images_set_aside()) is not isinstance(error, MemoryError), "memory may be there at another time"
+
+
+def test_a_spacing_that_makes_an_image_huge_sets_it_aside_before_it_is_asked_for(
+    store: LedgerDatastore, ledger: Ledger, studies: Path
+) -> None:
+    affine = AFFINE_RAS @ np.diag([1e4, 1e4, 1e4, 1.0])
+    write_nifti(studies / "b.nii.gz", np.ones((12, 10, 8), np.float32), affine)
+    assert set_aside_unreadable("b", store, ledger, was_scored=False, preprocessing=ROUGH)
+    assert "check the spacing in its header" in ledger.image("b").unreadable_reason
+    with pytest.raises(InvalidInputError, match="expected at most"):
+        prepare_case("b", studies / "b.nii.gz", ledger, ROUGH)
+
+
+def test_an_image_whose_numbers_are_not_those_of_the_others_is_named_when_it_is_read(
+    ledger: Ledger, studies: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "abc":
+        read_case(name, studies / f"{name}.nii.gz", ledger)
+    volume = read_volume(studies / "d.nii.gz")
+    write_nifti(studies / "d.nii.gz", volume.array - 2048)
+    with caplog.at_level(logging.WARNING):
+        read_case("d", studies / "d.nii.gz", ledger)
+    assert "d: its values run from" in caplog.text
+    assert "stored with an offset" in caplog.text

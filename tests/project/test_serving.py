@@ -1,0 +1,71 @@
+"""One server a project, and a ledger that is there before it serves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.project import Project, make_folder, open_project, plan_project
+from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, claim
+
+CLAIM = """
+import sys
+from activelabel.project.project import make_folder, plan_project
+from activelabel.project.serving import claim
+project = plan_project("", sys.argv[1], {"labels": "liver"})
+make_folder(project)
+claim(project, 8123)
+print("claimed", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = plan_project("", str(tmp_path), {"labels": "liver"})
+    make_folder(project)
+    return project
+
+
+def test_a_second_server_is_refused_by_process_and_port_until_the_first_is_gone(
+    project: Project, tmp_path: Path
+) -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "claimed\n"
+    with pytest.raises(NotReadyError, match=f"in use by process {first.pid}, which serves it at port 8123: stop"):
+        claim(project, 8000)
+    first.kill()
+    first.communicate()
+    claim(project, 8000)
+    assert json.loads((project.folder / SERVER_FILE).read_text()) == {"pid": os.getpid(), "port": 8000}
+
+
+def test_a_new_project_has_no_ledger_yet(project: Project, tmp_path: Path) -> None:
+    check_ledger_is_there(project, str(tmp_path))
+
+
+@pytest.mark.parametrize("left", ["labels/case0/final-1.nii.gz", "models/1.pt"])
+def test_a_project_whose_ledger_is_gone_is_not_begun_anew(project: Project, tmp_path: Path, left: str) -> None:
+    file = project.folder / left
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    with pytest.raises(
+        InvalidInputError, match=r"ledger\.sqlite is gone, while (labels|models) of the project"
+    ) as refusal:
+        check_ledger_is_there(project, str(tmp_path))
+    assert f"activelabel restore --studies {tmp_path}" in str(refusal.value)
+    opened = open_project("", str(tmp_path), {"labels": "liver"})  # As restoring does.
+    check_ledger_is_there(opened, str(tmp_path))
+
+
+def test_a_project_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    project = plan_project("", str(tmp_path), {"labels": "liver", "project_dir": "/proc/self/activelabel"})
+    with pytest.raises(InvalidInputError, match=r"the project folder /proc/.* cannot be made"):
+        make_folder(project)

@@ -1,0 +1,43 @@
+"""How slices are called for people, by client."""
+
+import numpy as np
+import pytest
+from orientations import affine_towards
+
+from activelabel.data.grids import Grid
+from activelabel.data.slice_places import SlicePlaces, slice_places
+from activelabel.project.client_kind import ClientKind
+from activelabel.project.slice_names import ohif_number, slices_named
+
+
+@pytest.fixture
+def places() -> SlicePlaces:
+    affine = np.diag([1.0, 1.0, 3.0, 1.0])
+    affine[2, 3] = -33.5
+    return slice_places(Grid((9, 9, 48), affine), 2)
+
+
+def test_where_the_client_cannot_be_told_the_place_comes_first_and_the_number_says_its_start(
+    places: SlicePlaces,
+) -> None:
+    one, two = (slices_named(places, slices, ClientKind.OTHER) for slices in ([7], [7, 13]))
+    assert one == "axial S -12.5 mm (slice 8 of 48, counted from 1)"
+    assert two == "axial S -12.5, 5.5 mm (slices 8, 14 of 48, counted from 1)"
+
+
+def test_ohif_writes_which_one_of_how_many_from_the_head(places: SlicePlaces) -> None:
+    assert slices_named(places, [7], ClientKind.OHIF) == "axial image (41/48), at S -12.5 mm"
+    assert slices_named(places, [0, 47], ClientKind.OHIF) == "axial images (48/48), (1/48), at S -33.5, 107.5 mm"
+
+
+@pytest.mark.parametrize(
+    ("codes", "index", "number"),
+    [
+        ("LPS", 7, 9), ("LPS", 4, 12), ("RPI", 8, 9), ("RPI", 11, 12), ("LAI", 8, 9), ("LAI", 11, 12),
+        ("PSL", 8, 9), ("PSL", 10, 11), ("LSA", 8, 9), ("LSA", 10, 11), ("LIP", 7, 9), ("LIP", 5, 11),
+    ],
+)  # fmt: skip
+def test_the_numbers_that_ohif_was_seen_to_write(codes: str, index: int, number: int) -> None:
+    """Read off the page, with the index of the slice whose voxels it showed: CT series of 16 slices."""
+    places = slice_places(Grid((40, 36, 16), affine_towards(codes, (1.5, 1.5, 3.0))), 2)
+    assert ohif_number(places, index) == number

@@ -1,0 +1,61 @@
+"""Examples of queries: of the image, slice and model that were meant."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from made_up_experiment import make_experiment
+
+from activelabel.report.examples import example_queries
+from activelabel.report.page import Picture, Text
+from activelabel.simulation.results import Results, read_results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder = tmp_path_factory.mktemp("examples") / "experiment"
+    curves = {"power_bald": lambda _: 0.5, "random": lambda _: 0.5}
+    return read_results([make_experiment(folder, curves, seeds=1, rounds=4, with_images=True)])
+
+
+def asked_by(results: Results, arm: str, **columns: object) -> Results:
+    """The results with other queries of an arm."""
+    queries = results.queries.copy()
+    rows = queries.index[queries["arm"] == arm]
+    for name, value in columns.items():
+        queries[name] = queries[name].astype(object)
+        queries.loc[rows, name] = pd.Series([value] * len(rows), index=rows, dtype=object)
+    return replace(results, queries=queries)
+
+
+def test_the_first_query_of_the_first_the_middle_and_the_last_round_is_shown(results: Results) -> None:
+    pictures = list(example_queries(results, "power_bald"))
+    assert all(isinstance(picture, Picture) for picture in pictures)
+    assert [picture.title for picture in pictures] == [
+        "Round 1: the whole volume of pool_2",
+        "Round 2: the whole volume of pool_4",
+        "Round 4: the whole volume of pool_8",
+    ]
+    first = pictures[0]
+    assert first.alt.endswith("a heat map of its mutual_information.")
+    assert first.note == "`power_bald`: number 1 of round 1."
+    assert [axes.get_title() for axes in first.figure.axes[:3]] == ["image", "prediction", "mutual information"]
+
+
+def test_of_slices_the_middle_one_is_shown(results: Results) -> None:
+    by_slices = asked_by(results, "power_bald", kind="slices", axis=2, slices=[1, 3, 6])
+    picture = next(iter(example_queries(by_slices, "power_bald")))
+    assert picture.title == "Round 1: slices 1, 3, 6 of pool_2"
+    assert picture.alt.startswith("Slice 3 of pool_2:")
+    assert picture.figure.get_suptitle() == "slice 3"
+
+
+def test_without_a_model_there_is_no_doubt_to_show(results: Results) -> None:
+    (text,) = example_queries(asked_by(results, "random", model_version=None), "random")
+    assert isinstance(text, Text)
+    assert text.text == "No model had a say in what random asked for, so there is no doubt to show."
+
+
+def test_validation_cases_are_no_examples(results: Results) -> None:
+    (text,) = example_queries(asked_by(results, "random", role="validation"), "random")
+    assert isinstance(text, Text)

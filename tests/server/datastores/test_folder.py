@@ -1,0 +1,586 @@
+"""The studies folder: what it lists, what it keeps, and that nothing is lost by its JSON."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_nifti
+
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
+from activelabel.data.slices import SlicePlane, slice_mask
+from activelabel.data.volumes import read_grid
+from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from activelabel.store.records import Annotation
+
+LABELS = ("ball", "box")
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    """A folder of two images."""
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_image(folder / f"{name}.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+
+
+@pytest.fixture
+def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callable[..., LedgerDatastore]]:
+    """Opens the folder, as the server does or as its children do."""
+    opened: list[LedgerDatastore] = []
+
+    def open_(
+        follow_changes: bool = True,
+        ledger: Ledger = ledger,
+        folder: Path = tmp_path,
+        plane: SlicePlane = "acquisition",
+    ) -> LedgerDatastore:
+        archive = LabelArchive(ledger, coverage(ledger, folder), plane)
+        opened.append(LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=follow_changes))
+        return opened[-1]
+
+    yield open_
+    for store in opened:
+        stop(store)
+
+
+@pytest.fixture
+def store(open_store: Callable[..., LedgerDatastore]) -> LedgerDatastore:
+    return open_store()
+
+
+def coverage(ledger: Ledger, folder: Path, asks_slices: bool = False) -> Coverage:
+    return Coverage(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
+
+
+def stop(store: LedgerDatastore) -> None:
+    """As when the server ends."""
+    if hasattr(store, "_observer"):
+        store._observer.stop()
+        store._observer.join()
+    store.close()
+
+
+def view(studies: Path) -> dict[str, Any]:
+    """What the JSON says of images."""
+    return dict(json.loads((studies / "datastore_v2.json").read_text())["objects"])
+
+
+def label_file(folder: Path, *values: float, name: str = "sent.nii.gz") -> Path:
+    return write_nifti(folder / name, boxes(*values))
+
+
+def values_of(path: Path) -> NDArray[np.generic]:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until the folder's watcher has seen it."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# Labels
+
+
+def test_a_label_is_kept_shown_and_listed(store: LedgerDatastore, studies: Path, tmp_path: Path) -> None:
+    assert store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann"}) == "a"
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2, 1))
+    store.close()
+    info = view(studies)["a"]["labels"]["final"]["info"]
+    assert info["client_id"] == "ann"
+    assert info["params"] == {"label_names": {"ball": 1, "box": 2}}
+    assert store.get_labeled_images() == ["a"]
+    assert store.get_unlabeled_images() == ["b"]
+
+
+def test_a_refused_label_leaves_the_earlier_one(store: LedgerDatastore, studies: Path, tmp_path: Path) -> None:
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    for values in ((3,), (0.5,)):
+        wrong = write_nifti(tmp_path / "wrong.nii.gz", boxes(*values, dtype=np.float32))
+        with pytest.raises(InvalidInputError, match=r"wrong\.nii\.gz"):
+            store.save_label("a", str(wrong), "final", {})
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(1))
+    assert len(list((tmp_path / "archive").rglob("*.nii.gz"))) == 1
+
+
+def test_concurrent_saves_leave_the_newest_shown(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    """Whichever thread comes last to show its label: what is shown is what the ledger holds, by whom it says."""
+    files = [label_file(tmp_path, number % 2 + 1, name=f"{number}.nii.gz") for number in range(24)]
+
+    def save(number: int) -> None:
+        store.save_label("a", str(files[number]), "final", {"client_id": f"reader {number}"})
+        json.dumps(store.json())  # as a client that lists all meanwhile
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(save, range(len(files))))
+    history = ledger.history("a")
+    assert [item.version for item in history] == list(range(1, len(files) + 1))
+    assert [item.superseded_at is None for item in history] == [False] * (len(files) - 1) + [True]
+    newest = history[-1]
+    shown = (studies / "labels" / "final" / "a.nii.gz").read_bytes()
+    assert shown == (tmp_path / "archive" / newest.file).read_bytes()
+    number = int(newest.annotator.removeprefix("reader "))
+    np.testing.assert_array_equal(values_of(tmp_path / "archive" / newest.file), boxes(number % 2 + 1))
+    assert store.get_label_info("a", "final")["client_id"] == newest.annotator
+
+
+def test_a_label_that_was_overtaken_is_not_shown(
+    store: LedgerDatastore, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that keeps its label first and comes last to show it."""
+    kept, overtaken, keep = threading.Event(), threading.Event(), LabelArchive.keep
+
+    def keep_and_wait(archive: LabelArchive, *arguments: Any) -> Annotation:
+        annotation = keep(archive, *arguments)
+        if annotation.annotator == "slow":
+            kept.set()
+            assert overtaken.wait(60)
+        return annotation
+
+    monkeypatch.setattr(LabelArchive, "keep", keep_and_wait)
+    with ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(store.save_label, "a", str(label_file(tmp_path, 1)), "final", {"client_id": "slow"})
+        assert kept.wait(60)
+        store.save_label("a", str(label_file(tmp_path, 2, name="fast.nii.gz")), "final", {"client_id": "fast"})
+        overtaken.set()
+        slow.result()
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2))
+    assert store.get_label_info("a", "final")["client_id"] == "fast"
+
+
+def test_a_label_taken_back_is_gone_but_for_the_archive(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    store.remove_label("a", "final")
+    store.refresh()
+    assert not (studies / "labels" / "final" / "a.nii.gz").exists()
+    assert store.get_labels_by_image_id("a") == {}
+    assert ledger.current_annotation("a") is None
+    assert len(list((tmp_path / "archive").rglob("*.nii.gz"))) == 1
+
+
+@pytest.mark.parametrize("step", ["delete_annotation", "unlink"])
+def test_a_label_whose_removal_was_interrupted_is_back(
+    open_store: Callable[..., LedgerDatastore],
+    ledger: Ledger,
+    studies: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    """It was not acknowledged. And it is the annotator's label again, not one that somebody put there."""
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
+
+    def killed(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger if step == "delete_annotation" else Path, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.remove_label("a", "final")
+    assert open_store().get_label_info("a", "final")["client_id"] == "ann"
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(1))
+    assert len(ledger.history("a")) == 1
+
+
+def test_a_label_file_that_somebody_removed_is_put_back(
+    store: LedgerDatastore, studies: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    (studies / "labels" / "final" / "a.nii.gz").unlink()
+    store.refresh()
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(1))
+    assert "was gone from its folder and is back" in caplog.text
+
+
+def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
+    open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    """The server was killed in between; an earlier label is what its folder and its listing still show."""
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
+    store.close()
+    archive = LabelArchive(ledger, coverage(ledger, tmp_path), "acquisition")
+    archive.keep("a", "final", label_file(tmp_path, 2), read_grid(studies / "a.nii.gz"), {"client_id": "bob"})
+    assert open_store().get_label_info("a", "final")["client_id"] == "bob"
+    np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2))
+
+
+def test_a_label_that_a_child_saved_is_listed(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    """As batch inference saves its predictions."""
+    store, child = open_store(), open_store(follow_changes=False)
+    for values in ((1,), (2,)):
+        child.save_label("a", str(label_file(tmp_path, *values)), "original", {"model": "segmentation"})
+    wait_for(lambda: store.get_labels_by_image_id("a") == {"original": "a"})
+    wait_for(lambda: store.get_label_info("a", "original")["version"] == 2)
+    np.testing.assert_array_equal(values_of(studies / "labels" / "original" / "a.nii.gz"), boxes(2))
+
+
+def test_labels_that_were_there_before_are_taken_in(
+    open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the names that the host's JSON knows for their values, as its clients sent them."""
+    folder = studies / "labels" / "final"
+    folder.mkdir(parents=True)
+    label_file(folder, 1, 2, name="a.nii.gz")
+    label_file(folder, 7, name="b.nii.gz")
+    label_file(folder, 1, name="of-no-image.nii.gz")
+    segments = [{"name": "box", "idx": 1}, {"name": "ball", "idx": 2}]
+    info = {"client_id": "earlier reader", "label_info": segments, "params": ["odd"]}
+    image = {"info": {"ts": 1}, "ext": ".nii.gz"}
+    objects = {"a": {"image": image, "labels": {"final": {"info": info, "ext": ".nii.gz"}}}}
+    content = {"name": "x", "description": "y", "objects": objects}
+    (studies / "datastore_v2.json").write_text(json.dumps(content))
+    store = open_store()
+    assert store.get_labeled_images() == ["a"]
+    np.testing.assert_array_equal(values_of(folder / "a.nii.gz"), boxes(2, 1))
+    annotation = ledger.current_annotation("a")
+    assert annotation is not None
+    assert annotation.annotator == "earlier reader"
+    assert ledger.current_annotation("b") is None
+    assert "labels/final/b.nii.gz is not used: b.nii.gz: value 7" in caplog.text
+    np.testing.assert_array_equal(values_of(folder / "b.nii.gz"), boxes(7))
+    store.refresh()
+    assert len(ledger.history("a")) == 1
+
+
+def test_a_label_put_into_the_folder_by_hand_is_taken_in(store: LedgerDatastore, ledger: Ledger, studies: Path) -> None:
+    label_file(studies / "labels" / "final", 1, name="a.nii.gz")
+    store.refresh()
+    assert store.get_labeled_images() == ["a"]
+    annotation = ledger.current_annotation("a")
+    assert annotation is not None
+    assert annotation.annotator == "found in labels/final"
+
+
+# Which slices a label covers, as another project over the same studies learns it
+
+
+def cover(store: LedgerDatastore, folder: Path) -> None:
+    """Draw on slices 0 to 3 of image `a`, and say that 0 and 5 are annotated; then end."""
+    info = {"client_id": "ann", "annotated_slices": [5, 0]}
+    store.save_label("a", str(label_file(folder, 2, 1)), "final", info)
+    stop(store)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Ledger:
+    """The ledger of another project."""
+    (tmp_path / "other").mkdir()
+    return Ledger(sqlite_url(tmp_path / "other" / "ledger.sqlite"))
+
+
+def test_the_view_says_which_slices_a_label_covers_whatever_its_client_said(
+    store: LedgerDatastore, studies: Path, tmp_path: Path
+) -> None:
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [5, 0]})
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [1]})
+    said = {"annotated_slices": [1], "slice_axis": 0}
+    store.save_label("b", str(label_file(tmp_path, 1)), "original", said)
+    store.save_label("b", str(label_file(tmp_path, 1)), "final", {**said, "annotated_slices": "all"})
+    store.close()
+    listed = {
+        (image_id, tag): (label["info"].get("annotated_slices"), label["info"].get("slice_axis"))
+        for image_id, image in view(studies).items()
+        for tag, label in image["labels"].items()
+    }
+    assert listed == {
+        ("a", "final"): ([0, 1, 5], 2),
+        ("a", "original"): (None, None),
+        ("b", "original"): (None, None),
+        ("b", "final"): ("all", 2),
+    }
+
+
+def test_another_project_takes_in_exactly_these_slices(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path, other: Ledger
+) -> None:
+    cover(open_store(), tmp_path)
+    again = open_store(ledger=other, folder=tmp_path / "other")
+    annotation = other.current_annotation("a")
+    assert annotation is not None
+    assert (annotation.annotator, annotation.slices, annotation.foreground_slices) == ("ann", (0, 5), 1)
+    expected = boxes(2)
+    expected[:, :, 1] = 0
+    for tag in ("final", "original"):
+        np.testing.assert_array_equal(values_of(studies / "labels" / tag / "a.nii.gz"), expected)
+    again.remove_label("a", "final")  # and with it the original, which is no prediction
+    assert again.get_labels_by_image_id("a") == {}
+
+
+@pytest.mark.parametrize("had_original", [True, False])
+def test_slices_of_another_axis_are_not_taken_in(
+    open_store: Callable[..., LedgerDatastore],
+    studies: Path,
+    tmp_path: Path,
+    other: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    had_original: bool,
+) -> None:
+    """They stay where they are, and count for nothing."""
+    cover(open_store(), tmp_path)
+    if not had_original:
+        (studies / "labels" / "original" / "a.nii.gz").unlink()
+    before = values_of(studies / "labels" / "final" / "a.nii.gz")
+    for _ in range(2):
+        stop(open_store(ledger=other, folder=tmp_path / "other", plane="sagittal"))
+    assert "labels/final/a.nii.gz is not used: its slices are listed along axis 2, expected 0" in caplog.text
+    taken_in = [("original", 1)] if had_original else []
+    assert [(label.tag, label.version) for label in other.history("a")] == taken_in
+    for tag in ("final", "original") if had_original else ("final",):
+        np.testing.assert_array_equal(values_of(studies / "labels" / tag / "a.nii.gz"), before)
+    open_store(ledger=other, folder=tmp_path / "other")  # in the plane in which they were drawn
+    annotation = other.current_annotation("a")
+    assert annotation is not None
+    assert annotation.slices == (0, 5)
+
+
+def test_slices_of_an_unknown_axis_are_not_taken_in(
+    open_store: Callable[..., LedgerDatastore],
+    studies: Path,
+    tmp_path: Path,
+    other: Ledger,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As in a listing that holds what a client said, not what was kept."""
+    cover(open_store(), tmp_path)
+    content = json.loads((studies / "datastore_v2.json").read_text())
+    del content["objects"]["a"]["labels"]["final"]["info"]["slice_axis"]
+    (studies / "datastore_v2.json").write_text(json.dumps(content))
+    open_store(ledger=other, folder=tmp_path / "other")
+    assert "its slices are listed along axis None, expected 2" in caplog.text
+    assert other.current_annotation("a") is None
+
+
+def test_a_view_that_does_not_say_it_yet_is_mended(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    cover(open_store(), tmp_path)
+    content = json.loads((studies / "datastore_v2.json").read_text())
+    content["objects"]["a"]["labels"]["final"]["info"]["annotated_slices"] = [2]
+    (studies / "datastore_v2.json").write_text(json.dumps(content))
+    open_store().close()
+    assert view(studies)["a"]["labels"]["final"]["info"]["annotated_slices"] == [0, 5]
+
+
+# The JSON
+
+
+def test_a_damaged_view_is_set_aside_and_made_anew(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    store.close()
+    whole = (studies / "datastore_v2.json").read_bytes()
+    for number, damaged in enumerate((whole[: len(whole) // 2], b"", b"\xff\xfe", b'{"name": 5}', b"[]"), start=1):
+        (studies / "datastore_v2.json").write_bytes(damaged)
+        again = open_store()
+        again.close()
+        assert set(view(studies)) == {"a", "b"}
+        assert view(studies)["a"]["labels"].keys() == {"final"}
+        kept = sorted(studies.glob("datastore_v2.json.damaged-*"))
+        assert len(kept) == number
+        assert kept[-1].read_bytes() == damaged
+
+
+def test_the_view_can_be_read_at_every_moment(store: LedgerDatastore, studies: Path) -> None:
+    store.close()
+    stop = threading.Event()
+
+    def write() -> None:
+        for number in range(40):
+            store.update_image_info("a", {"note": "x" * number * 1000})
+            store.close()
+        stop.set()
+
+    with ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(write)
+        while not stop.is_set():
+            assert set(view(studies)) == {"a", "b"}
+        writing.result()
+
+
+def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore, studies: Path) -> None:
+    """Whoever watches the folder, as the server does itself, is not woken for nothing."""
+    store.close()
+    before = (studies / "datastore_v2.json").stat().st_mtime_ns
+    store.refresh()
+    store.close()
+    assert (studies / "datastore_v2.json").stat().st_mtime_ns == before
+    (studies / "datastore_v2.json").unlink()
+    store.refresh()
+    store.close()
+    assert set(view(studies)) == {"a", "b"}
+
+
+def test_a_child_writes_nothing(open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path) -> None:
+    """Training and scoring read the folder while the server writes it."""
+    child = open_store(follow_changes=False)
+    child.refresh()
+    child.close()
+    assert child.list_images() == ["a", "b"]
+    assert not (studies / "datastore_v2.json").exists()
+    assert ledger.images() == []
+
+
+def test_a_label_of_some_slices_is_shown_as_original_and_both_go_together(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    ledger.grant_lease("ann", "a", 30, "random_slices", slices=[0, 1])
+    store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann"})
+    files = [studies / "labels" / tag / "a.nii.gz" for tag in ("final", "original")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert store.get_label_info("a", "original")["params"]["label_names"] == {"ball": 1, "box": 2}
+    counts = store.status()
+    assert (counts["annotated_volumes"], counts["partly_annotated_volumes"]) == (0, 1)
+    assert counts["annotated_slices"] == len(ledger.annotations()[0].slices or ())
+    store.remove_label("a", "final")
+    assert not any(file.exists() for file in files)
+    assert ledger.current_labels() == []
+    store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann"})
+    store.remove_image("a")
+    assert store.list_images() == ["b"]
+    assert ledger.current_labels() == []
+
+
+# Images
+
+
+def test_an_image_is_added_and_removed(store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path) -> None:
+    source = write_image(tmp_path / "sent.nii.gz", 7)
+    assert store.add_image("c", str(source), {"PatientID": "seven"}) == "c"
+    assert store.list_images() == ["a", "b", "c"]
+    assert store.get_image_info("c")["PatientID"] == "seven"
+    assert (studies / "c.nii.gz").read_bytes() == source.read_bytes()
+    assert ledger.image("c").present
+    store.save_label("c", str(label_file(tmp_path, 1)), "final", {})
+    store.remove_image("c")
+    assert store.list_images() == ["a", "b"]
+    assert not (studies / "c.nii.gz").exists()
+    assert not (studies / "labels" / "final" / "c.nii.gz").exists()
+    assert not ledger.image("c").present
+    assert len(list((tmp_path / "archive").rglob("*.nii.gz"))) == 1
+
+
+def test_an_id_that_is_taken_is_refused(store: LedgerDatastore, studies: Path, tmp_path: Path) -> None:
+    before = (studies / "a.nii.gz").read_bytes()
+    with pytest.raises(NotReadyError, match="an image 'a' already"):
+        store.add_image("a", str(write_image(tmp_path / "sent.nii.gz", 7)), {})
+    assert (studies / "a.nii.gz").read_bytes() == before
+
+
+def test_of_two_images_sent_under_one_id_at_once_one_is_kept(
+    store: LedgerDatastore, studies: Path, tmp_path: Path
+) -> None:
+    sources = [write_image(tmp_path / f"sent-{number}.nii.gz", number) for number in range(6)]
+
+    def add(source: Path) -> Path | None:
+        try:
+            store.add_image("c", str(source), {})
+        except NotReadyError:
+            return None
+        return source
+
+    with ThreadPoolExecutor(len(sources)) as threads:
+        (kept,) = [source for source in threads.map(add, sources) if source is not None]
+    assert (studies / "c.nii.gz").read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_image_that_cannot_be_read_is_not_added(
+    store: LedgerDatastore, studies: Path, tmp_path: Path, kind: str
+) -> None:
+    BROKEN[kind](tmp_path / f"{kind}.nii.gz")
+    with pytest.raises(InvalidInputError, match=rf"{kind}\.nii\.gz"):
+        store.add_image("c", str(tmp_path / f"{kind}.nii.gz"), {})
+    assert store.list_images() == ["a", "b"]
+    assert sorted(path.name for path in studies.glob("c*")) == []
+
+
+def test_an_image_of_another_format_is_not_added(store: LedgerDatastore, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"sent\.png: expected a file that ends in \.nii\.gz, \.nii, \.nrrd"):
+        store.add_image("c", str(tmp_path / "sent.png"), {})
+
+
+def test_what_a_system_hides_or_no_client_could_name_is_passed_over(
+    open_store: Callable[..., LedgerDatastore], studies: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (studies / "._a.nii.gz").write_bytes(b"what another system leaves beside a file")
+    Path(os.fsdecode(os.fsencode(studies) + b"/caf\xe9.nii.gz")).write_bytes(b"latin-1")
+    assert open_store().list_images() == ["a", "b"]
+    assert "its name is not UTF-8" in caplog.text
+
+
+def test_an_image_in_another_format_takes_the_place_of_one(store: LedgerDatastore, studies: Path) -> None:
+    (studies / "a.nii.gz").unlink()
+    write_nifti(studies / "a.nii", np.zeros(SHAPE, np.float32), AFFINE_RAS)
+    store.refresh()
+    assert store.list_images() == ["a", "b"]
+    assert Path(store.get_image_uri("a")).name == "a.nii"
+    assert store.get_image_info("a")["name"] == "a.nii"
+
+
+def test_an_image_that_was_copied_under_another_name_first_is_listed(store: LedgerDatastore, studies: Path) -> None:
+    """As rsync does, so that nobody sees a file that is not whole."""
+    write_image(studies / "unfinished.nii.gz").rename(studies / ".c.nii.gz.8fG2")
+    (studies / ".c.nii.gz.8fG2").rename(studies / "c.nii.gz")
+    wait_for(lambda: store.list_images() == ["a", "b", "c"])
+
+
+def test_an_image_that_was_mended_is_taken_back(store: LedgerDatastore, ledger: Ledger, studies: Path) -> None:
+    for name in ("a", "b"):
+        ledger.mark_unreadable(name, f"{name}.nii.gz: truncated")
+    recorded = ledger.image("a").unreadable_at
+    assert recorded is not None
+    os.utime(studies / "a.nii.gz", (recorded.timestamp() + 1,) * 2)
+    os.utime(studies / "b.nii.gz", (recorded.timestamp() - 1,) * 2)
+    store.refresh()
+    assert ledger.image("a").unreadable_reason is None
+    assert ledger.image("b").unreadable_reason == "b.nii.gz: truncated"
+
+
+def test_a_label_that_is_asked_back_is_shown_as_such_until_it_is_confirmed(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    axis = store._archive.slice_axis("a", read_grid(studies / "a.nii.gz"))
+    drawn = slice_mask(SHAPE, axis, [1]).astype(np.uint8)
+    sent = str(write_nifti(tmp_path / "drawn.nii.gz", drawn))
+    ledger.grant_lease("ann", "a", 30, "random_slices", slices=[2])
+    with pytest.raises(AskedBackError):
+        store.save_label("a", sent, "final", {"client_id": "ann"})
+    assert store.get_labels_by_image_id("a") == {"unconfirmed": "a"}
+    np.testing.assert_array_equal(values_of(studies / "labels" / "unconfirmed" / "a.nii.gz"), drawn)
+    assert store.get_unlabeled_images() == ["a", "b"]
+    store.save_label("a", sent, "final", {"client_id": "ann"})
+    assert store.get_labels_by_image_id("a").keys() == {"final", "original"}
+    assert not (studies / "labels" / "unconfirmed" / "a.nii.gz").exists()
+    assert store.get_label_info("a", "final")["annotated_slices"] == [1, 2]

@@ -1,0 +1,612 @@
+import datetime
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import requests
+from pydicom.uid import generate_uid
+
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.coverage import Coverage
+from activelabel.data.dicom_seg import write_seg
+from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.server.datastores import pacs as pacs_datastore
+from activelabel.server.datastores.pacs import PacsDatastore
+from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.seg_exchange import SegExchange
+from activelabel.server.pacs.series_cache import SeriesCache
+from activelabel.store.case_states import FinishedBy
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+from local_pacs.ct_series import ct_series
+from local_pacs.orthanc import Orthanc
+
+LABELS = ("liver", "spleen", "kidneys")
+SHAPE = (8, 7, 6)
+AFFINE_RAS = np.diag([-1.5, -1.5, 2.0, 1.0])
+
+
+class Site:
+    """A PACS with two CT series, and a project on it."""
+
+    def __init__(self, orthanc: Orthanc, folder: Path) -> None:
+        self.orthanc = orthanc
+        self.folder = folder
+        self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
+        self.uids = [self.send(f"case{number}", seed=number) for number in (1, 2)]
+
+    def send(self, patient: str, seed: int, slices: slice = slice(None), owner: str | None = None) -> str:
+        """Send a CT, or some of its slices, of this patient or of another `owner`; the series' UID."""
+        voxels_hu = np.random.default_rng(seed).integers(-50, 150, SHAPE).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(voxels_hu, AFFINE_RAS), self.folder / f"{patient}.nii.gz")
+        datasets = ct_series(self.folder / f"{patient}.nii.gz", patient, datetime.datetime(2026, 3, 4, 5, 6, 7))
+        for dataset in datasets:
+            dataset.PatientID = owner or patient
+        self.orthanc.store(datasets[slices])
+        return str(datasets[0].SeriesInstanceUID)
+
+    def open(
+        self,
+        *,
+        follow_changes: bool = True,
+        labels: tuple[str, ...] = LABELS,
+        asks_slices: bool = False,
+        finished_by: FinishedBy = FinishedBy.SAVING,
+    ) -> PacsDatastore:
+        """The datastore as a server, or one of its children, opens it."""
+        pacs = Pacs(self.orthanc.dicom_web)
+        return PacsDatastore(
+            pacs,
+            SeriesCache(pacs, self.folder / "cache"),
+            self.folder / "view",
+            self.ledger,
+            LabelArchive(
+                self.ledger,
+                Coverage(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices),
+                "acquisition",
+                finished_by,
+            ),
+            validation_cases=1,
+            follow_changes=follow_changes,
+        )
+
+    def label(self, *values: int, shape: tuple[int, int, int] = SHAPE) -> Path:
+        """A file with a box of each value."""
+        array = np.zeros(shape, np.uint8)
+        for place, value in enumerate(values):
+            array[2 * place : 2 * place + 2, 1:4, 1 + place : 3 + place] = value
+        path = self.folder / "drawn.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(array, AFFINE_RAS), path)
+        return path
+
+    def drawing(self, *slices: int, value: int = 1) -> Path:
+        """A file with a box on each of these slices, which lie across the last axis."""
+        array = np.zeros(SHAPE, np.uint8)
+        for index in slices:
+            array[2:5, 1:4, index] = value
+        path = self.folder / "drawing.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(array, AFFINE_RAS), path)
+        return path
+
+    def segments(self) -> list[list[str]]:
+        """Names of the segments of each SEG in the PACS."""
+        found = []
+        for series in self.orthanc.series("SEG"):
+            (instance,) = series["Instances"]  # type: ignore[misc]
+            tags = requests.get(f"{self.orthanc.address}/instances/{instance}/tags?simplify", timeout=30).json()
+            found.append([segment["SegmentLabel"] for segment in tags["SegmentSequence"]])
+        return found
+
+    def store_seg(self, uid: str, names: tuple[str, ...], *values: int, **changes: str) -> str:
+        """Store a SEG as another viewer would; its series' UID."""
+        return self.store_drawing(uid, self.label(*values), names, **changes)
+
+    def store_drawing(
+        self, uid: str, drawn: Path, names: tuple[str, ...] = LABELS, author: str = "Bob", **changes: str
+    ) -> str:
+        """Store a label as a SEG, as another viewer would; its series' UID."""
+        slices = SeriesCache(Pacs(self.orthanc.dicom_web), self.folder / "other").slices(uid, None)
+        seg = write_seg(drawn, slices, names, generate_uid(), author)
+        assert seg is not None
+        for name, value in changes.items():
+            setattr(seg, name, value)
+        self.orthanc.store([seg])
+        return str(seg.SeriesInstanceUID)
+
+
+@pytest.fixture
+def site(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # tests look when they want to
+    made = Site(orthanc, tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def voxels(path: str | Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+# Images
+
+
+def test_the_series_of_the_pacs_are_the_images(site: Site) -> None:
+    store = site.open()
+    assert sorted(store.list_images()) == sorted(site.uids)
+    info = store.get_image_info(site.uids[0])  # nothing was fetched yet
+    assert {
+        "Modality": "CT",
+        "StudyDate": "20260304",
+        "StudyTime": "050607",
+        "PatientID": "case1",
+    }.items() <= info.items()
+    assert info["SeriesInstanceUID"] == site.uids[0]
+    assert {image.id for image in site.ledger.images()} == set(site.uids)
+    assert store.status() == {
+        "total": 2,
+        "completed": 0,
+        "label_tags": {},
+        "annotated_slices": 0,
+        "annotated_volumes": 0,
+        "partly_annotated_volumes": 0,
+        "pacs": site.orthanc.dicom_web,
+        "pacs_problem": None,
+        "pacs_refused": {},
+    }
+
+
+def test_all_series_of_a_patient_are_on_one_side(site: Site) -> None:
+    patients = {uid: f"case{number}" for number, uid in enumerate(site.uids, start=1)}
+    patients |= {
+        site.send(f"case{number}", number, owner=f"case{number - 2}"): f"case{number - 2}" for number in (3, 4)
+    }
+    site.open()
+    images = site.ledger.images()
+    assert {image.id: image.patient for image in images} == patients
+    assert {image.role for image in images} == {"training", "validation"}
+    assert len({(image.patient, image.role) for image in images}) == 2
+
+
+def test_an_image_is_read_as_it_was_sent(site: Site) -> None:
+    path = site.open().get_image_uri(site.uids[1])
+    np.testing.assert_array_equal(voxels(path), voxels(site.folder / "case2.nii.gz"))
+    np.testing.assert_allclose(nibabel.load(path).affine, AFFINE_RAS, atol=1e-5)
+
+
+def test_what_is_known_of_an_image_that_was_not_fetched_can_be_added_to(site: Site) -> None:
+    store = site.open()
+    store.update_image_info(site.uids[0], {"note": "urgent"})
+    store.refresh()
+    assert store.get_image_info(site.uids[0])["note"] == "urgent"
+
+
+def test_a_new_series_is_seen_at_the_next_look(site: Site) -> None:
+    store = site.open()
+    uid = site.send("case3", seed=3)
+    store.refresh()
+    assert uid in store.list_images()
+    assert site.ledger.image(uid).present
+
+
+def test_a_removed_series_is_gone_at_the_next_look(site: Site) -> None:
+    store = site.open()
+    for series in site.orthanc.series("CT"):
+        if series["MainDicomTags"]["SeriesInstanceUID"] == site.uids[0]:  # type: ignore[index]
+            requests.delete(f"{site.orthanc.address}/series/{series['ID']}", timeout=30).raise_for_status()
+    store.refresh()
+    assert store.list_images() == [site.uids[1]]
+    assert not site.ledger.image(site.uids[0]).present
+
+
+def test_a_series_that_is_no_volume_is_set_aside_and_taken_back_when_it_is_complete(site: Site) -> None:
+    uid = site.send("case3", seed=3, slices=slice(0, 6, 5))  # the first and the last slice have arrived ...
+    site.send("case3", seed=3, slices=slice(1, 2))  # ... and the second
+    store = site.open()
+    with pytest.raises(InvalidInputError, match="set aside"):
+        store.get_image_uri(uid)
+    assert "even spacing" in (site.ledger.image(uid).unreadable_reason or "")
+    site.send("case3", seed=3)
+    store.refresh()
+    assert site.ledger.image(uid).unreadable_reason is None
+    assert voxels(store.get_image_uri(uid)).shape == SHAPE
+
+
+def test_a_series_that_was_fetched_too_early_is_fetched_again(site: Site) -> None:
+    uid = site.send("case3", seed=3, slices=slice(0, 4))
+    store = site.open()
+    assert voxels(store.get_image_uri(uid)).shape == (8, 7, 4)
+    site.send("case3", seed=3)
+    store.refresh()
+    assert voxels(store.get_image_uri(uid)).shape == SHAPE
+
+
+def test_an_annotated_series_stays_as_it_was_annotated(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    uid = site.send("case3", seed=3, slices=slice(0, 4))
+    store = site.open()
+    store.save_label(uid, str(site.label(1, shape=(8, 7, 4))), "final", {})
+    site.send("case3", seed=3)
+    store.refresh()
+    assert voxels(store.get_image_uri(uid)).shape == (8, 7, 4)
+    assert f"series {uid} has changed" in caplog.text
+
+
+def test_images_come_and_go_in_the_pacs_only(site: Site) -> None:
+    store = site.open()
+    with pytest.raises(ForbiddenError, match="send a new one there"):
+        store.add_image("new", str(site.folder / "case1.nii.gz"), {})
+    with pytest.raises(ForbiddenError, match="remove it there"):
+        store.remove_image(site.uids[0])
+    assert sorted(store.list_images()) == sorted(site.uids)
+
+
+# Labels
+
+
+def test_a_label_is_in_ledger_archive_and_pacs(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    store.save_label(uid, str(site.label(3)), "final", {"client_id": "ann"})
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.image_id, annotation.annotator, annotation.version) == (uid, "ann", 1)
+    np.testing.assert_array_equal(voxels(site.folder / "labels" / annotation.file), voxels(site.label(3)))
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(3)))
+    assert site.segments() == [["kidneys"]]  # not the first of the names
+    assert store.get_labeled_images() == [uid]
+    assert store.get_unlabeled_images() == [site.uids[1]]
+    assert store.status()["completed"] == 1
+
+
+def test_names_follow_the_clients_order(site: Site) -> None:
+    store = site.open()
+    info = {"label_info": [{"name": "spleen", "idx": 1}, {"name": "liver", "idx": 2}]}
+    store.save_label(site.uids[0], str(site.label(1, 2)), "final", info)
+    expected = np.array([0, 2, 1])[voxels(site.label(1, 2))]
+    np.testing.assert_array_equal(voxels(store.get_label_uri(site.uids[0], "final")), expected)
+    assert site.segments() == [["liver", "spleen"]]
+
+
+def test_an_empty_label_counts_and_is_not_sent(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    store = site.open()
+    store.save_label(site.uids[0], str(site.label()), "final", {})
+    assert [annotation.image_id for annotation in site.ledger.annotations()] == [site.uids[0]]
+    assert not voxels(store.get_label_uri(site.uids[0], "final")).any()
+    store.refresh()
+    assert site.segments() == []
+    assert caplog.text.count("is empty: kept here, not in the PACS") == 1  # and not at every look
+
+
+def test_only_final_labels_are_sent(site: Site) -> None:
+    store = site.open()
+    store.save_label(site.uids[0], str(site.label(1)), "original", {})
+    assert site.segments() == []
+    assert site.ledger.annotations() == []
+    assert store.get_label_uri(site.uids[0], "original").endswith(f"original/{site.uids[0]}.nii.gz")
+
+
+def test_a_wrong_label_changes_nothing(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    store.save_label(uid, str(site.label(1)), "final", {})
+    with pytest.raises(InvalidInputError, match="8x7x5"):
+        store.save_label(uid, str(site.label(1, shape=(8, 7, 5))), "final", {})
+    with pytest.raises(InvalidInputError, match="value 9"):
+        store.save_label(uid, str(site.label(9)), "final", {})
+    assert [annotation.version for annotation in site.ledger.history(uid)] == [1]
+    assert site.segments() == [["liver"]]
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(1)))
+
+
+def test_ohifs_raw_voxels_are_taken(site: Site) -> None:
+    store = site.open()
+    array = voxels(site.label(1, 2))
+    raw = site.folder / "label.bin"
+    raw.write_bytes(array.tobytes(order="F"))  # the first axis runs fastest
+    store.save_label(site.uids[0], str(raw), "final", {})
+    np.testing.assert_array_equal(voxels(store.get_label_uri(site.uids[0], "final")), array)
+    raw.write_bytes(array.tobytes()[:-1])
+    with pytest.raises(InvalidInputError, match=r"335 bytes, expected one for each of the image's 8x7x6 voxels"):
+        store.save_label(site.uids[0], str(raw), "final", {})
+
+
+def test_a_label_that_was_taken_back_stays_away(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    store.save_label(uid, str(site.label(1)), "final", {})
+    store.remove_label(uid, "final")
+    store.refresh()  # its SEG is still in the PACS
+    assert len(site.segments()) == 1
+    assert site.ledger.annotations() == []
+    assert site.open().get_labeled_images() == []
+
+
+# Segmentations of others
+
+
+def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    site.store_seg(uid, ("liver", "spleen", "kidneys"), 1, 3)
+    store.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.image_id, annotation.annotator) == (uid, "Bob")
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(1, 3)))
+    assert len(site.segments()) == 1  # it is not sent back
+
+
+def test_its_names_may_stand_in_another_order(site: Site) -> None:
+    store = site.open()
+    site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
+    store.refresh()
+    expected = np.array([0, 3, 1])[voxels(site.label(1, 2))]
+    np.testing.assert_array_equal(voxels(store.get_label_uri(site.uids[0], "final")), expected)
+
+
+def test_it_is_taken_in_once(site: Site) -> None:
+    site.store_seg(site.uids[0], LABELS, 1)
+    store = site.open()
+    store.refresh()
+    site.open()
+    assert [annotation.version for annotation in site.ledger.history(site.uids[0])] == [1]
+    store.remove_label(site.uids[0], "final")
+    site.open().refresh()
+    assert site.ledger.annotations() == []
+
+
+def test_of_several_the_last_counts_and_all_are_kept(site: Site) -> None:
+    uid = site.uids[0]
+    late = site.store_seg(uid, LABELS, 2, ContentDate="20260302")
+    early = site.store_seg(uid, LABELS, 1, ContentDate="20260301")
+    store = site.open()
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(2)))
+    kept = [Path(annotation.file).name for annotation in site.ledger.history(uid)]
+    assert len(kept) == 2
+    for name, seg in zip(kept, (early, late), strict=True):
+        assert name.startswith(f"seg-{seg}-")
+
+
+def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
+    site.store_seg(uid, LABELS, 1)
+    store.refresh()
+    assert site.ledger.active_lease("10.0.0.7") is None
+    assert site.ledger.leases()[0].outcome == "saved"
+
+
+def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site: Site) -> None:
+    """OHIF is asked under the address of its machine, and its SEGs name nobody. A SEG holds no empty slice."""
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[1, 3])
+    site.store_drawing(uid, site.drawing(1), author="")
+    store.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.annotator, annotation.slices, annotation.foreground_slices) == ("PACS", (1, 3), 1)
+    assert site.ledger.leases()[0].outcome == "saved"
+    assert len(site.segments()) == 1  # what is kept is what it held, and is not sent back
+
+
+def test_it_is_the_label_of_who_was_logged_in_when_it_was_sent_and_answers_nobody_elses_query(site: Site) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    site.ledger.grant_lease("carol", uid, 60, "random_slices", slices=[1, 3])
+    store.note_sender([site.store_drawing(uid, site.drawing(1), author="carol")], "ann")
+    store.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert annotation.annotator == "ann"
+    assert site.ledger.leases()[0].outcome is None
+
+
+def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
+    """As validation cases are, also where the recipe asks for slices."""
+    site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]
+    store = site.open(asks_slices=True)
+    (uid,) = site.ledger.pool("validation")
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices")
+    site.store_drawing(uid, site.drawing(1, 2), author="")
+    store.refresh()
+    assert site.ledger.annotations()[0].slices is None
+    assert site.ledger.leases()[0].outcome == "saved"
+
+
+def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
+    """A SEG that is a draft must not be taken for the same sent again when the next server finds it in the PACS."""
+    store = site.open(finished_by=FinishedBy.ESTIMATE)
+    uid = site.uids[0]
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
+    first = site.store_drawing(uid, site.drawing(3), author="")
+    store.refresh()
+    assert site.ledger.annotations() == []
+    assert store.draft_segs[first].startswith("kept as a draft: something is drawn on 1 of 6 slices")
+    (draft,) = site.ledger.open_drafts()
+    assert draft.annotator == "10.0.0.7"
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "original")), voxels(site.drawing(3)))
+    restarted = site.open(finished_by=FinishedBy.ESTIMATE)
+    assert (site.ledger.annotations(), restarted.draft_segs) == ([], {})
+    site.store_drawing(uid, site.drawing(3), author="")
+    restarted.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.slices, annotation.foreground_slices, site.ledger.open_drafts()) == (None, 1, [])
+    assert site.ledger.leases()[0].outcome == "saved"
+    assert len(site.segments()) == 2  # as they were stored, and none of ours
+
+
+def test_a_draft_of_a_script_is_not_stored_in_the_pacs_until_it_is_finished(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    store.save_label(uid, str(site.drawing(1, 2)), "final", {"client_id": "ann", "finished": False})
+    assert site.segments() == []
+    store.finish_draft(uid, "ann")
+    assert site.segments() == [["liver"]]
+
+
+def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    for index in (1, 4):
+        site.store_drawing(uid, site.drawing(index))
+        store.refresh()
+    for tag in ("final", "original"):
+        np.testing.assert_array_equal(voxels(store.get_label_uri(uid, tag)), voxels(site.drawing(1, 4)))
+        assert store.get_label_info(uid, tag)["version"] == 2
+
+
+def test_what_it_is_merged_to_is_sent_even_if_the_server_is_killed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    store.save_label(uid, str(site.drawing(1)), "final", {"client_id": "ann"})
+    site.store_drawing(uid, site.drawing(4, value=2))
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegExchange, "send", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.refresh()
+    assert sorted(site.segments()) == [["liver"], ["spleen"]]  # ann's slice, and the other viewer's
+    for _ in range(2):
+        site.open(asks_slices=True).refresh()
+        assert sorted(site.segments()) == [["liver"], ["liver", "spleen"], ["spleen"]]
+        assert [label.version for label in site.ledger.history(uid) if label.tag == "final"] == [1, 2]
+    np.testing.assert_array_equal(
+        voxels(store.get_label_uri(uid, "final")), voxels(site.drawing(1)) + voxels(site.drawing(4, value=2))
+    )
+
+
+def test_it_is_not_sent_back_when_a_prediction_is_kept(site: Site) -> None:
+    store = site.open()
+    site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
+    store.refresh()
+    store.save_label(site.uids[0], str(site.label(2)), "original", {})
+    assert len(site.segments()) == 1
+
+
+def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site) -> None:
+    """Their files are named by the identifier of the SEG alone."""
+    uid = site.uids[0]
+    seg = site.store_seg(uid, LABELS, 1)
+    site.ledger.sync_images(site.uids, 0)
+    folder = site.folder / "labels" / uid
+    folder.mkdir(parents=True)
+    (folder / f"seg-{seg}.nii.gz").write_bytes(site.label(1).read_bytes())
+    site.ledger.record_annotation(uid, f"{uid}/seg-{seg}.nii.gz", "0" * 64, "Bob")
+    site.open().refresh()
+    assert len(site.ledger.history(uid)) == 1
+    assert len(site.segments()) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "line"),
+    [
+        (("lung",), {}, "'lung' is not a label of this app"),
+        (("liver",), {"SegmentationType": "FRACTIONAL"}, "expected a binary segmentation"),
+    ],
+)
+def test_one_that_fails_the_checks_is_passed_over(
+    site: Site, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], changes: dict[str, str], line: str
+) -> None:
+    store = site.open()
+    uid = site.store_seg(site.uids[0], names, 1, **changes)
+    for _ in range(2):
+        store.refresh()
+    assert site.ledger.annotations() == []
+    said = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
+    assert len(said) == 1  # said once, not at every look
+    assert line in said[0]
+    assert line in store.status()["pacs_refused"][uid]
+
+
+# A PACS that is not there
+
+
+def test_what_is_known_outlives_the_pacs(site: Site) -> None:
+    store = site.open()
+    fetched, other = site.uids
+    store.get_image_uri(fetched)
+    store.close()
+    site.orthanc.stop()
+    for restarted in (store, site.open()):
+        restarted.refresh()
+        assert sorted(restarted.list_images()) == sorted(site.uids)
+        assert restarted.get_image_info(other)["PatientID"] == "case2"
+        assert "cannot be reached" in restarted.status()["pacs_problem"]
+        assert voxels(restarted.get_image_uri(fetched)).shape == SHAPE
+        with pytest.raises(UnavailableError):
+            restarted.get_image_uri(other)
+    assert all(site.ledger.image(uid).present and site.ledger.image(uid).unreadable_reason is None for uid in site.uids)
+
+
+def test_a_label_saved_meanwhile_is_sent_later(site: Site) -> None:
+    store = site.open()
+    uid = site.uids[0]
+    store.get_image_uri(uid)
+    site.orthanc.stop()
+    store.save_label(uid, str(site.label(2)), "final", {})
+    assert len(site.ledger.annotations()) == 1
+    site.orthanc.start()
+    assert site.segments() == []
+    store.refresh()
+    assert site.segments() == [["spleen"]]
+    assert store.status()["pacs_problem"] is None
+    store.refresh()
+    site.open().refresh()
+    assert len(site.segments()) == 1
+
+
+def test_a_project_can_begin_before_its_pacs_answers(site: Site) -> None:
+    site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]
+    site.orthanc.stop()
+    store = site.open()
+    assert store.list_images() == []
+    site.orthanc.start()
+    store.refresh()
+    assert sorted(store.list_images()) == sorted(site.uids)
+    assert [image.role for image in site.ledger.images()].count("validation") == 1
+
+
+# The server's children
+
+
+def test_a_child_reads_images_and_asks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = site.open()
+    store.get_image_uri(site.uids[0])
+    store.close()
+    site.store_seg(site.uids[1], LABELS, 1)
+    asked: list[str] = []
+    monkeypatch.setattr(Pacs, "_search", lambda self, filters: asked.append(str(filters)) or [])
+    child = site.open(follow_changes=False)
+    assert sorted(child.list_images()) == sorted(site.uids)
+    for uid in site.uids:
+        assert voxels(child.get_image_uri(uid)).shape == SHAPE
+    assert asked == []
+    assert site.ledger.annotations() == []
+
+
+def test_a_series_that_nobody_has_is_not_found(site: Site) -> None:
+    store = site.open()
+    with pytest.raises(NotFoundError, match=r"has no series 1\.2\.3"):
+        store.get_image_uri("1.2.3")
+
+
+def test_the_list_for_training_names_files_that_are_there(site: Site) -> None:
+    store = site.open()
+    site.store_seg(site.uids[0], LABELS, 1)
+    store.refresh()
+    pairs: list[dict[str, Any]] = store.datalist()
+    assert len(pairs) == 1
+    assert all(Path(path).is_file() for path in pairs[0].values())
+
+
+def test_the_converter_is_needed_from_the_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise InvalidInputError("pip install dcmqi")
+
+    monkeypatch.setattr(pacs_datastore, "find_converter", missing)
+    with pytest.raises(InvalidInputError, match="dcmqi"):
+        site.open()

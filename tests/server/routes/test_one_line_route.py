@@ -1,0 +1,124 @@
+"""What a refusal looks like: its status, and one line whatever a client has put into it."""
+
+import errno
+from collections.abc import Callable
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
+
+from activelabel.errors import (
+    ActiveLabelError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotReadyError,
+    StorageFullError,
+    TooManyError,
+    UnavailableError,
+)
+from activelabel.project.client_kind import client_kind
+from activelabel.server.client_info import client_address
+from activelabel.server.routes.one_line_route import LONGEST_LINE, OneLineRoute, one_line
+
+
+@given(st.text(st.characters(codec=None), max_size=2000))
+def test_one_line_is_one_short_line_that_can_be_sent(text: str) -> None:
+    line = one_line(text)
+    assert len(line.splitlines()) <= 1
+    assert len(line) <= LONGEST_LINE + 1
+    line.encode()  # half a character could not be
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("  label 'über':\n\tgone ", "label 'über': gone"),
+        ("a\0b\x1b[31mc\u2028d", "a b [31mc d"),
+        ("half \ud800 a character", "half a character"),
+        ("x" * (LONGEST_LINE + 1), "x" * LONGEST_LINE + "…"),
+    ],
+)
+def test_one_line_by_hand(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
+def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
+    """Status and detail that a client gets from a route."""
+    router = APIRouter(route_class=OneLineRoute)
+    router.post("/ask")(answer)
+    app = FastAPI()
+    app.router.routes[:0] = router.routes
+    response = TestClient(app).post("/ask", **options)  # type: ignore[arg-type]
+    body = response.json()
+    return response.status_code, body["detail"] if isinstance(body, dict) else body
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidInputError("a\nb"), 422),
+        (NotFoundError("a\nb"), 404),
+        (StorageFullError("a\nb"), 507),
+        (TooManyError("a\nb"), 429),
+        (NotReadyError("a\nb"), 409),
+        (ForbiddenError("a\nb"), 403),
+        (UnavailableError("a\nb"), 503),
+        (ActiveLabelError("a\nb"), 400),
+        (MONAILabelException(MONAILabelError.INVALID_INPUT, "a\nb"), 400),
+    ],
+)
+def test_every_error_of_a_user_has_its_status(error: Exception, status: int) -> None:
+    def answer() -> None:
+        raise error
+
+    assert ask(answer) == (status, "a b")
+
+
+def test_a_request_of_the_wrong_form_is_one_line_too() -> None:
+    def answer(number: int, params: dict[str, int]) -> str:
+        return f"{number} {params}"
+
+    assert ask(answer, params={"number": 1}, json={"a": 2}) == (200, "1 {'a': 2}")
+    assert ask(answer, json={}) == (422, "number: Field required")
+    assert ask(answer, params={"number": 1}, json=[3]) == (422, "the body: Input should be a valid dictionary, got [3]")
+    status, detail = ask(answer, params={"number": "one\ntwo"}, json={})
+    assert (status, str(detail).endswith("got one two")) == (422, True)
+
+
+def test_a_route_knows_whose_machine_it_answers() -> None:
+    assert ask(lambda: client_address.get()) == (200, "testclient")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EROFS, "written"),
+        (errno.EACCES, "written"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> None:
+    def fail() -> None:
+        raise OSError(number, "as the system says it", "/srv/secret/place")
+
+    status, detail = ask(fail)
+    assert status == 507
+    assert said in str(detail)
+    assert "secret" not in str(detail)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0 Safari/537.36"}, "OHIF"),
+        ({"User-Agent": "python-requests/2.32.3"}, "OTHER"),
+        ({"User-Agent": ""}, "OTHER"),  # Slicer's module, and MONAILabelClient, send none
+    ],
+)
+def test_a_route_knows_which_client_it_answers(headers: dict[str, str], kind: str) -> None:
+    assert ask(lambda: client_kind.get().name, headers=headers) == (200, kind)

@@ -1,0 +1,52 @@
+"""Who is asking, for clients with a name and without one."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Form
+from fastapi.testclient import TestClient
+from monailabel.client import MONAILabelClient
+
+from activelabel.server.client_info import annotator_of
+from activelabel.server.routes.one_line_route import OneLineRoute
+from activelabel.server.routes.request_checks import check_params, parse_label_params
+
+router = APIRouter(route_class=OneLineRoute)
+
+
+@router.post("/ask")
+def ask(params: dict[str, Any] | None = None) -> str:
+    """Reads its params as the route to the next sample does."""
+    check_params(params or {})
+    return annotator_of(params or {})
+
+
+@router.put("/save")
+def save(params: Annotated[str, Form()] = "{}") -> str:
+    """Reads its params as the route to labels does."""
+    return annotator_of(parse_label_params(params, "case"))
+
+
+def asks_and_saves_as(client: MONAILabelClient, said: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
+    """Whom the server takes a client for that says this, when it asks and when it saves."""
+    app = FastAPI()
+    app.router.routes[:0] = router.routes
+    http = TestClient(app, client=(machine, 50000))
+    params = client._update_client_id(dict(said))
+    return {http.post("/ask", json=params).json(), http.put("/save", data={"params": json.dumps(params)}).json()}
+
+
+def test_the_hosts_client_with_a_name_is_that_annotator_at_every_machine() -> None:
+    client = MONAILabelClient("http://server", client_id="ann")
+    assert asks_and_saves_as(client, {}) == asks_and_saves_as(client, {"x": 1}, "10.0.0.8") == {"ann"}
+
+
+def test_the_hosts_client_without_a_name_overwrites_one_and_is_known_by_its_machine() -> None:
+    client = MONAILabelClient("http://server")
+    assert asks_and_saves_as(client, {"client_id": "ann"}) == asks_and_saves_as(client, {}) == {"10.0.0.7"}
+
+
+def test_two_of_them_at_one_machine_are_one_annotator_and_at_two_machines_two() -> None:
+    one, other = MONAILabelClient("http://server"), MONAILabelClient("http://server")
+    assert asks_and_saves_as(one, {}) == asks_and_saves_as(other, {})
+    assert asks_and_saves_as(one, {}) != asks_and_saves_as(other, {}, "10.0.0.8")

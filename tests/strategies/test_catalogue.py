@@ -1,0 +1,130 @@
+"""Who gets which proposal: own query first, nothing that cannot be read, and more where all was taken meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
+
+from activelabel.errors import NotFoundError
+from activelabel.project.project import Project, open_project
+from activelabel.project.readability import set_aside_unreadable
+from activelabel.strategies.asking import ProjectStrategy
+from activelabel.strategies.at_random import Proposal
+
+IMAGES = [f"case_{number}" for number in range(4)]
+
+
+class Studies:
+    """The folder of the images, as a strategy asks for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get_image_uri(self, image_id: str) -> str:
+        return str(self.folder / f"{image_id}.nii.gz")
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Studies:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for number, image_id in enumerate(IMAGES):
+        write_image(folder / f"{image_id}.nii.gz", number)
+    for kind, write in BROKEN.items():
+        write(folder / f"{kind}.nii.gz")
+    return Studies(folder)
+
+
+@pytest.fixture
+def project(studies: Studies, tmp_path: Path) -> Project:
+    conf = {"recipe": str(TINY_RECIPE), "labels": "ball", "device": "cpu"}
+    project = open_project(str(tmp_path), str(studies.folder), conf)
+    project.ledger.sync_images([*IMAGES, *BROKEN], validation_cases=0)
+    return project
+
+
+class Listed(ProjectStrategy):
+    """Proposes what it is told, a few at a time, and only what is still in the pool, as a ranking does."""
+
+    summary = "for tests"
+    order: list[str]
+    at_a_time: int
+
+    def proposals(self) -> Iterator[Proposal]:
+        pool = self._project.ledger.pool("training")
+        left = [image_id for image_id in self.order if image_id in pool][: self.at_a_time]
+        return (Proposal(image_id, "listed") for image_id in left)
+
+
+def listed(project: Project, order: list[str], at_a_time: int = 100) -> Listed:
+    strategy = Listed(project, "listed")
+    strategy.order, strategy.at_a_time = order, at_a_time
+    return strategy
+
+
+def test_the_first_proposal_is_leased_and_given_again(project: Project, studies: Studies) -> None:
+    strategy = listed(project, IMAGES[::-1])
+    first = strategy({"client_id": "ann"}, studies)
+    assert first["id"] == "case_3"
+    assert strategy({"client_id": "ann"}, studies) == first
+    assert strategy({"client_id": "bob"}, studies)["id"] == "case_2"
+
+
+def test_nobody_is_given_what_cannot_be_read(project: Project, studies: Studies) -> None:
+    strategy = listed(project, [*BROKEN, "case_0"])
+    assert strategy({"client_id": "ann"}, studies)["id"] == "case_0"
+    reasons = {image.id: image.unreadable_reason for image in project.ledger.images()}
+    for kind, word in REASONS.items():
+        assert word in str(reasons[kind])
+    assert [reasons[image_id] for image_id in IMAGES] == [None] * len(IMAGES)
+
+
+def test_when_all_proposals_fail_there_may_be_more(project: Project, studies: Studies) -> None:
+    strategy = listed(project, [*BROKEN, *IMAGES], at_a_time=2)
+    given = [strategy({"client_id": f"reader {number}"}, studies) for number in range(len(IMAGES) + 1)]
+    assert [sample.get("id") for sample in given] == [*IMAGES, None]
+    assert given[-1] == {}
+
+
+def test_proposals_that_are_never_granted_end(project: Project, studies: Studies) -> None:
+    """Somebody holds the image, and yet it is proposed again and again."""
+
+    class Stubborn(Listed):
+        def proposals(self) -> Iterator[Proposal]:
+            return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
+
+    strategy = Stubborn(project, "stubborn")
+    assert strategy({"client_id": "ann"}, studies)["id"] == "case_0"
+    assert strategy({"client_id": "bob"}, studies) == {}
+
+
+def test_what_scoring_has_read_is_looked_at_by_its_header_only(project: Project, studies: Studies) -> None:
+    looked_at = {
+        kind: set_aside_unreadable(kind, studies, project.ledger, was_scored=True) for kind in ("nan", "flat", "text")
+    }
+    assert looked_at == {"nan": False, "flat": True, "text": True}
+    assert set_aside_unreadable("nan", studies, project.ledger, was_scored=False)
+
+
+def test_a_file_that_vanished_is_not_recorded(project: Project, studies: Studies) -> None:
+    (studies.folder / "case_0.nii.gz").unlink()
+    assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
+    assert project.ledger.image("case_0").unreadable_reason is None
+
+
+def test_a_series_that_vanished_is_not_recorded_either(
+    project: Project, studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(image_id: str) -> str:
+        raise NotFoundError(f"the PACS has no series {image_id}")
+
+    monkeypatch.setattr(studies, "get_image_uri", gone)
+    assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
+    assert project.ledger.image("case_0").unreadable_reason is None
+
+
+def test_a_file_that_changed_is_looked_at_again(project: Project, studies: Studies) -> None:
+    assert not set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
+    (studies.folder / "case_0.nii.gz").write_bytes(b"")
+    assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)

@@ -1,0 +1,152 @@
+"""What is made of the labels that came back: trusted or not, said in the reason, asked for at random instead."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activelabel.acquisition.score import Score
+from activelabel.project.project import Project, open_project
+from activelabel.strategies.at_random import Proposal, random_proposals
+from activelabel.strategies.by_score import highest_proposals
+from activelabel.strategies.trust import Trust, proposals_by_doubt, read_trust
+
+KIND = ("variance", "everything", "total")
+IMAGES = [f"case_{number:02d}" for number in range(12)]
+SAID = (
+    "what the model doubts says little of where it is wrong (rank correlation 0.05 over the last 3 labels, below 0.1)"
+)
+
+
+@pytest.fixture
+def open_study(tmp_path: Path) -> Callable[..., Project]:
+    """A project of twelve images, three for validation, with a model that has scored those for training."""
+
+    def open_with(**conf: str) -> Project:
+        project = open_project("app", str(tmp_path), {"labels": "ball", "doubt_window": "3", **conf})
+        project.ledger.sync_images(IMAGES, 3)
+        project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
+        for value, image_id in enumerate(project.ledger.pool("training")):
+            project.ledger.record_scores(1, image_id, [Score(*KIND, float(value))], 5, 0)
+        return project
+
+    return open_with
+
+
+def come_back(project: Project, *worths: float | None) -> None:
+    """Labels of training cases that find the doubt worth so much."""
+    for worth in worths:
+        label = project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+        # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
+        correlation = None if worth is None else worth * 0.75**0.5
+        wrong = 0 if worth is None else 500_000
+        project.ledger.record_doubt(label.id, 1, "variance", correlation, wrong_voxels=wrong, voxels=1_000_000)
+
+
+def labelled(project: Project) -> set[str]:
+    return {annotation.image_id for annotation in project.ledger.annotations()}
+
+
+def proposed(project: Project) -> list[Proposal]:
+    """By the highest score; where that is not allowed, at random."""
+
+    def by_doubt(project: Project) -> Iterator[Proposal]:
+        return highest_proposals(project, *KIND)
+
+    return list(proposals_by_doubt(project, by_doubt, lambda project: random_proposals(project, "at random")))
+
+
+def test_without_labels_doubt_is_trusted(open_study: Callable[..., Project]) -> None:
+    assert read_trust(open_study()).as_json() == {"last": [], "mean": None, "labels": 0, "trusted": True}
+
+
+def test_it_is_the_mean_over_the_last_labels_that_have_one(open_study: Callable[..., Project]) -> None:
+    project = open_study()
+    come_back(project, 0.9, -0.6, None, 0.3, 0.0, None)
+    said = read_trust(project).as_json()
+    assert said["last"] == pytest.approx([-0.6, 0.3, 0.0], abs=1e-6)
+    assert said["mean"] == pytest.approx(-0.1, abs=1e-6)
+    assert (said["labels"], said["trusted"]) == (4, False)
+
+
+def test_with_fewer_labels_nothing_is_said(open_study: Callable[..., Project]) -> None:
+    project = open_study()
+    come_back(project, -1.0, None, -1.0)
+    assert read_trust(project).trusted
+    assert not any("doubt" in proposal.reason for proposal in proposed(project))
+    come_back(project, -1.0)
+    assert not read_trust(project).trusted
+
+
+@given(st.lists(st.floats(-1, 1), max_size=8), st.integers(1, 5), st.floats(-1, 1))
+def test_doubt_is_distrusted_by_a_full_window_below_the_least_and_by_nothing_else(
+    worths: list[float], window: int, least: float
+) -> None:
+    trust = Trust(tuple(worths[-window:]), len(worths), window, least)
+    full = len(worths) >= window
+    assert trust.trusted == (not full or trust.mean >= least)
+    if all(worth < least for worth in worths) and full:
+        assert not trust.trusted
+    if all(worth >= least for worth in worths):
+        assert trust.trusted or trust.mean == pytest.approx(least)
+
+
+def test_a_mean_that_is_just_enough_is_enough() -> None:
+    assert Trust((0.0, 0.5), 2, 2, 0.25).trusted
+    assert not Trust((0.0, 0.5), 2, 2, 0.26).trusted
+
+
+def test_the_reason_says_so_and_the_same_is_asked_for(open_study: Callable[..., Project]) -> None:
+    project = open_study()
+    come_back(project, 0.0, 0.0)
+    before = {proposal.image_id: proposal for proposal in proposed(project) if proposal.score is not None}
+    come_back(project, 0.15)
+    after = [proposal for proposal in proposed(project) if proposal.score is not None]
+    assert [proposal.image_id for proposal in after] == [
+        image_id for image_id in before if image_id not in labelled(project)
+    ]
+    assert after[0].reason == f"{before[after[0].image_id].reason}; but {SAID}"
+
+
+def test_what_does_not_go_by_doubt_has_its_own_reason(open_study: Callable[..., Project]) -> None:
+    project = open_study()
+    come_back(project, 0.0, 0.0, 0.15)
+    validation = project.ledger.pool("validation")
+    reasons = {proposal.image_id: proposal.reason for proposal in proposed(project)}
+    assert validation
+    assert {reasons[image_id] for image_id in validation} == {
+        "a validation case, chosen once and never trained on: it measures the model"
+    }
+
+
+def test_if_allowed_others_are_asked_for_instead_and_say_why(open_study: Callable[..., Project]) -> None:
+    project = open_study(fallback="true")
+    come_back(project, 0.0, 0.0)
+    assert any(proposal.score is not None for proposal in proposed(project))
+    come_back(project, 0.15)
+    random = list(random_proposals(project, "at random"))
+    instead = proposed(project)
+    assert [proposal.image_id for proposal in instead] == [proposal.image_id for proposal in random]
+    validation = set(project.ledger.pool("validation"))
+    for proposal, at_random in zip(instead, random, strict=True):
+        said = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
+        assert proposal.reason == at_random.reason + said
+
+
+def test_doubt_that_proves_worth_something_again_is_trusted_again(open_study: Callable[..., Project]) -> None:
+    project = open_study(fallback="true")
+    come_back(project, 0.0, 0.0, 0.0)
+    assert not read_trust(project).trusted
+    come_back(project, 0.4)
+    assert read_trust(project).trusted
+    assert any("the largest of the cases left" in proposal.reason for proposal in proposed(project))
+
+
+def test_the_settings_say_how_many_labels_and_what_is_enough(open_study: Callable[..., Project]) -> None:
+    project = open_study(doubt_window="2", min_doubt="0.95")
+    come_back(project, 0.9, 0.9)
+    trust = read_trust(project)
+    assert not trust.trusted
+    assert str(trust).endswith("(rank correlation 0.90 over the last 2 labels, below 0.95)")
