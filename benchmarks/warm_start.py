@@ -105,7 +105,7 @@ def scores_and_orders(project: Project, pool: Pool, seed: int) -> tuple[Mapping[
     settings = project.recipe.proxy
     assert settings is not None
     ProxyTrainTask(project, settings)({"model": "proxy"}, pool)
-    ProxyScoring(project, settings)({}, pool)
+    ProxyScoring(project, settings).run(pool)
     model = current_proxy(project)
     scores = project.ledger.volume_scores(model.version, *rank_kind(settings))
     features = read_features(features_file(project.features_folder, model.version))

@@ -7,12 +7,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import nibabel
 import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from training_study import Study
 
 ROOT = Path(__file__).parents[1]
 
@@ -131,3 +135,33 @@ def phantoms(tmp_path: Path) -> Cases:
     studies = tmp_path / "abdomen"
     shutil.copytree(folder / "abdomen", studies)
     return Cases(studies, folder / "abdomen-labels")
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> "Callable[..., Study]":
+    # Here, and not for those who need neither torch nor the host.
+    from training_study import TINY, Study
+
+    from activelabel.project.project import open_project
+
+    def make(cases: Any, **conf: str) -> Study:
+        settings = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "project_dir": str(tmp_path / "project")}
+        project = open_project("app", str(cases.studies), {**settings, **conf})
+        ids = [path.name.removesuffix(".nii.gz") for path in cases.studies.glob("*.nii.gz")]
+        project.ledger.sync_images(ids, project.recipe.training.validation_cases)
+        return Study(project, cases.studies, cases.labels)
+
+    return make
+
+
+@pytest.fixture
+def study(blobs: Callable[[int], Any], make_study: "Callable[..., Study]") -> "Study":
+    """Eight blobs, of which two are for validation; nothing is annotated."""
+    return make_study(blobs(8))
+
+
+@pytest.fixture
+def annotated(study: "Study") -> "Study":
+    """The same with labels for three training cases and both validation cases."""
+    study.annotate(*study.ids("training")[:3], *study.ids("validation"))
+    return study

@@ -16,6 +16,7 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
+from activelabel.server.client_info import read_label_info
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation
@@ -50,7 +51,7 @@ class Archive:
         file = write_nifti(self.folder / "sent.nii.gz", label(*values), GRID.affine_ras)
         tag, answers_any = info.pop("tag", "final"), info.pop("answers_any", False)
         said = {"client_id": annotator, **info}
-        return self.archive.keep("a", tag, file, GRID, said, answers_any=answers_any)
+        return self.archive.keep("a", tag, file, GRID, read_label_info(said), answers_any=answers_any)
 
     def delete(self) -> None:
         """As the datastore takes a label back: what opens with the image goes with it."""

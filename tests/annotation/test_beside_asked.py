@@ -18,6 +18,7 @@ from activelabel.annotation.coverage import Coverage
 from activelabel.data.grids import Grid
 from activelabel.data.slices import slice_mask
 from activelabel.errors import AskedBackError, InvalidInputError
+from activelabel.server.client_info import read_label_info
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation
@@ -97,7 +98,9 @@ class Reader:
     def draw(self, *slices: int, annotator: str = "ann", **info: Any) -> Annotation:
         drawn = slice_mask(self.grid.shape, self.axis, slices).astype(np.uint8)
         file = write_nifti(self.folder / "sent.nii.gz", drawn, self.grid.affine_ras)
-        return self.archive.keep(self.image, "final", file, self.grid, {"client_id": annotator, **info})
+        return self.archive.keep(
+            self.image, "final", file, self.grid, read_label_info({"client_id": annotator, **info})
+        )
 
     def unconfirmed(self) -> NDArray[np.uint8] | None:
         kept = self.ledger.current_annotation("a", "unconfirmed")

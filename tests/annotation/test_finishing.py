@@ -15,6 +15,7 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.coverage import Coverage
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.server.client_info import read_label_info
 from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -54,7 +55,7 @@ class Case:
         file = write_nifti(self.folder / "sent.nii.gz", drawing(areas), GRID.affine_ras)
         image_id, answers_any = image_id or self.training, info.pop("answers_any", False)
         said = {"client_id": annotator, **info}
-        return self.archive.keep(image_id, "final", file, GRID, said, answers_any=answers_any)
+        return self.archive.keep(image_id, "final", file, GRID, read_label_info(said), answers_any=answers_any)
 
     def publish(self, dice: float | None = 0.8) -> int:
         return self.ledger.publish_model("m", "0", "quick", ["ball"], {"dice": dice}, []).version

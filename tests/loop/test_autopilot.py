@@ -4,16 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from activelabel.loop.autopilot import (
-    MAX_ATTEMPTS,
-    PAUSE_SECONDS,
-    Autopilot,
-    Situation,
-    Thresholds,
-    Work,
-    thresholds,
-    work_due,
-)
+from activelabel.loop.autopilot import MAX_ATTEMPTS, PAUSE_SECONDS, Autopilot
+from activelabel.loop.due import Situation, Work, work_due
+from activelabel.project.thresholds import Thresholds, thresholds
 from activelabel.recipes import QuerySettings
 
 PAPER = QuerySettings(strategy="variance", start=11, size=5)

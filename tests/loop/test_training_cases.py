@@ -15,8 +15,7 @@ from training_study import Study
 
 from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
-from activelabel.loop.autopilot import Work, work_due
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.project.readability import may_be_mended, note_image
 from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training import transforms

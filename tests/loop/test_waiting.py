@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from activelabel.loop.autopilot import Situation, Work
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Situation, Work, read_situation
 from activelabel.loop.waiting import Counts, autopilot_info, waits_for
 from activelabel.project.project import open_project
 

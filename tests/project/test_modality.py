@@ -89,8 +89,3 @@ def test_images_that_cannot_be_read_do_not_vote(tmp_path: Path) -> None:
     for name in ("b", "c"):
         (tmp_path / f"{name}.nii.gz").write_bytes(b"broken")
     assert start(tmp_path).modality.reason == "1 of 1 images look like Hounsfield units"
-
-
-def test_a_pacs_is_not_asked_where_its_filter_says_it(tmp_path: Path) -> None:
-    project = open_project("app", "http://127.0.0.1:9/dicom-web", {"labels": "ball", "project_dir": str(tmp_path)})
-    assert (project.modality.name, project.modality.reason) == ("CT", "the search filter of the PACS")

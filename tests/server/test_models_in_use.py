@@ -17,8 +17,8 @@ from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.doubt import compare_labels
+from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import VolumeScoring
-from activelabel.loop.situation import read_situation
 from activelabel.networks import build_network
 from activelabel.project.loaded_model import LoadedModel
 from activelabel.project.model_standing import read_standing

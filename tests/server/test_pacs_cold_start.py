@@ -14,13 +14,12 @@ from monailabel.config import settings as host_settings
 from warm_recipe import write_warm_recipe
 
 from activelabel.data.volumes import Volume, read_volume
-from activelabel.loop.autopilot import Work, work_due
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.project.feature_files import features_file, read_features
 from activelabel.project.project import open_project
 from activelabel.server.application import ProjectActions
 from activelabel.server.datastores import pacs as pacs_datastore
-from activelabel.server.opening import PROXY
+from activelabel.server.tasks.scoring import PROXY
 from activelabel.strategies.spread import typiclust_rounds
 from activelabel.training.pseudo_labels import foreground, pseudo_label, soft_tissue
 from local_pacs.ct_series import AIR_HU, ct_series

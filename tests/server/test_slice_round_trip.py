@@ -11,6 +11,7 @@ from small_studies import write_nifti
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_volume
@@ -64,9 +65,7 @@ def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt
 
     ledger.grant_lease("ann", "a", 30, "uncertainty_slices", slices=[asked])
     drawn = slice_mask(shape, axis, [asked]).astype(np.uint8)
-    kept = archive.keep(
-        "a", "final", write_nifti(folder / "sent.nii.gz", drawn, affine), volume.grid, {"client_id": "ann"}
-    )
+    kept = archive.keep("a", "final", write_nifti(folder / "sent.nii.gz", drawn, affine), volume.grid, LabelInfo("ann"))
     assert kept.slices == (asked,)
 
     case = LoadCase(preprocessing, ("ball",))(

@@ -15,6 +15,7 @@ from small_studies import write_nifti
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
 from activelabel.data.volumes import read_grid
+from activelabel.server.client_info import read_label_info
 from activelabel.server.routes.request_checks import parse_label_params
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -59,7 +60,7 @@ class Desk:
         """Press *Submit Label*; what is then kept."""
         file = self.folder / file_name
         info = parse_label_params(json.dumps({**params(self.module.export(file)), "client_id": "user-xyz"}), "case")
-        kept = self.archive.keep("case", "final", file, read_grid(self.image), info)
+        kept = self.archive.keep("case", "final", file, read_grid(self.image), read_label_info(info))
         return np.asarray(nibabel.load(self.archive.file(kept)).dataobj).astype(np.uint8)
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.errors import NotReadyError
-from activelabel.loop.autopilot import Work, work_due
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.project.project import Project, open_project
 from activelabel.recipes import load_recipe
 from activelabel.strategies.at_random import random_proposals

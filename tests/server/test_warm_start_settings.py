@@ -8,8 +8,7 @@ import torch
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
-from activelabel.loop.autopilot import Work, work_due
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.networks import build_network
 from activelabel.project.project import Project, open_project
 from activelabel.project.proxy_model import initial_weights

@@ -9,6 +9,7 @@ import torch
 from simulated_runs import blob_experiment
 
 from activelabel.errors import NotReadyError
+from activelabel.server.local_app import LocalApp
 from activelabel.simulation.experiment import open_experiment
 from activelabel.simulation.jobs import run_all, threads_of_each
 
@@ -29,7 +30,7 @@ def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
             process.kill()
 
     with pytest.raises(NotReadyError, match="the process of a run was ended from outside") as ended:
-        run_all(experiment, tmp_path / "out", 1, kill)
+        run_all(experiment, tmp_path / "out", 1, kill, LocalApp)
     assert "\n" not in str(ended.value)
     assert begun[0] == ("random_volumes", 0, 0)
     assert not multiprocessing.active_children()

@@ -8,7 +8,7 @@ import pytest
 from simulated_runs import blob_experiment
 
 from activelabel.errors import InvalidInputError
-from activelabel.simulation import playing as module
+from activelabel.server.remote_app import RemoteApp
 from activelabel.simulation.experiment import Experiment
 from activelabel.simulation.playing import run_on_server
 from activelabel.simulation.tables import QUERIES, RunTables
@@ -24,8 +24,8 @@ def experiment(tmp_path: Path) -> Experiment:
     return blob_experiment(tmp_path / "images", tmp_path / "labels", "variance")
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, experiment: Experiment, annotated: int = 0, **settings: Any) -> None:
-    """Let a server answer that was started for this run, but for these settings, and has so many annotations."""
+def answering(experiment: Experiment, annotated: int = 0, **settings: Any) -> Any:
+    """A server that was started for this run, but for these settings, and has so many annotations."""
     in_force = {
         "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
         "labels": ["ball"], "device": "cpu", "autopilot": True, **settings,
@@ -41,7 +41,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, experiment: Experiment, annotated: 
         def images(self) -> set[str]:
             return set(experiment.cases.pool)
 
-    monkeypatch.setattr(module, "RemoteApp", Server)
+    return Server
 
 
 @pytest.mark.parametrize(
@@ -56,30 +56,26 @@ def answers(monkeypatch: pytest.MonkeyPatch, experiment: Experiment, annotated: 
     ],
 )
 def test_other_settings_are_refused(
-    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, tmp_path: Path, settings: dict[str, Any], expected: str
+    experiment: Experiment, tmp_path: Path, settings: dict[str, Any], expected: str
 ) -> None:
-    answers(monkeypatch, experiment, **settings)
+    server = answering(experiment, **settings)
     with pytest.raises(InvalidInputError, match=expected):
-        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None)
+        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None, server)
 
 
-def test_annotations_that_are_not_of_this_run_are_refused(
-    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, tmp_path: Path
-) -> None:
-    answers(monkeypatch, experiment, annotated=2)
+def test_annotations_that_are_not_of_this_run_are_refused(experiment: Experiment, tmp_path: Path) -> None:
+    server = answering(experiment, annotated=2)
     with pytest.raises(InvalidInputError, match="2 of its images are annotated already, and not by this run"):
-        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None)
+        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None, server)
 
 
-def test_a_run_does_not_go_on_with_a_server_that_knows_nothing_of_it(
-    monkeypatch: pytest.MonkeyPatch, experiment: Experiment, tmp_path: Path
-) -> None:
+def test_a_run_does_not_go_on_with_a_server_that_knows_nothing_of_it(experiment: Experiment, tmp_path: Path) -> None:
     texts = {"image_id", "role", "kind", "strategy", "reason"}
     row = {name: "a" if name in texts else 1 for name in QUERIES} | {"slices": None}
     RunTables(tmp_path / "out" / "runs" / "variance" / "0").queries.add([row, row])
-    answers(monkeypatch, experiment)
+    server = answering(experiment)
     with pytest.raises(InvalidInputError, match="has asked for 2 cases, and none is annotated there"):
-        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None)
+        run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None, server)
 
 
 def test_no_server_plays_the_oracle_not_even_for_a_start_set(experiment: Experiment, tmp_path: Path) -> None:
@@ -87,4 +83,6 @@ def test_no_server_plays_the_oracle_not_even_for_a_start_set(experiment: Experim
     oracle = "foreground_random_oracle"
     for asked in (replace(arm, strategy=oracle), replace(arm, start_strategy=oracle)):
         with pytest.raises(InvalidInputError, match=f"no server knows the true labels, as {oracle} does"):
-            run_on_server(replace(experiment, arms=(asked,)), "http://here", tmp_path / "out", lambda *_: None)
+            run_on_server(
+                replace(experiment, arms=(asked,)), "http://here", tmp_path / "out", lambda *_: None, RemoteApp
+            )

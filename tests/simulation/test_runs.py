@@ -291,7 +291,7 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
     experiment = blob_experiment(*blob_folders, "random_volumes", "random_slices")
     open_experiment(experiment, tmp_path)
     heard: list[tuple[str, int, int]] = []
-    run_all(experiment, tmp_path, 2, lambda *said: heard.append(said))
+    run_all(experiment, tmp_path, 2, lambda *said: heard.append(said), LocalApp)
     for arm in ("random_volumes", "random_slices"):
         assert [count for name, seed, count in heard if (name, seed) == (arm, 0)] == list(range(ROUNDS + 2))
     asked = [list(tables(out, "random_volumes")["queries"]["image_id"]) for out in (played, tmp_path)]
@@ -301,7 +301,7 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
     with pytest.raises(
         InvalidInputError, match=r"^random_slices, seed 0: .*metrics.parquet: cannot be read as a table"
     ):
-        run_all(experiment, tmp_path, 1, lambda *_: None)
+        run_all(experiment, tmp_path, 1, lambda *_: None, LocalApp)
 
 
 def test_a_round_of_random_slices_may_end_when_so_many_with_foreground_are_drawn(

@@ -11,8 +11,7 @@ from small_studies import BROKEN, TINY_RECIPE, write_nifti
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
 from activelabel.errors import InvalidInputError
-from activelabel.loop.autopilot import Work, work_due
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.project.client_kind import ClientKind, client_kind
 from activelabel.project.project import Project, open_project, plan_project
 from activelabel.project.slicing import count_slices

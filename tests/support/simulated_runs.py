@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from training_study import TINY
 
+from activelabel.server.local_app import LocalApp
 from activelabel.simulation.arms import plan_arms
 from activelabel.simulation.cases import find_cases
 from activelabel.simulation.experiment import Experiment, open_experiment, run_folder
@@ -31,7 +32,7 @@ def play(experiment: Experiment, out: Path, advanced: Callable[..., None] = lamb
     """All runs, one after the other, in this process."""
     open_experiment(experiment, out)
     for arm, seed in experiment.runs:
-        run_in_process(experiment, arm, seed, out, advanced)
+        run_in_process(experiment, arm, seed, out, advanced, LocalApp)
 
 
 def tables(out: Path, arm: str) -> Mapping[str, pd.DataFrame]:

@@ -3,15 +3,15 @@
 import hashlib
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from activelabel.annotation.beside_asked import asked_back
 from activelabel.annotation.coverage import ASKED_BACK, ORIGINAL, Coverage, SentLabel
 from activelabel.annotation.finishing import Finishing, Verdict
+from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray, check_label, write_label
 from activelabel.data.partial_labels import PartialLabel, merge
@@ -24,7 +24,6 @@ from activelabel.project.label_record_files import write_records
 from activelabel.project.project import Project
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
-from activelabel.server.client_info import annotator_of
 from activelabel.store.annotations import LabelChangedError
 from activelabel.store.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
@@ -66,7 +65,7 @@ class LabelArchive:
         tag: str,
         file: Path | str,
         image: Grid,
-        info: Mapping[str, Any],
+        info: LabelInfo,
         name: str = "",
         *,
         answers_any: bool = False,
@@ -81,8 +80,7 @@ class LabelArchive:
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
-            info: what the client said of it: the names of its segments, who made it, `annotated_slices`, `finished`,
-                `confirmed`.
+            info: who made it, and what their client said of it.
             name: what the kept file is called, without its ending; default its tag and the time.
             answers_any: whether it is the answer to the one query for this image that somebody is working on, if its
                 maker was asked for nothing.
@@ -91,18 +89,18 @@ class LabelArchive:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
             AskedBackError: it is kept under the tag `ASKED_BACK`, and does not count until it is sent once more.
         """
-        array = check_label(file, image, self.labels, _segment_names(info)).array
+        array = check_label(file, image, self.labels, info.segment_names).array
         axis = self.slice_axis(image_id, image)
         sent = SentLabel(
             image_id,
-            annotator_of(info),
+            info.annotator,
             array,
             image,
             axis,
-            info.get("annotated_slices"),
+            info.annotated_slices,
             answers_any,
-            _said(info, "finished"),
-            bool(_said(info, "confirmed")),
+            info.finished,
+            info.confirmed,
         )
         while True:
             try:
@@ -152,7 +150,7 @@ class LabelArchive:
         draft = self._ledger.open_draft(image_id, annotator)
         if draft is None:
             raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it: save one first")
-        info = {"client_id": annotator, "finished": True, "confirmed": True}
+        info = LabelInfo(annotator, finished=True, confirmed=True)
         kept = self.keep(image_id, FINAL, self.sound_file(draft), image, info)
         assert isinstance(kept, Annotation)
         return kept
@@ -323,28 +321,3 @@ def open_archive(project: Project) -> LabelArchive:
         project.recipe.query.asks_slices,
     )
     return LabelArchive(project.ledger, coverage, project.slice_plane, FinishedBy(project.settings.finished_by))
-
-
-def _said(info: Mapping[str, Any], key: str) -> bool | None:
-    """What a client said by yes or no; None if nothing."""
-    said = info.get(key)
-    if said is not None and not isinstance(said, bool):
-        raise InvalidInputError(f"params: expected {key} to be true or false, got {str(said)[:80]!r}")
-    return said
-
-
-def _segment_names(info: Mapping[str, Any]) -> list[str] | None:
-    """Names of a client's segments in the order of the mask values, or None if it sent none.
-
-    Slicer sends `label_info` as a list of `{name, idx}`. Its `idx` also counts segments that it skipped, so only the
-    position in the list says which value a segment has.
-    """
-    entries = info.get("label_info")
-    if not entries:
-        return None
-    try:
-        return [str(entry["name"]) for entry in entries]
-    except (TypeError, KeyError) as error:
-        raise InvalidInputError(
-            f'params: expected label_info like [{{"name": "liver", "idx": 1}}], got {entries!r}'
-        ) from error

@@ -101,6 +101,7 @@ def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
 
 def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: str | None = None) -> int:
     """Play all runs, here or the one of them through a server, under a progress bar; how many models there are now."""
+    from activelabel.server.local_app import LocalApp
     from activelabel.simulation.jobs import run_all
     from activelabel.simulation.playing import run_on_server
 
@@ -121,9 +122,11 @@ def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: st
             bar.update(task, completed=sum(measured.values()))
 
         if server is None:
-            run_all(experiment, out, jobs, advanced)
+            run_all(experiment, out, jobs, advanced, LocalApp)
         else:
-            run_on_server(experiment, server, out, advanced)
+            from activelabel.server.remote_app import RemoteApp
+
+            run_on_server(experiment, server, out, advanced, RemoteApp)
     for arm, seed in experiment.runs:
         count = measured.get((arm.name, seed), 0)
         if count <= arm.rounds:

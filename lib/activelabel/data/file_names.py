@@ -133,3 +133,11 @@ def _shortened(image_id: str, digest: str) -> str:
     if len(encoded) <= LONGEST_ID:
         return image_id
     return f"{encoded[: LONGEST_ID - 17].decode(errors='ignore')}_{digest[:16]}"
+
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def is_tag(tag: str) -> bool:
+    """Whether a label tag is one: letters, digits, '-' and '_'."""
+    return _TAG.fullmatch(tag) is not None

@@ -10,11 +10,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
-from activelabel.recipes import QuerySettings
+from activelabel.loop.due import Situation, Work, work_due
+from activelabel.project.thresholds import Thresholds
 
 logger = logging.getLogger(__name__)
 
@@ -22,15 +21,6 @@ MAX_ATTEMPTS = 3
 """How often a task that ends without its result is started at once again."""
 PAUSE_SECONDS = 600.0
 """How long it then rests, unless a label or a model is new before: a disk may be freed, a PACS come back."""
-
-
-class Work(Enum):
-    """What the server's background tasks can be asked to do."""
-
-    TRAIN = "training"
-    SCORE = "scoring"
-    TRAIN_PROXY = "training of the proxy model"
-    SCORE_PROXY = "scoring by the proxy model"
 
 
 class Tasks(Protocol):
@@ -41,72 +31,6 @@ class Tasks(Protocol):
 
     def start(self, work: Work) -> None:
         """Queue one."""
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What the ledger says that decides what is due.
-
-    `new_annotations` are the labels that the model that was trained last has not seen, `new_training_annotations` those
-    of cases to train on, or both the slices of these where slices are asked for, or those with foreground where a round
-    counts them; `unscored` the cases left that the model in use has not scored. `model_version` is that of the model
-    trained last, None before the first. `nothing_left` says that all cases are annotated.
-    `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
-    left it has still to score.
-    """
-
-    model_version: int | None
-    new_annotations: int
-    new_training_annotations: int
-    unscored: int
-    nothing_left: bool = False
-    proxy_missing: bool = False
-    unscored_by_proxy: int = 0
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """How many labels of training cases make a training due: `start` the first, then `retrain_after` new ones the next.
-
-    They count volumes or slices, whichever is asked for then. Labels of validation cases count for neither.
-    """
-
-    start: int
-    retrain_after: int
-
-
-def thresholds(query: QuerySettings, start: int | None, retrain_after: int | None) -> Thresholds:
-    """The recipe's numbers, or the settings' where they say something.
-
-    A `retrain_after` that was set without a `start` holds for the first training too, if both count the same things:
-    volumes, or slices.
-    """
-    same_unit = query.asks_slices == query.starts_with_slices
-    first = start or (retrain_after if same_unit else None) or query.start
-    return Thresholds(first, retrain_after or query.size)
-
-
-def work_due(situation: Situation, limits: Thresholds) -> Work | None:
-    """What is to be done now. Training goes before scoring, whose results it would make stale.
-
-    The proxy model comes first of all, as long as there are not enough labels for a first model: a pool without one
-    label is why it is there, but labels that are saved while it is trained must not end it. Where all cases there are
-    are fewer than those to start with, they are enough. Labels of validation cases teach nothing, and make none due.
-    """
-    if situation.model_version is None:
-        enough_new = situation.new_training_annotations >= limits.start
-        enough_new |= situation.nothing_left and situation.new_training_annotations > 0
-    else:
-        enough_new = situation.new_training_annotations >= limits.retrain_after
-    if enough_new:
-        return Work.TRAIN
-    if situation.model_version is None and situation.proxy_missing:
-        return Work.TRAIN_PROXY
-    if situation.unscored_by_proxy > 0:
-        return Work.SCORE_PROXY
-    if situation.model_version is not None and situation.unscored > 0:
-        return Work.SCORE
-    return None
 
 
 class Autopilot:

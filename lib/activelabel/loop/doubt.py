@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from monailabel.interfaces.datastore import Datastore
 from numpy.typing import NDArray
 
 from activelabel.acquisition.uncertainty import MEASURES
@@ -16,6 +15,7 @@ from activelabel.data.preprocessing import PreparedImage, restore_maps, restore_
 from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
@@ -25,9 +25,7 @@ from activelabel.store.records import Annotation, ModelUse, ModelVersion
 logger = logging.getLogger(__name__)
 
 
-def compare_labels(
-    project: Project, annotations: Iterable[Annotation], datastore: Datastore, device: torch.device
-) -> None:
+def compare_labels(project: Project, annotations: Iterable[Annotation], images: Images, device: torch.device) -> None:
     """Record of each label that no model has seen how well the doubt of the model in use went with its errors.
 
     That model is the one that was in use when the label came back, as the ledger has it, so that it does not matter
@@ -43,10 +41,10 @@ def compare_labels(
             continue
         for annotation in labels:
             try:
-                path = datastore.get_image_uri(annotation.image_id)
+                path = images.get_image_uri(annotation.image_id)
                 volume, image = prepare_case(annotation.image_id, path, project.ledger, project.preprocessing)
             except InvalidInputError as error:
-                set_aside(annotation.image_id, error, project.ledger, datastore)
+                set_aside(annotation.image_id, error, project.ledger, images)
                 continue
             try:
                 _compare(project, model, predictor, annotation, volume, image)

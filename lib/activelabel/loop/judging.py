@@ -4,11 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 
 import torch
-from monailabel.interfaces.datastore import Datastore
 
 from activelabel.errors import InvalidInputError
 from activelabel.loop.training_cases import AnnotatedCase, annotated_case, readable_of_role
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.images import Images
 from activelabel.project.model_standing import read_standing
 from activelabel.project.project import Project
 from activelabel.store.model_choice import best_version, label_judges
@@ -65,14 +65,14 @@ def measure_again(
         logger.info("model %d, measured again by %d cases: %s", model.version, judges.cases, metrics)
 
 
-def judge_upload(project: Project, predictor: Predictor, datastore: Datastore) -> tuple[Metrics, Judges | None]:
+def judge_upload(project: Project, predictor: Predictor, images: Images) -> tuple[Metrics, Judges | None]:
     """How good a model from elsewhere is by the validation cases of now, and by which; the model in use likewise.
 
     Raises:
         InvalidInputError: the image or the label of a case cannot be read.
     """
-    annotations = readable_of_role(project, "validation", datastore)
-    cases = [annotated_case(annotation, project, datastore) for annotation in annotations]
+    annotations = readable_of_role(project, "validation", images)
+    cases = [annotated_case(annotation, project, images) for annotation in annotations]
     judges = label_judges(annotation.id for annotation in annotations)
     measure_again(project, "task", cases, judges, project.device)
     return case_metrics(judge(predictor, cases, project.model_description), project.labels), judges

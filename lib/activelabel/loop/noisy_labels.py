@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from monailabel.interfaces.datastore import Datastore
 
 from activelabel.acquisition.aggregation import mean
 from activelabel.acquisition.uncertainty import MEASURES
@@ -13,6 +12,7 @@ from activelabel.data.labels import smallest_type, write_label
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.recipes import SemiSupervisedSettings
@@ -27,12 +27,12 @@ class NoisyLabels:
     """Makes the noisy labels of one run with the network of its supervised stage."""
 
     def __init__(
-        self, project: Project, settings: SemiSupervisedSettings, predictor: Predictor, datastore: Datastore
+        self, project: Project, settings: SemiSupervisedSettings, predictor: Predictor, images: Images
     ) -> None:
         self._project = project
         self._settings = settings
         self._predictor = predictor
-        self._datastore = datastore
+        self._images = images
 
     def write(self, count: int, folder: Path, advanced: Callable[[str], None]) -> dict[str, NoisyCase]:
         """Noisy labels of `count` volumes in `folder`, or of all there are; by image, most certain first.
@@ -57,7 +57,7 @@ class NoisyLabels:
                 break
             file = folder / f"{image_id}.nii.gz"
             if self._write_label(image_id, file):
-                cases[image_id] = {"image": self._datastore.get_image_uri(image_id), "noisy_label": str(file)}
+                cases[image_id] = {"image": self._images.get_image_uri(image_id), "noisy_label": str(file)}
                 logger.info("%s: noisy label, %s %.4g", image_id, self._settings.measure, scores[image_id])
                 advanced(f"noisy label {len(cases)} of {min(count, len(scores))}")
         if not cases:
@@ -76,7 +76,7 @@ class NoisyLabels:
             try:
                 image = self._prepared(image_id)
             except InvalidInputError as error:
-                set_aside(image_id, error, self._project.ledger, self._datastore)
+                set_aside(image_id, error, self._project.ledger, self._images)
                 continue
             statistics = self._predictor.sample(image.tensor, repeats, seed)
             scores[image_id] = mean(MEASURES[self._settings.measure](statistics))
@@ -91,7 +91,7 @@ class NoisyLabels:
         try:
             image = self._prepared(image_id)
         except InvalidInputError as error:
-            set_aside(image_id, error, self._project.ledger, self._datastore)
+            set_aside(image_id, error, self._project.ledger, self._images)
             return False
         label = noisy_label(self._predictor.probabilities(image.tensor), self._settings.threshold)
         if not label.any():
@@ -102,7 +102,7 @@ class NoisyLabels:
         return True
 
     def _prepared(self, image_id: str) -> PreparedImage:
-        path = self._datastore.get_image_uri(image_id)
+        path = self._images.get_image_uri(image_id)
         return prepare_case(image_id, path, self._project.ledger, self._project.preprocessing)[1]
 
 

@@ -1,12 +1,8 @@
 """Scoring by the proxy model: what it sees in every image, and how uncertain it is about each that is left."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.acquisition.score import Score
 from activelabel.data.one_case import one_case
@@ -16,6 +12,7 @@ from activelabel.loop.features import keep_features
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.project.images import Images
 from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.project.proxy_model import current_proxy, rank_kind
@@ -31,7 +28,7 @@ NOT_SAMPLED = 0
 """Repeats of the score of a volume that has no pseudo-label: of fewer repeats than all others, it is ranked last."""
 
 
-class ProxyScoring(ScoringMethod):
+class ProxyScoring:
     """The cold start (nath2022, 3.1): scores of the volumes left, and features of all, by the proxy model in use.
 
     Features come first, and their file is written when all are there; scores are written one by one. So where there are
@@ -39,11 +36,11 @@ class ProxyScoring(ScoringMethod):
     """
 
     def __init__(self, project: Project, settings: ProxySettings) -> None:
-        super().__init__("Uncertainty of the proxy model, and its features, of each volume: what to ask for first")
+        self.description = "Uncertainty of the proxy model, and its features, of each volume: what to ask for first"
         self._project = project
         self._settings = settings
 
-    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+    def run(self, images: Images) -> dict[str, Any]:
         """Score what the proxy model in use has not scored yet.
 
         A volume that cannot be read is recorded with its reason and passed over; one that has no pseudo-label gets the
@@ -53,7 +50,7 @@ class ProxyScoring(ScoringMethod):
             NotReadyError: there is no proxy model yet.
         """
         model = current_proxy(self._project)
-        pool = _Pool(self._project, datastore, self._settings)
+        pool = _Pool(self._project, images, self._settings)
         with optional("there are no features of new volumes"):
             keep_features(self._project, model, pool.prepared)
         scored = self._score(model, pool)
@@ -91,9 +88,9 @@ class ProxyScoring(ScoringMethod):
 class _Pool:
     """The images as the proxy model sees them. `without` holds those that have no pseudo-label, as far as is known."""
 
-    def __init__(self, project: Project, datastore: Datastore, settings: ProxySettings) -> None:
+    def __init__(self, project: Project, images: Images, settings: ProxySettings) -> None:
         self._project = project
-        self._datastore = datastore
+        self._images = images
         self._files = pseudo_label_files(project, settings)
         self._preprocessing = project.preprocessing
         self.without: set[str] = set()
@@ -104,10 +101,10 @@ class _Pool:
             return None
         ledger = self._project.ledger
         try:
-            path = Path(self._datastore.get_image_uri(image_id))
+            path = Path(self._images.get_image_uri(image_id))
             _, image = prepare_case(image_id, path, ledger, self._preprocessing)
         except InvalidInputError as error:
-            set_aside(image_id, error, ledger, self._datastore)
+            set_aside(image_id, error, ledger, self._images)
             return None
         try:
             with one_case(image_id):

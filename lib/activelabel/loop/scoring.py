@@ -1,11 +1,8 @@
 """Scoring: how uncertain the model in use is about every image that is left, written to the ledger one by one."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import measures_with
@@ -17,17 +14,18 @@ from activelabel.loop.race import race_project
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.volume_race import Sample
+from activelabel.project.images import Images
 from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
+from activelabel.recipes.strategy_traits import SPREAD_STRATEGIES
 from activelabel.store.records import ModelVersion
-from activelabel.strategies.spread import SPREAD_STRATEGIES
 
 logger = logging.getLogger(__name__)
 
 
-class VolumeScoring(ScoringMethod):
+class VolumeScoring:
     """Scores of whole volumes from Monte Carlo dropout, or from a single pass where the recipe has no repeats.
 
     One pass over the repeats gives every measure, so the methods of all measures do the same work: whichever runs
@@ -36,11 +34,11 @@ class VolumeScoring(ScoringMethod):
 
     def __init__(self, project: Project, measure: str) -> None:
         of = "Monte Carlo repeats" if project.recipe.prediction.repeats else "a single pass"
-        super().__init__(f"{measure.replace('_', ' ').capitalize()} of {of} over each volume left")
+        self.description = f"{measure.replace('_', ' ').capitalize()} of {of} over each volume left"
         self._project = project
         self._measure = measure
 
-    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+    def run(self, images: Images) -> dict[str, Any]:
         """Score what the model in use has not scored yet, its features first where the recipe's strategy goes by them.
 
         An image that cannot be read is recorded with its reason and passed over. What was scored stays, whenever this
@@ -56,10 +54,10 @@ class VolumeScoring(ScoringMethod):
 
         def prepared(image_id: str) -> PreparedImage | None:
             try:
-                volume, image = prepare_case(image_id, datastore.get_image_uri(image_id), ledger, preprocessing)
+                volume, image = prepare_case(image_id, images.get_image_uri(image_id), ledger, preprocessing)
                 fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
             except InvalidInputError as error:
-                set_aside(image_id, error, ledger, datastore)
+                set_aside(image_id, error, ledger, images)
                 unreadable[image_id] = str(error)
                 return None
             return image
@@ -82,14 +80,14 @@ class VolumeScoring(ScoringMethod):
         if query.strategy in SPREAD_STRATEGIES:
             with optional("there are no features of new volumes"):
                 keep_features(self._project, model, prepared, query.asks_slices)
-        images = ledger.unscored(model.version, self._measure, "everything", "total")
-        if images:
+        unscored = ledger.unscored(model.version, self._measure, "everything", "total")
+        if unscored:
             predictor = self._project.predictor(model)
             if self._project.recipe.prediction.racing:
-                race_project(self._project, model.version, images, score, predictor)
+                race_project(self._project, model.version, unscored, score, predictor)
             else:
-                self._score_all(model, images, score, predictor)
-        scored = len(set(images) - unreadable.keys())
+                self._score_all(model, unscored, score, predictor)
+        scored = len(set(unscored) - unreadable.keys())
         return {"model_version": model.version, "scored": scored, "unreadable": unreadable}
 
     def _score_all(
@@ -108,7 +106,7 @@ class VolumeScoring(ScoringMethod):
                 remaining.advance()
 
 
-def build_scoring_methods(project: Project) -> dict[str, ScoringMethod]:
+def build_scoring_methods(project: Project) -> dict[str, VolumeScoring]:
     """A scoring method a measure, of those that say anything after so many repeats."""
     return {measure: VolumeScoring(project, measure) for measure in measures_with(project.recipe.prediction.repeats)}
 

@@ -3,13 +3,12 @@
 import logging
 from pathlib import Path
 
-from monailabel.interfaces.datastore import Datastore
-
 from activelabel.data.labels import check_label
 from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.images import Images
 from activelabel.project.kept_labels import sound_file
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
@@ -48,7 +47,7 @@ def check_training_cases(ledger: Ledger) -> None:
         raise _no_training_case(ledger)
 
 
-def readable_annotations(project: Project, datastore: Datastore) -> list[Annotation]:
+def readable_annotations(project: Project, images: Images) -> list[Annotation]:
     """`usable_annotations`, those of training cases first, without those that turn out to be damaged.
 
     Cases whose image or label cannot be read, or do not belong together, are recorded as such in the ledger, and the
@@ -62,7 +61,7 @@ def readable_annotations(project: Project, datastore: Datastore) -> list[Annotat
     partial = [item.image_id for item in ledger.annotations("validation") if item.slices is not None]
     if partial:
         logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
-    training, validation = (readable_of_role(project, role, datastore) for role in ("training", "validation"))
+    training, validation = (readable_of_role(project, role, images) for role in ("training", "validation"))
     if not training:
         raise _no_training_case(ledger)
     return training + validation
@@ -91,11 +90,11 @@ def check_case(annotation: Annotation, project: Project, path: Path | str) -> No
             check_slices(annotation.file, annotation.slices, label.array.shape[axis])
 
 
-def annotated_case(annotation: Annotation, project: Project, datastore: Datastore) -> AnnotatedCase:
+def annotated_case(annotation: Annotation, project: Project, images: Images) -> AnnotatedCase:
     """The case of an annotation, as it travels to the processes that train."""
     image = project.ledger.image(annotation.image_id)
     return {
-        "image": datastore.get_image_uri(annotation.image_id),
+        "image": images.get_image_uri(annotation.image_id),
         "label": str(project.labels_folder / annotation.file),
         "slices": None if annotation.slices is None else list(annotation.slices),
         "slice_axis": image.slice_axis,
@@ -104,20 +103,20 @@ def annotated_case(annotation: Annotation, project: Project, datastore: Datastor
     }
 
 
-def readable_of_role(project: Project, role: Role, datastore: Datastore) -> list[Annotation]:
+def readable_of_role(project: Project, role: Role, images: Images) -> list[Annotation]:
     """`usable_annotations` without those that turn out to be damaged, which are recorded as such in the ledger."""
-    return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, datastore)]
+    return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, images)]
 
 
-def _is_sound(annotation: Annotation, project: Project, datastore: Datastore) -> bool:
+def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
     image_id, ledger = annotation.image_id, project.ledger
-    if set_aside_unreadable(image_id, datastore, ledger, was_scored=False, preprocessing=project.preprocessing):
+    if set_aside_unreadable(image_id, images, ledger, was_scored=False, preprocessing=project.preprocessing):
         return False
     try:
         sound_file(annotation, project.labels_folder, ledger)  # notes that it is
-        check_case(annotation, project, datastore.get_image_uri(image_id))
+        check_case(annotation, project, images.get_image_uri(image_id))
     except InvalidInputError as error:
-        set_aside(image_id, error, ledger, datastore, project.labels_folder / annotation.file)
+        set_aside(image_id, error, ledger, images, project.labels_folder / annotation.file)
         return False
     return True
 

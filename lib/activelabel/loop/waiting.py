@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from activelabel.loop.autopilot import Autopilot, Situation, Work, work_due
+from activelabel.loop.autopilot import Autopilot
+from activelabel.loop.due import Situation, Work, work_due
 from activelabel.project.project import Project
 
 

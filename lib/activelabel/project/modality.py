@@ -40,7 +40,6 @@ def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: boo
 
     Raises:
         InvalidInputError: `configured` is of a modality that nobody knows, or comes too late; or so is `dataset.json`.
-        UnavailableError: a PACS has to be asked, and does not answer.
     """
     said = None if configured == AUTO else named_modality(configured, "--conf modality")
     known = known_modality(ledger)
@@ -52,9 +51,12 @@ def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: boo
             "learned from images prepared as such: leave it out, or begin another project with --conf project_dir"
         )
     found = said or find_modality(studies, links_out=links_out)
-    if found is None:
-        return None
-    fact = ledger.fix_fact(FACT, found.name, found.reason, again=said is not None)
+    return None if found is None else fix_modality(ledger, found, again=said is not None)
+
+
+def fix_modality(ledger: Ledger, found: ProjectModality, *, again: bool = False) -> ProjectModality:
+    """Keep what was found out; what was kept before stands, unless it is said `again`."""
+    fact = ledger.fix_fact(FACT, found.name, found.reason, again=again)
     fixed = ProjectModality(fact.value, fact.reason)
     logger.info("modality of the project: %s", fixed)
     return fixed
@@ -65,13 +67,13 @@ def find_modality(
 ) -> ProjectModality | None:
     """What images are: what a `dataset.json` says in their folder or beside it, else a vote of the images.
 
-    Of a PACS, what its search filter asks for, else what its series say. `images` are those of the folder, if they are
-    known. None where there is no image that can be read.
+    `images` are those of the folder, if they are known. None where there is no image that can be read; of a PACS, which
+    is asked when it is opened.
 
     Raises what `fixed_modality` does.
     """
     if is_pacs(studies):
-        return _pacs_modality(studies)
+        return None
     folder = Path(studies)
     if images is None:
         found = find_images(folder, links_out=links_out) if folder.is_dir() else None
@@ -105,37 +107,6 @@ def _voters(images: Iterable[Path]) -> Iterator[Intensities]:
         count += 1
         if count == VOTERS:
             return
-
-
-def _pacs_modality(address: str) -> ProjectModality | None:
-    # Here, as the host cannot be imported where its pins are not kept, and a folder needs nothing of it.
-    from monailabel.config import settings as host_settings
-
-    from activelabel.server.pacs.client import Pacs
-
-    asked = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
-    if isinstance(asked, str) and asked.strip():
-        return named_modality(asked, "the search filter of the PACS")
-    tags = [series.info["Modality"] for series in Pacs(address).images()]
-    known = [named for named in map(_tagged, tags) if named is not None]
-    ct = [named for named in known if named.kind == "CT"]
-    most = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
-    if not most:
-        return None
-    if len(most) < len(tags):
-        logger.warning(
-            "the PACS lists CT and other series (%s), and all are prepared alike: say with "
-            "MONAI_LABEL_DICOMWEB_SEARCH_FILTER which are meant",
-            ", ".join(sorted(set(tags))),
-        )
-    return ProjectModality(most[0].name, f"DICOM tag Modality of {len(most)} of {len(tags)} series")
-
-
-def _tagged(name: str) -> ProjectModality | None:
-    try:
-        return named_modality(name, "DICOM tag Modality")
-    except InvalidInputError:
-        return None
 
 
 def _has_models(ledger: Ledger) -> bool:

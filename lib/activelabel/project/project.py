@@ -16,7 +16,6 @@ from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.data.studies_folder import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.loop.autopilot import Thresholds, thresholds
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.kept_names import check_names, kept_names, name_older_labels
@@ -24,6 +23,7 @@ from activelabel.project.label_names import resolve_label_names
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.settings import Settings, database_url, parse_settings
 from activelabel.project.studies import is_pacs
+from activelabel.project.thresholds import Thresholds, thresholds
 from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe, check_recipe, load_recipe
 from activelabel.recipes.strategy_traits import raced_kind
 from activelabel.store.ledger import Ledger

@@ -7,7 +7,6 @@ problem; its files and its reason are noted in the ledger, and a change of the f
 import hashlib
 import logging
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from activelabel.data.one_case import for_want_of_memory, one_case
 from activelabel.data.preprocessing import PreparedImage, check_prepared_size, prepare_image
 from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
+from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation, Image
@@ -25,13 +25,6 @@ logger = logging.getLogger(__name__)
 
 COMPARED = 64
 """With so many other images the numbers of one that is new are compared."""
-
-
-class WhereImagesAre(Protocol):
-    """As much of the host's datastore as it takes to find a file."""
-
-    def get_image_uri(self, image_id: str) -> str:
-        """The file of an image."""
 
 
 def read_case(image_id: str, path: Path | str, ledger: Ledger) -> Volume:
@@ -119,7 +112,7 @@ def known_intensities(ledger: Ledger) -> dict[str, Intensities]:
 
 def set_aside_unreadable(
     image_id: str,
-    datastore: WhereImagesAre,
+    datastore: Images,
     ledger: Ledger,
     *,
     was_scored: bool,
@@ -154,7 +147,7 @@ def set_aside_unreadable(
 
 
 def set_aside(
-    image_id: str, error: ActiveLabelError, ledger: Ledger, datastore: WhereImagesAre, label: Path | None = None
+    image_id: str, error: ActiveLabelError, ledger: Ledger, datastore: Images, label: Path | None = None
 ) -> None:
     """Record that an image, or the `label` of it, cannot be used, so that the rest can go on without it.
 

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.file_names import is_tag
 from activelabel.data.studies_folder import LABEL_ENDING, find_images
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.label_record_files import ENDING, read_record
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
-from activelabel.server.routes.request_checks import is_tag
 from activelabel.store.copies import restore_copy
 from activelabel.store.label_records import LabelRecord, Rebuilt
 from activelabel.store.ledger import Ledger

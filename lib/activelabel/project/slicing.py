@@ -3,14 +3,13 @@
 import logging
 import time
 
-from monailabel.interfaces.datastore import Datastore
-
 from activelabel.acquisition.selection import shuffled
 from activelabel.data.grids import Grid
 from activelabel.data.one_case import one_case
 from activelabel.data.slices import SlicePlane, slice_axis
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.store.ledger import Ledger
@@ -33,7 +32,7 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
     return fixed
 
 
-def count_slices(project: Project, datastore: Datastore, seconds: float = COUNTING_SECONDS) -> None:
+def count_slices(project: Project, images: Images, seconds: float = COUNTING_SECONDS) -> None:
     """Learn of the images of the pool how many slices they have, as far as `seconds` allow; of one at least.
 
     In a random order, so that what is asked for at random meanwhile comes from any of them.
@@ -49,8 +48,8 @@ def count_slices(project: Project, datastore: Datastore, seconds: float = COUNTI
             return
         try:
             with one_case(image_id):
-                fixed_axis(project.ledger, image_id, read_grid(datastore.get_image_uri(image_id)), project.slice_plane)
+                fixed_axis(project.ledger, image_id, read_grid(images.get_image_uri(image_id)), project.slice_plane)
         except NotFoundError as error:
             logger.warning("the slices of %s are not counted: %s", image_id, error)
         except InvalidInputError as error:
-            set_aside(image_id, error, project.ledger, datastore)
+            set_aside(image_id, error, project.ledger, images)

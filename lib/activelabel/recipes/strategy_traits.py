@@ -1,7 +1,9 @@
-"""By which score volumes race."""
+"""What follows from the name of a strategy: what races it, what it needs, by which measure it goes."""
 
-from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.errors import InvalidInputError
+
+MEASURES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")
+"""Of uncertainty: the names of `acquisition.uncertainty.MEASURES`, which is above this package."""
 
 UNCERTAINTY_VOLUMES = ("entropy", "dilated_foreground", "mean")
 """Measure, region and aggregation of the strategy `uncertainty_volumes` (chlebus2022, II.D)."""
@@ -12,6 +14,10 @@ MEAN_MEASURES = {f"mean_{measure}": (measure, "everything", "mean") for measure 
 OBJECT_MEASURES = {f"object_{measure}": (measure, "object", "mean") for measure in MEASURES}
 """Those of the strategies that go by the mean of a measure over the object, whatever the size of image and object."""
 BY_ONE_SCORE = {"uncertainty_volumes": UNCERTAINTY_VOLUMES, **MEAN_MEASURES, **OBJECT_MEASURES}
+
+
+SPREAD_STRATEGIES = ("coreset", "typiclust", "coreset_slices", "typiclust_slices")
+"""Those that go by what the model sees in images, of which it keeps the features."""
 
 
 def raced_kind(strategy: str) -> tuple[str, str, str]:

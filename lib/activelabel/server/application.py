@@ -24,10 +24,10 @@ from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.loop.advice import advice
-from activelabel.loop.autopilot import Autopilot, Situation, Work
+from activelabel.loop.autopilot import Autopilot
+from activelabel.loop.due import Situation, Work, read_situation
 from activelabel.loop.judging import judge_upload
 from activelabel.loop.scoring import scored_measure
-from activelabel.loop.situation import read_situation
 from activelabel.loop.waiting import autopilot_info
 from activelabel.project.loaded_model import LoadedModel
 from activelabel.project.model_standing import read_standing
@@ -41,12 +41,14 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import HostTasks
 from activelabel.server.login.gate import Login
 from activelabel.server.login.host_settings import host_provider
-from activelabel.server.opening import PROXY, open_datastore, scoring_methods
+from activelabel.server.opening import open_datastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.routes.one_line_route import current_user
 from activelabel.server.routes.request_checks import require_known
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
+from activelabel.server.tasks.scoring import PROXY, scoring_methods
 from activelabel.server.tasks.segmentation import SegmentationInfer
+from activelabel.server.tasks.strategy import host_strategies
 from activelabel.server.tasks.uncertainty import UncertaintyInfer
 from activelabel.server.training.proxy import ProxyTrainTask
 from activelabel.server.training.segmentation import SegmentationTrainTask
@@ -54,7 +56,6 @@ from activelabel.server.training.stats import for_bars
 from activelabel.server.upload_limits import UploadGuard, UploadLimits
 from activelabel.server.welcome import welcome
 from activelabel.store.records import Progress
-from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.trust import read_trust
 from activelabel.training.checkpoints import largest_model_bytes, load_model
 
@@ -94,7 +95,7 @@ class ProjectActions(CaseActions):
 
     def build_strategies(self) -> dict[str, Strategy]:
         """All strategies, and the recipe's own as `random`."""
-        return build_strategies(self.project)
+        return host_strategies(self.project)
 
     def build_scoring_methods(self) -> dict[str, ScoringMethod]:
         """A scoring method a measure, and that of the proxy model if the recipe has one."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from monailabel.utils.async_tasks.task import AsyncTask
 from monailabel.utils.async_tasks.utils import tasks
 
-from activelabel.loop.autopilot import Work
+from activelabel.loop.due import Work
 
 _UNFINISHED = ("SUBMITTED", "RUNNING")
 

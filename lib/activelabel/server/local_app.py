@@ -8,22 +8,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monailabel.interfaces.tasks.strategy import Strategy
-
 from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.loop.autopilot import Work, work_due
+from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.scoring import scored_measure
-from activelabel.loop.situation import read_situation
 from activelabel.project.older_models import convert_older_models
 from activelabel.project.project import open_project
 from activelabel.project.readability import set_aside
 from activelabel.project.slicing import count_slices
 from activelabel.server.application import TRAINER, ProjectActions
-from activelabel.server.opening import PROXY
+from activelabel.server.tasks.scoring import PROXY
+from activelabel.server.tasks.strategy import HostStrategy
 from activelabel.store.records import FINAL, ModelVersion
+from activelabel.strategies.asking import ProjectStrategy
 
 _TRAINING = {Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY}
 
@@ -56,9 +55,9 @@ class LocalApp(ProjectActions):
         self._scoring_methods = self.build_scoring_methods()
         self._strategies = self.build_strategies()
 
-    def add_strategies(self, strategies: Mapping[str, Strategy]) -> None:
+    def add_strategies(self, strategies: Mapping[str, ProjectStrategy]) -> None:
         """Offer strategies that no server has."""
-        self._strategies |= strategies
+        self._strategies |= {name: HostStrategy(strategy) for name, strategy in strategies.items()}
 
     def train_if_due(self) -> None:
         """Train what the autopilot would train now, the proxy model and its scores included."""

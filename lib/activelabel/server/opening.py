@@ -1,18 +1,12 @@
-"""The parts of an app that its processes share: the studies, and what scores them."""
+"""The studies of a project, as the processes of a server open them."""
 
 from pathlib import Path
 
-from monailabel.interfaces.tasks.scoring import ScoringMethod
-
 from activelabel.annotation.archive import open_archive
-from activelabel.loop.proxy_scoring import ProxyScoring
-from activelabel.loop.scoring import build_scoring_methods
+from activelabel.project.modality import fix_modality
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore
-
-PROXY = "proxy"
-"""The trainer and the scoring method of the proxy model."""
 
 
 def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> LedgerDatastore:
@@ -33,9 +27,14 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     # What speaks DICOMweb takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
     from activelabel.server.pacs.client import Pacs
+    from activelabel.server.pacs.modality import pacs_modality
     from activelabel.server.pacs.series_cache import SeriesCache, cache_folder
 
     pacs = Pacs(studies, project.settings.largest_image_voxels)
+    if project.modality is None:
+        found = pacs_modality(pacs)
+        if found is not None:
+            fix_modality(ledger, found)
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),
@@ -45,11 +44,3 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         validation_cases=validation_cases,
         follow_changes=follow_changes,
     )
-
-
-def scoring_methods(project: Project) -> dict[str, ScoringMethod]:
-    """A scoring method a measure, and that of the proxy model if the recipe has one."""
-    methods = build_scoring_methods(project)
-    if project.recipe.proxy is not None:
-        methods[PROXY] = ProxyScoring(project, project.recipe.proxy)
-    return methods

@@ -14,7 +14,7 @@ from monailabel.client.client import MONAILabelClientException
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
-from activelabel.loop.autopilot import Work
+from activelabel.loop.due import Work
 from activelabel.server.application import MODEL
 from activelabel.store.records import FINAL
 

@@ -16,7 +16,7 @@ import torch
 from activelabel.errors import ActiveLabelError, NotReadyError
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.experiment import Experiment, run_folder
-from activelabel.simulation.playing import Advanced, run_in_process
+from activelabel.simulation.playing import Advanced, OpenApp, run_in_process
 
 Progress = tuple[str, int, int]
 """Arm, seed, and how many of its models are measured."""
@@ -25,7 +25,7 @@ _LOOK_SECONDS = 0.5
 _progress: "SimpleQueue[Progress] | None" = None
 
 
-def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) -> None:
+def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced, open_app: OpenApp) -> None:
     """Play all runs, `jobs` at once, and say how far they are.
 
     Each process gets its share of the threads that this one may have. When one run fails, the others are stopped where
@@ -38,7 +38,7 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced) ->
     queue: SimpleQueue[Progress] = context.SimpleQueue()  # says it at once, not from a thread of its own
     begin_with = (queue, threads_of_each(jobs))
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=begin_with) as pool:
-        waiting = {pool.submit(_run, experiment, arm, seed, out) for arm, seed in experiment.runs}
+        waiting = {pool.submit(_run, experiment, arm, seed, out, open_app) for arm, seed in experiment.runs}
         try:
             while waiting:
                 done, waiting = wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED)
@@ -79,12 +79,12 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _run(experiment: Experiment, arm: Arm, seed: int, out: Path) -> None:
+def _run(experiment: Experiment, arm: Arm, seed: int, out: Path, open_app: OpenApp) -> None:
     queue = _progress
     assert queue is not None
     _print_into(run_folder(out, arm.name, seed) / "log.txt")
     try:
-        run_in_process(experiment, arm, seed, out, lambda *progress: queue.put(progress))
+        run_in_process(experiment, arm, seed, out, lambda *progress: queue.put(progress), open_app)
     except ActiveLabelError as error:
         raise type(error)(f"{arm.name}, seed {seed}: {error}") from error
 

@@ -5,17 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock
 
 from activelabel import __version__
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import plan_project
+from activelabel.project.project import Project, plan_project
 from activelabel.recipes import Recipe
-from activelabel.server.local_app import LocalApp
-from activelabel.server.remote_app import RemoteApp
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases, link_images
@@ -24,12 +22,41 @@ from activelabel.simulation.loop import App, RunPlan, simulate_run
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_strategies
 from activelabel.simulation.starts import begin_with_start, keep_start, start_folder
 from activelabel.simulation.tables import RunTables
+from activelabel.strategies.asking import ProjectStrategy
 
+
+class OwnApp(App, Protocol):
+    """An app that runs in this process."""
+
+    @property
+    def project(self) -> Project:
+        """Its settings, recipe and ledger."""
+
+    def add_strategies(self, strategies: Mapping[str, ProjectStrategy]) -> None:
+        """Offer strategies that no server has."""
+
+
+class ServedApp(App, Protocol):
+    """A server that runs the app."""
+
+    def info(self) -> Mapping[str, Any]:
+        """Its `GET /info/`."""
+
+    def images(self) -> set[str]:
+        """The ids of its images."""
+
+
+OpenApp = Callable[[Path, Mapping[str, str], str], OwnApp]
+"""From a studies folder, settings and the name of an annotator to an app in this process. It can be pickled."""
+Connect = Callable[[str, str], ServedApp]
+"""From the address of a server and the name of an annotator to that server."""
 Advanced = Callable[[str, int, int], None]
 """Hears of an arm and a seed how many of its models are measured."""
 
 
-def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advanced: Advanced) -> None:
+def run_in_process(
+    experiment: Experiment, arm: Arm, seed: int, out: Path, advanced: Advanced, open_app: OpenApp
+) -> None:
     """Play one run in this process, from where it is to its end; if another process is playing it, wait for that first.
 
     Raises:
@@ -48,13 +75,13 @@ def run_in_process(experiment: Experiment, arm: Arm, seed: int, out: Path, advan
             advanced(name, of_seed, count)
 
         link_images(experiment.cases, experiment.cases.pool, folder / "studies")
-        app = LocalApp(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
+        app = open_app(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
         app.add_strategies(oracle_strategies(app.project, experiment.cases))
         settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
         _play(experiment, arm, seed, app, settings, out, measured)
 
 
-def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced) -> None:
+def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced, connect: Connect) -> None:
     """Play the one run of an experiment through a running server, as `run_in_process` does here.
 
     Raises:
@@ -67,7 +94,7 @@ def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Adv
     folder = run_folder(out, arm.name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / LOCK_FILE):
-        app = RemoteApp(address, NAME)
+        app = connect(address, NAME)
         info = app.info()
         _check_server(info["settings"], run_conf(experiment, arm, seed, out), app.images(), experiment.cases, out)
         _check_same_run(info["progress"], RunTables(folder), folder)

@@ -1,42 +1,37 @@
-"""What all strategies share: which case, or which slices of one, an annotator gets next, as the host's clients ask.
+"""What all strategies share: which case, or which slices of one, an annotator gets next.
 
 A strategy only *proposes* cases, best first, each with the reason. `ask` does what all of them share: an annotator who
 has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
 """
 
-import copy
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
-
-from monailabel.interfaces.datastore import Datastore
-from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.data.slice_places import slice_places
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.project.client_kind import client_kind
+from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import count_slices
-from activelabel.server.client_info import annotator_of
 from activelabel.store.records import Lease, Slices
 from activelabel.strategies.at_random import Proposal
-from activelabel.strategies.case_requests import FORM
 
 logger = logging.getLogger(__name__)
 
 
-class ProjectStrategy(Strategy):
+class ProjectStrategy:
     """A strategy of this project: what it proposes, and one line on it, is all that differs between them."""
 
     summary: ClassVar[str]
     propose: ClassVar[Callable[[Project], Iterator[Proposal]]]
 
     def __init__(self, project: Project, name: str, description: str | None = None) -> None:
-        super().__init__(description or self.summary)
+        self.description = description or self.summary
         self._project = project
         self._name = name
 
@@ -44,17 +39,12 @@ class ProjectStrategy(Strategy):
         """Cases to ask for, best first. None is leased or annotated when it is proposed."""
         return type(self).propose(self._project)
 
-    def info(self) -> dict[str, Any]:
-        """What it is, and what can be said when one asks: both stock clients show it under their options."""
-        return {**super().info(), "config": copy.deepcopy(FORM)}
-
-    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Lease the next case to whoever asks; `{}` when nothing is left that can be read.
+    def next(self, annotator: str, images: Images) -> dict[str, Any]:
+        """Lease the next case to an annotator; `{}` when nothing is left that can be read.
 
         What they have begun and not finished comes first. What they skipped for now, and what somebody else has begun,
         comes when nothing else is left.
         """
-        annotator = annotator_of(request)
         last = self._project.ledger.passed_over(annotator)
 
         def at_once() -> Iterable[Proposal]:
@@ -64,8 +54,8 @@ class ProjectStrategy(Strategy):
             places = {image_id: place for place, image_id in enumerate(last)}
             return sorted(self._all(annotator), key=lambda proposal: places.get(proposal.image_id, -1))
 
-        given = self._next(annotator, datastore, at_once)
-        return self._next(annotator, datastore, in_the_end) if last and not given else given
+        given = self._next(annotator, images, at_once)
+        return self._next(annotator, images, in_the_end) if last and not given else given
 
     def _all(self, annotator: str) -> Iterator[Proposal]:
         """What an annotator has begun, then what the strategy proposes."""
@@ -74,7 +64,7 @@ class ProjectStrategy(Strategy):
     def _next(
         self,
         annotator: str,
-        datastore: Datastore,
+        images: Images,
         propose: Callable[[], Iterable[Proposal]],
     ) -> dict[str, Any]:
         """Lease the first of the proposals that can be had.
@@ -84,18 +74,18 @@ class ProjectStrategy(Strategy):
         tried = set[tuple[str, Slices]]()
         while True:
             tried_before = len(tried)
-            lease = ask(self._project, annotator, self._name, self._readable(propose(), datastore, tried))
+            lease = ask(self._project, annotator, self._name, self._readable(propose(), images, tried))
             if lease is not None:
                 try:
-                    return answer(lease, self._project, datastore)
+                    return answer(lease, self._project, images)
                 except InvalidInputError as error:  # damaged since it was leased: that ends the lease
-                    set_aside(lease.image_id, error, self._project.ledger, datastore)
+                    set_aside(lease.image_id, error, self._project.ledger, images)
                     continue
             if len(tried) == tried_before:
                 return {}
 
     def _readable(
-        self, proposals: Iterable[Proposal], datastore: Datastore, tried: set[tuple[str, Slices]]
+        self, proposals: Iterable[Proposal], images: Images, tried: set[tuple[str, Slices]]
     ) -> Iterator[Proposal]:
         """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
         preprocessing = self._project.preprocessing
@@ -106,7 +96,7 @@ class ProjectStrategy(Strategy):
             scored = proposal.score is not None
             if not set_aside_unreadable(
                 proposal.image_id,
-                datastore,
+                images,
                 self._project.ledger,
                 was_scored=scored,
                 preprocessing=preprocessing,
@@ -117,10 +107,10 @@ class ProjectStrategy(Strategy):
 class SliceStrategy(ProjectStrategy):
     """Asks for slices: all that a round wants of one volume in one query."""
 
-    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+    def next(self, annotator: str, images: Images) -> dict[str, Any]:
         """As every strategy, once it is known how many slices there are."""
-        count_slices(self._project, datastore)
-        return super().__call__(request, datastore)
+        count_slices(self._project, images)
+        return super().next(annotator, images)
 
 
 def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
@@ -157,7 +147,7 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
     return None
 
 
-def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, Any]:
+def answer(lease: Lease, project: Project, images: Images) -> dict[str, Any]:
     """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows.
 
     `query.slices` are indices from 0 along `query.axis`, for programs; what people read counts as their client does.
@@ -165,7 +155,7 @@ def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, An
     query: dict[str, Any] = {"kind": "volume"}
     shown, reason = {}, lease.reason
     if lease.slices is not None:
-        grid = read_grid(datastore.get_image_uri(lease.image_id))
+        grid = read_grid(images.get_image_uri(lease.image_id))
         axis = project.ledger.image(lease.image_id).slice_axis
         assert axis is not None  # somebody counted the slices before they were leased
         places = slice_places(grid, axis)
@@ -178,7 +168,7 @@ def answer(lease: Lease, project: Project, datastore: Datastore) -> dict[str, An
             "towards": places.towards,
         }
         named = slices_named(places, lease.slices, client_kind.get())
-        patient = datastore.get_image_info(lease.image_id).get("PatientID") or lease.image_id
+        patient = images.get_image_info(lease.image_id).get("PatientID") or lease.image_id
         shown, reason = {"PatientID": f"{patient} | {named}"}, f"{lease.reason}; draw {named}"
     return {
         "id": lease.image_id,

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 
-from monailabel.interfaces.tasks.strategy import Strategy
-
 from activelabel.errors import NotFoundError
 from activelabel.project.project import Project, ScoreKind
 from activelabel.recipes import LEAST_REPEATS, Recipe, needs_repeats
@@ -188,7 +186,7 @@ def strategy_kinds(recipe: Recipe) -> dict[str, type[ProjectStrategy]]:
     return STRATEGIES if recipe.proxy is None else STRATEGIES | PROXY_STRATEGIES
 
 
-def build_strategies(project: Project) -> dict[str, Strategy]:
+def build_strategies(project: Project) -> dict[str, ProjectStrategy]:
     """All strategies by name, in the order in which clients list them, and the recipe's own under two names more.
 
     Those that go by repeats are left out where there are too few: they would ask in the order of the ids.
@@ -203,7 +201,7 @@ def build_strategies(project: Project) -> dict[str, Strategy]:
     repeated = project.recipe.prediction.repeats >= LEAST_REPEATS
     kinds = {name: kind for name, kind in kinds.items() if repeated or not needs_repeats(name)}
     few = suiting(kinds, own)
-    built: dict[str, Strategy] = {
+    built = {
         OWN: kinds[own](project, own, own_description(project.recipe.name, own)),
         OHIF: kinds[own](project, own, ohif_description(own)),
     }

@@ -17,9 +17,6 @@ from activelabel.project.project import Project
 from activelabel.store.records import ModelVersion
 from activelabel.strategies.at_random import CANDIDATES, Proposal, random_proposals, validation_due
 
-SPREAD_STRATEGIES = ("coreset", "typiclust", "coreset_slices", "typiclust_slices")
-"""For these the models' features are kept, where the recipe asks by one of them."""
-
 
 @dataclass(frozen=True)
 class Seen:

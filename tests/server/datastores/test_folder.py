@@ -17,6 +17,7 @@ from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_n
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
@@ -227,7 +228,7 @@ def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
     store.close()
     archive = LabelArchive(ledger, coverage(ledger, tmp_path), "acquisition")
-    archive.keep("a", "final", label_file(tmp_path, 2), read_grid(studies / "a.nii.gz"), {"client_id": "bob"})
+    archive.keep("a", "final", label_file(tmp_path, 2), read_grid(studies / "a.nii.gz"), LabelInfo("bob"))
     assert open_store().get_label_info("a", "final")["client_id"] == "bob"
     np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2))
 

@@ -39,6 +39,7 @@ from activelabel.errors import (
 )
 from activelabel.project.listing import FILE, file_of, listed_labels
 from activelabel.project.readability import has_changed, may_be_mended, note_image, set_aside, set_aside_unreadable
+from activelabel.server.client_info import read_label_info
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
@@ -144,7 +145,7 @@ class LedgerDatastore(LocalDatastore):
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
         note_image(image_id, image, self._ledger)
         try:
-            kept = self._archive.keep(image_id, tag, label_filename, grid, info)
+            kept = self._archive.keep(image_id, tag, label_filename, grid, read_label_info(info))
         except AskedBackError:
             self._show_current(image_id, ASKED_BACK, {})
             raise
@@ -527,7 +528,7 @@ class LedgerDatastore(LocalDatastore):
                     f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
                     "which they were drawn"
                 )
-        self._archive.keep(image_id, tag, path, read_grid(self.get_image_uri(image_id)), info, name)
+        self._archive.keep(image_id, tag, path, read_grid(self.get_image_uri(image_id)), read_label_info(info), name)
         self._show_current(image_id, tag, info)
 
     def _sync_ledger(self) -> None:

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from activelabel.data.file_names import no_image
+from activelabel.data.file_names import is_tag, no_image
 from activelabel.data.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
 from activelabel.errors import ActiveLabelError
-from activelabel.server.routes.request_checks import is_tag
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL
 

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
@@ -150,7 +151,7 @@ class SegExchange:
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
             # Its author may be unknown here, or go by another name than the client that was asked.
             author, unknown = sender or said, sender is None
-            kept = self._archive.keep(image_id, FINAL, file, grid, {"client_id": author}, name, answers_any=unknown)
+            kept = self._archive.keep(image_id, FINAL, file, grid, LabelInfo(author), name, answers_any=unknown)
         if isinstance(kept, Draft):
             self.drafts[series.uid] = kept.why
         what = "draft" if isinstance(kept, Draft) else "label"

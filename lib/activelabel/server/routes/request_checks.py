@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
+from activelabel.data.file_names import is_tag
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.store.schema import NAME_LENGTH
 
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,199}")
 _IMAGE_ENDINGS = (".nii", ".gz", ".nrrd", ".mha", ".", " ")
 _SESSION = re.compile(r"[0-9a-f-]{36}")
@@ -56,11 +56,6 @@ def require_label(image_id: str, tag: str, datastore: Datastore) -> None:
     require_tag(tag)
     if not datastore.get_label_by_image_id(image_id, tag):
         raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
-
-
-def is_tag(tag: str) -> bool:
-    """Whether a label tag is one: letters, digits, '-' and '_'."""
-    return _TAG.fullmatch(tag) is not None
 
 
 def require_tag(tag: str) -> None:

@@ -7,8 +7,7 @@ import pytest
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
-from activelabel.loop.autopilot import Situation, Work, work_due
-from activelabel.loop.situation import read_situation
+from activelabel.loop.due import Situation, Work, read_situation, work_due
 from activelabel.project.project import Project, open_project
 
 NOTHING = {"model_version": None, "new_annotations": 0, "new_training_annotations": 0, "unscored": 0}

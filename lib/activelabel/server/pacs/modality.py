@@ -1,0 +1,45 @@
+"""What the images of a PACS are."""
+
+import logging
+
+from monailabel.config import settings as host_settings
+
+from activelabel.data.modality import ProjectModality, named_modality
+from activelabel.errors import InvalidInputError
+from activelabel.server.pacs.client import Pacs
+
+logger = logging.getLogger(__name__)
+
+
+def pacs_modality(pacs: Pacs) -> ProjectModality | None:
+    """What the images of a PACS are: what its search filter asks for, else what most of its series say.
+
+    None where it has no series of which that is known.
+
+    Raises:
+        InvalidInputError: the filter asks for a modality that nobody knows.
+        UnavailableError: it does not answer.
+    """
+    asked = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
+    if isinstance(asked, str) and asked.strip():
+        return named_modality(asked, "the search filter of the PACS")
+    tags = [series.info["Modality"] for series in pacs.images()]
+    known = [named for named in map(_tagged, tags) if named is not None]
+    ct = [named for named in known if named.kind == "CT"]
+    most = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
+    if not most:
+        return None
+    if len(most) < len(tags):
+        logger.warning(
+            "the PACS lists CT and other series (%s), and all are prepared alike: say with "
+            "MONAI_LABEL_DICOMWEB_SEARCH_FILTER which are meant",
+            ", ".join(sorted(set(tags))),
+        )
+    return ProjectModality(most[0].name, f"DICOM tag Modality of {len(most)} of {len(tags)} series")
+
+
+def _tagged(name: str) -> ProjectModality | None:
+    try:
+        return named_modality(name, "DICOM tag Modality")
+    except InvalidInputError:
+        return None

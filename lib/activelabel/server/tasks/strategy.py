@@ -1,0 +1,35 @@
+"""The strategies as the host has them."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from activelabel.project.project import Project
+from activelabel.server.client_info import annotator_of
+from activelabel.strategies.asking import ProjectStrategy
+from activelabel.strategies.case_requests import FORM
+from activelabel.strategies.catalogue import build_strategies
+
+
+class HostStrategy(Strategy):
+    """A strategy of the project, for whoever asks in a request."""
+
+    def __init__(self, strategy: ProjectStrategy) -> None:
+        super().__init__(strategy.description)
+        self._strategy = strategy
+
+    def info(self) -> dict[str, Any]:
+        """What it is, and what can be said when one asks: both stock clients show it under their options."""
+        return {**super().info(), "config": copy.deepcopy(FORM)}
+
+    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """The next case, as `ProjectStrategy.next` gives it."""
+        return self._strategy.next(annotator_of(request), datastore)
+
+
+def host_strategies(project: Project) -> dict[str, Strategy]:
+    """All strategies by name, in the order in which clients list them. Raises as `build_strategies`."""
+    return {name: HostStrategy(strategy) for name, strategy in build_strategies(project).items()}
