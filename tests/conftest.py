@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from training_study import Study
+
+    from local_pacs.orthanc import Orthanc
 
 ROOT = Path(__file__).parents[1]
 
@@ -165,3 +167,22 @@ def annotated(study: "Study") -> "Study":
     """The same with labels for three training cases and both validation cases."""
     study.annotate(*study.ids("training")[:3], *study.ids("validation"))
     return study
+
+
+@pytest.fixture(scope="session")
+def running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Orthanc]":
+    from ports import free_port
+
+    from local_pacs.orthanc import Orthanc
+
+    server = Orthanc(tmp_path_factory.mktemp("orthanc"), free_port()).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def orthanc(running_orthanc: "Orthanc") -> "Iterator[Orthanc]":
+    """Tests may stop it; it takes seconds to end."""
+    yield running_orthanc
+    running_orthanc.start()
+    running_orthanc.clear()

@@ -21,7 +21,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe
 from activelabel.training.checkpoints import ModelDescription, open_model, save_model
 
-TINY = Path(__file__).parent / "support" / "tiny.toml"
+TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 
 
 @pytest.fixture

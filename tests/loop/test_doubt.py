@@ -319,14 +319,14 @@ def misled(make_study: Callable[..., Study], blobs: Callable[[int], Any]) -> Cal
         study.annotate(*study.ids("validation"))
         training = [label for label in labels(study) if label.image_id in study.ids("training")]
         compare_labels(study.project, training, study, CPU)  # type: ignore[arg-type]
-        VolumeScoring(study.project, "variance")({}, study)  # type: ignore[arg-type]
+        VolumeScoring(study.project, "variance").run(study)  # type: ignore[arg-type]
         return study
 
     return make
 
 
 def ask(study: Study, strategy: str) -> dict[str, Any]:
-    return build_strategies(study.project)[strategy]({"client_id": "ann"}, Host(study))  # type: ignore[arg-type]
+    return build_strategies(study.project)[strategy].next("ann", Host(study))  # type: ignore[arg-type]
 
 
 SAID = (

@@ -44,7 +44,7 @@ def publish(study: Study, kind: str = "proxy") -> None:
 def score(study: Study, files: CountedReads | None = None) -> dict[str, Any]:
     settings = study.project.recipe.proxy
     assert settings is not None
-    return ProxyScoring(study.project, settings)({}, files or CountedReads(study.get_image_uri))  # type: ignore[arg-type]
+    return ProxyScoring(study.project, settings).run(files or CountedReads(study.get_image_uri))  # type: ignore[arg-type]
 
 
 def features(study: Study, version: int = 1) -> dict[str, np.ndarray]:

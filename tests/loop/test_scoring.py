@@ -51,7 +51,7 @@ def open_study(blobs: Callable[[int], Any], tmp_path: Path) -> Callable[..., tup
 
 
 def score(project: Project, files: CountedReads) -> dict[str, Any]:
-    return VolumeScoring(project, "variance")({}, files)  # type: ignore[arg-type]
+    return VolumeScoring(project, "variance").run(files)  # type: ignore[arg-type]
 
 
 def test_without_racing_each_image_has_the_score_of_all_repeats(open_study: Callable[..., Any]) -> None:
@@ -215,7 +215,7 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
 
 def test_with_repeats_again_what_a_single_pass_scored_is_scored_anew(open_study: Callable[..., Any]) -> None:
     single, files = open_study("again", repeats="0", strategy="entropy")
-    build_scoring_methods(single)["entropy"]({}, files)  # type: ignore[arg-type]
+    build_scoring_methods(single)["entropy"].run(files)  # type: ignore[arg-type]
     conf = {**CONF, "project_dir": str(single.folder)}
     project = open_project("app", str(single.folder.parent), conf)
     assert len(project.ledger.unscored(1, scored_measure(project), "everything", "total")) == 7

@@ -88,7 +88,7 @@ def test_a_worse_model_ends_its_round_and_makes_nothing_be_scored_again(annotate
     after = read_situation(annotated.project, "variance")
     assert in_use(annotated) == 1
     assert (after.model_version, after.new_annotations, after.new_training_annotations, after.unscored) == (2, 0, 0, 0)
-    assert VolumeScoring(annotated.project, "variance")({}, annotated)["model_version"] == 1  # type: ignore[arg-type]
+    assert VolumeScoring(annotated.project, "variance").run(annotated)["model_version"] == 1  # type: ignore[arg-type]
     assert annotated.project.ledger.scored_images(2, *KIND) == set()
     left = next(item for item in highest_proposals(annotated.project, *KIND) if item.score is not None)
     assert (left.model_version, "still scoring" in left.reason) == (1, False)

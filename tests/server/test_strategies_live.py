@@ -40,7 +40,7 @@ def open_study(blobs: Callable[[int], Any], make_study: Callable[..., Study], tm
 
 
 def score(study: Study) -> dict[str, Any]:
-    return VolumeScoring(study.project, "variance")({}, study)  # type: ignore[arg-type]
+    return VolumeScoring(study.project, "variance").run(study)  # type: ignore[arg-type]
 
 
 class Host:
@@ -59,7 +59,7 @@ def test_each_asks_by_the_model_in_use_as_soon_as_it_has_scored(open_study: Call
     strategy = build_strategies(study.project)["random"]
     assert score(study)["scored"] == 4
     for number in range(2):
-        answer = strategy({"client_id": f"reader {number}"}, Host(study))  # type: ignore[arg-type]
+        answer = strategy.next(f"reader {number}", Host(study))  # type: ignore[arg-type]
         assert answer["model_version"] == 1
         assert answer["query"]["kind"] == ("slices" if asks_slices(name) else "volume")
         assert "model 1" in answer["reason"]
@@ -116,7 +116,7 @@ def test_readers_in_turn_get_what_is_proposed_at_once(open_study: Callable[..., 
     at_once = [(proposal.image_id, proposal.slices) for proposal in STRATEGIES[name](study.project, name).proposals()]
     strategy, asked = build_strategies(study.project)[name], []
     for number in range(4):
-        answer = strategy({"client_id": f"reader {number}"}, Host(study))  # type: ignore[arg-type]
+        answer = strategy.next(f"reader {number}", Host(study))  # type: ignore[arg-type]
         slices = answer["query"].get("slices")
         asked.append((answer["id"], None if slices is None else tuple(slices)))
     assert asked == at_once[:4]

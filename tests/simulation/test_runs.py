@@ -120,7 +120,7 @@ KILLS = [
     (Table, "add", 1, "before"),  # measured, and not written down
     (Table, "add", 1, "after"),
     (Ledger, "record_scores", 3, "after"),  # some are scored
-    (VolumeScoring, "__call__", 1, "after"),
+    (VolumeScoring, "run", 1, "after"),
     (Table, "replace", 1, "after"),
     (Table, "replace", 2, "before"),
     (SegmentationTrainTask, "__call__", 1, "after"),

@@ -65,15 +65,15 @@ def listed(project: Project, order: list[str], at_a_time: int = 100) -> Listed:
 
 def test_the_first_proposal_is_leased_and_given_again(project: Project, studies: Studies) -> None:
     strategy = listed(project, IMAGES[::-1])
-    first = strategy({"client_id": "ann"}, studies)
+    first = strategy.next("ann", studies)
     assert first["id"] == "case_3"
-    assert strategy({"client_id": "ann"}, studies) == first
-    assert strategy({"client_id": "bob"}, studies)["id"] == "case_2"
+    assert strategy.next("ann", studies) == first
+    assert strategy.next("bob", studies)["id"] == "case_2"
 
 
 def test_nobody_is_given_what_cannot_be_read(project: Project, studies: Studies) -> None:
     strategy = listed(project, [*BROKEN, "case_0"])
-    assert strategy({"client_id": "ann"}, studies)["id"] == "case_0"
+    assert strategy.next("ann", studies)["id"] == "case_0"
     reasons = {image.id: image.unreadable_reason for image in project.ledger.images()}
     for kind, word in REASONS.items():
         assert word in str(reasons[kind])
@@ -82,7 +82,7 @@ def test_nobody_is_given_what_cannot_be_read(project: Project, studies: Studies)
 
 def test_when_all_proposals_fail_there_may_be_more(project: Project, studies: Studies) -> None:
     strategy = listed(project, [*BROKEN, *IMAGES], at_a_time=2)
-    given = [strategy({"client_id": f"reader {number}"}, studies) for number in range(len(IMAGES) + 1)]
+    given = [strategy.next(f"reader {number}", studies) for number in range(len(IMAGES) + 1)]
     assert [sample.get("id") for sample in given] == [*IMAGES, None]
     assert given[-1] == {}
 
@@ -95,8 +95,8 @@ def test_proposals_that_are_never_granted_end(project: Project, studies: Studies
             return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
 
     strategy = Stubborn(project, "stubborn")
-    assert strategy({"client_id": "ann"}, studies)["id"] == "case_0"
-    assert strategy({"client_id": "bob"}, studies) == {}
+    assert strategy.next("ann", studies)["id"] == "case_0"
+    assert strategy.next("bob", studies) == {}
 
 
 def test_what_scoring_has_read_is_looked_at_by_its_header_only(project: Project, studies: Studies) -> None:

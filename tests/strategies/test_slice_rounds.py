@@ -180,7 +180,7 @@ def test_the_answer_names_axis_plane_and_slices_and_each_client_shows_its_own_nu
     conf = {"recipe": str(TINY_RECIPE), "labels": "ball", "device": "cpu", "query_size": "3"}
     project = open_project(str(tmp_path), str(studies), conf)
     project.ledger.sync_images(["a"], validation_cases=0)
-    answer = build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies))
+    answer = build_strategies(project)["random_slices"].next("ann", Studies(studies))
     slices = sorted(index for _, index in random_slices({"a": 7}, seed=0)[:3])
     assert slices == [0, 5, 6]
     assert answer["query"] == {
@@ -195,9 +195,9 @@ def test_the_answer_names_axis_plane_and_slices_and_each_client_shows_its_own_nu
     assert answer["reason"] == (
         "drawn at random from all slices; draw coronal A 0, 20, 24 mm (slices 1, 6, 7 of 7, counted from 1)"
     )
-    assert build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies)) == answer
+    assert build_strategies(project)["random_slices"].next("ann", Studies(studies)) == answer
     client_kind.set(ClientKind.OHIF)
-    in_ohif = build_strategies(project)["random_slices"]({"client_id": "ann"}, Studies(studies))
+    in_ohif = build_strategies(project)["random_slices"].next("ann", Studies(studies))
     assert in_ohif["query"] == answer["query"]
     assert in_ohif["PatientID"] == "a | coronal images (1/7), (6/7), (7/7), at A 0, 20, 24 mm"
     assert in_ohif["reason"].endswith("; draw coronal images (1/7), (6/7), (7/7), at A 0, 20, 24 mm")
@@ -248,9 +248,9 @@ def test_a_held_image_that_was_damaged_since_is_set_aside_and_another_is_asked_f
     project = open_project(str(tmp_path), str(studies), conf)
     project.ledger.sync_images("ab", validation_cases=0)
     strategy = build_strategies(project)["random_slices"]
-    first = strategy({"client_id": "ann"}, Studies(studies))["id"]
+    first = strategy.next("ann", Studies(studies))["id"]
     (studies / f"{first}.nii.gz").write_bytes(b"damaged")
-    assert strategy({"client_id": "ann"}, Studies(studies))["id"] == ({"a", "b"} - {first}).pop()
+    assert strategy.next("ann", Studies(studies))["id"] == ({"a", "b"} - {first}).pop()
     assert project.ledger.image(first).unreadable_reason
 
 

@@ -9,5 +9,9 @@ class Images(Protocol):
     def get_image_uri(self, image_id: str) -> str:
         """The file of an image."""
 
+
+class DescribedImages(Images, Protocol):
+    """Images of which more is known."""
+
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """What is known of it besides, as the tags of a series."""
+        """What is known of an image, as the tags of a series."""

@@ -13,7 +13,7 @@ from activelabel.data.slice_places import slice_places
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.project.client_kind import client_kind
-from activelabel.project.images import Images
+from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slice_names import slices_named
@@ -39,7 +39,7 @@ class ProjectStrategy:
         """Cases to ask for, best first. None is leased or annotated when it is proposed."""
         return type(self).propose(self._project)
 
-    def next(self, annotator: str, images: Images) -> dict[str, Any]:
+    def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
         """Lease the next case to an annotator; `{}` when nothing is left that can be read.
 
         What they have begun and not finished comes first. What they skipped for now, and what somebody else has begun,
@@ -64,7 +64,7 @@ class ProjectStrategy:
     def _next(
         self,
         annotator: str,
-        images: Images,
+        images: DescribedImages,
         propose: Callable[[], Iterable[Proposal]],
     ) -> dict[str, Any]:
         """Lease the first of the proposals that can be had.
@@ -85,7 +85,7 @@ class ProjectStrategy:
                 return {}
 
     def _readable(
-        self, proposals: Iterable[Proposal], images: Images, tried: set[tuple[str, Slices]]
+        self, proposals: Iterable[Proposal], images: DescribedImages, tried: set[tuple[str, Slices]]
     ) -> Iterator[Proposal]:
         """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
         preprocessing = self._project.preprocessing
@@ -107,7 +107,7 @@ class ProjectStrategy:
 class SliceStrategy(ProjectStrategy):
     """Asks for slices: all that a round wants of one volume in one query."""
 
-    def next(self, annotator: str, images: Images) -> dict[str, Any]:
+    def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
         """As every strategy, once it is known how many slices there are."""
         count_slices(self._project, images)
         return super().next(annotator, images)
@@ -147,7 +147,7 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
     return None
 
 
-def answer(lease: Lease, project: Project, images: Images) -> dict[str, Any]:
+def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str, Any]:
     """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows.
 
     `query.slices` are indices from 0 along `query.axis`, for programs; what people read counts as their client does.
