@@ -198,7 +198,7 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
     assert scored_measure(project) == "entropy"
     methods = build_scoring_methods(project)
     assert methods.keys() == {"entropy", "least_confidence", "margin"}
-    assert methods["entropy"]({}, files)["scored"] == 7  # type: ignore[arg-type]
+    assert methods["entropy"].run(files)["scored"] == 7  # type: ignore[arg-type]
     kind = ("entropy", "everything", "total")
     assert set(project.ledger.score_repeats(1, *kind).values()) == {0}
     predictor = project.predictor(project.current_model())
