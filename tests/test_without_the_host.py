@@ -18,8 +18,8 @@ for name in ("monailabel", "fastapi", "starlette", "uvicorn"):
 
 import activelabel
 
-BELOW = "strategies loop annotation project simulation report store training prediction networks acquisition data".split()
-for package in BELOW:
+below = "strategies loop annotation project simulation report store training prediction networks acquisition data"
+for package in below.split():
     module = importlib.import_module("activelabel." + package)
     for found in pkgutil.walk_packages(module.__path__, module.__name__ + "."):
         if ".migrations." not in found.name:  # these are run by alembic alone

@@ -18,7 +18,7 @@ from activelabel.server.login.gate import SCOPE, Login
 from activelabel.server.login.identity import asking
 from activelabel.server.login.loopback import is_loopback
 from activelabel.server.login.refusals import Refusal, refusal_line, refusal_of
-from activelabel.server.routes.one_line_route import status_of
+from activelabel.server.status import status_of
 
 POLICY = "; ".join(
     [

@@ -12,8 +12,9 @@ from activelabel.server.login import cookies
 from activelabel.server.login.gate import SCOPE, Login
 from activelabel.server.login.identity import Identity, asking
 from activelabel.server.login.provider import new_journey
-from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, status_of
+from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
 from activelabel.server.routes.pages import render_page
+from activelabel.server.status import status_of
 
 router = APIRouter(route_class=OneLineRoute)
 

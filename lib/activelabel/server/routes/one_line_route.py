@@ -15,35 +15,15 @@ from monailabel.interfaces.exception import MONAILabelException
 from activelabel.data.files import CANNOT_BE_WRITTEN
 from activelabel.errors import (
     ActiveLabelError,
-    AskedBackError,
-    ForbiddenError,
-    InvalidInputError,
-    NotFoundError,
     NotLoggedInError,
-    NotReadyError,
-    StorageFullError,
-    TooManyAttemptsError,
-    TooManyError,
-    UnavailableError,
 )
 from activelabel.project.client_kind import client_kind, kind_of
 from activelabel.server.client_info import client_address
 from activelabel.server.login.identity import asking
+from activelabel.server.status import status_of
 
 logger = logging.getLogger(__name__)
 
-STATUS: dict[type[ActiveLabelError], int] = {
-    InvalidInputError: 422,
-    NotFoundError: 404,
-    NotReadyError: 409,
-    AskedBackError: 409,
-    ForbiddenError: 403,
-    NotLoggedInError: 401,
-    TooManyAttemptsError: 429,
-    UnavailableError: 503,
-    StorageFullError: 507,
-    TooManyError: 429,
-}
 FULL = "the disk is full, so that nothing can be kept: free some room; what was kept before is safe"
 READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
 
@@ -101,11 +81,6 @@ class OneLineRoute(APIRoute):
                 raise HTTPException(422, one_line(_first_problem(error))) from error
 
         return handle_in_one_line
-
-
-def status_of(error: ActiveLabelError) -> int:
-    """The status with which an error is answered."""
-    return STATUS.get(type(error), 400)
 
 
 def one_line(text: str) -> str:

@@ -1,0 +1,33 @@
+"""With which status each error is answered."""
+
+from activelabel.errors import (
+    ActiveLabelError,
+    AskedBackError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotLoggedInError,
+    NotReadyError,
+    StorageFullError,
+    TooManyAttemptsError,
+    TooManyError,
+    UnavailableError,
+)
+
+STATUS: dict[type[ActiveLabelError], int] = {
+    InvalidInputError: 422,
+    NotFoundError: 404,
+    NotReadyError: 409,
+    AskedBackError: 409,
+    ForbiddenError: 403,
+    NotLoggedInError: 401,
+    TooManyAttemptsError: 429,
+    UnavailableError: 503,
+    StorageFullError: 507,
+    TooManyError: 429,
+}
+
+
+def status_of(error: ActiveLabelError) -> int:
+    """The status with which an error is answered."""
+    return STATUS.get(type(error), 400)
