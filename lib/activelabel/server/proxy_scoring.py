@@ -15,7 +15,6 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.recipes import ProxySettings
 from activelabel.server.feature_keeping import keep_features
-from activelabel.server.optional_parts import optional
 from activelabel.server.project import Project
 from activelabel.server.proxy_model import current_proxy, rank_kind
 from activelabel.server.pseudo_label_files import pseudo_label_files
@@ -54,8 +53,7 @@ class ProxyScoring(ScoringMethod):
         """
         model = current_proxy(self._project)
         pool = _Pool(self._project, datastore, self._settings)
-        with optional("there are no features of new volumes"):
-            keep_features(self._project, model, pool.prepared)
+        keep_features(self._project, model, pool.prepared)
         scored = self._score(model, pool)
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
 

@@ -16,7 +16,6 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.volume_race import Sample
 from activelabel.server.feature_keeping import keep_features
 from activelabel.server.feature_proposals import SPREAD_STRATEGIES
-from activelabel.server.optional_parts import optional
 from activelabel.server.project import Project
 from activelabel.server.racing import race_project
 from activelabel.server.readability import prepare_case, set_aside
@@ -80,8 +79,7 @@ class VolumeScoring(ScoringMethod):
 
         query = self._project.recipe.query
         if query.strategy in SPREAD_STRATEGIES:
-            with optional("there are no features of new volumes"):
-                keep_features(self._project, model, prepared, query.asks_slices)
+            keep_features(self._project, model, prepared, query.asks_slices)
         images = ledger.unscored(model.version, self._measure, "everything", "total")
         if images:
             predictor = self._project.predictor(model)
