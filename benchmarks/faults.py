@@ -15,8 +15,10 @@ import argparse
 import hashlib
 import json
 import os
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -347,6 +349,7 @@ def main() -> None:
     if options.table:
         print(table(Row(**json.loads(line)) for line in options.table.read_text().splitlines()))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # What was started is ended, and the small disk unmounted.
     rows = []
     for row in run(options):
         rows.append(row)

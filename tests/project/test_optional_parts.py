@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from ignite.engine import Engine
 from training_study import Study
+from warm_recipe import write_warm_recipe
 
+from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.project.optional_parts import optional, optional_step
+from activelabel.project.proxy_model import rank_kind
+from activelabel.server.training.proxy import ProxyTrainTask
 
 SAID = "as if its file were gone"
 
@@ -94,9 +98,39 @@ def test_a_step_that_failed_is_not_tried_again(caplog: pytest.LogCaptureFixture)
     assert (len(tried), len(caplog.records)) == (1, 1)
 
 
-@pytest.fixture
-def warm(make_study: Callable[..., Study], blobs: Any, tmp_path: Path) -> Study:
-    """A project whose recipe has a proxy model."""
-    from warm_recipe import write_recipe
+@pytest.mark.parametrize("place", ["read_features", "write_features", "FeatureExtractor"])
+def test_a_scoring_goes_on_without_features(
+    place: str,
+    make_study: Callable[..., Study],
+    blobs: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    study = make_study(blobs(4), recipe=write_warm_recipe(tmp_path))
+    settings = study.project.recipe.proxy
+    assert settings is not None
+    ProxyTrainTask(study.project, settings)({"model": "proxy"}, study)
+    monkeypatch.setattr(f"activelabel.loop.features.{place}", fail)
+    with caplog.at_level(logging.WARNING):
+        result = ProxyScoring(study.project, settings).run(study)
+    assert result["scored"] > 0
+    assert study.project.ledger.unscored(1, *rank_kind(settings)) == []
+    assert "there are no features of new volumes: GoneError" in caplog.text
 
-    return make_study(blobs(6), recipe=str(write_recipe(tmp_path)))
+
+def test_a_proxy_training_goes_on_without_the_state_of_its_epochs(
+    make_study: Callable[..., Study],
+    blobs: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    study = make_study(blobs(4), recipe=write_warm_recipe(tmp_path))
+    settings = study.project.recipe.proxy
+    assert settings is not None
+    monkeypatch.setattr("activelabel.server.training.epoch_checkpoint.write_atomically", fail)
+    with caplog.at_level(logging.WARNING):
+        ProxyTrainTask(study.project, settings)({"model": "proxy"}, study)
+    assert study.project.ledger.latest_model("proxy") is not None
+    assert "an interrupted training will begin anew: GoneError" in caplog.text

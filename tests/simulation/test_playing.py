@@ -28,7 +28,8 @@ def answering(experiment: Experiment, annotated: int = 0, **settings: Any) -> An
     """A server that was started for this run, but for these settings, and has so many annotations."""
     in_force = {
         "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
-        "labels": ["ball"], "device": "cpu", "autopilot": True, **settings,
+        "labels": ["ball"], "device": "cpu", "autopilot": True, "links_out_of_studies": True,
+        **settings,
     }  # fmt: skip
     progress = {"annotated": annotated, "partly_annotated": 0}
 

@@ -13,7 +13,6 @@ from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.project.images import Images
-from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.project.proxy_model import current_proxy, rank_kind
 from activelabel.project.readability import prepare_case, set_aside
@@ -51,8 +50,7 @@ class ProxyScoring:
         """
         model = current_proxy(self._project)
         pool = _Pool(self._project, images, self._settings)
-        with optional("there are no features of new volumes"):
-            keep_features(self._project, model, pool.prepared)
+        keep_features(self._project, model, pool.prepared)
         scored = self._score(model, pool)
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
 

@@ -15,7 +15,6 @@ from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.volume_race import Sample
 from activelabel.project.images import Images
-from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
@@ -78,8 +77,7 @@ class VolumeScoring:
 
         query = self._project.recipe.query
         if query.strategy in SPREAD_STRATEGIES:
-            with optional("there are no features of new volumes"):
-                keep_features(self._project, model, prepared, query.asks_slices)
+            keep_features(self._project, model, prepared, query.asks_slices)
         unscored = ledger.unscored(model.version, self._measure, "everything", "total")
         if unscored:
             predictor = self._project.predictor(model)

@@ -7,8 +7,10 @@ the scoring that they go with.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ignite.engine import Engine
+if TYPE_CHECKING:  # A scoring has no use for it.
+    from ignite.engine import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +30,11 @@ def warn_of(what_is_missing: str, error: Exception) -> None:
     logger.warning("%s: %s: %s", what_is_missing, type(error).__name__, first_line)
 
 
-def optional_step(what_is_missing: str, step: Callable[[Engine], object]) -> Callable[[Engine], None]:
+def optional_step(what_is_missing: str, step: Callable[["Engine"], object]) -> Callable[["Engine"], None]:
     """A handler of an engine that calls `step` until it fails for the first time."""
     failed = False
 
-    def handle(engine: Engine) -> None:
+    def handle(engine: "Engine") -> None:
         nonlocal failed
         if failed:
             return
