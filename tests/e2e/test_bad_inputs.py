@@ -260,13 +260,14 @@ def bare_pickle(file: Path, marker: Path) -> None:
 def test_code_in_a_model_is_not_run(
     labelled: RunningServer, root: Path, tmp_path: Path, unchanged: None, write: Callable[[Path, Path], None]
 ) -> None:
-    marker, file = root / "executed", tmp_path / "model.safetensors"
-    write(file, marker)
+    marker, pickled = root / "executed", tmp_path / "model.pt"
+    write(pickled, marker)
     try:
-        (pickle.loads(file.read_bytes()) if write is bare_pickle else torch.load(file, weights_only=False))
+        (pickle.loads(pickled.read_bytes()) if write is bare_pickle else torch.load(pickled, weights_only=False))
         assert marker.exists()  # whoever reads it carelessly runs it
     finally:
         marker.unlink(missing_ok=True)
+    file = pickled.rename(tmp_path / "model.safetensors")  # by this name torch itself would not unpickle it
     refuse_model(labelled, file, "is no model of this app")
     assert not marker.exists()
 
