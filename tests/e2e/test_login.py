@@ -87,7 +87,8 @@ class Script(requests.Session):
         self._address = server.address
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.request(method, self._address + path, timeout=ANSWER_SECONDS, **options)
+        # Said with each request: else requests takes the bundle that the environment names.
+        return self.request(method, self._address + path, timeout=ANSWER_SECONDS, verify=self.verify, **options)
 
 
 def add_user(server: RunningServer, name: str, role: str) -> str:

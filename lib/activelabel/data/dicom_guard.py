@@ -25,7 +25,6 @@ _PREAMBLE_BYTES = 132
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
 _CHUNK = 2**20
 _BYTES_OF_A_VALUE = 8  # as stored, and as float32
-_DEFERRED_BYTES = 1024
 
 
 def open_object(path: Path, **options: Any) -> FileDataset:
@@ -89,14 +88,14 @@ def check_values(path: Path, header: Dataset) -> int:
     needed, free = values * _BYTES_OF_A_VALUE, psutil.virtual_memory().available
     if needed > free:
         raise InvalidInputError(f"{path.name}: it takes {needed:,} bytes of memory, and {free:,} are free: try later")
-    with_pixels = open_object(path, defer_size=None if _is_deflated(path) else _DEFERRED_BYTES)
+    with_pixels = open_object(path)
     if "PixelData" not in with_pixels:
         raise _refused(path.name, "it has no voxels (PixelData)")
     syntax = UID(with_pixels.file_meta.get("TransferSyntaxUID", ""))
     if syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
         _check_packed(path, header)
         return values
-    stored, said = _stored_bytes(path, with_pixels, syntax), values * int(header.BitsAllocated) // 8
+    stored, said = len(with_pixels.PixelData), values * int(header.BitsAllocated) // 8
     if stored < said:
         raise _refused(path.name, f"it holds {stored:,} bytes of voxels, and says {said:,}")
     return values
@@ -129,15 +128,6 @@ def _values(path: Path, header: Dataset) -> int:
             raise _refused(path.name, f"its {name} is {str(side)[:40]}, expected a whole number from 1")
         values *= 1 if name == "BitsAllocated" else number
     return values * int(header.get("SamplesPerPixel") or 1)
-
-
-def _stored_bytes(path: Path, dataset: Dataset, syntax: UID) -> int:
-    """How many bytes of voxels there are, whatever the element says of its length."""
-    element = dataset.get_item("PixelData")
-    length, start = getattr(element, "length", 0), getattr(element, "value_tell", 0)
-    if syntax == DeflatedExplicitVRLittleEndian:  # Its places are those of the unpacked bytes.
-        return len(dataset.PixelData)
-    return int(min(length, path.stat().st_size - start))
 
 
 def _check_packed(path: Path, header: Dataset) -> None:
