@@ -27,7 +27,7 @@ def fail(*arguments: object, **options: object) -> None:
 
 
 PARTS = {
-    "MLflow at its start": ("activelabel.server.training.network_training.MLFlowHandler", "MLflow does not track"),
+    "MLflow at its start": ("activelabel.server.training.network_training.mlflow_handler", "MLflow does not track"),
     "MLflow after a step": ("monai.handlers.MLFlowHandler.iteration_completed", "MLflow does not track"),
     "TensorBoard at its start": (
         "activelabel.server.training.network_training.TensorBoardStatsHandler.__init__",

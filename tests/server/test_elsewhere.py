@@ -183,7 +183,7 @@ def test_a_start_on_a_disk_that_cannot_be_written_is_one_line(
     studies: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str, tmp_path: Path
 ) -> None:
     from activelabel.errors import ActiveLabelError
-    from activelabel.server import serving
+    from activelabel.project import serving
 
     def full(*arguments: object) -> None:
         raise OSError(number, os.strerror(number), "/somewhere/secret")

@@ -77,8 +77,8 @@ def _described(openapi: dict[str, Any]) -> Iterator[dict[str, str]]:
 def render_page(template: str, **values: Any) -> HTMLResponse:
     """A page of ours, which holds all that it needs."""
     environment = Environment(
-        loader=PackageLoader("activelabel.server", "page_templates"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("activelabel.server.routes", "page_templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=printed,
     )  # fmt: skip
-    style = (files("activelabel.server") / "page_templates" / "style.css").read_text(encoding="utf-8")
+    style = (files("activelabel.server.routes") / "page_templates" / "style.css").read_text(encoding="utf-8")
     return HTMLResponse(environment.get_template(template).render(style=style, **values))
