@@ -1,5 +1,6 @@
 """What a recipe may say of a training: what it begins with, how long it goes on, which epoch is the best."""
 
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,7 @@ def test_cases_in_which_nothing_is_drawn_are_trained_on_beside_foreground(
         file = other.project.labels_folder / f"{image_id}.nii.gz"
         label = nibabel.load(file)
         nibabel.save(nibabel.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine), file)
+        other.believe(image_id)
     batches = []
     finalize = SegmentationTrainTask.finalize
 
@@ -255,7 +257,8 @@ def test_a_training_is_longer_where_more_was_drawn(
     other.annotate(first, second, *other.ids("validation"))
     for image_id in (second, *other.ids("validation")):
         ledger.delete_annotation(image_id)
-    ledger.record_annotation(first, file, "0", "ann", foreground_slices=12)
+    sha256 = {name: sha256_of(other.project.labels_folder / f"{name}.nii.gz") for name in (first, second)}
+    ledger.record_annotation(first, file, sha256[first], "ann", foreground_slices=12)
     steps, _ = watch_steps_without_judge(monkeypatch)
 
     other.train()
@@ -263,9 +266,13 @@ def test_a_training_is_longer_where_more_was_drawn(
 
     steps.clear()
     slices = [8, 10, 12, 0]
-    ledger.record_annotation(second, f"{second}.nii.gz", "0", "ann", slices=slices, foreground_slices=3)
+    ledger.record_annotation(second, f"{second}.nii.gz", sha256[second], "ann", slices=slices, foreground_slices=3)
     other.train()
     assert steps == [1] * 7 + [2] * 7, "14 for 7"
+
+
+def sha256_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def watch_steps_without_judge(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], None]:
