@@ -18,7 +18,7 @@ from activelabel.prediction.score_table import ScoreTable
 from activelabel.project.label_names import resolve_label_names
 from activelabel.project.log_file import keep_log, last_lines
 from activelabel.report.page import Folded, Page, Picture, Section, Table, Text, write_page
-from activelabel.server.routes.pages import _page
+from activelabel.server.routes.pages import render_page
 
 RTL, ISOLATE = "\u202e", "\u2066"
 HOSTILE = [
@@ -83,8 +83,8 @@ def test_a_report_shows_a_hostile_name_and_does_nothing_else(name: str, tmp_path
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_page_of_the_server_shows_a_hostile_name_and_does_nothing_else(name: str) -> None:
-    text = bytes(_page("log.html", title=name, log=name, refresh=0).body).decode()
-    plain = bytes(_page("log.html", title="liver", log="liver", refresh=0).body).decode()
+    text = bytes(render_page("log.html", title=name, log=name, refresh=0).body).decode()
+    plain = bytes(render_page("log.html", title="liver", log="liver", refresh=0).body).decode()
     for tag in ("<script", "<img", "<b>", "<title", "</pre", "</style"):
         assert text.count(tag) == plain.count(tag), tag
     assert RTL not in text

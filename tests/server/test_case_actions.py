@@ -16,7 +16,7 @@ from activelabel.loop.training_cases import usable_annotations
 from activelabel.project.project import open_project
 from activelabel.server.case_actions import CaseActions, kept_said
 from activelabel.server.datastores.folder import LedgerDatastore
-from activelabel.strategies.catalogue import build_strategies
+from activelabel.server.tasks.strategy import host_strategies
 
 NAMES = [f"case_{number}" for number in range(8)]
 
@@ -46,7 +46,7 @@ class App(CaseActions, Host):
         self._datastore = LedgerDatastore(
             str(self.studies), self.project.ledger, archive, validation_cases=2, follow_changes=False
         )
-        self._strategies = build_strategies(self.project)
+        self._strategies = host_strategies(self.project)
 
     def ask(self, annotator: str = "ann", **params: Any) -> dict[str, Any]:
         return self.next_sample({"client_id": annotator, "strategy": "random", **params})
