@@ -13,10 +13,11 @@ LOG = "server.log"
 def snapshot(root: Path) -> dict[str, str]:
     """Every file below `root` by its content, every folder, and every row of a ledger instead of its file's bytes.
 
-    The server writes its listing a moment after what it lists, under a passing name first: that is waited for.
+    The server writes its listing a moment after what it lists, under a passing name first, and removes what came with
+    a request a moment after its answer: that is waited for.
     """
     end = time.monotonic() + 10
-    while any(root.rglob("*.part")) and time.monotonic() < end:
+    while time.monotonic() < end and (any(root.rglob("*.part")) or any(root.glob("tmp/activelabel-*/tmp*"))):
         time.sleep(0.05)
     seen = {}
     for path in sorted(root.rglob("*")):
