@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EXCEPTIONS: list[dict[str, Any]] = tomllib.loads((ROOT / "vulnerabilities.toml").read_text())["exception"]
+EXCEPTIONS: list[dict[str, Any]] = tomllib.loads((ROOT / "vulnerabilities.toml").read_bytes().decode())["exception"]
 
 
 def name_of(item: dict[str, Any]) -> str:
@@ -39,7 +39,8 @@ def test_an_exception_has_a_date_and_a_verdict(item: dict[str, Any]) -> None:
 @pytest.mark.parametrize("item", EXCEPTIONS, ids=name_of)
 def test_an_exception_is_of_the_version_that_is_pinned(item: dict[str, Any]) -> None:
     """Another version is to be judged anew, or needs no exception any more."""
-    assert f"{item['package']}=={item['version']}" in (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f"{item['package']}=={item['version']}" in pinned
 
 
 def test_each_exception_is_passed_on_and_nothing_else_is_ignored() -> None:
@@ -52,7 +53,7 @@ def test_each_exception_is_passed_on_and_nothing_else_is_ignored() -> None:
 
 
 def test_the_workflow_runs_the_tests_and_the_audit() -> None:
-    text = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
     steps = re.findall(r"- run: (.+)", text)
     assert steps == ["make test", "python -m pip install pip-audit", "python .ci/audit.py"]
 
