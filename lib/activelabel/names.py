@@ -1,8 +1,10 @@
-"""Names of recipes and of what can be scored, where nothing has to be imported for them: each `--help` lists some."""
+"""Places and names that commands need before anything heavy is imported: each `--help` lists some."""
 
 from pathlib import Path
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
+APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
+"""What the host is started with; the projects of a PACS are below it where `project_dir` names no other place."""
 
 MEASURE_NAMES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")
 """The keys of `acquisition.uncertainty.MEASURES`, in its order."""

@@ -1,15 +1,12 @@
 """The command `activelabel check`: whether every file of a project is what it was when it was kept."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
-import activelabel
-
-APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
+from activelabel.names import APP_FOLDER
 
 
 def check(

@@ -17,14 +17,12 @@ from activelabel.cli.report import report
 from activelabel.cli.simulate import simulate
 from activelabel.cli.user import user
 from activelabel.errors import ActiveLabelError
-from activelabel.names import AGGREGATIONS, MEASURE_NAMES, REGION_NAMES
+from activelabel.names import AGGREGATIONS, APP_FOLDER, MEASURE_NAMES, REGION_NAMES
 from activelabel.project.restore import restore
 
 app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
 console = Console()
 errors = Console(stderr=True)
-
-APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
 
 
 def _print_version(wanted: bool) -> None:

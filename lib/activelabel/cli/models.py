@@ -3,20 +3,18 @@
 import getpass
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-import activelabel
 from activelabel.errors import InvalidInputError
+from activelabel.names import APP_FOLDER
 from activelabel.store.records import Metrics, ModelKind, ModelVersion
 
 if TYPE_CHECKING:
     from activelabel.project.model_standing import Standing
     from activelabel.store.ledger import Ledger
 
-APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
 BEST = "best"
 KINDS = cast(tuple[ModelKind, ...], get_args(ModelKind))
 COLUMNS = ("version", "kind", "published", "recipe", "Dice", "cases", "place", "in use", "file")

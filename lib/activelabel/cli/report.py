@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import activelabel
 from activelabel.errors import InvalidInputError
+from activelabel.names import APP_FOLDER
 
 if TYPE_CHECKING:
     from activelabel.report.page import Page
-
-APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
 
 
 def report(

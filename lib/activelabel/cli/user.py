@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import activelabel
 from activelabel.errors import InvalidInputError
+from activelabel.names import APP_FOLDER
 from activelabel.store.records import UserRole
 
 if TYPE_CHECKING:
     from activelabel.store.ledger import Ledger
 
-APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
 ROLE_WORDS = "annotator, reviewer, manager or admin"
 
 user = typer.Typer(help="Users who log in with a password: add, list, remove, password, role, logout.",

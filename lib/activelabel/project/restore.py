@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import activelabel
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.names import APP_FOLDER
 from activelabel.store.copies import copies_folder, damage, list_copies, restore_copy
 
 if TYPE_CHECKING:
     from activelabel.project.project import Project
-
-APP_FOLDER = Path(activelabel.__file__).parents[2] / "apps" / "activelabel"
 
 
 def restore(

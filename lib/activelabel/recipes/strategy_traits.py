@@ -1,9 +1,7 @@
 """What follows from the name of a strategy: what races it, what it needs, by which measure it goes."""
 
 from activelabel.errors import InvalidInputError
-
-MEASURES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")
-"""Of uncertainty: the names of `acquisition.uncertainty.MEASURES`, which is above this package."""
+from activelabel.names import MEASURE_NAMES
 
 UNCERTAINTY_VOLUMES = ("entropy", "dilated_foreground", "mean")
 """Measure, region and aggregation of the strategy `uncertainty_volumes` (chlebus2022, II.D)."""
@@ -11,7 +9,7 @@ UNCERTAINTY_VOLUMES = ("entropy", "dilated_foreground", "mean")
 MEAN_MEASURES = {f"mean_{measure}": (measure, "everything", "mean") for measure in ("variance", "entropy")}
 """Those of the strategies that go by the mean of a measure over all voxels (nath2022, 3.4)."""
 
-OBJECT_MEASURES = {f"object_{measure}": (measure, "object", "mean") for measure in MEASURES}
+OBJECT_MEASURES = {f"object_{measure}": (measure, "object", "mean") for measure in MEASURE_NAMES}
 """Those of the strategies that go by the mean of a measure over the object, whatever the size of image and object."""
 BY_ONE_SCORE = {"uncertainty_volumes": UNCERTAINTY_VOLUMES, **MEAN_MEASURES, **OBJECT_MEASURES}
 
@@ -28,9 +26,9 @@ def raced_kind(strategy: str) -> tuple[str, str, str]:
     """
     if strategy in BY_ONE_SCORE:
         return BY_ONE_SCORE[strategy]
-    if strategy not in MEASURES:
+    if strategy not in MEASURE_NAMES:
         raise InvalidInputError(
             f"racing: volumes race by one score, and the strategy {strategy} does not go by one score of volumes: "
-            f"use one of {', '.join([*MEASURES, *BY_ONE_SCORE])}, or turn racing off"
+            f"use one of {', '.join([*MEASURE_NAMES, *BY_ONE_SCORE])}, or turn racing off"
         )
     return (strategy, "everything", "total")
