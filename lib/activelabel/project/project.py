@@ -316,7 +316,7 @@ def prepare_project(project: Project) -> None:
     project.ledger.open()
     check_names(project.ledger, project.labels)
     name_older_labels(project.ledger, project.labels)
-    if project.fixed_modality() is None:
+    if project.fixed_modality() is None and not is_pacs(project.studies):  # which is asked when it is opened
         logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
-from activelabel.project.modality import fix_modality
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -27,14 +26,11 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     # What speaks DICOMweb takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
     from activelabel.server.pacs.client import Pacs
-    from activelabel.server.pacs.modality import pacs_modality
+    from activelabel.server.pacs.modality import find_out
     from activelabel.server.pacs.series_cache import SeriesCache, cache_folder
 
     pacs = Pacs(studies, project.settings.largest_image_voxels)
-    if project.modality is None:
-        found = pacs_modality(pacs)
-        if found is not None:
-            fix_modality(ledger, found)
+    find_out(pacs, ledger)
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),

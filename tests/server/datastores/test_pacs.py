@@ -8,12 +8,14 @@ import nibabel
 import numpy as np
 import pytest
 import requests
+from monailabel.config import settings as host_settings
 from pydicom.uid import generate_uid
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
 from activelabel.data.dicom_seg import write_seg
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.project.modality import known_modality
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.datastores.pacs import PacsDatastore
 from activelabel.server.pacs.client import Pacs
@@ -610,3 +612,18 @@ def test_the_converter_is_needed_from_the_start(site: Site, monkeypatch: pytest.
     monkeypatch.setattr(pacs_datastore, "find_converter", missing)
     with pytest.raises(InvalidInputError, match="dcmqi"):
         site.open()
+
+
+def test_what_the_images_are_is_found_out_when_the_first_ones_come(
+    orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_SEARCH_FILTER", {})
+    site = Site(orthanc, tmp_path)
+    orthanc.clear()
+    store = site.open()
+    assert known_modality(site.ledger) is None
+    site.send("late", seed=3)
+    store.refresh()
+    modality = known_modality(site.ledger)
+    assert modality is not None
+    assert (modality.name, modality.reason) == ("CT", "DICOM tag Modality of 1 of 1 series")

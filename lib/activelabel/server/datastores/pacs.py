@@ -23,6 +23,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, UnavailableError
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.pacs.client import Pacs, Series
+from activelabel.server.pacs.modality import find_out
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
@@ -125,6 +126,8 @@ class PacsDatastore(LedgerDatastore):
         with self._looking:
             try:
                 images, segs = self.pacs.images(), self.pacs.segmentations()
+                if images:  # the first ones say what all are
+                    find_out(self.pacs, self._ledger)
                 self._take_over(images)
                 studies = {series.uid: series.study_uid for series in images}
                 for kept in self._exchange.take_in(segs, studies):

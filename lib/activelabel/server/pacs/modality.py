@@ -6,7 +6,9 @@ from monailabel.config import settings as host_settings
 
 from activelabel.data.modality import ProjectModality, named_modality
 from activelabel.errors import InvalidInputError
+from activelabel.project.modality import fix_modality, known_modality
 from activelabel.server.pacs.client import Pacs
+from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,15 @@ def pacs_modality(pacs: Pacs) -> ProjectModality | None:
             ", ".join(sorted(set(tags))),
         )
     return ProjectModality(most[0].name, f"DICOM tag Modality of {len(most)} of {len(tags)} series")
+
+
+def find_out(pacs: Pacs, ledger: Ledger) -> None:
+    """Keep in the ledger what the images of a PACS are, unless it is known. Raises as `pacs_modality`."""
+    if known_modality(ledger) is not None:
+        return
+    found = pacs_modality(pacs)
+    if found is not None:
+        fix_modality(ledger, found)
 
 
 def _tagged(name: str) -> ProjectModality | None:
