@@ -13,6 +13,7 @@ from warm_recipe import write_warm_recipe
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.project.optional_parts import optional, optional_step
 from activelabel.project.proxy_model import rank_kind
+from activelabel.recipes import ProxySettings
 from activelabel.server.training.proxy import ProxyTrainTask
 
 SAID = "as if its file were gone"
@@ -98,18 +99,20 @@ def test_a_step_that_failed_is_not_tried_again(caplog: pytest.LogCaptureFixture)
     assert (len(tried), len(caplog.records)) == (1, 1)
 
 
-@pytest.mark.parametrize("place", ["read_features", "write_features", "FeatureExtractor"])
-def test_a_scoring_goes_on_without_features(
-    place: str,
-    make_study: Callable[..., Study],
-    blobs: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.fixture
+def warm(make_study: Callable[..., Study], blobs: Callable[[int], Any], tmp_path: Path) -> tuple[Study, ProxySettings]:
+    """A study whose recipe has a proxy model, and the settings of that."""
     study = make_study(blobs(4), recipe=write_warm_recipe(tmp_path))
     settings = study.project.recipe.proxy
     assert settings is not None
+    return study, settings
+
+
+@pytest.mark.parametrize("place", ["read_features", "write_features", "FeatureExtractor"])
+def test_a_scoring_goes_on_without_features(
+    place: str, warm: tuple[Study, ProxySettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    study, settings = warm
     ProxyTrainTask(study.project, settings)({"model": "proxy"}, study)
     monkeypatch.setattr(f"activelabel.loop.features.{place}", fail)
     with caplog.at_level(logging.WARNING):
@@ -120,15 +123,9 @@ def test_a_scoring_goes_on_without_features(
 
 
 def test_a_proxy_training_goes_on_without_the_state_of_its_epochs(
-    make_study: Callable[..., Study],
-    blobs: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    warm: tuple[Study, ProxySettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    study = make_study(blobs(4), recipe=write_warm_recipe(tmp_path))
-    settings = study.project.recipe.proxy
-    assert settings is not None
+    study, settings = warm
     monkeypatch.setattr("activelabel.server.training.epoch_checkpoint.write_atomically", fail)
     with caplog.at_level(logging.WARNING):
         ProxyTrainTask(study.project, settings)({"model": "proxy"}, study)
