@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ohif_page import OhifPage
+from playwright.sync_api import sync_playwright
 from running_server import RunningServer
 
 
@@ -48,3 +50,18 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     finally:
         for server in started:
             server.end()
+
+
+@pytest.fixture
+def make_ohif() -> Iterator[Callable[[str], OhifPage]]:
+    """Open a page of OHIF in Chromium."""
+    opened: list[OhifPage] = []
+    with sync_playwright() as playwright:
+
+        def make(address: str) -> OhifPage:
+            opened.append(OhifPage(playwright, address))
+            return opened[-1]
+
+        yield make
+        for page in opened:
+            page.close()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 from ohif_page import OhifPage
 from openid_provider import OpenIdProvider, Person
-from playwright.sync_api import sync_playwright
 from ports import free_port
 from running_server import RunningServer
 from self_signed import certificate_for, outside_address
@@ -35,32 +34,11 @@ ANSWER_SECONDS = 60
 
 
 @pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    server = Orthanc(tmp_path / "orthanc", free_port()).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def patients(blobs: Callable[[int], Any], orthanc: Orthanc) -> Any:
     cases = blobs(4)
     for number, image in enumerate(sorted(cases.studies.iterdir())):
         orthanc.store(ct_series(image, image.name.split(".")[0], datetime.datetime(2026, 5, 6, 7, number)))
     return cases
-
-
-@pytest.fixture
-def make_ohif() -> Iterator[Callable[[str], OhifPage]]:
-    opened: list[OhifPage] = []
-    with sync_playwright() as playwright:
-
-        def make(address: str) -> OhifPage:
-            opened.append(OhifPage(playwright, address))
-            return opened[-1]
-
-        yield make
-        for page in opened:
-            page.close()
 
 
 @pytest.fixture

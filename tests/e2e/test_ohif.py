@@ -1,7 +1,7 @@
 """The whole loop of somebody who works in OHIF, on a real PACS."""
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import requests
 from ohif_page import OhifPage
-from playwright.sync_api import sync_playwright
-from ports import free_port
 from running_server import RunningServer
 
 from local_pacs.ct_series import ct_series
@@ -22,27 +20,6 @@ pytestmark = pytest.mark.e2e
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 CASES = 6
 ANSWER_SECONDS = 60
-
-
-@pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    server = Orthanc(tmp_path / "orthanc", free_port()).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def make_ohif() -> Iterator[Callable[[str], OhifPage]]:
-    opened: list[OhifPage] = []
-    with sync_playwright() as playwright:
-
-        def make(address: str) -> OhifPage:
-            opened.append(OhifPage(playwright, address))
-            return opened[-1]
-
-        yield make
-        for page in opened:
-            page.close()
 
 
 @pytest.fixture
