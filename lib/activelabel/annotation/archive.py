@@ -4,12 +4,11 @@ import hashlib
 import logging
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from activelabel.annotation.beside_asked import asked_back
-from activelabel.annotation.coverage import ASKED_BACK, ORIGINAL, Coverage, SentLabel
+from activelabel.annotation.coverage import ORIGINAL, Coverage, SentLabel
 from activelabel.annotation.finishing import Finishing, Verdict
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
@@ -25,7 +24,7 @@ from activelabel.project.project import Project
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
 from activelabel.store.annotations import LabelChangedError
-from activelabel.store.case_states import FinishedBy
+from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
 
@@ -87,7 +86,7 @@ class LabelArchive:
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
-            AskedBackError: it is kept under the tag `ASKED_BACK`, and does not count until it is sent once more.
+            AskedBackError: it is kept as a draft, and does not count until it is sent once more.
         """
         array = check_label(file, image, self.labels, info.segment_names).array
         axis = self.slice_axis(image_id, image)
@@ -174,7 +173,7 @@ class LabelArchive:
             self._check_same_image(sent.image_id, current)
             label = merge(self._partial(current, sent), sent.array, sent.axis, covered)
             merged_with = 0 if current is None else current.version
-            self._ask_back(sent, current, label, name)
+            self._ask_back(sent, current, label, verdict, name)
         kept = self._record(sent, FINAL, label, name, merged_with, verdict)
         if covered is not None:
             self._carry_over(sent, covered)
@@ -209,34 +208,24 @@ class LabelArchive:
         self.write_records(sent.image_id)
         return annotation
 
-    def _ask_back(self, sent: SentLabel, current: Annotation | None, label: PartialLabel, name: str) -> None:
+    def _ask_back(
+        self, sent: SentLabel, current: Annotation | None, label: PartialLabel, verdict: Verdict, name: str
+    ) -> None:
         """Do not believe what looks drawn on the wrong slices, unless it was confirmed: keep it, and say so.
 
         Raises:
-            AskedBackError: it is kept as it was sent, under the tag `ASKED_BACK`.
+            AskedBackError: it is kept as it was sent, as a draft.
         """
-        if sent.confirmed:
+        told = verdict.finishes is not None and verdict.finishes.reason is DraftReason.UNCONFIRMED
+        if sent.confirmed or told:  # sent once more: that confirms it
             return
         beside = self._coverage.beside_asked(sent, current, label)
         if not beside:
             return
-        before = self._coverage.last_asked_back(sent)
-        if before is not None and np.array_equal(self._coverage.read(before, sent.image), sent.array):
-            return  # sent once more: that confirms it
-        file, sha256, stamp = self._write(sent, sent.array, name or f"{ASKED_BACK}-{time.time_ns()}")
-        self._ledger.record_annotation(
-            image_id=sent.image_id,
-            tag=ASKED_BACK,
-            file=file,
-            sha256=sha256,
-            file_stamp=stamp,
-            annotator=sent.annotator,
-        )
-        self.write_records(sent.image_id)
         places = slice_places(sent.image, sent.axis)
-        raise AskedBackError(
-            asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
-        )
+        line = asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
+        self._keep_draft(sent, replace(verdict, reason=DraftReason.UNCONFIRMED, why=line), name)
+        raise AskedBackError(line)
 
     def _keep_draft(self, sent: SentLabel, verdict: Verdict, name: str) -> Draft:
         """Keep it for whoever was asked: the author of a SEG may go by another name there."""
@@ -257,6 +246,7 @@ class LabelArchive:
             shown_as=ORIGINAL,
             slices=None if query is None else query.slices,
             lease_id=None if query is None else query.id,
+            label_names=self.labels,
         )
         self.write_records(sent.image_id)
         return draft
@@ -284,6 +274,7 @@ class LabelArchive:
             slices=draft.slices,
             lease_id=draft.lease_id,
             file_stamp=stamp,
+            label_names=self.labels,
         )
         self.write_records(sent.image_id)
 

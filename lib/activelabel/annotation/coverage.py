@@ -16,8 +16,6 @@ from activelabel.store.records import FINAL, Annotation, Lease
 
 ORIGINAL = "original"
 """The host's tag for what Slicer opens with an image: a prediction, or what was drawn before."""
-ASKED_BACK = "unconfirmed"
-"""Under this tag a label is kept that its annotator has still to confirm. It does not count."""
 WHOLE = "all"
 """What `annotated_slices` may be besides a list."""
 
@@ -126,14 +124,6 @@ class Coverage:
         known = before & differing_slices(drawn_before, 0, sent.axis)
         return {index: other for index, other in beside.items() if index not in before or other not in known}
 
-    def last_asked_back(self, sent: SentLabel) -> Annotation | None:
-        """What this annotator has sent for this query and was asked back last; None if it was something else."""
-        query = self.query(sent)
-        for label in reversed(self.ledger.labels_since(sent.image_id, ASKED_BACK, query.granted_at) if query else []):
-            if label.annotator == sent.annotator:
-                return label
-        return None
-
     def read(self, annotation: Annotation, image: Grid) -> LabelArray:
         """The voxels of a kept label.
 
@@ -205,10 +195,12 @@ class Coverage:
 
         She may have loaded what others have drawn and what models showed, and what she sent last is still on her
         screen. A slice as she sent it before that is old, unless she was the last to change it: then she goes back.
-        Her own drafts count for neither: nothing of them was annotated by sending them.
+        Her own drafts count for neither: nothing of them was annotated by sending them. Nor do those of whoever was
+        asked, where she answers for them.
         """
         seen, old = set[Path](), set[Path]()
-        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id) if draft.annotator == sent.annotator}
+        hers = {sent.annotator} if query is None else {sent.annotator, query.annotator}
+        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id) if draft.annotator in hers}
         for tag in (FINAL, ORIGINAL):
             history = [label for label in self.ledger.history(sent.image_id) if label.tag == tag]
             shown = history if query is None else self.ledger.labels_since(sent.image_id, tag, query.granted_at)
