@@ -1,6 +1,8 @@
 """Images whose headers put them at two places, or at none: what ITK writes on its copy lands on the same voxels."""
 
+import zlib
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import SimpleITK
 
 from activelabel.data.labels import check_label
+from activelabel.data.opening import open_voxels
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 
@@ -140,3 +143,41 @@ def test_a_pair_of_files_is_refused_by_its_name(tmp_path: Path) -> None:
     for name in ("image.hdr", "image.img"):
         with pytest.raises(InvalidInputError, match=f"{name}: an image in two files"):
             read_grid(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_a_packed_file_is_unpacked_once(tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 128)).astype(np.int16)  # 1 MB
+    nibabel.save(kind(values, np.diag([1.0, 1, 2, 1])), tmp_path / "a.nii.gz")
+    unpacked_bytes = 0
+    real = zlib.decompressobj
+
+    class Counted:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._real = real(*args, **kwargs)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def decompress(self, *args: Any) -> bytes:
+            nonlocal unpacked_bytes
+            part: bytes = self._real.decompress(*args)
+            unpacked_bytes += len(part)
+            return part
+
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    array, header = open_voxels(tmp_path / "a.nii.gz")
+
+    np.testing.assert_array_equal(array, values)
+    assert header.shape == values.shape
+    assert values.nbytes < unpacked_bytes < 1.2 * values.nbytes
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_smallest_packed_file_is_read(tmp_path: Path, kind: Any, order: str) -> None:
+    values = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    image = kind(values, np.diag([1.0, 1, 2, 1]))
+    kind(values, None, image.header.as_byteswapped(order)).to_filename(tmp_path / "a.nii.gz")
+
+    np.testing.assert_array_equal(open_voxels(tmp_path / "a.nii.gz")[0], values)

@@ -5,6 +5,7 @@ checksum. What a client sends is hostile until it has passed here.
 """
 
 import gzip
+import io
 import math
 import re
 import struct
@@ -56,6 +57,9 @@ def largest_file_bytes() -> int:
     return _largest * 8 + _SPARE_BYTES
 
 
+_Take = Callable[[bytes], object]
+
+
 @dataclass(frozen=True)
 class Claim:
     """What a header says. `values` counts the numbers of all voxels, `start` is where their bytes begin.
@@ -66,16 +70,19 @@ class Claim:
     values: int
     data_bytes: int
     start: int
-    packed: Callable[[Path, int, int], int] | None = None
+    packed: Callable[[Path, int, int, _Take], int] | None = None
     as_text: bool = False
 
 
-def check_file(path: Path, *, whole: bool) -> None:
+def check_file(path: Path, *, whole: bool) -> io.BytesIO | None:
     """Refuse a file that names another, or that claims what it cannot hold or this machine cannot take.
 
     Args:
         path: a NIfTI, NRRD or MetaImage file that is there.
         whole: its voxels are to be read: unpack them once, to their checksum, with a bound.
+
+    Returns:
+        What a packed NIfTI file holds, if it was unpacked: nobody has to do it again. None of other files.
 
     Raises:
         InvalidInputError: the line names the file and what is wrong with it.
@@ -88,10 +95,14 @@ def check_file(path: Path, *, whole: bool) -> None:
     else:
         claim = _meta_claim(path)
     _check_size(path, claim)
-    if whole and claim.packed is not None:
-        found = claim.packed(path, claim.start, claim.data_bytes + _SPARE_BYTES)
-        if found < claim.data_bytes:
-            raise _refused(path, f"it holds {found:,} bytes of voxels, its header says {claim.data_bytes:,}")
+    if not whole or claim.packed is None:
+        return None
+    content = io.BytesIO() if ending in NIFTI_ENDINGS else None
+    take: _Take = len if content is None else content.write
+    found = claim.packed(path, claim.start, claim.data_bytes + _SPARE_BYTES, take)
+    if found < claim.data_bytes:
+        raise _refused(path, f"it holds {found:,} bytes of voxels, its header says {claim.data_bytes:,}")
+    return content
 
 
 def _check_size(path: Path, claim: Claim) -> None:
@@ -205,18 +216,18 @@ def _first_bytes(path: Path, count: int, compressed: bool) -> bytes:
         raise _refused(path, f"it cannot be read ({error})") from error
 
 
-def _gzip_length(path: Path, start: int, most: int) -> int:
-    """How much a gzip holds, read to its end and checksum, but no more than `most`."""
+def _gzip_length(path: Path, start: int, most: int, take: _Take) -> int:
+    """How much a gzip holds, read to its end and checksum, but no more than `most`; `take` is given all of it."""
     try:
         with path.open("rb") as file:
             file.seek(start)
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return _counted(path, unpacked.read, most)
+                return _counted(path, unpacked.read, most, take)
     except (OSError, EOFError, zlib.error) as error:
         raise _refused(path, f"its bytes are damaged ({error})") from error
 
 
-def _zlib_length(path: Path, start: int, most: int) -> int:
+def _zlib_length(path: Path, start: int, most: int, take: _Take) -> int:
     """As `_gzip_length`, of a zlib stream."""
     unpacker = zlib.decompressobj()
     try:
@@ -233,17 +244,18 @@ def _zlib_length(path: Path, start: int, most: int) -> int:
                         return unpacked
                 return b""
 
-            return _counted(path, read, most)
+            return _counted(path, read, most, take)
     except (OSError, EOFError, zlib.error) as error:
         raise _refused(path, f"its bytes are damaged ({error})") from error
 
 
-def _counted(path: Path, read: Callable[[int], bytes], most: int) -> int:
+def _counted(path: Path, read: Callable[[int], bytes], most: int, take: _Take) -> int:
     count = 0
     while part := read(_CHUNK):
         count += len(part)
         if count > most:
             raise _refused(path, f"it holds more than the {most - _SPARE_BYTES:,} bytes of voxels that its header says")
+        take(part)
     return count
 
 

@@ -4,6 +4,7 @@ Where voxels lie is read as ITK reads it, by which 3D Slicer opens the same file
 on the place that Slicer saw. Two forms in a NIfTI header may disagree, or be missing, and libraries then differ.
 """
 
+import io
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
     Raises:
         InvalidInputError: as `open_header`, or the file is truncated or damaged.
     """
-    _check_file(path, whole=True)
+    unpacked = _check_file(path, whole=True)
     if _is_nifti(path):
-        image = _load_nifti(path)
+        image = _load_nifti(path, unpacked)
         header = _nifti_header(path, image)
         try:
             array = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(header.shape)
@@ -129,7 +130,7 @@ def unreadable(path: Path, error: BaseException) -> InvalidInputError:
     )
 
 
-def _check_file(path: Path, *, whole: bool) -> None:
+def _check_file(path: Path, *, whole: bool) -> io.BytesIO | None:
     if not path.exists():
         raise InvalidInputError(f"{path.name}: there is no such file: check the name, or put the file there")
     problem = no_image(f"{stem_of(path.name)}{ending_of(path.name)}")
@@ -139,16 +140,16 @@ def _check_file(path: Path, *, whole: bool) -> None:
         raise InvalidInputError(f"{path.name}: {problem}")
     if path.stat().st_size == 0:
         raise InvalidInputError(f"{path.name}: the file is empty, expected a 3D image: export or copy it again")
-    check_file(path, whole=whole)
+    return check_file(path, whole=whole)
 
 
 def _is_nifti(path: Path) -> bool:
     return ending_of(path.name).lower() in NIFTI_ENDINGS
 
 
-def _load_nifti(path: Path) -> nibabel.Nifti1Image:
+def _load_nifti(path: Path, unpacked: io.BytesIO | None = None) -> nibabel.Nifti1Image:
     try:
-        image = nibabel.load(path, mmap=False)
+        image = nibabel.load(path, mmap=False) if unpacked is None else _nifti_in(unpacked)
     except _NIFTI_FAILURES as error:
         raise unreadable(path, error) from error
     kind = image.get_data_dtype()
@@ -157,6 +158,13 @@ def _load_nifti(path: Path) -> nibabel.Nifti1Image:
             f"{path.name}: voxels are {kind}, expected one real number each: export the image in grey values"
         )
     return image
+
+
+def _nifti_in(unpacked: io.BytesIO) -> nibabel.Nifti1Image:
+    head = unpacked.getbuffer()[:4]
+    is_second = nibabel.Nifti2Header.sizeof_hdr in (int.from_bytes(head, "little"), int.from_bytes(head, "big"))
+    unpacked.seek(0)
+    return (nibabel.Nifti2Image if is_second else nibabel.Nifti1Image).from_stream(unpacked)
 
 
 def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
