@@ -20,6 +20,7 @@ from activelabel.training.checkpoints import (
     largest_model_bytes,
     load_model,
     model_bytes,
+    open_model,
     save_model,
 )
 
@@ -170,11 +171,25 @@ def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(mo
     said = DESCRIPTION.model_dump(mode="json")
     del said["network"]["upsampling"]
     write(tmp_path / "old.safetensors", load_file(model), said)
-    resized = DESCRIPTION.network.model_copy(update={"upsampling": "resize"})
+    smoothed = DESCRIPTION.network.model_copy(update={"upsampling": "smoothed"})
 
     load_model(tmp_path / "old.safetensors", DESCRIPTION)
-    with pytest.raises(InvalidInputError, match=r"trained with network\.upsampling transposed, expected resize"):
-        load_model(tmp_path / "old.safetensors", DESCRIPTION.model_copy(update={"network": resized}))
+    with pytest.raises(InvalidInputError, match=r"trained with network\.upsampling transposed, expected smoothed"):
+        load_model(tmp_path / "old.safetensors", DESCRIPTION.model_copy(update={"network": smoothed}))
+
+
+def test_a_model_with_a_way_up_that_there_is_no_more_is_refused_in_one_line(model: Path, tmp_path: Path) -> None:
+    said = DESCRIPTION.model_dump(mode="json")
+    said["network"]["upsampling"] = "resize"
+    write(tmp_path / "old.safetensors", load_file(model), said)
+
+    for read in (open_model, lambda file: load_model(file, DESCRIPTION)):
+        with pytest.raises(InvalidInputError) as refused:
+            read(tmp_path / "old.safetensors")
+        line = str(refused.value)
+        assert line.startswith("model old.safetensors: 'network.upsampling' is 'resize'")
+        assert line.endswith("train a new model")
+        assert "\n" not in line
 
 
 @pytest.mark.parametrize("slices_last", [False, True])

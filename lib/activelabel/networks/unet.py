@@ -4,7 +4,7 @@ from monai.networks.nets import UNet
 from torch import nn
 
 from activelabel.errors import InvalidInputError
-from activelabel.networks.resizing import resize_instead
+from activelabel.networks.smoothing import smooth_upsampling
 from activelabel.recipes import NetworkSettings
 
 
@@ -12,8 +12,8 @@ def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
     """A residual 3D U-Net. The axes of its input must be multiples of the product of its strides.
 
     MONAI puts a dropout layer between normalisation and activation of each convolution, the last one excepted. Its
-    transposed convolutions have a kernel of 3 and a stride of 2, which leaves a grid; `settings.upsampling` is what
-    leads up instead.
+    transposed convolutions have a kernel of 3 and a stride of 2, which leaves a grid, unless `settings.upsampling` says
+    that they are smoothed.
 
     Raises:
         InvalidInputError: fewer than two levels, or not one stride between each two of them.
@@ -79,4 +79,4 @@ def _monai_unet(
         norm=settings.normalisation,
         dropout=settings.dropout,
     )
-    return resize_instead(network) if settings.upsampling == "resize" else network
+    return smooth_upsampling(network) if settings.upsampling == "smoothed" else network

@@ -30,7 +30,7 @@ class NetworkSettings(_Section):
 
     Networks that work in the plane, `unet2d` and the upper levels of `anisotropic_unet`, take a stride for the first
     two axes only. `upsampling` says what leads up in a `unet` or `unet2d`: MONAI's transposed convolutions, whose
-    kernel is larger than their stride and leaves a grid in what is predicted, or `resize`, which leaves none.
+    kernel is larger than their stride and leaves a grid in what is predicted, or `smoothed` ones, which leave none.
     """
 
     kind: str = "unet"
@@ -39,7 +39,7 @@ class NetworkSettings(_Section):
     residual_units: int = 2
     dropout: Fraction = 0.5
     normalisation: Literal["instance", "batch"] = "instance"
-    upsampling: Literal["transposed", "resize"] = "transposed"
+    upsampling: Literal["transposed", "smoothed"] = "transposed"
 
 
 class PreprocessingSettings(_Section):

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
-from activelabel.networks.resizing import ResizeConvolution, resize_instead
+from activelabel.networks.smoothing import Smooth, smooth_upsampling
 from activelabel.prediction.sharing import split_before_dropout
 from activelabel.recipes import NetworkSettings, load_recipe
+from activelabel.training.cpu_layers import with_cpu_layers
 
 SIZE = 64
 INNER = slice(16, 48)  # away from the ends, where convolutions see their own zeros
@@ -64,40 +65,67 @@ def test_nothing_gives_nothing_but_a_constant(kind: str) -> None:
     settings = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, normalisation="batch")
     image = torch.full((1, 1, 32, 32, 32), 0.7)
     spread = {}
-    for upsampling in ("resize", "transposed"):
+    for upsampling in ("smoothed", "transposed"):
         with torch.no_grad():
             logits = network_of(settings.model_copy(update={"upsampling": upsampling}))(image)
         middle = logits[..., 12:20, 12:20, 12:20].flatten(2)
         spread[upsampling] = float((middle.amax(dim=2) - middle.amin(dim=2)).max())
 
-    assert spread["resize"] < 1e-5
+    assert spread["smoothed"] < 1e-5
     assert spread["transposed"] > 1e-2
 
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])
 @pytest.mark.parametrize("residual_units", [0, 1])
-def test_all_ways_up_are_replaced_and_the_rest_stays(kind: str, residual_units: int) -> None:
+def test_all_ways_up_are_smoothed_and_the_rest_stays(kind: str, residual_units: int) -> None:
     settings = NetworkSettings(kind=kind, channels=(4, 8, 16), strides=(2, 2), residual_units=residual_units)
     plain = network_of(settings)
-    resized = network_of(settings.model_copy(update={"upsampling": "resize"}))
+    smoothed = network_of(settings.model_copy(update={"upsampling": "smoothed"}))
 
-    ways_up = [layer for layer in plain.modules() if isinstance(layer, nn.ConvTranspose3d)]
-    replaced = [layer for layer in resized.modules() if isinstance(layer, ResizeConvolution)]
-    assert len(replaced) == len(ways_up) == 2
-    assert not any(isinstance(layer, nn.ConvTranspose3d) for layer in resized.modules())
-    for counted in (nn.Dropout, nn.InstanceNorm3d, SkipConnection):
+    assert sum(isinstance(layer, Smooth) for layer in smoothed.modules()) == 2
+    for counted in (nn.Conv3d, nn.ConvTranspose3d, nn.Dropout, nn.InstanceNorm3d, SkipConnection):
         assert sum(isinstance(layer, counted) for layer in plain.modules()) == sum(
-            isinstance(layer, counted) for layer in resized.modules()
+            isinstance(layer, counted) for layer in smoothed.modules()
         )
     depth = 3 if kind == "unet2d" else 8
-    assert resized(torch.zeros(2, 1, 8, 12, depth)).shape == (2, 3, 8, 12, depth)
+    assert smoothed(torch.zeros(2, 1, 8, 12, depth)).shape == (2, 3, 8, 12, depth)
 
 
-def test_it_gives_the_size_that_the_transposed_convolution_gives() -> None:
-    transposed = nn.ConvTranspose3d(6, 2, (3, 3, 1), stride=(2, 2, 1), padding=(1, 1, 0), output_padding=(1, 1, 0))
-    values = torch.randn(2, 6, 5, 4, 3)
-    resized = resize_instead(nn.Sequential(transposed))(values)
-    assert resized.shape == transposed(values).shape == (2, 2, 10, 8, 3)
+def test_a_voxel_is_smoothed_by_a_quarter_a_half_and_a_quarter() -> None:
+    values = torch.zeros(1, 1, 5, 4, 3)
+    values[0, 0, 2, 0, 1] = 1.0
+    expected = torch.zeros(5, 4, 3)
+    expected[1:4, 0, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.75  # at an end, what is beyond is the last voxel again
+    expected[1:4, 1, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.25
+    torch.testing.assert_close(Smooth((2, 2, 1))(values)[0, 0], expected)
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (3, 3, 3), (1, 1, 1)])
+def test_nothing_is_left_at_the_period_of_the_stride_and_a_ramp_stays_where_it_is(stride: tuple[int, ...]) -> None:
+    grid = torch.zeros(1, 1, 12, 12, 12)
+    grid[:, :, :: stride[0], :: stride[1], :: stride[2]] = 1.0
+    inner = Smooth(stride)(grid)[..., 3:9, 3:9, 3:9]
+    torch.testing.assert_close(inner, torch.full_like(inner, 1.0 / (stride[0] * stride[1] * stride[2])))
+
+    ramp = torch.arange(12.0).expand(1, 1, 12, 12, 12)
+    torch.testing.assert_close(Smooth(stride)(ramp)[..., 3:9], ramp[..., 3:9])
+
+
+def test_a_transposed_convolution_without_a_stride_is_left_alone() -> None:
+    layers = nn.Sequential(nn.ConvTranspose3d(2, 2, 3, padding=1))
+    assert not any(isinstance(layer, Smooth) for layer in smooth_upsampling(layers).modules())
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_it_trains_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
+    network = network_of(load_recipe("quick").network.model_copy(update={"channels": (16, 16), "strides": (2,)}))
+    if channels_last:
+        network = with_cpu_layers(network)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
+        logits = network.train()(torch.randn(2, 1, 8, 8, 8))
+    logits.float().square().mean().backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
 
 
 def test_what_comes_before_the_first_dropout_still_runs_once_for_all_repeats() -> None:
@@ -107,6 +135,8 @@ def test_what_comes_before_the_first_dropout_still_runs_once_for_all_repeats() -
 
 @pytest.mark.parametrize("kind", ["anisotropic_unet", "residual_unet"])
 def test_networks_without_a_grid_know_no_other_way_up(kind: str) -> None:
-    settings = NetworkSettings(kind=kind, residual_units=int(kind == "residual_unet"), upsampling="resize")
-    with pytest.raises(InvalidInputError, match=f"network.upsampling is resize: a {kind} has transposed convolutions"):
+    settings = NetworkSettings(kind=kind, residual_units=int(kind == "residual_unet"), upsampling="smoothed")
+    with pytest.raises(
+        InvalidInputError, match=f"network.upsampling is smoothed: a {kind} has transposed convolutions"
+    ):
         build_network(settings, classes=2)
