@@ -187,13 +187,16 @@ class Killer:
         return act
 
     def _ask_for(self, target: str) -> None:
-        """As a manager would: for the scoring that is killed next already now, and for a proxy training."""
-        address = self._project.server.address
-        if target == "proxy" and not self._project.server.children("proxy"):
-            requests.post(f"{address}/train/proxy?enqueue=true", json={}, timeout=60).raise_for_status()
-        if not self._project.server.children("scoring"):
+        """As a manager would: for a proxy training, and so that there are a training and a scoring for the next ones."""
+        server = self._project.server
+        if target == "proxy" and not server.children("proxy"):
+            requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60).raise_for_status()
+        if not server.children("scoring"):
             self._use_unscored_model()
-            requests.post(f"{address}/scoring/variance", json={}, timeout=60)  # 429: there is one in the queue
+            requests.post(f"{server.address}/scoring/variance", json={}, timeout=60)
+        if not server.children("training"):
+            requests.post(f"{server.address}/train/segmentation", json={}, timeout=60)
+        # 429: there is one already; whatever else they are refused for, what is killed next does not come then.
 
     def _use_unscored_model(self) -> None:
         """Choose the newest model where the one in use has scored all: a scoring is to have something to do."""

@@ -199,6 +199,9 @@ def test_failed_logins_are_limited_and_those_who_are_in_stay_in(
     refused = client.get("/info/", auth=("annotator", PASSWORD))
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= attempts.WITHIN_SECONDS + 1
+    by_slicer = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD})
+    assert by_slicer.status_code == 429
+    assert int(by_slicer.headers["retry-after"]) == int(refused.headers["retry-after"])
     assert client.get("/info/", headers=header).status_code == 200
     assert client.get("/info/", auth=("reviewer", PASSWORD)).status_code == 200
     clock.now += attempts.WITHIN_SECONDS  # type: ignore[attr-defined]

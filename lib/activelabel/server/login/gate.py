@@ -5,13 +5,12 @@ import binascii
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
 from activelabel.errors import ForbiddenError, NotLoggedInError
-from activelabel.server.login.accounts import Accounts, Sessions
+from activelabel.server.login.accounts import Accounts, Sessions, SessionTimes
 from activelabel.server.login.attempts import Attempts
 from activelabel.server.login.cookies import session_tokens
 from activelabel.server.login.identity import Identity, asking
@@ -42,14 +41,14 @@ class Login:
     def __init__(
         self,
         ledger: Ledger,
-        lasts: timedelta,
+        times: SessionTimes,
         provider: Provider | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.provider = provider
         self.attempts = Attempts(clock)
         self.accounts = Accounts(ledger, self.attempts)
-        self.sessions = Sessions(ledger, lasts, by_provider=provider is not None)
+        self.sessions = Sessions(ledger, times, by_provider=provider is not None)
         self.passes = ImagePasses(clock)
         self._clock = clock
         self._on = provider is not None
@@ -79,7 +78,7 @@ class Login:
 
         Raises:
             NotLoggedInError: it does not say, or what it says is not true.
-            TooManyAttemptsError: too many have tried passwords lately.
+            TooManyError: too many have tried passwords lately.
             ForbiddenError: they may not.
         """
         needed = least_role(method, path)
@@ -97,7 +96,7 @@ class Login:
 
         Raises:
             NotLoggedInError: it is wrong.
-            TooManyAttemptsError: too many were wrong lately.
+            TooManyError: too many were wrong lately.
             UnavailableError: the login provider does not answer.
         """
         if self.provider is None:
@@ -115,10 +114,10 @@ class Login:
         tokens = session_tokens(headers.get("cookie", ""))
         for token in tokens[:-1]:
             try:
-                return self.sessions.find(token)
+                return self.sessions.find_in_browser(token)
             except NotLoggedInError:
                 continue  # it is another server's of the same machine
-        return self.sessions.find(tokens[-1]) if tokens else None
+        return self.sessions.find_in_browser(tokens[-1]) if tokens else None
 
     def _by_header(self, header: str, machine: str) -> Identity:
         scheme, _, said = header.strip().partition(" ")

@@ -5,12 +5,15 @@ The host keeps this to itself and its web server, so it is read from the command
 
 import argparse
 import logging
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
 from activelabel.server.login.loopback import is_loopback
+
+_EVERY = ("0.0.0.0", "::")
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,18 @@ class Place:
     def is_beyond(self) -> bool:
         """Whether it was told to listen to other machines."""
         return self.host is not None and not is_loopback(self.host)
+
+    def address(self, port: int) -> str:
+        """What people open: the host that was named, or, where that is every one, this machine.
+
+        A certificate is of a name, so under TLS the machine is called by its own.
+        """
+        host = self.host or _EVERY[0]
+        if host in _EVERY:
+            host = socket.gethostname() if self.closed else "127.0.0.1"
+        if ":" in host:
+            host = f"[{host}]"
+        return f"{'https' if self.closed else 'http'}://{host}:{port}"
 
 
 def place_asked_for(arguments: Sequence[str]) -> Place:
