@@ -187,7 +187,7 @@ class Killer:
         return act
 
     def _ask_for(self, target: str) -> None:
-        """As a manager would: for a proxy training, and so that there are a training and a scoring for the next ones."""
+        """As a manager would: for a proxy training, and for a training and a scoring to be killed next."""
         server = self._project.server
         if target == "proxy" and not server.children("proxy"):
             requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60).raise_for_status()

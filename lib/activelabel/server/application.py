@@ -308,7 +308,12 @@ def guard_host(project: Project) -> None:
         UploadGuard(host.middleware_stack, limits),
         local_only=not settings.allow_remote,
         allowed_origins=project.settings.allowed_origins,
-        login=Login(project.ledger, _session_times(settings), host_provider()),
+        login=Login(
+            project.ledger,
+            _session_times(settings),
+            host_provider(),
+            slicer_downloads=settings.slicer_downloads,
+        ),
     )
 
 

@@ -111,9 +111,7 @@ def make_client(ledger: Ledger, clock: Clock) -> Callable[..., TestClient]:
         app = FastAPI()
         app.include_router(login_routes)
         app.include_router(behind)
-        guard = AccessGuard(
-            app, local_only=True, allowed_origins=(), login=server or Login(ledger, TIMES, None, clock)
-        )
+        guard = AccessGuard(app, local_only=True, allowed_origins=(), login=server or Login(ledger, TIMES, None, clock))
         return TestClient(
             guard, base_url=f"{scheme}://ward.example:8443", client=(machine, 50000), follow_redirects=False
         )

@@ -100,9 +100,7 @@ def test_slicers_token_outlives_hours_of_drawing(with_users: Ledger, make_client
     assert client.get("/info/", headers=header).status_code == 401
 
 
-def test_without_an_idle_time_a_browser_stays_in(
-    with_users: Ledger, make_client: Make, minutes: list[float]
-) -> None:
+def test_without_an_idle_time_a_browser_stays_in(with_users: Ledger, make_client: Make, minutes: list[float]) -> None:
     client = make_client(server=Login(with_users, SessionTimes(timedelta(hours=12))))
     send(client)
     minutes[0] = 12 * 60 - 1

@@ -35,7 +35,7 @@ class Login:
         provider: the login provider, if the server has one.
         accounts: the users of the ledger.
         sessions: of all who are logged in.
-        passes: for images that Slicer fetches without saying who it is.
+        passes: for images that Slicer fetches without saying who it is; None: nobody gets an image so.
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class Login:
         times: SessionTimes,
         provider: Provider | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        slicer_downloads: bool = True,
     ) -> None:
         self.provider = provider
         self.attempts = Attempts(clock)
         self.accounts = Accounts(ledger, self.attempts)
         self.sessions = Sessions(ledger, times, by_provider=provider is not None)
-        self.passes = ImagePasses(clock)
+        self.passes = ImagePasses(clock) if slicer_downloads else None
         self._clock = clock
         self._on = provider is not None
         self._looked: float | None = None
@@ -132,16 +134,21 @@ class Login:
         raise NotLoggedInError(f"Authorization: expected {expected}, got {scheme[:20]!r}")
 
     def _with_pass(self, method: str, path: str, query: str, machine: str) -> Identity | None:
-        if (method, path) != ("GET", "/datastore/image"):
+        if self.passes is None or (method, path) != ("GET", "/datastore/image"):
             return None
         images = parse_qs(query).get("image", [])
-        return self.passes.take(machine, images[0]) if len(images) == 1 else None
+        who = self.passes.take(machine, images[0]) if len(images) == 1 else None
+        if who is not None:
+            logger.info("%s was asked for %s, which goes to %s without a token", who.name, images[0][:80], machine)
+        return who
 
 
 def let_fetch(request: Request, image_id: str) -> None:
     """Give a pass for an image to a client that shows a token: it may be Slicer, which does not when it downloads."""
     login, who = request.scope.get(SCOPE), asking.get()
-    if login is not None and who is not None and request.headers.get("authorization", "").lower().startswith("bearer "):
+    if login is None or login.passes is None or who is None:
+        return
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
         login.passes.give(request.client.host if request.client else "", image_id, who)
 
 
