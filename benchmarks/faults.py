@@ -77,7 +77,7 @@ size = 4
 CONF: dict[str, object] = {"labels": "ball", "device": "cpu", "modality": "CT", "finished_by": "saving"}
 CONF |= {"retrain_after": 8}
 LONGEST_DELAY_SECONDS = 8.0
-WEIGHTS = {"training": 9, "scoring": 6, "server": 3, "proxy": 2}
+WEIGHTS = {"training": 10, "scoring": 7, "server": 2, "proxy": 1}
 """Of 20 kills. After one of the server all wait until it has started again, and a proxy training waits for its turn."""
 ALL_FILES_EVERY = 10
 """After so many faults each file is read again; else those that are new, or of another size or time than they were."""
@@ -328,13 +328,15 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def kills(project: Project, options: argparse.Namespace, random: np.random.Generator) -> Iterator[Row]:
-    """One kill after the other until there are enough, or the time is over."""
+    """One kill after the other until there are enough, or the time is over; what runs already goes first."""
     end, killed, killer = time.monotonic() + options.minutes * 60, 0, Killer(project, random)
     targets = [target for target, weight in WEIGHTS.items() for _ in range(weight)]
     order: list[str] = []
     while killed < options.kills and time.monotonic() < end:
         order = order or [targets[index] for index in random.permutation(len(targets))]
-        target = order.pop()
+        running = [target for target in order if target in CHILDREN and project.server.children(target)]
+        target = running[0] if running else order[-1]
+        order.remove(target)
         row = row_of(f"kill of {target}", project, killer.kill(target))
         killed += row.faults
         yield row

@@ -194,6 +194,17 @@ def test_only_the_browser_that_left_comes_back(make_client: Make, by_provider: L
     assert client.get("/login/callback", params=query).status_code == 303
 
 
+def test_a_browser_that_another_provider_sends_is_refused(
+    make_client: Make, by_provider: Login, openid: OpenIdProvider
+) -> None:
+    client = make_client(server=by_provider)
+    refused = client.get("/login/callback", params={**go(client, openid), "iss": "https://evil.example"})
+    assert refused.status_code == 401
+    assert "comes from another login provider" in refused.text
+    answer = client.get("/login/callback", params={**go(client, openid), "iss": openid.realm})
+    assert answer.status_code == 303
+
+
 def test_a_person_without_a_role_is_told_so(make_client: Make, by_provider: Login, openid: OpenIdProvider) -> None:
     openid.at_browser = "guest"
     client = make_client(server=by_provider)

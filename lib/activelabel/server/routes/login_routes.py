@@ -68,14 +68,16 @@ def leave_for_provider(request: Request, next: str = "/") -> Response:
 
 
 @router.get("/login/callback", include_in_schema=False)
-def come_back(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
-    """A browser is back from the login provider."""
+def come_back(request: Request, state: str = "", code: str = "", error: str = "", iss: str = "") -> Response:
+    """A browser is back from the login provider, which may say who it is (RFC 9207)."""
     login, journey = _login(request), cookies.journey_of(request)
     if login.provider is None:
         raise NotFoundError("this server has no login provider: open /login")
     try:
         if journey is None:
             raise NotLoggedInError("this login was not begun in this browser, or long ago: begin it again")
+        if iss and iss.rstrip("/") != login.provider.realm:
+            raise NotLoggedInError("the browser comes from another login provider: begin the login again")
         if error or not code:
             raise NotLoggedInError(f"the login provider refuses this login: {error[:80] or 'it gives no reason'}")
         who = login.provider.arrival(journey, state, code, _back(request))
