@@ -5,7 +5,6 @@ The host keeps this to itself and its web server, so it is read from the command
 
 import argparse
 import logging
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,9 @@ from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
 from activelabel.server.login.loopback import is_loopback
 
-_EVERY = ("0.0.0.0", "::")
-
 logger = logging.getLogger(__name__)
+
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,9 @@ class Place:
         return self.host is not None and not is_loopback(self.host)
 
     def address(self, port: int) -> str:
-        """What people open: the host that was named, or, where that is every one, this machine.
-
-        A certificate is of a name, so under TLS the machine is called by its own.
-        """
-        host = self.host or _EVERY[0]
-        if host in _EVERY:
-            host = socket.gethostname() if self.closed else "127.0.0.1"
-        if ":" in host:
-            host = f"[{host}]"
-        return f"{'https' if self.closed else 'http'}://{host}:{port}"
+        """Where somebody at this machine finds the server."""
+        host = self.host if self.host and self.host not in EVERYWHERE else "127.0.0.1"
+        return f"{'https' if self.closed else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def place_asked_for(arguments: Sequence[str]) -> Place:
