@@ -5,10 +5,10 @@
     python benchmarks/faults.py --kills 0 --disk --clock --out faults.jsonl
     python benchmarks/faults.py --table faults.jsonl
 
-Each run is a new project of tiny volumes. Server, training, proxy training and scoring are killed (SIGKILL) in turn, at
-a random moment of what they do. All that was acknowledged, voxel by voxel, all files of labels and models, and all
-scores are looked for after each fault. `--disk` puts the project on a small file system that is filled, which takes
-root; `--clock` takes a C compiler.
+Each run is a new project of tiny volumes. Server, training, proxy training and scoring are killed (SIGKILL), the ones
+that are cheap to kill more often, at a random moment of what they do. All that was acknowledged, voxel by voxel, all
+files of labels and models, and all scores are looked for after each fault. `--disk` puts the project on a small file
+system that is filled, which takes root; `--clock` takes a C compiler.
 """
 
 import argparse
@@ -31,13 +31,14 @@ from typing import Any
 import numpy as np
 import psutil
 import requests
-from faults_annotators import Annotators, Record, lost_labels, make_studies
+from faults_annotators import Annotators, KeptFiles, Record, lost_labels, make_studies
 from faults_server import CHILDREN, PostgreSQL, Server, wait_for
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
+from activelabel.store.records import ModelVersion
 
-CASES = 240
+CASES = 400
 RECIPE = """
 name = "tiny"
 title = "Every step, as small as it can be"
@@ -76,6 +77,10 @@ size = 4
 CONF: dict[str, object] = {"labels": "ball", "device": "cpu", "modality": "CT", "finished_by": "saving"}
 CONF |= {"retrain_after": 8}
 LONGEST_DELAY_SECONDS = 8.0
+WEIGHTS = {"training": 10, "scoring": 7, "server": 2, "proxy": 1}
+"""Of 20 kills. After one of the server all wait until it has started again, and a proxy training waits for its turn."""
+ALL_FILES_EVERY = 10
+"""After so many faults each file is read again; else those that are new, or of another size or time than they were."""
 DISK_MEGABYTES = 48
 
 
@@ -114,11 +119,16 @@ class Project:
         self.annotators = Annotators(self.server.address, annotators, folder / "drawings", self.record, seed)
         self._models: dict[int, str] = {}
         self._scored: set[tuple[int, str]] = set()
+        self._files = KeptFiles()
+        self._looked = 0
         self.annotators.start()
 
-    def lost(self) -> list[str]:
+    def lost(self, *, whole: bool = False) -> list[str]:
         """What is not there any more, or has become another: labels, models, scores."""
-        lost = lost_labels(self.record, self.ledger, self.folder / "labels")
+        self._looked += 1
+        if whole or self._looked % ALL_FILES_EVERY == 0:
+            self._files.forget()
+        lost = lost_labels(self.record, self.ledger, self.folder / "labels", self._files)
         models = {model.version: model for model in self.ledger.models()}
         for version, sha256 in self._models.items():
             file = self.folder / "models" / models[version].file if version in models else None
@@ -155,34 +165,76 @@ def row_of(fault: str, project: Project, act: Callable[[Row], None]) -> Row:
     return row
 
 
-def kill(project: Project, target: str, random: np.random.Generator) -> Callable[[Row], None]:
-    """Kill `target` once, at a random moment of its life. One that ended before was not killed."""
+class Killer:
+    """Kills what a project's server runs, and the server, each at a random moment of its life."""
 
-    def act(row: Row) -> None:
-        server = project.server
-        if target == "server":
-            time.sleep(random.uniform(0, LONGEST_DELAY_SECONDS))
-            began = time.monotonic()
-            server.kill()
-            server.start()
-        else:
-            if target == "proxy":
-                requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60)
-            wait_for(lambda: bool(server.children(target)), f"{target} to run")
-            victims = server.children(target)
-            psutil.wait_procs(victims, timeout=random.uniform(0, LONGEST_DELAY_SECONDS))
-            running = [victim for victim in victims if victim.is_running()]
-            for victim in running:
-                victim.kill()
-            psutil.wait_procs(running, timeout=60)
-            began = time.monotonic()
-            if not running:
-                return
-        row.faults += 1
-        wait_for(lambda: project.record.last > began, "the next label to be kept")
-        row.seconds.append(round(project.record.last - began, 1))
+    def __init__(self, project: Project, random: np.random.Generator) -> None:
+        self._project, self._random = project, random
+        self._lives = dict.fromkeys(CHILDREN, LONGEST_DELAY_SECONDS)
 
-    return act
+    def kill(self, target: str) -> Callable[[Row], None]:
+        """Kill `target` once. One that ended before was not killed, and tells how long such a life is."""
+
+        def act(row: Row) -> None:
+            self._ask_for(target)
+            began = self._kill_server() if target == "server" else self._kill_child(target)
+            if began is not None:
+                row.faults += 1
+                record = self._project.record
+                wait_for(lambda: record.last > began, "the next label to be kept")
+                row.seconds.append(round(record.last - began, 1))
+
+        return act
+
+    def _ask_for(self, target: str) -> None:
+        """As a manager would: for a proxy training, and for a training and a scoring to be killed next."""
+        server = self._project.server
+        if target == "proxy" and not server.children("proxy"):
+            requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60).raise_for_status()
+        if not server.children("scoring"):
+            self._use_unscored_model()
+            requests.post(f"{server.address}/scoring/variance", json={}, timeout=60)
+        if not server.children("training"):
+            requests.post(f"{server.address}/train/segmentation", json={}, timeout=60)
+        # 429: there is one already; whatever else they are refused for, what is killed next does not come then.
+
+    def _use_unscored_model(self) -> None:
+        """Choose the newest model where the one in use has scored all: a scoring is to have something to do."""
+        ledger = self._project.ledger
+        in_use, newest = ledger.model_in_use(), max(model.version for model in task_models(ledger))
+        if in_use is not None and not ledger.unscored(in_use.version, "variance", "everything", "total"):
+            ledger.use_model(newest, "benchmark")
+
+    def _kill_server(self) -> float:
+        time.sleep(self._random.uniform(0, LONGEST_DELAY_SECONDS))
+        began = time.monotonic()
+        self._project.server.kill()
+        self._project.server.start()
+        return began
+
+    def _kill_child(self, target: str) -> float | None:
+        """When it was killed. Late moments are drawn more often than early ones, at which it only starts to work."""
+        server = self._project.server
+        wait_for(lambda: bool(server.children(target)), f"{target} to run")
+        victims = server.children(target)
+        born = min(victim.create_time() for victim in victims)
+        moment = self._lives[target] * float(self._random.uniform()) ** 0.5
+        psutil.wait_procs(victims, timeout=max(0.0, moment - (time.time() - born)))
+        running = [victim for victim in victims if victim.is_running()]
+        if not running:
+            self._lives[target] = time.time() - born
+            return None
+        if moment > 0.9 * self._lives[target]:
+            self._lives[target] *= 1.2  # It lives longer than those before.
+        for victim in running:
+            victim.kill()
+        psutil.wait_procs(running, timeout=60)
+        return time.monotonic()
+
+
+def task_models(ledger: Ledger) -> list[ModelVersion]:
+    """The models that segment, of all there are."""
+    return [model for model in ledger.models() if model.kind == "task"]
 
 
 def restart_postgresql(project: Project, database: PostgreSQL, random: np.random.Generator) -> Callable[[Row], None]:
@@ -276,14 +328,20 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def kills(project: Project, options: argparse.Namespace, random: np.random.Generator) -> Iterator[Row]:
-    """One kill after the other until there are enough, or the time is over."""
-    end, killed, turn = time.monotonic() + options.minutes * 60, 0, 0
-    order = ["server", *CHILDREN]
+    """One kill after the other until there are enough, or the time is over; what runs already goes first."""
+    end, killed, killer = time.monotonic() + options.minutes * 60, 0, Killer(project, random)
+    targets = [target for target, weight in WEIGHTS.items() for _ in range(weight)]
+    order: list[str] = []
     while killed < options.kills and time.monotonic() < end:
-        target = order[turn % len(order)]
-        row = row_of(f"kill of {target}", project, kill(project, target, random))
-        killed, turn = killed + row.faults, turn + 1
+        order = order or [targets[index] for index in random.permutation(len(targets))]
+        running = [target for target in order if target in CHILDREN and project.server.children(target)]
+        target = running[0] if running else order[-1]
+        order.remove(target)
+        row = row_of(f"kill of {target}", project, killer.kill(target))
+        killed += row.faults
         yield row
+    if lost := project.lost(whole=True):
+        raise RuntimeError(f"after all kills, with each file read again, there are lost: {lost}")
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from activelabel.store.ledger import Ledger
 
 SHAPE = (24, 20, 16)
 AFFINE = np.diag([-1.5, -1.5, 2.0, 1.0])
-PAUSE_SECONDS = 4.0
-NEW_CASE, SKIP = 0.2, 0.15
+PAUSE_SECONDS = 6.0
+NEW_CASE, SKIP = 0.1, 0.15
 """How often an annotator asks for another case rather than correct a label, and how often they skip what they got."""
 
 
@@ -172,23 +172,47 @@ def digest_of(voxels: NDArray[np.generic]) -> str:
     return hashlib.sha256(np.ascontiguousarray(voxels.astype(np.uint8)).tobytes()).hexdigest()
 
 
-def lost_labels(record: Record, ledger: Ledger, labels: Path) -> list[str]:
+class KeptFiles:
+    """The SHA-256 of files, read again only where size or time are others than they were, and after `forget`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[int, int, str]] = {}
+
+    def sha256(self, file: Path) -> str:
+        """Of one file; empty where there is none."""
+        try:
+            stat = file.stat()
+        except FileNotFoundError:
+            return ""
+        seen = self._seen.get(file)
+        if seen is None or seen[:2] != (stat.st_size, stat.st_mtime_ns):
+            seen = (stat.st_size, stat.st_mtime_ns, hashlib.sha256(file.read_bytes()).hexdigest())
+            self._seen[file] = seen
+        return seen[2]
+
+    def forget(self) -> None:
+        """Read each file when it is asked for next."""
+        self._seen.clear()
+
+
+def lost_labels(record: Record, ledger: Ledger, labels: Path, files: KeptFiles | None = None) -> list[str]:
     """What was acknowledged and is not there: each label, voxel by voxel, under its image and its annotator.
 
     A label that is in the ledger, acknowledged or not, and whose file is missing or another, is lost too.
     """
+    files = files or KeptFiles()
     with record.lock:  # What is acknowledged from now on may come after the ledger was read.
         acknowledged = dict(record.acknowledged)
     there: dict[str, set[tuple[str, str]]] = {}
     lost = []
-    for image in ledger.images():
-        for annotation in ledger.history(image.id):
+    for image in {image for image, _ in acknowledged.values()} | {item.image_id for item in ledger.annotations()}:
+        for annotation in ledger.history(image):
             file = labels / annotation.file
-            if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != annotation.sha256:
-                lost.append(f"the file of version {annotation.version} of {image.id}")
+            if files.sha256(file) != annotation.sha256:
+                lost.append(f"the file of version {annotation.version} of {image}")
                 continue
             digest = _kept_digest(file)
-            there.setdefault(digest, set()).add((image.id, annotation.annotator))
+            there.setdefault(digest, set()).add((image, annotation.annotator))
     missing = [item for digest, item in acknowledged.items() if item not in there.get(digest, set())]
     return lost + [f"{image} by {name}" for image, name in missing]
 

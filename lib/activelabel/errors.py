@@ -31,14 +31,6 @@ class NotLoggedInError(ActiveLabelError):
     """The request does not say who asks, or what it says is not true."""
 
 
-class TooManyAttemptsError(ActiveLabelError):
-    """Too many logins have failed; `seconds` is how long to wait."""
-
-    def __init__(self, text: str, seconds: int) -> None:
-        super().__init__(text)
-        self.seconds = seconds
-
-
 class UnavailableError(ActiveLabelError):
     """What the request needs, such as the PACS or the ledger, does not answer; nothing is wrong with the request."""
 
@@ -48,7 +40,15 @@ class StorageFullError(ActiveLabelError):
 
 
 class TooManyError(ActiveLabelError):
-    """More is asked for than may be kept at once; nothing is wrong with the request."""
+    """More is asked for than may be kept at once, or tried within some time; nothing else is wrong with the request.
+
+    Attributes:
+        seconds: how long to wait; None where time alone changes nothing.
+    """
+
+    def __init__(self, text: str, seconds: int | None = None) -> None:
+        super().__init__(text)
+        self.seconds = seconds
 
 
 class AskedBackError(InvalidInputError):

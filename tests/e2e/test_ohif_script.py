@@ -57,6 +57,8 @@ def answer(route: Route) -> None:
     """A server that has no model."""
     if "/infer/" in route.request.url:
         route.fulfill(status=409, json={"detail": "no model yet: label 4 cases"})
+    elif route.request.url.endswith("/auth/token/valid"):
+        route.fulfill(status=401, json={"detail": "the login has ended"})
     elif "/gone" in route.request.url:
         route.abort()
     else:
@@ -137,3 +139,22 @@ def test_a_seg_is_made_of_slices_in_the_order_of_its_frames(
     )
     assert asked == [expected]
     assert afterwards == order
+
+
+def test_a_reader_who_draws_counts_as_present_and_hears_that_their_login_has_ended(page: Page) -> None:
+    """A hand on the mouse asks the server, once in two minutes; a page that only stands open asks for nothing."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.mouse.click(5, 5)
+    assert asked == [], "the page itself was asked for a moment ago"
+    page.evaluate("() => { const now = performance.now(); performance.now = () => now + 121000; }")
+    page.wait_for_timeout(300)
+    assert asked == [], "nobody is there"
+    for _ in range(3):
+        page.mouse.click(5, 5)
+        page.keyboard.press("a")
+    page.wait_for_function("() => notices.length > 0")
+    assert asked == [f"{ADDRESS}/auth/token/valid"]
+    assert page.evaluate("() => notices.map(({ title, message }) => [title, message])") == [
+        ["Login", "the login has ended"]
+    ]

@@ -82,6 +82,41 @@ def test_expired_sessions_are_forgotten_with_the_next_login(with_ann, clock):
     assert with_ann.end_sessions("ann") == 1
 
 
+def test_a_session_that_is_used_goes_on_but_not_for_ever(with_ann, clock):
+    idle, lasts, began = timedelta(minutes=30), timedelta(minutes=70), clock.now
+    with_ann.begin_session("t1", "ann", idle)
+    for _ in range(2):
+        clock.advance(25)
+        with_ann.prolong_session("t1", idle, lasts)
+        assert with_ann.login_session("t1", by_provider=False).expires_at == min(clock.now + idle, began + lasts)
+    clock.advance(19)
+    with_ann.prolong_session("t1", idle, lasts)
+    assert with_ann.login_session("t1", by_provider=False) is not None
+    clock.advance(1)
+    assert with_ann.login_session("t1", by_provider=False) is None
+
+
+def test_an_idle_session_ends_and_does_not_come_back(with_ann, clock):
+    idle, lasts = timedelta(minutes=30), timedelta(hours=12)
+    with_ann.begin_session("t1", "ann", idle)
+    clock.advance(30)
+    with_ann.prolong_session("t1", idle, lasts)
+    assert with_ann.login_session("t1", by_provider=False) is None
+    with_ann.prolong_session("unknown", idle, lasts)
+
+
+def test_requests_within_a_thirtieth_of_the_idle_time_write_nothing(with_ann, clock):
+    idle = timedelta(minutes=60)
+    with_ann.begin_session("t1", "ann", idle)
+    ends = clock.now + idle
+    clock.advance(1.9)
+    with_ann.prolong_session("t1", idle, timedelta(hours=12))
+    assert with_ann.login_session("t1", by_provider=False).expires_at == ends
+    clock.advance(0.2)
+    with_ann.prolong_session("t1", idle, timedelta(hours=12))
+    assert with_ann.login_session("t1", by_provider=False).expires_at == clock.now + idle
+
+
 def test_who_is_unknown_is_named_with_those_who_are_known(with_ann):
     for act in (
         lambda: with_ann.remove_user("bob"),

@@ -145,6 +145,16 @@ class Settings(BaseModel):
         default=12.0, gt=0, le=LONGEST_SESSION_HOURS,
         description=f"after how long a login ends, above 0 and at most {LONGEST_SESSION_HOURS} hours",
     )  # fmt: skip
+    session_idle_minutes: float = Field(
+        default=30.0, ge=0, le=LONGEST_SESSION_HOURS * 60,
+        description="after how many minutes without a request the login of a browser ends, 0 to "
+        f"{LONGEST_SESSION_HOURS * 60}, 0 is never before session_hours",
+    )  # fmt: skip
+    slicer_downloads: bool = Field(
+        default=True,
+        description="true or false: with a login, let 3D Slicer fetch the image that it was just given, once, without "
+        "a token",
+    )
     allowed_origins: Origins = Field(
         default=(), description="web addresses of viewers served elsewhere, by commas: https://viewer.example"
     )

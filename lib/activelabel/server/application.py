@@ -5,6 +5,7 @@
 
 import copy
 import logging
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -35,12 +36,15 @@ from activelabel.project.project import Project
 from activelabel.project.proxy_model import current_proxy
 from activelabel.project.publishing import publish_model
 from activelabel.project.readability import known_intensities
+from activelabel.project.settings import Settings
 from activelabel.server.access import AccessGuard
 from activelabel.server.case_actions import CaseActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import HostTasks
+from activelabel.server.login.accounts import SessionTimes
 from activelabel.server.login.gate import Login
 from activelabel.server.login.host_settings import host_provider
+from activelabel.server.login.listening import place_asked_for
 from activelabel.server.opening import open_datastore
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.routes.one_line_route import current_user
@@ -261,7 +265,8 @@ class ProjectActions(CaseActions):
         end_children_with_server()
         progress = self.project.ledger.progress()
         waiting = progress.images - progress.annotated - progress.unreadable
-        logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
+        address = place_asked_for(sys.argv[1:]).address(host_settings.MONAI_LABEL_SERVER_PORT)
+        logger.info(welcome(address, self.studies, waiting))
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
                 self._look_up,
@@ -303,5 +308,15 @@ def guard_host(project: Project) -> None:
         UploadGuard(host.middleware_stack, limits),
         local_only=not settings.allow_remote,
         allowed_origins=project.settings.allowed_origins,
-        login=Login(project.ledger, timedelta(hours=project.settings.session_hours), host_provider()),
+        login=Login(
+            project.ledger,
+            _session_times(settings),
+            host_provider(),
+            slicer_downloads=settings.slicer_downloads,
+        ),
     )
+
+
+def _session_times(settings: Settings) -> SessionTimes:
+    idle = timedelta(minutes=settings.session_idle_minutes) if settings.session_idle_minutes else None
+    return SessionTimes(timedelta(hours=settings.session_hours), idle)

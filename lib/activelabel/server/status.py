@@ -9,7 +9,6 @@ from activelabel.errors import (
     NotLoggedInError,
     NotReadyError,
     StorageFullError,
-    TooManyAttemptsError,
     TooManyError,
     UnavailableError,
 )
@@ -21,7 +20,6 @@ STATUS: dict[type[ActiveLabelError], int] = {
     AskedBackError: 409,
     ForbiddenError: 403,
     NotLoggedInError: 401,
-    TooManyAttemptsError: 429,
     UnavailableError: 503,
     StorageFullError: 507,
     TooManyError: 429,

@@ -6,7 +6,7 @@ find.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError, NotFoundError
@@ -14,6 +14,8 @@ from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.records import LoginSession, User, UserRole
 from activelabel.store.schema import LoginSessionRow, UserRow
+
+_STEPS_OF_IDLE = 30
 
 
 class Users(Database):
@@ -130,6 +132,23 @@ class Users(Database):
                 return LoginSession(row.user_name, row.provider_role, row.expires_at)
             user = session.get(UserRow, row.user_name)
             return None if user is None else LoginSession(user.name, user.role, row.expires_at)
+
+    def prolong_session(self, token_sha256: str, idle: timedelta, lasts: timedelta) -> None:
+        """Somebody is at work: their session goes on for `idle` from now, but not longer than `lasts` from the login.
+
+        The ledger is written only where that moves the end by a thirtieth of `idle`, as each request asks for it.
+        """
+        now = self._clock()
+        with self._reading() as session:
+            row = session.get(LoginSessionRow, token_sha256)
+            if row is None or row.expires_at <= now:
+                return
+            until = min(row.created_at + lasts, now + idle)
+            if abs(until - row.expires_at) < idle / _STEPS_OF_IDLE:
+                return
+        moved = update(LoginSessionRow).where(LoginSessionRow.token_sha256 == token_sha256)
+        with self._writing() as session:
+            session.execute(moved.where(LoginSessionRow.expires_at > now).values(expires_at=until))
 
     def end_session(self, token_sha256: str) -> None:
         """Somebody has logged out."""

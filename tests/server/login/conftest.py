@@ -14,6 +14,7 @@ from ports import free_port
 from activelabel.server.access import AccessGuard
 from activelabel.server.client_info import annotator_of
 from activelabel.server.login import passwords
+from activelabel.server.login.accounts import SessionTimes
 from activelabel.server.login.gate import Login, let_fetch
 from activelabel.server.login.identity import Role
 from activelabel.server.login.passwords import hash_password
@@ -24,6 +25,7 @@ from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, logi
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
+TIMES = SessionTimes(timedelta(hours=12), timedelta(minutes=30))
 PASSWORD = "correct horse battery"
 ROLES = {
     "monailabel-annotator": Role.ANNOTATOR,
@@ -109,9 +111,7 @@ def make_client(ledger: Ledger, clock: Clock) -> Callable[..., TestClient]:
         app = FastAPI()
         app.include_router(login_routes)
         app.include_router(behind)
-        guard = AccessGuard(
-            app, local_only=True, allowed_origins=(), login=server or Login(ledger, timedelta(hours=12), None, clock)
-        )
+        guard = AccessGuard(app, local_only=True, allowed_origins=(), login=server or Login(ledger, TIMES, None, clock))
         return TestClient(
             guard, base_url=f"{scheme}://ward.example:8443", client=(machine, 50000), follow_redirects=False
         )
@@ -138,4 +138,4 @@ def rules(openid: OpenIdProvider) -> TokenRules:
 
 @pytest.fixture
 def by_provider(ledger: Ledger, rules: TokenRules) -> Login:
-    return Login(ledger, timedelta(hours=12), Provider(CLIENT, rules, 5))
+    return Login(ledger, TIMES, Provider(CLIENT, rules, 5))

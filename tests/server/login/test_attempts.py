@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from activelabel.errors import NotLoggedInError, TooManyAttemptsError
+from activelabel.errors import NotLoggedInError, TooManyError
 from activelabel.server.login import attempts
 from activelabel.server.login.attempts import Attempts
 
@@ -18,7 +18,7 @@ def refused(limit: Attempts, name: str, place: str) -> bool:
     try:
         with limit.attempt(name, place):
             return False
-    except TooManyAttemptsError:
+    except TooManyError:
         return True
 
 
@@ -39,7 +39,7 @@ def test_it_ends_when_the_oldest_is_old_enough(clock: Callable[[], float]) -> No
     for _ in range(5):
         fail(limit, "ann", "p1")
         clock.now += 10  # type: ignore[attr-defined]
-    with pytest.raises(TooManyAttemptsError) as told, limit.attempt("ann", "p1"):
+    with pytest.raises(TooManyError) as told, limit.attempt("ann", "p1"):
         pass
     assert told.value.seconds == 251  # the first was 50 s ago, and counts for 300
     clock.now += 250  # type: ignore[attr-defined]

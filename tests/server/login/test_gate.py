@@ -1,11 +1,13 @@
 """Who gets in where there are users: a browser, Slicer, a script; and what is answered to all others."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
 
 from activelabel.server.login import accounts, attempts, gate
+from activelabel.server.login.accounts import SessionTimes
 from activelabel.store.ledger import Ledger
 
 PASSWORD = "correct horse battery"
@@ -121,6 +123,25 @@ def test_slicer_fetches_once_the_image_it_was_asked_for_without_saying_who_it_is
     assert fetch() == 401, "a script says each time who it is"
 
 
+def test_that_can_be_shut(with_users: Ledger, make_client: Make, clock: Callable[[], float]) -> None:
+    shut = gate.Login(with_users, SessionTimes(timedelta(hours=12)), None, clock, slicer_downloads=False)
+    client = make_client(server=shut)
+    header = token_of(client, "annotator")
+    client.post("/activelearning/x", json={}, headers=header)
+    assert client.get("/datastore/image", params={"image": "case_7"}).status_code == 401
+    assert client.get("/datastore/image", params={"image": "case_7"}, headers=header).status_code == 200
+
+
+def test_who_gets_an_image_without_a_token_stands_in_the_log(
+    with_users: Ledger, make_client: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_client()
+    client.post("/activelearning/x", json={}, headers=token_of(client, "annotator"))
+    with caplog.at_level("INFO"):
+        client.get("/datastore/image?image=case_7")
+    assert "annotator was asked for case_7, which goes to 10.0.0.7 without a token" in caplog.text
+
+
 def test_another_machine_has_no_part_in_that(with_users: Ledger, make_client: Make) -> None:
     client = make_client()
     client.post("/activelearning/x", json={}, headers=token_of(client, "annotator"))
@@ -199,6 +220,9 @@ def test_failed_logins_are_limited_and_those_who_are_in_stay_in(
     refused = client.get("/info/", auth=("annotator", PASSWORD))
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= attempts.WITHIN_SECONDS + 1
+    by_slicer = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD})
+    assert by_slicer.status_code == 429
+    assert int(by_slicer.headers["retry-after"]) == int(refused.headers["retry-after"])
     assert client.get("/info/", headers=header).status_code == 200
     assert client.get("/info/", auth=("reviewer", PASSWORD)).status_code == 200
     clock.now += attempts.WITHIN_SECONDS  # type: ignore[attr-defined]

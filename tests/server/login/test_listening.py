@@ -24,6 +24,23 @@ def test_the_host_of_a_command_line(arguments: str, host: str | None) -> None:
     assert place_asked_for(arguments.split()) == Place(host, "--ssl_certfile" in arguments)
 
 
+@pytest.mark.parametrize(
+    ("host", "closed", "address"),
+    [
+        (None, False, "http://127.0.0.1:8443"),
+        ("0.0.0.0", False, "http://127.0.0.1:8443"),
+        ("127.0.0.1", True, "https://127.0.0.1:8443"),
+        ("10.1.2.3", False, "http://10.1.2.3:8443"),
+        ("ward.example", True, "https://ward.example:8443"),
+        ("0.0.0.0", True, "https://127.0.0.1:8443"),
+        ("::", True, "https://127.0.0.1:8443"),
+        ("::1", True, "https://[::1]:8443"),
+    ],
+)
+def test_the_address_that_people_open(host: str | None, closed: bool, address: str) -> None:
+    assert Place(host, closed).address(8443) == address
+
+
 def project(tmp_path: Path, **conf: str) -> Project:
     return open_project("app", str(tmp_path), {"labels": "liver", **conf})
 

@@ -1,6 +1,7 @@
 """The pages of the login, as a browser goes through them, with users and with a login provider."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,7 +13,9 @@ from monailabel.endpoints import train
 from monailabel.endpoints.user.auth import get_current_user as host_user
 from openid_provider import OpenIdProvider
 
+from activelabel.errors import StorageFullError
 from activelabel.server.access import AccessGuard
+from activelabel.server.login.accounts import ENDED, SessionTimes
 from activelabel.server.login.gate import Login
 from activelabel.server.routes.one_line_route import current_user
 from activelabel.store.ledger import Ledger
@@ -51,6 +54,72 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(with_users: Ledger
     assert answer.headers["location"] == "/login"
     assert not client.cookies
     assert client.get("/info/", cookies=kept).status_code == 401
+
+
+@pytest.fixture
+def minutes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many have passed for the ledger since the test began."""
+    passed, began = [0.0], datetime.now(UTC)
+    monkeypatch.setattr(ledger, "_clock", lambda: began + timedelta(minutes=passed[0]))
+    return passed
+
+
+def test_a_browser_that_asks_for_nothing_for_half_an_hour_is_logged_out(
+    with_users: Ledger, make_client: Make, minutes: list[float]
+) -> None:
+    client = make_client()
+    send(client)
+    for minutes[0] in (29, 58, 87):
+        assert client.get("/info/").status_code == 200
+    minutes[0] = 87 + 30
+    refused = client.get("/info/")
+    assert (refused.status_code, refused.json()["detail"]) == (401, ENDED)
+    assert client.get("/ohif/", headers={"sec-fetch-mode": "navigate"}).headers["location"].startswith("/login?")
+    send(client)
+    assert client.get("/info/").status_code == 200
+
+
+def test_a_browser_that_is_always_used_is_logged_out_after_the_hours_of_a_session(
+    with_users: Ledger, make_client: Make, minutes: list[float]
+) -> None:
+    client = make_client()
+    send(client)
+    for minutes[0] in range(20, 12 * 60, 20):
+        assert client.get("/info/").status_code == 200
+    minutes[0] = 12 * 60
+    assert client.get("/info/").status_code == 401
+
+
+def test_slicers_token_outlives_hours_of_drawing(with_users: Ledger, make_client: Make, minutes: list[float]) -> None:
+    client = make_client()
+    said = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD}).json()
+    header = {"Authorization": f"Bearer {said['access_token']}"}
+    minutes[0] = 12 * 60 - 1
+    assert client.get("/info/", headers=header).status_code == 200
+    minutes[0] = 12 * 60
+    assert client.get("/info/", headers=header).status_code == 401
+
+
+def test_without_an_idle_time_a_browser_stays_in(with_users: Ledger, make_client: Make, minutes: list[float]) -> None:
+    client = make_client(server=Login(with_users, SessionTimes(timedelta(hours=12))))
+    send(client)
+    minutes[0] = 12 * 60 - 1
+    assert client.get("/info/").status_code == 200
+
+
+def test_a_disk_without_room_keeps_nobody_out(
+    with_users: Ledger, make_client: Make, minutes: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageFullError("the disk is full")
+
+    client = make_client()
+    send(client)
+    monkeypatch.setattr(with_users, "prolong_session", full)
+    minutes[0] = 29
+    assert client.get("/info/").status_code == 200
+    minutes[0] = 30
+    assert client.get("/info/").status_code == 401, "it was not prolonged, and nobody is let in by mistake"
 
 
 def test_a_removed_user_is_out_at_once(with_users: Ledger, make_client: Make) -> None:
@@ -123,6 +192,17 @@ def test_only_the_browser_that_left_comes_back(make_client: Make, by_provider: L
     other.cookies.set("activelabel_journey", "????", path="/login")
     assert other.get("/login/callback", params=query).status_code == 401
     assert client.get("/login/callback", params=query).status_code == 303
+
+
+def test_a_browser_that_another_provider_sends_is_refused(
+    make_client: Make, by_provider: Login, openid: OpenIdProvider
+) -> None:
+    client = make_client(server=by_provider)
+    refused = client.get("/login/callback", params={**go(client, openid), "iss": "https://evil.example"})
+    assert refused.status_code == 401
+    assert "comes from another login provider" in refused.text
+    answer = client.get("/login/callback", params={**go(client, openid), "iss": openid.realm})
+    assert answer.status_code == 303
 
 
 def test_a_person_without_a_role_is_told_so(make_client: Make, by_provider: Login, openid: OpenIdProvider) -> None:

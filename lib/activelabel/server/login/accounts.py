@@ -5,9 +5,10 @@ import logging
 import secrets
 import threading
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 
-from activelabel.errors import InvalidInputError, NotLoggedInError
+from activelabel.errors import InvalidInputError, NotLoggedInError, StorageFullError
 from activelabel.server.login.attempts import Attempts
 from activelabel.server.login.identity import ROLES, Identity
 from activelabel.server.login.passwords import verify_password
@@ -18,23 +19,43 @@ from activelabel.store.users import checked_user_name
 logger = logging.getLogger(__name__)
 
 WRONG = "name or password is wrong"
+ENDED = "the login has ended: log in again (in another tab of this browser, if something is not saved yet)"
 _CHECKED_SECONDS = 300.0
 _MOST_CHECKED = 1000
+
+
+@dataclass(frozen=True)
+class SessionTimes:
+    """How long a login holds.
+
+    Attributes:
+        lasts: from the login, whatever is done with it.
+        idle: from the last request of a browser, which may stand open where its reader has left; None: it does not
+            count.
+    """
+
+    lasts: timedelta
+    idle: timedelta | None = None
+
+    @property
+    def in_browser(self) -> timedelta:
+        """How long that of a browser holds at first."""
+        return self.lasts if self.idle is None else min(self.idle, self.lasts)
 
 
 class Sessions:
     """Tokens of those who are logged in. A token is shown once, to whoever logs in; the ledger has its hash."""
 
-    def __init__(self, ledger: Ledger, lasts: timedelta, *, by_provider: bool) -> None:
+    def __init__(self, ledger: Ledger, times: SessionTimes, *, by_provider: bool) -> None:
         self._ledger = ledger
-        self.lasts = lasts
+        self.times = times
         self._by_provider = by_provider
 
-    def begin(self, who: Identity) -> str:
+    def begin(self, who: Identity, lasts: timedelta) -> str:
         """Log somebody in; the token that they show from now on."""
         token = secrets.token_urlsafe(32)
         role = who.role.word if self._by_provider else None
-        self._ledger.begin_session(_hash(token), who.name, self.lasts, role)
+        self._ledger.begin_session(_hash(token), who.name, lasts, role)
         return token
 
     def find(self, token: str) -> Identity:
@@ -45,8 +66,18 @@ class Sessions:
         """
         found = self._ledger.login_session(_hash(token), by_provider=self._by_provider)
         if found is None:
-            raise NotLoggedInError("the login has ended: log in again")
+            raise NotLoggedInError(ENDED)
         return Identity(found.user_name, ROLES[found.role])
+
+    def find_in_browser(self, token: str) -> Identity:
+        """Whose token a browser shows; its session goes on. Raises as `find`."""
+        who = self.find(token)
+        if self.times.idle is not None:
+            try:
+                self._ledger.prolong_session(_hash(token), self.times.idle, self.times.lasts)
+            except StorageFullError:
+                logger.warning("the disk is full: the login of %s is not prolonged", who.name)
+        return who
 
     def end(self, token: str) -> None:
         """Log out whoever shows this token."""
@@ -72,7 +103,7 @@ class Accounts:
 
         Raises:
             NotLoggedInError: there is no such user, or the password is another; the line does not say which.
-            TooManyAttemptsError: too many have failed lately.
+            TooManyError: too many have failed lately.
         """
         return _identity(self._check(name, password, machine))
 

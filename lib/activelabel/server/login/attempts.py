@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from activelabel.errors import TooManyAttemptsError
+from activelabel.errors import TooManyError
 
 WITHIN_SECONDS = 300.0
 FOR_NAME_AND_PLACE, FOR_PLACE, FOR_NAME = 5, 30, 50
@@ -29,7 +29,7 @@ class Attempts:
         """Try one login. It counts as failed until the block ends well, so that many at once are not more than many.
 
         Raises:
-            TooManyAttemptsError: too many have failed; nothing was tried.
+            TooManyError: too many have failed; nothing was tried.
         """
         keys = {(name, place): FOR_NAME_AND_PLACE, ("", place): FOR_PLACE, (name, ""): FOR_NAME}
         now = self._clock()
@@ -37,7 +37,7 @@ class Attempts:
             waits = [self._wait(key, most, now) for key, most in keys.items()]
             if max(waits) > 0:
                 seconds = int(max(waits)) + 1
-                raise TooManyAttemptsError(f"too many failed logins: try again in {seconds} seconds", seconds)
+                raise TooManyError(f"too many failed logins: try again in {seconds} seconds", seconds)
             for key in keys:
                 self._failed[key].append(now)
             self._forget_old(now)

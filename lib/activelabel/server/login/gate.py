@@ -5,13 +5,12 @@ import binascii
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
 from activelabel.errors import ForbiddenError, NotLoggedInError
-from activelabel.server.login.accounts import Accounts, Sessions
+from activelabel.server.login.accounts import Accounts, Sessions, SessionTimes
 from activelabel.server.login.attempts import Attempts
 from activelabel.server.login.cookies import session_tokens
 from activelabel.server.login.identity import Identity, asking
@@ -36,21 +35,23 @@ class Login:
         provider: the login provider, if the server has one.
         accounts: the users of the ledger.
         sessions: of all who are logged in.
-        passes: for images that Slicer fetches without saying who it is.
+        passes: for images that Slicer fetches without saying who it is; None: nobody gets an image so.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        lasts: timedelta,
+        times: SessionTimes,
         provider: Provider | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        slicer_downloads: bool = True,
     ) -> None:
         self.provider = provider
         self.attempts = Attempts(clock)
         self.accounts = Accounts(ledger, self.attempts)
-        self.sessions = Sessions(ledger, lasts, by_provider=provider is not None)
-        self.passes = ImagePasses(clock)
+        self.sessions = Sessions(ledger, times, by_provider=provider is not None)
+        self.passes = ImagePasses(clock) if slicer_downloads else None
         self._clock = clock
         self._on = provider is not None
         self._looked: float | None = None
@@ -79,7 +80,7 @@ class Login:
 
         Raises:
             NotLoggedInError: it does not say, or what it says is not true.
-            TooManyAttemptsError: too many have tried passwords lately.
+            TooManyError: too many have tried passwords lately.
             ForbiddenError: they may not.
         """
         needed = least_role(method, path)
@@ -97,7 +98,7 @@ class Login:
 
         Raises:
             NotLoggedInError: it is wrong.
-            TooManyAttemptsError: too many were wrong lately.
+            TooManyError: too many were wrong lately.
             UnavailableError: the login provider does not answer.
         """
         if self.provider is None:
@@ -115,10 +116,10 @@ class Login:
         tokens = session_tokens(headers.get("cookie", ""))
         for token in tokens[:-1]:
             try:
-                return self.sessions.find(token)
+                return self.sessions.find_in_browser(token)
             except NotLoggedInError:
                 continue  # it is another server's of the same machine
-        return self.sessions.find(tokens[-1]) if tokens else None
+        return self.sessions.find_in_browser(tokens[-1]) if tokens else None
 
     def _by_header(self, header: str, machine: str) -> Identity:
         scheme, _, said = header.strip().partition(" ")
@@ -133,16 +134,21 @@ class Login:
         raise NotLoggedInError(f"Authorization: expected {expected}, got {scheme[:20]!r}")
 
     def _with_pass(self, method: str, path: str, query: str, machine: str) -> Identity | None:
-        if (method, path) != ("GET", "/datastore/image"):
+        if self.passes is None or (method, path) != ("GET", "/datastore/image"):
             return None
         images = parse_qs(query).get("image", [])
-        return self.passes.take(machine, images[0]) if len(images) == 1 else None
+        who = self.passes.take(machine, images[0]) if len(images) == 1 else None
+        if who is not None:
+            logger.info("%s was asked for %s, which goes to %s without a token", who.name, images[0][:80], machine)
+        return who
 
 
 def let_fetch(request: Request, image_id: str) -> None:
     """Give a pass for an image to a client that shows a token: it may be Slicer, which does not when it downloads."""
     login, who = request.scope.get(SCOPE), asking.get()
-    if login is not None and who is not None and request.headers.get("authorization", "").lower().startswith("bearer "):
+    if login is None or login.passes is None or who is None:
+        return
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
         login.passes.give(request.client.host if request.client else "", image_id, who)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from activelabel.errors import ActiveLabelError, NotLoggedInError, TooManyAttemptsError
+from activelabel.errors import ActiveLabelError, NotLoggedInError, TooManyError
 
 Header = tuple[bytes, bytes]
 
@@ -37,7 +37,7 @@ def refusal_of(
         headers: of the request, their names in lower case.
         basic: whether a program may send name and password with each request.
     """
-    if isinstance(error, TooManyAttemptsError):
+    if isinstance(error, TooManyError) and error.seconds is not None:
         return refusal_line(status, str(error), (b"retry-after", str(error.seconds).encode()))
     if not isinstance(error, NotLoggedInError):
         return refusal_line(status, str(error))

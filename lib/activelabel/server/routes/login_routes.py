@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from activelabel.errors import ActiveLabelError, NotFoundError, NotLoggedInError, TooManyAttemptsError
+from activelabel.errors import ActiveLabelError, NotFoundError, NotLoggedInError, TooManyError
 from activelabel.server.access import is_page
 from activelabel.server.login import cookies
 from activelabel.server.login.gate import SCOPE, Login
@@ -37,7 +37,7 @@ def log_in(request: Request, name: Field = "", password: Field = "", next: Field
         raise NotFoundError("names and passwords are the login provider's: open /login")
     try:
         who = login.log_in(name.strip(), password, _machine(request))
-    except (NotLoggedInError, TooManyAttemptsError) as error:
+    except (NotLoggedInError, TooManyError) as error:
         return _login_page(request, login, next, error)
     return _welcome(request, login, who, _inside(next))
 
@@ -68,14 +68,16 @@ def leave_for_provider(request: Request, next: str = "/") -> Response:
 
 
 @router.get("/login/callback", include_in_schema=False)
-def come_back(request: Request, state: str = "", code: str = "", error: str = "") -> Response:
-    """A browser is back from the login provider."""
+def come_back(request: Request, state: str = "", code: str = "", error: str = "", iss: str = "") -> Response:
+    """A browser is back from the login provider, which may say who it is (RFC 9207)."""
     login, journey = _login(request), cookies.journey_of(request)
     if login.provider is None:
         raise NotFoundError("this server has no login provider: open /login")
     try:
         if journey is None:
             raise NotLoggedInError("this login was not begun in this browser, or long ago: begin it again")
+        if iss and iss.rstrip("/") != login.provider.realm:
+            raise NotLoggedInError("the browser comes from another login provider: begin the login again")
         if error or not code:
             raise NotLoggedInError(f"the login provider refuses this login: {error[:80] or 'it gives no reason'}")
         who = login.provider.arrival(journey, state, code, _back(request))
@@ -112,8 +114,9 @@ def give_token(
     if grant_type != "password":
         raise NotLoggedInError(f"grant_type: expected password, got {grant_type[:80]!r}")
     who = login.log_in(username, password, _machine(request))
-    token = login.sessions.begin(who)
-    return {"access_token": token, "token_type": "Bearer", "expires_in": int(login.sessions.lasts.total_seconds())}
+    lasts = login.sessions.times.lasts
+    token = login.sessions.begin(who, lasts)
+    return {"access_token": token, "token_type": "Bearer", "expires_in": int(lasts.total_seconds())}
 
 
 @router.get("/auth/token/valid")
@@ -140,14 +143,16 @@ def _login_page(request: Request, login: Login, then: str, error: ActiveLabelErr
     )
     page.status_code = status_of(error) if error else 200
     page.headers["cache-control"] = "no-store"
-    if isinstance(error, TooManyAttemptsError):
+    if isinstance(error, TooManyError) and error.seconds is not None:
         page.headers["retry-after"] = str(error.seconds)
     return page
 
 
 def _welcome(request: Request, login: Login, who: Identity, then: str) -> Response:
     response = _go(request, then)
-    cookies.set_session(response, request, login.sessions.begin(who), int(login.sessions.lasts.total_seconds()))
+    times = login.sessions.times
+    token = login.sessions.begin(who, times.in_browser)
+    cookies.set_session(response, request, token, int(times.lasts.total_seconds()))
     return response
 
 

@@ -16,6 +16,7 @@ from activelabel.data.files import CANNOT_BE_WRITTEN
 from activelabel.errors import (
     ActiveLabelError,
     NotLoggedInError,
+    TooManyError,
 )
 from activelabel.project.client_kind import client_kind, kind_of
 from activelabel.server.client_info import client_address
@@ -68,7 +69,7 @@ class OneLineRoute(APIRoute):
             try:
                 return await handle(request)
             except ActiveLabelError as error:
-                raise HTTPException(status_of(error), one_line(str(error))) from error
+                raise HTTPException(status_of(error), one_line(str(error)), _when_again(error)) from error
             except OSError as error:
                 if error.errno in CANNOT_BE_WRITTEN:
                     logger.exception("%s %s", request.method, request.url.path)
@@ -81,6 +82,13 @@ class OneLineRoute(APIRoute):
                 raise HTTPException(422, one_line(_first_problem(error))) from error
 
         return handle_in_one_line
+
+
+def _when_again(error: ActiveLabelError) -> dict[str, str] | None:
+    """The header that tells a program when to try again; None where time changes nothing."""
+    if isinstance(error, TooManyError) and error.seconds is not None:
+        return {"Retry-After": str(error.seconds)}
+    return None
 
 
 def one_line(text: str) -> str:

@@ -208,7 +208,29 @@
     notifications.tellsReasons = true;
   };
 
+  // A reader who draws asks the server for nothing, and a login ends where nothing is asked for long. So a hand on mouse
+  // or keys says, once in two minutes, that its reader is there; and one whose login has ended hears it before they save.
+  const PRESENT_MS = 2 * 60 * 1000;
+  let present = performance.now();
+
+  const listenForReader = tell => {
+    const say = async () => {
+      if (performance.now() - present < PRESENT_MS) {
+        return;
+      }
+      present = performance.now();
+      const answer = await fetch(`${location.origin}/auth/token/valid`, { headers: { Accept: 'application/json' } });
+      if (answer.status === 401) {
+        tell((await answer.json()).detail);
+      }
+    };
+    ['pointerdown', 'keydown', 'wheel'].forEach(kind =>
+      window.addEventListener(kind, () => say().catch(() => undefined), { capture: true, passive: true })
+    );
+  };
+
   let extensionManager;
+  let listens = false;
   window.config.extensions.push({
     id: 'activelabel',
 
@@ -223,6 +245,12 @@
       tellReasons(Object.getPrototypeOf(uiNotificationService));
       const { segmentationService } = servicesManager.services;
       completeDownload(commandsManager, segmentationService);
+      if (!listens) {
+        listens = true;
+        listenForReader(message =>
+          uiNotificationService.show({ title: 'Login', message, type: 'error', duration: 20000 })
+        );
+      }
       completeExport(commandsManager, extensionManager, segmentationService, (type, message) =>
         uiNotificationService.show({ title: 'Export DICOM SEG', message, type, duration: type === 'error' ? 20000 : 4000 })
       );
