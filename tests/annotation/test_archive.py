@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
@@ -39,7 +39,7 @@ class Archive:
         self.folder = folder
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["a", "b"], 0)
-        coverage = Coverage(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
+        coverage = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition")
 
     def ask(self, annotator: str, slices: Sequence[int] | None) -> None:
@@ -213,7 +213,7 @@ def test_slices_that_cannot_be_are_refused_and_nothing_is_lost(archive: Archive,
 def test_two_who_save_at_once_are_both_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.ask("ann", [1])
     archive.ask("bob", [3])
-    record = archive.ledger.record_annotation
+    record = archive.ledger.keep_annotation
     interrupted: list[bool] = []
 
     def save_in_between(*args: Any, **kwargs: Any) -> Annotation:
@@ -222,7 +222,7 @@ def test_two_who_save_at_once_are_both_kept(archive: Archive, monkeypatch: pytes
             archive.send("bob", 0, 0, 0, 1, 0)
         return record(*args, **kwargs)
 
-    monkeypatch.setattr(archive.ledger, "record_annotation", save_in_between)
+    monkeypatch.setattr(archive.ledger, "keep_annotation", save_in_between)
     archive.send("ann", 0, 2, 0, 0, 0)
     assert (archive.values(), archive.slices()) == ([0, 2, 0, 1, 0], (1, 3))
 

@@ -14,7 +14,7 @@ from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.beside_asked import asked_back, drawn_beside
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.data.slices import slice_mask
 from activelabel.errors import AskedBackError, InvalidInputError
@@ -83,7 +83,7 @@ class Reader:
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.image = "a"
         self.ledger.sync_images(["a", *ORIENTATIONS], 0)
-        coverage = Coverage(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
+        coverage = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition")
         self.axis = self.archive.slice_axis(self.image, self.grid)
 

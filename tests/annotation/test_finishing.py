@@ -12,7 +12,7 @@ from small_studies import write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.client_info import read_label_info
@@ -45,7 +45,7 @@ class Case:
         self.ledger.sync_images("abcd", 1)
         (self.validation,) = (image.id for image in self.ledger.images() if image.role == "validation")
         self.training = next(image.id for image in self.ledger.images() if image.role == "training")
-        coverage = Coverage(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
+        coverage = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition", finished_by)
 
     def ask(self, annotator: str, slices: Sequence[int] | None = None, image_id: str = "") -> None:

@@ -1,7 +1,7 @@
 """What the ledger knows of labels as plain values, by the file of each version; and a ledger made of these again."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -24,6 +24,7 @@ _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "
 _LATER = frozenset({"file_size", "file_modified_ns"})
 """Of the file as it lies on a disk: another one has others."""
 Row = TypeVar("Row", bound=Base)
+Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
 
 @dataclass(frozen=True)
@@ -169,35 +170,24 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
     session.flush()
     labels = [_row(AnnotationRow, values) for record in records for values in record["annotations"]]
     drafts = [_row(DraftRow, values) for record in records for values in record["drafts"]]
-    _end_earlier_labels(labels)
-    _end_earlier_drafts(drafts)
+    _end_earlier(labels, lambda row: (row.image_id, row.tag), "superseded_at")
+    _end_earlier(drafts, lambda row: (row.image_id, row.annotator), "ended_at")
     session.add_all((*labels, *drafts))
     session.flush()
     annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
     return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
 
 
-def _end_earlier_labels(labels: Iterable[AnnotationRow]) -> None:
-    """A version that nobody took back has been superseded by the next of its image and tag, if there is one."""
-    by_tag = defaultdict[tuple[str, str], list[AnnotationRow]](list)
-    for row in labels:
-        by_tag[row.image_id, row.tag].append(row)
-    for rows in by_tag.values():
-        rows.sort(key=lambda row: row.version)
-        for row, later in pairwise(rows):
-            if row.superseded_at is None and row.deleted_at is None:
-                row.superseded_at = later.created_at
-
-
-def _end_earlier_drafts(drafts: Iterable[DraftRow]) -> None:
-    """Of an image and annotator the newest draft at most is open."""
-    by_annotator = defaultdict[tuple[str, str], list[DraftRow]](list)
-    for row in drafts:
-        by_annotator[row.image_id, row.annotator].append(row)
-    for rows in by_annotator.values():
-        rows.sort(key=lambda row: row.version)
-        for row, later in pairwise(rows):
-            row.ended_at = row.ended_at or later.created_at
+def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], ended: str) -> None:
+    """End each version that has not ended when the next of the same `key` came, by setting the column `ended`."""
+    versions = defaultdict[object, list[Numbered]](list)
+    for row in rows:
+        versions[key(row)].append(row)
+    for of_key in versions.values():
+        of_key.sort(key=lambda row: row.version)
+        for row, later in pairwise(of_key):
+            if getattr(row, ended) is None and getattr(row, "deleted_at", None) is None:
+                setattr(row, ended, later.created_at)
 
 
 def _go_on_counting(session: Session) -> None:

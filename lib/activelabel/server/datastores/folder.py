@@ -23,7 +23,8 @@ from typing import Any, ClassVar
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.annotation.coverage import ASKED_BACK, ORIGINAL, WHOLE
+from activelabel.annotation.coverage import WHOLE
+from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
 from activelabel.data.files import write_atomically
 from activelabel.data.links import LINKS_OUT, leads_out
@@ -133,7 +134,7 @@ class LedgerDatastore(LocalDatastore):
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
-            AskedBackError: it is kept, and shown as one that its annotator has still to confirm.
+            AskedBackError: it is kept as a draft, and does not count until it is sent once more.
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
@@ -147,12 +148,11 @@ class LedgerDatastore(LocalDatastore):
         try:
             kept = self._archive.keep(image_id, tag, label_filename, grid, read_label_info(info))
         except AskedBackError:
-            self._show_current(image_id, ASKED_BACK, {})
+            self._show_current(image_id, ORIGINAL, info)
             raise
         if tag == FINAL and self._ledger.image(image_id).unreadable_reason is not None:
             self._ledger.mark_readable(image_id)  # it was just read, and has a label that fits it
         self._show_kept(kept, info)
-        self._settle(kept)
         return kept
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
@@ -163,7 +163,6 @@ class LedgerDatastore(LocalDatastore):
         """
         kept = self._archive.finish(image_id, annotator, read_grid(self.get_image_uri(image_id)))
         self._show_kept(kept, {})
-        self._settle(kept)
         return kept
 
     def open_for(self, image_id: str, annotator: str) -> Draft | None:
@@ -178,14 +177,6 @@ class LedgerDatastore(LocalDatastore):
                 self._show_current(image_id, ORIGINAL, {})
                 self._archive.write_records(image_id)
         return draft
-
-    def _settle(self, kept: Kept) -> None:
-        """Forget what its annotator was asked back, now that they have sent a label that counts."""
-        if isinstance(kept, Draft):
-            return
-        open_question = self._ledger.current_annotation(kept.image_id, ASKED_BACK)
-        if kept.tag == FINAL and open_question is not None and open_question.annotator == kept.annotator:
-            self.remove_label(kept.image_id, ASKED_BACK)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take a label back. Its versions stay in the archive."""

@@ -132,7 +132,6 @@ class PacsDatastore(LedgerDatastore):
                 studies = {series.uid: series.study_uid for series in images}
                 for kept in self._exchange.take_in(segs, studies):
                     self._show_kept(kept, {})
-                    self._settle(kept)
                 self._exchange.send_missing(segs, studies)
             except UnavailableError as error:
                 if str(error) != self._problem:
