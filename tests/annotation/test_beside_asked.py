@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from orientations import ORIENTATIONS, affine_towards
 from small_studies import write_nifti
 
-from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.beside_asked import asked_back, drawn_beside
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
+from activelabel.data.labels import check_label
 from activelabel.data.slices import slice_mask
 from activelabel.errors import AskedBackError, InvalidInputError
 from activelabel.server.client_info import read_label_info
+from activelabel.store.case_states import DraftReason
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Annotation
+from activelabel.store.records import Draft
 
 SHAPE = (11, 12, 13)
 SPACING_MM = (1.0, 1.5, 3.0)
@@ -95,16 +97,15 @@ class Reader:
     def ask(self, *slices: int, annotator: str = "ann") -> None:
         assert self.ledger.grant_lease(annotator, self.image, 30, "uncertainty_slices", slices=slices) is not None
 
-    def draw(self, *slices: int, annotator: str = "ann", **info: Any) -> Annotation:
+    def draw(self, *slices: int, annotator: str = "ann", **info: Any) -> Kept:
         drawn = slice_mask(self.grid.shape, self.axis, slices).astype(np.uint8)
         file = write_nifti(self.folder / "sent.nii.gz", drawn, self.grid.affine_ras)
         return self.archive.keep(
             self.image, "final", file, self.grid, read_label_info({"client_id": annotator, **info})
         )
 
-    def unconfirmed(self) -> NDArray[np.uint8] | None:
-        kept = self.ledger.current_annotation("a", "unconfirmed")
-        return None if kept is None else np.asarray(self.archive._coverage.read(kept, self.grid))
+    def draft(self) -> Draft | None:
+        return self.ledger.open_draft(self.image, "ann")
 
 
 @pytest.fixture
@@ -137,17 +138,47 @@ def test_the_other_end_is_asked_back_whichever_axis_the_slices_follow(tmp_path: 
         reader.draw(10)
 
 
-def test_the_label_is_kept_and_the_query_still_open(reader: Reader) -> None:
+def test_the_label_is_kept_as_a_draft_and_the_query_still_open(reader: Reader) -> None:
+    reader.ask(4)
+    with pytest.raises(AskedBackError) as asked:
+        reader.draw(3)
+    draft = reader.draft()
+    assert draft is not None
+    assert (draft.slices, draft.reason, draft.why) == ((4,), DraftReason.UNCONFIRMED, str(asked.value))
+    kept = check_label(reader.archive.sound_file(draft), reader.grid, ("ball",)).array
+    assert set(np.nonzero(kept)[reader.axis]) == {3}
+    shown = reader.ledger.current_annotation("a", "original")
+    assert shown is not None
+    assert (shown.file, shown.label_names) == (draft.file, ("ball",))
+    lease = reader.ledger.active_lease("ann")
+    assert lease is not None
+    assert (lease.slices, lease.id) == ((4,), draft.lease_id)
+    assert reader.ledger.progress().annotated_slices == 0
+
+
+def test_the_draft_ends_with_the_slice_that_was_asked_for(reader: Reader) -> None:
     reader.ask(4)
     with pytest.raises(AskedBackError):
         reader.draw(3)
-    kept = reader.unconfirmed()
-    assert kept is not None
-    assert set(np.nonzero(kept)[reader.axis]) == {3}
-    lease = reader.ledger.active_lease("ann")
-    assert lease is not None
-    assert lease.slices == (4,)
-    assert reader.ledger.progress().annotated_slices == 0
+    assert reader.draw(4).slices == (4,)
+    assert reader.draft() is None
+
+
+def test_what_was_drawn_is_finished_as_any_draft_is(reader: Reader) -> None:
+    reader.ask(4)
+    with pytest.raises(AskedBackError):
+        reader.draw(3)
+    assert reader.archive.finish("a", "ann", reader.grid).slices == (3, 4)
+    assert reader.draft() is None
+
+
+def test_a_drawing_that_its_client_called_a_draft_is_asked_back_when_it_is_sent_as_finished(reader: Reader) -> None:
+    """The same voxels were sent before, but nobody has told anybody then that they lie beside what was asked for."""
+    reader.ask(4)
+    reader.draw(3, finished=False)
+    with pytest.raises(AskedBackError):
+        reader.draw(3, finished=True)
+    assert reader.draw(3, finished=True).slices == (3, 4)
 
 
 def test_the_same_label_once_more_confirms_it(reader: Reader) -> None:

@@ -165,3 +165,11 @@ def test_the_state_of_a_case_follows_its_draft(study, save):
     assert study.case_facts("a").state is CaseState.DRAFT
     study.record_annotation("a", "f", "0", "ann")
     assert study.case_facts("a").state is CaseState.FINISHED
+
+
+def test_what_its_values_mean_is_kept_however_often_it_is_shown(study, save):
+    save("ann", "d1", label_names=("liver", "spleen"))
+    assert study.kept_label_names() == ("liver", "spleen")
+    save("bob", "d2", label_names=("liver", "spleen"))
+    study.show_draft("a", "ann", "original")
+    assert [label.label_names for label in study.history("a")] == [("liver", "spleen")] * 3

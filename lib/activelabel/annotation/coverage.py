@@ -177,13 +177,15 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
     The client may have loaded what others have drawn and what models showed since the query (at any time, without a
     query), and it still shows what the annotator sent last. A slice that is as the annotator sent it earlier than that
     comes from an old screen, unless they were the last to change it: then they go back to it. The annotator's own
-    drafts do not count as loaded: sending a draft annotates nothing.
+    drafts do not count as loaded, nor do those of the annotator whose query is answered: sending a draft annotates
+    nothing.
     """
     since = None if query is None else query.granted_at
+    drafts_of = {sent.annotator} if query is None else {sent.annotator, query.annotator}
     loaded, sent_earlier = list(history.shown.values()), list[SliceDigests]()
     for versions in (history.finals, history.originals):
         recent = [version for version in versions if version.counted_after(since)]
-        recent = [version for version in recent if not (version.is_draft and version.annotator == sent.annotator)]
+        recent = [version for version in recent if not (version.is_draft and version.annotator in drafts_of)]
         own = [one.drawing for one in recent if one.annotator == sent.annotator and one.deleted_at is None]
         loaded += [*own[-1:], *(one.drawing for one in recent if one.annotator != sent.annotator)]
         sent_earlier += own[:-1]

@@ -88,6 +88,7 @@ class DraftKeeper:
                 slices=draft.slices,
                 lease_id=draft.lease_id,
                 file_stamp=file.stamp,
+                label_names=self._reader.labels,
             )
 
         return self._files.keep(sent, array, name or new_name("draft"), record)

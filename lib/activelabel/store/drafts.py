@@ -1,5 +1,7 @@
 """Drafts: drawings that are not finished. Kept as every version is, opened again by whoever made them, not counted."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
@@ -30,6 +32,7 @@ class Drafts(Database):
         slices: Slices = None,
         lease_id: int | None = None,
         file_stamp: tuple[int, int] | None = None,
+        label_names: Sequence[str] | None = None,
     ) -> Draft:
         """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
 
@@ -46,6 +49,7 @@ class Drafts(Database):
             slices: those that were asked for; None for the volume.
             lease_id: the query that it will answer.
             file_stamp: size and time of the file when it was of this `sha256`.
+            label_names: the names of the values 1..N.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -78,7 +82,7 @@ class Drafts(Database):
             )
             session.add(row)
             session.flush()
-            _show(session, row, shown_as, current_round(session, now).number)
+            _show(session, row, shown_as, current_round(session, now).number, label_names)
             return record_of(row, Draft)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:
@@ -124,7 +128,7 @@ class Drafts(Database):
             shown = current_row(session, image_id, tag)
             if draft is not None:
                 if shown is None or shown.file != draft.file:
-                    _show(session, draft, tag, current_round(session, self._clock()).number)
+                    _show(session, draft, tag, current_round(session, self._clock()).number, _names_of(session, draft))
                     return True
                 return False
             if shown is None or not shows_draft(session, image_id, tag):
@@ -163,7 +167,7 @@ class Drafts(Database):
             return None if smallest is None else float(smallest)
 
 
-def _show(session: Session, draft: DraftRow, tag: str, round_number: int) -> None:
+def _show(session: Session, draft: DraftRow, tag: str, round_number: int, label_names: Sequence[str] | None) -> None:
     """Make a draft the current label of a tag."""
     before = current_row(session, draft.image_id, tag)
     if before is not None:
@@ -182,9 +186,17 @@ def _show(session: Session, draft: DraftRow, tag: str, round_number: int) -> Non
             created_at=draft.created_at,
             file_size=draft.file_size,
             file_modified_ns=draft.file_modified_ns,
+            label_names=label_names and list(label_names),
         )
     )
     session.flush()
+
+
+def _names_of(session: Session, draft: DraftRow) -> Sequence[str] | None:
+    """The names of its values, as they were recorded when it was first shown."""
+    of_file = select(AnnotationRow).where(AnnotationRow.file == draft.file).order_by(AnnotationRow.id).limit(1)
+    first = session.scalar(of_file)
+    return None if first is None else first.label_names
 
 
 def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> AnnotationRow | None:

@@ -569,7 +569,7 @@ def test_an_image_that_was_mended_is_taken_back(store: LedgerDatastore, ledger: 
     assert ledger.image("b").unreadable_reason == "b.nii.gz: truncated"
 
 
-def test_a_label_that_is_asked_back_is_shown_as_such_until_it_is_confirmed(
+def test_a_label_that_is_asked_back_is_a_draft_until_it_is_confirmed(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:
     axis = store._archive.slice_axis("a", read_grid(studies / "a.nii.gz"))
@@ -578,10 +578,10 @@ def test_a_label_that_is_asked_back_is_shown_as_such_until_it_is_confirmed(
     ledger.grant_lease("ann", "a", 30, "random_slices", slices=[2])
     with pytest.raises(AskedBackError):
         store.save_label("a", sent, "final", {"client_id": "ann"})
-    assert store.get_labels_by_image_id("a") == {"unconfirmed": "a"}
-    np.testing.assert_array_equal(values_of(studies / "labels" / "unconfirmed" / "a.nii.gz"), drawn)
+    assert store.get_labels_by_image_id("a") == {"original": "a"}
+    np.testing.assert_array_equal(values_of(studies / "labels" / "original" / "a.nii.gz"), drawn)
     assert store.get_unlabeled_images() == ["a", "b"]
     store.save_label("a", sent, "final", {"client_id": "ann"})
     assert store.get_labels_by_image_id("a").keys() == {"final", "original"}
-    assert not (studies / "labels" / "unconfirmed" / "a.nii.gz").exists()
+    assert ledger.open_drafts() == []
     assert store.get_label_info("a", "final")["annotated_slices"] == [1, 2]

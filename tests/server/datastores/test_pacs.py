@@ -438,6 +438,22 @@ def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_
     assert len(site.segments()) == 2  # as they were stored, and none of ours
 
 
+def test_one_drawn_beside_what_was_asked_for_is_a_draft_until_it_is_exported_again(site: Site) -> None:
+    store = site.open(asks_slices=True)
+    uid = site.uids[0]
+    site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[3])
+    first = site.store_drawing(uid, site.drawing(2), author="")
+    store.refresh()
+    assert site.ledger.annotations() == []
+    assert "was asked for and came back empty" in store.draft_segs[first]
+    assert store.refused_segs == {}
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "original")), voxels(site.drawing(2)))
+    site.store_drawing(uid, site.drawing(2), author="")
+    store.refresh()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.slices, site.ledger.open_drafts()) == ((2, 3), [])
+
+
 def test_a_draft_of_a_script_is_not_stored_in_the_pacs_until_it_is_finished(site: Site) -> None:
     store = site.open()
     uid = site.uids[0]

@@ -22,7 +22,7 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError, UnavailableError
+from activelabel.errors import AskedBackError, InvalidInputError, UnavailableError
 from activelabel.project.readability import note_image
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.series_cache import SeriesCache
@@ -151,7 +151,10 @@ class SegExchange:
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
             # Its author may be unknown here, or go by another name than the client that was asked.
             author, unknown = sender or said, sender is None
-            kept = self._archive.keep(image_id, FINAL, file, grid, LabelInfo(author), name, answers_any=unknown)
+            try:
+                kept = self._archive.keep(image_id, FINAL, file, grid, LabelInfo(author), name, answers_any=unknown)
+            except AskedBackError:
+                kept = self._ledger.open_drafts(image_id)[-1]  # the one that was just kept
         if isinstance(kept, Draft):
             self.drafts[series.uid] = kept.why
         what = "draft" if isinstance(kept, Draft) else "label"
