@@ -1,5 +1,6 @@
 """Which slices count as annotated, by who was asked for what and what was there before; cases worked out by hand."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation
@@ -374,3 +376,45 @@ def test_no_acknowledged_slice_is_ever_lost(tmp_path_factory: pytest.TempPathFac
         if drawn:
             assert archive.values() == [drawn.get(index, 0) for index in range(SLICES)]
             assert set(archive.slices() or range(SLICES)) == drawn.keys()
+
+
+# What is read, and what is told
+
+
+def test_no_mask_that_a_model_showed_and_no_earlier_label_is_read_twice(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.show(1, 1, 1, 1, 1, 0)
+    archive.show(2, 2, 2, 2, 2, 0)
+    archive.ask("ann", [0])
+    archive.send("ann", 2, 2, 2, 2, 0)
+    read: list[str] = []
+    read_file = HistoryReader.read_file
+
+    def note(reader: HistoryReader, file: Path, image: Grid) -> NDArray[Any]:
+        read.append(file.name)
+        return read_file(reader, file, image)
+
+    monkeypatch.setattr(HistoryReader, "read_file", note)
+    archive.ask("bob", [3])
+    kept = archive.send("bob", 2, 2, 2, 1, 0)
+    assert (kept.slices, archive.values()) == ((0, 3), [2, 0, 0, 1, 0])
+    assert [name.startswith("final-") for name in read] == [True]  # the label with which this one is merged
+
+
+def test_the_case_that_held_is_kept_in_the_ledger_and_logged(
+    archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive.ask("ann", [1, 3])
+    with caplog.at_level(logging.INFO, logger="activelabel.annotation.archive"):
+        assert archive.send("ann", 0, 2, 0, 0, 0).coverage is CoverageCase.ANSWER
+    assert caplog.messages == ["label of 'a' by ann: answer; now covers slices 1, 3"]
+    assert archive.send("ann", 0, 2, 0, 1, 0).coverage is CoverageCase.CORRECTED_ANSWER
+    assert archive.send("eve", 1, 2, 0, 1, 0).coverage is CoverageCase.NOT_ASKED
+    assert archive.send("eve", 1, 2, 0, 1, 0, annotated_slices="all").coverage is CoverageCase.NAMED
+    assert [label.coverage for label in archive.ledger.history("a") if label.tag == "final"] == [
+        CoverageCase.ANSWER,
+        CoverageCase.CORRECTED_ANSWER,
+        CoverageCase.NOT_ASKED,
+        CoverageCase.NAMED,
+    ]

@@ -92,7 +92,8 @@ def test_slicer_sends_values_in_the_order_of_its_segments(
     image = next_case()
     file = label_file(tmp_path, SLICER_VALUES, name)
     answer = server.save_label(image, file, label_info=SLICER_SEGMENTS, **also)
-    assert answer == {"image": image, "label": image, "state": "finished"}
+    coverage = "nobody asked, whole volume"
+    assert answer == {"image": image, "label": image, "state": "finished", "coverage": coverage}
     np.testing.assert_array_equal(values_of(shown(studies, image)), KEPT_VALUES)
     np.testing.assert_array_equal(
         nibabel.load(shown(studies, image)).affine, nibabel.load(studies / f"{image}.nii.gz").affine
@@ -154,7 +155,8 @@ def test_a_draft_opens_again_and_counts_when_it_is_finished(
     finished = requests.post(
         f"{server.address}/activelabel/finish", json={"client_id": "dan", "image": image}, timeout=60
     )
-    assert (finished.status_code, finished.json()) == (200, {"image": image, "state": "finished"})
+    said = {"image": image, "state": "finished", "coverage": "answer for the volume"}
+    assert (finished.status_code, finished.json()) == (200, said)
     np.testing.assert_array_equal(values_of(shown(studies, image)), values)
     assert server.progress()["annotated"] == annotated + 1
     assert ledger.open_drafts() == []

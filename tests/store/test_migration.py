@@ -315,7 +315,7 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0009"):
+    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0010"):
         study.open()
 
 

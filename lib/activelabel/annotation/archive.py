@@ -93,8 +93,17 @@ class LabelArchive:
         """
         array = check_label(file, image, self.labels, info.segment_names).array
         axis = self.slice_axis(image_id, image)
-        said = (info.annotated_slices, answers_any, info.finished, info.confirmed)
-        sent = SentLabel(image_id, info.annotator, array, image, axis, *said)
+        sent = SentLabel(
+            image_id,
+            info.annotator,
+            array,
+            image,
+            axis,
+            named_slices=info.annotated_slices,
+            answers_any=answers_any,
+            finished=info.finished,
+            confirmed=info.confirmed,
+        )
         while True:
             try:
                 return self._keep(sent, tag, name)

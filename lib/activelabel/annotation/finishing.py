@@ -9,6 +9,7 @@ import numpy as np
 
 from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.annotation.history_reader import HistoryReader
+from activelabel.annotation.shown_masks import shown_file
 from activelabel.data.completeness import Expected, why_incomplete
 from activelabel.data.labels import LabelArray
 from activelabel.data.slice_digests import SliceDigests
@@ -113,7 +114,7 @@ class Finishing:
             return None
         says = f"model {model.version} sees something on"
         if model.version in shown:
-            mask = self._read(self.reader.shown_file(sent.image_id, model.version), sent)
+            mask = self._read(shown_file(self.reader.predictions, sent.image_id, model.version), sent)
             if mask is not None:
                 return Expected(areas_of(mask, sent.axis), says)
         kind = ("foreground", "everything", "total")

@@ -102,10 +102,6 @@ class HistoryReader:
                 masks[int(file.name.split(".")[0])] = digests
         return masks
 
-    def shown_file(self, image_id: str, model_version: int) -> Path:
-        """Where the mask that a model showed of an image is kept."""
-        return self.predictions / image_id / f"{model_version}{LABEL_ENDING}"
-
     def read(self, annotation: Annotation, image: Grid) -> LabelArray:
         """The voxels of a kept label.
 
