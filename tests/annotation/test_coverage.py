@@ -97,7 +97,7 @@ def test_each_case_covers_the_slices_that_its_rule_says(
     assert (found.case, found.slices) == (case, slices)
 
 
-def test_every_case_is_tried_above() -> None:
+def test_the_test_of_the_cases_has_every_case() -> None:
     (mark,) = (mark for mark in test_each_case_covers_the_slices_that_its_rule_says.pytestmark if mark.args)
     assert {values[3] for values in mark.args[1]} == set(CoverageCase)
 
