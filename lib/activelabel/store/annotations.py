@@ -1,4 +1,4 @@
-"""Annotations: every label that was kept, who made it and for which query. Nothing is ever removed."""
+"""Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ class LabelChangedError(Exception):
 
 
 class Annotations(Database):
-    """The labels of the study. Only those tagged `final` count as annotated; any other tag is kept and no more."""
+    """The labels of the study. Only labels tagged `final` count as annotated; those with other tags are only kept."""
 
     def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
         """As `keep_annotation`, of the values of a `NewAnnotation`."""
@@ -87,7 +87,7 @@ class Annotations(Database):
             return None if row is None else lease_record(row, self._clock())
 
     def labels_since(self, image_id: str, tag: str, since: datetime) -> list[Annotation]:
-        """The labels of this image and tag that were current at `since` or became it later, oldest first."""
+        """The labels of this image and tag that were current at `since` or became current later, oldest first."""
         statement = (
             select(AnnotationRow)
             .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
@@ -99,7 +99,7 @@ class Annotations(Database):
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
-        """Image and index of the single slices that a model learned from and that are annotated still."""
+        """Image and index of the slices of partial labels that a model learned from and that are still annotated."""
         partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(AnnotationRow.slices.is_not(null()))
         used = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == model_version)
         with self._reading() as session:
@@ -110,7 +110,7 @@ class Annotations(Database):
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
-        """The current final annotations, partial ones too; of images of one role, or made in one round; by image."""
+        """The current final annotations, partial ones too, by image; of one role or of one round if it is given."""
         statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
         if role is not None:
             statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
@@ -193,7 +193,7 @@ def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
 
 
 def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
-    """The leases that a final annotation answers, first the one that it belongs to."""
+    """The leases that a final annotation answers; the first is the one that it belongs to."""
     answered_before = select(AnnotationRow.lease_id).where(
         AnnotationRow.image_id == image_id, AnnotationRow.lease_id.is_not(None)
     )
