@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from activelabel.annotation.coverage import SentLabel, case_without_history
@@ -64,28 +64,8 @@ class HistoryReader:
         now = History(self.asks_slices, covered, is_partial, shown=self.shown(sent))
         if case_without_history(sent, query, now) is not None:
             return now
-        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id)}
-        read: dict[str, SliceDigests | InvalidInputError] = {}
-        versions: dict[str, list[Version]] = {FINAL: [], ORIGINAL: []}
-        for label in self.ledger.history(sent.image_id):
-            if label.tag not in versions:
-                continue
-            if label.file not in read:
-                read[label.file] = self._content(label, sent)
-            versions[label.tag].append(
-                Version(
-                    label.version,
-                    label.annotator,
-                    read[label.file],
-                    label.created_at,
-                    label.superseded_at,
-                    label.deleted_at,
-                    is_draft=label.file in drafts,
-                )
-            )
-        return History(
-            self.asks_slices, covered, is_partial, tuple(versions[FINAL]), tuple(versions[ORIGINAL]), now.shown
-        )
+        finals, originals = self._versions(sent)
+        return replace(now, finals=finals, originals=originals)
 
     def shown(self, sent: SentLabel) -> dict[int, SliceDigests]:
         """The masks that models showed of the image, by the model's version.
@@ -128,6 +108,28 @@ class HistoryReader:
 
     def _digests(self, file: Path, sent: SentLabel) -> SliceDigests:
         return kept_digests(file, sent.image, sent.axis, lambda: self.read_file(file, sent.image))
+
+    def _versions(self, sent: SentLabel) -> tuple[tuple[Version, ...], tuple[Version, ...]]:
+        """Every version of the final label, and every version of what opens with the image; oldest first."""
+        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id)}
+        contents: dict[str, SliceDigests | InvalidInputError] = {}
+        versions: dict[str, list[Version]] = {FINAL: [], ORIGINAL: []}
+        for label in self.ledger.history(sent.image_id):
+            if label.tag not in versions:
+                continue
+            if label.file not in contents:
+                contents[label.file] = self._content(label, sent)
+            version = Version(
+                label.version,
+                label.annotator,
+                contents[label.file],
+                label.created_at,
+                label.superseded_at,
+                label.deleted_at,
+                is_draft=label.file in drafts,
+            )
+            versions[label.tag].append(version)
+        return tuple(versions[FINAL]), tuple(versions[ORIGINAL])
 
     def _content(self, label: Annotation, sent: SentLabel) -> SliceDigests | InvalidInputError:
         try:
