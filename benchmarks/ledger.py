@@ -56,7 +56,7 @@ class Arm(Protocol):
         """The id of the image that this annotator gets."""
 
     def save_label(self, image_id: str, annotator: str) -> None:
-        """Keep her label of it."""
+        """Keep their label of it."""
 
     def keep_score(self, image_id: str, value: float) -> None:
         """Keep a new score of an image."""

@@ -1,5 +1,6 @@
 """Which slices count as annotated, by who was asked for what and what was there before; cases worked out by hand."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation
@@ -39,7 +41,7 @@ class Archive:
         self.folder = folder
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["a", "b"], 0)
-        coverage = Coverage(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
+        coverage = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition")
 
     def ask(self, annotator: str, slices: Sequence[int] | None) -> None:
@@ -83,7 +85,7 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path)
 
 
-def test_what_was_asked_for_counts_also_where_it_is_empty_and_nothing_else(archive: Archive) -> None:
+def test_an_answer_covers_the_slices_of_its_query_also_where_they_are_empty(archive: Archive) -> None:
     archive.ask("ann", [1, 3])
     kept = archive.send("ann", 0, 2, 0, 0, 0)
     assert (kept.slices, kept.covered_slices, kept.foreground_slices) == ((1, 3), 2, 1)
@@ -91,13 +93,13 @@ def test_what_was_asked_for_counts_also_where_it_is_empty_and_nothing_else(archi
     assert (archive.ledger.image("a").slice_axis, archive.ledger.image("a").slice_count) == (AXIS, SLICES)
 
 
-def test_what_was_drawn_beside_it_counts_too(archive: Archive) -> None:
+def test_an_answer_covers_other_slices_that_are_drawn_too(archive: Archive) -> None:
     archive.ask("ann", [1])
     assert archive.send("ann", 0, 2, 0, 0, 1).slices == (1, 4)
     assert archive.values() == [0, 2, 0, 0, 1]
 
 
-def test_a_second_visit_merges_and_keeps_what_a_client_did_not_load(archive: Archive) -> None:
+def test_an_answer_keeps_earlier_slices_that_its_client_did_not_load(archive: Archive) -> None:
     archive.ask("ann", [1, 2])
     archive.send("ann", 0, 2, 2, 0, 0)
     archive.ask("bob", [3])
@@ -105,7 +107,7 @@ def test_a_second_visit_merges_and_keeps_what_a_client_did_not_load(archive: Arc
     assert (archive.values(), archive.slices()) == ([0, 2, 2, 1, 0], (1, 2, 3))
 
 
-def test_what_opens_with_the_image_is_what_was_drawn_before(archive: Archive) -> None:
+def test_an_image_opens_with_the_slices_that_were_drawn_before(archive: Archive) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 2, 0, 0, 0)
     assert archive.values("original") == [0, 2, 0, 0, 0]
@@ -116,7 +118,7 @@ def test_what_opens_with_the_image_is_what_was_drawn_before(archive: Archive) ->
     assert (archive.values("original"), archive.slices()) == ([1] * 5, None)
 
 
-def test_a_change_on_an_earlier_slice_counts(archive: Archive) -> None:
+def test_a_change_on_a_slice_that_somebody_else_drew_counts(archive: Archive) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 2, 0, 0, 0)
     archive.ask("bob", [3])
@@ -124,7 +126,7 @@ def test_a_change_on_an_earlier_slice_counts(archive: Archive) -> None:
     assert archive.values() == [0, 1, 0, 1, 0]
 
 
-def test_a_client_that_loaded_long_ago_does_not_undo_what_was_drawn_since(archive: Archive) -> None:
+def test_a_client_that_loaded_an_old_label_does_not_undo_a_later_correction(archive: Archive) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 2, 0, 0, 0)
     archive.ask("bob", [3])  # bob's client loads slice 1 as 2
@@ -133,14 +135,14 @@ def test_a_client_that_loaded_long_ago_does_not_undo_what_was_drawn_since(archiv
     assert archive.values() == [0, 1, 0, 1, 0]
 
 
-def test_a_prediction_that_is_left_as_it_was_is_nobodys_drawing(archive: Archive) -> None:
+def test_slices_of_a_prediction_that_nobody_changed_are_not_covered(archive: Archive) -> None:
     archive.send("model", 2, 2, 2, 2, 2, tag="original")
     archive.ask("ann", [2])
     assert archive.send("ann", 2, 2, 1, 2, 1).slices == (2, 4)
     assert archive.values() == [0, 0, 1, 0, 1]
 
 
-def test_nor_is_one_that_a_model_showed_while_she_drew(archive: Archive) -> None:
+def test_slices_of_a_mask_that_a_model_showed_after_the_query_are_not_covered(archive: Archive) -> None:
     archive.ask("ann", [2])
     archive.show(1, 1, 1, 1, 1, 0)
     archive.show(2, 2, 1, 1, 1, 1)  # the next model, to somebody else perhaps
@@ -148,7 +150,7 @@ def test_nor_is_one_that_a_model_showed_while_she_drew(archive: Archive) -> None
     assert archive.values() == [0, 0, 2, 2, 0]
 
 
-def test_a_client_may_say_it_exactly(archive: Archive) -> None:
+def test_a_label_covers_exactly_the_slices_that_its_client_names(archive: Archive) -> None:
     archive.ask("ann", [1, 2])
     assert archive.send("ann", 1, 1, 1, 1, 1, annotated_slices=[0, 2]).slices == (0, 2)
     assert archive.values() == [1, 0, 1, 0, 0]
@@ -156,7 +158,7 @@ def test_a_client_may_say_it_exactly(archive: Archive) -> None:
     assert archive.values() == [0, 0, 1, 0, 0]
 
 
-def test_all_slices_are_the_whole_volume(archive: Archive) -> None:
+def test_a_label_that_covers_all_slices_is_one_of_the_whole_volume(archive: Archive) -> None:
     archive.ask("ann", [1, 2])
     archive.send("ann", 1, 1, 1, 0, 0)
     archive.ask("bob", [3, 4])
@@ -164,19 +166,19 @@ def test_all_slices_are_the_whole_volume(archive: Archive) -> None:
     assert archive.ledger.pool("training") == ["b"]
 
 
-def test_a_volume_that_was_asked_for_is_whole(archive: Archive) -> None:
+def test_an_answer_to_a_query_for_the_volume_covers_the_whole_volume(archive: Archive) -> None:
     archive.ask("ann", None)
     assert archive.send("ann", 0, 1, 0, 0, 0).slices is None
 
 
-def test_a_correction_answers_the_same_query_again(archive: Archive) -> None:
+def test_an_annotator_who_answers_again_erases_their_own_drawing(archive: Archive) -> None:
     archive.ask("ann", [1, 3])
     archive.send("ann", 0, 2, 0, 1, 0)
     archive.send("ann", 0, 0, 0, 1, 0)
     assert (archive.values(), archive.slices()) == ([0, 0, 0, 1, 0], (1, 3))
 
 
-def test_who_was_asked_for_nothing_has_annotated_what_she_has_drawn(archive: Archive) -> None:
+def test_a_label_that_nobody_asked_for_covers_the_slices_that_are_drawn_anew(archive: Archive) -> None:
     assert archive.send("eve", 0, 0, 1, 0, 0).slices == (2,)
     assert archive.send("eve", 0, 2, 1, 0, 0).slices == (1, 2)
     with pytest.raises(InvalidInputError, match=r"label of 'a': no slice of it was asked of eve, and nothing new"):
@@ -184,13 +186,13 @@ def test_who_was_asked_for_nothing_has_annotated_what_she_has_drawn(archive: Arc
     assert archive.values() == [0, 2, 1, 0, 0]
 
 
-def test_in_a_project_of_volumes_it_is_the_whole_volume(tmp_path: Path) -> None:
+def test_a_label_that_nobody_asked_for_covers_the_whole_volume_in_a_project_of_volumes(tmp_path: Path) -> None:
     archive = Archive(tmp_path, asks_slices=False)
     assert archive.send("eve", 0, 0, 1, 0, 0).slices is None
     assert archive.ledger.current_annotation("a", "original") is None
 
 
-def test_deleting_takes_the_slices_back(archive: Archive) -> None:
+def test_a_deleted_label_covers_no_slice_any_more(archive: Archive) -> None:
     archive.ask("ann", [1, 2])
     archive.send("ann", 1, 1, 1, 0, 0)
     assert archive.archive.is_shown_as_original("a")
@@ -202,7 +204,9 @@ def test_deleting_takes_the_slices_back(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("said", [[], [5], [-1], [1, 1], ["1"], [True], [1.5], "some", 3, {"1": 2}, [[1]]])
-def test_slices_that_cannot_be_are_refused_and_nothing_is_lost(archive: Archive, said: object) -> None:
+def test_named_slices_that_the_image_does_not_have_are_refused_and_the_label_stays(
+    archive: Archive, said: object
+) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 2, 0, 0, 0)
     with pytest.raises(InvalidInputError, match="annotated_slices: expected"):
@@ -210,10 +214,10 @@ def test_slices_that_cannot_be_are_refused_and_nothing_is_lost(archive: Archive,
     assert (archive.values(), archive.slices()) == ([0, 2, 0, 0, 0], (1,))
 
 
-def test_two_who_save_at_once_are_both_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_labels_that_are_saved_at_once_are_both_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.ask("ann", [1])
     archive.ask("bob", [3])
-    record = archive.ledger.record_annotation
+    record = archive.ledger.keep_annotation
     interrupted: list[bool] = []
 
     def save_in_between(*args: Any, **kwargs: Any) -> Annotation:
@@ -222,35 +226,37 @@ def test_two_who_save_at_once_are_both_kept(archive: Archive, monkeypatch: pytes
             archive.send("bob", 0, 0, 0, 1, 0)
         return record(*args, **kwargs)
 
-    monkeypatch.setattr(archive.ledger, "record_annotation", save_in_between)
+    monkeypatch.setattr(archive.ledger, "keep_annotation", save_in_between)
     archive.send("ann", 0, 2, 0, 0, 0)
     assert (archive.values(), archive.slices()) == ([0, 2, 0, 1, 0], (1, 3))
 
 
-def test_an_answer_that_is_sent_again_does_not_undo_what_others_corrected(archive: Archive) -> None:
+def test_an_answer_that_is_sent_again_does_not_undo_corrections_by_others(archive: Archive) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 2, 0, 0, 1)
     archive.ask("bob", [3])
     archive.send("bob", 0, 1, 0, 1, 1)  # corrects slice 1
-    archive.send("ann", 0, 2, 2, 0, 1)  # her old session: one slice more, the rest as she sent it
+    archive.send("ann", 0, 2, 2, 0, 1)  # an old session: one slice more, the rest as it was sent
     assert archive.values() == [0, 1, 2, 1, 1]
-    archive.send("ann", 0, 0, 2, 0, 0)  # and now she erases what she drew, on 1 as on 4
+    archive.send("ann", 0, 0, 2, 0, 0)  # erases what ann drew, on 1 as on 4
     assert archive.values() == [0, 0, 2, 1, 0]
 
 
-def test_what_one_erased_before_others_drew_it_is_not_erased_again(archive: Archive) -> None:
+def test_a_slice_that_somebody_drew_after_it_was_erased_is_not_erased_again(archive: Archive) -> None:
     archive.ask("ann", [1, 2])
     archive.send("ann", 0, 2, 1, 0, 0)
-    archive.send("ann", 0, 0, 1, 0, 0)  # she erases what she drew on 1
+    archive.send("ann", 0, 0, 1, 0, 0)  # erases what ann drew on 1
     archive.ask("bob", [3])
-    archive.send("bob", 0, 2, 1, 1, 0)  # who draws it again
-    archive.send("ann", 0, 0, 2, 0, 0)  # her old screen, twice
+    archive.send("bob", 0, 2, 1, 1, 0)  # bob draws it again
+    archive.send("ann", 0, 0, 2, 0, 0)  # the old screen, twice
     archive.send("ann", 0, 0, 1, 0, 0)
     assert archive.values() == [0, 2, 1, 1, 0]
 
 
 @pytest.mark.parametrize("skipped", [[1, 3], None], ids=["slices", "volume"])
-def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive, skipped: list[int] | None) -> None:
+def test_a_label_does_not_answer_a_query_that_its_annotator_skipped(
+    archive: Archive, skipped: list[int] | None
+) -> None:
     archive.ask("ann", skipped)
     archive.ledger.release_lease("ann")
     archive.ask("bob", [1, 3])
@@ -259,7 +265,7 @@ def test_a_query_that_was_skipped_asks_for_nothing_any_more(archive: Archive, sk
     assert (archive.values(), archive.slices()) == ([0, 1, 2, 1, 0], (1, 2, 3))
 
 
-def test_an_empty_answer_erases_nobody_elses_drawing(archive: Archive) -> None:
+def test_an_empty_answer_does_not_erase_a_drawing_by_somebody_else(archive: Archive) -> None:
     archive.ask("ann", [1, 3])
     archive.ask("bob", [0])
     archive.send("bob", 1, 1, 0, 0, 0)  # beside his own, he drew one that ann is at work on
@@ -267,21 +273,21 @@ def test_an_empty_answer_erases_nobody_elses_drawing(archive: Archive) -> None:
     assert (archive.values(), archive.slices()) == ([1, 1, 0, 2, 0], (0, 1, 3))
 
 
-def test_the_same_label_again_after_it_was_deleted_is_the_same(archive: Archive) -> None:
+def test_a_deleted_label_that_is_sent_again_covers_the_same_slices(archive: Archive) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 2, 0, 0, 1)
     archive.delete()
     assert archive.send("ann", 0, 2, 0, 0, 1).slices == (1, 4)
 
 
-def test_one_may_go_back_to_an_earlier_drawing(archive: Archive) -> None:
+def test_an_annotator_with_a_query_may_go_back_to_their_earlier_drawing(archive: Archive) -> None:
     archive.ask("ann", [1])
     for value in (1, 2, 1):
         archive.send("ann", 0, 2, 0, 0, value)
         assert archive.values() == [0, 2, 0, 0, value]
 
 
-def test_so_may_who_was_asked_for_nothing(archive: Archive) -> None:
+def test_an_annotator_without_a_query_may_go_back_to_their_earlier_drawing(archive: Archive) -> None:
     for value in (1, 2, 1):
         archive.send("eve", 0, 0, 0, 0, value)
         assert archive.values() == [0, 0, 0, 0, value]
@@ -290,7 +296,7 @@ def test_so_may_who_was_asked_for_nothing(archive: Archive) -> None:
     assert archive.values() == [1, 0, 0, 0, 2]
 
 
-def test_a_label_from_nowhere_answers_the_one_query_that_somebody_is_working_on(archive: Archive) -> None:
+def test_a_label_of_an_unknown_sender_answers_the_only_open_query(archive: Archive) -> None:
     archive.ask("viewer", [1, 3])
     assert archive.send("PACS", 0, 1, 0, 0, 0, answers_any=True).slices == (1, 3)
     assert archive.ledger.active_lease("viewer") is None
@@ -299,7 +305,7 @@ def test_a_label_from_nowhere_answers_the_one_query_that_somebody_is_working_on(
     assert archive.send("PACS", 0, 1, 0, 0, 2, answers_any=True).slices == (1, 3, 4)  # whose answer? nobody can tell
 
 
-def test_an_old_label_from_nowhere_does_not_undo_what_was_drawn_since(archive: Archive) -> None:
+def test_an_old_label_of_an_unknown_sender_does_not_undo_a_later_drawing(archive: Archive) -> None:
     archive.ask("ann", [1])
     archive.send("ann", 0, 1, 0, 0, 0)
     archive.ask("bob", [3])
@@ -339,7 +345,7 @@ EVENTS = st.lists(
         ("save", "ann", [2], [], False),
     ]
 )  # fmt: skip
-def test_no_acknowledged_slice_is_ever_lost(tmp_path_factory: pytest.TempPathFactory, events: Any) -> None:
+def test_no_order_of_events_loses_an_acknowledged_slice(tmp_path_factory: pytest.TempPathFactory, events: Any) -> None:
     """Two annotators with clients that load what there is, or do not, and keep it on the screen for ever.
 
     Each drawing has a value of its own. Whatever the order of events, a slice is as it was drawn last: nobody's stale
@@ -374,3 +380,45 @@ def test_no_acknowledged_slice_is_ever_lost(tmp_path_factory: pytest.TempPathFac
         if drawn:
             assert archive.values() == [drawn.get(index, 0) for index in range(SLICES)]
             assert set(archive.slices() or range(SLICES)) == drawn.keys()
+
+
+# What is read, and what is told
+
+
+def test_no_mask_that_a_model_showed_and_no_earlier_label_is_read_twice(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.show(1, 1, 1, 1, 1, 0)
+    archive.show(2, 2, 2, 2, 2, 0)
+    archive.ask("ann", [0])
+    archive.send("ann", 2, 2, 2, 2, 0)
+    read: list[str] = []
+    read_file = HistoryReader.read_file
+
+    def note(reader: HistoryReader, file: Path, image: Grid) -> NDArray[Any]:
+        read.append(file.name)
+        return read_file(reader, file, image)
+
+    monkeypatch.setattr(HistoryReader, "read_file", note)
+    archive.ask("bob", [3])
+    kept = archive.send("bob", 2, 2, 2, 1, 0)
+    assert (kept.slices, archive.values()) == ((0, 3), [2, 0, 0, 1, 0])
+    assert [name.startswith("final-") for name in read] == [True]  # the label with which this one is merged
+
+
+def test_the_case_that_held_is_kept_in_the_ledger_and_logged(
+    archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive.ask("ann", [1, 3])
+    with caplog.at_level(logging.INFO, logger="activelabel.annotation.archive"):
+        assert archive.send("ann", 0, 2, 0, 0, 0).coverage is CoverageCase.ANSWER
+    assert caplog.messages == ["label of 'a' by ann: answer; now covers slices 1, 3"]
+    assert archive.send("ann", 0, 2, 0, 1, 0).coverage is CoverageCase.CORRECTED_ANSWER
+    assert archive.send("eve", 1, 2, 0, 1, 0).coverage is CoverageCase.NOT_ASKED
+    assert archive.send("eve", 1, 2, 0, 1, 0, annotated_slices="all").coverage is CoverageCase.NAMED
+    assert [label.coverage for label in archive.ledger.history("a") if label.tag == "final"] == [
+        CoverageCase.ANSWER,
+        CoverageCase.CORRECTED_ANSWER,
+        CoverageCase.NOT_ASKED,
+        CoverageCase.NAMED,
+    ]

@@ -14,7 +14,7 @@ from small_studies import write_nifti
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.beside_asked import asked_back, drawn_beside
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.data.labels import check_label
 from activelabel.data.slices import slice_mask
@@ -47,12 +47,14 @@ SPACING_MM = (1.0, 1.5, 3.0)
         ({7, 20}, {20}, {7, 12}, {}),
     ],
 )
-def test_which_drawings_are_doubted(asked: set[int], empty: set[int], drawn: set[int], beside: dict[int, int]) -> None:
+def test_a_drawing_where_a_reader_who_miscounts_would_draw_is_found(
+    asked: set[int], empty: set[int], drawn: set[int], beside: dict[int, int]
+) -> None:
     assert drawn_beside(asked, empty, drawn, 48) == beside
 
 
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
-def test_nothing_is_doubted_that_was_drawn_or_where_only_what_was_asked_for_is_drawn(
+def test_only_empty_slices_are_found_and_none_without_a_drawing_beside_the_query(
     asked: set[int], drawn: set[int]
 ) -> None:
     beside = drawn_beside(asked, asked - drawn, drawn, 21)
@@ -61,7 +63,7 @@ def test_nothing_is_doubted_that_was_drawn_or_where_only_what_was_asked_for_is_d
     assert drawn_beside(asked, asked - drawn, drawn & asked, 21) == {}
 
 
-def test_the_line_names_both_and_what_to_do_and_no_more_than_a_few() -> None:
+def test_the_line_names_a_few_slices_of_either_kind_and_says_what_to_do() -> None:
     line = asked_back("case7", {7: 6}, lambda slices: f"<{slices[0]}>")
     assert line == (
         "label of 'case7': it is kept, but not learnt from yet: <7> was asked for and came back empty, while <6> was "
@@ -85,7 +87,7 @@ class Reader:
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.image = "a"
         self.ledger.sync_images(["a", *ORIENTATIONS], 0)
-        coverage = Coverage(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
+        coverage = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition")
         self.axis = self.archive.slice_axis(self.image, self.grid)
 
@@ -114,7 +116,7 @@ def reader(tmp_path: Path) -> Reader:
 
 
 @pytest.mark.parametrize("off", [-1, 1])
-def test_a_neighbour_is_asked_back_in_either_direction_in_every_orientation(reader: Reader, off: int) -> None:
+def test_a_label_drawn_on_a_neighbour_is_asked_back_in_every_orientation(reader: Reader, off: int) -> None:
     for codes in ORIENTATIONS:
         reader.open_another(codes, affine_towards(codes, SPACING_MM))
         assert reader.axis == 2
@@ -128,7 +130,9 @@ def test_a_neighbour_is_asked_back_in_either_direction_in_every_orientation(read
 
 
 @pytest.mark.parametrize("shape", [(13, 11, 12), (11, 13, 12), (11, 12, 13)])
-def test_the_other_end_is_asked_back_whichever_axis_the_slices_follow(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_a_label_counted_from_the_other_end_is_asked_back_along_every_axis(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
     axis = shape.index(13)
     affine = np.diag([*np.where(np.arange(3) == axis, 3.0, 1.0), 1.0])
     reader = Reader(tmp_path, affine, shape)
@@ -138,7 +142,7 @@ def test_the_other_end_is_asked_back_whichever_axis_the_slices_follow(tmp_path: 
         reader.draw(10)
 
 
-def test_the_label_is_kept_as_a_draft_and_the_query_still_open(reader: Reader) -> None:
+def test_a_label_that_is_asked_back_is_a_draft_and_its_query_stays_open(reader: Reader) -> None:
     reader.ask(4)
     with pytest.raises(AskedBackError) as asked:
         reader.draw(3)
@@ -156,7 +160,7 @@ def test_the_label_is_kept_as_a_draft_and_the_query_still_open(reader: Reader) -
     assert reader.ledger.progress().annotated_slices == 0
 
 
-def test_the_draft_ends_with_the_slice_that_was_asked_for(reader: Reader) -> None:
+def test_the_draft_of_a_label_that_was_asked_back_ends_with_the_right_answer(reader: Reader) -> None:
     reader.ask(4)
     with pytest.raises(AskedBackError):
         reader.draw(3)
@@ -164,7 +168,7 @@ def test_the_draft_ends_with_the_slice_that_was_asked_for(reader: Reader) -> Non
     assert reader.draft() is None
 
 
-def test_what_was_drawn_is_finished_as_any_draft_is(reader: Reader) -> None:
+def test_the_draft_of_a_label_that_was_asked_back_can_be_finished(reader: Reader) -> None:
     reader.ask(4)
     with pytest.raises(AskedBackError):
         reader.draw(3)
@@ -172,7 +176,7 @@ def test_what_was_drawn_is_finished_as_any_draft_is(reader: Reader) -> None:
     assert reader.draft() is None
 
 
-def test_a_drawing_that_its_client_called_a_draft_is_asked_back_when_it_is_sent_as_finished(reader: Reader) -> None:
+def test_a_draft_is_asked_back_when_it_is_sent_as_finished(reader: Reader) -> None:
     """The same voxels were sent before, but nobody has told anybody then that they lie beside what was asked for."""
     reader.ask(4)
     reader.draw(3, finished=False)
@@ -181,7 +185,7 @@ def test_a_drawing_that_its_client_called_a_draft_is_asked_back_when_it_is_sent_
     assert reader.draw(3, finished=True).slices == (3, 4)
 
 
-def test_the_same_label_once_more_confirms_it(reader: Reader) -> None:
+def test_a_label_that_was_asked_back_counts_when_it_is_sent_again(reader: Reader) -> None:
     reader.ask(4)
     with pytest.raises(AskedBackError):
         reader.draw(3)
@@ -189,7 +193,7 @@ def test_the_same_label_once_more_confirms_it(reader: Reader) -> None:
     assert reader.ledger.active_lease("ann") is None
 
 
-def test_another_label_that_is_as_doubtful_is_asked_back_again(reader: Reader) -> None:
+def test_another_label_with_an_empty_query_is_asked_back_again(reader: Reader) -> None:
     reader.ask(4)
     for drawn in ((3,), (3, 9), (3,)):
         with pytest.raises(AskedBackError):
@@ -197,25 +201,25 @@ def test_another_label_that_is_as_doubtful_is_asked_back_again(reader: Reader) -
     assert reader.draw(3).slices == (3, 4)
 
 
-def test_a_client_may_confirm_at_once(reader: Reader) -> None:
+def test_a_label_that_its_client_confirms_is_not_asked_back(reader: Reader) -> None:
     reader.ask(4)
     assert reader.draw(3, confirmed=True).slices == (3, 4)
     with pytest.raises(InvalidInputError, match="expected confirmed to be true or false, got 'yes'"):
         reader.draw(3, confirmed="yes")
 
 
-def test_who_names_the_slices_has_looked(reader: Reader) -> None:
+def test_a_label_whose_client_names_the_slices_is_not_asked_back(reader: Reader) -> None:
     reader.ask(4)
     assert reader.draw(3, annotated_slices=[3, 4]).slices == (3, 4)
 
 
-def test_what_was_confirmed_is_not_asked_again(reader: Reader) -> None:
+def test_a_drawing_that_was_confirmed_is_not_asked_back_again(reader: Reader) -> None:
     reader.ask(4)
     reader.draw(3, confirmed=True)
     assert reader.draw(3, 11).slices == (3, 4, 11)
 
 
-def test_an_empty_answer_and_a_drawing_that_follows_are_seen_together(reader: Reader) -> None:
+def test_a_drawing_beside_the_query_after_an_empty_answer_is_asked_back(reader: Reader) -> None:
     """Sent too early, then drawn on the neighbour: the slice that was asked for is empty all the same."""
     reader.ask(4)
     assert reader.draw().slices == (4,)
@@ -223,7 +227,7 @@ def test_an_empty_answer_and_a_drawing_that_follows_are_seen_together(reader: Re
         reader.draw(5)
 
 
-def test_somebody_elses_word_does_not_confirm(reader: Reader) -> None:
+def test_a_label_of_somebody_else_confirms_nothing(reader: Reader) -> None:
     reader.ask(4)
     reader.ask(8, annotator="bob")
     with pytest.raises(AskedBackError):
@@ -234,6 +238,6 @@ def test_somebody_elses_word_does_not_confirm(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("slices", [(), (4,), (4, 5), (4, 9)])
-def test_nothing_else_is_asked_back(reader: Reader, slices: Sequence[int]) -> None:
+def test_an_answer_that_no_miscount_explains_is_not_asked_back(reader: Reader, slices: Sequence[int]) -> None:
     reader.ask(4)
     assert set(reader.draw(*slices).slices or ()) == {4, *slices}

@@ -12,7 +12,7 @@ from small_studies import write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.client_info import read_label_info
@@ -45,7 +45,7 @@ class Case:
         self.ledger.sync_images("abcd", 1)
         (self.validation,) = (image.id for image in self.ledger.images() if image.role == "validation")
         self.training = next(image.id for image in self.ledger.images() if image.role == "training")
-        coverage = Coverage(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
+        coverage = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition", finished_by)
 
     def ask(self, annotator: str, slices: Sequence[int] | None = None, image_id: str = "") -> None:
@@ -84,7 +84,7 @@ def is_draft(kept: Kept, reason: DraftReason) -> bool:
     return isinstance(kept, Draft) and kept.reason is reason
 
 
-def test_one_stroke_is_no_volume_of_which_the_rest_is_empty(case: Case) -> None:
+def test_a_volume_with_one_stroke_is_a_draft(case: Case) -> None:
     case.ask("ann")
     kept = case.send("ann", STROKE)
     assert is_draft(kept, DraftReason.INCOMPLETE)
@@ -98,12 +98,12 @@ def test_one_stroke_is_no_volume_of_which_the_rest_is_empty(case: Case) -> None:
     assert case.opens_with() == list(STROKE)
 
 
-def test_nor_is_nothing_at_all(case: Case) -> None:
+def test_an_empty_volume_is_a_draft_until_it_is_sent_again(case: Case) -> None:
     assert is_draft(case.send("ann", NOTHING), DraftReason.INCOMPLETE)
     assert isinstance(case.send("ann", NOTHING), Annotation)  # told, and sent again: there is nothing on it
 
 
-def test_what_is_complete_is_finished_without_a_word(case: Case) -> None:
+def test_a_volume_that_looks_complete_is_finished(case: Case) -> None:
     case.ask("ann")
     kept = case.send("ann", WHOLE)
     assert isinstance(kept, Annotation)
@@ -123,7 +123,7 @@ def test_the_same_drawing_sent_again_is_finished_and_a_longer_one_is_judged_anew
     assert [draft.version for draft in case.ledger.draft_history(case.training)] == [1, 2]
 
 
-def test_somebody_elses_same_drawing_confirms_nothing(case: Case) -> None:
+def test_the_same_drawing_by_somebody_else_confirms_nothing(case: Case) -> None:
     case.send("ann", STROKE)
     assert is_draft(case.send("bob", STROKE), DraftReason.INCOMPLETE)
 
@@ -135,7 +135,7 @@ def test_a_client_may_say_that_it_is_finished(case: Case, said: dict[str, Any]) 
     assert kept.slices is None
 
 
-def test_a_client_may_say_that_it_is_not(case: Case) -> None:
+def test_a_label_that_its_client_calls_unfinished_is_a_draft(case: Case) -> None:
     case.ask("ann")
     assert is_draft(case.send("ann", WHOLE, finished=False), DraftReason.SAID)
     assert is_draft(case.send("ann", WHOLE, finished=False), DraftReason.SAID)  # its client keeps it every 30 s
@@ -144,23 +144,23 @@ def test_a_client_may_say_that_it_is_not(case: Case) -> None:
 
 
 @pytest.mark.parametrize("key", ["finished", "confirmed"])
-def test_what_is_neither_yes_nor_no_is_refused(case: Case, key: str) -> None:
+def test_a_flag_that_is_neither_true_nor_false_is_refused(case: Case, key: str) -> None:
     with pytest.raises(InvalidInputError, match=f"params: expected {key} to be true or false, got 'yes'"):
         case.send("ann", WHOLE, **{key: "yes"})
     assert case.ledger.open_drafts() == []
 
 
-def test_a_project_may_believe_only_what_is_said(tmp_path: Path) -> None:
+def test_in_a_project_finished_by_the_client_an_unstated_volume_is_a_draft(tmp_path: Path) -> None:
     case = Case(tmp_path, FinishedBy.CLIENT)
     assert is_draft(case.send("ann", WHOLE), DraftReason.UNSTATED)
     assert isinstance(case.send("ann", WHOLE), Annotation)
 
 
-def test_or_that_what_is_saved_is_finished(tmp_path: Path) -> None:
+def test_in_a_project_finished_by_saving_every_label_is_finished(tmp_path: Path) -> None:
     assert isinstance(Case(tmp_path, FinishedBy.SAVING).send("ann", STROKE), Annotation)
 
 
-def test_slices_that_were_asked_for_are_finished_as_they_come(tmp_path: Path) -> None:
+def test_an_answer_to_a_query_for_slices_is_finished(tmp_path: Path) -> None:
     case = Case(tmp_path, asks_slices=True)
     case.ask("ann", [5, 7])
     kept = case.send("ann", STROKE)
@@ -168,7 +168,7 @@ def test_slices_that_were_asked_for_are_finished_as_they_come(tmp_path: Path) ->
     assert kept.slices == (5, 7)
 
 
-def test_a_draft_of_slices_counts_when_it_is_finished_with_all_that_was_drawn(tmp_path: Path) -> None:
+def test_a_finished_draft_of_slices_covers_everything_drawn_in_it(tmp_path: Path) -> None:
     case = Case(tmp_path, asks_slices=True)
     case.ask("ann", [5, 7])
     draft = case.send("ann", (0, 3, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0), finished=False)
@@ -179,7 +179,7 @@ def test_a_draft_of_slices_counts_when_it_is_finished_with_all_that_was_drawn(tm
     assert kept.slices == (1, 5, 7)  # slice 1 too, though it was on the screen since the draft
 
 
-def test_what_others_left_as_a_draft_is_not_drawn_by_who_loads_it(tmp_path: Path) -> None:
+def test_a_loaded_draft_of_somebody_else_is_not_covered(tmp_path: Path) -> None:
     case = Case(tmp_path, asks_slices=True)
     case.ask("bob", [2])
     case.send("bob", (0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0), finished=False)
@@ -189,7 +189,7 @@ def test_what_others_left_as_a_draft_is_not_drawn_by_who_loads_it(tmp_path: Path
     assert kept.slices == (5,)
 
 
-def test_slices_named_out_of_a_draft_count_and_the_draft_goes_on(case: Case) -> None:
+def test_named_slices_of_a_draft_count_and_the_draft_stays_open(case: Case) -> None:
     case.ask("ann")
     case.send("ann", (0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0), finished=False)
     kept = case.send("ann", (0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0), annotated_slices=[3])
@@ -200,7 +200,7 @@ def test_slices_named_out_of_a_draft_count_and_the_draft_goes_on(case: Case) -> 
 
 
 @pytest.mark.parametrize(("dice", "believed"), [(0.8, True), (0.4, False), (None, False)])
-def test_a_model_that_scored_the_case_says_what_is_missing_if_it_is_any_good(
+def test_a_credible_model_that_scored_the_case_says_what_is_missing(
     case: Case, dice: float | None, believed: bool
 ) -> None:
     dab = (0, 0, 0, 1, 4, 1, 0, 0, 0, 0, 0, 0)
@@ -214,12 +214,12 @@ def test_a_model_that_scored_the_case_says_what_is_missing_if_it_is_any_good(
         assert "something is drawn on 3 of 12 slices, while model 1 sees something on 8" in kept.why
 
 
-def test_what_the_model_in_use_showed_goes_before_its_scores(case: Case) -> None:
+def test_the_mask_of_the_model_in_use_outranks_its_scores(case: Case) -> None:
     case.show(case.publish(), (0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0))
     assert isinstance(case.send("ann", STROKE), Annotation)  # it ends abruptly, but the model sees the same
 
 
-def test_a_correction_of_a_finished_volume_is_judged_by_it(case: Case) -> None:
+def test_a_correction_is_compared_with_the_finished_volume(case: Case) -> None:
     case.send("ann", WHOLE)
     assert is_draft(case.send("ann", STROKE), DraftReason.INCOMPLETE)
     current = case.ledger.current_annotation(case.training)
@@ -228,7 +228,7 @@ def test_a_correction_of_a_finished_volume_is_judged_by_it(case: Case) -> None:
     assert isinstance(case.send("ann", (0, 0, 0, 5, 9, 12, 9, 4, 1, 0, 0, 0)), Annotation)
 
 
-def test_a_models_own_drawing_is_recorded_and_learnt_from(case: Case) -> None:
+def test_an_unchanged_drawing_of_a_model_is_recorded_and_finished(case: Case) -> None:
     version = case.publish()
     case.show(version, WHOLE)
     kept = case.send("ann", WHOLE)
@@ -241,7 +241,7 @@ def test_a_models_own_drawing_is_recorded_and_learnt_from(case: Case) -> None:
 
 
 @pytest.mark.parametrize("again", [{}, {"confirmed": True}], ids=["the same again", "confirmed"])
-def test_it_becomes_the_truth_of_a_validation_case_only_if_somebody_confirms_it(
+def test_an_unchanged_drawing_of_a_model_needs_confirmation_on_a_validation_case(
     case: Case, again: dict[str, Any]
 ) -> None:
     version = case.publish()
@@ -260,7 +260,7 @@ def test_it_becomes_the_truth_of_a_validation_case_only_if_somebody_confirms_it(
     assert case.ledger.open_drafts() == []
 
 
-def test_a_draft_that_a_client_kept_by_itself_confirms_nothing(case: Case) -> None:
+def test_an_automatic_draft_of_a_client_confirms_nothing(case: Case) -> None:
     case.show(case.publish(), WHOLE, case.validation)
     case.send("ann", WHOLE, case.validation, finished=False)
     assert is_draft(case.send("ann", WHOLE, case.validation), DraftReason.UNCONFIRMED)
@@ -271,7 +271,7 @@ def test_a_corrected_validation_case_needs_no_confirmation(case: Case) -> None:
     assert isinstance(case.send("ann", (0, 0, 1, 4, 9, 12, 9, 4, 2, 0, 0, 0), case.validation), Annotation)
 
 
-def test_a_model_that_drew_the_same_before_is_named_and_one_that_cannot_be_read_is_passed_over(
+def test_an_unchanged_drawing_of_an_older_model_is_found_beside_an_unreadable_mask(
     case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
     case.show(case.publish(), WHOLE)
@@ -283,7 +283,7 @@ def test_a_model_that_drew_the_same_before_is_named_and_one_that_cannot_be_read_
     assert "2.nii.gz" in caplog.text
 
 
-def test_a_seg_from_nowhere_is_the_draft_of_whoever_was_asked_and_the_same_again_finishes_it(case: Case) -> None:
+def test_a_seg_of_an_unknown_sender_is_a_draft_of_the_asked_reader_and_finished_when_sent_again(case: Case) -> None:
     case.ask("10.0.0.7")
     draft = case.send("PACS", STROKE, answers_any=True)
     assert isinstance(draft, Draft)

@@ -14,7 +14,7 @@ def label(*values: int, axis: int = 2) -> NDArray[np.uint8]:
     return np.moveaxis(array, 2, axis)
 
 
-def test_what_is_drawn_and_new_by_hand() -> None:
+def test_drawn_slices_by_hand() -> None:
     earlier, prediction = label(0, 1, 1, 0, 0), label(2, 2, 2, 2, 0)
     sent = label(1, 1, 2, 0, 1)
     assert drawn_slices(sent, 2, []) == {0, 1, 2, 4}
@@ -22,7 +22,7 @@ def test_what_is_drawn_and_new_by_hand() -> None:
     assert drawn_slices(sent, 2, [earlier, prediction]) == {0, 4}
 
 
-def test_what_came_back_empty_was_not_drawn() -> None:
+def test_an_empty_slice_is_not_drawn() -> None:
     assert drawn_slices(label(0, 0), 2, [label(1, 0)]) == set()
 
 

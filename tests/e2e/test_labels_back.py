@@ -92,7 +92,8 @@ def test_slicer_sends_values_in_the_order_of_its_segments(
     image = next_case()
     file = label_file(tmp_path, SLICER_VALUES, name)
     answer = server.save_label(image, file, label_info=SLICER_SEGMENTS, **also)
-    assert answer == {"image": image, "label": image, "state": "finished"}
+    coverage = "nobody asked, whole volume"
+    assert answer == {"image": image, "label": image, "state": "finished", "coverage": coverage}
     np.testing.assert_array_equal(values_of(shown(studies, image)), KEPT_VALUES)
     np.testing.assert_array_equal(
         nibabel.load(shown(studies, image)).affine, nibabel.load(studies / f"{image}.nii.gz").affine
@@ -103,7 +104,7 @@ def test_slicer_sends_values_in_the_order_of_its_segments(
     assert listed["client_id"] == "ann"
 
 
-def test_axes_that_another_program_exchanged_are_put_back(
+def test_a_label_with_exchanged_axes_is_put_back_on_its_image(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str]
 ) -> None:
     image = next_case()
@@ -114,7 +115,7 @@ def test_axes_that_another_program_exchanged_are_put_back(
     np.testing.assert_array_equal(values_of(shown(studies, image)), boxes(1, 2, 3))
 
 
-def test_a_script_sends_no_more_than_the_file(
+def test_a_label_sent_as_a_bare_file_is_kept_in_every_version(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
 ) -> None:
     """Every version stays; the newest counts; nobody asked for it, so it took no time."""
@@ -154,13 +155,16 @@ def test_a_draft_opens_again_and_counts_when_it_is_finished(
     finished = requests.post(
         f"{server.address}/activelabel/finish", json={"client_id": "dan", "image": image}, timeout=60
     )
-    assert (finished.status_code, finished.json()) == (200, {"image": image, "state": "finished"})
+    said = {"image": image, "state": "finished", "coverage": "answer for the volume"}
+    assert (finished.status_code, finished.json()) == (200, said)
     np.testing.assert_array_equal(values_of(shown(studies, image)), values)
     assert server.progress()["annotated"] == annotated + 1
     assert ledger.open_drafts() == []
 
 
-def test_seconds_run_from_the_question_to_the_label(server: RunningServer, tmp_path: Path, ledger: Ledger) -> None:
+def test_seconds_run_from_the_next_sample_to_the_saved_label(
+    server: RunningServer, tmp_path: Path, ledger: Ledger
+) -> None:
     before_asking = time.monotonic()
     image = server.next_sample(annotator="eve")["id"]
     asked = time.monotonic()
@@ -177,7 +181,7 @@ def test_seconds_run_from_the_question_to_the_label(server: RunningServer, tmp_p
     assert annotation.annotator == "eve"
 
 
-def test_a_label_that_is_taken_back_leaves_its_versions(
+def test_the_versions_of_a_deleted_label_stay(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
 ) -> None:
     image = next_case()
@@ -199,7 +203,7 @@ def test_a_label_that_is_taken_back_leaves_its_versions(
     assert [item.version for item in ledger.history(image)[before:]] == [annotation.version, annotation.version + 1]
 
 
-def test_other_tags_are_kept_and_count_for_nothing(
+def test_labels_with_other_tags_are_kept_and_do_not_count(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
 ) -> None:
     image = next_case()
@@ -221,7 +225,7 @@ def test_a_prediction_is_kept_as_original_where_slicer_looks_for_it(server: Runn
     Path(file).unlink()
 
 
-def test_an_image_of_ones_own_is_segmented_in_a_session(server: RunningServer, tmp_path: Path) -> None:
+def test_an_image_outside_the_studies_is_segmented_in_a_session(server: RunningServer, tmp_path: Path) -> None:
     """Slicer names its volume also then, which is none of the studies."""
     session = server.client.create_session(str(write_image(tmp_path / "mine.nii.gz", 99)))["session_id"]
     file, _ = server.client.infer("segmentation", "Volume 7", {}, session_id=session)

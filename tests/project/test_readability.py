@@ -11,7 +11,7 @@ import pytest
 from small_studies import AFFINE_RAS, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.readability import content_sha256, note_image, prepare_case, read_case, set_aside_unreadable
@@ -35,7 +35,7 @@ def studies(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(studies: Path, tmp_path: Path) -> LedgerDatastore:
     ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
-    coverage = Coverage(ledger, ("ball",), tmp_path / "kept", tmp_path / "predictions", asks_slices=False)
+    coverage = HistoryReader(ledger, ("ball",), tmp_path / "kept", tmp_path / "predictions", asks_slices=False)
     archive = LabelArchive(ledger, coverage, "acquisition")
     store = LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=True)
     yield store

@@ -255,7 +255,11 @@ def test_a_draft_survives_a_restart_and_is_finished_after_it(make_app: Callable[
     again = make_app()
     assert (again.ask()["id"], again.ask()["draft"]["version"]) == (case, 1)
     np.testing.assert_array_equal(again.opens_with(case), boxes(0, 0, 1))
-    assert again.finish_case({"client_id": "ann"}, case) == {"image": case, "state": "finished"}
+    assert again.finish_case({"client_id": "ann"}, case) == {
+        "image": case,
+        "state": "finished",
+        "coverage": "answer for the volume",
+    }
     assert again.ask()["id"] != case
     assert again.project.ledger.progress().annotated == 1
     assert again.cases()["drafts"] == []
@@ -293,6 +297,7 @@ def test_what_a_model_drew_is_counted(app: App) -> None:
     assert boxes(1).shape == SHAPE
     assert app.send(training, finished=True) == {
         "state": "finished",
+        "coverage": "nobody asked, whole volume",
         "unchanged_from": 1,
         "message": "recorded as exactly what model 1 drew",
     }

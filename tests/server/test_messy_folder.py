@@ -14,7 +14,7 @@ import SimpleITK
 from typer.testing import CliRunner
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.cli.doctor_checks import examine
 from activelabel.cli.main import app
 from activelabel.data.labels import check_label
@@ -62,7 +62,7 @@ def open_store(messy: Path, tmp_path: Path) -> Iterator[Callable[[], LedgerDatas
     opened: list[LedgerDatastore] = []
 
     def open_(**options: bool) -> LedgerDatastore:
-        coverage = Coverage(ledger, LABELS, project / "labels", project / "predictions", False)
+        coverage = HistoryReader(ledger, LABELS, project / "labels", project / "predictions", False)
         archive = LabelArchive(ledger, coverage, "acquisition")
         opened.append(LedgerDatastore(str(messy), ledger, archive, validation_cases=0, follow_changes=True, **options))
         return opened[-1]

@@ -10,7 +10,7 @@ from small_studies import write_nifti
 
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import SlicePlane, slice_mask
@@ -43,7 +43,7 @@ def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt
     shape = (4, 5, 6)
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
     ledger.sync_images(["a"], 0)
-    coverage = Coverage(ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
+    coverage = HistoryReader(ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
     archive = LabelArchive(ledger, coverage, plane)
     # Every voxel holds the index of its slice, in hundredths of the window.
     ramp = write_nifti(folder / "a.nii.gz", np.zeros(shape, np.float32), affine)

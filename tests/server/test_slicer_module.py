@@ -13,7 +13,7 @@ from slicer_module import SlicerModule, params_at_0_8_5, params_at_main
 from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.volumes import read_grid
 from activelabel.server.client_info import read_label_info
 from activelabel.server.routes.request_checks import parse_label_params
@@ -53,7 +53,7 @@ class Desk:
         self.module = SlicerModule(self.image)
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["case"], 0)
-        coverage = Coverage(self.ledger, LABELS, folder / "labels", folder / "predictions", asks_slices=False)
+        coverage = HistoryReader(self.ledger, LABELS, folder / "labels", folder / "predictions", asks_slices=False)
         self.archive = LabelArchive(self.ledger, coverage, "acquisition")
 
     def submit(self, file_name: str, params: Any) -> NDArray[np.uint8]:

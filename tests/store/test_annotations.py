@@ -50,7 +50,7 @@ def test_a_label_from_somebody_else_ends_the_lease_all_the_same(study, clock):
     assert outcomes(study) == {"ann": "saved"}
 
 
-def test_ones_own_query_counts_before_that_of_others(study, clock):
+def test_a_label_belongs_to_its_annotators_query_before_those_of_others(study, clock):
     study.grant_lease("ann", "a", 30, "random", slices=[1, 2])
     own = study.grant_lease("bob", "a", 30, "random", slices=[3])
     annotation = study.record_annotation("a", "f", "0", "bob")
@@ -98,7 +98,7 @@ def test_a_label_is_merged_with_the_current_one_or_not_at_all(study):
     assert study.record_annotation("a", "h", "2", "eve", slices=[3], merged_with=0).version == 3
 
 
-def test_the_newest_query_for_an_image_answered_or_not(study, clock):
+def test_the_latest_query_is_found_answered_or_not(study, clock):
     assert study.latest_query("a", "ann") is None
     study.grant_lease("ann", "a", 30, "random", slices=[1])
     study.record_annotation("a", "f", "0", "ann", slices=[1])
@@ -111,7 +111,7 @@ def test_the_newest_query_for_an_image_answered_or_not(study, clock):
     assert study.latest_query("b", "ann") is None
 
 
-def test_the_labels_that_could_be_seen_since(study, clock):
+def test_labels_since_are_those_that_counted_at_some_time_since(study, clock):
     def files_since(moment):
         return [label.file for label in study.labels_since("a", "final", moment)]
 
@@ -164,7 +164,7 @@ def test_leases_of_other_images_stay(study):
     assert outcomes(study) == {"ann": None}
 
 
-def test_another_tag_is_kept_and_counts_for_nothing(study):
+def test_a_label_with_another_tag_than_final_does_not_count(study):
     study.grant_lease("ann", "a", 30, "random")
     original = study.record_annotation("a", "f", "0", "ann", tag="original")
     assert (original.version, original.lease_id, original.seconds) == (1, None, None)

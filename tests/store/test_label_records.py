@@ -41,7 +41,7 @@ def without_disk(items):
     return [dataclasses.replace(item, file_size=None, file_modified_ns=None) for item in items]
 
 
-def test_a_ledger_is_made_of_what_was_told(told, new_url, clock):
+def test_a_ledger_is_rebuilt_from_label_records(told, new_url, clock):
     before, records = told
     after = Ledger(new_url, clock)
 
@@ -61,7 +61,7 @@ def test_a_ledger_is_made_of_what_was_told(told, new_url, clock):
     after.close()
 
 
-def test_only_an_empty_ledger_is_made_anew(told, new_url):
+def test_a_ledger_with_images_is_not_rebuilt(told, new_url):
     after = Ledger(new_url)
     after.sync_images(["a"], 0)
     with pytest.raises(InvalidInputError, match="it knows images already"):
@@ -69,7 +69,7 @@ def test_only_an_empty_ledger_is_made_anew(told, new_url):
     after.close()
 
 
-def test_history_counts_for_nothing(ledger, clock):
+def test_labels_added_as_history_do_not_count(ledger, clock):
     ledger.sync_images(["a"], 0)
     row = {"image_id": "a", "tag": "final", "sha256": "0" * 64, "annotator": "unknown", "created_at": clock.now}
     assert ledger.add_history([{**row, "file": "a/1"}, {**row, "file": "a/2"}]) == 2
@@ -88,6 +88,6 @@ def test_size_and_time_of_a_file_are_noted_wherever_it_is_named(told):
     assert file in ledger.label_files()
 
 
-def test_of_an_image_that_was_never_registered_nothing_is_told(ledger):
+def test_label_records_of_an_unknown_image_are_refused(ledger):
     with pytest.raises(NotFoundError):
         ledger.label_records("x")

@@ -45,7 +45,7 @@ NEXT_REVISION = """
 from alembic import op
 import sqlalchemy as sa
 
-revision, down_revision, branch_labels, depends_on = "next", "0009", None, None
+revision, down_revision, branch_labels, depends_on = "next", "{newest}", None, None
 
 def upgrade():
     op.add_column("images", sa.Column("note", sa.Text))
@@ -84,7 +84,8 @@ def next_revision(monkeypatch, tmp_path):
     def add(then):
         scripts = tmp_path / "migrations"
         shutil.copytree(migration._SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-        (scripts / "versions" / "next.py").write_text(NEXT_REVISION.format(then=then))
+        newest = migration.newest_revision()
+        (scripts / "versions" / "next.py").write_text(NEXT_REVISION.format(then=then, newest=newest))
         monkeypatch.setattr(migration, "_SCRIPTS", scripts)
 
     return add
@@ -315,7 +316,8 @@ def test_a_newer_ledger_is_refused(study, next_revision, monkeypatch):
     study.open()
     study.close()
     monkeypatch.setattr(migration, "_SCRIPTS", ours)
-    with pytest.raises(InvalidInputError, match=r"newer activelabel \(revision next, this one knows up to 0009"):
+    line = rf"newer activelabel \(revision next, this one knows up to {migration.newest_revision()}"
+    with pytest.raises(InvalidInputError, match=line):
         study.open()
 
 

@@ -1,32 +1,33 @@
 """Every version of every label: checked, kept in a file that never changes, and recorded in the ledger."""
 
-import hashlib
 import logging
-import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from activelabel.annotation.beside_asked import asked_back
-from activelabel.annotation.coverage import ORIGINAL, Coverage, SentLabel
+from activelabel.annotation.coverage import Coverage, SentLabel, covered
+from activelabel.annotation.draft_keeper import DraftKeeper
 from activelabel.annotation.finishing import Finishing, Verdict
+from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
+from activelabel.annotation.label_files import LabelFiles, new_name
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
-from activelabel.data.labels import LabelArray, check_label, write_label
+from activelabel.data.labels import check_label
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import AskedBackError, InvalidInputError, NotFoundError
 from activelabel.project.client_kind import client_kind
 from activelabel.project.kept_labels import sound_file
-from activelabel.project.label_record_files import write_records
 from activelabel.project.project import Project
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
 from activelabel.store.annotations import LabelChangedError
 from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft
+from activelabel.store.new_annotation import KeptFile, NewAnnotation
+from activelabel.store.records import FINAL, Annotation, Draft, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -44,19 +45,21 @@ class LabelArchive:
     def __init__(
         self,
         ledger: Ledger,
-        coverage: Coverage,
+        reader: HistoryReader,
         slice_plane: SlicePlane,
         finished_by: FinishedBy = FinishedBy.SAVING,
     ) -> None:
-        """Keep labels where `coverage` finds them, and record them in `ledger`, slices counted across `slice_plane`.
+        """Keep labels where `reader` finds them, and record them in `ledger`, with slices counted across `slice_plane`.
 
         `finished_by` says of a whole volume that it is finished, where its client does not.
         """
-        self.labels = tuple(coverage.labels)
+        self.labels = tuple(reader.labels)
         self._ledger = ledger
-        self._coverage = coverage
+        self._reader = reader
+        self._files = LabelFiles(ledger, reader.kept)
         self._slice_plane = slice_plane
-        self._finishing = Finishing(coverage, finished_by)
+        self._drafts = DraftKeeper(ledger, reader, self._files)
+        self._finishing = Finishing(reader, finished_by)
 
     def keep(
         self,
@@ -72,17 +75,17 @@ class LabelArchive:
         """Check a label, keep it and record it; when this returns it survives a power cut.
 
         A final label of some slices is merged with what was drawn before, and becomes the `original` too, with which
-        Slicer opens the image. One that is not finished is kept as a draft, with which it opens for its annotator.
+        Slicer opens the image. One that is not finished is kept as a draft, with which its annotator goes on.
 
         Args:
-            image_id: whose label it is.
+            image_id: the image that the label belongs to.
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
             info: who made it, and what their client said of it.
             name: what the kept file is called, without its ending; default its tag and the time.
-            answers_any: whether it is the answer to the one query for this image that somebody is working on, if its
-                maker was asked for nothing.
+            answers_any: whether a label whose annotator was asked for nothing answers the one query for this image that
+                somebody is working on.
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
@@ -96,10 +99,10 @@ class LabelArchive:
             array,
             image,
             axis,
-            info.annotated_slices,
-            answers_any,
-            info.finished,
-            info.confirmed,
+            named_slices=info.annotated_slices,
+            answers_any=answers_any,
+            finished=info.finished,
+            confirmed=info.confirmed,
         )
         while True:
             try:
@@ -110,23 +113,23 @@ class LabelArchive:
     @property
     def project_folder(self) -> Path:
         """The folder of the project, in which the versions of labels are."""
-        return self._coverage.kept.parent
+        return self._reader.kept.parent
 
     def file(self, annotation: Annotation) -> Path:
         """The kept file of a label version: what training reads."""
-        return self._coverage.kept / annotation.file
+        return self._reader.kept / annotation.file
 
     def sound_file(self, label: Kept) -> Path:
-        """The same, if it is as it was kept.
+        """The kept file of a label version or draft, if it is as it was kept.
 
         Raises:
             InvalidInputError: it is gone or was changed.
         """
-        return sound_file(label, self._coverage.kept, self._ledger)
+        return sound_file(label, self._reader.kept, self._ledger)
 
     def write_records(self, image_id: str) -> None:
-        """Say beside the files of an image's labels what the ledger knows of them now."""
-        write_records(self._ledger, self._coverage.kept, image_id)
+        """Write what the ledger knows now of an image's labels beside their files."""
+        self._files.write_records(image_id)
 
     def slice_axis(self, image_id: str, image: Grid) -> int:
         """The axis of an image along which the slices of its labels are counted.
@@ -141,7 +144,7 @@ class LabelArchive:
         return self._ledger.shows(image_id, ORIGINAL)
 
     def finish(self, image_id: str, annotator: str, image: Grid) -> Annotation:
-        """Make an annotator's draft, as it is, the label that counts; whoever asks for it has looked it over.
+        """Make an annotator's draft, as it is, the label that counts. Whoever asks for it has looked the draft over.
 
         Raises:
             NotFoundError: they have no open draft of this image.
@@ -157,134 +160,97 @@ class LabelArchive:
     def _keep(self, sent: SentLabel, tag: str, name: str) -> Kept:
         if tag == FINAL:
             return self._keep_final(sent, name)
-        return self._record(sent, tag, PartialLabel(sent.array, sent.axis, sent.all_slices), name)
+        label = PartialLabel(sent.array, sent.axis, sent.all_slices)
+        return self._files.keep(
+            sent,
+            label.array,
+            name or new_name(tag),
+            lambda file: self._ledger.keep_annotation(self._new_annotation(sent, tag, label, file)),
+        )
 
     def _keep_final(self, sent: SentLabel, name: str) -> Kept:
-        if sent.finished is False:  # Whatever it covers: it does not count yet.
-            return self._keep_draft(sent, self._finishing.judge(sent, set(), None), name)
+        query = self._reader.query(sent)
+        if sent.finished is False:
+            return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent), name)
         current = self._ledger.current_annotation(sent.image_id)
-        covered = self._coverage.of(sent, current)
-        verdict = self._finishing.judge(sent, covered, current)
+        history = self._reader.history(sent, query, current)
+        coverage = covered(sent, query, history)
+        verdict = self._finishing.judge(sent, coverage, history.shown, current)
         if verdict.reason is not None:
-            return self._keep_draft(sent, verdict, name)
-        if covered is None:
-            label, merged_with = PartialLabel(sent.array, sent.axis, sent.all_slices), None
-        else:
-            self._check_same_image(sent.image_id, current)
-            label = merge(self._partial(current, sent), sent.array, sent.axis, covered)
-            merged_with = 0 if current is None else current.version
-            self._ask_back(sent, current, label, verdict, name)
-        kept = self._record(sent, FINAL, label, name, merged_with, verdict)
-        if covered is not None:
-            self._carry_over(sent, covered)
+            return self._drafts.keep(sent, query, verdict, name)
+        label, merged_with = self._merged(sent, coverage, current)
+        self._ask_back(sent, query, coverage.beside, verdict, name)
+        kept = self._record_final(sent, coverage, label, merged_with, verdict, name)
+        if coverage.slices is not None:
+            self._drafts.carry_over(sent, coverage.slices)
         return kept
 
-    def _record(
+    def _merged(
+        self, sent: SentLabel, coverage: Coverage, current: Annotation | None
+    ) -> tuple[PartialLabel, int | None]:
+        """The label that counts from now on, and the version with whose slices it is merged, 0 for none.
+
+        A label of the whole volume is merged with nothing: None.
+        """
+        if coverage.slices is None:
+            return PartialLabel(sent.array, sent.axis, sent.all_slices), None
+        self._check_same_image(sent.image_id, current)
+        label = merge(self._partial(current, sent), sent.array, sent.axis, coverage.slices)
+        return label, 0 if current is None else current.version
+
+    def _record_final(
         self,
         sent: SentLabel,
-        tag: str,
+        coverage: Coverage,
         label: PartialLabel,
+        merged_with: int | None,
+        verdict: Verdict,
         name: str,
-        merged_with: int | None = None,
-        verdict: Verdict | None = None,
     ) -> Annotation:
-        file, sha256, stamp = self._write(sent, label.array, name or f"{tag}-{time.time_ns()}")
-        # A file without a row is harmless. If recording fails it stays: the row may have been made all the same.
-        annotation = self._ledger.record_annotation(
-            image_id=sent.image_id,
+        def record(file: KeptFile) -> Annotation:
+            new = replace(
+                self._new_annotation(sent, FINAL, label, file),
+                merged_with=merged_with,
+                shown_as=ORIGINAL,
+                unchanged_from=verdict.unchanged_from,
+                finishes=None if verdict.finishes is None else verdict.finishes.id,
+                coverage=coverage.case,
+            )
+            return self._ledger.keep_annotation(new)
+
+        kept = self._files.keep(sent, label.array, name or new_name(FINAL), record)
+        slices = "the whole volume" if kept.slices is None else f"slices {', '.join(map(str, kept.slices))}"
+        logger.info("label of '%s' by %s: %s; now covers %s", kept.image_id, kept.annotator, coverage.case, slices)
+        return kept
+
+    def _new_annotation(self, sent: SentLabel, tag: str, label: PartialLabel, file: KeptFile) -> NewAnnotation:
+        return NewAnnotation(
+            sent.image_id,
+            file.path,
+            file.sha256,
+            sent.annotator,
             tag=tag,
-            file=file,
-            sha256=sha256,
-            file_stamp=stamp,
-            annotator=sent.annotator,
             slices=label.slices,
             foreground_slices=label.foreground_slices,
-            merged_with=merged_with,
-            shown_as=ORIGINAL if tag == FINAL else None,
-            unchanged_from=None if verdict is None else verdict.unchanged_from,
-            finishes=None if verdict is None or verdict.finishes is None else verdict.finishes.id,
             label_names=self.labels,
+            file_stamp=file.stamp,
         )
-        self.write_records(sent.image_id)
-        return annotation
 
     def _ask_back(
-        self, sent: SentLabel, current: Annotation | None, label: PartialLabel, verdict: Verdict, name: str
+        self, sent: SentLabel, query: Lease | None, beside: Mapping[int, int], verdict: Verdict, name: str
     ) -> None:
-        """Do not believe what looks drawn on the wrong slices, unless it was confirmed: keep it, and say so.
+        """Keep a label that looks drawn on the wrong slices as a draft, unless it is confirmed.
 
         Raises:
             AskedBackError: it is kept as it was sent, as a draft.
         """
         told = verdict.finishes is not None and verdict.finishes.reason is DraftReason.UNCONFIRMED
-        if sent.confirmed or told:  # sent once more: that confirms it
-            return
-        beside = self._coverage.beside_asked(sent, current, label)
-        if not beside:
+        if not beside or sent.confirmed or told:  # the same label once more confirms it
             return
         places = slice_places(sent.image, sent.axis)
         line = asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
-        self._keep_draft(sent, replace(verdict, reason=DraftReason.UNCONFIRMED, why=line), name)
+        self._drafts.keep(sent, query, replace(verdict, reason=DraftReason.UNCONFIRMED, why=line), name)
         raise AskedBackError(line)
-
-    def _keep_draft(self, sent: SentLabel, verdict: Verdict, name: str) -> Draft:
-        """Keep it for whoever was asked: the author of a SEG may go by another name there."""
-        assert verdict.reason is not None
-        same = verdict.finishes
-        if same is not None and same.reason is verdict.reason:  # as a client keeps it every so often
-            return same
-        query = self._coverage.query(sent)
-        file, sha256, stamp = self._write(sent, sent.array, name or f"draft-{time.time_ns()}")
-        draft = self._ledger.record_draft(
-            sent.image_id,
-            file,
-            sha256,
-            sent.annotator if query is None else query.annotator,
-            file_stamp=stamp,
-            reason=verdict.reason,
-            why=verdict.why,
-            shown_as=ORIGINAL,
-            slices=None if query is None else query.slices,
-            lease_id=None if query is None else query.id,
-            label_names=self.labels,
-        )
-        self.write_records(sent.image_id)
-        return draft
-
-    def _carry_over(self, sent: SentLabel, covered: Collection[int]) -> None:
-        """Bring an annotator's draft that stays open up to date on the slices that they have finished."""
-        draft = self._ledger.open_draft(sent.image_id, sent.annotator)
-        if draft is None:
-            return
-        try:
-            before = check_label(self.sound_file(draft), sent.image, self.labels).array
-        except InvalidInputError as error:  # what was finished is kept all the same
-            logger.warning("%s", error)
-            return
-        label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, covered)
-        file, sha256, stamp = self._write(sent, label.array, f"draft-{time.time_ns()}")
-        self._ledger.record_draft(
-            sent.image_id,
-            file,
-            sha256,
-            sent.annotator,
-            reason=draft.reason,
-            why=draft.why,
-            shown_as=ORIGINAL,
-            slices=draft.slices,
-            lease_id=draft.lease_id,
-            file_stamp=stamp,
-            label_names=self.labels,
-        )
-        self.write_records(sent.image_id)
-
-    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> tuple[str, str, tuple[int, int]]:
-        """Keep voxels as a file that never changes: its place among the kept ones, its checksum, its size and time."""
-        file = self._coverage.kept / sent.image_id / f"{name}.nii.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_label(file, array, sent.image.affine_ras)
-        status, sha256 = file.stat(), hashlib.sha256(file.read_bytes()).hexdigest()
-        return str(file.relative_to(self._coverage.kept)), sha256, (status.st_size, status.st_mtime_ns)
 
     def _check_same_image(self, image_id: str, current: Annotation | None) -> None:
         """Refuse to merge slices that were drawn on two images of one name."""
@@ -299,16 +265,16 @@ class LabelArchive:
         if current is None:
             return None
         slices = sent.all_slices if current.slices is None else frozenset(current.slices)
-        return PartialLabel(self._coverage.read(current, sent.image), sent.axis, slices)
+        return PartialLabel(self._reader.read(current, sent.image), sent.axis, slices)
 
 
 def open_archive(project: Project) -> LabelArchive:
     """The labels of a project."""
-    coverage = Coverage(
+    reader = HistoryReader(
         project.ledger,
         project.labels,
         project.labels_folder,
         project.predictions_folder,
         project.recipe.query.asks_slices,
     )
-    return LabelArchive(project.ledger, coverage, project.slice_plane, FinishedBy(project.settings.finished_by))
+    return LabelArchive(project.ledger, reader, project.slice_plane, FinishedBy(project.settings.finished_by))

@@ -1,7 +1,8 @@
-"""Whether a label was drawn beside the slices that were asked for, and these came back empty: then it is asked back.
+"""Finds drawings beside the slices that were asked for, where these came back empty: such a label is asked back.
 
-A reader who counts otherwise than the one who asked draws on a neighbour, or, where a viewer shows the slices the other
-way round, on the mirror image; and what was asked for would be learnt as background, although it holds the organ.
+A reader who counts slices in another way than the query draws on a neighbouring slice, or on the mirrored slice where a
+viewer shows the slices in reverse order. The slice of the query would then be learnt as background, although it holds
+the organ.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
@@ -10,19 +11,19 @@ Move = Callable[[int], int]
 
 
 def drawn_beside(asked: Collection[int], empty: Set[int], drawn: Set[int], count: int) -> dict[int, int]:
-    """For each slice that was asked for and is empty, the drawn one on which somebody who miscounts would have drawn.
+    """For each empty slice that was asked for, the drawn slice on which a reader who miscounts would have drawn.
 
-    A way of counting is told by a drawing on a slice for which nobody asked. Without one nothing is doubted: an empty
-    slice is an answer.
+    A way of miscounting is considered only if it leads to a drawn slice that was not asked for. Without such a slice
+    the result is empty: an empty slice is an answer.
 
     Args:
         asked: the slices that were asked for.
-        empty: those of them on which there would be nothing.
-        drawn: where something new is drawn, on any slice.
+        empty: those of them that would count as empty.
+        drawn: the slices on which something new is drawn.
         count: how many slices the image has.
 
     Returns:
-        From the index asked for to the index drawn on, by the first way of counting that explains it.
+        From the index asked for to the index drawn on, by the first way of miscounting that explains it.
     """
     beside: dict[int, int] = {}
     for move in _miscounts(count):
@@ -34,7 +35,7 @@ def drawn_beside(asked: Collection[int], empty: Set[int], drawn: Set[int], count
 
 
 def _miscounts(count: int) -> Sequence[Move]:
-    """From 1 instead of 0, and the reverse; from the other end, and that from 1."""
+    """Wrong ways of counting: from 1 instead of 0 and the reverse; from the other end, from 0 or from 1."""
     return (
         lambda index: index - 1,
         lambda index: index + 1,
@@ -45,11 +46,11 @@ def _miscounts(count: int) -> Sequence[Move]:
 
 
 MOST_NAMED = 3
-"""So many slices a line names."""
+"""The most slices that a line names."""
 
 
 def asked_back(image_id: str, beside: Mapping[int, int], name: Callable[[Sequence[int]], str]) -> str:
-    """What whoever sent it is told. `name` names slices for people."""
+    """The line for the annotator. `name` names slices as their client counts them."""
     named = sorted(beside)[:MOST_NAMED]
     more = f" (and {len(beside) - len(named)} more)" if len(beside) > len(named) else ""
     drawn_on = sorted({beside[index] for index in named})

@@ -1,8 +1,4 @@
-"""Labels that cover only some slices of an image: which ones a drawing covers, and how drawings become one label.
-
-A client always sends the whole volume. What it was asked for is drawn on purpose, even where nothing is there to be
-seen; on any other slice only what is new counts. Nobody's earlier drawing is erased by a client that never loaded it.
-"""
+"""Labels that cover only some slices of an image, and how two drawings become one label."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The files of kept labels, which never change: whether one is still as it was kept."""
+"""Checks that the file of a kept label, which never changes, is still as it was kept."""
 
 import hashlib
 from pathlib import Path
@@ -9,12 +9,14 @@ from activelabel.store.records import Annotation, Draft
 
 
 def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = None) -> Path:
-    """The file of a label version, as it was kept: by its size and time, and by its SHA-256 if these are others.
+    """The file of a label version, if it is as it was kept.
+
+    Its size and time are compared first; its SHA-256 only if these differ.
 
     Args:
-        label: whose file it is.
+        label: the label or draft whose file is checked.
         kept: the folder of all label versions.
-        ledger: where size and time are noted of a file that was hashed; None to note nothing.
+        ledger: notes the size and time of a file that was hashed; None to note nothing.
 
     Raises:
         InvalidInputError: it is gone or was changed; the line says what to do.

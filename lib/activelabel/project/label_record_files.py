@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 ENDING = ".json"
 FORMAT = "activelabel label 1"
 _one_writer = threading.Lock()
-"""Whoever reads the ledger first must not write last."""
+"""One thread at a time reads the ledger and writes records, so that an older state never replaces a newer one."""
 
 
 def record_file(label: Path) -> Path:
@@ -43,7 +43,7 @@ def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
 
 
 def write_missing_records(ledger: Ledger, kept: Path) -> int:
-    """Write those that are missing, as labels of earlier versions have none; of how many images.
+    """Write the missing records, as labels of earlier versions have none; return the number of images concerned.
 
     Raises:
         OSError: as `write_records`.
@@ -58,7 +58,7 @@ def write_missing_records(ledger: Ledger, kept: Path) -> int:
 
 
 def write_missing_in_background(ledger: Ledger, kept: Path) -> None:
-    """As `write_missing_records`, for a server that starts; what goes wrong is logged, and tried at the next start."""
+    """As `write_missing_records`, for a server that starts. A failure is logged, and the next start tries again."""
 
     def run() -> None:
         try:
@@ -89,7 +89,7 @@ def read_record(label: Path) -> LabelRecord | None:
 
 def _content(file: str, record: LabelRecord) -> bytes:
     rows = (*record["annotations"], *record["drafts"])
-    said = {
+    content = {
         "format": FORMAT,
         "file": file,
         "sha256": rows[0]["sha256"],
@@ -97,4 +97,4 @@ def _content(file: str, record: LabelRecord) -> bytes:
         "tags": sorted({row["tag"] for row in record["annotations"]}),
         **record,
     }
-    return json.dumps(said, indent=1, ensure_ascii=False).encode()
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()

@@ -20,8 +20,8 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
+from activelabel.annotation.shown_masks import keep_shown_mask
 from activelabel.data.intensities import odd_ones
-from activelabel.data.labels import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.loop.advice import advice
@@ -201,20 +201,12 @@ class ProjectActions(CaseActions):
         path = self._datastore.get_image_uri(image) if in_studies else image
         file, params = task({**copy.deepcopy(dict(request)), "image": path})
         if in_studies and request["model"] == MODEL:
-            self._remember_prediction(image, file, int(params["model_version"]))
+            keep_shown_mask(self.project, image, int(params["model_version"]), file, lambda: read_grid(path))
         label = file
         if request.get("save_label") and in_studies:
             tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
             label = self._datastore.save_label(image, file, tag, {"model": request["model"], "params": params})
         return {"label": label, "tag": DefaultLabelTag.ORIGINAL.value, "file": file, "params": params}
-
-    def _remember_prediction(self, image_id: str, file: str, model_version: int) -> None:
-        """Keep what an annotator may start from, so that no slice of it is taken for hers."""
-        kept = self.project.predictions_folder / image_id / f"{model_version}.nii.gz"
-        if not kept.is_file():
-            mask = check_label(file, read_grid(self._datastore.get_image_uri(image_id)), self.project.labels)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_label(kept, mask.array, mask.affine_ras)
 
     def on_save_label(self, image_id: str, label_id: str) -> dict[str, Any]:
         """A label came back: train if it was the last that was missing."""

@@ -120,13 +120,16 @@ class CaseActions:
 
 
 def kept_said(kept: Kept) -> dict[str, Any]:
-    """What the client hears of a label that it sent: whether it counts, and if not, why, and what to do."""
+    """What the client hears of a label that it sent: whether it counts and by which rule, or why not and what to do."""
     if isinstance(kept, Draft):
         return {"state": "draft", "message": kept.why}
+    finished = {"state": "finished"}
+    if kept.coverage is not None:
+        finished["coverage"] = kept.coverage.value
     if kept.unchanged_from is None:
-        return {"state": "finished"}
+        return finished
     return {
-        "state": "finished",
+        **finished,
         "unchanged_from": kept.unchanged_from,
         "message": f"recorded as exactly what model {kept.unchanged_from} drew",
     }

@@ -1,7 +1,8 @@
-"""Annotations: every label that was kept, who made it and for which query. Nothing is ever removed."""
+"""Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, null, or_, select
 from sqlalchemy.orm import Session
@@ -10,7 +11,8 @@ from activelabel.errors import NotFoundError
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, lease_record, unended_leases
-from activelabel.store.lookup import image_row
+from activelabel.store.lookup import image_row, record_of
+from activelabel.store.new_annotation import NewAnnotation
 from activelabel.store.pool import current, current_final, set_aside
 from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
 from activelabel.store.rounds import current_round
@@ -22,112 +24,55 @@ class LabelChangedError(Exception):
 
 
 class Annotations(Database):
-    """The labels of the study. Only those tagged `final` count as annotated; any other tag is kept and no more."""
+    """The labels of the study. Only labels tagged `final` count as annotated; those with other tags are only kept."""
 
-    def record_annotation(
-        self,
-        image_id: str,
-        file: str,
-        sha256: str,
-        annotator: str,
-        *,
-        tag: str = FINAL,
-        slices: Iterable[int] | None = None,
-        foreground_slices: int | None = None,
-        merged_with: int | None = None,
-        shown_as: str | None = None,
-        unchanged_from: int | None = None,
-        finishes: int | None = None,
-        label_names: Sequence[str] | None = None,
-        file_stamp: tuple[int, int] | None = None,
-    ) -> Annotation:
+    def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
+        """As `keep_annotation`, of the values of a `NewAnnotation`."""
+        return self.keep_annotation(NewAnnotation(image_id, file, sha256, annotator, **details))
+
+    def keep_annotation(self, new: NewAnnotation) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
-        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers; also
-        their open draft, if it covers all that the draft is of. One of a whole volume brings back a case that was set
-        aside: it could be annotated after all. It
-        belongs to the newest query that the annotator was given for this image and has not answered yet, expired or
-        not; else to the oldest of the other leases that it ended; else to none, and `seconds` is None.
+        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers. It
+        ends their open draft too, if it covers all that the draft is of. One of a whole volume brings back a case that
+        was set aside: the case could be annotated after all.
 
-        Args:
-            image_id: whose label it is.
-            file: the archived copy.
-            sha256: of it.
-            annotator: who made it.
-            tag: its tag.
-            slices: all that it covers, what was drawn before and is still in it among them; None, or every slice that
-                the image has, is the whole volume.
-            foreground_slices: on how many slices something is drawn.
-            merged_with: the version of the current label whose slices it took over, 0 if there was none; None if it
-                replaces whatever there is.
-            shown_as: another tag under which the label is kept too, as long as it covers some slices only, or if that
-                tag shows an earlier one of its kind, or a draft.
-            unchanged_from: the model whose drawing it is, if nothing was changed.
-            finishes: a draft, perhaps somebody else's, that it finishes too.
-            label_names: of the values 1..N.
-            file_stamp: size and time of the file when it was of this `sha256`.
+        The annotation belongs to the newest query that the annotator was given for this image and has not answered yet,
+        expired or not; else to the oldest of the other leases that it ended; else to none, and `seconds` is None.
 
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
             LabelChangedError: the current label is not the one it was `merged_with`: merge again.
         """
-        checked_word(tag, "label tag")
-        checked_name(annotator, "annotator")
-        covered = checked_slices(slices)
+        checked_word(new.tag, "label tag")
+        checked_name(new.annotator, "annotator")
+        given = checked_slices(new.slices)
         now = self._clock()
         with self._writing() as session:
-            image = image_row(session, image_id)
-            if covered is not None and len(covered) == image.slice_count:
-                covered = None
-            current = current_row(session, image_id, tag)
-            if merged_with is not None and merged_with != (current.version if current else 0):
-                raise LabelChangedError(
-                    f"image '{image_id}': its label '{tag}' has changed since version {merged_with}"
-                )
-            answered = _answered(session, image_id, annotator, covered) if tag == FINAL else []
+            image = image_row(session, new.image_id)
+            covered = None if given is not None and len(given) == image.slice_count else given
+            replaced = _replaced_row(session, new)
+            answered = _answered(session, new.image_id, new.annotator, covered) if new.tag == FINAL else []
             end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
-            if current is not None:
-                current.superseded_at = now
+            if replaced is not None:
+                replaced.superseded_at = now
                 session.flush()
-            row = AnnotationRow(
-                image_id=image_id,
-                tag=tag,
-                version=last_version(session, image_id, tag) + 1,
-                file=file,
-                sha256=sha256,
-                slices=covered and list(covered),
-                covered_slices=image.slice_count if covered is None else len(covered),
-                foreground_slices=foreground_slices,
-                annotator=annotator,
-                seconds=(now - answered[0].granted_at).total_seconds() if answered else None,
-                lease_id=answered[0].id if answered else None,
-                round_number=current_round(session, now).number,
-                created_at=now,
-                unchanged_from=unchanged_from,
-                label_names=label_names and list(label_names),
-                image_sha256=image.content_sha256,
-                file_size=file_stamp and file_stamp[0],
-                file_modified_ns=file_stamp and file_stamp[1],
-            )
+            row = _new_row(session, new, image, covered, answered[0] if answered else None, now)
             session.add(row)
             session.flush()
-            if tag == FINAL:
-                _end_drafts(session, row, finishes)
+            if new.tag == FINAL:
+                _end_drafts(session, row, new.finishes)
                 _end_set_aside(session, row)
-            if shown_as is not None and (
-                covered is not None
-                or _shows(session, image_id, shown_as, tag)
-                or shows_draft(session, image_id, shown_as)
-            ):
-                copy_label(session, row, shown_as)
-            return _annotation_record(row)
+            if new.shown_as is not None and _is_shown_as(session, row, new.shown_as):
+                copy_label(session, row, new.shown_as)
+            return record_of(row, Annotation)
 
     def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
         """The newest label of this image and tag, or None where there is none or it was deleted."""
         with self._reading() as session:
             row = current_row(session, image_id, tag)
-            return None if row is None else _annotation_record(row)
+            return None if row is None else record_of(row, Annotation)
 
     def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
         """Whether the current label of a tag is a copy of one that was kept under another tag."""
@@ -142,7 +87,7 @@ class Annotations(Database):
             return None if row is None else lease_record(row, self._clock())
 
     def labels_since(self, image_id: str, tag: str, since: datetime) -> list[Annotation]:
-        """The labels of this image and tag that were current at `since` or became it later, oldest first."""
+        """The labels of this image and tag that were current at `since` or became current later, oldest first."""
         statement = (
             select(AnnotationRow)
             .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
@@ -151,10 +96,10 @@ class Annotations(Database):
             .order_by(AnnotationRow.id)
         )
         with self._reading() as session:
-            return [_annotation_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
-        """Image and index of the single slices that a model learned from and that are annotated still."""
+        """Image and index of the slices of partial labels that a model learned from and that are still annotated."""
         partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(AnnotationRow.slices.is_not(null()))
         used = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == model_version)
         with self._reading() as session:
@@ -165,26 +110,26 @@ class Annotations(Database):
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
-        """The current final annotations, partial ones too; of images of one role, or made in one round; by image."""
+        """The current final annotations, partial ones too, by image; of one role or of one round if it is given."""
         statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
         if role is not None:
             statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
         if round_number is not None:
             statement = statement.where(AnnotationRow.round_number == round_number)
         with self._reading() as session:
-            return [_annotation_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def current_labels(self) -> list[Annotation]:
         """The newest label of every image and tag that was not deleted, whatever the tag; by image and tag."""
         statement = select(AnnotationRow).where(current()).order_by(AnnotationRow.image_id, AnnotationRow.tag)
         with self._reading() as session:
-            return [_annotation_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def history(self, image_id: str) -> list[Annotation]:
         """Every label that this image ever had, of all tags, superseded and deleted ones too, oldest first."""
         statement = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
         with self._reading() as session:
-            return [_annotation_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def delete_annotation(self, image_id: str, tag: str = FINAL) -> Annotation:
         """Take back the current label of this image and tag; older ones stay superseded. The image may be asked again.
@@ -197,15 +142,58 @@ class Annotations(Database):
             if row is None:
                 raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
             row.deleted_at = self._clock()
-            return _annotation_record(row)
+            return record_of(row, Annotation)
 
 
 def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[str, int]]:
     return {(image_id, index) for image_id, slices in rows for index in slices or ()}
 
 
+def _replaced_row(session: Session, new: NewAnnotation) -> AnnotationRow | None:
+    """The current label, whose place a new one takes."""
+    row = current_row(session, new.image_id, new.tag)
+    if new.merged_with is not None and new.merged_with != (row.version if row else 0):
+        raise LabelChangedError(
+            f"image '{new.image_id}': its label '{new.tag}' has changed since version {new.merged_with}"
+        )
+    return row
+
+
+def _new_row(
+    session: Session, new: NewAnnotation, image: ImageRow, covered: Slices, query: LeaseRow | None, now: datetime
+) -> AnnotationRow:
+    return AnnotationRow(
+        image_id=new.image_id,
+        tag=new.tag,
+        version=last_version(session, new.image_id, new.tag) + 1,
+        file=new.file,
+        sha256=new.sha256,
+        slices=covered and list(covered),
+        covered_slices=image.slice_count if covered is None else len(covered),
+        foreground_slices=new.foreground_slices,
+        annotator=new.annotator,
+        seconds=None if query is None else (now - query.granted_at).total_seconds(),
+        lease_id=None if query is None else query.id,
+        round_number=current_round(session, now).number,
+        created_at=now,
+        unchanged_from=new.unchanged_from,
+        label_names=new.label_names and list(new.label_names),
+        image_sha256=image.content_sha256,
+        file_size=new.file_stamp and new.file_stamp[0],
+        file_modified_ns=new.file_stamp and new.file_stamp[1],
+        coverage=None if new.coverage is None else new.coverage.value,
+    )
+
+
+def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
+    """Whether a new label takes the place of what opens with its image under another tag."""
+    return (
+        row.slices is not None or _shows(session, row.image_id, tag, row.tag) or shows_draft(session, row.image_id, tag)
+    )
+
+
 def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
-    """The leases that a final annotation answers, first the one that it belongs to."""
+    """The leases that a final annotation answers; the first is the one that it belongs to."""
     answered_before = select(AnnotationRow.lease_id).where(
         AnnotationRow.image_id == image_id, AnnotationRow.lease_id.is_not(None)
     )
@@ -293,29 +281,3 @@ def last_version(session: Session, image_id: str, tag: str) -> int:
     """The number of the newest label of this image and tag, 0 for none."""
     versions = select(func.max(AnnotationRow.version))
     return session.scalar(versions.where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)) or 0
-
-
-def _annotation_record(row: AnnotationRow) -> Annotation:
-    return Annotation(
-        id=row.id,
-        image_id=row.image_id,
-        tag=row.tag,
-        version=row.version,
-        file=row.file,
-        sha256=row.sha256,
-        slices=None if row.slices is None else tuple(row.slices),
-        covered_slices=row.covered_slices,
-        foreground_slices=row.foreground_slices,
-        annotator=row.annotator,
-        seconds=row.seconds,
-        lease_id=row.lease_id,
-        round_number=row.round_number,
-        created_at=row.created_at,
-        superseded_at=row.superseded_at,
-        deleted_at=row.deleted_at,
-        unchanged_from=row.unchanged_from,
-        label_names=None if row.label_names is None else tuple(row.label_names),
-        image_sha256=row.image_sha256,
-        file_size=row.file_size,
-        file_modified_ns=row.file_modified_ns,
-    )

@@ -1,4 +1,4 @@
-"""Drafts: drawings that are not finished. Kept as every version is, opened again by whoever made them, not counted."""
+"""Drafts: drawings that are not finished. Every version is kept, its annotator opens it again, and none counts."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from activelabel.store.annotations import copy_label, current_row, last_version,
 from activelabel.store.case_states import DraftReason
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
-from activelabel.store.lookup import image_row
+from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import complete, unfinished
 from activelabel.store.records import FINAL, Draft, Slices
 from activelabel.store.rounds import current_round
@@ -17,7 +17,7 @@ from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow
 
 
 class Drafts(Database):
-    """What annotators have begun. One of an image and annotator is open at a time."""
+    """What annotators have begun. An annotator has at most one open draft of an image."""
 
     def record_draft(
         self,
@@ -36,20 +36,20 @@ class Drafts(Database):
     ) -> Draft:
         """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
 
-        No lease ends by it.
+        It ends no lease.
 
         Args:
-            image_id: whose drawing it is.
+            image_id: the image that was drawn on.
             file: the archived copy.
-            sha256: of it.
-            annotator: who goes on with it.
+            sha256: the digest of that file.
+            annotator: who goes on with the draft.
             reason: why it is a draft.
             why: the same in one line.
             shown_as: the tag of what clients open with the image.
             slices: those that were asked for; None for the volume.
             lease_id: the query that it will answer.
-            file_stamp: size and time of the file when it was of this `sha256`.
-            label_names: of the values 1..N.
+            file_stamp: size and time of the file when it had this `sha256`.
+            label_names: the names of the values 1..N.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -83,21 +83,21 @@ class Drafts(Database):
             session.add(row)
             session.flush()
             _show(session, row, shown_as, current_round(session, now).number, label_names)
-            return _draft_record(row)
+            return record_of(row, Draft)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:
         """What this annotator has begun on an image, or None."""
         with self._reading() as session:
             row = open_draft_row(session, image_id, annotator)
-            return None if row is None else _draft_record(row)
+            return None if row is None else record_of(row, Draft)
 
     def open_drafts(self, image_id: str | None = None) -> list[Draft]:
-        """All open drafts, or those of one image, oldest first; also of cases that others have finished since."""
+        """All open drafts, or those of one image, oldest first; drafts of cases that others have finished since too."""
         statement = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
         if image_id is not None:
             statement = statement.where(DraftRow.image_id == image_id)
         with self._reading() as session:
-            return [_draft_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Draft) for row in session.scalars(statement)]
 
     def drafts_to_finish(self, annotator: str) -> list[Draft]:
         """The open drafts of an annotator whose cases are still to be drawn, oldest first."""
@@ -109,19 +109,19 @@ class Drafts(Database):
             .order_by(DraftRow.id)
         )
         with self._reading() as session:
-            return [_draft_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Draft) for row in session.scalars(statement)]
 
     def draft_history(self, image_id: str) -> list[Draft]:
         """Every draft that this image ever had, oldest first."""
         statement = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
         with self._reading() as session:
-            return [_draft_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Draft) for row in session.scalars(statement)]
 
     def show_draft(self, image_id: str, annotator: str, tag: str) -> bool:
-        """Make what clients open with an image, under `tag`, fit for this annotator; whether that changed anything.
+        """Show an annotator their own draft under `tag`, with which clients open an image; return whether that changed.
 
-        That is their open draft; without one, and if somebody else's is shown, what was shown before there were drafts:
-        the label that counts, if it covers some slices, else what was last kept under the tag that is no draft.
+        Without a draft of theirs, somebody else's draft makes way for what was shown before there were drafts: the
+        label that counts, if there is one, else what was last kept under the tag that is no draft.
         """
         with self._writing() as session:
             draft = open_draft_row(session, image_id, annotator)
@@ -150,15 +150,15 @@ class Drafts(Database):
         with self._reading() as session:
             return shows_draft(session, image_id, tag)
 
-    def smallest_drawn_share(self, but: str) -> float | None:
-        """Of the finished volumes but one, in which the fewest slices have something drawn: what share that is.
+    def smallest_drawn_share(self, other_than: str) -> float | None:
+        """The smallest share of drawn slices among the finished volumes, other than one image.
 
-        None without a finished volume of which it is known, and on which something is drawn.
+        None if there is no finished volume whose drawn slices are counted, or none with anything drawn.
         """
         share = func.min(1.0 * AnnotationRow.foreground_slices / AnnotationRow.covered_slices)
         statement = select(share).where(
             complete(),
-            AnnotationRow.image_id != but,
+            AnnotationRow.image_id != other_than,
             AnnotationRow.covered_slices > 0,
             AnnotationRow.foreground_slices > 0,
         )
@@ -193,14 +193,14 @@ def _show(session: Session, draft: DraftRow, tag: str, round_number: int, label_
 
 
 def _names_of(session: Session, draft: DraftRow) -> Sequence[str] | None:
-    """What its values mean, as it was said when it was first shown."""
+    """The names of its values, as they were recorded when it was first shown."""
     of_file = select(AnnotationRow).where(AnnotationRow.file == draft.file).order_by(AnnotationRow.id).limit(1)
     first = session.scalar(of_file)
     return None if first is None else first.label_names
 
 
 def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
-    """Not one that was deleted, nor one from before a deletion."""
+    """What was last shown under a tag and is no draft; None if that was deleted."""
     drafts = select(DraftRow.file).where(DraftRow.image_id == image_id)
     row = session.scalar(
         select(AnnotationRow)
@@ -210,22 +210,3 @@ def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> A
         .limit(1)
     )
     return None if row is None or row.deleted_at is not None else row
-
-
-def _draft_record(row: DraftRow) -> Draft:
-    return Draft(
-        id=row.id,
-        image_id=row.image_id,
-        annotator=row.annotator,
-        version=row.version,
-        file=row.file,
-        sha256=row.sha256,
-        slices=None if row.slices is None else tuple(row.slices),
-        reason=DraftReason(row.reason),
-        why=row.why,
-        lease_id=row.lease_id,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-        file_size=row.file_size,
-        file_modified_ns=row.file_modified_ns,
-    )

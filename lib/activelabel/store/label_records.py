@@ -1,7 +1,7 @@
-"""What the ledger knows of labels as plain values, by the file of each version; and a ledger made of these again."""
+"""Label records: what the ledger knows of each version of a label, as plain values; and a ledger rebuilt from them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -22,13 +22,14 @@ LabelRecord = dict[str, Any]
 
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
 _LATER = frozenset({"file_size", "file_modified_ns"})
-"""Of the file as it lies on a disk: another one has others."""
+"""Columns that describe the file on this disk: a copy of the file has other values."""
 Row = TypeVar("Row", bound=Base)
+Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a ledger was rebuilt of: images, versions of labels under all their tags, drafts, queries and annotators."""
+    """What a rebuilt ledger holds: images, versions of labels under all their tags, drafts, queries and annotators."""
 
     images: int
     labels: int
@@ -36,18 +37,18 @@ class Rebuilt:
     queries: int
     annotators: tuple[str, ...]
     history: int = 0
-    """Versions of which nothing was known but what their files tell."""
+    """How many versions have no record: only their files tell something of them."""
 
     def with_history(self, count: int) -> "Rebuilt":
-        """The same, and so many versions more."""
+        """The same, with `count` versions more that have no record."""
         return replace(self, history=count)
 
 
 class LabelRecords(Database):
-    """The labels as they are told to files beside them."""
+    """Records of labels, for the files that lie beside the labels."""
 
     def note_label_file(self, file: str, size: int, modified_ns: int) -> None:
-        """Say what the file of a label is like that was found to be as it was kept."""
+        """Note size and time of a label's file that was found to be as it was kept."""
         with self._writing() as session:
             for row in (AnnotationRow, DraftRow):
                 noted = update(row).where(row.file == file).values(file_size=size, file_modified_ns=modified_ns)
@@ -56,11 +57,11 @@ class LabelRecords(Database):
     def label_files(self) -> dict[str, str]:
         """The image of every file of a label or draft."""
         with self._reading() as session:
-            rows = [session.execute(select(row.file, row.image_id)).tuples() for row in (AnnotationRow, DraftRow)]
-            return {file: image_id for of_kind in rows for file, image_id in of_kind}
+            tables = [session.execute(select(row.file, row.image_id)).tuples() for row in (AnnotationRow, DraftRow)]
+            return {file: image_id for table in tables for file, image_id in table}
 
     def label_records(self, image_id: str) -> dict[str, LabelRecord]:
-        """All that is known of each version of an image's labels, by its file.
+        """All that the ledger knows of each version of an image's labels, by its file.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -77,11 +78,11 @@ class LabelRecords(Database):
             return {file: {"image": image, **_record(of_file, queries, rounds)} for file, of_file in rows.items()}
 
     def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
-        """Take over what `label_records` told, into a ledger that knows nothing yet.
+        """Take over what `label_records` gave, into a ledger that knows no image yet.
 
-        What the records say no more, as they were written before it happened, is told by those of later versions:
-        a label is superseded by the next. Queries that had not ended are released. Models are not known, nor whose
-        turn a round was.
+        A record may be older than what happened to its label afterwards; the records of later versions tell that: a
+        label is superseded by the next. Queries that had not ended are released. Models, and which of them began a
+        round, are not known.
 
         Raises:
             InvalidInputError: the ledger knows images, or the records contradict each other or lack something.
@@ -96,14 +97,14 @@ class LabelRecords(Database):
                     _go_on_counting(session)
                 return rebuilt
         except (exc.IntegrityError, exc.StatementError, KeyError, TypeError, ValueError, AttributeError) as error:
-            said = str(getattr(error, "orig", error)).splitlines()[0]
+            reason = str(getattr(error, "orig", error)).splitlines()[0][:200]
             raise InvalidInputError(
-                f"the records beside the labels contradict each other, or lack something ({said[:200]}): put a copy of "
+                f"the records beside the labels contradict each other, or lack something ({reason}): put a copy of "
                 "the ledger back instead, or move the record that was changed away"
             ) from error
 
     def add_history(self, labels: Iterable[Mapping[str, Any]]) -> int:
-        """Keep labels that count no more, each superseded by the next of its image and tag; how many these are.
+        """Keep labels that do not count any more, each superseded at once; return how many there are.
 
         Args:
             labels: `image_id`, `tag`, `file`, `sha256`, `annotator` and `created_at` of each, oldest first.
@@ -134,14 +135,14 @@ def _record(
 
 
 def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
-    """The columns of a row as JSON."""
+    """The columns of a row as JSON values; all of them, or those of `keys`."""
     wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
     values = {key: getattr(row, key) for key in wanted if key not in _LATER}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
 
 
 def _row(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
-    """A row of the values of `_values`; what another version wrote and this one does not know is left out."""
+    """A row made from what `_values` returned. Columns that this version does not know are left out."""
     found: dict[str, Any] = {}
     for column in kind.__table__.columns:
         value = {**values, **instead}.get(column.key)
@@ -169,39 +170,28 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
     session.flush()
     labels = [_row(AnnotationRow, values) for record in records for values in record["annotations"]]
     drafts = [_row(DraftRow, values) for record in records for values in record["drafts"]]
-    _end_earlier_labels(labels)
-    _end_earlier_drafts(drafts)
+    _end_earlier(labels, lambda row: (row.image_id, row.tag), "superseded_at")
+    _end_earlier(drafts, lambda row: (row.image_id, row.annotator), "ended_at")
     session.add_all((*labels, *drafts))
     session.flush()
     annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
     return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
 
 
-def _end_earlier_labels(labels: Iterable[AnnotationRow]) -> None:
-    """A version that nobody took back has been superseded by the next of its image and tag, if there is one."""
-    by_tag = defaultdict[tuple[str, str], list[AnnotationRow]](list)
-    for row in labels:
-        by_tag[row.image_id, row.tag].append(row)
-    for rows in by_tag.values():
-        rows.sort(key=lambda row: row.version)
-        for row, later in pairwise(rows):
-            if row.superseded_at is None and row.deleted_at is None:
-                row.superseded_at = later.created_at
-
-
-def _end_earlier_drafts(drafts: Iterable[DraftRow]) -> None:
-    """Of an image and annotator the newest draft at most is open."""
-    by_annotator = defaultdict[tuple[str, str], list[DraftRow]](list)
-    for row in drafts:
-        by_annotator[row.image_id, row.annotator].append(row)
-    for rows in by_annotator.values():
-        rows.sort(key=lambda row: row.version)
-        for row, later in pairwise(rows):
-            row.ended_at = row.ended_at or later.created_at
+def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], ended: str) -> None:
+    """End each version that has not ended when the next of the same `key` came, by setting the column `ended`."""
+    versions = defaultdict[object, list[Numbered]](list)
+    for row in rows:
+        versions[key(row)].append(row)
+    for of_key in versions.values():
+        of_key.sort(key=lambda row: row.version)
+        for row, later in pairwise(of_key):
+            if getattr(row, ended) is None and getattr(row, "deleted_at", None) is None:
+                setattr(row, ended, later.created_at)
 
 
 def _go_on_counting(session: Session) -> None:
-    """PostgreSQL counts its ids by itself, and has not seen those that were taken over."""
+    """Have PostgreSQL, which counts ids by itself, go on after those that were taken over."""
     for table in (AnnotationRow, DraftRow, LeaseRow):
         sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
         session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))

@@ -1,11 +1,38 @@
-"""The rows that events refer to, or an error that names what there is."""
+"""The rows that events refer to, or an error that names what there is; and the record of a row."""
+
+from dataclasses import fields
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
 from activelabel.store.records import ModelKind
-from activelabel.store.schema import ImageRow, ModelUseRow, ModelVersionRow
+from activelabel.store.schema import Base, ImageRow, ModelUseRow, ModelVersionRow
+
+Record = TypeVar("Record")
+_fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}
+"""Of each kind of record the names of its fields, and of those that hold a member of an enum, the enum."""
+
+
+def record_of(row: Base, kind: type[Record]) -> Record:
+    """The frozen record of a row: each field from the column of its name, lists as tuples, words as enum members."""
+    known = _fields.get(kind)
+    if known is None:
+        hints = get_type_hints(kind)
+        known = _fields[kind] = tuple((field.name, _enum_in(hints[field.name])) for field in fields(kind))  # type: ignore[arg-type]  # a record is a dataclass
+    return kind(**{name: _frozen(getattr(row, name), enum) for name, enum in known})
+
+
+def _frozen(value: Any, enum: type[Enum] | None) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return value if value is None or enum is None else enum(value)
+
+
+def _enum_in(hint: Any) -> type[Enum] | None:
+    return next((one for one in (hint, *get_args(hint)) if isinstance(one, type) and issubclass(one, Enum)), None)
 
 
 def image_row(session: Session, image_id: str) -> ImageRow:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from activelabel.store.case_states import DraftReason
+from activelabel.store.coverage_case import CoverageCase
 
 Role = Literal["training", "validation"]
 Outcome = Literal["saved", "expired", "released"]
@@ -157,6 +158,7 @@ class Annotation:
     image_sha256: str | None = None
     file_size: int | None = None
     file_modified_ns: int | None = None
+    coverage: CoverageCase | None = None
 
 
 @dataclass(frozen=True)

@@ -294,6 +294,7 @@ class AnnotationRow(Base):
     `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
     drawn; NULL where the label was kept before either was.
     `file_size` and `file_modified_ns` are of its file when that was last known to be of this `sha256`; NULL until then.
+    `coverage` is a `CoverageCase`; NULL where the label was kept before it was noted, or is none of a final tag.
     """
 
     __tablename__ = "annotations"
@@ -331,6 +332,7 @@ class AnnotationRow(Base):
     image_sha256: Mapped[str | None] = mapped_column(String(64))
     file_size: Mapped[int | None] = mapped_column(BigInteger)
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
+    coverage: Mapped[str | None] = mapped_column(Word)
 
 
 class DraftRow(Base):

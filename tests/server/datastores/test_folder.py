@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
@@ -69,8 +69,8 @@ def store(open_store: Callable[..., LedgerDatastore]) -> LedgerDatastore:
     return open_store()
 
 
-def coverage(ledger: Ledger, folder: Path, asks_slices: bool = False) -> Coverage:
-    return Coverage(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
+def coverage(ledger: Ledger, folder: Path, asks_slices: bool = False) -> HistoryReader:
+    return HistoryReader(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
 
 
 def stop(store: LedgerDatastore) -> None:

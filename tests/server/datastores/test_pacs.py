@@ -12,7 +12,7 @@ from monailabel.config import settings as host_settings
 from pydicom.uid import generate_uid
 
 from activelabel.annotation.archive import LabelArchive
-from activelabel.annotation.coverage import Coverage
+from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.dicom_seg import write_seg
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
@@ -68,7 +68,7 @@ class Site:
             self.ledger,
             LabelArchive(
                 self.ledger,
-                Coverage(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices),
+                HistoryReader(self.ledger, labels, self.folder / "labels", self.folder / "predictions", asks_slices),
                 "acquisition",
                 finished_by,
             ),

@@ -23,7 +23,8 @@ from typing import Any, ClassVar
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.annotation.coverage import ORIGINAL, WHOLE
+from activelabel.annotation.coverage import WHOLE
+from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
 from activelabel.data.files import write_atomically
 from activelabel.data.links import LINKS_OUT, leads_out

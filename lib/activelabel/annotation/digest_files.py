@@ -1,0 +1,83 @@
+"""A small file beside each label and each mask that a model showed: the digests of its slices.
+
+It is written after the label, and at once or not at all. Where it is missing (a kill came in between, or an earlier
+version kept the label) or belongs to other content, the label is read once and the file is written anew.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from activelabel.data.files import write_atomically
+from activelabel.data.grids import Grid
+from activelabel.data.labels import LabelArray
+from activelabel.data.slice_digests import SliceDigests, slice_digests
+from activelabel.data.studies_folder import LABEL_ENDING
+
+logger = logging.getLogger(__name__)
+
+ENDING = ".slices"
+FORMAT = "activelabel slice digests 1"
+
+
+def digest_file(label: Path) -> Path:
+    """Where the digests of a label's slices are kept."""
+    return label.with_name(f"{label.name.removesuffix(LABEL_ENDING)}{ENDING}")
+
+
+def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelArray]) -> SliceDigests:
+    """The digests of a label's slices: those that are kept beside it, if they belong to this very file.
+
+    Args:
+        label: the file of the label.
+        image: the grid of the label's image.
+        axis: the axis along which slices are counted.
+        read: reads the label onto that grid, where no digests are kept of it.
+
+    Raises:
+        InvalidInputError: `read` raises it.
+    """
+    status = label.stat()
+    known = _content(digest_file(label))
+    if known is not None and known.get("label") == _identity(status, image, axis):
+        return tuple(map(str, known["slices"]))
+    digests = slice_digests(read(), axis)
+    _write(label, status, image, axis, digests)
+    return digests
+
+
+def keep_digests(label: Path, image: Grid, axis: int, array: LabelArray) -> None:
+    """Write the digests of a label that was just written; its arguments are as those of `kept_digests`."""
+    _write(label, label.stat(), image, axis, slice_digests(array, axis))
+
+
+def _identity(status: os.stat_result, image: Grid, axis: int) -> dict[str, Any]:
+    """What must be equal for digests to belong to a label."""
+    return {
+        "size": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "shape": list(image.shape),
+        "affine_ras": image.affine_ras.tolist(),
+        "axis": axis,
+    }
+
+
+def _content(file: Path) -> dict[str, Any] | None:
+    """What a file of digests holds; None where there is none, or it is damaged."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_whole = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("slices"), list)
+    return content if is_whole else None
+
+
+def _write(label: Path, status: os.stat_result, image: Grid, axis: int, digests: SliceDigests) -> None:
+    content = {"format": FORMAT, "label": _identity(status, image, axis), "slices": digests}
+    try:
+        write_atomically(digest_file(label), json.dumps(content).encode())
+    except OSError as error:  # The label itself is kept; without digests it is read again the next time.
+        logger.warning("%s: cannot be written (%s): the label is read again the next time", digest_file(label), error)

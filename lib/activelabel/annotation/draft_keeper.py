@@ -1,0 +1,94 @@
+"""Keeps drawings that their annotators have not finished."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from activelabel.annotation.coverage import SentLabel
+from activelabel.annotation.finishing import Verdict
+from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
+from activelabel.annotation.label_files import LabelFiles, new_name
+from activelabel.data.labels import LabelArray
+from activelabel.data.partial_labels import PartialLabel, merge
+from activelabel.errors import InvalidInputError
+from activelabel.project.kept_labels import sound_file
+from activelabel.store.case_states import DraftReason
+from activelabel.store.ledger import Ledger
+from activelabel.store.new_annotation import KeptFile
+from activelabel.store.records import Draft, Lease, Slices
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """Whose draft it is, why it is one, and the query that it will answer."""
+
+    annotator: str
+    reason: DraftReason
+    why: str
+    slices: Slices
+    lease_id: int | None
+
+
+class DraftKeeper:
+    """Keeps drafts as files and in the ledger."""
+
+    def __init__(self, ledger: Ledger, reader: HistoryReader, files: LabelFiles) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        self._files = files
+
+    def keep(self, sent: SentLabel, query: Lease | None, verdict: Verdict, name: str) -> Draft:
+        """Keep a label as a draft of whoever was asked: the author of a SEG may have another name there.
+
+        Args:
+            sent: what the client sent.
+            query: what the annotator was asked for.
+            verdict: why it is a draft.
+            name: what the kept file is called, without its ending; empty for a new name.
+        """
+        assert verdict.reason is not None
+        same = verdict.finishes
+        if same is not None and same.reason is verdict.reason:  # a client keeps the same drawing every so often
+            return same
+        draft = _Unfinished(
+            sent.annotator if query is None else query.annotator,
+            verdict.reason,
+            verdict.why,
+            None if query is None else query.slices,
+            None if query is None else query.id,
+        )
+        return self._record(sent, draft, sent.array, name)
+
+    def carry_over(self, sent: SentLabel, finished: Collection[int]) -> None:
+        """Bring an annotator's draft that stays open up to date on the slices that they have finished."""
+        draft = self._ledger.open_draft(sent.image_id, sent.annotator)
+        if draft is None:
+            return
+        try:
+            before = self._reader.read_file(sound_file(draft, self._reader.kept, self._ledger), sent.image)
+        except InvalidInputError as error:  # what was finished is kept all the same
+            logger.warning("%s", error)
+            return
+        label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, finished)
+        goes_on = _Unfinished(sent.annotator, draft.reason, draft.why, draft.slices, draft.lease_id)
+        self._record(sent, goes_on, label.array, "")
+
+    def _record(self, sent: SentLabel, draft: _Unfinished, array: LabelArray, name: str) -> Draft:
+        def record(file: KeptFile) -> Draft:
+            return self._ledger.record_draft(
+                sent.image_id,
+                file.path,
+                file.sha256,
+                draft.annotator,
+                reason=draft.reason,
+                why=draft.why,
+                shown_as=ORIGINAL,
+                slices=draft.slices,
+                lease_id=draft.lease_id,
+                file_stamp=file.stamp,
+                label_names=self._reader.labels,
+            )
+
+        return self._files.keep(sent, array, name or new_name("draft"), record)

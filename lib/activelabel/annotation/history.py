@@ -1,0 +1,117 @@
+"""What happened to an image before a label came: the versions of its labels, and what models showed of it.
+
+Drawings are digests of slices (`data.slice_digests`), so that they can be compared without the voxels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from activelabel.data.slice_digests import SliceDigests, differing, drawn_on
+from activelabel.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a label.
+
+    Attributes:
+        number: counts from 1 within the versions of one tag.
+        annotator: who sent it.
+        content: what is on its slices; or why its file cannot be read, which matters only where it is compared.
+        created_at: when it was kept.
+        superseded_at: when a newer version took its place.
+        deleted_at: when it was taken back.
+        is_draft: it is a drawing that its annotator had not finished.
+    """
+
+    number: int
+    annotator: str
+    content: SliceDigests | InvalidInputError
+    created_at: datetime
+    superseded_at: datetime | None = None
+    deleted_at: datetime | None = None
+    is_draft: bool = False
+
+    @property
+    def drawing(self) -> SliceDigests:
+        """What is on its slices.
+
+        Raises:
+            InvalidInputError: its file is gone, or is not as it was kept.
+        """
+        if isinstance(self.content, InvalidInputError):
+            raise self.content
+        return self.content
+
+    def counted_after(self, since: datetime | None) -> bool:
+        """Whether it counted at some time after `since`; every version did after None."""
+        ends = (self.superseded_at, self.deleted_at)
+        return since is None or all(end is None or end > since for end in ends)
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of an image when a label comes back.
+
+    Attributes:
+        asks_slices: whether the project asks for slices.
+        covered: the slices that the label that counts covers; None where no label counts.
+        is_partial: whether a label counts that covers only some slices.
+        finals: every version of the final label, oldest first.
+        originals: every version of what opens with the image, oldest first.
+        shown: the masks that models showed of the image, by the model's version.
+    """
+
+    asks_slices: bool
+    covered: frozenset[int] | None = None
+    is_partial: bool = False
+    finals: tuple[Version, ...] = ()
+    originals: tuple[Version, ...] = ()
+    shown: Mapping[int, SliceDigests] = field(default_factory=dict)
+
+    @property
+    def counting(self) -> Version | None:
+        """The final label that counts now."""
+        newest = self.finals[-1] if self.finals else None
+        return None if newest is None or newest.deleted_at is not None else newest
+
+    def changed_by(self, version: Version) -> set[int]:
+        """The slices that a final label changed, compared with the one whose place it took."""
+        for before in self.finals:
+            if before.number == version.number - 1 and before.deleted_at is None:
+                return differing(version.drawing, before.drawing)
+        return drawn_on(version.drawing)
+
+    def last_changed_by(self, annotator: str) -> set[int]:
+        """The slices of the label that counts that this annotator was the last to change."""
+        own, others = set[int](), set[int]()
+        for version in reversed(self.finals):
+            if version.deleted_at is not None:
+                break
+            changed = self.changed_by(version)
+            if version.annotator == annotator:
+                own |= changed - others
+            else:
+                others |= changed - own
+        return own
+
+    def sent_by(self, annotator: str, since: datetime) -> list[Version]:
+        """The final labels that this annotator has sent since then, oldest first; none from before a deletion."""
+        sent: list[Version] = []
+        for version in self.finals:
+            if not version.counted_after(since):
+                continue
+            if version.deleted_at is not None:
+                sent = []
+            elif version.annotator == annotator and version.created_at >= since:
+                sent.append(version)
+        return sent
+
+    def left_drawn(self, versions: list[Version]) -> set[int]:
+        """The slices that were not empty when one of these final labels changed them last."""
+        left = set[int]()
+        for version in versions:
+            changed = self.changed_by(version)
+            left = left - changed | changed & drawn_on(version.drawing)
+        return left

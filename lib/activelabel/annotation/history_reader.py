@@ -1,0 +1,138 @@
+"""Reads what is known of an image when a label comes back, from the ledger, the kept labels and the masks shown."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from activelabel.annotation.coverage import SentLabel, case_without_history
+from activelabel.annotation.digest_files import kept_digests
+from activelabel.annotation.history import History, Version
+from activelabel.data.grids import Grid
+from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.slice_digests import SliceDigests
+from activelabel.data.studies_folder import LABEL_ENDING
+from activelabel.errors import InvalidInputError
+from activelabel.project.kept_labels import sound_file
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import FINAL, Annotation, Draft, Lease
+
+logger = logging.getLogger(__name__)
+
+ORIGINAL = "original"
+"""The host's tag for what Slicer opens with an image: a prediction, or what was drawn before."""
+
+
+@dataclass(frozen=True)
+class HistoryReader:
+    """Reads the query that a label answers, and the history of its image.
+
+    Attributes:
+        ledger: knows who was asked for what, and every version of every label.
+        labels: names of the values 1..N.
+        kept: folder of all label versions.
+        predictions: folder of the masks that models showed, `IMAGE/VERSION.nii.gz`.
+        asks_slices: whether the project asks for slices.
+    """
+
+    ledger: Ledger
+    labels: Sequence[str]
+    kept: Path
+    predictions: Path
+    asks_slices: bool
+
+    def query(self, sent: SentLabel) -> Lease | None:
+        """The annotator's newest query for this image, unless they have skipped it."""
+        query = self.ledger.latest_query(sent.image_id, sent.annotator)
+        if query is None and sent.answers_any:
+            others = self.ledger.active_leases(sent.image_id)
+            return others[0] if len(others) == 1 else None
+        return None if query is None or query.outcome == "released" else query
+
+    def history(self, sent: SentLabel, query: Lease | None, current: Annotation | None) -> History:
+        """What happened to the image before this label came.
+
+        The versions are read only where the coverage of the label depends on them.
+
+        Args:
+            sent: what the client sent.
+            query: what the annotator was asked for.
+            current: the label that counts now.
+        """
+        covered = None if current is None else frozenset(current.slices or sent.all_slices)
+        is_partial = current is not None and current.slices is not None
+        now = History(self.asks_slices, covered, is_partial, shown=self.shown(sent))
+        if case_without_history(sent, query, now) is not None:
+            return now
+        finals, originals = self._versions(sent)
+        return replace(now, finals=finals, originals=originals)
+
+    def shown(self, sent: SentLabel) -> dict[int, SliceDigests]:
+        """The masks that models showed of the image, by the model's version.
+
+        One that cannot be read is logged and left out: it must keep no label from being kept.
+        """
+        masks: dict[int, SliceDigests] = {}
+        for file in (self.predictions / sent.image_id).glob(f"*{LABEL_ENDING}"):
+            try:
+                digests = self._digests(file, sent)
+            except InvalidInputError as error:
+                logger.warning("%s: not compared with what was sent: %s", sent.image_id, error)
+            else:
+                masks[int(file.name.split(".")[0])] = digests
+        return masks
+
+    def read(self, annotation: Annotation, image: Grid) -> LabelArray:
+        """The voxels of a kept label.
+
+        Raises:
+            InvalidInputError: its file is not as it was kept.
+        """
+        return self.read_file(sound_file(annotation, self.kept, self.ledger), image)
+
+    def read_file(self, file: Path, image: Grid) -> LabelArray:
+        """The voxels of a kept label or mask, whose values are those of the project.
+
+        Raises:
+            InvalidInputError: it cannot be read, or does not lie on the grid of the image.
+        """
+        return check_label(file, image, self.labels).array
+
+    def drawing(self, label: Annotation | Draft, sent: SentLabel) -> SliceDigests:
+        """What is on the slices of a kept label or draft.
+
+        Raises:
+            InvalidInputError: its file is not as it was kept, or does not lie on the grid of the image.
+        """
+        return self._digests(sound_file(label, self.kept, self.ledger), sent)
+
+    def _digests(self, file: Path, sent: SentLabel) -> SliceDigests:
+        return kept_digests(file, sent.image, sent.axis, lambda: self.read_file(file, sent.image))
+
+    def _versions(self, sent: SentLabel) -> tuple[tuple[Version, ...], tuple[Version, ...]]:
+        """Every version of the final label, and every version of what opens with the image; oldest first."""
+        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id)}
+        contents: dict[str, SliceDigests | InvalidInputError] = {}
+        versions: dict[str, list[Version]] = {FINAL: [], ORIGINAL: []}
+        for label in self.ledger.history(sent.image_id):
+            if label.tag not in versions:
+                continue
+            if label.file not in contents:
+                contents[label.file] = self._content(label, sent)
+            version = Version(
+                label.version,
+                label.annotator,
+                contents[label.file],
+                label.created_at,
+                label.superseded_at,
+                label.deleted_at,
+                is_draft=label.file in drafts,
+            )
+            versions[label.tag].append(version)
+        return tuple(versions[FINAL]), tuple(versions[ORIGINAL])
+
+    def _content(self, label: Annotation, sent: SentLabel) -> SliceDigests | InvalidInputError:
+        try:
+            return self.drawing(label, sent)
+        except InvalidInputError as error:  # raised where it must be compared: `Version.drawing`
+            return error

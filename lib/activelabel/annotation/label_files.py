@@ -1,0 +1,56 @@
+"""The files of the archive: each version of a label, written once, and beside it what the ledger knows of it."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from activelabel.annotation.coverage import SentLabel
+from activelabel.annotation.digest_files import keep_digests
+from activelabel.data.labels import LabelArray, write_label
+from activelabel.project.label_record_files import write_records
+from activelabel.store.ledger import Ledger
+from activelabel.store.new_annotation import KeptFile
+
+Recorded = TypeVar("Recorded")
+
+
+class LabelFiles:
+    """Writes labels below the folder `kept`, and what `ledger` knows of them beside them."""
+
+    def __init__(self, ledger: Ledger, kept: Path) -> None:
+        self._ledger = ledger
+        self._kept = kept
+
+    def keep(self, sent: SentLabel, array: LabelArray, name: str, record: Callable[[KeptFile], Recorded]) -> Recorded:
+        """Write a label, have `record` put it into the ledger, and write its record; what `record` returned.
+
+        A file without a row is harmless. If recording fails the file stays: the row may have been made all the same.
+
+        Args:
+            sent: the label that was sent, for its image and grid.
+            array: the voxels to keep.
+            name: what the file is called, without its ending.
+            record: records the file that was written.
+        """
+        recorded = record(self._write(sent, array, name))
+        self.write_records(sent.image_id)
+        return recorded
+
+    def write_records(self, image_id: str) -> None:
+        """Write what the ledger knows now of an image's labels beside their files."""
+        write_records(self._ledger, self._kept, image_id)
+
+    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> KeptFile:
+        file = self._kept / sent.image_id / f"{name}.nii.gz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_label(file, array, sent.image.affine_ras)
+        status, sha256 = file.stat(), hashlib.sha256(file.read_bytes()).hexdigest()
+        keep_digests(file, sent.image, sent.axis, array)
+        return KeptFile(str(file.relative_to(self._kept)), sha256, (status.st_size, status.st_mtime_ns))
+
+
+def new_name(kind: str) -> str:
+    """The name of a new version: what it is, and the time."""
+    return f"{kind}-{time.time_ns()}"

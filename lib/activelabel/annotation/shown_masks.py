@@ -1,0 +1,43 @@
+"""The masks that models showed: an annotator may start from one, so that no slice of it is taken for their drawing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from activelabel.annotation.digest_files import keep_digests
+from activelabel.data.grids import Grid
+from activelabel.data.labels import check_label, write_label
+from activelabel.data.slices import slice_axis
+from activelabel.data.studies_folder import LABEL_ENDING
+from activelabel.project.project import Project
+
+
+def shown_file(predictions: Path, image_id: str, model_version: int) -> Path:
+    """Where the mask that a model showed of an image is kept, below the folder of all such masks."""
+    return predictions / image_id / f"{model_version}{LABEL_ENDING}"
+
+
+def keep_shown_mask(
+    project: Project, image_id: str, model_version: int, mask: Path | str, read_image: Callable[[], Grid]
+) -> None:
+    """Keep a mask that a model shows of an image, and the digests of its slices; nothing if it is kept already.
+
+    Args:
+        project: the project whose model it is.
+        image_id: the image.
+        model_version: the model that drew the mask.
+        mask: the file that is shown.
+        read_image: reads the grid of the image.
+
+    Raises:
+        InvalidInputError: the mask does not lie on the grid of the image.
+    """
+    kept = shown_file(project.predictions_folder, image_id, model_version)
+    if kept.is_file():
+        return
+    image = read_image()
+    drawn = check_label(mask, image, project.labels)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_label(kept, drawn.array, drawn.affine_ras)
+    fixed = project.ledger.image(image_id).slice_axis
+    axis = slice_axis(image, project.slice_plane) if fixed is None else fixed
+    keep_digests(kept, image, axis, drawn.array)
