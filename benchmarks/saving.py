@@ -26,7 +26,7 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
 from activelabel.project.project import Project, open_project
 
-SHAPE = (256, 256, 128)
+SHAPE = (192, 192, 80)
 ASKED = 5
 GRID = Grid(SHAPE, np.diag([0.8, 0.8, 2.5, 1.0]))
 
@@ -61,11 +61,11 @@ def save(work: Path, shown: int, repeats: int) -> list[float]:
 
 def save_answer(project: Project, archive: LabelArchive, file: Path, shown: NDArray[np.uint8], turn: int) -> float:
     """Answer a query for slices by the mask that was shown, corrected on these."""
-    asked = [40 + ASKED * turn + index for index in range(ASKED)]
+    asked = [20 + ASKED * turn + index for index in range(ASKED)]
     annotator = f"reader {turn}"
     assert project.ledger.grant_lease(annotator, "case", 60, "uncertainty_slices", slices=asked) is not None
     drawn = shown.copy()
-    drawn[100:120, 100:120, asked] = 1 - drawn[100:120, 100:120, asked]
+    drawn[80:100, 80:100, asked] = 1 - drawn[80:100, 80:100, asked]
     write(file, drawn)
     info = LabelInfo(annotator, confirmed=True)
     started = time.process_time()

@@ -41,8 +41,8 @@ class Archive:
         self.folder = folder
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["a", "b"], 0)
-        coverage = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
-        self.archive = LabelArchive(self.ledger, coverage, "acquisition")
+        reader = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
+        self.archive = LabelArchive(self.ledger, reader, "acquisition")
 
     def ask(self, annotator: str, slices: Sequence[int] | None) -> None:
         lease = self.ledger.grant_lease(annotator, "a", 30, "uncertainty_slices", slices=slices)

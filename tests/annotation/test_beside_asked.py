@@ -87,8 +87,8 @@ class Reader:
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.image = "a"
         self.ledger.sync_images(["a", *ORIENTATIONS], 0)
-        coverage = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
-        self.archive = LabelArchive(self.ledger, coverage, "acquisition")
+        reader = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
+        self.archive = LabelArchive(self.ledger, reader, "acquisition")
         self.axis = self.archive.slice_axis(self.image, self.grid)
 
     def open_another(self, image: str, affine: NDArray[np.float64]) -> None:

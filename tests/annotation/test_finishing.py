@@ -45,8 +45,8 @@ class Case:
         self.ledger.sync_images("abcd", 1)
         (self.validation,) = (image.id for image in self.ledger.images() if image.role == "validation")
         self.training = next(image.id for image in self.ledger.images() if image.role == "training")
-        coverage = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
-        self.archive = LabelArchive(self.ledger, coverage, "acquisition", finished_by)
+        reader = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
+        self.archive = LabelArchive(self.ledger, reader, "acquisition", finished_by)
 
     def ask(self, annotator: str, slices: Sequence[int] | None = None, image_id: str = "") -> None:
         assert self.ledger.grant_lease(annotator, image_id or self.training, 30, "random", slices=slices) is not None

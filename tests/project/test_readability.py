@@ -35,8 +35,8 @@ def studies(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(studies: Path, tmp_path: Path) -> LedgerDatastore:
     ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
-    coverage = HistoryReader(ledger, ("ball",), tmp_path / "kept", tmp_path / "predictions", asks_slices=False)
-    archive = LabelArchive(ledger, coverage, "acquisition")
+    reader = HistoryReader(ledger, ("ball",), tmp_path / "kept", tmp_path / "predictions", asks_slices=False)
+    archive = LabelArchive(ledger, reader, "acquisition")
     store = LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=True)
     yield store
     store.close()

@@ -62,8 +62,8 @@ def open_store(messy: Path, tmp_path: Path) -> Iterator[Callable[[], LedgerDatas
     opened: list[LedgerDatastore] = []
 
     def open_(**options: bool) -> LedgerDatastore:
-        coverage = HistoryReader(ledger, LABELS, project / "labels", project / "predictions", False)
-        archive = LabelArchive(ledger, coverage, "acquisition")
+        reader = HistoryReader(ledger, LABELS, project / "labels", project / "predictions", False)
+        archive = LabelArchive(ledger, reader, "acquisition")
         opened.append(LedgerDatastore(str(messy), ledger, archive, validation_cases=0, follow_changes=True, **options))
         return opened[-1]
 

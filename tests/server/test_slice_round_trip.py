@@ -43,8 +43,8 @@ def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt
     shape = (4, 5, 6)
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
     ledger.sync_images(["a"], 0)
-    coverage = HistoryReader(ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
-    archive = LabelArchive(ledger, coverage, plane)
+    reader = HistoryReader(ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
+    archive = LabelArchive(ledger, reader, plane)
     # Every voxel holds the index of its slice, in hundredths of the window.
     ramp = write_nifti(folder / "a.nii.gz", np.zeros(shape, np.float32), affine)
     axis = archive.slice_axis("a", read_volume(ramp).grid)

@@ -53,8 +53,8 @@ class Desk:
         self.module = SlicerModule(self.image)
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["case"], 0)
-        coverage = HistoryReader(self.ledger, LABELS, folder / "labels", folder / "predictions", asks_slices=False)
-        self.archive = LabelArchive(self.ledger, coverage, "acquisition")
+        reader = HistoryReader(self.ledger, LABELS, folder / "labels", folder / "predictions", asks_slices=False)
+        self.archive = LabelArchive(self.ledger, reader, "acquisition")
 
     def submit(self, file_name: str, params: Any) -> NDArray[np.uint8]:
         """Press *Submit Label*; what is then kept."""

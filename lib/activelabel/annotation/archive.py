@@ -82,7 +82,7 @@ class LabelArchive:
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
-            info: who made it, and what their client said of it.
+            info: who made it, and what their client says about it.
             name: what the kept file is called, without its ending; default its tag and the time.
             answers_any: whether a label whose annotator was asked for nothing answers the one query for this image that
                 somebody is working on.

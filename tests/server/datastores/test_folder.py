@@ -55,7 +55,7 @@ def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callab
         folder: Path = tmp_path,
         plane: SlicePlane = "acquisition",
     ) -> LedgerDatastore:
-        archive = LabelArchive(ledger, coverage(ledger, folder), plane)
+        archive = LabelArchive(ledger, history_reader(ledger, folder), plane)
         opened.append(LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=follow_changes))
         return opened[-1]
 
@@ -69,7 +69,7 @@ def store(open_store: Callable[..., LedgerDatastore]) -> LedgerDatastore:
     return open_store()
 
 
-def coverage(ledger: Ledger, folder: Path, asks_slices: bool = False) -> HistoryReader:
+def history_reader(ledger: Ledger, folder: Path, asks_slices: bool = False) -> HistoryReader:
     return HistoryReader(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
 
 
@@ -227,7 +227,7 @@ def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
     store = open_store()
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
     store.close()
-    archive = LabelArchive(ledger, coverage(ledger, tmp_path), "acquisition")
+    archive = LabelArchive(ledger, history_reader(ledger, tmp_path), "acquisition")
     archive.keep("a", "final", label_file(tmp_path, 2), read_grid(studies / "a.nii.gz"), LabelInfo("bob"))
     assert open_store().get_label_info("a", "final")["client_id"] == "bob"
     np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(2))
