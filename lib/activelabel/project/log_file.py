@@ -54,7 +54,7 @@ class _File(logging.handlers.RotatingFileHandler):
         super().emit(record)
         return not self._failed
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name is the standard library's
+    def handleError(self, record: logging.LogRecord) -> None:  # the name is the standard library's
         """Say on the standard error that the log cannot be written; an error of another kind is a defect of ours."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
