@@ -317,7 +317,6 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
         stack.callback(project.end)
         wait_for(lambda: project.ledger.model_in_use() is not None, "the first model")
         project.lost()
-        yield from kills(project, options, random)
         for _ in range(options.restarts if database else 0):
             assert database is not None
             yield row_of("PostgreSQL killed, away 3 s", project, restart_postgresql(project, database, random))
@@ -325,6 +324,7 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
             yield row_of("disk filled and freed", project, fill_disk(project))
         if options.clock:
             yield row_of("clock set back an hour", project, set_clock_back(project, clock))
+        yield from kills(project, options, random)
 
 
 def kills(project: Project, options: argparse.Namespace, random: np.random.Generator) -> Iterator[Row]:

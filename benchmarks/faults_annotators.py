@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.client
+import re
 import threading
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from activelabel.store.ledger import Ledger
 
 SHAPE = (24, 20, 16)
 AFFINE = np.diag([-1.5, -1.5, 2.0, 1.0])
-PAUSE_SECONDS = 6.0
+PAUSE_SECONDS = 10.0
 NEW_CASE, SKIP = 0.1, 0.15
 """How often an annotator asks for another case rather than correct a label, and how often they skip what they got."""
 
@@ -159,12 +160,18 @@ class Annotators:
             try:
                 request()
             except MONAILabelClientException as error:
-                self.record.failed(str(error.status_code))
+                self.record.failed(status_of(error))
             except (OSError, http.client.HTTPException):
                 self.record.failed("no answer")
             else:
                 return
             self._stop.wait(0.5)
+
+
+def status_of(error: MONAILabelClientException) -> str:
+    """Of a refusal. The client keeps that of some requests as a number, of others in its text only."""
+    said = re.match(r"Status: (\d+)", str(error.msg))
+    return str(error.status_code or (said[1] if said else "unknown"))
 
 
 def digest_of(voxels: NDArray[np.generic]) -> str:

@@ -99,7 +99,7 @@ class Server:
             return []
 
     def kill(self) -> None:
-        """SIGKILL for it; its children are to notice by themselves.
+        """SIGKILL for it; its children notice by themselves, those that are just starting once they have started.
 
         Raises:
             RuntimeError: a child outlived it.
@@ -108,7 +108,7 @@ class Server:
         children = self.children()
         self._process.kill()
         self._process.wait()
-        _, alive = psutil.wait_procs(children, timeout=60)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_SECONDS)
         if alive:
             raise RuntimeError(f"children outlived their server: {[child.pid for child in alive]}")
 

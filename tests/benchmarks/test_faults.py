@@ -1,13 +1,16 @@
 """The witness of `benchmarks/faults.py` sees what it is there to see: its 0 would mean nothing otherwise."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 from faults import Row, table
-from faults_annotators import AFFINE, Record, digest_of, drawing, lost_labels, make_studies
+from faults_annotators import AFFINE, KeptFiles, Record, digest_of, drawing, lost_labels, make_studies, status_of
+from monailabel.client.client import MONAILabelClientException
+from monailabel.interfaces.exception import MONAILabelError
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -66,6 +69,25 @@ def test_a_file_that_is_gone_or_another_is_lost(ledger: Ledger, labels: Path, do
     assert lost_labels(record, ledger, labels) == [f"the file of version 1 of {IMAGE}"]
 
 
+def test_a_file_that_was_looked_at_is_read_again_where_it_changed_and_when_all_is_forgotten(
+    ledger: Ledger, labels: Path
+) -> None:
+    record, files = Record(), KeptFiles()
+    file = keep(ledger, labels, drawing(3))
+    assert lost_labels(record, ledger, labels, files) == []
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert lost_labels(record, ledger, labels, files) == [f"the file of version 1 of {IMAGE}"]
+    file.write_bytes(whole)
+    assert lost_labels(record, ledger, labels, files) == []
+    stat = file.stat()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert lost_labels(record, ledger, labels, files) == []
+    files.forget()
+    assert lost_labels(record, ledger, labels, files) == [f"the file of version 1 of {IMAGE}"]
+
+
 def test_two_who_have_one_image_at_a_time_are_a_double(labels: Path) -> None:
     record = Record()
     record.gave(IMAGE, "ann")
@@ -81,6 +103,13 @@ def test_an_image_that_was_skipped_may_be_given_to_another() -> None:
     record.gives_back(IMAGE)
     record.gave(IMAGE, "bob")
     assert record.doubles == []
+
+
+def test_a_refusal_is_counted_by_its_status_wherever_the_client_keeps_it() -> None:
+    in_text = MONAILabelClientException(MONAILabelError.SERVER_ERROR, 'Status: 507; Response: {"detail": "full"}')
+    assert status_of(in_text) == "507"
+    assert status_of(MONAILabelClientException(MONAILabelError.SERVER_ERROR, "Status: 503", 503, b"")) == "503"
+    assert status_of(MONAILabelClientException(MONAILabelError.SERVER_ERROR, "no answer")) == "unknown"
 
 
 def test_drawings_are_told_apart(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """When work is due, worked out by hand; and that it is started once, again after a failure, and not for ever."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
+from activelabel.errors import UnavailableError
 from activelabel.loop.autopilot import MAX_ATTEMPTS, PAUSE_SECONDS, Autopilot
 from activelabel.loop.due import Situation, Work, work_due
 from activelabel.project.thresholds import Thresholds, thresholds
@@ -172,6 +174,50 @@ def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new()
     assert tasks.started == [Work.TRAIN] * MAX_ATTEMPTS
     situation = replace(situation, new_annotations=12, new_training_annotations=12)
     assert autopilot.look() is Work.TRAIN
+
+
+def run_until_stopped(autopilot: Autopilot) -> None:
+    """Let it look without a pause until what it looks up stops it."""
+    before = set(threading.enumerate())
+    autopilot.start(interval_seconds=0.0)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+
+
+@pytest.mark.parametrize("error", [UnavailableError("the ledger does not answer"), KeyError("a defect")])
+def test_what_stops_it_from_looking_is_logged_once_in_a_while(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds = [0.0]
+
+    def look_up() -> Situation:
+        seconds[0] += 1
+        if seconds[0] == PAUSE_SECONDS + 2:
+            autopilot.stop()
+        raise error
+
+    autopilot = Autopilot(look_up, FakeTasks(), Thresholds(11, 5), clock=lambda: seconds[0])
+    run_until_stopped(autopilot)
+    said = [record for record in caplog.records if "could not look for work" in record.getMessage()]
+    assert len(said) == 2, "at once, and again after the pause"
+    assert all(bool(record.exc_info) == isinstance(error, KeyError) for record in said)
+
+
+def test_a_problem_that_comes_back_after_it_was_gone_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    away = UnavailableError("the ledger does not answer")
+    answers: list[Situation | Exception] = [away, away, NOTHING, away]
+
+    def look_up() -> Situation:
+        answer = answers.pop(0)
+        if not answers:
+            autopilot.stop()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    autopilot = Autopilot(look_up, FakeTasks(), Thresholds(11, 5))
+    run_until_stopped(autopilot)
+    assert caplog.text.count("could not look for work") == 2
 
 
 def test_after_a_rest_it_tries_again() -> None:

@@ -1,5 +1,7 @@
 """The log of a project: what is in it, and what is in no log."""
 
+import errno
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,34 @@ def test_what_is_logged_here_is_in_the_log_without_secrets_and_with_its_tracebac
     assert "ValueError: postgresql://ann:***@db/study does not answer" in text
     assert "a child: password=***" in text
     assert "s3cret" not in text
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_said_once_and_what_is_missing_when_there_is_room(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (handler,) = (one for one in logging.getLogger().handlers if getattr(one, "baseFilename", "") == str(log))
+    assert isinstance(handler, logging.FileHandler)
+    file, handler.stream = handler.stream, FullDisk()
+    logger = logging.getLogger("activelabel.test")
+    for number in range(3):
+        logger.warning("number %d", number)
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "cannot be written" in line] == [
+        f"{log}: the log cannot be written ([Errno 28] No space left on device); the work goes on"
+    ]
+    assert "Traceback" not in "".join(said)
+    handler.stream = file
+    logger.warning("there is room")
+    logger.warning("again")
+    missing, room, again = log.read_text().splitlines()
+    assert "3 records before this one may be missing" in missing
+    assert room.endswith("there is room")
+    assert again.endswith("again")
 
 
 def test_the_last_lines_are_shown(tmp_path: Path) -> None:

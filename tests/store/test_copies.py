@@ -155,7 +155,7 @@ def test_a_damaged_ledger_is_one_line_at_the_start(file: Path) -> None:
 
 
 @pytest.mark.parametrize("done", ["removed", "replaced"])
-def test_a_ledger_that_is_gone_acknowledges_nothing(file: Path, done: str) -> None:
+def test_a_ledger_that_is_gone_acknowledges_nothing(file: Path, done: str, caplog: pytest.LogCaptureFixture) -> None:
     ledger = Ledger(sqlite_url(file))
     ledger.sync_images("ab", 0)
     file.unlink()
@@ -167,6 +167,7 @@ def test_a_ledger_that_is_gone_acknowledges_nothing(file: Path, done: str) -> No
         ledger.record_annotation("a", "file", "0", "ann")
     with pytest.raises(UnavailableError, match="removed or replaced"):
         ledger.images()
+    assert caplog.text.count("was removed or replaced while it is in use") == 1, "not with each request"
     ledger.close()
 
 

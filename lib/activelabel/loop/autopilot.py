@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from activelabel.errors import ActiveLabelError
 from activelabel.loop.due import Situation, Work, work_due
 from activelabel.project.thresholds import Thresholds
 
@@ -55,6 +56,8 @@ class Autopilot:
         self._attempts = 0
         self._wake = threading.Event()
         self._stopped = False
+        self._problem = ""
+        self._reported_at = 0.0
 
     def start(self, interval_seconds: float = 1.0) -> None:
         """Look for work now, whenever `nudge` is called, and every `interval_seconds`."""
@@ -102,11 +105,27 @@ class Autopilot:
             logger.error("autopilot: %s failed %d times; it rests for %d s", work.value, MAX_ATTEMPTS, PAUSE_SECONDS)
         return self._attempts <= MAX_ATTEMPTS
 
+    def _is_news(self, error: Exception) -> bool:
+        """Whether to log why it could not look: the same again only after a while.
+
+        It looks every second, and a database may be away for a weekend.
+        """
+        problem, now = f"{type(error).__name__}: {error}", self._clock()
+        if problem == self._problem and now - self._reported_at < PAUSE_SECONDS:
+            return False
+        self._problem, self._reported_at = problem, now
+        return True
+
     def _run(self, interval_seconds: float) -> None:
         while not self._stopped:
             try:
                 self.look()
-            except Exception:
-                logger.exception("autopilot: could not look for work; it tries again")
+                self._problem = ""
+            except ActiveLabelError as error:
+                if self._is_news(error):
+                    logger.error("autopilot: could not look for work; it tries again: %s", error)
+            except Exception as error:
+                if self._is_news(error):
+                    logger.exception("autopilot: could not look for work; it tries again")
             self._wake.wait(interval_seconds)
             self._wake.clear()

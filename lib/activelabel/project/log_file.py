@@ -3,6 +3,7 @@
 import logging
 import logging.handlers
 import re
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -31,10 +32,43 @@ class _Formatter(logging.Formatter):
         return visible(without_secrets(super().format(record))).replace("\n", "\n    ")
 
 
+class _File(logging.handlers.RotatingFileHandler):
+    """A log whose disk may be full for a while: said once, and not with a traceback for each record."""
+
+    _missing = 0
+    _failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, and first, where it is the first again, how many could not be written before it."""
+        if self._missing:
+            text = f"the log could not be written: {self._missing} records before this one may be missing"
+            if not self._write(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, None, None)):
+                self._missing += 1
+                return
+            self._missing = 0
+        if not self._write(record):
+            self._missing += 1
+
+    def _write(self, record: logging.LogRecord) -> bool:
+        self._failed = False
+        super().emit(record)
+        return not self._failed
+
+    def handleError(self, record: logging.LogRecord) -> None:  # the name is the standard library's
+        """Say on the standard error that the log cannot be written; an error of another kind is a defect of ours."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._failed = True
+        if not self._missing:
+            sys.stderr.write(f"{self.baseFilename}: the log cannot be written ({error}); the work goes on\n")
+
+
 def keep_log(file: Path) -> None:
     """Write what this process logs to `file` too, from now on."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(file, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
+    handler = _File(file, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
     handler.setFormatter(_Formatter(_FORMAT))
     for name in LOGGERS:
         logging.getLogger(name).addHandler(handler)

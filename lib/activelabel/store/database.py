@@ -31,6 +31,7 @@ Clock = Callable[[], datetime]
 _PATIENCE_SECONDS = 30  # how long to wait for another process's transaction; ours take milliseconds
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.01
+_SAY_AGAIN_SECONDS = 60.0
 _WRITER_LOCK = 0x61637469  # the advisory lock of PostgreSQL that makes our writers take turns
 _WRITING = "activelabel_writing"
 _LEADER_LOCK = 0x6163746D  # the one that makes one of several servers their leader
@@ -69,6 +70,7 @@ class Database:
         self._clock = clock
         self._connected: _Connected | None = None
         self._leading: Connection | None = None
+        self._said = ("", 0.0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.shown_url!r})"
@@ -174,11 +176,19 @@ class Database:
     def _check_in_place(self, connected: _Connected) -> None:
         """Refuse to go on where the file is gone or is another: what is open is then no longer the ledger."""
         if connected.file is not None and _identity(self.file) != connected.file:
-            logger.error("ledger %s: the file was removed or replaced while it is in use", self.shown_url)
+            self._say(f"ledger {self.shown_url}: the file was removed or replaced while it is in use")
             raise UnavailableError(
                 "the ledger was removed or replaced while the server runs, so that nothing can be kept: stop the "
                 "server, put the ledger back (`activelabel restore`), and start again"
             )
+
+    def _say(self, problem: str) -> None:
+        """Log a problem, and the same again only after a while: each request meets it."""
+        said, at = self._said
+        now = time.monotonic()
+        if problem != said or now - at >= _SAY_AGAIN_SECONDS:
+            self._said = (problem, now)
+            logger.error("%s", problem)
 
     @contextmanager
     def _explained(self, starting: bool = False) -> Iterator[None]:
@@ -193,7 +203,7 @@ class Database:
             if explanation is None:
                 raise
             if isinstance(explanation, InvalidInputError) and not starting:
-                logger.error("%s", explanation)
+                self._say(str(explanation))
                 explanation = UnavailableError(
                     "the ledger's database does not answer, so that nothing can be kept: try again soon; the server's "
                     "log says why"

@@ -72,7 +72,7 @@ class OneLineRoute(APIRoute):
                 raise HTTPException(status_of(error), one_line(str(error)), _when_again(error)) from error
             except OSError as error:
                 if error.errno in CANNOT_BE_WRITTEN:
-                    logger.exception("%s %s", request.method, request.url.path)
+                    logger.error("%s %s: %s", request.method, request.url.path, error)
                     line = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else READ_ONLY
                     raise HTTPException(507, line) from error
                 raise
