@@ -34,6 +34,7 @@ import requests
 from faults_annotators import Annotators, Record, lost_labels, make_studies
 from faults_server import CHILDREN, PostgreSQL, Server, wait_for
 
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -127,7 +128,7 @@ class Project:
         scored = {
             (version, image)
             for version in models
-            for image in self.ledger.scored_images(version, "variance", "everything", "total")
+            for image in self.ledger.scored_images(version, ScoreKind("variance"))
         }
         lost += [f"the score of {image} by model {version}" for version, image in self._scored - scored]
         self._models = {version: model.sha256 for version, model in models.items()}

@@ -14,8 +14,8 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.project.feature_files import features_file, write_features
 from activelabel.project.project import Project, open_project
-from activelabel.strategies.at_random import Proposal
 from activelabel.strategies.catalogue import build_strategies
+from activelabel.strategies.proposal import Proposal
 
 IMAGES = "abcdefgh"
 DUE = "a validation case, chosen once and never trained on: it measures the model"

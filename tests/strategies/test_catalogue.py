@@ -1,4 +1,4 @@
-"""Who gets which proposal: own query first, nothing that cannot be read, and more where all was taken meanwhile."""
+"""Which proposal an annotator gets: their own query first, nothing that cannot be read, more where all was taken."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from activelabel.errors import NotFoundError
 from activelabel.project.project import Project, open_project
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.strategies.asking import ProjectStrategy
-from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.proposal import Proposal
 
 IMAGES = [f"case_{number}" for number in range(4)]
 
@@ -44,23 +44,15 @@ def project(studies: Studies, tmp_path: Path) -> Project:
     return project
 
 
-class Listed(ProjectStrategy):
+def listed(project: Project, order: list[str], at_a_time: int = 100) -> ProjectStrategy:
     """Proposes what it is told, a few at a time, and only what is still in the pool, as a ranking does."""
 
-    summary = "for tests"
-    order: list[str]
-    at_a_time: int
-
-    def proposals(self) -> Iterator[Proposal]:
-        pool = self._project.ledger.pool("training")
-        left = [image_id for image_id in self.order if image_id in pool][: self.at_a_time]
+    def propose(project: Project) -> Iterator[Proposal]:
+        pool = project.ledger.pool("training")
+        left = [image_id for image_id in order if image_id in pool][:at_a_time]
         return (Proposal(image_id, "listed") for image_id in left)
 
-
-def listed(project: Project, order: list[str], at_a_time: int = 100) -> Listed:
-    strategy = Listed(project, "listed")
-    strategy.order, strategy.at_a_time = order, at_a_time
-    return strategy
+    return ProjectStrategy(project, "listed", propose, "for tests")
 
 
 def test_the_first_proposal_is_leased_and_given_again(project: Project, studies: Studies) -> None:
@@ -90,11 +82,10 @@ def test_when_all_proposals_fail_there_may_be_more(project: Project, studies: St
 def test_proposals_that_are_never_granted_end(project: Project, studies: Studies) -> None:
     """Somebody holds the image, and yet it is proposed again and again."""
 
-    class Stubborn(Listed):
-        def proposals(self) -> Iterator[Proposal]:
-            return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
+    def propose(project: Project) -> Iterator[Proposal]:
+        return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
 
-    strategy = Stubborn(project, "stubborn")
+    strategy = ProjectStrategy(project, "stubborn", propose, "for tests")
     assert strategy.next("ann", studies)["id"] == "case_0"
     assert strategy.next("bob", studies) == {}
 

@@ -11,6 +11,7 @@ from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.data.completeness import Expected, why_incomplete
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.errors import InvalidInputError
+from activelabel.names import ScoreKind
 from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
 from activelabel.store.records import Annotation, Draft
 
@@ -126,8 +127,8 @@ class Finishing:
         shown = next((array for version, array in self._predictions(sent) if version == model.version), None)
         if shown is not None:
             return Expected(areas_of(shown, sent.axis), says)
-        kind = ("foreground", "everything", "total")
-        profile = self.coverage.ledger.slice_profile(sent.image_id, model.version, *kind)
+        kind = ScoreKind("foreground")
+        profile = self.coverage.ledger.slice_profile(sent.image_id, model.version, kind)
         return None if profile is None or len(profile) != len(sent.all_slices) else Expected(profile, says)
 
 

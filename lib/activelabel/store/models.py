@@ -95,9 +95,11 @@ class Models(Database):
         with self._reading() as session:
             return _model_record(session, model_row(session, version))
 
-    def models(self, kind: ModelKind = "task") -> list[ModelVersion]:
-        """All models of a kind, withdrawn ones too, in the order of their versions."""
+    def models(self, kind: ModelKind = "task", *, in_service: bool = False) -> list[ModelVersion]:
+        """All models of a kind in the order of their versions; `in_service` leaves out those that were withdrawn."""
         in_order = select(ModelVersionRow).where(ModelVersionRow.kind == kind).order_by(ModelVersionRow.version)
+        if in_service:
+            in_order = in_order.where(ModelVersionRow.withdrawn_at.is_(None))
         with self._reading() as session:
             return [_model_record(session, row) for row in session.scalars(in_order).all()]
 
