@@ -12,6 +12,7 @@ from activelabel.names import ScoreKind
 from activelabel.project.project import Project, open_project
 from activelabel.strategies.at_random import random_proposals
 from activelabel.strategies.by_score import highest_proposals
+from activelabel.strategies.catalogue import build_strategy
 from activelabel.strategies.proposal import Proposal
 from activelabel.strategies.trust import Trust, proposals_by_uncertainty, read_trust
 
@@ -118,7 +119,7 @@ def test_what_does_not_go_by_doubt_has_its_own_reason(open_study: Callable[..., 
     project = open_study()
     come_back(project, 0.0, 0.0, 0.15)
     validation = project.ledger.pool("validation")
-    reasons = {proposal.image_id: proposal.reason for proposal in proposed(project)}
+    reasons = {proposal.image_id: proposal.reason for proposal in build_strategy(project, "variance").proposals()}
     assert validation
     assert {reasons[image_id] for image_id in validation} == {
         "a validation case, chosen once and never trained on: it measures the model"

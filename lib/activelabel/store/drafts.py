@@ -7,7 +7,7 @@ from activelabel.store.annotations import copy_label, current_row, last_version,
 from activelabel.store.case_states import DraftReason
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
-from activelabel.store.lookup import image_row
+from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import complete, unfinished
 from activelabel.store.records import FINAL, Draft, Slices
 from activelabel.store.rounds import current_round
@@ -79,13 +79,13 @@ class Drafts(Database):
             session.add(row)
             session.flush()
             _show(session, row, shown_as, current_round(session, now).number)
-            return _draft_record(row)
+            return record_of(Draft, row, reason=DraftReason(row.reason))
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:
         """What this annotator has begun on an image, or None."""
         with self._reading() as session:
             row = open_draft_row(session, image_id, annotator)
-            return None if row is None else _draft_record(row)
+            return None if row is None else record_of(Draft, row, reason=DraftReason(row.reason))
 
     def open_drafts(self, image_id: str | None = None) -> list[Draft]:
         """All open drafts, or those of one image, oldest first; also of cases that others have finished since."""
@@ -93,7 +93,7 @@ class Drafts(Database):
         if image_id is not None:
             statement = statement.where(DraftRow.image_id == image_id)
         with self._reading() as session:
-            return [_draft_record(row) for row in session.scalars(statement)]
+            return [record_of(Draft, row, reason=DraftReason(row.reason)) for row in session.scalars(statement)]
 
     def drafts_to_finish(self, annotator: str) -> list[Draft]:
         """The open drafts of an annotator whose cases are still to be drawn, oldest first."""
@@ -105,13 +105,13 @@ class Drafts(Database):
             .order_by(DraftRow.id)
         )
         with self._reading() as session:
-            return [_draft_record(row) for row in session.scalars(statement)]
+            return [record_of(Draft, row, reason=DraftReason(row.reason)) for row in session.scalars(statement)]
 
     def draft_history(self, image_id: str) -> list[Draft]:
         """Every draft that this image ever had, oldest first."""
         statement = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
         with self._reading() as session:
-            return [_draft_record(row) for row in session.scalars(statement)]
+            return [record_of(Draft, row, reason=DraftReason(row.reason)) for row in session.scalars(statement)]
 
     def show_draft(self, image_id: str, annotator: str, tag: str) -> bool:
         """Make what clients open with an image, under `tag`, fit for this annotator; whether that changed anything.
@@ -198,22 +198,3 @@ def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> A
         .limit(1)
     )
     return None if row is None or row.deleted_at is not None else row
-
-
-def _draft_record(row: DraftRow) -> Draft:
-    return Draft(
-        id=row.id,
-        image_id=row.image_id,
-        annotator=row.annotator,
-        version=row.version,
-        file=row.file,
-        sha256=row.sha256,
-        slices=None if row.slices is None else tuple(row.slices),
-        reason=DraftReason(row.reason),
-        why=row.why,
-        lease_id=row.lease_id,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-        file_size=row.file_size,
-        file_modified_ns=row.file_modified_ns,
-    )

@@ -1,11 +1,27 @@
-"""The rows that events refer to, or an error that names what there is."""
+"""The rows that events refer to, or an error that names what there is; and the record of a row."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
 from activelabel.store.records import ModelKind
-from activelabel.store.schema import ImageRow, ModelUseRow, ModelVersionRow
+from activelabel.store.schema import Base, ImageRow, ModelUseRow, ModelVersionRow
+
+Record = TypeVar("Record")
+
+
+def record_of(kind: type[Record], row: Base, **other: Any) -> Record:
+    """The record of a row: its fields are the columns of the same names, and `other` says what differs from them.
+
+    A list, as JSON columns give it, becomes a tuple.
+    """
+    assert is_dataclass(kind)
+    values = {field.name: getattr(row, field.name) for field in fields(kind) if field.name not in other}
+    frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**frozen, **other)
 
 
 def image_row(session: Session, image_id: str) -> ImageRow:

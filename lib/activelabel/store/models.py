@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
-from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row
+from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row, record_of
 from activelabel.store.model_choice import label_judges
 from activelabel.store.model_uses import measure, settle
 from activelabel.store.records import Judges, Metrics, ModelKind, ModelVersion, Role
@@ -146,16 +146,10 @@ def _model_record(session: Session, row: ModelVersionRow) -> ModelVersion:
         .order_by(ModelAnnotationRow.annotation_id)
     )
     roles = cast(list[tuple[int, Role]], session.execute(used).all())
-    return ModelVersion(
-        version=row.version,
-        kind=row.kind,
-        file=row.file,
-        sha256=row.sha256,
-        created_at=row.created_at,
-        recipe=row.recipe,
-        labels=tuple(row.labels),
+    return record_of(
+        ModelVersion,
+        row,
         metrics=dict(row.metrics),
         trained_on=tuple(id_ for id_, role in roles if role == "training"),
         validated_on=tuple(id_ for id_, role in roles if role == "validation"),
-        withdrawn_at=row.withdrawn_at,
     )
