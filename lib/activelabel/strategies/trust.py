@@ -11,13 +11,13 @@ from activelabel.strategies.proposal import Proposal, Proposals
 
 @dataclass(frozen=True)
 class Trust:
-    """What the labels that came back say of the uncertainty.
+    """How well the uncertainty of a model went with its errors, by the labels that came back.
 
     Attributes:
         latest: `Doubt.worth` of the `window` newest labels that have one, oldest first.
         labels: how many labels have one.
-        window: how many it takes to say anything.
-        least: what their mean must be.
+        window: how many labels are needed to judge.
+        least: the smallest mean with which the uncertainty is trusted.
     """
 
     latest: tuple[float, ...]
@@ -47,9 +47,9 @@ class Trust:
 
 
 def read_trust(project: Project) -> Trust:
-    """What the ledger says now of the model in use and those that led to it.
+    """The trust in the model in use and in those that led to it, as the ledger has it now.
 
-    What labels said of a worse model, which somebody had put in use or which was withdrawn, does not count.
+    Labels that were compared with a worse model, which somebody had put in use or which was withdrawn, do not count.
     """
     window, models = project.settings.doubt_window, project.ledger.sound_models()
     worths = (doubt.worth for doubt in project.ledger.latest_doubts(window, models))
