@@ -18,7 +18,7 @@ from activelabel.strategies.noisy import (
     power_proposals,
     power_slice_proposals,
 )
-from activelabel.strategies.proposal import Proposal
+from activelabel.strategies.proposal import NotRankedYet, Proposal
 
 IMAGES = "abcdefgh"
 # Sums so far apart that noise of 1/100 does not change their order.
@@ -71,8 +71,11 @@ def asked_one_by_one(project: Project, propose: Propose) -> list[tuple[str, tupl
     asked = []
     while True:
         project = pickle.loads(pickle.dumps(project))
-        first = next(propose(project), None)
-        if first is None or first.model_version is None:
+        try:
+            first = next(propose(project))
+        except (NotRankedYet, StopIteration):  # nothing that the model has scored is left
+            return asked
+        if first.model_version is None:
             return asked
         asked.append((first.image_id, first.slices))
         project.ledger.grant_lease(f"reader {len(asked)}", first.image_id, 60, "s", slices=first.slices)
