@@ -43,7 +43,7 @@ def publish(project: Project, trained_on: list[int], **kinds: dict[str, list[flo
     version = project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, trained_on).version
     for image_id in "ab":
         scores = [
-            Score.of_kind(kind.split("__"), aggregation, sum(profiles[image_id]), tuple(profiles[image_id]))
+            Score(*kind.split("__"), aggregation, sum(profiles[image_id]), tuple(profiles[image_id]))
             for kind, profiles in kinds.items()
             for aggregation in ("total", "mean")
         ]
