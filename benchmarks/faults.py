@@ -34,6 +34,7 @@ import requests
 from faults_annotators import Annotators, KeptFiles, Record, lost_labels, make_studies
 from faults_server import CHILDREN, PostgreSQL, Server, wait_for
 
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import ModelVersion
@@ -137,7 +138,7 @@ class Project:
         scored = {
             (version, image)
             for version in models
-            for image in self.ledger.scored_images(version, "variance", "everything", "total")
+            for image in self.ledger.scored_images(version, ScoreKind("variance"))
         }
         lost += [f"the score of {image} by model {version}" for version, image in self._scored - scored]
         self._models = {version: model.sha256 for version, model in models.items()}
@@ -202,7 +203,7 @@ class Killer:
         """Choose the newest model where the one in use has scored all: a scoring is to have something to do."""
         ledger = self._project.ledger
         in_use, newest = ledger.model_in_use(), max(model.version for model in task_models(ledger))
-        if in_use is not None and not ledger.unscored(in_use.version, "variance", "everything", "total"):
+        if in_use is not None and not ledger.unscored(in_use.version, ScoreKind("variance")):
             ledger.use_model(newest, "benchmark")
 
     def _kill_server(self) -> float:

@@ -35,13 +35,14 @@ from scoring import cpu_name
 
 from activelabel.acquisition.score import Score
 from activelabel.annotation.archive import open_archive
+from activelabel.names import ScoreKind
 from activelabel.project.project import open_project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.ledger import Ledger
 from activelabel.strategies.catalogue import build_strategies
 
 SHAPE = (64, 64, 32)
-KIND = ("variance", "everything", "total")
+KIND = ScoreKind("variance")
 CANDIDATES = 16
 OPERATIONS = ("next sample", "save label", "keep a score")
 SETTLE_SECONDS = 2  # for what either datastore does after it has answered; it must not fall upon the other
@@ -112,7 +113,7 @@ class LedgerAlone:
 
     def next_sample(self, annotator: str) -> str:
         """Lease the best case that is left."""
-        for image_id in self._ledger.ranking(1, *KIND, limit=CANDIDATES):
+        for image_id in self._ledger.ranking(1, KIND, limit=CANDIDATES):
             lease = self._ledger.grant_lease(annotator, image_id, 60, "variance")
             if lease is not None:
                 return lease.image_id
@@ -124,7 +125,7 @@ class LedgerAlone:
 
     def keep_score(self, image_id: str, value: float) -> None:
         """Record a score of the first model."""
-        self._ledger.record_scores(1, image_id, [Score(*KIND, value)], repeats=5, seed=0)
+        self._ledger.record_scores(1, image_id, [Score.of_kind(KIND, value)], repeats=5, seed=0)
 
 
 class Ours(Served):

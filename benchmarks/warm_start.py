@@ -107,7 +107,7 @@ def scores_and_orders(project: Project, pool: Pool, seed: int) -> tuple[Mapping[
     ProxyTrainTask(project, settings)({"model": "proxy"}, pool)
     ProxyScoring(project, settings).run(pool)
     model = current_proxy(project)
-    scores = project.ledger.volume_scores(model.version, *rank_kind(settings))
+    scores = project.ledger.volume_scores(model.version, rank_kind(settings))
     features = read_features(features_file(project.features_folder, model.version))
     count = len(scores)
     return scores, {

@@ -21,6 +21,7 @@ from activelabel.cli.simulate import run_with_progress
 from activelabel.data.labels import write_label
 from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import read_volume
+from activelabel.recipes.strategy_traits import traits_of
 from activelabel.report.curves import at_equal_effort, over_cases
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases
@@ -104,7 +105,7 @@ def arms(
     """An arm a strategy; `slices` a round for those that ask for slices, `volumes` for the others."""
     path = str(RECIPES / f"{recipe}.toml") if (RECIPES / f"{recipe}.toml").is_file() else recipe
     return tuple(
-        Arm(name, name, path, start, slices if name.endswith("_slices") else volumes, rounds) for name in strategies
+        Arm(name, name, path, start, slices if traits_of(name).asks_slices else volumes, rounds) for name in strategies
     )
 
 

@@ -1,5 +1,6 @@
 """Places and names that commands need before anything heavy is imported: each `--help` lists some."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
@@ -13,6 +14,22 @@ REGION_NAMES = ("everything", "target", "boundary", "dilated_foreground", "objec
 """The keys of `acquisition.regions.REGIONS`, in its order."""
 
 AGGREGATIONS = ("total", "mean")
+
+REPEATED_MEASURES = ("variance", "mutual_information")
+"""The measures that go by how Monte Carlo repeats differ: with fewer than two repeats they are 0 everywhere."""
+
+
+@dataclass(frozen=True)
+class ScoreKind:
+    """What one kind of score is: a measure, the region that it is taken over, and how its voxels become one number.
+
+    `measure` and `region` are names of the lists above, or those of `acquisition.class_scores`; `aggregation` is one of
+    `AGGREGATIONS`. `ScoreKind("entropy")` is the sum of the entropy over all voxels.
+    """
+
+    measure: str
+    region: str = "everything"
+    aggregation: str = "total"
 
 
 def recipe_names() -> list[str]:

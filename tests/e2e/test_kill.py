@@ -13,6 +13,7 @@ import pytest
 from monailabel.client.client import MONAILabelClientException
 from running_server import RunningServer
 
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -50,7 +51,7 @@ class Witness:
         scored = {
             (version, image_id)
             for version in hashes
-            for image_id in self._ledger.scored_images(version, "variance", "everything", "total")
+            for image_id in self._ledger.scored_images(version, ScoreKind("variance"))
         }
         assert self._models.items() <= hashes.items()
         assert self._scored <= scored

@@ -13,6 +13,7 @@ from running_server import RunningServer
 from small_studies import BROKEN, REASONS, TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
 from activelabel.cli.main import main
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -137,7 +138,7 @@ def test_readers_who_ask_at_once_get_different_scored_images(
     ranked = [sample["score"] for sample in second.values() if sample["score"] is not None]
     assert {sample["model_version"] for sample in second.values() if sample["score"] is not None} == {1}
     assert len(ranked) >= READERS - 2  # the recipe sets two cases aside for validation, which have no score
-    left = ledger.ranking(1, "variance", "everything", "total", limit=IMAGES)
+    left = ledger.ranking(1, ScoreKind("variance"), limit=IMAGES)
     assert min(ranked) >= max(left.values())
 
 

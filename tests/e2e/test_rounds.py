@@ -11,6 +11,7 @@ from eq1 import summed_variance
 from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -111,5 +112,5 @@ def check_scores(server: RunningServer, cases: Any, asked: list[str], now_asked:
     left = {path.name.split(".")[0]: path for path in cases.studies.glob("*.nii.gz")}
     by_hand = {image_id: summed_variance(model, left[image_id], info) for image_id in left.keys() - set(asked)}
     ledger = Ledger(sqlite_url(project / "ledger.sqlite"))
-    assert ledger.volume_scores(1, "variance", "everything", "total") == pytest.approx(by_hand, rel=ROUNDING)
+    assert ledger.volume_scores(1, ScoreKind("variance")) == pytest.approx(by_hand, rel=ROUNDING)
     assert by_hand[now_asked] >= max(by_hand.values()) * (1 - ROUNDING)

@@ -11,6 +11,7 @@ import pytest
 from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -93,7 +94,7 @@ def newest_metrics(server: RunningServer, ledger: Ledger) -> Any:
 def ranked_by_proxy(ledger: Ledger) -> bool:
     """Whether there is a proxy model, and it has scored all there is."""
     proxy = ledger.latest_model("proxy")
-    return proxy is not None and not ledger.unscored(proxy.version, "variance", "everything", "mean")
+    return proxy is not None and not ledger.unscored(proxy.version, ScoreKind("variance", aggregation="mean"))
 
 
 def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from activelabel.acquisition.diversity import typiclust
 from activelabel.data.volumes import read_volume
+from activelabel.names import ScoreKind
 from activelabel.project.feature_files import features_file, read_features
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -24,7 +25,7 @@ from activelabel.training.pseudo_labels import soft_tissue
 pytestmark = pytest.mark.e2e
 
 CASES = 12
-KIND = ("variance", "everything", "mean")
+KIND = ScoreKind("variance", aggregation="mean")
 SHORTER = {
     "proxy": {"epochs": 4, "validate_every": 2, "repeats": 2},
     # With next to no learning rate, what a training of the task begins with is what it ends with.
@@ -53,9 +54,9 @@ def test_from_an_empty_ledger_to_the_first_model(
     server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
     assert pseudo_labels(folder) == drawn
     kill_in_proxy_scoring(server, ledger)
-    server.wait_for(lambda: not ledger.unscored(1, *KIND), "the scores of the proxy model")
+    server.wait_for(lambda: not ledger.unscored(1, KIND), "the scores of the proxy model")
 
-    scores = ledger.volume_scores(1, *KIND)
+    scores = ledger.volume_scores(1, KIND)
     assert scores.keys() == {image.id for image in ledger.images() if image.role == "training"}
     assert read_features(features_file(folder / "features", 1)).keys() == scores.keys()
     assert [model.version for model in ledger.models("proxy")] == [1]
@@ -79,12 +80,12 @@ def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], ph
     folder = phantoms.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
     server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
-    server.wait_for(lambda: not ledger.unscored(1, *KIND), "the scores of the proxy model")
+    server.wait_for(lambda: not ledger.unscored(1, KIND), "the scores of the proxy model")
 
     image = sorted(phantoms.studies.glob("*.nii.gz"))[0]
     drawn = np.asarray(nibabel.load(folder / "pseudo_labels" / image.name).dataobj) == 1
     assert np.array_equal(drawn, soft_tissue(read_volume(image).array, window_hu=125, level_hu=50))
-    scores = ledger.volume_scores(1, *KIND)
+    scores = ledger.volume_scores(1, KIND)
     first = server.next_sample()
     assert first["id"] == max(sorted(scores), key=lambda image_id: scores[image_id])
     assert first["score"] == scores[first["id"]]
@@ -120,15 +121,15 @@ def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tup
 
 def kill_in_proxy_scoring(server: RunningServer, ledger: Ledger) -> None:
     """Kill -9 of the server while the proxy model scores, and start it again; what was scored stays."""
-    server.wait_for(lambda: len(ledger.volume_scores(1, *KIND)) > 1, "scores of the proxy model")
+    server.wait_for(lambda: len(ledger.volume_scores(1, KIND)) > 1, "scores of the proxy model")
     children = server.children()
     server.kill()
     psutil.wait_procs(children, timeout=60)
-    before = ledger.volume_scores(1, *KIND)
+    before = ledger.volume_scores(1, KIND)
     assert 1 < len(before) < CASES - 3
     server.start()
-    server.wait_for(lambda: len(ledger.volume_scores(1, *KIND)) > len(before), "more of them")
-    assert before.items() <= ledger.volume_scores(1, *KIND).items()
+    server.wait_for(lambda: len(ledger.volume_scores(1, KIND)) > len(before), "more of them")
+    assert before.items() <= ledger.volume_scores(1, KIND).items()
 
 
 def first_queries(server: RunningServer, cases: Any) -> list[dict[str, Any]]:

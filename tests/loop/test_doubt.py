@@ -18,12 +18,13 @@ from training_study import Study
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
-from activelabel.loop.doubt import compare_labels, doubt_measure
+from activelabel.loop.doubt import compare_labels, compared_measure
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.networks import build_network
 from activelabel.project.publishing import publish_model
+from activelabel.recipes.strategy_traits import TRAITS
 from activelabel.store.records import Annotation, Doubt
-from activelabel.strategies.catalogue import NOT_BY_DOUBT, PROXY_STRATEGIES, STRATEGIES, build_strategies
+from activelabel.strategies.catalogue import build_strategies, build_strategy, strategy_names
 
 CPU = torch.device("cpu")
 SHAPE = (24, 20, 16)
@@ -277,7 +278,7 @@ def _cut_power(*arguments: object) -> None:
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("name", ["{}", "selective_{}", "{}_slices", "selective_{}_slices", "mean_{}", "power_{}"])
 def test_a_strategy_doubts_by_the_measure_in_its_name(measure: str, name: str) -> None:
-    assert doubt_measure(name.format(measure)) == measure
+    assert compared_measure(name.format(measure)) == measure
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_a_strategy_doubts_by_the_measure_in_its_name(measure: str, name: str) -
     ],
 )
 def test_where_no_measure_is_named_it_is_that_of_the_method_or_entropy(strategy: str, measure: str) -> None:
-    assert doubt_measure(strategy) == measure
+    assert compared_measure(strategy) == measure
 
 
 class Host:
@@ -352,7 +353,7 @@ def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_s
 )
 def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study], strategy: str, instead: str) -> None:
     study = misled(fallback="true")
-    first = next(STRATEGIES[instead](study.project, instead).proposals())
+    first = next(build_strategy(study.project, instead).proposals())
 
     answer = ask(study, strategy)
 
@@ -363,18 +364,12 @@ def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study]
     assert answer["strategy"] == strategy
 
 
-def test_strategies_that_do_not_go_by_doubt_do_not_mind(misled: Callable[..., Study]) -> None:
+def test_strategies_that_do_not_go_by_uncertainty_do_not_mind(misled: Callable[..., Study]) -> None:
     study = misled(fallback="true")
+    names = strategy_names(study.project.recipe)
     minding = {
         name
-        for name, kind in STRATEGIES.items()
-        if any(SAID in proposal.reason for proposal in kind(study.project, name).proposals())
+        for name in names
+        if any(SAID in proposal.reason for proposal in build_strategy(study.project, name).proposals())
     }
-    assert minding == STRATEGIES.keys() - NOT_BY_DOUBT
-
-
-def test_what_goes_by_doubt_has_a_measure_or_a_method_in_its_name() -> None:
-    names = STRATEGIES.keys() | PROXY_STRATEGIES.keys()
-    assert names > NOT_BY_DOUBT
-    words = (*MEASURES, "uncertainty", "power", "clasp", "blend")
-    assert {name for name in names if any(word in name for word in words)} == names - NOT_BY_DOUBT
+    assert minding == {name for name in names if TRAITS[name].by_uncertainty}

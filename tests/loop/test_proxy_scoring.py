@@ -19,13 +19,14 @@ from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.networks.bottleneck import bottleneck
 from activelabel.project.feature_files import features_file, read_features
 from activelabel.project.proxy_model import initial_weights, proxy_is_missing, unscored_by_proxy
 from activelabel.project.publishing import publish_model
 
-VARIANCE, ENTROPY = (("variance", "everything", "mean"), ("entropy", "everything", "mean"))
+VARIANCE, ENTROPY = (ScoreKind(measure, aggregation="mean") for measure in ("variance", "entropy"))
 
 
 @pytest.fixture
@@ -65,10 +66,10 @@ def test_the_scores_are_the_means_of_variance_and_entropy_over_all_voxels(warm: 
     for image_id in warm.ids("training"):
         image = prepare_image(read_volume(warm.get_image_uri(image_id)), warm.project.recipe.preprocessing)
         statistics = predictor.sample(image.tensor, 3, 0)
-        assert ledger.volume_scores(1, *VARIANCE)[image_id] == pytest.approx(mean(statistics.variance()))
-        assert ledger.volume_scores(1, *ENTROPY)[image_id] == pytest.approx(mean(statistics.entropy()))
-    assert set(ledger.score_repeats(1, *VARIANCE).values()) == {3}
-    assert set(ledger.volume_scores(1, *VARIANCE)) == set(warm.ids("training"))
+        assert ledger.volume_scores(1, VARIANCE)[image_id] == pytest.approx(mean(statistics.variance()))
+        assert ledger.volume_scores(1, ENTROPY)[image_id] == pytest.approx(mean(statistics.entropy()))
+    assert set(ledger.score_repeats(1, VARIANCE).values()) == {3}
+    assert set(ledger.volume_scores(1, VARIANCE)) == set(warm.ids("training"))
 
 
 def test_the_features_are_the_networks_lowest_level_of_every_training_image(warm: Study) -> None:
@@ -100,11 +101,11 @@ def test_a_volume_without_a_pseudo_label_is_scored_as_the_last_and_has_no_featur
         assert score(warm) == {"model_version": 1, "scored": 5, "without_pseudo_label": [plain]}
 
     ledger = warm.project.ledger
-    assert (ledger.volume_scores(1, *VARIANCE)[plain], ledger.score_repeats(1, *VARIANCE)[plain]) == (0.0, 0)
-    assert list(ledger.ranking(1, *VARIANCE, limit=9))[-1] == plain
+    assert (ledger.volume_scores(1, VARIANCE)[plain], ledger.score_repeats(1, VARIANCE)[plain]) == (0.0, 0)
+    assert list(ledger.ranking(1, VARIANCE, limit=9))[-1] == plain
     assert plain not in features(warm)
     assert f"{plain} is ranked last: {plain}.nii.gz: its pseudo-label" in caplog.text
-    assert ledger.unscored(1, *VARIANCE) == []
+    assert ledger.unscored(1, VARIANCE) == []
 
 
 def test_a_volume_that_cannot_be_read_is_set_aside(warm: Study) -> None:
@@ -121,9 +122,9 @@ def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> Non
     with pytest.raises(Killed):
         score(warm, files)
     assert features(warm) == {}
-    assert warm.project.ledger.volume_scores(1, *VARIANCE) == {}
+    assert warm.project.ledger.volume_scores(1, VARIANCE) == {}
     score(warm)
-    assert len(features(warm)) == len(warm.project.ledger.volume_scores(1, *VARIANCE)) == 6
+    assert len(features(warm)) == len(warm.project.ledger.volume_scores(1, VARIANCE)) == 6
 
 
 def test_killed_among_the_scores_it_goes_on_with_those_that_are_left(warm: Study) -> None:
@@ -131,13 +132,13 @@ def test_killed_among_the_scores_it_goes_on_with_those_that_are_left(warm: Study
     files.killed_at = 6 + 4
     with pytest.raises(Killed):
         score(warm, files)
-    before = warm.project.ledger.volume_scores(1, *VARIANCE)
+    before = warm.project.ledger.volume_scores(1, VARIANCE)
     assert len(before) == 4
     files.killed_at = None
     files.read.clear()
     assert score(warm, files)["scored"] == 2
     assert set(files.read) == set(warm.ids("training")) - set(before)
-    assert before.items() <= warm.project.ledger.volume_scores(1, *VARIANCE).items()
+    assert before.items() <= warm.project.ledger.volume_scores(1, VARIANCE).items()
 
 
 def test_images_that_are_added_get_features_and_scores_beside_the_others(warm: Study) -> None:

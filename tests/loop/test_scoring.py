@@ -15,15 +15,17 @@ from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.race import JOURNAL_FILE
 from activelabel.loop.scoring import VolumeScoring, build_scoring_methods, scored_measure
+from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.project import Project, open_project
 from activelabel.project.publishing import publish_model
-from activelabel.strategies.by_score import current_ranking
 from activelabel.strategies.catalogue import build_strategies
+from activelabel.strategies.proposal import NotRankedYet
+from activelabel.strategies.ranking import current_ranking
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
-KIND = ("variance", "everything", "total")
+KIND = ScoreKind("variance")
 CONF = {
     "recipe": str(TINY),
     "labels": "ball",
@@ -57,10 +59,8 @@ def score(project: Project, files: CountedReads) -> dict[str, Any]:
 def test_without_racing_each_image_has_the_score_of_all_repeats(open_study: Callable[..., Any]) -> None:
     project, files = open_study("plain")
     assert score(project, files) == {"model_version": 1, "scored": 7, "unreadable": {}}
-    assert project.ledger.score_repeats(1, *KIND) == dict.fromkeys(sorted(files.read), 8)
-    assert project.ledger.volume_scores(1, *KIND) == pytest.approx(
-        by_hand(project, files, dict.fromkeys(files.read, 8))
-    )
+    assert project.ledger.score_repeats(1, KIND) == dict.fromkeys(sorted(files.read), 8)
+    assert project.ledger.volume_scores(1, KIND) == pytest.approx(by_hand(project, files, dict.fromkeys(files.read, 8)))
 
 
 def by_hand(project: Project, files: CountedReads, repeats: dict[str, int]) -> dict[str, float]:
@@ -76,20 +76,19 @@ def by_hand(project: Project, files: CountedReads, repeats: dict[str, int]) -> d
 def test_a_race_scores_all_images_and_those_asked_for_with_all_repeats(open_study: Callable[..., Any]) -> None:
     project, files = open_study("raced", racing="true")
     score(project, files)
-    repeats = project.ledger.score_repeats(1, *KIND)
+    repeats = project.ledger.score_repeats(1, KIND)
     # tiny: 1 query a round, but 1 label retrains: 2 finalists. 7 get 2 repeats, 3 get 4, 2 get 8.
     assert sorted(repeats.values()) == [2, 2, 2, 2, 4, 8, 8]
-    assert project.ledger.volume_scores(1, *KIND) == pytest.approx(by_hand(project, files, repeats), rel=1e-4)
+    assert project.ledger.volume_scores(1, KIND) == pytest.approx(by_hand(project, files, repeats), rel=1e-4)
     after_two = by_hand(project, files, dict.fromkeys(repeats, 2))
     best = sorted(after_two, key=lambda image_id: -after_two[image_id])[:3]
     assert {image_id for image_id, count in repeats.items() if count > 2} == set(best)
-    for kind in (("entropy", "target", "total"), ("margin", "boundary", "mean")):
-        assert project.ledger.score_repeats(1, *kind) == repeats
-    slices = project.ledger.slice_scores(1, *KIND)
+    for kind in (ScoreKind("entropy", "target"), ScoreKind("margin", "boundary", "mean")):
+        assert project.ledger.score_repeats(1, kind) == repeats
+    slices = project.ledger.slice_scores(1, KIND)
     assert slices.keys() == {image_id for image_id, count in repeats.items() if count == 8}
-    assert project.ledger.unscored(1, *KIND) == []
-    ranking = current_ranking(project, *KIND)
-    assert not isinstance(ranking, str)
+    assert project.ledger.unscored(1, KIND) == []
+    ranking = current_ranking(project, KIND)
     assert [repeats[image_id] for image_id in ranking.scores] == [8, 8, 4, 2, 2, 2, 2]
 
 
@@ -103,16 +102,17 @@ def test_a_killed_race_ranks_nothing_and_goes_on_where_it_was(
     files.killed_at = images_before_the_kill
     with pytest.raises(Killed):
         score(project, files)
-    assert len(project.ledger.unscored(1, *KIND)) == 7
-    assert isinstance(current_ranking(project, *KIND), str)
+    assert len(project.ledger.unscored(1, KIND)) == 7
+    with pytest.raises(NotRankedYet, match="model 1 has not scored yet"):
+        current_ranking(project, KIND)
     files.killed_at = None
     score(project, files)
     assert len(files.read) == 7 + 3 + 2
-    assert project.ledger.score_repeats(1, *KIND) == whole.ledger.score_repeats(1, *KIND)
-    expected = whole.ledger.volume_scores(1, *KIND)
-    assert project.ledger.volume_scores(1, *KIND) == pytest.approx(expected, rel=1e-4)
-    for image_id, slices in whole.ledger.slice_scores(1, *KIND).items():
-        assert project.ledger.slice_scores(1, *KIND)[image_id] == pytest.approx(slices, rel=1e-3)
+    assert project.ledger.score_repeats(1, KIND) == whole.ledger.score_repeats(1, KIND)
+    expected = whole.ledger.volume_scores(1, KIND)
+    assert project.ledger.volume_scores(1, KIND) == pytest.approx(expected, rel=1e-4)
+    for image_id, slices in whole.ledger.slice_scores(1, KIND).items():
+        assert project.ledger.slice_scores(1, KIND)[image_id] == pytest.approx(slices, rel=1e-3)
     assert not (project.folder / JOURNAL_FILE).exists()
 
 
@@ -131,12 +131,12 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
     with pytest.raises(Killed):
         score(project, files)
     monkeypatch.undo()
-    first = project.ledger.score_repeats(1, *KIND)
+    first = project.ledger.score_repeats(1, KIND)
     assert sorted(first.values()) == [4, 8, 8]  # those with most repeats come first
     read = len(files.read)
     score(project, files)
     assert len(files.read) == read  # nothing had to be read again
-    assert sorted(project.ledger.score_repeats(1, *KIND).values()) == [2, 2, 2, 2, 4, 8, 8]
+    assert sorted(project.ledger.score_repeats(1, KIND).values()) == [2, 2, 2, 2, 4, 8, 8]
 
 
 def test_a_race_of_an_earlier_model_is_not_gone_on_with(open_study: Callable[..., Any]) -> None:
@@ -149,7 +149,7 @@ def test_a_race_of_an_earlier_model_is_not_gone_on_with(open_study: Callable[...
     files.read.clear()
     score(project, files)
     assert len(files.read) == 12
-    assert len(project.ledger.volume_scores(2, *KIND)) == 7
+    assert len(project.ledger.volume_scores(2, KIND)) == 7
 
 
 @pytest.mark.parametrize("racing", ["true", "false"])
@@ -159,8 +159,8 @@ def test_an_image_that_cannot_be_read_is_passed_over(open_study: Callable[..., A
     found = score(project, files)
     assert found["unreadable"].keys() == {"blob_03"}
     assert found["scored"] == 6
-    assert len(project.ledger.volume_scores(1, *KIND)) == 6
-    assert project.ledger.unscored(1, *KIND) == []
+    assert len(project.ledger.volume_scores(1, KIND)) == 6
+    assert project.ledger.unscored(1, KIND) == []
 
 
 def test_an_image_added_after_a_race_gets_all_repeats(open_study: Callable[..., Any]) -> None:
@@ -171,7 +171,7 @@ def test_an_image_added_after_a_race_gets_all_repeats(open_study: Callable[..., 
     files.read.clear()
     score(project, files)
     assert files.read == ["blob_06"]
-    assert project.ledger.score_repeats(1, *KIND)["blob_06"] == 8
+    assert project.ledger.score_repeats(1, KIND)["blob_06"] == 8
 
 
 def test_a_strategy_that_does_not_go_by_one_score_cannot_race(tmp_path: Path) -> None:
@@ -199,16 +199,15 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
     methods = build_scoring_methods(project)
     assert methods.keys() == {"entropy", "least_confidence", "margin"}
     assert methods["entropy"].run(files)["scored"] == 7  # type: ignore[arg-type]
-    kind = ("entropy", "everything", "total")
-    assert set(project.ledger.score_repeats(1, *kind).values()) == {0}
+    kind = ScoreKind("entropy")
+    assert set(project.ledger.score_repeats(1, kind).values()) == {0}
     predictor = project.predictor(project.current_model())
     image = prepare_image(read_volume(files.uri_of("blob_03")), project.recipe.preprocessing)
     by_hand = total(torch.special.entr(predictor.probabilities(image.tensor)).sum(dim=0))
-    assert project.ledger.volume_scores(1, *kind)["blob_03"] == pytest.approx(by_hand, rel=1e-5)
-    assert len(project.ledger.slice_scores(1, *kind)) == 7  # all that a volume of all repeats has
-    assert not project.ledger.has_scores(1, "variance", "everything", "total")
-    ranking = current_ranking(project, *kind)
-    assert not isinstance(ranking, str)
+    assert project.ledger.volume_scores(1, kind)["blob_03"] == pytest.approx(by_hand, rel=1e-5)
+    assert len(project.ledger.slice_scores(1, kind)) == 7  # all that a volume of all repeats has
+    assert not project.ledger.has_scores(1, ScoreKind("variance"))
+    ranking = current_ranking(project, kind)
     assert len(ranking.scores) == 7
     assert {"variance", "selective_mutual_information", "power_bald"}.isdisjoint(build_strategies(project))
 
@@ -218,6 +217,6 @@ def test_with_repeats_again_what_a_single_pass_scored_is_scored_anew(open_study:
     build_scoring_methods(single)["entropy"].run(files)  # type: ignore[arg-type]
     conf = {**CONF, "project_dir": str(single.folder)}
     project = open_project("app", str(single.folder.parent), conf)
-    assert len(project.ledger.unscored(1, scored_measure(project), "everything", "total")) == 7
+    assert len(project.ledger.unscored(1, ScoreKind(scored_measure(project)))) == 7
     score(project, files)
-    assert set(project.ledger.score_repeats(1, "entropy", "everything", "total").values()) == {8}
+    assert set(project.ledger.score_repeats(1, ScoreKind("entropy")).values()) == {8}

@@ -118,7 +118,7 @@ def test_a_scoring_goes_on_without_features(
     with caplog.at_level(logging.WARNING):
         result = ProxyScoring(study.project, settings).run(study)
     assert result["scored"] > 0
-    assert study.project.ledger.unscored(1, *rank_kind(settings)) == []
+    assert study.project.ledger.unscored(1, rank_kind(settings)) == []
     assert "there are no features of new volumes: GoneError" in caplog.text
 
 

@@ -19,6 +19,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.doubt import compare_labels
 from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import VolumeScoring
+from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.loaded_model import LoadedModel
 from activelabel.project.model_standing import read_standing
@@ -29,7 +30,7 @@ from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.strategies.by_score import highest_proposals
 from activelabel.strategies.trust import read_trust
 
-KIND = ("variance", "everything", "total")
+KIND = ScoreKind("variance")
 
 
 def publish(study: Study, dice: float | None, seed: int = 0) -> int:
@@ -43,7 +44,7 @@ def publish(study: Study, dice: float | None, seed: int = 0) -> int:
 
 def score_all(study: Study, version: int) -> None:
     for value, image_id in enumerate(study.project.ledger.pool("training")):
-        study.project.ledger.record_scores(version, image_id, [Score(*KIND, float(value))], 3, 0)
+        study.project.ledger.record_scores(version, image_id, [Score.of_kind(KIND, float(value))], 3, 0)
 
 
 def in_use(study: Study) -> int:
@@ -89,8 +90,8 @@ def test_a_worse_model_ends_its_round_and_makes_nothing_be_scored_again(annotate
     assert in_use(annotated) == 1
     assert (after.model_version, after.new_annotations, after.new_training_annotations, after.unscored) == (2, 0, 0, 0)
     assert VolumeScoring(annotated.project, "variance").run(annotated)["model_version"] == 1  # type: ignore[arg-type]
-    assert annotated.project.ledger.scored_images(2, *KIND) == set()
-    left = next(item for item in highest_proposals(annotated.project, *KIND) if item.score is not None)
+    assert annotated.project.ledger.scored_images(2, KIND) == set()
+    left = next(item for item in highest_proposals(annotated.project, KIND) if item.score is not None)
     assert (left.model_version, "still scoring" in left.reason) == (1, False)
 
 
@@ -244,7 +245,7 @@ def test_while_the_model_in_use_has_not_scored_the_sound_one_before_it_is_asked(
     annotated.project.ledger.use_best()
     publish(annotated, 0.9)
 
-    asked = next(item for item in highest_proposals(annotated.project, *KIND) if item.score is not None)
+    asked = next(item for item in highest_proposals(annotated.project, KIND) if item.score is not None)
 
     assert asked.model_version == 1
     assert asked.reason.endswith("while model 3 is still scoring")

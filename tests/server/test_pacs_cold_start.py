@@ -15,6 +15,7 @@ from warm_recipe import write_warm_recipe
 
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.loop.due import Work, read_situation, work_due
+from activelabel.names import ScoreKind
 from activelabel.project.feature_files import features_file, read_features
 from activelabel.project.project import open_project
 from activelabel.server.application import ProjectActions
@@ -25,7 +26,7 @@ from activelabel.training.pseudo_labels import foreground, pseudo_label, soft_ti
 from local_pacs.ct_series import AIR_HU, ct_series
 from local_pacs.orthanc import Orthanc
 
-VARIANCE = ("variance", "everything", "mean")
+VARIANCE = ScoreKind("variance", aggregation="mean")
 WINDOW_HU, LEVEL_HU = 100.0, 150.0
 """The balls are 150 HU; by their intensities alone these images, without air, would be no CT."""
 
@@ -125,7 +126,7 @@ def test_from_an_empty_ledger_to_the_first_queries(
     assert site.score_by_proxy() == {"model_version": 1, "scored": 6, "without_pseudo_label": []}
     assert site.due() is None
 
-    scores = site.ledger.volume_scores(1, *VARIANCE)
+    scores = site.ledger.volume_scores(1, VARIANCE)
     assert scores.keys() == site.ids("training")
     left = sorted(scores.keys() - {early["id"]}, key=lambda uid: -scores[uid])
     ranked = site.ask_for_training("mean_variance", 2)
@@ -168,4 +169,4 @@ def test_the_tag_of_each_series_says_by_which_rule_its_pseudo_label_is_drawn(
         assert np.array_equal(site.drawn(uid), pseudo_label(site.volume(uid), "CT", WINDOW_HU, LEVEL_HU))
     assert caplog.text.count(f"{unknown} is left out of the proxy training") == 1
     assert site.score_by_proxy()["without_pseudo_label"] == [unknown]
-    assert list(site.ledger.ranking(1, *VARIANCE, limit=9))[-1] == unknown
+    assert list(site.ledger.ranking(1, VARIANCE, limit=9))[-1] == unknown

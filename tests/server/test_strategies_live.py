@@ -11,11 +11,12 @@ from training_study import TINY, Study
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.loop.scoring import VolumeScoring
+from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.feature_files import features_file, read_features
 from activelabel.project.publishing import publish_model
-from activelabel.recipes.schema import asks_slices
-from activelabel.strategies.catalogue import STRATEGIES, build_strategies
+from activelabel.recipes.strategy_traits import traits_of
+from activelabel.strategies.catalogue import build_strategies, build_strategy
 
 NEW = ("foreground_random", "power_bald", "power_entropy", "clasp_pe", "coreset", "typiclust")
 
@@ -61,7 +62,7 @@ def test_each_asks_by_the_model_in_use_as_soon_as_it_has_scored(open_study: Call
     for number in range(2):
         answer = strategy.next(f"reader {number}", Host(study))  # type: ignore[arg-type]
         assert answer["model_version"] == 1
-        assert answer["query"]["kind"] == ("slices" if asks_slices(name) else "volume")
+        assert answer["query"]["kind"] == ("slices" if traits_of(name).asks_slices else "volume")
         assert "model 1" in answer["reason"]
         assert answer["strategy"] == name
 
@@ -71,8 +72,8 @@ def test_class_scores_are_written_beside_the_others(open_study: Callable[..., St
     score(study)
     ledger, project = study.project.ledger, study.project
     predictor = project.predictor(project.current_model())
-    foreground = ledger.volume_scores(1, "foreground", "everything", "total")
-    entropy = ledger.volume_scores(1, "entropy", "class_1", "total")
+    foreground = ledger.volume_scores(1, ScoreKind("foreground"))
+    entropy = ledger.volume_scores(1, ScoreKind("entropy", "class_1"))
     assert set(foreground) == set(entropy) == set(study.ids("training")[1:])
     for image_id in foreground:
         image = prepare_image(read_volume(study.get_image_uri(image_id)), project.recipe.preprocessing)
@@ -80,7 +81,7 @@ def test_class_scores_are_written_beside_the_others(open_study: Callable[..., St
         mean = statistics.mean.numpy()
         assert foreground[image_id] == (mean[1] > mean[0]).sum()
         assert entropy[image_id] == pytest.approx(float((statistics.entropy().numpy() * mean[1]).sum()), rel=1e-4)
-        slices = ledger.slice_scores(1, "entropy", "class_1", "total")[image_id]
+        slices = ledger.slice_scores(1, ScoreKind("entropy", "class_1"))[image_id]
         assert sum(slices) == pytest.approx(entropy[image_id], rel=1e-4)
 
 
@@ -106,14 +107,14 @@ def test_other_strategies_cost_no_features(open_study: Callable[..., Study]) -> 
     score(study)
     assert not study.project.features_folder.exists()
     said = "model 1 has no features yet, for which its recipe must ask: drawn at random"
-    assert next(STRATEGIES["coreset"](study.project, "coreset").proposals()).reason == said
+    assert next(build_strategy(study.project, "coreset").proposals()).reason == said
 
 
 @pytest.mark.parametrize("name", ["clasp_pe", "typiclust", "coreset_slices", "power_entropy_slices"])
 def test_readers_in_turn_get_what_is_proposed_at_once(open_study: Callable[..., Study], name: str) -> None:
     study = open_study(name)
     score(study)
-    at_once = [(proposal.image_id, proposal.slices) for proposal in STRATEGIES[name](study.project, name).proposals()]
+    at_once = [(proposal.image_id, proposal.slices) for proposal in build_strategy(study.project, name).proposals()]
     strategy, asked = build_strategies(study.project)[name], []
     for number in range(4):
         answer = strategy.next(f"reader {number}", Host(study))  # type: ignore[arg-type]

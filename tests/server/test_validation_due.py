@@ -9,7 +9,7 @@ from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.project.project import Project, open_project
 from activelabel.recipes import load_recipe
-from activelabel.strategies.at_random import random_proposals
+from activelabel.strategies.catalogue import build_strategy
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 
 def annotate_next(project: Project) -> str:
     """Annotate what is asked for; T or V."""
-    image_id = next(random_proposals(project, "why")).image_id
+    image_id = next(build_strategy(project, "random_volumes").proposals()).image_id
     project.ledger.record_annotation(image_id, "f", "0", "ann")
     return "V" if project.ledger.image(image_id).role == "validation" else "T"
 

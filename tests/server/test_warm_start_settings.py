@@ -14,8 +14,8 @@ from activelabel.project.project import Project, open_project
 from activelabel.project.proxy_model import initial_weights
 from activelabel.project.publishing import publish_model
 from activelabel.store.records import ModelKind
-from activelabel.strategies.at_random import Proposal
 from activelabel.strategies.catalogue import build_strategies
+from activelabel.strategies.proposal import Proposal
 
 IMAGES = "abcdefgh"
 

@@ -9,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from new_strategy import NAME, new_entry, new_module
 from simulated_runs import QUERY_SIZE, ROUNDS, START, assert_same_run, blob_experiment, play, tables
 from training_study import TINY
 
@@ -275,6 +276,16 @@ def test_the_oracle_strategies_see_what_no_other_may(
         ]
         assert list(queries["image_id"]) == order[: QUERY_SIZE * ROUNDS]
         assert list(queries["score"]) == [voxels[image_id] for image_id in queries["image_id"]]
+
+
+def test_a_strategy_that_is_one_module_and_one_entry_is_played(blob_folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with new_module(tmp_path / "more"), new_entry():
+        experiment = blob_experiment(*blob_folders, NAME)
+        play(experiment, tmp_path / "out")
+    queries = tables(tmp_path / "out", NAME)["queries"].query("round > 0")
+    assert list(queries["image_id"]) == sorted(queries["image_id"])
+    assert len(queries) == QUERY_SIZE * ROUNDS
+    assert set(queries["reason"]) == {"next in the alphabet"}
 
 
 def test_full_data_is_one_model_of_the_whole_pool(blob_folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, create_engine, inspect, text
 
 from activelabel.acquisition.score import Score
 from activelabel.errors import InvalidInputError
+from activelabel.names import ScoreKind
 from activelabel.store import migration
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
@@ -202,17 +203,17 @@ def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clo
 
 
 def test_of_the_first_ledgers_scores_those_of_volumes_survive(ledger_of_0001, engine):
-    kind = ("entropy", "everything", "mean")
-    assert ledger_of_0001.volume_scores(1, *kind) == {"a": 0.25}
-    assert ledger_of_0001.score_repeats(1, *kind) == {"a": 5}
-    assert ledger_of_0001.slice_scores(1, *kind) == {}
+    kind = ScoreKind("entropy", aggregation="mean")
+    assert ledger_of_0001.volume_scores(1, kind) == {"a": 0.25}
+    assert ledger_of_0001.score_repeats(1, kind) == {"a": 5}
+    assert ledger_of_0001.slice_scores(1, kind) == {}
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM scores")) == 1
         assert connection.scalar(text("SELECT seed FROM scores")) == 7
         assert "scores_0001" not in inspect(connection).get_table_names()
-    ledger_of_0001.record_scores(1, "a", [Score(*kind, 0.5, slices=(0.25, 0.75))], repeats=5, seed=0)
-    assert ledger_of_0001.volume_scores(1, *kind) == {"a": 0.5}
-    assert ledger_of_0001.slice_scores(1, *kind) == {"a": (0.25, 0.75)}
+    ledger_of_0001.record_scores(1, "a", [Score.of_kind(kind, 0.5, slices=(0.25, 0.75))], repeats=5, seed=0)
+    assert ledger_of_0001.volume_scores(1, kind) == {"a": 0.5}
+    assert ledger_of_0001.slice_scores(1, kind) == {"a": (0.25, 0.75)}
 
 
 def test_the_first_ledgers_images_models_and_rounds_survive(ledger_of_0001, clock):

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 
 LABELS = 40  # by each writer
@@ -84,9 +85,9 @@ def test_three_processes_that_write_at_once_lose_nothing(url):
         assert [label.version for label in history] == list(range(1, 3 * LABELS // 10 + 1))
         assert [label.superseded_at is None for label in history] == [False] * (len(history) - 1) + [True]
     for annotator in ("ann", "bob", "eve"):
-        ranking = ledger.ranking(1, "entropy", annotator, "mean", limit=99)
+        ranking = ledger.ranking(1, ScoreKind("entropy", annotator, "mean"), limit=99)
         assert ranking == {}, "annotated images are not asked for"
-        assert len(ledger.scored_images(1, "entropy", annotator, "mean")) == 10
+        assert len(ledger.scored_images(1, ScoreKind("entropy", annotator, "mean"))) == 10
     ledger.close()
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from activelabel.errors import NotFoundError, NotReadyError
+from activelabel.names import ScoreKind
 from activelabel.store.case_states import COMES_BACK_AFTER, CaseState, DraftReason
 from activelabel.store.skips import CANNOT, NOT_NOW
 
@@ -87,7 +88,7 @@ def test_what_cannot_be_annotated_leaves_the_pool_for_everybody_until_it_is_brou
 def test_it_costs_no_scores(study):
     study.publish_model("m", "0", "quick", ["ball"], {}, [])
     study.skip_case("ann", CANNOT, image_id="a")
-    assert study.unscored(1, "variance", "everything", "total") == list("bcdef")
+    assert study.unscored(1, ScoreKind("variance")) == list("bcdef")
 
 
 def test_nobody_skips_what_somebody_else_is_at_work_on_or_has_finished(study):

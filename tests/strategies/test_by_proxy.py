@@ -11,12 +11,12 @@ from activelabel.acquisition.score import Score
 from activelabel.errors import NotFoundError
 from activelabel.project.feature_files import features_file, write_features
 from activelabel.project.project import Project, open_project, plan_project
-from activelabel.recipes import recipe_names, schema
-from activelabel.strategies.at_random import Proposal
-from activelabel.strategies.by_proxy import first_volumes, proxy_rank_proposals
-from activelabel.strategies.by_score import highest_proposals
-from activelabel.strategies.catalogue import PROXY_STRATEGIES, STRATEGIES, build_strategies
+from activelabel.recipes import recipe_names
+from activelabel.strategies.by_proxy import proxy_rank_proposals
+from activelabel.strategies.catalogue import build_strategies, build_strategy, strategy_names
+from activelabel.strategies.proposal import Proposal
 from activelabel.strategies.spread import coreset_proposals, typiclust_proposals
+from activelabel.strategies.start import first_volumes
 
 SPREAD = {"typiclust": typiclust_proposals, "coreset": coreset_proposals}
 # Two clusters, of four and three, and h alone.
@@ -59,16 +59,17 @@ def annotate(project: Project, *image_ids: str) -> None:
         project.ledger.record_annotation(image_id, "f", "0", "ann")
 
 
-@pytest.mark.parametrize("proposals", [proxy_rank_proposals, *SPREAD.values()])
-def test_before_the_proxy_model_is_ready_it_is_random_and_says_so(
-    open_warm: Callable[..., Project], proposals: Callable[[Project], Iterator[Proposal]]
+@pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
+def test_before_the_proxy_model_is_ready_cases_are_drawn_at_random_and_the_reason_says_so(
+    open_warm: Callable[..., Project], name: str
 ) -> None:
     project = open_warm()
-    drawn = list(proposals(project))
+    strategy = build_strategy(project, name)
+    drawn = list(strategy.proposals())
     assert sorted(ids(iter(drawn))) == list("abcdefgh")
     assert {proposal.reason for proposal in drawn} == {"no proxy model yet: drawn at random"}
     publish(project, {})
-    drawn = list(proposals(project))
+    drawn = list(strategy.proposals())
     assert sorted(ids(iter(drawn))) == list("abcdefgh")
     assert all(proposal.reason.startswith("proxy model 1 has ") for proposal in drawn)
     assert all(proposal.reason.endswith(" yet: drawn at random") for proposal in drawn)
@@ -130,13 +131,14 @@ def test_what_has_no_features_comes_last_and_then_the_validation_cases(
     publish(project, {})
     training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
     place(project, {image_id: PLACES[image_id] for image_id in training[1:]})
-    assert sorted(ids(SPREAD[name](project))) == training[1:]
+    strategy = build_strategy(project, name)
+    assert sorted(ids(strategy.proposals())) == training[1:]
     annotate(project, *training[1:])
     # Fewer validation cases than others were asked for: they are due. Nothing else is left but one without features.
-    assert ids(SPREAD[name](project))[-1] == training[0]
-    assert set(ids(SPREAD[name](project))[:-1]) == set(validation)
+    assert ids(strategy.proposals())[-1] == training[0]
+    assert set(ids(strategy.proposals())[:-1]) == set(validation)
     annotate(project, training[0], validation[0])
-    assert set(ids(SPREAD[name](project))) == {validation[1]}
+    assert set(ids(strategy.proposals())) == {validation[1]}
 
 
 @pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])
@@ -149,7 +151,7 @@ def test_validation_cases_take_turns_and_are_asked_for_when_nothing_else_is_left
     project.ledger.sync_images([*training[:others], *validation], 2)  # the files of all others vanish
     publish(project, {image_id: PLACES[image_id] for image_id in training})
     place(project, PLACES)
-    strategy = (STRATEGIES | PROXY_STRATEGIES)[name](project, name)
+    strategy = build_strategy(project, name)
     asked = []
     for _ in in_turn:
         asked.append(next(strategy.proposals()).image_id)
@@ -162,9 +164,9 @@ def test_the_first_queries_of_any_strategy_are_the_cold_starts(open_warm: Callab
     project = open_warm(cold_start=f'"{name}"')
     publish(project, {image_id: PLACES[image_id] for image_id in PLACES})
     place(project, PLACES)
-    expected = list((STRATEGIES | PROXY_STRATEGIES)[name](project, name).proposals())
+    expected = list(build_strategy(project, name).proposals())
     for strategy in ("variance", "mean_variance", "selective_entropy", "uncertainty_slices"):
-        assert list(STRATEGIES[strategy](project, strategy).proposals()) == expected
+        assert list(build_strategy(project, strategy).proposals()) == expected
     assert list(first_volumes(project, "why")) == expected
 
 
@@ -178,23 +180,22 @@ def test_the_cold_start_ends_when_the_first_model_has_scored(open_warm: Callable
     project = open_warm()
     publish(project, PLACES)
     project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [])
-    assert ids(highest_proposals(project, "variance", "everything", "total"))[0] == "h"
+    assert ids(build_strategy(project, "variance").proposals())[0] == "h"
     for value, image_id in enumerate("hgfedcba"):
         project.ledger.record_scores(2, image_id, [Score("variance", "everything", "total", value)], 3, 0)
-    assert ids(highest_proposals(project, "variance", "everything", "total"))[0] == "a"
+    assert ids(build_strategy(project, "variance").proposals())[0] == "a"
     assert ids(proxy_rank_proposals(project))[0] == "h"
 
 
 def test_strategies_that_ask_a_proxy_model_are_there_where_the_recipe_has_one(
     open_warm: Callable[..., Project], tmp_path: Path
 ) -> None:
-    assert PROXY_STRATEGIES.keys() == set(schema.PROXY_STRATEGIES)
     project = open_warm(strategy="proxy_rank")
     built = build_strategies(project)
-    assert built.keys() == STRATEGIES.keys() | PROXY_STRATEGIES.keys() | {"recipe", "random"}
+    assert built.keys() == {*strategy_names(project.recipe), "recipe", "random"}
     assert "strategy, proxy_rank, as 'recipe'" in built["random"].description
     other = open_project("app", str(tmp_path), {"labels": "ball", "project_dir": str(tmp_path / "quick")})
-    assert not PROXY_STRATEGIES.keys() & build_strategies(other).keys()
+    assert built.keys() - build_strategies(other).keys() == {"proxy_rank"}
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -205,6 +206,12 @@ def test_the_strategy_of_each_recipe_is_there(tmp_path: Path, name: str) -> None
     assert f"own strategy, {project.recipe.query.strategy}, as 'recipe'" in built["random"].description
 
 
-def test_a_strategy_that_does_not_exist_is_one_line(open_warm: Callable[..., Project]) -> None:
-    with pytest.raises(NotFoundError, match=r"query\.strategy 'oracle' does not exist: use one of \w+, .*coreset"):
-        build_strategies(open_warm(strategy="oracle"))
+def test_a_strategy_that_does_not_exist_is_refused_with_one_line(
+    open_warm: Callable[..., Project], tmp_path: Path
+) -> None:
+    with pytest.raises(NotFoundError, match=r"recipe warm\.toml: strategy 'oracle' does not exist: use one of blend, "):
+        open_warm(strategy="oracle")
+    with pytest.raises(NotFoundError, match=r"^strategy 'oracle' does not exist: use one of \w+, .*coreset"):
+        plan_project("app", str(tmp_path), {"labels": "ball", "strategy": "oracle"})
+    with pytest.raises(NotFoundError, match=r"query\.strategy 'proxy_rank' does not exist: use one of"):
+        build_strategies(plan_project("app", str(tmp_path), {"labels": "ball", "strategy": "proxy_rank"}))

@@ -11,18 +11,20 @@ from hypothesis import strategies as st
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import selective_union
 from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.names import ScoreKind
 from activelabel.project.project import Project, open_project
 from activelabel.recipes.strategy_traits import raced_kind
-from activelabel.strategies.at_random import Proposal, random_proposals
+from activelabel.strategies.at_random import random_proposals
 from activelabel.strategies.by_score import (
-    current_ranking,
     highest_proposals,
     selective_proposals,
     selective_rounds,
 )
-from activelabel.strategies.catalogue import STRATEGIES
+from activelabel.strategies.catalogue import build_strategy
+from activelabel.strategies.proposal import NotRankedYet, Proposal
+from activelabel.strategies.ranking import current_ranking
 
-KIND = ("variance", "everything", "total")
+KIND = ScoreKind("variance")
 
 
 @pytest.fixture
@@ -47,7 +49,9 @@ def ids(proposals: Iterator[Proposal]) -> list[str]:
 
 
 def test_before_the_first_model_it_is_random_and_says_so(project: Project) -> None:
-    proposals = list(highest_proposals(project, *KIND))
+    with pytest.raises(NotRankedYet, match="no model yet: drawn at random"):
+        highest_proposals(project, KIND)
+    proposals = list(build_strategy(project, "variance").proposals())
     assert sorted(proposal.image_id for proposal in proposals) == list("abcdefgh")
     assert {proposal.reason for proposal in proposals} == {"no model yet: drawn at random"}
 
@@ -61,7 +65,7 @@ def test_the_random_order_is_that_of_the_seed_also_in_another_process(project: P
 
 def test_the_largest_score_comes_first_and_its_reason_names_it(project: Project) -> None:
     publish(project, {image_id: float(value) for value, image_id in enumerate("abcdefgh")})
-    first = next(highest_proposals(project, *KIND))
+    first = next(highest_proposals(project, KIND))
     assert (first.image_id, first.score, first.model_version) == ("h", 7.0, 1)
     assert first.reason == "variance 7 by model 1, the largest of the cases left"
 
@@ -69,16 +73,15 @@ def test_the_largest_score_comes_first_and_its_reason_names_it(project: Project)
 def test_while_a_new_model_is_scoring_the_one_before_it_is_asked(project: Project) -> None:
     publish(project, {image_id: float(value) for value, image_id in enumerate("abcdefgh")})
     publish(project, {"a": 100.0})
-    first = next(highest_proposals(project, *KIND))
+    first = next(highest_proposals(project, KIND))
     assert (first.image_id, first.model_version) == ("h", 1)
     assert "while model 2 is still scoring" in first.reason
 
 
 def test_the_first_model_is_asked_as_far_as_it_has_scored(project: Project) -> None:
     publish(project, {"c": 1.0, "d": 2.0})
-    assert ids(highest_proposals(project, *KIND)) == ["d", "c"]
-    ranking = current_ranking(project, *KIND)
-    assert not isinstance(ranking, str)
+    assert ids(highest_proposals(project, KIND)) == ["d", "c"]
+    ranking = current_ranking(project, KIND)
     assert ranking.caveat == ", as far as they are scored"
 
 
@@ -88,7 +91,7 @@ def test_validation_cases_take_turns_with_the_others(tmp_path: Path) -> None:
     validation = set(project.ledger.pool("validation"))
     asked = []
     for _ in range(8):
-        asked.append(next(random_proposals(project, "why")).image_id)
+        asked.append(next(build_strategy(project, "random_volumes").proposals()).image_id)
         project.ledger.record_annotation(asked[-1], "f", "0", "ann")
     assert [image_id in validation for image_id in asked] == [False, True, False, True, False, True, False, False]
 
@@ -124,13 +127,13 @@ def raced(tmp_path: Path) -> Project:
 
 
 def test_after_a_race_those_with_all_repeats_come_first_and_the_reason_says_so(raced: Project) -> None:
-    proposals = list(highest_proposals(raced, *KIND))
+    proposals = list(highest_proposals(raced, KIND))
     assert ids(iter(proposals)) == list("defghabc")
     assert proposals[0].reason == "variance 4 by model 1, the largest of the cases left that had all 20 repeats"
     assert proposals[5].reason.endswith("of the cases left that dropped out of the race after 4 repeats")
     for image_id in "defgh":
         raced.ledger.record_annotation(image_id, "f", "0", "ann")
-    assert ids(highest_proposals(raced, *KIND)) == list("abc")
+    assert ids(highest_proposals(raced, KIND)) == list("abc")
 
 
 def test_after_a_race_selective_compares_equal_repeats_only(raced: Project) -> None:
@@ -139,7 +142,7 @@ def test_after_a_race_selective_compares_equal_repeats_only(raced: Project) -> N
 
 def test_without_a_race_nothing_is_said_of_repeats(project: Project) -> None:
     publish(project, {"a": 1.0})
-    assert "repeats" not in next(highest_proposals(project, *KIND)).reason
+    assert "repeats" not in next(highest_proposals(project, KIND)).reason
 
 
 scores = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1), min_size=1)
@@ -162,13 +165,13 @@ def test_each_measure_is_a_strategy_over_the_object_and_goes_by_nothing_else(pro
         scores = [Score(measure, "everything", "total", float(value)), Score(measure, "object", "mean", -float(value))]
         scores.append(Score(measure, "object", "total", float(value)))
         project.ledger.record_scores(1, image_id, scores, 5, 0)
-    strategies = {name: STRATEGIES[name](project, name) for name in (measure, f"object_{measure}")}
+    strategies = {name: build_strategy(project, name) for name in (measure, f"object_{measure}")}
     assert ids(strategies[measure].proposals()) == list("hgfedcba")
     assert ids(strategies[f"object_{measure}"].proposals()) == list("abcdefgh")
-    assert raced_kind(f"object_{measure}") == (measure, "object", "mean")
+    assert raced_kind(f"object_{measure}") == ScoreKind(measure, "object", "mean")
 
 
 def test_a_model_that_scored_before_there_was_the_region_says_so(project: Project) -> None:
     publish(project, dict.fromkeys("abcdefgh", 1.0))
-    first = next(STRATEGIES["object_variance"](project, "object_variance").proposals())
+    first = next(build_strategy(project, "object_variance").proposals())
     assert first.reason == "model 1 has scored before there were such scores (variance, object): drawn at random"

@@ -1,16 +1,21 @@
-"""Who gets which proposal: own query first, nothing that cannot be read, and more where all was taken meanwhile."""
+"""Which proposal an annotator gets: their own query first, nothing that cannot be read, more where all was taken."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from new_strategy import MODULE, NAME, new_entry, new_module
 from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
 from activelabel.errors import NotFoundError
 from activelabel.project.project import Project, open_project
 from activelabel.project.readability import set_aside_unreadable
+from activelabel.recipes.strategy_traits import TRAITS, Needs
+from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
 from activelabel.strategies.asking import ProjectStrategy
-from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.catalogue import build_strategies, found_strategies
+from activelabel.strategies.proposal import Proposal
 
 IMAGES = [f"case_{number}" for number in range(4)]
 
@@ -23,6 +28,9 @@ class Studies:
 
     def get_image_uri(self, image_id: str) -> str:
         return str(self.folder / f"{image_id}.nii.gz")
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {}
 
 
 @pytest.fixture
@@ -44,23 +52,15 @@ def project(studies: Studies, tmp_path: Path) -> Project:
     return project
 
 
-class Listed(ProjectStrategy):
+def listed(project: Project, order: list[str], at_a_time: int = 100) -> ProjectStrategy:
     """Proposes what it is told, a few at a time, and only what is still in the pool, as a ranking does."""
 
-    summary = "for tests"
-    order: list[str]
-    at_a_time: int
-
-    def proposals(self) -> Iterator[Proposal]:
-        pool = self._project.ledger.pool("training")
-        left = [image_id for image_id in self.order if image_id in pool][: self.at_a_time]
+    def propose(project: Project) -> Iterator[Proposal]:
+        pool = project.ledger.pool("training")
+        left = [image_id for image_id in order if image_id in pool][:at_a_time]
         return (Proposal(image_id, "listed") for image_id in left)
 
-
-def listed(project: Project, order: list[str], at_a_time: int = 100) -> Listed:
-    strategy = Listed(project, "listed")
-    strategy.order, strategy.at_a_time = order, at_a_time
-    return strategy
+    return ProjectStrategy(project, "listed", propose, "for tests")
 
 
 def test_the_first_proposal_is_leased_and_given_again(project: Project, studies: Studies) -> None:
@@ -90,11 +90,10 @@ def test_when_all_proposals_fail_there_may_be_more(project: Project, studies: St
 def test_proposals_that_are_never_granted_end(project: Project, studies: Studies) -> None:
     """Somebody holds the image, and yet it is proposed again and again."""
 
-    class Stubborn(Listed):
-        def proposals(self) -> Iterator[Proposal]:
-            return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
+    def propose(project: Project) -> Iterator[Proposal]:
+        return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
 
-    strategy = Stubborn(project, "stubborn")
+    strategy = ProjectStrategy(project, "stubborn", propose, "for tests")
     assert strategy.next("ann", studies)["id"] == "case_0"
     assert strategy.next("bob", studies) == {}
 
@@ -128,3 +127,36 @@ def test_a_file_that_changed_is_looked_at_again(project: Project, studies: Studi
     assert not set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
     (studies.folder / "case_0.nii.gz").write_bytes(b"")
     assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
+
+
+def test_the_catalogue_has_every_strategy_of_the_table_that_needs_no_reference_labels() -> None:
+    with_labels = {name for name, traits in TRAITS.items() if traits.needs is Needs.REFERENCE_LABELS}
+    assert found_strategies().keys() == TRAITS.keys() - with_labels
+    assert ORACLE_STRATEGIES.keys() == with_labels
+    assert set(ORACLE_STRATEGIES.values()) <= TRAITS.keys()
+
+
+def test_a_strategy_is_one_module_and_one_entry(studies: Studies, tmp_path: Path) -> None:
+    conf = {"recipe": str(TINY_RECIPE), "labels": "ball", "device": "cpu", "strategy": NAME}
+    with new_module(tmp_path / "more"), new_entry():
+        project = open_project(str(tmp_path), str(studies.folder), conf)
+        project.ledger.sync_images(IMAGES, validation_cases=0)
+        built = build_strategies(project)
+        assert list(built)[:3] == ["recipe", NAME, "random_volumes"]
+        assert built[NAME].description == "Volumes in the order of the alphabet. Needs nothing."
+        asked = [built[name].next(name, studies) for name in ("recipe", NAME, "random")]
+    assert [answer["id"] for answer in asked] == IMAGES[:3]
+    assert {(answer["strategy"], answer["reason"]) for answer in asked} == {(NAME, "next in the alphabet")}
+
+
+def test_a_module_without_an_entry_an_entry_without_a_module_and_a_name_that_comes_twice_are_refused(
+    project: Project, tmp_path: Path
+) -> None:
+    with new_module(tmp_path / "more"), pytest.raises(RuntimeError, match=rf"TRAITS: {NAME}; .*strategies: none$"):
+        build_strategies(project)
+    with new_entry(), pytest.raises(RuntimeError, match=rf"TRAITS: none; .*strategies: {NAME}$"):
+        build_strategies(project)
+    twice = MODULE.replace('{"alphabetical"', '{"typiclust"')
+    with new_module(tmp_path / "again", twice), pytest.raises(RuntimeError, match="another module offers too: typicl"):
+        build_strategies(project)
+    assert NAME not in build_strategies(project)

@@ -11,12 +11,13 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.score import Score
 from activelabel.project.project import Project, open_project
-from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.catalogue import build_strategy
 from activelabel.strategies.foreground import (
     FOREGROUND,
     foreground_random_proposals,
     foreground_random_slice_proposals,
 )
+from activelabel.strategies.proposal import Proposal
 
 IMAGES = "abcdefgh"
 VOXELS = dict(zip(IMAGES, [0.0, 0.0, 0.0, 4.0, 8.0, 16.0, 32.0, 64.0], strict=True))
@@ -39,7 +40,9 @@ def publish(project: Project, images: str = IMAGES, kind: str = "task", old: boo
     for image_id in images:
         half = VOXELS[image_id] / 2
         scores = [Score("variance", "everything", "total", 1.0)]
-        scores += [] if old else [Score(*FOREGROUND, 2 * half, None if kind == "proxy" else (0.0, half, half, 0.0))]
+        scores += (
+            [] if old else [Score.of_kind(FOREGROUND, 2 * half, None if kind == "proxy" else (0.0, half, half, 0.0))]
+        )
         project.ledger.record_scores(version, image_id, scores, 3, 0)
 
 
@@ -117,13 +120,12 @@ def test_before_a_model_of_the_task_the_proxy_model_tells_foreground(project: Pr
     assert next(foreground_random_slice_proposals(project)).slices is not None
 
 
-@pytest.mark.parametrize("propose", [foreground_random_proposals, foreground_random_slice_proposals])
-def test_where_no_foreground_is_known_it_begins_as_the_recipe_does(
-    project: Project, propose: Callable[[Project], Iterator[Proposal]]
-) -> None:
-    assert {proposal.reason for proposal in propose(project)} == {"no model yet: drawn at random"}
+@pytest.mark.parametrize("name", ["foreground_random", "foreground_random_slices"])
+def test_where_no_foreground_is_known_foreground_random_asks_as_the_recipe_starts(project: Project, name: str) -> None:
+    strategy = build_strategy(project, name)
+    assert {proposal.reason for proposal in strategy.proposals()} == {"no model yet: drawn at random"}
     publish(project, old=True)
-    assert {proposal.reason for proposal in propose(project)} == {
+    assert {proposal.reason for proposal in strategy.proposals()} == {
         "model 1 has scored before there were such scores (foreground, everything): drawn at random"
     }
 
@@ -133,10 +135,9 @@ def test_slices_begin_with_slices_where_the_recipe_does(project: Project) -> Non
     recipe = project.recipe.model_copy(update={"query": query})
     slices = Project(project.settings, recipe, project.labels, project.folder, project.ledger)
     publish(slices, kind="proxy")
-    assert {proposal.reason for proposal in foreground_random_slice_proposals(slices)} == {
-        "no model yet: drawn at random"
-    }
-    assert all(proposal.slices for proposal in foreground_random_slice_proposals(slices))
+    proposals = list(build_strategy(slices, "foreground_random_slices").proposals())
+    assert {proposal.reason for proposal in proposals} == {"no model yet: drawn at random"}
+    assert all(proposal.slices for proposal in proposals)
 
 
 def test_when_no_training_case_is_left_validation_cases_are_asked_for(tmp_path: Path) -> None:
@@ -144,6 +145,6 @@ def test_when_no_training_case_is_left_validation_cases_are_asked_for(tmp_path: 
     project.ledger.sync_images(IMAGES, 3)
     version = project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, []).version
     for image_id in project.ledger.pool("training"):
-        project.ledger.record_scores(version, image_id, [Score(*FOREGROUND, 1.0)], 3, 0)
+        project.ledger.record_scores(version, image_id, [Score.of_kind(FOREGROUND, 1.0)], 3, 0)
         project.ledger.record_annotation(image_id, "f", "0", "ann")
-    assert set(ids(foreground_random_proposals(project))) == set(project.ledger.pool("validation"))
+    assert set(ids(build_strategy(project, "foreground_random").proposals())) == set(project.ledger.pool("validation"))

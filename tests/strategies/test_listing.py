@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from activelabel.project.project import Project, plan_project
-from activelabel.recipes import recipe_names
-from activelabel.strategies.catalogue import STRATEGIES, build_strategies
+from activelabel.recipes import load_recipe, recipe_names
+from activelabel.recipes.strategy_traits import TRAITS
+from activelabel.strategies.catalogue import build_strategies, strategy_names
 from activelabel.strategies.listing import in_order, suiting
+
+NAMES = strategy_names(load_recipe("quick"))
 
 
 def project_of(folder: Path, **conf: str) -> Project:
@@ -24,25 +27,25 @@ def test_the_first_that_slicer_takes_is_the_recipes_own(tmp_path: Path, name: st
 
 
 def test_a_project_of_volumes_is_offered_what_asks_for_volumes_first() -> None:
-    assert in_order(STRATEGIES, "variance")[:6] == [
+    assert in_order(NAMES, "variance")[:6] == [
         "recipe", "variance", "random_volumes", "foreground_random", "uncertainty_volumes", "blend",
     ]  # fmt: skip
-    kinds = [name.endswith("_slices") for name in in_order(STRATEGIES, "variance")[1:-1]]
+    kinds = [TRAITS[name].asks_slices for name in in_order(NAMES, "variance")[1:-1]]
     assert kinds == sorted(kinds)
 
 
 def test_a_project_of_slices_is_offered_what_asks_for_slices_first() -> None:
-    assert in_order(STRATEGIES, "uncertainty_slices")[:5] == [
+    assert in_order(NAMES, "uncertainty_slices")[:5] == [
         "recipe", "uncertainty_slices", "random_slices", "foreground_random_slices", "blend_slices",
     ]  # fmt: skip
-    kinds = [not name.endswith("_slices") for name in in_order(STRATEGIES, "uncertainty_slices")[1:-1]]
+    kinds = [not TRAITS[name].asks_slices for name in in_order(NAMES, "uncertainty_slices")[1:-1]]
     assert kinds == sorted(kinds)
 
 
 def test_none_is_left_out_or_made_up() -> None:
-    for own in STRATEGIES:
-        assert sorted(in_order(STRATEGIES, own)) == sorted([*STRATEGIES, "recipe", "random"])
-        assert suiting(STRATEGIES, own)[0] == own
+    for own in NAMES:
+        assert sorted(in_order(NAMES, own)) == sorted([*NAMES, "recipe", "random"])
+        assert suiting(NAMES, own)[0] == own
 
 
 def test_the_setting_and_not_the_file_of_the_recipe_says_what_its_own_is(tmp_path: Path) -> None:

@@ -12,20 +12,16 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
+from activelabel.names import ScoreKind
 from activelabel.project.client_kind import ClientKind, client_kind
 from activelabel.project.project import Project, open_project, plan_project
 from activelabel.project.slicing import count_slices
 from activelabel.recipes import load_recipe
-from activelabel.strategies.at_random import Proposal
-from activelabel.strategies.catalogue import STRATEGIES, build_strategies
-from activelabel.strategies.slice_rounds import (
-    highest_slice_proposals,
-    peak_proposals,
-    random_slice_proposals,
-    random_slices_of_round,
-    selective_slice_proposals,
-    strided_slice_proposals,
-)
+from activelabel.recipes.strategy_traits import TRAITS
+from activelabel.strategies.at_random import random_slice_proposals, random_slices_of_round, strided_slice_proposals
+from activelabel.strategies.by_score import highest_slice_proposals, peak_proposals, selective_slice_proposals
+from activelabel.strategies.catalogue import build_strategies, build_strategy, strategy_names
+from activelabel.strategies.proposal import Proposal
 
 PROFILES = {"a": [0.1, 0.9, 0.2, 0.1, 0.1, 0.1, 0.8, 0.1], "b": [0.3, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.7]}
 """Of b only the ends stand out."""
@@ -116,12 +112,13 @@ def test_half_of_a_round_from_each_list_by_hand(project: Project) -> None:
 
 
 def test_before_the_first_model_the_recipe_says_what_is_asked_for(project: Project) -> None:
-    volumes = list(peak_proposals(project))
+    volumes = list(build_strategy(project, "uncertainty_slices").proposals())
     assert sorted(asked(iter(volumes))) == [("a", None), ("b", None)]
     assert {proposal.reason for proposal in volumes} == {"no model yet: drawn at random"}
     query = project.recipe.query.model_copy(update={"start_strategy": "random_slices"})
     recipe = project.recipe.model_copy(update={"query": query})
-    slices = list(peak_proposals(Project(project.settings, recipe, project.labels, project.folder, project.ledger)))
+    starting = Project(project.settings, recipe, project.labels, project.folder, project.ledger)
+    slices = list(build_strategy(starting, "uncertainty_slices").proposals())
     first_round = random_slices({"a": 8, "b": 8}, seed=0)[:4]
     by_hand: dict[str, list[int]] = {}
     for image_id, index in first_round:
@@ -146,7 +143,7 @@ def test_validation_cases_are_asked_for_whole(tmp_path: Path) -> None:
     training = project.ledger.pool("training")[0]
     project.ledger.fix_slices(training, 2, (9, 9, 8))
     project.ledger.grant_lease("ann", training, 30, "random_slices", slices=[3])
-    image_id, slices = asked(random_slice_proposals(project, "why", 3))[0]
+    image_id, slices = asked(build_strategy(project, "random_slices").proposals())[0]
     assert image_id in project.ledger.pool("validation")
     assert slices is None
 
@@ -217,21 +214,23 @@ def test_images_that_cannot_be_counted_are_set_aside(tmp_path: Path) -> None:
 
 def test_every_strategy_of_slices_is_called_so(project: Project) -> None:
     publish(project, [], **{f"{m}__{r}": PROFILES for m in ("entropy", "variance") for r in ("everything", "target")})
-    asks = {name for name in STRATEGIES if name.endswith("_slices")}
+    names = strategy_names(project.recipe)
+    asks = {name for name in names if TRAITS[name].asks_slices}
+    assert asks == {name for name in names if name.endswith("_slices")}
     assert len(asks) == 10 + 2 * 5
     for name in ("uncertainty_slices", "random_slices", "strided_slices", "entropy_slices", "variance_slices"):
-        strategy = STRATEGIES[name](project, name)
+        strategy = build_strategy(project, name)
         assert all(proposal.slices for proposal in strategy.proposals())
-    for name in STRATEGIES.keys() - asks:
-        assert all(proposal.slices is None for proposal in STRATEGIES[name](project, name).proposals())
+    for name in set(names) - asks:
+        assert all(proposal.slices is None for proposal in build_strategy(project, name).proposals())
 
 
 def test_images_of_which_no_slices_were_scored_come_after_those_that_were(project: Project) -> None:
     """After a race, or in a ledger that was kept before slices were scored."""
     project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
-    kind = ("entropy", "everything", "mean")
-    project.ledger.record_scores(1, "a", [Score(*kind, 1.0, tuple(PROFILES["a"]))], 5, 0)
-    project.ledger.record_scores(1, "b", [Score(*kind, 2.0)], 5, 0)
+    kind = ScoreKind("entropy", aggregation="mean")
+    project.ledger.record_scores(1, "a", [Score.of_kind(kind, 1.0, tuple(PROFILES["a"]))], 5, 0)
+    project.ledger.record_scores(1, "b", [Score.of_kind(kind, 2.0)], 5, 0)
     proposals = list(peak_proposals(project))
     places = [proposal.image_id for proposal in proposals]
     assert places == sorted(places)

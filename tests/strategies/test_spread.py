@@ -10,7 +10,8 @@ from warm_recipe import write_warm_recipe
 from activelabel.errors import InvalidInputError
 from activelabel.project.feature_files import features_file, read_features, write_features
 from activelabel.project.project import Project, open_project
-from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.catalogue import build_strategy
+from activelabel.strategies.proposal import Proposal
 from activelabel.strategies.spread import coreset_proposals, typiclust_proposals
 from activelabel.strategies.spread_slices import coreset_slice_proposals, typiclust_slice_proposals
 
@@ -111,11 +112,12 @@ def test_while_a_model_has_no_features_the_one_before_it_is_asked_then_the_proxy
 def test_without_any_features_it_is_random_and_says_so(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "ball"})
     project.ledger.sync_images("abc", 0)
-    assert {proposal.reason for proposal in coreset_proposals(project)} == {"no model yet: drawn at random"}
+    coreset, typiclust, slices = (build_strategy(project, name) for name in ("coreset", "typiclust", "coreset_slices"))
+    assert {proposal.reason for proposal in coreset.proposals()} == {"no model yet: drawn at random"}
     publish(project, [], {})
-    said = "model 1 has no features yet, for which its recipe must ask: drawn at random"
-    assert {proposal.reason for proposal in typiclust_proposals(project)} == {said}
-    assert {proposal.reason for proposal in coreset_slice_proposals(project)} == {said}
+    missing = "model 1 has no features yet, for which its recipe must ask: drawn at random"
+    assert {proposal.reason for proposal in typiclust.proposals()} == {missing}
+    assert {proposal.reason for proposal in slices.proposals()} == {missing}
 
 
 def test_the_farthest_slices_by_hand(project: Project) -> None:

@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activelabel.acquisition.score import Score
+from activelabel.names import ScoreKind
 from activelabel.project.project import Project, open_project
-from activelabel.strategies.at_random import Proposal, random_proposals
+from activelabel.strategies.at_random import random_proposals
 from activelabel.strategies.by_score import highest_proposals
-from activelabel.strategies.trust import Trust, proposals_by_doubt, read_trust
+from activelabel.strategies.catalogue import build_strategy
+from activelabel.strategies.proposal import Proposal
+from activelabel.strategies.trust import Trust, proposals_by_uncertainty, read_trust
 
-KIND = ("variance", "everything", "total")
+KIND = ScoreKind("variance")
 IMAGES = [f"case_{number:02d}" for number in range(12)]
 SAID = (
     "what the model doubts says little of where it is wrong (rank correlation 0.05 over the last 3 labels, below 0.1)"
@@ -29,7 +32,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
         project.ledger.sync_images(IMAGES, 3)
         project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
         for value, image_id in enumerate(project.ledger.pool("training")):
-            project.ledger.record_scores(1, image_id, [Score(*KIND, float(value))], 5, 0)
+            project.ledger.record_scores(1, image_id, [Score.of_kind(KIND, float(value))], 5, 0)
         return project
 
     return open_with
@@ -52,10 +55,12 @@ def labelled(project: Project) -> set[str]:
 def proposed(project: Project) -> list[Proposal]:
     """By the highest score; where that is not allowed, at random."""
 
-    def by_doubt(project: Project) -> Iterator[Proposal]:
-        return highest_proposals(project, *KIND)
+    def by_uncertainty(project: Project) -> Iterator[Proposal]:
+        return highest_proposals(project, KIND)
 
-    return list(proposals_by_doubt(project, by_doubt, lambda project: random_proposals(project, "at random")))
+    return list(
+        proposals_by_uncertainty(project, by_uncertainty, lambda project: random_proposals(project, "at random"))
+    )
 
 
 def test_without_labels_doubt_is_trusted(open_study: Callable[..., Project]) -> None:
@@ -114,7 +119,7 @@ def test_what_does_not_go_by_doubt_has_its_own_reason(open_study: Callable[..., 
     project = open_study()
     come_back(project, 0.0, 0.0, 0.15)
     validation = project.ledger.pool("validation")
-    reasons = {proposal.image_id: proposal.reason for proposal in proposed(project)}
+    reasons = {proposal.image_id: proposal.reason for proposal in build_strategy(project, "variance").proposals()}
     assert validation
     assert {reasons[image_id] for image_id in validation} == {
         "a validation case, chosen once and never trained on: it measures the model"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from activelabel.names import ScoreKind
+
 
 @dataclass(frozen=True)
 class Score:
@@ -16,3 +18,13 @@ class Score:
     aggregation: str
     value: float
     slices: tuple[float, ...] | None = None
+
+    @classmethod
+    def of_kind(cls, kind: ScoreKind, value: float, slices: tuple[float, ...] | None = None) -> "Score":
+        """A score of that kind."""
+        return cls(kind.measure, kind.region, kind.aggregation, value, slices)
+
+    @property
+    def kind(self) -> ScoreKind:
+        """What it is a score of."""
+        return ScoreKind(self.measure, self.region, self.aggregation)

@@ -14,6 +14,7 @@ from activelabel.data.completeness import Expected, why_incomplete
 from activelabel.data.labels import LabelArray
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
+from activelabel.names import ScoreKind
 from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
 from activelabel.store.records import Annotation, Draft
 
@@ -117,8 +118,7 @@ class Finishing:
             mask = self._read(shown_file(self.reader.predictions, sent.image_id, model.version), sent)
             if mask is not None:
                 return Expected(areas_of(mask, sent.axis), says)
-        kind = ("foreground", "everything", "total")
-        profile = self.reader.ledger.slice_profile(sent.image_id, model.version, *kind)
+        profile = self.reader.ledger.slice_profile(sent.image_id, model.version, ScoreKind("foreground"))
         return None if profile is None or len(profile) != len(sent.all_slices) else Expected(profile, says)
 
     def _read(self, file: Path, sent: SentLabel) -> LabelArray | None:

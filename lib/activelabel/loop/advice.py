@@ -27,8 +27,8 @@ def learning_curve(project: Project) -> list[Point]:
             "validation_cases": len(model.validated_on),
             **model.metrics,
         }
-        for model in project.ledger.models()
-        if model.withdrawn_at is None and model.version in efforts
+        for model in project.ledger.models(in_service=True)
+        if model.version in efforts
     ]
 
 

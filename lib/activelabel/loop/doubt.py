@@ -19,6 +19,7 @@ from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
+from activelabel.recipes.strategy_traits import traits_of
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation, ModelUse, ModelVersion
 
@@ -52,15 +53,14 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
                 logger.warning("%s: its label is not compared with the doubt: %s", annotation.image_id, error)
 
 
-def doubt_measure(strategy: str) -> str:
-    """The measure that a strategy is named after, `bald` for mutual information; entropy for all others."""
-    name = strategy.replace("bald", "mutual_information")
-    return next((measure for measure in MEASURES if measure in name), "entropy")
+def compared_measure(strategy: str) -> str:
+    """The measure that is compared with errors under a strategy: its own; entropy for one that goes by none."""
+    return traits_of(strategy).measure or "entropy"
 
 
 def _uncompared(ledger: Ledger, annotations: Iterable[Annotation]) -> Iterator[tuple[ModelVersion, list[Annotation]]]:
     """The labels without a record that the newest model has not seen, oldest first, by the model then in use."""
-    models = {model.version: model for model in ledger.models() if model.withdrawn_at is None}
+    models = {model.version: model for model in ledger.models(in_service=True)}
     if not models:
         return
     newest = models[max(models)]
@@ -95,7 +95,7 @@ def _compare(
         return
     reference = check_label(project.labels_folder / annotation.file, volume.grid, project.labels).array
     statistics = predictor.sample(image.tensor, project.recipe.prediction.repeats, project.settings.seed)
-    measure = doubt_measure(project.recipe.query.strategy)
+    measure = compared_measure(project.recipe.query.strategy)
     doubt: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()
     if not np.isfinite(doubt).all():
         raise InvalidInputError(f"the {measure} of model {model.version} is no number: train a new model")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from activelabel.names import ScoreKind
 from activelabel.project.project import Project
 from activelabel.project.proxy_model import proxy_is_missing, unscored_by_proxy
 from activelabel.project.thresholds import Thresholds
@@ -70,7 +71,7 @@ def read_situation(project: Project, measure: str) -> Situation:
     ledger = project.ledger
     progress = ledger.progress()
     version, scoring = progress.latest_model, progress.model_in_use
-    unscored = 0 if scoring is None else len(ledger.unscored(scoring, measure, "everything", "total"))
+    unscored = 0 if scoring is None else len(ledger.unscored(scoring, ScoreKind(measure)))
     query = project.recipe.query
     new, to_train_on = progress.new_annotations, progress.new_training_annotations
     if query.starts_with_slices if version is None else query.asks_slices:

@@ -49,7 +49,7 @@ def measure_again(
     if judges is None:
         return
     standing, description = read_standing(project.ledger, kind), project.description_of(kind)
-    serving = [model.version for model in standing.models if model.withdrawn_at is None]
+    serving = [model.version for model in standing.in_service]
     wanted = {None if standing.in_use is None else standing.in_use.version, best_version(serving, standing.measured)}
     done = {item.model_version for item in standing.measured if item.judges == judges}
     for model in standing.models:

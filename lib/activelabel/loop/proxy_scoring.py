@@ -57,7 +57,7 @@ class ProxyScoring:
     def _score(self, model: ModelVersion, pool: "_Pool") -> int:
         """Score the volumes left, one by one; how many."""
         ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
-        images = ledger.unscored(model.version, *rank_kind(self._settings))
+        images = ledger.unscored(model.version, rank_kind(self._settings))
         if not images:
             return 0
         start = self._project.thresholds.start

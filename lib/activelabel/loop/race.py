@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from activelabel.acquisition.score import Score
 from activelabel.prediction.journal import Journal
@@ -37,11 +36,11 @@ def race_project(
     """
     query, prediction = project.recipe.query, project.recipe.prediction
     places = max(query.size, project.thresholds.retrain_after)
-    settings = RaceSettings(*raced_kind(query.strategy), places, prediction.repeats, project.settings.seed)
-    identity = {"model_version": model_version, **asdict(settings)}
+    settings = RaceSettings(raced_kind(query.strategy), places, prediction.repeats, project.settings.seed)
+    identity = {"model_version": model_version, **settings.as_json()}
     journal = Journal(project.folder / JOURNAL_FILE, identity, anew=True)
     # Those that a race had written into the ledger before it was killed belong to it still: they hold their places.
-    written = project.ledger.scored_images(model_version, settings.measure, settings.region, settings.aggregation)
+    written = project.ledger.scored_images(model_version, settings.kind)
     raced_before = {entry["image"] for entry in journal.entries} & written
     names = sorted(raced_before.union(images))
     progress = _Progress(planned_passes(len(names), settings.k, settings.repeats), len(names) * settings.repeats)

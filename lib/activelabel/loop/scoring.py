@@ -11,6 +11,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
+from activelabel.names import ScoreKind
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.volume_race import Sample
@@ -18,7 +19,7 @@ from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
-from activelabel.recipes.strategy_traits import SPREAD_STRATEGIES
+from activelabel.recipes.strategy_traits import Needs, traits_of
 from activelabel.store.records import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -76,9 +77,9 @@ class VolumeScoring:
             ]
 
         query = self._project.recipe.query
-        if query.strategy in SPREAD_STRATEGIES:
+        if traits_of(query.strategy).needs is Needs.FEATURES:
             keep_features(self._project, model, prepared, query.asks_slices)
-        unscored = ledger.unscored(model.version, self._measure, "everything", "total")
+        unscored = ledger.unscored(model.version, ScoreKind(self._measure))
         if unscored:
             predictor = self._project.predictor(model)
             if self._project.recipe.prediction.racing:

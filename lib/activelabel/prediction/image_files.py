@@ -14,6 +14,7 @@ from activelabel.data.slices import slice_axis
 from activelabel.data.studies_folder import FolderContent, find_images
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.names import ScoreKind
 from activelabel.prediction.image_scores import image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.score_table import ScoreTable
@@ -162,4 +163,4 @@ class FileScorer:
 
 def _race_settings(wanted: Wanted, k: int) -> RaceSettings:
     (measure,), (region,), (aggregation,) = wanted.measures, wanted.regions, wanted.aggregations
-    return RaceSettings(measure, region, aggregation, k, wanted.repeats, wanted.seed)
+    return RaceSettings(ScoreKind(measure, region, aggregation), k, wanted.repeats, wanted.seed)

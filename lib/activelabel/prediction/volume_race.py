@@ -8,6 +8,7 @@ from torch import Tensor
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.names import ScoreKind
 from activelabel.prediction.journal import Journal
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import race
@@ -19,14 +20,16 @@ Sample = Callable[[Tensor], MonteCarloStatistics]
 
 @dataclass(frozen=True)
 class RaceSettings:
-    """What is raced for: the `k` volumes with the largest total or mean of one measure over one region."""
+    """What is raced for: the `k` volumes with the largest score of one kind."""
 
-    measure: str
-    region: str
-    aggregation: str
+    kind: ScoreKind
     k: int
     repeats: int
     seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, flat: what a journal is recognised by."""
+        return {**asdict(self.kind), "k": self.k, "repeats": self.repeats, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,7 @@ class _Step:
         return scores
 
     def _raced_by(self, scores: list[Score]) -> float:
-        kind = (self._settings.measure, self._settings.region, self._settings.aggregation)
-        return next(score.value for score in scores if (score.measure, score.region, score.aggregation) == kind)
+        return next(score.value for score in scores if score.kind == self._settings.kind)
 
 
 def _score(fields: dict[str, Any]) -> Score:

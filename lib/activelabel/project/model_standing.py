@@ -32,8 +32,12 @@ class Standing:
     @property
     def newest(self) -> ModelVersion | None:
         """The model that was published last and not withdrawn."""
-        serving = [model for model in self.models if model.withdrawn_at is None]
-        return serving[-1] if serving else None
+        return self.in_service[-1] if self.in_service else None
+
+    @property
+    def in_service(self) -> Sequence[ModelVersion]:
+        """The models that were not withdrawn, in the order of their versions."""
+        return [model for model in self.models if model.withdrawn_at is None]
 
     @property
     def chosen_by(self) -> str | None:
@@ -42,7 +46,7 @@ class Standing:
 
     def ranking_of(self, version: int) -> list[Measurement]:
         """What this model and all that can be compared with it scored, best first; empty if it was not judged."""
-        return ranking(version, [model.version for model in self.models if model.withdrawn_at is None], self.measured)
+        return ranking(version, [model.version for model in self.in_service], self.measured)
 
     def measurement_of(self, version: int) -> Measurement | None:
         """What this model scored last, by its own and others' cases; None if it was not judged."""

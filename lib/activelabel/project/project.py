@@ -16,6 +16,7 @@ from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.data.studies_folder import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.kept_names import check_names, kept_names, name_older_labels
@@ -36,9 +37,6 @@ logger = logging.getLogger(__name__)
 
 VIEW = "view"
 """Below the folder of a project that is not beside its images: what would else be written there."""
-
-ScoreKind = tuple[str, str, str]
-"""Measure, region and aggregation."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class Project:
 
     def has_scored_all(self, version: int, kind: ScoreKind) -> bool:
         """Whether a model's scoring has come to its end. Once it has, images added later do not count against it."""
-        if (version, kind) not in self.scored_all and not self.ledger.unscored(version, *kind):
+        if (version, kind) not in self.scored_all and not self.ledger.unscored(version, kind):
             self.scored_all.add((version, kind))
         return (version, kind) in self.scored_all
 

@@ -5,8 +5,9 @@ import logging
 from torch import Tensor
 
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.names import ScoreKind
 from activelabel.networks import build_network
-from activelabel.project.project import Project, ScoreKind
+from activelabel.project.project import Project
 from activelabel.recipes import ProxySettings, Recipe, TrainingSettings
 from activelabel.store.records import ModelVersion
 from activelabel.training.transfer import take_over
@@ -15,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 def rank_kind(settings: ProxySettings) -> ScoreKind:
-    """By which score of the proxy model volumes are ranked: the mean of its measure over all voxels (nath2022, 3.4)."""
-    return settings.measure, "everything", "mean"
+    """The score of the proxy model that ranks volumes: the mean of its measure over all voxels (nath2022, 3.4)."""
+    return ScoreKind(settings.measure, aggregation="mean")
 
 
 def current_proxy(project: Project) -> ModelVersion:
@@ -48,7 +49,7 @@ def unscored_by_proxy(project: Project) -> int:
     first = settings.cold_start != "none" and project.ledger.model_in_use() is None
     if not first and not project.recipe.always_asks_proxy:
         return 0
-    return len(project.ledger.unscored(model.version, *rank_kind(settings)))
+    return len(project.ledger.unscored(model.version, rank_kind(settings)))
 
 
 def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:

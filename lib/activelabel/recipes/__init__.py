@@ -20,8 +20,8 @@ from activelabel.recipes.schema import (
     RegionSettings,
     SemiSupervisedSettings,
     TrainingSettings,
-    needs_repeats,
 )
+from activelabel.recipes.strategy_traits import needs_repeats
 
 __all__ = [
     "FOLDER",
@@ -47,7 +47,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     """Read the recipe called `name_or_path`, or the TOML file at that path.
 
     Raises:
-        NotFoundError: there is neither such a recipe nor such a file.
+        NotFoundError: there is neither such a recipe nor such a file, or its strategy does not exist.
         InvalidInputError: the file is no TOML, or a key of it is missing, unknown or out of range, or does not go with
             another.
     """
@@ -64,8 +64,8 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise InvalidInputError(f"recipe {path.name} is not a TOML file: {error}") from error
     except ValidationError as error:
         raise InvalidInputError(f"recipe {path.name}: {first_problem(error)}") from error
-    except InvalidInputError as error:
-        raise InvalidInputError(f"recipe {path.name}: {error}") from error
+    except (InvalidInputError, NotFoundError) as error:
+        raise type(error)(f"recipe {path.name}: {error}") from error
     return recipe
 
 

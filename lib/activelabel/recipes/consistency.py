@@ -1,13 +1,15 @@
 """Numbers of a recipe that are right each by itself, and wrong together."""
 
 from activelabel.errors import InvalidInputError
-from activelabel.recipes.schema import LEAST_REPEATS, Recipe, needs_repeats
+from activelabel.recipes.schema import LEAST_REPEATS, Recipe
+from activelabel.recipes.strategy_traits import needs_repeats, traits_of
 
 
 def check_recipe(recipe: Recipe) -> None:
     """Whether the parts of a recipe go together, as it was written or with the settings that change it.
 
     Raises:
+        NotFoundError: the strategy does not exist.
         InvalidInputError: something goes by how Monte Carlo repeats differ, and there are too few; volumes should race,
             and there is nothing that could be spared; slices should be learnt from, and are not where networks have
             them; a round has two numbers.
@@ -25,12 +27,13 @@ def check_recipe(recipe: Recipe) -> None:
             "prediction.racing spares repeats, and prediction.repeats is 0, one pass for each volume: turn racing off, "
             f"or set repeats to {LEAST_REPEATS} or more"
         )
-    _check_repeats("query.strategy", recipe.query.strategy, "prediction.repeats", repeats)
-    if recipe.semi_supervised is not None and recipe.fine_tunes:
-        measure = recipe.semi_supervised.measure
-        _check_repeats("semi_supervised.measure", measure, "prediction.repeats", repeats)
-    if recipe.proxy is not None:
-        _check_repeats("proxy.measure", recipe.proxy.measure, "proxy.repeats", recipe.proxy.repeats)
+    query, semi_supervised, proxy = recipe.query, recipe.semi_supervised, recipe.proxy
+    _check_repeats("query.strategy", query.strategy, traits_of(query.strategy).measure, "prediction.repeats", repeats)
+    if semi_supervised is not None and recipe.fine_tunes:
+        measure = semi_supervised.measure
+        _check_repeats("semi_supervised.measure", measure, measure, "prediction.repeats", repeats)
+    if proxy is not None:
+        _check_repeats("proxy.measure", proxy.measure, proxy.measure, "proxy.repeats", proxy.repeats)
 
 
 def _check_sampling(recipe: Recipe) -> None:
@@ -45,8 +48,9 @@ def _check_sampling(recipe: Recipe) -> None:
         raise InvalidInputError("training.sampling slices has no second stage: leave out [semi_supervised]")
 
 
-def _check_repeats(key: str, name: str, repeats_key: str, repeats: int) -> None:
-    if needs_repeats(name) and repeats < LEAST_REPEATS:
+def _check_repeats(key: str, name: str, measure: str | None, repeats_key: str, repeats: int) -> None:
+    """Refuse what `name` says if it goes by a measure that is 0 everywhere with so few repeats."""
+    if needs_repeats(measure) and repeats < LEAST_REPEATS:
         raise InvalidInputError(
             f"{key} {name} goes by how Monte Carlo repeats differ, and {repeats_key} is {repeats}: it would be 0 "
             f"everywhere; set {repeats_key} to {LEAST_REPEATS} or more, or use entropy, least_confidence or margin"

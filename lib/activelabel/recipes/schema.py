@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from activelabel.recipes.strategy_traits import TRAITS, Needs, traits_of
+
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Margin3D = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
-PROXY_STRATEGIES = ("proxy_rank",)
-"""Strategies that go by a proxy model in all rounds."""
 LEAST_REPEATS = 2
 """With fewer, variance and mutual information are 0 everywhere."""
 Loss = Literal["bce", "dice", "dice_ce", "patch_dice_ce", "partial_dice"]
@@ -215,12 +215,12 @@ class QuerySettings(_Section):
     @property
     def asks_slices(self) -> bool:
         """Whether a round asks for slices, not for volumes."""
-        return asks_slices(self.strategy)
+        return traits_of(self.strategy).asks_slices
 
     @property
     def starts_with_slices(self) -> bool:
         """Whether slices are asked for before the first model."""
-        return asks_slices(self.start_strategy)
+        return traits_of(self.start_strategy).asks_slices
 
     @property
     def counts_foreground(self) -> bool:
@@ -236,9 +236,10 @@ class QuerySettings(_Section):
         """The same with another strategy, whose rounds have `size`, by default the number that goes with its unit.
 
         Raises:
+            NotFoundError: there is no strategy of that name.
             ValueError: it asks for volumes, the recipe's own for slices, and how many volumes a round has is not said.
         """
-        of_slices = asks_slices(strategy)
+        of_slices = traits_of(strategy).asks_slices
         if self.asks_slices and not of_slices and self.volumes is None and size is None:
             raise ValueError(f"{strategy} asks for volumes, and query.size, {self.size}, counts slices")
         changed = {"strategy": strategy, "size": size or self.round_size(of_slices=of_slices)}
@@ -248,14 +249,9 @@ class QuerySettings(_Section):
         return self.model_copy(update=changed)
 
 
-def asks_slices(strategy: str) -> bool:
-    """Whether a strategy of this name asks for slices: the names of all that do end so."""
-    return strategy.endswith("_slices")
-
-
-def needs_repeats(name: str) -> bool:
-    """Whether a measure, or a strategy of this name, goes by how repeats differ, which fewer than two do not."""
-    return any(word in name for word in ("variance", "mutual_information", "bald"))
+def _always_asks_proxy(strategy: str) -> bool:
+    """Whether all rounds of a strategy go by a proxy model; what does not exist is refused elsewhere."""
+    return strategy in TRAITS and TRAITS[strategy].needs is Needs.PROXY
 
 
 class Recipe(_Section):
@@ -279,7 +275,7 @@ class Recipe(_Section):
         query = info.data.get("query")
         if query is None:
             return proxy
-        if proxy is None and query.strategy in PROXY_STRATEGIES:
+        if proxy is None and _always_asks_proxy(query.strategy):
             raise ValueError(f"query.strategy {query.strategy} asks a proxy model: add a section [proxy]")
         if proxy is not None and proxy.cold_start != "none" and query.starts_with_slices:
             raise ValueError(
@@ -298,7 +294,7 @@ class Recipe(_Section):
     @property
     def always_asks_proxy(self) -> bool:
         """Whether all rounds, not only the first queries, go by what the proxy model says."""
-        return self.query.strategy in PROXY_STRATEGIES
+        return _always_asks_proxy(self.query.strategy)
 
     @property
     def fine_tunes(self) -> bool:

@@ -12,7 +12,7 @@ from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.loop.doubt import doubt_measure
+from activelabel.loop.doubt import compared_measure
 from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe
@@ -58,7 +58,7 @@ def _draw(results: Results, run: Run, query: "pd.Series[Any]") -> Picture:
     volume = read_volume(run.experiment.settings["images"][image_id])
     image = prepare_image(volume, description.preprocessing)
     statistics = predictor.sample(image.tensor, prediction.repeats, run.seed)
-    measure = doubt_measure(str(query["strategy"]))
+    measure = compared_measure(str(query["strategy"]))
     doubt, asked = MEASURES[measure](statistics), query["slices"]
     axis = slice_axis(volume.grid, description.preprocessing.slice_plane) if asked is None else int(query["axis"])
     along = prepared_axis(image.grid, image.original, axis)

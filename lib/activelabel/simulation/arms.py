@@ -6,9 +6,9 @@ from typing import Any
 
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import load_recipe
-from activelabel.recipes.schema import asks_slices
+from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
-from activelabel.strategies.catalogue import strategy_kinds
+from activelabel.strategies.catalogue import strategy_names
 
 FULL_DATA = "full_data"
 """The name of the arm that learns from everything at once: what others are measured by, and not compared with."""
@@ -44,7 +44,7 @@ def plan_arms(
 
     Args:
         recipe: its name or path.
-        strategies: names; those that end in `_slices` ask for slices.
+        strategies: their names.
         start: the size of the start set, default the recipe's.
         query_size: volumes a round, default the recipe's number of them.
         slices: slices a round for strategies that ask for slices, default `query_size`, else the recipe's number.
@@ -57,7 +57,7 @@ def plan_arms(
             the recipe starts with volumes, or the other way round; or how many volumes a round has is not said.
     """
     chosen = load_recipe(recipe)
-    known = {*strategy_kinds(chosen), *ORACLE_STRATEGIES}
+    known = {*strategy_names(chosen), *ORACLE_STRATEGIES}
     for option, name in [*(("--strategy", name) for name in strategies), ("--start-strategy", start_strategy)]:
         if name is not None and name not in known:
             raise InvalidInputError(f"{option} {name}: use one of {', '.join(sorted(known))}")
@@ -65,7 +65,7 @@ def plan_arms(
     doubled = sorted({name for name in strategies if list(strategies).count(name) > 1})
     if doubled:
         raise InvalidInputError(f"--strategy {doubled[0]}: it is given twice")
-    if start_strategy is not None and asks_slices(start_strategy) != query.starts_with_slices:
+    if start_strategy is not None and traits_of(start_strategy).asks_slices != query.starts_with_slices:
         counted = "slices" if query.starts_with_slices else "volumes"
         raise InvalidInputError(
             f"--start-strategy {start_strategy}: the recipe {chosen.name} starts with {counted}, and counts them: use "
@@ -75,7 +75,7 @@ def plan_arms(
 
     def size(name: str) -> int:
         try:
-            return query.asked_by(name, slices if asks_slices(name) else query_size).size
+            return query.asked_by(name, slices if traits_of(name).asks_slices else query_size).size
         except ValueError as error:
             raise InvalidInputError(
                 f"--strategy {error}: say with --query-size how many volumes a round has"
@@ -113,5 +113,5 @@ def needed_cases(arm: Arm) -> int:
     """How many cases there must be at least for a run to come to its end."""
     recipe = load_recipe(arm.recipe)
     begin = 1 if recipe.query.starts_with_slices else arm.start
-    asked = 1 if asks_slices(arm.strategy) else arm.rounds * arm.query_size
+    asked = 1 if traits_of(arm.strategy).asks_slices else arm.rounds * arm.query_size
     return recipe.training.validation_cases + begin + asked

@@ -8,10 +8,11 @@ import numpy as np
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.slice_selection import SliceId, in_rounds
 from activelabel.project.project import Project
+from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.truth import read_truth
 from activelabel.strategies.asking import ProjectStrategy, SliceStrategy
-from activelabel.strategies.at_random import Proposal, Proposals, proposals_left
+from activelabel.strategies.proposal import Proposal, proposals_left
 from activelabel.strategies.slice_rounds import Chosen, proposals_of_rounds
 
 Foreground = Callable[[str, int], tuple[int, ...]]
@@ -33,29 +34,11 @@ def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrate
         return tuple(np.count_nonzero(np.moveaxis(truth, axis, 0), axis=(1, 2)).tolist())
 
     volumes, slices = ORACLE_STRATEGIES
+    by_volume, by_slice = partial(_volumes, foreground=foreground), partial(_slices, foreground=foreground)
     return {
-        volumes: _OracleVolumes(project, volumes, partial(_volumes, foreground=foreground)),
-        slices: _OracleSlices(project, slices, partial(_slices, foreground=foreground)),
+        volumes: ProjectStrategy(project, volumes, by_volume, traits_of(volumes).summary),
+        slices: SliceStrategy(project, slices, by_slice, traits_of(slices).summary),
     }
-
-
-class _Oracle(ProjectStrategy):
-    summary = "At random, two thirds for their true foreground (nnActive's baseline)"
-
-    def __init__(self, project: Project, name: str, proposals: Proposals) -> None:
-        super().__init__(project, name)
-        self._proposals = proposals
-
-    def proposals(self) -> Iterator[Proposal]:
-        return self._proposals(self._project)
-
-
-class _OracleVolumes(_Oracle):
-    """Asks for volumes."""
-
-
-class _OracleSlices(SliceStrategy, _Oracle):
-    """Asks for slices."""
 
 
 def _volumes(project: Project, foreground: Foreground) -> Iterator[Proposal]:
@@ -63,8 +46,8 @@ def _volumes(project: Project, foreground: Foreground) -> Iterator[Proposal]:
 
     def proposals() -> Iterator[Proposal]:
         for image_id, for_foreground in foreground_aware(voxels, _key(project)):
-            said = "drawn in proportion to its true foreground" if for_foreground else "drawn from all cases"
-            yield Proposal(image_id, said, voxels[image_id])
+            reason = "drawn in proportion to its true foreground" if for_foreground else "drawn from all cases"
+            yield Proposal(image_id, reason, voxels[image_id])
 
     return proposals_left(project, proposals())
 
@@ -77,8 +60,8 @@ def _slices(project: Project, foreground: Foreground) -> Iterator[Proposal]:
         some |= {(image_id, index): float(voxels > 0) for index, voxels in enumerate(foreground(image_id, axis))}
     order = (Chosen(*slice_) for slice_, _ in foreground_aware(some, _key(project)))
     size = project.recipe.query.round_size(of_slices=True)
-    rounds, said = in_rounds(order, size), "drawn at random, two thirds where foreground is"
-    return proposals_of_rounds(project, project.ledger.slice_pool(), rounds, lambda _: said)
+    rounds, reason = in_rounds(order, size), "drawn at random, two thirds where foreground is"
+    return proposals_of_rounds(project.ledger.slice_pool(), rounds, lambda _: reason)
 
 
 def _training(project: Project) -> Iterator[str]:

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
-from activelabel.store.lookup import model_row
+from activelabel.store.lookup import model_row, record_of
 from activelabel.store.records import Doubt
 from activelabel.store.schema import AnnotationRow, DoubtRow
 
@@ -52,20 +52,20 @@ class Doubts(Database):
             )
             session.add(row)
             session.flush()
-            return _doubt_record(row)
+            return record_of(row, Doubt)
 
     def doubts(self) -> list[Doubt]:
         """Those of all labels that were not taken back, in the order in which these came: the latest is the last."""
         statement = select(DoubtRow).where(*_KEPT).order_by(DoubtRow.annotation_id)
         with self._reading() as session:
-            return [_doubt_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Doubt) for row in session.scalars(statement)]
 
     def latest_doubts(self, count: int, models: Collection[int]) -> list[Doubt]:
         """The last `count` of them that have a correlation and say something of these models, in the same order."""
         statement = select(DoubtRow).where(*_KEPT, DoubtRow.correlation.is_not(None), _of(models))
         with self._reading() as session:
             rows = session.scalars(statement.order_by(DoubtRow.annotation_id.desc()).limit(count))
-            return [_doubt_record(row) for row in rows][::-1]
+            return [record_of(row, Doubt) for row in rows][::-1]
 
     def correlated_doubts(self, models: Collection[int]) -> int:
         """How many of them have a correlation and say something of these models."""
@@ -80,15 +80,3 @@ _KEPT = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is
 
 def _of(models: Collection[int]) -> ColumnElement[bool]:
     return DoubtRow.model_version.in_(sorted(models))
-
-
-def _doubt_record(row: DoubtRow) -> Doubt:
-    return Doubt(
-        annotation_id=row.annotation_id,
-        model_version=row.model_version,
-        measure=row.measure,
-        correlation=row.correlation,
-        wrong_voxels=row.wrong_voxels,
-        voxels=row.voxels,
-        created_at=row.created_at,
-    )

@@ -12,7 +12,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, unended_leases
-from activelabel.store.lookup import image_row
+from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, in_pool, unfinished
 from activelabel.store.records import Image, Role, SlicesTaken
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
@@ -64,18 +64,18 @@ class Images(Database):
             NotFoundError: it was never registered.
         """
         with self._reading() as session:
-            return _image_record(image_row(session, image_id))
+            return record_of(image_row(session, image_id), Image)
 
     def images(self) -> list[Image]:
         """All images ever registered, also absent ones, by id."""
         with self._reading() as session:
-            return [_image_record(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
+            return [record_of(row, Image) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
     def images_set_aside(self) -> list[Image]:
         """The images that are there and cannot be used, by id."""
         aside = select(ImageRow).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_not(None))
         with self._reading() as session:
-            return [_image_record(row) for row in session.scalars(aside.order_by(ImageRow.id))]
+            return [record_of(row, Image) for row in session.scalars(aside.order_by(ImageRow.id))]
 
     def fix_slices(self, image_id: str, axis: int, shape: Sequence[int]) -> Image:
         """Say along which axis of its own voxels an image of this shape is sliced.
@@ -89,7 +89,7 @@ class Images(Database):
         with self._reading() as session:
             row = image_row(session, image_id)
             if (row.slice_axis, row.slice_count) == (axis, shape[axis]):
-                return _image_record(row)
+                return record_of(row, Image)
         with self._writing() as session:
             row = image_row(session, image_id)
             if row.slice_axis is None or not _goes_by_slices(session, image_id):
@@ -100,7 +100,7 @@ class Images(Database):
                     f"{row.slice_count}: put that file back, or delete the label"
                 )
             row.slice_count = shape[row.slice_axis]
-            return _image_record(row)
+            return record_of(row, Image)
 
     def slice_pool(self) -> list[SlicesTaken]:
         """The training images of which slices may be asked for, with the slices that are taken; by id.
@@ -155,25 +155,6 @@ class Images(Database):
         statement = select(ImageRow.id).where(in_pool(role, self._clock())).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
-
-
-def _image_record(row: ImageRow) -> Image:
-    return Image(
-        id=row.id,
-        added_at=row.added_at,
-        role=row.role,
-        present=row.present,
-        unreadable_reason=row.unreadable_reason,
-        unreadable_at=row.unreadable_at,
-        slice_axis=row.slice_axis,
-        slice_count=row.slice_count,
-        patient=row.patient,
-        content_sha256=row.content_sha256,
-        file_size=row.file_size,
-        file_modified_ns=row.file_modified_ns,
-        intensities=None if row.intensities is None else tuple(row.intensities),
-        set_aside_stamp=row.set_aside_stamp,
-    )
 
 
 def _goes_by_slices(session: Session, image_id: str) -> bool:

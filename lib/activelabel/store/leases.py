@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
-from activelabel.store.lookup import image_row
+from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, set_aside
 from activelabel.store.records import Lease, Outcome, Slices
 from activelabel.store.rounds import current_round
@@ -171,18 +171,5 @@ def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) ->
 def lease_record(row: LeaseRow, now: datetime) -> Lease:
     """The lease as it is now: one that has expired shows as ended, written down or not."""
     lapsed = row.ended_at is None and row.expires_at <= now
-    return Lease(
-        id=row.id,
-        image_id=row.image_id,
-        slices=None if row.slices is None else tuple(row.slices),
-        annotator=row.annotator,
-        strategy=row.strategy,
-        model_version=row.model_version,
-        score=row.score,
-        reason=row.reason,
-        round_number=row.round_number,
-        granted_at=row.granted_at,
-        expires_at=row.expires_at,
-        ended_at=row.expires_at if lapsed else row.ended_at,
-        outcome="expired" if lapsed else row.outcome,
-    )
+    ended = {"ended_at": row.expires_at, "outcome": "expired"} if lapsed else {}
+    return record_of(row, Lease, **ended)

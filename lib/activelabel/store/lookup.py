@@ -16,13 +16,16 @@ _fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}
 """Of each kind of record the names of its fields, and of those that hold a member of an enum, the enum."""
 
 
-def record_of(row: Base, kind: type[Record]) -> Record:
-    """The frozen record of a row: each field from the column of its name, lists as tuples, words as enum members."""
+def record_of(row: Base, kind: type[Record], **other: Any) -> Record:
+    """The frozen record of a row: each field from the column of its name, lists as tuples, words as enum members.
+
+    `other` has the fields that are not as the columns of their names.
+    """
     known = _fields.get(kind)
     if known is None:
         hints = get_type_hints(kind)
         known = _fields[kind] = tuple((field.name, _enum_in(hints[field.name])) for field in fields(kind))  # type: ignore[arg-type]  # a record is a dataclass
-    return kind(**{name: _frozen(getattr(row, name), enum) for name, enum in known})
+    return kind(**{name: _frozen(getattr(row, name), enum) for name, enum in known if name not in other}, **other)
 
 
 def _frozen(value: Any, enum: type[Enum] | None) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from activelabel.errors import InvalidInputError
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
-from activelabel.store.lookup import model_row
+from activelabel.store.lookup import model_row, record_of
 from activelabel.store.model_choice import best_version, sound_versions
 from activelabel.store.records import Judges, Measurement, Metrics, ModelKind, ModelUse
 from activelabel.store.schema import ModelMeasurementRow, ModelUseRow, ModelVersionRow
@@ -22,13 +22,13 @@ class ModelUses(Database):
         """The model in use, since when, and who chose it; None before the first model of the kind."""
         with self._reading() as session:
             row = current_use(session, kind)
-            return None if row is None else _use_record(row)
+            return None if row is None else record_of(row, ModelUse)
 
     def model_uses(self, kind: ModelKind = "task") -> list[ModelUse]:
         """All that were in use, in the order of time; one goes on until the next begins."""
         in_order = select(ModelUseRow).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id)
         with self._reading() as session:
-            return [_use_record(row) for row in session.scalars(in_order)]
+            return [record_of(row, ModelUse) for row in session.scalars(in_order)]
 
     def use_model(self, version: int, chosen_by: str) -> None:
         """Use this model, and go on using it, whatever is published later.
@@ -148,7 +148,3 @@ def _versions(session: Session, kind: ModelKind) -> set[int]:
     """Those that were not withdrawn."""
     serving = select(ModelVersionRow.version).where(ModelVersionRow.kind == kind)
     return set(session.scalars(serving.where(ModelVersionRow.withdrawn_at.is_(None))))
-
-
-def _use_record(row: ModelUseRow) -> ModelUse:
-    return ModelUse(row.model_version, row.chosen_by, row.began_at)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
-from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row
+from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row, record_of
 from activelabel.store.model_choice import label_judges
 from activelabel.store.model_uses import measure, settle
 from activelabel.store.records import Judges, Metrics, ModelKind, ModelVersion, Role
@@ -95,9 +95,11 @@ class Models(Database):
         with self._reading() as session:
             return _model_record(session, model_row(session, version))
 
-    def models(self, kind: ModelKind = "task") -> list[ModelVersion]:
-        """All models of a kind, withdrawn ones too, in the order of their versions."""
+    def models(self, kind: ModelKind = "task", *, in_service: bool = False) -> list[ModelVersion]:
+        """All models of a kind in the order of their versions; `in_service` leaves out those that were withdrawn."""
         in_order = select(ModelVersionRow).where(ModelVersionRow.kind == kind).order_by(ModelVersionRow.version)
+        if in_service:
+            in_order = in_order.where(ModelVersionRow.withdrawn_at.is_(None))
         with self._reading() as session:
             return [_model_record(session, row) for row in session.scalars(in_order).all()]
 
@@ -144,16 +146,10 @@ def _model_record(session: Session, row: ModelVersionRow) -> ModelVersion:
         .order_by(ModelAnnotationRow.annotation_id)
     )
     roles = cast(list[tuple[int, Role]], session.execute(used).all())
-    return ModelVersion(
-        version=row.version,
-        kind=row.kind,
-        file=row.file,
-        sha256=row.sha256,
-        created_at=row.created_at,
-        recipe=row.recipe,
-        labels=tuple(row.labels),
+    return record_of(
+        row,
+        ModelVersion,
         metrics=dict(row.metrics),
         trained_on=tuple(id_ for id_, role in roles if role == "training"),
         validated_on=tuple(id_ for id_, role in roles if role == "validation"),
-        withdrawn_at=row.withdrawn_at,
     )

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.score import Score
+from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
@@ -43,39 +44,37 @@ class Scores(Database):
                 now = self._clock()
                 session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
 
-    def scored_images(self, model_version: int, measure: str, region: str, aggregation: str) -> set[str]:
+    def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of images that have such a score from this model version."""
-        statement = select(ScoreRow.image_id).where(_kind(model_version, measure, region, aggregation))
+        statement = select(ScoreRow.image_id).where(_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
 
-    def has_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> bool:
+    def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether this model version has given any image such a score."""
-        statement = select(select(ScoreRow).where(_kind(model_version, measure, region, aggregation)).exists())
+        statement = select(select(ScoreRow).where(_kind(model_version, kind)).exists())
         with self._reading() as session:
             return bool(session.scalar(statement))
 
-    def volume_scores(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, float]:
+    def volume_scores(self, model_version: int, kind: ScoreKind) -> dict[str, float]:
         """Every volume score of this kind by a model version, of images annotated since or vanished too."""
         statement = select(ScoreRow.image_id, ScoreRow.value)
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
+            rows = session.execute(statement.where(_kind(model_version, kind)))
             return {image_id: value for image_id, value in rows}
 
-    def score_repeats(self, model_version: int, measure: str, region: str, aggregation: str) -> dict[str, int]:
+    def score_repeats(self, model_version: int, kind: ScoreKind) -> dict[str, int]:
         """With how many repeats each volume score of this kind was sampled: of the images of `volume_scores`."""
         statement = select(ScoreRow.image_id, ScoreRow.repeats)
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
+            rows = session.execute(statement.where(_kind(model_version, kind)))
             return {image_id: repeats for image_id, repeats in rows}
 
-    def slice_scores(
-        self, model_version: int, measure: str, region: str, aggregation: str
-    ) -> dict[str, tuple[float, ...]]:
+    def slice_scores(self, model_version: int, kind: ScoreKind) -> dict[str, tuple[float, ...]]:
         """The scores of all slices, in their order, of every image that has them; of single precision."""
         statement = select(ScoreRow.image_id, ScoreRow.slices).where(ScoreRow.slices.is_not(None))
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, measure, region, aggregation)))
+            rows = session.execute(statement.where(_kind(model_version, kind)))
             return {image_id: slices for image_id, slices in rows if slices is not None}
 
     def all_scores(self, model_version: int) -> list[dict[str, Any]]:
@@ -87,25 +86,23 @@ class Scores(Database):
             rows = session.execute(statement.where(ScoreRow.model_version == model_version))
             return [{"model_version": model_version, **row._mapping} for row in rows]
 
-    def slice_profile(
-        self, image_id: str, model_version: int, measure: str, region: str, aggregation: str
-    ) -> tuple[float, ...] | None:
+    def slice_profile(self, image_id: str, model_version: int, kind: ScoreKind) -> tuple[float, ...] | None:
         """The scores of this kind of the slices of one image; None where there are none."""
         statement = select(ScoreRow.slices).where(ScoreRow.image_id == image_id)
         with self._reading() as session:
-            return session.scalar(statement.where(_kind(model_version, measure, region, aggregation)))
+            return session.scalar(statement.where(_kind(model_version, kind)))
 
-    def unscored(self, model_version: int, measure: str, region: str, aggregation: str) -> list[str]:
+    def unscored(self, model_version: int, kind: ScoreKind) -> list[str]:
         """Training images without such a volume score that are there, readable and not fully annotated; by id.
 
         Leased ones too: a lease may end without a label.
         """
-        scored = select(ScoreRow.image_id).where(_kind(model_version, measure, region, aggregation))
+        scored = select(ScoreRow.image_id).where(_kind(model_version, kind))
         statement = select(ImageRow.id).where(unfinished("training"), ImageRow.id.not_in(scored)).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
 
-    def ranking(self, model_version: int, measure: str, region: str, aggregation: str, limit: int) -> dict[str, float]:
+    def ranking(self, model_version: int, kind: ScoreKind, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
 
         Those are present, readable, not fully annotated and not leased to anyone. Empty where none has such a score.
@@ -114,7 +111,7 @@ class Scores(Database):
         statement = (
             select(ScoreRow.image_id, ScoreRow.value)
             .join(ImageRow, ImageRow.id == ScoreRow.image_id)
-            .where(_kind(model_version, measure, region, aggregation))
+            .where(_kind(model_version, kind))
             .where(in_pool("training", self._clock()))
             .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
             .limit(limit)
@@ -123,12 +120,12 @@ class Scores(Database):
             return {image_id: value for image_id, value in session.execute(statement)}
 
 
-def _kind(model_version: int, measure: str, region: str, aggregation: str) -> ColumnElement[bool]:
+def _kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
     return and_(
         ScoreRow.model_version == model_version,
-        ScoreRow.measure == measure,
-        ScoreRow.region == region,
-        ScoreRow.aggregation == aggregation,
+        ScoreRow.measure == kind.measure,
+        ScoreRow.region == kind.region,
+        ScoreRow.aggregation == kind.aggregation,
     )
 
 

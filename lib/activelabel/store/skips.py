@@ -11,7 +11,7 @@ from activelabel.store.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.leases import end_leases, expire, unended_leases
-from activelabel.store.lookup import image_row
+from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, set_aside
 from activelabel.store.records import Skip, SkipKind
 from activelabel.store.schema import AnnotationRow, DraftRow, LeaseRow, SkipRow
@@ -71,7 +71,7 @@ class Skips(Database):
             _check(CaseEvent.BRING_BACK, session, image_id, annotator, now)
             row = session.scalars(select(SkipRow).where(SkipRow.image_id == image_id, set_aside())).one()
             row.ended_at, row.ended_by = now, annotator
-            return _skip_record(row)
+            return record_of(row, Skip)
 
     def skips(self, image_id: str | None = None) -> list[Skip]:
         """Every skip there ever was, or those of one image, oldest first."""
@@ -79,20 +79,20 @@ class Skips(Database):
         if image_id is not None:
             statement = statement.where(SkipRow.image_id == image_id)
         with self._reading() as session:
-            return [_skip_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Skip) for row in session.scalars(statement)]
 
     def set_aside_cases(self) -> list[Skip]:
         """Those that cannot be annotated now, in the order in which somebody said so."""
         statement = select(SkipRow).where(set_aside()).order_by(SkipRow.id)
         with self._reading() as session:
-            return [_skip_record(row) for row in session.scalars(statement)]
+            return [record_of(row, Skip) for row in session.scalars(statement)]
 
     def skipped_for_now(self) -> list[Skip]:
         """Those that are passed over for somebody now, oldest first."""
         with self._reading() as session:
             annotators = session.scalars(select(SkipRow.annotator).where(SkipRow.kind == NOT_NOW).distinct()).all()
             rows = [row for annotator in annotators for row in _in_force(session, annotator)]
-            return [_skip_record(row) for row in sorted(rows, key=lambda row: row.id)]
+            return [record_of(row, Skip) for row in sorted(rows, key=lambda row: row.id)]
 
     def passed_over(self, annotator: str) -> list[str]:
         """The images that this annotator is asked for only where nothing else is left, in the order of coming back.
@@ -138,7 +138,7 @@ def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reaso
     )
     session.add(row)
     session.flush()
-    return _skip_record(row)
+    return record_of(row, Skip)
 
 
 def _check(event: CaseEvent, session: Session, image_id: str, annotator: str, now: datetime) -> None:
@@ -186,17 +186,4 @@ def _facts(session: Session, image_id: str, now: datetime) -> CaseFacts:
         skipped_by=frozenset(
             name for name in session.scalars(said) if image_id in {row.image_id for row in _in_force(session, name)}
         ),
-    )
-
-
-def _skip_record(row: SkipRow) -> Skip:
-    return Skip(
-        id=row.id,
-        image_id=row.image_id,
-        annotator=row.annotator,
-        kind=row.kind,
-        reason=row.reason,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-        ended_by=row.ended_by,
     )

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
+from activelabel.store.lookup import record_of
 from activelabel.store.records import LoginSession, User, UserRole
 from activelabel.store.schema import LoginSessionRow, UserRow
 
@@ -24,13 +25,13 @@ class Users(Database):
     def users(self) -> list[User]:
         """All users, by name."""
         with self._reading() as session:
-            return [_user_record(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
+            return [record_of(row, User) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
 
     def user(self, name: str) -> User | None:
         """The user of this name; None if there is none."""
         with self._reading() as session:
             row = session.get(UserRow, name)
-            return None if row is None else _user_record(row)
+            return None if row is None else record_of(row, User)
 
     def require_user(self, name: str) -> None:
         """Refuse a name that no user has.
@@ -188,7 +189,3 @@ def _user_row(session: Session, name: str) -> UserRow:
         known = ", ".join(session.scalars(select(UserRow.name).order_by(UserRow.name)))
         raise NotFoundError(f"user '{name}': there is none; there are: {known or 'none'}")
     return row
-
-
-def _user_record(row: UserRow) -> User:
-    return User(row.name, row.role, row.password_hash, row.created_at, row.password_changed_at)

@@ -1,13 +1,14 @@
 """What all strategies share: which case, or which slices of one, an annotator gets next.
 
-A strategy only *proposes* cases, best first, each with the reason. `ask` does what all of them share: an annotator who
-has not finished gets her own query back; the first proposal that nobody else holds is leased to her.
+A strategy only *proposes* cases, best first, each with the reason. What all of them share is done here: the validation
+cases that are due come before what the strategy proposes; annotators who have not finished get their own query back;
+the first proposal that nobody else holds is leased to the annotator who asks.
 """
 
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from activelabel.data.slice_places import slice_places
 from activelabel.data.volumes import read_grid
@@ -19,25 +20,26 @@ from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import count_slices
 from activelabel.store.records import Lease, Slices
-from activelabel.strategies.at_random import Proposal
+from activelabel.strategies.proposal import Proposal, Proposals, validation_due
 
 logger = logging.getLogger(__name__)
 
 
 class ProjectStrategy:
-    """A strategy of this project: what it proposes, and one line on it, is all that differs between them."""
+    """A strategy of this project: strategies differ only in their names, what they propose, and their description."""
 
-    summary: ClassVar[str]
-    propose: ClassVar[Callable[[Project], Iterator[Proposal]]]
-
-    def __init__(self, project: Project, name: str, description: str | None = None) -> None:
-        self.description = description or self.summary
+    def __init__(self, project: Project, name: str, propose: Proposals, description: str) -> None:
+        self.description = description
         self._project = project
         self._name = name
+        self._propose = propose
 
     def proposals(self) -> Iterator[Proposal]:
-        """Cases to ask for, best first. None is leased or annotated when it is proposed."""
-        return type(self).propose(self._project)
+        """Cases to ask for: the validation cases that are due, then what the strategy proposes, best first.
+
+        None is leased or annotated when it is proposed.
+        """
+        return itertools.chain(validation_due(self._project), self._propose(self._project))
 
     def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
         """Lease the next case to an annotator; `{}` when nothing is left that can be read.
@@ -45,17 +47,17 @@ class ProjectStrategy:
         What they have begun and not finished comes first. What they skipped for now, and what somebody else has begun,
         comes when nothing else is left.
         """
-        last = self._project.ledger.passed_over(annotator)
+        passed_over = self._project.ledger.passed_over(annotator)
 
         def at_once() -> Iterable[Proposal]:
-            return (proposal for proposal in self._all(annotator) if proposal.image_id not in last)
+            return (proposal for proposal in self._all(annotator) if proposal.image_id not in passed_over)
 
         def in_the_end() -> Iterable[Proposal]:
-            places = {image_id: place for place, image_id in enumerate(last)}
+            places = {image_id: place for place, image_id in enumerate(passed_over)}
             return sorted(self._all(annotator), key=lambda proposal: places.get(proposal.image_id, -1))
 
         given = self._next(annotator, images, at_once)
-        return self._next(annotator, images, in_the_end) if last and not given else given
+        return self._next(annotator, images, in_the_end) if passed_over and not given else given
 
     def _all(self, annotator: str) -> Iterator[Proposal]:
         """What an annotator has begun, then what the strategy proposes."""
@@ -105,16 +107,16 @@ class ProjectStrategy:
 
 
 class SliceStrategy(ProjectStrategy):
-    """Asks for slices: all that a round wants of one volume in one query."""
+    """A strategy that asks for slices: one query has all slices that a round wants of one volume."""
 
     def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
-        """As every strategy, once it is known how many slices there are."""
+        """As `ProjectStrategy.next`, after the slices of all images are counted."""
         count_slices(self._project, images)
         return super().next(annotator, images)
 
 
 def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
-    """What an annotator has begun, oldest first: of a query for slices those that nobody has annotated since."""
+    """The drafts of an annotator, oldest first; of a query for slices, those that nobody has annotated since."""
     for draft in project.ledger.drafts_to_finish(annotator):
         reason = f"your draft of it is open: {draft.why}"
         if draft.slices is None:
@@ -148,9 +150,9 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
 
 
 def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str, Any]:
-    """A lease as clients read it; of slices with a `PatientID` that names them, which is what Slicer shows.
+    """A lease as clients read it; one of slices has a `PatientID` that names them, which Slicer shows.
 
-    `query.slices` are indices from 0 along `query.axis`, for programs; what people read counts as their client does.
+    `query.slices` are indices from 0 along `query.axis`, for programs; texts for people count as their client does.
     """
     query: dict[str, Any] = {"kind": "volume"}
     shown, reason = {}, lease.reason

@@ -1,72 +1,72 @@
-"""What a proposal is, the pool at random, and when a validation case is due: what all strategies share."""
+"""Strategies that ask at random, without any model: for volumes, and for slices."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from activelabel.acquisition.selection import shuffled
+from activelabel.acquisition.slice_selection import in_rounds, random_slices, strided_slices
 from activelabel.project.project import Project
-from activelabel.store.records import Progress, Slices
-
-CANDIDATES = 16
-"""Cases read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
-
-
-def candidates(project: Project) -> int:
-    """How many to read, so that `CANDIDATES` are left if all that may be passed over for somebody are among them."""
-    return CANDIDATES + project.ledger.count_passed_over()
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A case, or slices of it, that a strategy would ask for, and why."""
-
-    image_id: str
-    reason: str
-    score: float | None = None
-    model_version: int | None = None
-    slices: Slices = None
-
-
-Proposals = Callable[[Project], Iterator[Proposal]]
-"""Cases to ask for, best first."""
+from activelabel.strategies.proposal import Proposal, Proposals
+from activelabel.strategies.slice_rounds import Chosen, proposals_of_rounds, slice_counts
 
 
 def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
-    """The pool in a random order that the seed fixes, validation cases in turn with the others."""
-    yield from validation_due(project)
+    """The training cases of the pool in a random order that the seed fixes, then its validation cases."""
     for image_id in shuffled(project.ledger.pool("training"), project.settings.seed):
         yield Proposal(image_id, reason)
     for image_id in shuffled(project.ledger.pool("validation"), project.settings.seed):
         yield Proposal(image_id, f"a validation case, never trained on: {reason}")
 
 
-def validation_due(project: Project) -> Iterator[Proposal]:
-    """The validation cases, in turn with the others, and all of them before the start set is complete.
+def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator[Proposal]:
+    """`size` slices a round, drawn at random from all slices of all volumes."""
+    pool = project.ledger.slice_pool()
+    drawn = (Chosen(*slice_) for slice_ in random_slices(slice_counts(pool), project.settings.seed))
+    return proposals_of_rounds(pool, in_rounds(drawn, size), lambda _: reason)
 
-    So the first model is measured by the whole set, and no later round has any of it. Where the start set is counted in
-    slices, of which a query may have many, validation cases are the first queries. Those that come late, as images
-    were added since, take turns.
+
+def random_slices_left(project: Project, reason: str, size: int) -> Iterator[Proposal]:
+    """Slices that may be asked for now, in the same random order, `size` of them at a time."""
+    pool = project.ledger.slice_pool()
+    taken = {image.image_id: image.taken for image in pool}
+    drawn = random_slices(slice_counts(pool), project.settings.seed)
+    left = (Chosen(volume, index) for volume, index in drawn if index not in taken[volume])
+    return proposals_of_rounds(pool, in_rounds(left, size), lambda _: reason)
+
+
+def random_slices_of_round(project: Project) -> Iterator[Proposal]:
+    """As many slices as a round wants, or, before the first model, as a recipe starts with that begins with slices.
+
+    Where a round is over when so many slices *with foreground* are annotated, no more are laid out at a time than are
+    missing, so that a single annotator is asked for none in vain.
     """
-    waiting = project.ledger.pool("validation")
-    if not waiting:
-        return
-    progress = project.ledger.progress()
-    validation_asked = progress.validation - len(waiting)
-    training_asked = progress.annotated + progress.partly_annotated + progress.leased - validation_asked
-    if validation_asked < training_asked or _completes_start(project, progress, training_asked):
-        for image_id in shuffled(waiting, project.settings.seed):
-            yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
+    query, reason = project.recipe.query, "drawn at random from all slices"
+    if project.ledger.model_in_use() is None:
+        size = query.start if query.starts_with_slices else query.round_size(of_slices=True)
+        return random_slice_proposals(project, reason, size)
+    if not query.counts_foreground:
+        return random_slice_proposals(project, reason, query.round_size(of_slices=True))
+    wanted = project.thresholds.retrain_after
+    missing = wanted - project.ledger.new_foreground_slices()
+    return random_slices_left(project, f"{reason}, until {wanted} with foreground are annotated", max(missing, 1))
 
 
-def _completes_start(project: Project, progress: Progress, training_asked: int) -> bool:
-    """Whether the next query for a training case may complete the start set."""
-    if progress.latest_model is not None:
-        return False
-    return project.recipe.query.starts_with_slices or training_asked + 1 >= project.thresholds.start
+def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]:
+    """Volumes at random, and every n-th slice of each."""
+    pool, stride = project.ledger.slice_pool(), project.recipe.query.slice_stride
+    slices = [Chosen(*slice_) for slice_ in strided_slices(slice_counts(pool), stride, project.settings.seed)]
+    return proposals_of_rounds(pool, [slices], lambda _: f"every slice in {stride} of a volume {reason}")
 
 
-def proposals_left(project: Project, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
-    """Those volumes that may be asked for now, after the validation cases that are due."""
-    left = set(project.ledger.pool("training"))
-    return itertools.chain(validation_due(project), (item for item in proposals if item.image_id in left))
+def _random_volumes(project: Project) -> Iterator[Proposal]:
+    return random_proposals(project, "drawn at random from the pool")
+
+
+def _strided_slices(project: Project) -> Iterator[Proposal]:
+    return strided_slice_proposals(project, "drawn at random")
+
+
+STRATEGIES: dict[str, Proposals] = {
+    "random_volumes": _random_volumes,
+    "random_slices": random_slices_of_round,
+    "strided_slices": _strided_slices,
+}

@@ -1,33 +1,35 @@
-"""The strategy of ours: doubt where a class is predicted, all classes alike, with noise, slices apart."""
+"""Our own strategy: uncertainty where a class is predicted, all classes alike, with noise, and slices apart."""
 
 from collections.abc import Iterator
 
 from activelabel.acquisition.blend import balanced, blend_slices
 from activelabel.acquisition.class_scores import class_region
 from activelabel.acquisition.power_noise import power_order
-from activelabel.project.project import Project, ScoreKind
-from activelabel.strategies.at_random import Proposal, proposals_left
-from activelabel.strategies.by_proxy import first_volumes
-from activelabel.strategies.by_score import noise_key, scored_cases
+from activelabel.names import ScoreKind
+from activelabel.project.project import Project
+from activelabel.strategies.proposal import Proposal, Proposals, proposals_left
+from activelabel.strategies.ranking import noise_key, scored_cases
 from activelabel.strategies.slice_rounds import Chosen, ScoredSlices, ranked_slice_proposals
 
 BETA = 1.0
-"""Of the noise: in proportion to the scores."""
-_SAID = "doubt in predicted structures"
+"""How little noise there is; with 1 cases are drawn in proportion to their scores."""
+_WHAT = "uncertainty in predicted structures"
 
 
 def blend_proposals(project: Project) -> Iterator[Proposal]:
-    """Volumes in proportion to the entropy in each predicted structure, small structures counting as much as large."""
+    """Volumes in proportion to the entropy in each predicted structure, small structures counting as much as large.
+
+    Raises:
+        NotRankedYet: no model has such scores, or none of a case that is left.
+    """
     scored = scored_cases(project, _kinds(project))
-    if isinstance(scored, str):
-        return first_volumes(project, scored)
     key = noise_key(project, scored.version, "blend")
 
     def proposals() -> Iterator[Proposal]:
         for group in scored.groups:
             scores = balanced(group)
             for image_id in power_order(scores, BETA, key):
-                reason = f"{_SAID} {scores[image_id]:.3g} times the mean by model {scored.version}, drawn in proportion"
+                reason = f"{_WHAT} {scores[image_id]:.3g} times the mean by model {scored.version}, drawn in proportion"
                 yield Proposal(image_id, f"{reason}{scored.caveat}", scores[image_id], scored.version)
 
     return proposals_left(project, proposals())
@@ -42,10 +44,13 @@ def blend_slice_proposals(project: Project) -> Iterator[Proposal]:
         key = noise_key(project, scored.version, "blend")
         drawn = blend_slices(by_class, scored.learnt, BETA, query.min_slice_distance, key)
         for slice_, score in drawn:
-            yield Chosen(*slice_, score, f"{_SAID}, of the mean")
+            yield Chosen(*slice_, score, f"{_WHAT}, of the mean")
 
     return ranked_slice_proposals(project, _kinds(project), order, "drawn in proportion to it")
 
 
 def _kinds(project: Project) -> list[ScoreKind]:
-    return [("entropy", class_region(label), "total") for label in range(1, len(project.labels) + 1)]
+    return [ScoreKind("entropy", class_region(label)) for label in range(1, len(project.labels) + 1)]
+
+
+STRATEGIES: dict[str, Proposals] = {"blend": blend_proposals, "blend_slices": blend_slice_proposals}

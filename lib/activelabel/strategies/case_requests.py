@@ -1,4 +1,4 @@
-"""What a client may say of a case when it asks for the next one, or at the routes of cases; parsed once."""
+"""Skips: what a client sends about a case when it asks for the next one, or to the routes of cases, parsed once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _KINDS: dict[str, SkipKind | None] = {"": None, "no": None, NOT_NOW: NOT_NOW, CA
 
 FORM_SKIP, FORM_REASON = "skip this case", "reason to skip it"
 FORM: dict[str, object] = {FORM_SKIP: ["no", NOT_NOW, CANNOT], FORM_REASON: ""}
-"""What both stock clients show under their options, and send with each question until somebody changes it again."""
+"""The form that both stock clients show under their options, and send with each request until somebody changes it."""
 
 
 @dataclass(frozen=True)
 class SkipRequest:
-    """That an annotator does not want what they hold, and why; `by_form`: it may be from the question before."""
+    """An annotator does not want the case that they hold, and why; with `by_form` it may be from the request before."""
 
     kind: SkipKind
     reason: str
@@ -27,23 +27,23 @@ class SkipRequest:
 
 
 def skip_request(params: Mapping[str, Any]) -> SkipRequest | None:
-    """What the params of a request say by `skip` and `reason`, or by the form; None if it is no skip.
+    """The skip that the params of a request ask for by `skip` and `reason`, or by the form; None if they ask for none.
 
     Raises:
         InvalidInputError: an unknown `skip`, or a `reason` that is no text on one line.
     """
     by_form = params.get("skip") is None
-    said = params.get(FORM_SKIP if by_form else "skip")
-    key = "" if said is None else said
+    value = params.get(FORM_SKIP if by_form else "skip")
+    key = "" if value is None else value
     if not isinstance(key, str) or key not in _KINDS:
-        raise InvalidInputError(f'skip: expected "{NOT_NOW}" or "{CANNOT}", got {str(said)[:80]!r}')
+        raise InvalidInputError(f'skip: expected "{NOT_NOW}" or "{CANNOT}", got {str(value)[:80]!r}')
     kind = _KINDS[key]
     reason = params.get(FORM_REASON if by_form else "reason")
     return None if kind is None else SkipRequest(kind, _reason(reason), by_form)
 
 
-def _reason(said: object) -> str:
-    reason = said or ""
+def _reason(value: object) -> str:
+    reason = value or ""
     if not isinstance(reason, str) or not reason.isprintable() or len(reason) > LONGEST_REASON:
         raise InvalidInputError(
             f"reason: expected a text of at most {LONGEST_REASON} characters on one line, got {str(reason)[:80]!r}"

@@ -1,19 +1,20 @@
-"""All strategies, by name: how each proposes what is asked for next, and one line on it."""
+"""All strategies by name: found in the modules of this folder, and checked against the table of their traits.
 
-from collections.abc import Iterator
+A module offers strategies as `STRATEGIES`, a mapping from names to the functions that propose. Whatever else is known
+of a strategy is in `recipes.strategy_traits`.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
 from functools import partial
 
+from activelabel import strategies
 from activelabel.errors import NotFoundError
-from activelabel.project.project import Project, ScoreKind
+from activelabel.project.project import Project
 from activelabel.recipes import LEAST_REPEATS, Recipe, needs_repeats
-from activelabel.recipes.schema import asks_slices
-from activelabel.recipes.strategy_traits import MEAN_MEASURES, OBJECT_MEASURES, UNCERTAINTY_VOLUMES
+from activelabel.recipes.strategy_traits import TRAITS, Needs, traits_of
 from activelabel.strategies.asking import ProjectStrategy, SliceStrategy
-from activelabel.strategies.at_random import Proposal, Proposals, random_proposals
-from activelabel.strategies.blend import blend_proposals, blend_slice_proposals
-from activelabel.strategies.by_proxy import proxy_rank_proposals
-from activelabel.strategies.by_score import highest_proposals, selective_proposals
-from activelabel.strategies.foreground import foreground_random_proposals, foreground_random_slice_proposals
 from activelabel.strategies.listing import (
     OHIF,
     OWN,
@@ -23,188 +24,83 @@ from activelabel.strategies.listing import (
     own_description,
     suiting,
 )
-from activelabel.strategies.noisy import (
-    clasp_proposals,
-    clasp_slice_proposals,
-    power_proposals,
-    power_slice_proposals,
-)
-from activelabel.strategies.slice_rounds import (
-    highest_slice_proposals,
-    peak_proposals,
-    random_slices_of_round,
-    selective_slice_proposals,
-    strided_slice_proposals,
-)
-from activelabel.strategies.spread import coreset_proposals, typiclust_proposals
-from activelabel.strategies.spread_slices import coreset_slice_proposals, typiclust_slice_proposals
-from activelabel.strategies.trust import proposals_by_doubt
-
-MEASURED_BY = {
-    "variance": "predictions vary most between Monte Carlo repeats (rahimi2022, eq. 1; MC dropout in ma2024)",
-    "entropy": "mean prediction has the largest entropy (chlebus2022, eq. 2)",
-    "mutual_information": "Monte Carlo repeats disagree most, noise in the image left out (BALD)",
-    "least_confidence": "most probable class is least probable",
-    "margin": "two most probable classes are closest",
-}
+from activelabel.strategies.proposal import Proposals
+from activelabel.strategies.start import proposals_or_start, start_of
+from activelabel.strategies.trust import proposals_by_uncertainty
 
 
-VOLUMES: dict[str, tuple[Proposals, str]] = {
-    "random_volumes": (
-        lambda project: random_proposals(project, "drawn at random from the pool"),
-        "Volumes at random: what every other strategy has to beat",
-    ),
-    "foreground_random": (
-        foreground_random_proposals,
-        "Volumes at random, two thirds in proportion to their predicted foreground: a strong simple baseline",
-    ),
-    "uncertainty_volumes": (
-        lambda project: highest_proposals(project, *UNCERTAINTY_VOLUMES),
-        "Volumes with the largest mean entropy in and around the predicted foreground (chlebus2022, UVS)",
-    ),
-    "power_bald": (
-        lambda project: power_proposals(project, "mutual_information"),
-        "Volumes drawn in proportion to their mutual information (Kirsch et al. 2021, PowerBALD)",
-    ),
-    "power_entropy": (
-        lambda project: power_proposals(project, "entropy"),
-        "Volumes drawn in proportion to their entropy (power noise of Kirsch et al. 2021)",
-    ),
-    "clasp_pe": (
-        clasp_proposals,
-        "Volumes with the largest entropy, two thirds of them class by class, with noise that fades (ClaSP PE)",
-    ),
-    "blend": (
-        blend_proposals,
-        "Volumes drawn in proportion to the doubt in predicted structures, all classes alike (ours)",
-    ),
-    "coreset": (coreset_proposals, "Volumes that cover what the model sees in the pool (core-set)"),
-    "typiclust": (typiclust_proposals, "Volumes that are typical of what the model sees in the pool (TypiClust)"),
-}
-"""Those that ask for volumes, without those that there are for each measure."""
-SLICES: dict[str, tuple[Proposals, str]] = {
-    "random_slices": (
-        random_slices_of_round,
-        "Slices at random from all volumes (chlebus2022, RSS)",
-    ),
-    "strided_slices": (
-        lambda project: strided_slice_proposals(project, "drawn at random"),
-        "Every n-th slice of volumes at random: what a reader draws who lets her tool interpolate",
-    ),
-    "foreground_random_slices": (
-        foreground_random_slice_proposals,
-        "Slices at random, two thirds of those with predicted foreground: a strong simple baseline",
-    ),
-    "uncertainty_slices": (
-        peak_proposals,
-        "Slices at the largest peaks of mean entropy, of all volumes (chlebus2022, USS)",
-    ),
-    "power_bald_slices": (
-        lambda project: power_slice_proposals(project, "mutual_information"),
-        "Slices drawn in proportion to their mutual information (Kirsch et al. 2021, PowerBALD)",
-    ),
-    "power_entropy_slices": (
-        lambda project: power_slice_proposals(project, "entropy"),
-        "Slices drawn in proportion to their entropy (power noise of Kirsch et al. 2021)",
-    ),
-    "clasp_pe_slices": (
-        clasp_slice_proposals,
-        "Slices with the largest entropy, two thirds of them class by class, with noise that fades (ClaSP PE)",
-    ),
-    "blend_slices": (
-        blend_slice_proposals,
-        "A few slices through the structures predicted in volumes drawn in proportion to the doubt in them (ours)",
-    ),
-    "coreset_slices": (coreset_slice_proposals, "Slices that cover what the model sees in the pool (core-set)"),
-    "typiclust_slices": (
-        typiclust_slice_proposals,
-        "Slices that are typical of what the model sees in the pool (TypiClust)",
-    ),
-}
-"""Those that ask for slices, without those that there are for each measure."""
-NOT_BY_DOUBT = {
-    *("random_volumes", "foreground_random", "coreset", "typiclust", "proxy_rank"),
-    *("random_slices", "strided_slices", "foreground_random_slices", "coreset_slices", "typiclust_slices"),
-}
-"""Those to which it makes no difference what the model in use doubts."""
-PROXY: dict[str, tuple[Proposals, str]] = {
-    "proxy_rank": (
-        proxy_rank_proposals,
-        "Volumes of which the proxy model is least certain (nath2022, proxy ranking)",
-    )
-}
+def found_strategies() -> dict[str, Proposals]:
+    """What the modules of this folder offer, by name.
 
-
-def _of_measures() -> dict[str, tuple[Proposals, str]]:
-    """Each measure plain and selective, of volumes and of slices, the means of nath2022, and those over the object."""
-    table: dict[str, tuple[Proposals, str]] = {}
-    for name, kind in MEAN_MEASURES.items():
-        table[name] = (
-            partial(_highest, kind=kind),
-            f"Volumes with the largest mean {kind[0]} of Monte Carlo repeats (nath2022, 3.4)",
-        )
-    for name, kind in OBJECT_MEASURES.items():
-        table[name] = (
-            partial(_highest, kind=kind),
-            f"Volumes with the largest mean {kind[0].replace('_', ' ')} around the predicted object, whatever its size",
-        )
-    for measure, said in MEASURED_BY.items():
-        whole, near = (measure, "everything", "total"), "near targets or boundaries (ma2024, eq. 5)"
-        table[measure] = (partial(_highest, kind=whole), f"Volumes whose {said}")
-        table[f"selective_{measure}"] = (partial(selective_proposals, measure=measure), f"Volumes whose {said}, {near}")
-        table[f"{measure}_slices"] = (partial(highest_slice_proposals, measure=measure), f"Slices whose {said}")
-        table[f"selective_{measure}_slices"] = (
-            partial(selective_slice_proposals, measure=measure),
-            f"Slices whose {said}, {near}",
-        )
-    return table
-
-
-def _highest(project: Project, kind: ScoreKind) -> Iterator[Proposal]:
-    return highest_proposals(project, *kind)
-
-
-def _strategy(name: str, propose: Proposals, summary: str) -> type[ProjectStrategy]:
-    """A strategy class of its own, which trusts doubt only where that is worth something: see `strategies.trust`.
-
-    Whether it asks for slices is in its name.
+    Raises:
+        RuntimeError: a strategy has no traits, or comes twice, or an entry of the table of traits has no strategy.
     """
-    kind: type[ProjectStrategy] = SliceStrategy if asks_slices(name) else ProjectStrategy
-    if name not in NOT_BY_DOUBT:
-        instead = foreground_random_slice_proposals if asks_slices(name) else foreground_random_proposals
-        propose = partial(proposals_by_doubt, by_doubt=propose, instead=instead)
-    return type(name, (kind,), {"propose": staticmethod(propose), "summary": summary})
+    found: dict[str, Proposals] = {}
+    for module in pkgutil.iter_modules(strategies.__path__, f"{strategies.__name__}."):
+        offered = getattr(importlib.import_module(module.name), "STRATEGIES", {})
+        twice = sorted(found.keys() & offered.keys())
+        if twice:
+            raise RuntimeError(f"{module.name} offers strategies that another module offers too: {', '.join(twice)}")
+        found |= offered
+    expected = {name for name, traits in TRAITS.items() if traits.needs is not Needs.REFERENCE_LABELS}
+    if found.keys() != expected:
+        without_traits, without_strategy = sorted(found.keys() - expected), sorted(expected - found.keys())
+        raise RuntimeError(
+            f"strategies without an entry in recipes.strategy_traits.TRAITS: {', '.join(without_traits) or 'none'}; "
+            f"entries without a strategy in a module of activelabel.strategies: {', '.join(without_strategy) or 'none'}"
+        )
+    return found
 
 
-STRATEGIES = {name: _strategy(name, *entry) for name, entry in (VOLUMES | SLICES | _of_measures()).items()}
-PROXY_STRATEGIES = {name: _strategy(name, *entry) for name, entry in PROXY.items()}
-"""Those that go by a proxy model alone: there where the recipe has one."""
+def strategy_names(recipe: Recipe) -> list[str]:
+    """The strategies that there are under a recipe: those that go by a proxy model need one."""
+    found = found_strategies()
+    return [name for name in found if recipe.proxy is not None or traits_of(name).needs is not Needs.PROXY]
 
 
-def strategy_kinds(recipe: Recipe) -> dict[str, type[ProjectStrategy]]:
-    """The strategies that there are under a recipe, by name."""
-    return STRATEGIES if recipe.proxy is None else STRATEGIES | PROXY_STRATEGIES
+def build_strategy(project: Project, name: str) -> ProjectStrategy:
+    """One strategy of a project, described by its summary.
+
+    Raises:
+        NotFoundError: there is no strategy of that name; the text lists those there are.
+    """
+    return _built(project, name, traits_of(name).summary, found_strategies())
 
 
 def build_strategies(project: Project) -> dict[str, ProjectStrategy]:
-    """All strategies by name, in the order in which clients list them, and the recipe's own under two names more.
+    """All strategies by name, in the order in which clients list them, and the recipe's own under two more names.
 
-    Those that go by repeats are left out where there are too few: they would ask in the order of the ids.
+    Those whose measure needs Monte Carlo repeats are left out where there are too few: they would ask in the order of
+    the ids.
 
     Raises:
         NotFoundError: the recipe names one that does not exist; the text lists those there are.
     """
     own = project.recipe.query.strategy
-    kinds = strategy_kinds(project.recipe)
-    if own not in kinds:
-        raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(kinds))}")
+    known = strategy_names(project.recipe)
+    if own not in known:
+        raise NotFoundError(f"query.strategy '{own}' does not exist: use one of {', '.join(sorted(known))}")
     repeated = project.recipe.prediction.repeats >= LEAST_REPEATS
-    kinds = {name: kind for name, kind in kinds.items() if repeated or not needs_repeats(name)}
-    few = suiting(kinds, own)
+    names = [name for name in known if repeated or not needs_repeats(traits_of(name).measure)]
+    few, found = suiting(names, own), found_strategies()
     built = {
-        OWN: kinds[own](project, own, own_description(project.recipe.name, own)),
-        OHIF: kinds[own](project, own, ohif_description(own)),
+        OWN: _built(project, own, own_description(project.recipe.name, own), found),
+        OHIF: _built(project, own, ohif_description(own), found),
+        **{name: _built(project, name, described(name, name in few), found) for name in names},
     }
-    for name, kind in kinds.items():
-        built[name] = kind(project, name, described(name, kind.summary, name in few))
-    return {name: built[name] for name in in_order(kinds, own)}
+    return {name: built[name] for name in in_order(names, own)}
+
+
+def _built(project: Project, name: str, description: str, found: Mapping[str, Proposals]) -> ProjectStrategy:
+    """A strategy, which goes by uncertainty only while that is worth something: see `strategies.trust`."""
+    traits, propose = traits_of(name), _or_start(name, found)
+    if traits.by_uncertainty:
+        instead = _or_start("foreground_random_slices" if traits.asks_slices else "foreground_random", found)
+        propose = partial(proposals_by_uncertainty, by_uncertainty=propose, instead=instead)
+    kind = SliceStrategy if traits.asks_slices else ProjectStrategy
+    return kind(project, name, propose, description)
+
+
+def _or_start(name: str, found: Mapping[str, Proposals]) -> Proposals:
+    """What a strategy proposes, or what the recipe starts with while it cannot rank."""
+    return partial(proposals_or_start, propose=found[name], start=start_of(traits_of(name)))

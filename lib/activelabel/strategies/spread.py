@@ -1,10 +1,9 @@
-"""What is asked for by features: volumes that are typical of the pool, or that cover it.
+"""Strategies that ask by features for volumes that are typical of the pool, or that cover it.
 
 Features of a model do not change, so the order is laid out anew each time from the same numbers; what was asked for
 since is passed over.
 """
 
-import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 
@@ -15,12 +14,12 @@ from activelabel.acquisition.selection import Id, shuffled
 from activelabel.project.feature_files import Features, features_file, read_features
 from activelabel.project.project import Project
 from activelabel.store.records import ModelVersion
-from activelabel.strategies.at_random import CANDIDATES, Proposal, random_proposals, validation_due
+from activelabel.strategies.proposal import CANDIDATES, NotRankedYet, Proposal, Proposals
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Features of the training images, of which model they are, and a phrase where that is not the one in use."""
+    """Features of the training images, the model that they are from, and a phrase where that is not the one in use."""
 
     model: ModelVersion
     features: Features
@@ -64,7 +63,7 @@ def coreset_proposals(project: Project) -> Iterator[Proposal]:
 def typiclust_rounds(
     features: Mapping[Id, ArrayLike], learnt: Collection[Id], first: int, size: int, seed: int
 ) -> Iterator[Id]:
-    """All that was not learnt: `first` by `typiclust`, and of what is left `size` again and again."""
+    """All ids that were not learnt: `first` of them by `typiclust`, then `size` of what is left, again and again."""
     remaining = dict(features)
     while len(remaining) > len(learnt):
         chosen = typiclust(remaining, first, seed, learnt)
@@ -74,8 +73,12 @@ def typiclust_rounds(
         first = size
 
 
-def seen_features(project: Project, of_slices: bool = False) -> Seen | str:
-    """The features by the model in use, by the one before it, or by the proxy model; or why there are none."""
+def seen_features(project: Project, of_slices: bool = False) -> Seen:
+    """The features by the model in use, by the one before it, or by the proxy model.
+
+    Raises:
+        NotRankedYet: none of these has features.
+    """
     models = project.asking_models()
     for model in models:
         features = read_features(features_file(project.features_folder, model.version, of_slices))
@@ -88,10 +91,12 @@ def seen_features(project: Project, of_slices: bool = False) -> Seen | str:
         if features:
             return Seen(proxy, features)
     if models:
-        return f"model {models[0].version} has no features yet, for which its recipe must ask: drawn at random"
-    if proxy is not None:
-        return f"proxy model {proxy.version} has no features yet: drawn at random"
-    return "no proxy model yet: drawn at random" if project.recipe.proxy else "no model yet: drawn at random"
+        missing = f"model {models[0].version} has no features yet, for which its recipe must ask"
+    elif proxy is not None:
+        missing = f"proxy model {proxy.version} has no features yet"
+    else:
+        missing = "no proxy model yet" if project.recipe.proxy else "no model yet"
+    raise NotRankedYet(f"{missing}: drawn at random")
 
 
 def volumes_learnt(project: Project, model: ModelVersion) -> set[str]:
@@ -101,21 +106,22 @@ def volumes_learnt(project: Project, model: ModelVersion) -> set[str]:
 
 
 def _spread_proposals(
-    project: Project, order: Callable[[Seen, Set[str]], Iterator[str]], said: str
+    project: Project, order: Callable[[Seen, Set[str]], Iterator[str]], why: str
 ) -> Iterator[Proposal]:
-    """`order` of the cases left that have features, those without at the end; at random before there are features."""
+    """`order` of the cases left that have features; where none has, all of them at random.
+
+    Raises:
+        NotRankedYet: there are no features, or no case to train on is left.
+    """
     seen = seen_features(project)
-    if isinstance(seen, str):
-        return random_proposals(project, seen)
     left = set(project.ledger.pool("training"))
     if not left:
-        return random_proposals(project, "no case to train on is left")
-    version = seen.model.version
+        raise NotRankedYet("no case to train on is left")
     if left.isdisjoint(seen.features):
-        last = f"{seen.by.removeprefix(', by the features of ')} has no features of it: asked for last"
-        without = shuffled(left, project.settings.seed)
-        return itertools.chain(validation_due(project), (Proposal(image_id, last) for image_id in without))
-    return itertools.chain(
-        validation_due(project),
-        (Proposal(image_id, said + seen.by, model_version=version) for image_id in order(seen, left)),
-    )
+        without = f"{seen.by.removeprefix(', by the features of ')} has no features of it: asked for last"
+        return (Proposal(image_id, without) for image_id in shuffled(left, project.settings.seed))
+    version = seen.model.version
+    return (Proposal(image_id, why + seen.by, model_version=version) for image_id in order(seen, left))
+
+
+STRATEGIES: dict[str, Proposals] = {"coreset": coreset_proposals, "typiclust": typiclust_proposals}

@@ -1,4 +1,4 @@
-"""What is asked for by features of slices: slices that are typical of all, or that cover them."""
+"""Strategies that ask by features for slices that are typical of all, or that cover them."""
 
 from collections.abc import Callable, Iterator, Sequence, Set
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from activelabel.acquisition.diversity import coreset
 from activelabel.acquisition.slice_selection import SliceId
 from activelabel.project.project import Project
-from activelabel.strategies.at_random import Proposal
-from activelabel.strategies.slice_rounds import Chosen, rounds_of_slices, start_proposals
+from activelabel.strategies.proposal import Proposal, Proposals
+from activelabel.strategies.slice_rounds import Chosen, rounds_of_slices
 from activelabel.strategies.spread import seen_features, typiclust_rounds, volumes_learnt
 
 Vectors = dict[SliceId, NDArray[np.float32]]
@@ -39,12 +39,14 @@ def typiclust_slice_proposals(project: Project) -> Iterator[Proposal]:
 
 
 def _spread_slices(
-    project: Project, order: Callable[[Vectors, Set[SliceId]], Iterator[SliceId]], said: str
+    project: Project, order: Callable[[Vectors, Set[SliceId]], Iterator[SliceId]], why: str
 ) -> Iterator[Proposal]:
-    """Rounds of `order` from what the model has learnt; before there are features, what the recipe starts with."""
+    """Rounds of `order`, which begins from what the model has learnt.
+
+    Raises:
+        NotRankedYet: there are no features of slices.
+    """
     seen = seen_features(project, of_slices=True)
-    if isinstance(seen, str):
-        return start_proposals(project, seen)
     vectors = {(image, index): row for image, rows in seen.features.items() for index, row in enumerate(rows)}
     learnt = project.ledger.slices_learnt(seen.model.version)
     wholly = volumes_learnt(project, seen.model) - {image for image, _ in learnt}
@@ -52,7 +54,13 @@ def _spread_slices(
 
     def reason(chosen: Sequence[Chosen]) -> str:
         unseen = f"model {seen.model.version} has no features of it: drawn at random"
-        return f"{said}{seen.by}" if chosen[0].seen else unseen
+        return f"{why}{seen.by}" if chosen[0].seen else unseen
 
     ordered = (Chosen(*slice_) for slice_ in order(vectors, learnt))
     return rounds_of_slices(project, ordered, seen.features.keys(), reason, seen.model.version)
+
+
+STRATEGIES: dict[str, Proposals] = {
+    "coreset_slices": coreset_slice_proposals,
+    "typiclust_slices": typiclust_slice_proposals,
+}

@@ -1,0 +1,126 @@
+"""Which model ranks the cases that are left, and by which scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from activelabel.names import ScoreKind
+from activelabel.project.project import Project
+from activelabel.strategies.proposal import NotRankedYet, candidates
+
+ALWAYS_SCORED = (ScoreKind("variance"), ScoreKind("entropy"))
+"""Every model that has scored has given one of these: entropy also where there were no Monte Carlo repeats."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores of the cases left by one model version, best first.
+
+    After a race the scores of those that dropped out come last: they are from fewer repeats. `caveat` is a phrase for
+    the reason where the scores are not those of the model in use, or not complete.
+    """
+
+    model_version: int
+    scores: Mapping[str, float]
+    caveat: str = ""
+
+
+@dataclass(frozen=True)
+class RankingModel:
+    """A model whose scores rank; `caveat` is a phrase where it is not in use or its scores are not complete."""
+
+    version: int
+    caveat: str = ""
+
+
+@dataclass(frozen=True)
+class ScoredCases:
+    """All scores of some kinds by one model: rounds are laid out from them anew each time that a query is asked for.
+
+    They cover all cases that were left when the model was made, so the rounds do not change while its queries are asked
+    for one by one; what was asked for since is passed over. Each of `groups` has the scores of as many repeats, those
+    with most first: one group where there was no race. A group has one mapping for each kind.
+    """
+
+    version: int
+    groups: Sequence[Sequence[Mapping[str, float]]]
+    caveat: str = ""
+
+
+def usable_model(project: Project, kind: ScoreKind) -> RankingModel | None:
+    """The model by whose scores of this kind the cases left can be ranked; None if there is none yet.
+
+    While the model in use is still scoring, the one before it ranks: its scores are older, but they cover all cases.
+    A model that was published and is not in use scores nothing and changes no ranking.
+    """
+    models = project.asking_models()
+    for model in models:
+        if project.ledger.has_scores(model.version, kind) and project.has_scored_all(model.version, kind):
+            in_use = models[0].version
+            caveat = "" if model.version == in_use else f", while model {in_use} is still scoring"
+            return RankingModel(model.version, caveat)
+    if models and project.ledger.has_scores(models[0].version, kind):
+        return RankingModel(models[0].version, ", as far as they are scored")
+    return None
+
+
+def ranking_model(project: Project, kind: ScoreKind) -> RankingModel:
+    """The model by whose scores of this kind the cases left are ranked, as `usable_model` finds it.
+
+    Raises:
+        NotRankedYet: no model has such scores.
+    """
+    model = usable_model(project, kind)
+    if model is None:
+        raise NotRankedYet(f"{_what_is_missing(project, kind)}: drawn at random")
+    return model
+
+
+def current_ranking(project: Project, kind: ScoreKind) -> Ranking:
+    """The cases left as the model in use, or the one before it, ranks them.
+
+    Raises:
+        NotRankedYet: no model has such scores, or none of a case that is left.
+    """
+    model = ranking_model(project, kind)
+    scores = project.ledger.ranking(model.version, kind, limit=candidates(project))
+    if not scores:
+        raise NotRankedYet(f"model {model.version} has scored none of the cases left: drawn at random")
+    return Ranking(model.version, scores, model.caveat)
+
+
+def scored_cases(project: Project, kinds: Sequence[ScoreKind]) -> ScoredCases:
+    """The scores of the cases by the model in use, or by the one before it.
+
+    Raises:
+        NotRankedYet: no model has such scores, or none of a case that is left.
+    """
+    model = ranking_model(project, kinds[0])
+    repeats = project.ledger.score_repeats(model.version, kinds[0])
+    if repeats.keys().isdisjoint(project.ledger.pool("training")):
+        raise NotRankedYet(f"model {model.version} has scored none of the cases left: drawn at random")
+    scores = [project.ledger.volume_scores(model.version, kind) for kind in kinds]
+    groups = [
+        [{image_id: of_kind[image_id] for image_id in of_kind if repeats.get(image_id) == count} for of_kind in scores]
+        for count in sorted(set(repeats.values()), reverse=True)
+    ]
+    return ScoredCases(model.version, groups, model.caveat)
+
+
+def noise_key(project: Project, version: int, what: str) -> str:
+    """What noise depends on besides the image: the seed, the model, and what gets noise."""
+    return f"{project.settings.seed}:{version}:{what}"
+
+
+def models_before(project: Project, version: int) -> int:
+    """How many models of the task were published before this one: withdrawn ones too, proxy models not."""
+    return sum(model.version < version for model in project.ledger.models())
+
+
+def _what_is_missing(project: Project, kind: ScoreKind) -> str:
+    models = project.asking_models()
+    if not models:
+        return "no model yet"
+    in_use = models[0].version
+    if any(project.ledger.has_scores(in_use, always) for always in ALWAYS_SCORED):
+        return f"model {in_use} has scored before there were such scores ({kind.measure}, {kind.region})"
+    return f"model {in_use} has not scored yet"

@@ -1,0 +1,134 @@
+"""What all strategies share: a validation case that is due comes before what the strategy itself proposes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_studies import SHAPE, write_image
+from warm_recipe import write_warm_recipe
+
+from activelabel.acquisition.regions import REGIONS
+from activelabel.acquisition.score import Score
+from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.project.feature_files import features_file, write_features
+from activelabel.project.project import Project, open_project
+from activelabel.strategies.catalogue import build_strategies
+from activelabel.strategies.proposal import Proposal
+
+IMAGES = "abcdefgh"
+DUE = "a validation case, chosen once and never trained on: it measures the model"
+
+
+class Studies:
+    """The folder of the images, as a strategy asks for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get_image_uri(self, image_id: str) -> str:
+        return str(self.folder / f"{image_id}.nii.gz")
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Studies:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    for number, image_id in enumerate(IMAGES):
+        write_image(folder / f"{image_id}.nii.gz", number)
+    return Studies(folder)
+
+
+@pytest.fixture
+def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
+    """Eight images, two of them for validation; the recipe has a proxy task, and starts with four cases."""
+
+    def open_with(**conf: str) -> Project:
+        recipe = write_warm_recipe(tmp_path, cold_start='"none"')
+        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "doubt_window": "1", **conf}
+        project = open_project(str(tmp_path), str(studies.folder), conf)
+        project.ledger.sync_images(IMAGES, 2)
+        for image_id in IMAGES:
+            project.ledger.fix_slices(image_id, 2, SHAPE)
+        return project
+
+    return open_with
+
+
+def publish(project: Project, kind: str) -> None:
+    """A model that has given every training image every score there is, and its features."""
+    version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [], kind=kind).version
+    rng = np.random.default_rng(version)
+    kinds = [(measure, region) for measure in MEASURES for region in [*REGIONS, "class_1"]]
+    training = [image.id for image in project.ledger.images() if image.role == "training"]
+    for image_id in training:
+        scores = [
+            Score(*of, aggregation, float(rng.random()), tuple(rng.random(SHAPE[2]).tolist()))
+            for of in [*kinds, ("foreground", "everything")]
+            for aggregation in ("total", "mean")
+        ]
+        project.ledger.record_scores(version, image_id, scores, 5, 0)
+    for of_slices, shape in ((False, 4), (True, (SHAPE[2], 4))):
+        features = {image_id: rng.normal(size=shape).astype(np.float32) for image_id in training}
+        write_features(features_file(project.features_folder, version, of_slices), features)
+
+
+def first_of_each(project: Project) -> dict[str, Proposal]:
+    """What each strategy would ask for first."""
+    first = {name: next(strategy.proposals()) for name, strategy in build_strategies(project).items()}
+    assert len(first) > 40
+    return first
+
+
+def roles(project: Project, proposals: dict[str, Proposal]) -> dict[str, str]:
+    of = {image.id: image.role for image in project.ledger.images()}
+    return {name: of[proposal.image_id] for name, proposal in proposals.items()}
+
+
+@pytest.mark.parametrize(("worth", "fallback"), [(None, "false"), (-0.9, "true")])
+def test_every_strategy_asks_for_a_validation_case_that_is_due_before_what_its_model_ranks(
+    open_study: Callable[..., Project], worth: float | None, fallback: str
+) -> None:
+    project = open_study(fallback=fallback)
+    publish(project, "proxy")
+    publish(project, "task")
+    training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
+    label = project.ledger.record_annotation(training[0], "f", "0", "ann")
+    if worth is not None:  # and so the uncertainty of the model is not trusted
+        project.ledger.record_doubt(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
+    first = first_of_each(project)
+    assert set(roles(project, first).values()) == {"validation"}
+    assert {proposal.reason for proposal in first.values()} == {DUE}
+
+    project.ledger.record_annotation(validation[0], "f", "0", "ann")
+    first = first_of_each(project)
+    assert set(roles(project, first).values()) == {"training"}, "no validation case is due any more"
+    ranked = {name for name, proposal in first.items() if proposal.model_version is not None}
+    assert len(ranked) > 10, "that is what a validation case that is due comes before"
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+def test_every_strategy_asks_for_a_validation_case_that_is_due_before_there_is_a_ranking(
+    open_study: Callable[..., Project], proxy: bool
+) -> None:
+    project = open_study()
+    if proxy:
+        publish(project, "proxy")
+    assert set(roles(project, first_of_each(project)).values()) == {"training"}
+    project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+    assert {proposal.reason for proposal in first_of_each(project).values()} == {DUE}
+
+
+@pytest.mark.parametrize("name", ["variance", "uncertainty_slices"])
+def test_annotators_get_a_validation_case_that_is_due_whole(
+    open_study: Callable[..., Project], studies: Studies, name: str
+) -> None:
+    project = open_study()
+    publish(project, "task")
+    project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+    answer = build_strategies(project)[name].next("ann", studies)
+    assert (answer["role"], answer["query"], answer["reason"]) == ("validation", {"kind": "volume"}, DUE)
