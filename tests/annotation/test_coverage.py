@@ -117,6 +117,14 @@ def test_a_version_that_cannot_be_read_matters_only_where_it_is_compared() -> No
         covered(label, None, history)
 
 
+def test_what_somebody_elses_draft_repeats_of_ones_own_draft_is_still_ones_own() -> None:
+    """Bob draws slice 0 in a draft, Ann's client loads it and keeps it as her draft, and Bob sends his drawing."""
+    drafts = tuple(replace(version(n, who, 1, 0, 0, 0, 0, 0), is_draft=True) for n, who in ((1, "bob"), (2, "ann")))
+    history = replace(NOTHING, originals=drafts)
+    assert covered(sent("bob", 1, 2, 0, 0, 0, 0), None, history).slices == {0, 1}
+    assert covered(sent("cy", 1, 2, 0, 0, 0, 0), None, history).slices == {1}
+
+
 # Any order of events
 
 ANNOTATORS = ("ann", "bob", "cy")
@@ -133,7 +141,9 @@ class Client:
     own: set[int] = field(default_factory=set)
     """The slices of the query, and those drawn since, that the annotator has sent."""
     drafted: dict[int, int] = field(default_factory=dict)
-    """What the annotator has drawn and sent only in drafts."""
+    """What the client shows that the annotator has drawn and sent only in drafts."""
+    kept_as_draft: set[int] = field(default_factory=set)
+    """All that the annotator has drawn in drafts since they last sent a label."""
 
     def draw(self, drawn: dict[int, int]) -> None:
         self.screen = [drawn.get(index, value) for index, value in enumerate(self.screen)]
@@ -141,7 +151,8 @@ class Client:
     def load(self, drawing: list[int]) -> None:
         """Show another drawing, as long as the query has no answer: an answer stays on the screen."""
         if not self.own:
-            self.screen, self.drafted = list(drawing), {}
+            self.screen = list(drawing)
+            self.drafted = {index: value for index, value in enumerate(drawing) if value in self.kept_as_draft}
 
 
 class Study(RuleBasedStateMachine):
@@ -183,7 +194,7 @@ class Study(RuleBasedStateMachine):
         open_slices = [index for index in slices if index not in self.label]
         if not open_slices:
             return
-        client = self.clients[annotator] = Client()
+        client = self.clients[annotator] = Client(kept_as_draft=self.clients[annotator].kept_as_draft)
         client.query = replace(query(annotator, open_slices), granted_at=self.now())
         if loads:
             client.screen = [self.label.get(index, 0) for index in range(SLICES)]
@@ -207,6 +218,7 @@ class Study(RuleBasedStateMachine):
         drawn = {index: self.new_value() for index in slices}
         client.draw(drawn)
         client.drafted |= drawn
+        client.kept_as_draft |= set(drawn.values())
         number = len(self.originals) + 1
         self._replace(self.originals, Version(number, annotator, digests(*client.screen), self.now(), is_draft=True))
         if reader != annotator:
@@ -242,7 +254,8 @@ class Study(RuleBasedStateMachine):
             self.originals[-1] = replace(self.originals[-1], deleted_at=self.now())
         self.label, self.expected, self.drawn_by = {}, {}, {}
         for client in self.clients.values():
-            client.screen, client.own, client.drafted = [0] * SLICES, set(), {}
+            client.screen, client.own = [0] * SLICES, set()
+            client.drafted, client.kept_as_draft = {}, set()
 
     @invariant()
     def no_drawn_slice_is_lost_and_no_undrawn_slice_is_background(self) -> None:
@@ -262,7 +275,7 @@ class Study(RuleBasedStateMachine):
         kept_as_shown = {index: value for index, value in answered.items() if value}
         self.expected = {**answered, **self.expected, **kept_as_shown, **fresh}
         self.drawn_by |= dict.fromkeys({**kept_as_shown, **fresh}, annotator)
-        client.drafted = {}
+        client.drafted, client.kept_as_draft = {}, set()
         if client.query is not None:
             client.own |= {*asked, *fresh}
         merged = digests(*(self.label.get(index, 0) for index in range(SLICES)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from activelabel.annotation.beside_asked import drawn_beside
-from activelabel.annotation.history import History
+from activelabel.annotation.history import History, Version
 from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray
 from activelabel.data.slice_digests import SliceDigests, differing, drawn_on, slice_digests
@@ -177,19 +177,24 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
     The client may have loaded what others have drawn and what models showed since the query (at any time, without a
     query), and it still shows what the annotator sent last. A slice that is as the annotator sent it earlier than that
     comes from an old screen, unless they were the last to change it: then they go back to it. The annotator's own
-    drafts do not count as loaded, nor do those of the annotator whose query is answered: sending a draft annotates
-    nothing.
+    drafts do not count as loaded, nor do those of the annotator whose query is answered, nor what somebody else's
+    draft repeats of them: sending a draft annotates nothing.
     """
     since = None if query is None else query.granted_at
     drafts_of = {sent.annotator} if query is None else {sent.annotator, query.annotator}
     loaded, sent_earlier = list(history.shown.values()), list[SliceDigests]()
+    drafts: list[Version] = []
     for versions in (history.finals, history.originals):
         recent = [version for version in versions if version.counted_after(since)]
-        recent = [version for version in recent if not (version.is_draft and version.annotator in drafts_of)]
+        drafts += [version for version in recent if version.is_draft and version.annotator not in drafts_of]
+        recent = [version for version in recent if not version.is_draft]
         own = [one.drawing for one in recent if one.annotator == sent.annotator and one.deleted_at is None]
         loaded += [*own[-1:], *(one.drawing for one in recent if one.annotator != sent.annotator)]
         sent_earlier += own[:-1]
     drawn = _differs_from_all(sent, loaded)
+    for draft in drafts:
+        same = drawn - differing(sent.drawing, draft.drawing)
+        drawn -= {index for index in same if history.first_drafted_by(index, draft) not in drafts_of}
     repeated = drawn - _differs_from_all(sent, sent_earlier)
     return drawn - repeated | (history.last_changed_by(sent.annotator) & repeated if repeated else set())
 

@@ -115,3 +115,14 @@ class History:
             changed = self.changed_by(version)
             left = left - changed | changed & drawn_on(version.drawing)
         return left
+
+    def first_drafted_by(self, index: int, draft: Version) -> str:
+        """The annotator of the first draft with the same drawing on a slice: later ones have loaded and repeated it."""
+        for version in self.originals:
+            if (
+                version.is_draft
+                and version.number < draft.number
+                and index not in differing(version.drawing, draft.drawing)
+            ):
+                return version.annotator
+        return draft.annotator
