@@ -1,0 +1,31 @@
+"""Every strategy."""
+
+from collections.abc import Iterator
+
+from activelabel.recipes import LEAST_REPEATS, needs_repeats
+from activelabel.recipes.schema import asks_slices
+from activelabel.strategies.catalogue import NOT_BY_DOUBT, PROXY_STRATEGIES, STRATEGIES
+from activelabel.strategies.listing import OHIF, OWN, described
+from reference_pages.markdown import code, page, section, table
+
+INTRODUCTION = f"""
+A strategy says what is asked for next. `--conf strategy NAME` or `query.strategy` of a recipe names the one that a
+project goes by; a client may ask for another. `{OWN}` is the project's own, and so is `{OHIF}`, because OHIF asks for
+no other name. What to choose: [strategies](../strategies.md).
+""".strip()
+HEADER = ("strategy", "by uncertainty", "repeats", "what it asks for and needs")
+
+
+def strategies_page() -> str:
+    """The page."""
+    volumes, slices = (table(HEADER, rows(of_slices=of_slices)) for of_slices in (False, True))
+    return page("Strategies", INTRODUCTION, section("Of volumes", volumes), section("Of slices", slices))
+
+
+def rows(*, of_slices: bool) -> Iterator[tuple[str, str, str, str]]:
+    """A row for each strategy that asks for slices, or for volumes."""
+    for name, kind in sorted((STRATEGIES | PROXY_STRATEGIES).items()):
+        if asks_slices(name) == of_slices:
+            repeats = f"{LEAST_REPEATS} or more" if needs_repeats(name) else "any"
+            said = described(name, kind.summary, suits=True)
+            yield code(name), "no" if name in NOT_BY_DOUBT else "yes", repeats, said
