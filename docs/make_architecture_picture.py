@@ -136,13 +136,9 @@ def _drawn(box: Box) -> str:
     fill, edge = ("#fde8d0", "#c76b12") if speaks_host(box.name) else ("#e8effa", "#3b66a8")
     said = textwrap.wrap(_about(box.name), 33, max_lines=3, placeholder=" …")
     lines = [_text(box, 37 + 14 * number, line, 'font-size="11"') for number, line in enumerate(said)]
-    return "".join(
-        [
-            f'<rect x="{box.left:.0f}" y="{box.top}" width="{BOX}" height="{TALL}" rx="6" fill="{fill}" stroke="{edge}"/>',
-            _text(box, 19, box.name, 'font-size="14" font-weight="bold"'),
-            *lines,
-        ]
-    )
+    place = f'x="{box.left:.0f}" y="{box.top}" width="{BOX}" height="{TALL}"'
+    frame = f'<rect {place} rx="6" fill="{fill}" stroke="{edge}"/>'
+    return "".join([frame, _text(box, 19, box.name, 'font-size="14" font-weight="bold"'), *lines])
 
 
 def _text(box: Box, down: float, text: str, style: str) -> str:
