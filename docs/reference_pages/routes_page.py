@@ -66,7 +66,7 @@ def route_of(entry: str) -> APIRoute | None:
     """The route of ours that an entry of the table of roles names; None for one of the host's."""
     method, _, path = entry.partition(" ")
     fitting = (route for route in ROUTES if isinstance(route, APIRoute) and route.path == path)
-    return next((route for route in fitting if method in route.methods), None)
+    return next((route for route in fitting if method in (route.methods or ())), None)
 
 
 def takes(entry: str) -> list[str]:
