@@ -6,7 +6,7 @@ BIN := .venv/bin
 REQUIREMENTS := requirements.txt requirements-override.txt constraints.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run ohif test lint audit docs clean
+.PHONY: run ohif test lint audit docs clean clean-docs
 
 run: .venv/.runs sample-data/abdomen/dataset.json
 	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
@@ -41,6 +41,11 @@ docs: .venv-docs/.builds
 	@$(PYTHON) -m venv .venv-docs
 	@.venv-docs/bin/python -m pip install --quiet --requirement requirements-docs.txt
 	@touch $@
+
+clean: clean-docs
+
+clean-docs:
+	@rm -rf .venv-docs site .cache
 
 sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@$(BIN)/python sample-data/make_abdomen.py
