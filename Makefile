@@ -6,7 +6,7 @@ BIN := .venv/bin
 REQUIREMENTS := requirements.txt requirements-override.txt constraints.txt pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run ohif test lint audit clean
+.PHONY: run ohif test lint audit docs clean clean-docs
 
 run: .venv/.runs sample-data/abdomen/dataset.json
 	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
@@ -32,6 +32,20 @@ lint: .venv/.tests
 audit: .venv/.runs
 	@$(BIN)/python -m pip install --quiet pip-audit
 	@$(BIN)/python .ci/audit.py
+
+# The documentation site, in site/. It reads the code and imports nothing of it, so it needs only an environment of its own.
+docs: .venv-docs/.builds
+	@.venv-docs/bin/zensical build --strict
+
+.venv-docs/.builds: requirements-docs.txt
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --requirement requirements-docs.txt
+	@touch $@
+
+clean: clean-docs
+
+clean-docs:
+	@rm -rf .venv-docs site .cache
 
 sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@$(BIN)/python sample-data/make_abdomen.py

@@ -59,7 +59,8 @@ class Settings(BaseModel):
         default=KEPT, ge=0, le=1000, description="how many daily copies of an SQLite ledger are kept, 0 for none"
     )
     project_dir: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
-        default=None, description="where ledger, models and label versions are kept"
+        default=None,
+        description="where ledger, models and label versions are kept; default activelabel/ beside the images",
     )
     modality: str = Field(
         default="auto",
@@ -75,7 +76,7 @@ class Settings(BaseModel):
         default=None, ge=0, le=1000, description="Monte Carlo repeats, 1 to 1000, or 0: a single pass with dropout off"
     )
     racing: bool | None = Field(
-        default=None, description="true or false: all repeats only for cases that may be asked for next"
+        default=None, description="true or false: make all repeats only for cases that may be asked for next"
     )
     strategy: str | None = Field(default=None, min_length=1, description="the strategy that asks, by its name")
     start: int | None = Field(default=None, ge=1, description="training labels before the first model, 1 or more")
@@ -86,10 +87,13 @@ class Settings(BaseModel):
     )
     links_out_of_studies: bool = Field(
         default=False,
-        description="true or false: use images and labels too that links in the studies folder name outside of it",
+        description="true or false: follow links in the studies folder to images and labels outside of it",
     )
     largest_upload_mb: int = Field(
-        default=2048, ge=1, le=2**20, description="how many megabytes a request may have, 1 or more"
+        default=2048,
+        ge=1,
+        le=2**20,
+        description="how many megabytes a request may have, 1 or more; a larger one is refused",
     )
     uploads_at_once: int = Field(default=16, ge=1, le=1000, description="how many uploads are taken at once, 1 or more")
     uploads_per_minute: int = Field(
@@ -102,36 +106,36 @@ class Settings(BaseModel):
         default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
     )
     doubt_window: int = Field(
-        default=10, ge=1, description="how many of the last labels say whether the doubt is worth anything, 1 or more"
+        default=10, ge=1, description="over how many of the last labels uncertainty is compared with errors, 1 or more"
     )
     min_doubt: float = Field(
         default=0.1,
         ge=-1,
         le=1,
-        description="the rank correlation of doubt and errors that is worth something, -1 to 1",
+        description="from which rank correlation of uncertainty and errors on uncertainty is trusted, -1 to 1",
     )
     fallback: bool = Field(
-        default=False, description="true or false: ask at random, by foreground, while the doubt is worth nothing"
+        default=False, description="true or false: ask at random, by foreground, while uncertainty is not trusted"
     )
     lease_minutes: float = Field(
         default=120.0,
         gt=0,
         le=LONGEST_LEASE_MINUTES,
-        description=f"how long a query is kept for one annotator, above 0 and at most {LONGEST_LEASE_MINUTES}",
+        description=f"how many minutes a query is kept for one annotator, above 0 and at most {LONGEST_LEASE_MINUTES}",
     )
     finished_by: Literal["estimate", "client", "saving"] = Field(
         default="estimate",
-        description="estimate, client or saving: who says of a whole volume that it is finished, where its client does "
-        "not: estimate asks back what looks far from complete, client asks back every one, saving none",
+        description="estimate, client or saving: who decides that a whole volume is finished where its client does not "
+        "say so: estimate asks back what looks far from complete, client asks back every one, saving none",
     )
     skip_by_asking_again: float = Field(
         default=0.0,
         ge=0,
         le=LONGEST_SKIP_SECONDS,
-        description="who asks again within so many seconds, and has sent nothing, skips the case for now; "
+        description="an annotator who asks again within so many seconds, and has sent nothing, skips the case for now; "
         f"0 to {LONGEST_SKIP_SECONDS}, 0 is never",
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="a whole number from 0")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="what fixes all that is random: a whole number from 0")
     tracking: Literal["none", "mlflow"] = Field(
         default="none", description="none or mlflow: with mlflow each training is tracked in the project's mlflow.db"
     )
@@ -143,7 +147,7 @@ class Settings(BaseModel):
     )
     session_hours: float = Field(
         default=12.0, gt=0, le=LONGEST_SESSION_HOURS,
-        description=f"after how long a login ends, above 0 and at most {LONGEST_SESSION_HOURS} hours",
+        description=f"after how many hours a login ends, above 0 and at most {LONGEST_SESSION_HOURS}",
     )  # fmt: skip
     session_idle_minutes: float = Field(
         default=30.0, ge=0, le=LONGEST_SESSION_HOURS * 60,

@@ -9,14 +9,12 @@ from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import RECIPES_FOLDER as FOLDER
 from activelabel.names import recipe_names
 from activelabel.recipes.consistency import check_recipe
-from activelabel.recipes.schema import (
-    LEAST_REPEATS,
+from activelabel.recipes.schema import LEAST_REPEATS, QuerySettings, Recipe
+from activelabel.recipes.sections import (
     NetworkSettings,
     PredictionSettings,
     PreprocessingSettings,
     ProxySettings,
-    QuerySettings,
-    Recipe,
     RegionSettings,
     SemiSupervisedSettings,
     TrainingSettings,

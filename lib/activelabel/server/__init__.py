@@ -1,1 +1,1 @@
-"""Everything that speaks MONAI Label: the app's tasks, routes, datastores and autopilot."""
+"""What speaks MONAI Label: its routes, datastores, tasks and trainings; nothing else may."""

@@ -28,11 +28,12 @@ _BLUR_REACH = math.ceil(4 * _MOST_BLUR)
 
 
 def _nothing() -> Sequence[Transform]:
+    """No change."""
     return ()
 
 
 def _between_scans() -> Sequence[Transform]:
-    """What may differ between two scans: how the patient lies and how large she is, scanner gain and noise.
+    """What may differ between two scans: position and size of the patient, scanner gain and noise.
 
     Nothing is mirrored: left and right are different in a patient, and prepared images all lie the same way. Image
     intensities are about 0 to 1 (window) or -3 to 3 (z-score) here.

@@ -21,6 +21,7 @@ from activelabel.server.datastores.pacs import PacsDatastore
 from activelabel.server.pacs.client import Pacs
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
+from activelabel.server.routes.answer_keys import INFO, INFO_OF_A_PACS
 from activelabel.store.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -643,3 +644,8 @@ def test_what_the_images_are_is_found_out_when_the_first_ones_come(
     modality = known_modality(site.ledger)
     assert modality is not None
     assert (modality.name, modality.reason) == ("CT", "DICOM tag Modality of 1 of 1 series")
+
+
+def test_the_keys_that_a_pacs_adds_to_the_status_are_described(site: Site) -> None:
+    described = {key for key in {**INFO, **INFO_OF_A_PACS} if key.startswith("datastore.") and "{" not in key}
+    assert {f"datastore.{key}" for key in site.open().status()} == described

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import check_params, require_image
+from activelabel.server.routes.task_options import CLIENT_ID
 
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
 
@@ -17,8 +18,8 @@ class CaseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    client_id: str | None = None
-    image: str = Field(min_length=1, max_length=255)
+    client_id: str | None = Field(default=None, description=CLIENT_ID)
+    image: str = Field(min_length=1, max_length=255, description="the id of the case's image")
 
 
 class SkipCaseRequest(BaseModel):
@@ -26,10 +27,15 @@ class SkipCaseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    client_id: str | None = None
-    image: str | None = Field(default=None, min_length=1, max_length=255)
-    skip: Any = None
-    reason: Any = None
+    client_id: str | None = Field(default=None, description=CLIENT_ID)
+    image: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="the id of the image; without it, the case they hold",
+    )
+    skip: Any = Field(default=None, description="`not now`, which is the default, or `cannot be annotated`")
+    reason: Any = Field(default=None, description="why, in one line")
 
 
 @router.post("/skip")

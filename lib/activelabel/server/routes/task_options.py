@@ -9,11 +9,15 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
 from activelabel.server.routes.request_checks import check_params
 
+CLIENT_ID = "the name of the annotator, where nobody has to log in"
+_PASSED_OVER = "the host's key, which is passed over: the server's settings say where inference runs"
+_TAG = "the tag under which a label is kept: `original`, or another but `final`, which is for annotators' labels"
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    client_id: str | None = None
+    client_id: str | None = Field(default=None, description=CLIENT_ID)
 
 
 class ScoringOptions(_Options):
@@ -23,14 +27,14 @@ class ScoringOptions(_Options):
 class BatchInferOptions(_Options):
     """Batch inference. Where it runs is the server's setting, so the host's keys for that are passed over."""
 
-    label_tag: str = "original"
-    max_batch_size: int = Field(default=0, ge=0)
-    save_label: Literal[True] = True
-    device: object = None
-    multi_gpu: object = None
-    gpus: object = None
-    logging: object = None
-    max_workers: object = None
+    label_tag: str = Field(default="original", description=_TAG)
+    max_batch_size: int = Field(default=0, ge=0, description="how many images at most; 0 for all")
+    save_label: Literal[True] = Field(default=True, description="always true: what is segmented is kept")
+    device: object = Field(default=None, description=_PASSED_OVER)
+    multi_gpu: object = Field(default=None, description=_PASSED_OVER)
+    gpus: object = Field(default=None, description=_PASSED_OVER)
+    logging: object = Field(default=None, description=_PASSED_OVER)
+    max_workers: object = Field(default=None, description=_PASSED_OVER)
 
     def host_request(self, device: str) -> dict[str, Any]:
         """What the host's task is given: one image after the other on `device`."""
@@ -48,11 +52,13 @@ class InferOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    save_label: bool = False
-    label_tag: str = "original"
-    result_extension: str | None = None
-    result_dtype: str | None = None
-    result_compress: bool = False
+    save_label: bool = Field(default=False, description="whether the mask is kept as a label of the image")
+    label_tag: str = Field(default="original", description=_TAG)
+    result_extension: str | None = Field(
+        default=None, description="the file format of the mask: `.nii.gz`, which is the default, `.nii` or `.nrrd`"
+    )
+    result_dtype: str | None = Field(default=None, description="the number type of the mask's voxels, such as `uint8`")
+    result_compress: bool = Field(default=False, description="whether a `.nrrd` mask is compressed")
 
 
 Options = TypeVar("Options", bound=BaseModel)

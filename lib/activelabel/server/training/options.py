@@ -29,17 +29,27 @@ class TrainOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: Annotated[str, BeforeValidator(_chosen)]
-    max_epochs: int = Field(ge=1)
-    early_stop_patience: int = Field(default=-1, ge=-1)
-    train_batch_size: int = Field(ge=1)
-    multi_gpu: bool = True
-    gpus: str = Field(default="all", pattern=r"^(all|\d+(,\d+)*)$")
-    dataset: Annotated[Literal["CacheDataset", "PersistentDataset", "Dataset"], BeforeValidator(_chosen)]
-    dataloader: Annotated[Literal["ThreadDataLoader", "DataLoader"], BeforeValidator(_chosen)]
-    tracking: Annotated[Literal["None", "mlflow"], BeforeValidator(_chosen)]
-    tracking_uri: str
-    tracking_experiment_name: str = ""
+    device: Annotated[str, BeforeValidator(_chosen)] = Field(
+        description="`cpu`, `cuda`, `cuda:N`, or the name by which the host lists a GPU"
+    )
+    max_epochs: int = Field(ge=1, description="the recipe's `training.epochs`, for this training")
+    early_stop_patience: int = Field(default=-1, ge=-1, description="the recipe's `training.patience`; -1 for none")
+    train_batch_size: int = Field(ge=1, description="the recipe's `training.batch_size`, for this training")
+    multi_gpu: bool = Field(default=True, description="whether several GPUs are used where there are several")
+    gpus: str = Field(
+        default="all", pattern=r"^(all|\d+(,\d+)*)$", description="which GPUs: `all`, or their numbers by commas"
+    )
+    dataset: Annotated[Literal["CacheDataset", "PersistentDataset", "Dataset"], BeforeValidator(_chosen)] = Field(
+        description="how prepared cases are kept: in memory (`CacheDataset`), on disk (`PersistentDataset`), or not"
+    )
+    dataloader: Annotated[Literal["ThreadDataLoader", "DataLoader"], BeforeValidator(_chosen)] = Field(
+        description="the loader of patches: MONAI's `ThreadDataLoader`, or torch's `DataLoader`"
+    )
+    tracking: Annotated[Literal["None", "mlflow"], BeforeValidator(_chosen)] = Field(
+        description="whether this training is tracked in MLflow"
+    )
+    tracking_uri: str = Field(description="where MLflow is; only the server's own address is allowed")
+    tracking_experiment_name: str = Field(default="", description="the name of the experiment in MLflow")
 
     @field_validator("device")
     @classmethod
