@@ -11,9 +11,9 @@ from typing import Any
 
 from activelabel.errors import ActiveLabelError
 from activelabel.project.project import open_project
+from activelabel.server.known import require_known
 from activelabel.server.opening import open_datastore
 from activelabel.server.processes import end_with_server, one_line_in_child, stop_start
-from activelabel.server.routes.request_checks import require_known
 from activelabel.server.tasks.scoring import scoring_methods
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 import zipfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,6 +91,7 @@ class LedgerDatastore(LocalDatastore):
         self._validation_cases = validation_cases
         self._follows = follow_changes
         self._view_was_read = False
+        self._revision = 0
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
@@ -201,7 +202,7 @@ class LedgerDatastore(LocalDatastore):
             self._ledger.delete_annotation(label_id, label_tag)
             self._archive.write_records(label_id)
             shown.labels = {tag: label for tag, label in shown.labels.items() if tag != label_tag}
-        self._view.request()
+        self._changed_listing()
 
     def status(self) -> dict[str, Any]:
         """The host's counts, which count a volume of which one slice is annotated as completed, and those of slices."""
@@ -251,7 +252,7 @@ class LedgerDatastore(LocalDatastore):
             added = ImageLabelModel(image=_new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
-        self._view.request()
+        self._changed_listing()
         return image_id
 
     def remove_image(self, image_id: str) -> None:
@@ -332,12 +333,21 @@ class LedgerDatastore(LocalDatastore):
         """Add to what is known of an image."""
         with self._lock:
             self._datastore.objects[image_id].image.info.update(info)
-        self._view.request()
+        self._changed_listing()
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add to what is known of a label."""
         with self._lock:
             self._datastore.objects[label_id].labels[label_tag].info.update(info)
+        self._changed_listing()
+
+    @property
+    def revision(self) -> Hashable:
+        """Another value whenever `status`, `passed_over` or `patients` would tell something else."""
+        return self._revision
+
+    def _changed_listing(self) -> None:
+        self._revision += 1
         self._view.request()
 
     # What the host does behind its datastore's back, made safe
@@ -381,11 +391,12 @@ class LedgerDatastore(LocalDatastore):
             annotation = self._ledger.current_annotation(image_id, tag)
             if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
                 self._show_label(annotation, {})
-                self._view.request()
+                self._changed_listing()
 
     def _reconcile_datastore(self) -> None:
         """Bring the listing in line with the images in the folder and the labels in the ledger."""
         with self._lock:
+            before = self._shown()
             found, shown = self._find_images(), dict(self._datastore.objects)
             for image_id, image in found.items():
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
@@ -396,9 +407,16 @@ class LedgerDatastore(LocalDatastore):
                 self.readmit_mended()
             self._reconcile_labels()
             self._say_passed_over()
+            if self._shown() != before:
+                self._revision += 1
         if self._follows and self.watches_folder:
             self._notice_changed()
         self._view.request()
+
+    def _shown(self) -> object:
+        """What of the listing is told in `status`, `passed_over` and `patients`."""
+        tags = {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items()}
+        return tags, self.passed_over(), self.patients()
 
     def _find_images(self) -> dict[str, DataModel]:
         """The images that there are now, by id, with what is known of them."""
@@ -550,7 +568,7 @@ class LedgerDatastore(LocalDatastore):
                 if annotation is not None:
                     self._place(annotation)
                     self._show_label(annotation, info)
-        self._view.request()
+        self._changed_listing()
 
     def _place(self, annotation: Annotation) -> None:
         """Put the kept label where the host and other tools look for it."""

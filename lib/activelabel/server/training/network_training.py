@@ -6,7 +6,7 @@ which judge, how patches are drawn from them, and what is said while it runs.
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -47,7 +47,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.recipes import TrainingSettings
 from activelabel.server.training.options import TrainOptions
-from activelabel.server.training.stats import Stats, running_stats, shown_stats, write_stats
+from activelabel.server.training.stats import Stats, running_stats, shown_stats, stats_revision, write_stats
 from activelabel.server.training.tracking import MLFLOW, OptionalTracking, mlflow_handler
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Role
@@ -364,6 +364,10 @@ class NetworkTraining(BasicTrainTask):
     def stats_file(self) -> Path:
         """Where clients' statistics are read from."""
         return self._project.folder / "train_stats.json"
+
+    def stats_revision(self) -> Hashable:
+        """Another value whenever clients would read other statistics."""
+        return stats_revision(self.stats_file)
 
     def show(self, stats: Stats) -> Stats:
         """Let clients see `stats`, and at which stage they are, if the file can be written."""
