@@ -1,4 +1,5 @@
 import datetime
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -541,7 +542,7 @@ def test_its_revision_changes_when_the_pacs_says_something_else_and_not_at_every
         change()
         store.refresh()
         revisions.append(store.revision)
-    changed = [before != after for before, after in zip(revisions, revisions[1:], strict=False)]
+    changed = [before != after for before, after in itertools.pairwise(revisions)]
     assert changed == [False, True, True, True, False, True]
 
 
