@@ -11,10 +11,8 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import threading
 import time
-import zipfile
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -24,11 +22,11 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.coverage import ASKED_BACK, ORIGINAL, WHOLE
-from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
+from activelabel.data.file_names import ENDINGS, ending_of
 from activelabel.data.files import write_atomically
 from activelabel.data.links import LINKS_OUT, leads_out
 from activelabel.data.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
-from activelabel.data.volumes import read_grid, read_volume
+from activelabel.data.volumes import read_grid
 from activelabel.errors import (
     ActiveLabelError,
     AskedBackError,
@@ -37,21 +35,28 @@ from activelabel.errors import (
     NotFoundError,
     NotReadyError,
 )
-from activelabel.project.listing import FILE, file_of, listed_labels
+from activelabel.project.listing import listed_labels
 from activelabel.project.readability import has_changed, may_be_mended, note_image, set_aside, set_aside_unreadable
 from activelabel.server.client_info import read_label_info
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
+from activelabel.server.datastores.image_files import require_new_image, zip_of
+from activelabel.server.datastores.listed import (
+    COVERED,
+    NOT_USED,
+    SLICE_AXIS,
+    file_below,
+    is_listed,
+    listed_label,
+    new_image,
+)
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
 DELAY_SECONDS = 1.0
-COVERED = "annotated_slices"
-SLICE_AXIS = "slice_axis"
-NOT_USED = "labels_not_used"
 REMOVED = "removed_images"
 """Below the project folder: images that were taken out of the studies."""
 
@@ -236,20 +241,13 @@ class LedgerDatastore(LocalDatastore):
             NotReadyError: there is an image of that id already.
         """
         source = Path(image_filename)
-        problem = no_image(source.name)
-        if problem == "":
-            problem = f"expected a file that ends in {', '.join(ENDINGS)}: convert it"
-        if problem is None and any(label_words_off(image_id)):
-            problem = f"the id '{image_id}' is that of a label: choose another"
-        if problem is not None:
-            raise InvalidInputError(f"{source.name}: {problem}")
-        read_volume(source)
+        require_new_image(image_id, source)
         target = Path(self._datastore.image_path()) / f"{image_id}{ending_of(source.name).lower()}"
         with self._lock:
             if image_id in self._datastore.objects or target.exists():
                 raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
             write_atomically(target, source.read_bytes())
-            added = ImageLabelModel(image=_new_image(image_id, target.name, image_info))
+            added = ImageLabelModel(image=new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
         self._changed_listing()
@@ -299,17 +297,11 @@ class LedgerDatastore(LocalDatastore):
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP file of the annotated images and their labels, each under its id."""
-        labelled = self.get_labeled_images()[:limit_cases]
-        with (
-            tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file,
-            zipfile.ZipFile(file, mode="w") as archive,
-        ):
-            for image_id in labelled:
-                image = Path(self.get_image_uri(image_id))
-                archive.write(image, f"image/{image_id}{ending_of(image.name).lower()}")
-                archive.write(self.label_file(image_id, FINAL), f"label/{image_id}.nii.gz")
-            archive.writestr("metadata.json", self._datastore.model_dump_json(exclude={"base_path"}))
-        return file.name
+        files = [
+            (image_id, Path(self.get_image_uri(image_id)), self.label_file(image_id, FINAL))
+            for image_id in self.get_labeled_images()[:limit_cases]
+        ]
+        return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
 
     def passed_over(self) -> list[str]:
         """What lies in the studies folder and is not used: one line a reason."""
@@ -320,7 +312,7 @@ class LedgerDatastore(LocalDatastore):
         image = self._datastore.objects.get(image_id)
         if image is None:
             return ""
-        return os.path.join(os.path.realpath(self._datastore.image_path()), _file_below(image_id, image.image))
+        return os.path.join(os.path.realpath(self._datastore.image_path()), file_below(image_id, image.image))
 
     def patients(self) -> dict[str, str]:
         """Of an image, whose it is, where that is known: all images of a patient are for training, or for validation.
@@ -421,12 +413,12 @@ class LedgerDatastore(LocalDatastore):
     def _find_images(self) -> dict[str, DataModel]:
         """The images that there are now, by id, with what is known of them."""
         folder, shown = Path(self._datastore.image_path()), self._datastore.objects
-        known = {image_id: _file_below(image_id, shown[image_id].image) for image_id in shown}
+        known = {image_id: file_below(image_id, shown[image_id].image) for image_id in shown}
         ours = self._archive.project_folder
         without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
         self._content = find_images(folder, known, without, links_out=self._links_out)
         return {
-            image_id: shown[image_id].image if known.get(image_id) == path else _new_image(image_id, path, {})
+            image_id: shown[image_id].image if known.get(image_id) == path else new_image(image_id, path, {})
             for image_id, path in self._content.files.items()
         }
 
@@ -497,13 +489,6 @@ class LedgerDatastore(LocalDatastore):
             logger.warning(
                 "the label '%s' of '%s' was gone from its folder and is back", annotation.tag, annotation.image_id
             )
-
-    def _lists(self, annotation: Annotation) -> bool:
-        """Whether the listing shows this very version; not if we were killed between keeping and showing it."""
-        shown = self._datastore.objects[annotation.image_id].labels.get(annotation.tag)
-        if shown is None or shown.info.get("version") != annotation.version:
-            return False
-        return annotation.tag != FINAL or shown.info.get(COVERED) == _covered(annotation)
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
         """Record label files of another project, or put there by hand, if they pass the checks. They join `current`.
@@ -581,28 +566,14 @@ class LedgerDatastore(LocalDatastore):
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"
 
-    def _show_label(self, annotation: Annotation, info: dict[str, Any]) -> None:
-        """List a label, with the names of its values, which are those of the project whatever the client's were.
-
-        A final one says which slices it covers, not what its client had drawn of them: another project on this folder
-        goes by it.
-        """
-        names = {name: value for value, name in enumerate(self._archive.labels, start=1)}
-        params = info.get("params")
-        shown = {
-            **{key: said for key, said in info.items() if key not in (COVERED, SLICE_AXIS, "finished", "confirmed")},
-            "client_id": annotation.annotator,
-            "version": annotation.version,
-            "ts": int(annotation.created_at.timestamp()),
-            "name": f"{annotation.image_id}.nii.gz",
-            "label_info": [{"name": name, "idx": value} for name, value in names.items()],
-            "params": {**(params if isinstance(params, Mapping) else {}), "label_names": names},
-        }
-        if annotation.tag == FINAL:
-            axis = self._ledger.image(annotation.image_id).slice_axis
-            shown |= {COVERED: _covered(annotation), SLICE_AXIS: axis}
+    def _show_label(self, annotation: Annotation, info: Mapping[str, Any]) -> None:
+        """List a label; see `listed_label`."""
+        axis = self._ledger.image(annotation.image_id).slice_axis
         image = self._datastore.objects[annotation.image_id]
-        image.labels = {**image.labels, annotation.tag: DataModel(info=shown, ext=".nii.gz")}
+        image.labels = {**image.labels, annotation.tag: listed_label(annotation, info, self._archive.labels, axis)}
+
+    def _lists(self, annotation: Annotation) -> bool:
+        return is_listed(annotation, self._datastore.objects[annotation.image_id])
 
     def _write_view(self) -> None:
         if not self._follows:
@@ -617,20 +588,3 @@ class LedgerDatastore(LocalDatastore):
     def close(self) -> None:
         """Write the view if it is behind."""
         self._view.flush()
-
-
-def _covered(annotation: Annotation) -> list[int] | str:
-    """The slices of a final label as a client would name them."""
-    return WHOLE if annotation.slices is None else list(annotation.slices)
-
-
-def _file_below(image_id: str, image: DataModel) -> str:
-    return file_of(image_id, image.ext, image.info)
-
-
-def _new_image(image_id: str, path: str, info: dict[str, Any]) -> DataModel:
-    """An image as it is listed. Its name is what clients may call the file, so no two have the same."""
-    ending = ending_of(path)
-    elsewhere = {} if path == f"{image_id}{ending}" else {FILE: path}
-    named = {"ts": int(time.time()), "name": f"{image_id}{ending.lower()}"}
-    return DataModel(info={**info, **named, **elsewhere}, ext=ending)
