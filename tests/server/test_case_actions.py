@@ -86,6 +86,21 @@ def test_a_skipped_case_is_given_to_others_at_once_and_to_who_skipped_it_after_f
     assert app.ask()["id"] == skipped
 
 
+def test_an_expired_lease_frees_the_image(make_app: Callable[..., App]) -> None:
+    app = make_app(lease_minutes="2")
+    for image_id in NAMES[1:]:
+        app.send(image_id, "eve", finished=True)
+    assert app.ask("ann")["id"] == NAMES[0]
+    app.now += timedelta(minutes=2) - timedelta(seconds=1)
+    assert app.ask("bob") == {}
+    app.now += timedelta(seconds=1)
+    assert app.ask("bob")["id"] == NAMES[0]
+    anns, bobs = app.project.ledger.leases()
+    assert (anns.annotator, anns.outcome) == ("ann", "expired")
+    assert bobs.annotator == "bob"
+    assert bobs.granted_at >= anns.expires_at
+
+
 def test_others_are_not_kept_from_it(app: App) -> None:
     skipped = app.ask()["id"]
     app.ask(skip="not now")
