@@ -2,27 +2,41 @@
 
     python benchmarks/startup.py
 
-`--help` of the command, `report --help`, and a scoring as the server starts it, on a project without a model: it ends
-where it would read its first image. Each is run three times in a process of its own, and the least is shown.
+`--help` of the command; `report` of a finished experiment of two arms with four seeds, made up; a scoring and a
+training as the server starts them, on a project without a model and without labels, which end where they would read
+their first image; and the server until it answers, in the host's own way and in the lean one. Each is run three times
+in a process of its own, and the least is shown.
 """
 
 import json
 import os
 import platform
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import psutil
+import requests
 
 ROOT = Path(__file__).parents[1]
 RUNS = 3
 HELP_SECONDS = 0.6
+REPORT_SECONDS = 4.0
 CHILD_RATIO = 1.5
+
+EXPERIMENT = """
+import sys
+from pathlib import Path
+from made_up_experiment import make_experiment
+make_experiment(Path(sys.argv[1]), {"entropy": lambda r: 0.5 + 0.1 * r, "random_volumes": lambda r: 0.5 + 0.08 * r})
+"""
 
 
 def processor_seconds(command: Sequence[str], environment: Mapping[str, str], ends_with: int = 0) -> float:
@@ -54,25 +68,85 @@ def scoring_environment(studies: Path) -> dict[str, str]:
     }
 
 
+def made_up_experiment(folder: Path) -> Path:
+    """A finished experiment, with the tests' own means."""
+    support = os.pathsep.join([str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")])
+    subprocess.run([sys.executable, "-c", EXPERIMENT, folder], env={**os.environ, "PYTHONPATH": support}, check=True)
+    return folder
+
+
+def start_seconds(module: str, folder: Path) -> float:
+    """The processor seconds of a server that is started by `module`, until it answers; the least of several runs."""
+    found = []
+    for _ in range(RUNS):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        places = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(folder), "--host", "127.0.0.1"]
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            "start_server",
+            *places,
+            "--port",
+            str(port),
+            "--conf",
+            "labels",
+            "ball",
+        ]
+        server = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not answers(f"http://127.0.0.1:{port}/info/"):
+            time.sleep(0.2)
+        times = server.cpu_times()
+        found.append(times.user + times.system)
+        server.terminate()
+        server.wait()
+    return min(found)
+
+
+def answers(address: str) -> bool:
+    """Whether somebody answers there."""
+    try:
+        return requests.get(address, timeout=60).ok
+    except requests.ConnectionError:
+        return False
+
+
 def main() -> None:
     """Measure and print."""
     python = sys.executable
-    with tempfile.TemporaryDirectory() as folder:
-        torch = processor_seconds([python, "-c", "import torch"], {})
+    child = [python, "-m", "monailabel.interfaces.utils.app"]
+    with tempfile.TemporaryDirectory() as made:
+        studies = Path(made) / "studies"
+        studies.mkdir()
+        environment = scoring_environment(studies)
+        experiment = made_up_experiment(Path(made) / "experiment")
+        scoring = [*child, "-m", "scoring", "-r", '{"method": "variance"}']
+        training = [*child, "-m", "train", "-r", '{"model": "segmentation"}']
+        # Those that end with 1 say that there is no model yet, or nothing to train on.
         rows = {
-            "import torch": torch,
-            "activelabel --help": processor_seconds([python, "-m", "activelabel", "--help"], {}),
-            "activelabel report --help": processor_seconds([python, "-m", "activelabel", "report", "--help"], {}),
-            "a scoring, before its first image": processor_seconds(
-                [python, "-m", "monailabel.interfaces.utils.app", "-m", "scoring", "-r", '{"method": "variance"}'],
-                scoring_environment(Path(folder)),
-                ends_with=1,  # it says that there is no model yet
+            "import torch": (processor_seconds([python, "-c", "import torch"], {}), ""),
+            "activelabel --help": (
+                processor_seconds([python, "-m", "activelabel", "--help"], {}),
+                f"<= {HELP_SECONDS} s",
             ),
+            "activelabel report, of a finished experiment": (
+                processor_seconds([python, "-m", "activelabel", "report", str(experiment)], {}),
+                f"<= {REPORT_SECONDS} s",
+            ),
+            "a scoring, before its first image": (
+                processor_seconds(scoring, environment, ends_with=1),
+                f"<= {CHILD_RATIO} of torch",
+            ),
+            "a training, before its first image": (processor_seconds(training, environment, ends_with=1), ""),
+            "the server, monailabel start_server": (start_seconds("monailabel.main", studies), ""),
+            "the server, activelabel.server.host_main": (start_seconds("activelabel.server.host_main", studies), ""),
         }
+    torch = rows["import torch"][0]
     print(f"{platform.platform()}, {os.cpu_count()} processors, Python {platform.python_version()}, {RUNS} runs each")
     print("| start | processor seconds | of import torch | mark |\n|---|---|---|---|")
-    for name, seconds in rows.items():
-        mark = f"<= {CHILD_RATIO} of torch" if "scoring" in name else f"<= {HELP_SECONDS} s" if "help" in name else ""
+    for name, (seconds, mark) in rows.items():
         print(f"| {name} | {seconds:.2f} | {seconds / torch:.2f} | {mark} |")
 
 

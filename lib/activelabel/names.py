@@ -35,3 +35,7 @@ class ScoreKind:
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the package, in order."""
     return sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml"))
+
+
+MODEL_ENDING = ".safetensors"
+"""Of the file of a model."""

@@ -212,18 +212,3 @@ def test_a_model_that_another_process_chose_is_in_use_at_once_and_every_client_i
         assert "Dr. Ann" in said
     ledger.use_best()
     assert scored.info()["model"]["chosen_by"] is None
-
-
-def test_an_expired_lease_frees_the_image(start_server: Callable[..., RunningServer], tmp_path: Path) -> None:
-    studies = tmp_path / "studies"
-    studies.mkdir()
-    write_image(studies / "only.nii.gz")
-    server = start_server(
-        studies, recipe=TINY_RECIPE, labels="ball", device="cpu", autopilot="false", lease_minutes=0.02
-    )
-    assert server.next_sample(annotator="ann")["id"] == "only"
-    server.wait_for(lambda: server.next_sample(annotator="bob").get("id") == "only", "the lease to expire", 60)
-    anns, bobs, *_ = Ledger(sqlite_url(studies / "activelabel" / "ledger.sqlite")).leases()
-    assert (anns.annotator, anns.outcome) == ("ann", "expired")
-    assert bobs.annotator == "bob"
-    assert bobs.granted_at >= anns.expires_at

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from eq1 import summed_variance
 from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, changed_recipe
-from running_server import RunningServer
+from running_server import HOST, RunningServer
 
 from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
@@ -34,6 +34,7 @@ TWO_WINDOWS = {"prediction": {"window_size": [16, 32, 24]}}
 def test_three_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     recipe = changed_recipe("quick", tmp_path, PHANTOMS_HALF_AS_FINE, FEWER_STEPS)
     server = make_server(phantoms.studies, recipe=recipe, seed=1, precision="float32")
+    server.host = HOST
     models = go_through_rounds(server, phantoms)
     assert server.info()["labels"] == ["liver", "spleen", "kidneys", "tumour"]
     assert server.stop() == 0

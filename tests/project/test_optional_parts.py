@@ -28,10 +28,10 @@ def fail(*arguments: object, **options: object) -> None:
 
 
 PARTS = {
-    "MLflow at its start": ("activelabel.server.training.network_training.mlflow_handler", "MLflow does not track"),
+    "MLflow at its start": ("activelabel.server.training.handlers.mlflow_handler", "MLflow does not track"),
     "MLflow after a step": ("monai.handlers.MLFlowHandler.iteration_completed", "MLflow does not track"),
     "TensorBoard at its start": (
-        "activelabel.server.training.network_training.TensorBoardStatsHandler.__init__",
+        "activelabel.server.training.handlers.TensorBoardStatsHandler.__init__",
         "TensorBoard does not track",
     ),
     "TensorBoard after a step": ("monai.handlers.TensorBoardStatsHandler.iteration_completed", "TensorBoard does not"),

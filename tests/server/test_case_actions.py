@@ -1,6 +1,6 @@
 """Skipping, drafts and what comes next, as clients ask for it: a real project and datastore, without the host."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,7 @@ from activelabel.server.tasks.strategy import host_strategies
 NAMES = [f"case_{number}" for number in range(8)]
 
 
-class Host:
-    """What the host's app does with a strategy."""
-
-    _strategies: Mapping[str, Callable[..., dict[str, Any]]]
-    _datastore: LedgerDatastore
-
-    def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        sample = self._strategies[request.get("strategy", "random")](request, self._datastore)
-        return {**sample, "path": self._datastore.get_image_uri(sample["id"])} if sample else {}
-
-
-class App(CaseActions, Host):
+class App:
     """A project on a folder of eight images, two of them for validation, asked one case after the other."""
 
     def __init__(self, folder: Path, **conf: str) -> None:
@@ -46,10 +35,11 @@ class App(CaseActions, Host):
         self._datastore = LedgerDatastore(
             str(self.studies), self.project.ledger, archive, validation_cases=2, follow_changes=False
         )
-        self._strategies = host_strategies(self.project)
+        self.strategies = host_strategies(self.project)
+        self.actions = CaseActions(self.project, self._datastore, self.strategies, lambda: None)
 
     def ask(self, annotator: str = "ann", **params: Any) -> dict[str, Any]:
-        return self.next_sample({"client_id": annotator, "strategy": "random", **params})
+        return self.actions.next_sample({"client_id": annotator, "strategy": "random", **params})
 
     def send(self, image_id: str, annotator: str = "ann", values: tuple[int, ...] = (1, 2), **info: Any) -> Any:
         file = write_nifti(self.folder / "sent.nii.gz", boxes(*values))
@@ -96,6 +86,21 @@ def test_a_skipped_case_is_given_to_others_at_once_and_to_who_skipped_it_after_f
     assert app.ask()["id"] == skipped
 
 
+def test_an_expired_lease_frees_the_image(make_app: Callable[..., App]) -> None:
+    app = make_app(lease_minutes="2")
+    for image_id in NAMES[1:]:
+        app.send(image_id, "eve", finished=True)
+    assert app.ask("ann")["id"] == NAMES[0]
+    app.now += timedelta(minutes=2) - timedelta(seconds=1)
+    assert app.ask("bob") == {}
+    app.now += timedelta(seconds=1)
+    assert app.ask("bob")["id"] == NAMES[0]
+    anns, bobs = app.project.ledger.leases()
+    assert (anns.annotator, anns.outcome) == ("ann", "expired")
+    assert bobs.annotator == "bob"
+    assert bobs.granted_at >= anns.expires_at
+
+
 def test_others_are_not_kept_from_it(app: App) -> None:
     skipped = app.ask()["id"]
     app.ask(skip="not now")
@@ -129,14 +134,14 @@ def test_a_validation_case_can_be_skipped_like_any_other(app: App) -> None:
 def test_what_cannot_be_annotated_is_never_asked_for_until_it_is_brought_back(app: App) -> None:
     first = app.ask()["id"]
     assert app.ask(skip="cannot be annotated", reason="no contrast")["id"] != first
-    assert [case["id"] for case in app.cases()["cannot_be_annotated"]] == [first]
+    assert [case["id"] for case in app.actions.cases()["cannot_be_annotated"]] == [first]
     for number in range(len(NAMES)):
         sample = app.ask(f"reader {number}")
         assert sample.get("id") != first
     assert app.ask("latest") == {}
-    assert app.bring_back({"client_id": "boss"}, first) == {"id": first, "state": "unseen"}
+    assert app.actions.bring_back({"client_id": "boss"}, first) == {"id": first, "state": "unseen"}
     assert app.ask("latest")["id"] == first
-    assert app.cases()["cannot_be_annotated"] == []
+    assert app.actions.cases()["cannot_be_annotated"] == []
 
 
 def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app: Callable[..., App]) -> None:
@@ -151,7 +156,7 @@ def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app:
     assert first["id"] in given  # others may be asked for it at once
     assert second["id"] not in given
     assert given[-1] is None
-    app.bring_back({"client_id": "ann"}, second["id"])
+    app.actions.bring_back({"client_id": "ann"}, second["id"])
     assert app.ask("latest")["id"] == second["id"]
 
 
@@ -159,10 +164,9 @@ def test_a_skip_without_a_case_is_said_so_at_the_route_and_nothing_to_who_asks_f
     assert "skipped" not in app.ask(skip="not now")
     app.project.ledger.release_lease("ann")
     with pytest.raises(NotReadyError, match="bob holds no case that could be skipped: ask for one, or name an image"):
-        app.skip_case({"client_id": "bob"}, None)
-    assert (
-        app.skip_case({"client_id": "bob", "skip": "cannot be annotated"}, NAMES[0])["state"] == "cannot be annotated"
-    )
+        app.actions.skip_case({"client_id": "bob"}, None)
+    set_aside = app.actions.skip_case({"client_id": "bob", "skip": "cannot be annotated"}, NAMES[0])
+    assert set_aside["state"] == "cannot be annotated"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_what_is_no_skip_is_refused_and_nothing_is_lost(app: App, params: dict[s
 
 
 def test_the_stock_clients_offer_it_in_their_options(app: App) -> None:
-    config = app._strategies["random"].info()["config"]  # type: ignore[attr-defined]
+    config = app.strategies["random"].info()["config"]
     assert config == {"skip this case": ["no", "not now", "cannot be annotated"], "reason to skip it": ""}
     held = app.ask()["id"]
     assert app.ask(**{"skip this case": "no", "reason to skip it": ""})["id"] == held  # as Slicer sends it untouched
@@ -203,7 +207,7 @@ def test_a_form_that_stays_filled_in_takes_only_one_case_out_of_the_pool(app: Ap
     app.send(second, finished=True)
     third = app.ask(**form)["id"]  # nothing is held that it could be about
     assert app.ask(**{**form, "reason to skip it": "another patient"})["skipped"]["id"] == third
-    assert {case["id"] for case in app.cases()["cannot_be_annotated"]} == {first, third}
+    assert {case["id"] for case in app.actions.cases()["cannot_be_annotated"]} == {first, third}
 
 
 def test_asking_again_gives_the_same_case_unless_the_project_takes_it_for_a_skip(make_app: Callable[..., App]) -> None:
@@ -255,14 +259,14 @@ def test_a_draft_survives_a_restart_and_is_finished_after_it(make_app: Callable[
     again = make_app()
     assert (again.ask()["id"], again.ask()["draft"]["version"]) == (case, 1)
     np.testing.assert_array_equal(again.opens_with(case), boxes(0, 0, 1))
-    assert again.finish_case({"client_id": "ann"}, case) == {
+    assert again.actions.finish_case({"client_id": "ann"}, case) == {
         "image": case,
         "state": "finished",
         "coverage": "answer for the volume",
     }
     assert again.ask()["id"] != case
     assert again.project.ledger.progress().annotated == 1
-    assert again.cases()["drafts"] == []
+    assert again.actions.cases()["drafts"] == []
 
 
 def test_a_draft_is_never_learnt_from(app: App) -> None:
@@ -272,7 +276,7 @@ def test_a_draft_is_never_learnt_from(app: App) -> None:
     assert usable_annotations(ledger, "training") == usable_annotations(ledger, "validation") == []
     progress = ledger.progress()
     assert (progress.new_annotations, progress.new_training_slices, progress.annotated_slices) == (0, 0, 0)
-    assert len(app.cases()["drafts"]) == len(NAMES)
+    assert len(app.actions.cases()["drafts"]) == len(NAMES)
 
 
 def test_a_draft_that_is_skipped_for_now_is_kept_and_comes_back(app: App) -> None:
@@ -282,7 +286,7 @@ def test_a_draft_that_is_skipped_for_now_is_kept_and_comes_back(app: App) -> Non
     assert others != case
     app.send(others, finished=True)
     assert app.ask()["id"] != case  # four more first
-    assert [draft["id"] for draft in app.cases()["drafts"]] == [case]
+    assert [draft["id"] for draft in app.actions.cases()["drafts"]] == [case]
 
 
 def test_what_a_model_drew_is_counted(app: App) -> None:
@@ -302,6 +306,6 @@ def test_what_a_model_drew_is_counted(app: App) -> None:
         "message": "recorded as exactly what model 1 drew",
     }
     assert app.send(validation, finished=True)["state"] == "draft"
-    assert app.cases()["unchanged_from_model"] == {"training": 1, "validation": 0}
+    assert app.actions.cases()["unchanged_from_model"] == {"training": 1, "validation": 0}
     assert app.send(validation, confirmed=True)["state"] == "finished"
-    assert app.cases()["unchanged_from_model"] == {"training": 1, "validation": 1}
+    assert app.actions.cases()["unchanged_from_model"] == {"training": 1, "validation": 1}

@@ -47,10 +47,9 @@ def store(studies: Path) -> Iterator[LedgerDatastore]:
 @pytest.fixture
 def http(store: LedgerDatastore, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     class App:
-        def datastore(self) -> LedgerDatastore:
-            return store
+        datastore = store
 
-    monkeypatch.setattr(datastore_routes, "app_instance", App)
+    monkeypatch.setattr(datastore_routes, "application", App)
     app = FastAPI()
     app.router.routes[:0] = datastore_routes.router.routes
     return TestClient(app)

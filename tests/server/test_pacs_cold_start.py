@@ -18,9 +18,11 @@ from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind
 from activelabel.project.feature_files import features_file, read_features
 from activelabel.project.project import open_project
-from activelabel.server.application import ProjectActions
 from activelabel.server.datastores import pacs as pacs_datastore
-from activelabel.server.tasks.scoring import PROXY
+from activelabel.server.opening import open_datastore
+from activelabel.server.project_tasks import build_trainers
+from activelabel.server.tasks.scoring import PROXY, scoring_methods
+from activelabel.server.tasks.strategy import host_strategies
 from activelabel.strategies.spread import typiclust_rounds
 from activelabel.training.pseudo_labels import foreground, pseudo_label, soft_tissue
 from local_pacs.ct_series import AIR_HU, ct_series
@@ -31,7 +33,7 @@ WINDOW_HU, LEVEL_HU = 100.0, 150.0
 """The balls are 150 HU; by their intensities alone these images, without air, would be no CT."""
 
 
-class Site(ProjectActions):
+class Site:
     """The app on a PACS of tiny CT series, without the host around it."""
 
     def __init__(self, orthanc: Orthanc, folder: Path, recipe: str) -> None:
@@ -44,7 +46,7 @@ class Site(ProjectActions):
             "seed": "1",
         }
         self.project = open_project("app", self.studies, conf)
-        self._datastore = self.open_datastore()
+        self._datastore = open_datastore(self.project, self.studies, follow_changes=True)
         self.ledger = self.project.ledger
 
     def ids(self, role: str) -> set[str]:
@@ -61,13 +63,13 @@ class Site(ProjectActions):
         return work_due(read_situation(self.project, "variance"), self.project.thresholds)
 
     def train_proxy(self) -> dict[str, Any]:
-        return dict(self.build_trainers()[PROXY]({"model": PROXY}, self._datastore))
+        return dict(build_trainers(self.project)[PROXY]({"model": PROXY}, self._datastore))
 
     def score_by_proxy(self) -> dict[str, Any]:
-        return dict(self.build_scoring_methods()[PROXY]({}, self._datastore))
+        return dict(scoring_methods(self.project)[PROXY]({}, self._datastore))
 
     def ask(self, strategy: str, annotator: str) -> dict[str, Any]:
-        return dict(self.build_strategies()[strategy]({"client_id": annotator}, self._datastore))
+        return dict(host_strategies(self.project)[strategy]({"client_id": annotator}, self._datastore))
 
     def ask_for_training(self, strategy: str, count: int) -> list[dict[str, Any]]:
         """What so many new annotators get, besides validation cases, which take turns."""

@@ -19,12 +19,18 @@ START_SECONDS = 300  # on a machine that is busy with other tests
 PATIENCE_SECONDS = 900.0
 
 
+HOST, LEAN_HOST = "monailabel.main", "activelabel.server.host_main"
+
+
 class RunningServer:
     """`monailabel start_server --app apps/activelabel` on a free port of this machine.
+
+    Most tests start it without what MONAI imports for others, which takes much less of a processor.
 
     Attributes:
         client: the host's own client, as an annotator's viewer uses it.
         address: where the server answers.
+        host: the module that is started, the host's own or the lean one.
         log: file with everything that server and children printed.
     """
 
@@ -37,6 +43,7 @@ class RunningServer:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.client = MONAILabelClient(self.address, client_id="ann")
+        self.host = LEAN_HOST
         self.certificate: Path | None = None
         self._place = ["--host", "127.0.0.1"]
         self._environment = environment
@@ -53,7 +60,7 @@ class RunningServer:
         options = [part for key, value in self.conf.items() for part in ("--conf", key, str(value))]
         app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
         place = [*self._place, "--port", str(self.port)]
-        return [sys.executable, "-m", "monailabel.main", "start_server", *app, *place, *options]
+        return [sys.executable, "-m", self.host, "start_server", *app, *place, *options]
 
     def start(self) -> "RunningServer":
         """Start, and wait until it answers."""

@@ -1,6 +1,7 @@
 """Pictures of doubt: a slice of an image, the prediction, and a heat map of the uncertainty, side by side."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -8,11 +9,13 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
-from torch import Tensor
 
-from activelabel.acquisition.aggregation import slice_profile
 from activelabel.analysis.harmless_text import visible
-from activelabel.data.preprocessing import PreparedImage
+
+if TYPE_CHECKING:  # a report draws curves without torch
+    from torch import Tensor
+
+    from activelabel.data.preprocessing import PreparedImage
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 """Okabe and Ito's, which readers with any colour vision tell apart."""
@@ -20,9 +23,9 @@ AXIS_NAMES = ("sagittal", "coronal", "axial")
 
 
 def doubt_figure(
-    image: PreparedImage,
-    mean: Tensor,
-    map: Tensor,
+    image: "PreparedImage",
+    mean: "Tensor",
+    map: "Tensor",
     measure: str,
     labels: Sequence[str],
     axis: int,
@@ -81,8 +84,10 @@ def take_texts_literally(figure: Figure) -> None:
             text.set_text(visible(text.get_text()))
 
 
-def most_uncertain_slice(map: Tensor, axis: int) -> int:
+def most_uncertain_slice(map: "Tensor", axis: int) -> int:
     """The slice along `axis` with the largest mean; the first of equal ones."""
+    from activelabel.acquisition.aggregation import slice_profile
+
     return int(slice_profile(map, axis).argmax())
 
 
@@ -106,7 +111,7 @@ def _draw_classes(panel: matplotlib.axes.Axes, classes: NDArray[np.float32], lab
         panel.legend(loc="lower center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=9)
 
 
-def upright(map: Tensor, axis: int, index: int) -> NDArray[np.float32]:
+def upright(map: "Tensor", axis: int, index: int) -> NDArray[np.float32]:
     """A slice as radiologists look at it: head or front up, the patient's right on the left side.
 
     In RAS the two axes that are left run to the right or front and to the front or head; an image is drawn by rows from

@@ -1,12 +1,10 @@
 """A project: the settings, recipe, label names, folders and ledger that all parts of a running server share."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import torch
 from torch import nn
@@ -14,14 +12,20 @@ from torch import nn
 from activelabel.data.file_guard import limit_images
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
-from activelabel.data.studies_folder import LEDGER_FILE, PROJECT_FOLDER
+from activelabel.data.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.existing import existing_ledger as existing_ledger
+from activelabel.project.folders import default_folder as default_folder
+from activelabel.project.folders import project_folder as project_folder
+from activelabel.project.folders import view_folder as view_folder
 from activelabel.project.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.label_names import resolve_label_names
 from activelabel.project.modality import fixed_modality, known_modality
+from activelabel.project.recipe_in_force import check_device
+from activelabel.project.recipe_in_force import with_settings as with_settings
 from activelabel.project.settings import Settings, database_url, parse_settings
 from activelabel.project.studies import is_pacs
 from activelabel.project.thresholds import Thresholds, thresholds
@@ -34,9 +38,6 @@ from activelabel.training.checkpoints import ModelDescription, load_model
 from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
-
-VIEW = "view"
-"""Below the folder of a project that is not beside its images: what would else be written there."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def plan_without_labels(
     check_recipe(recipe)
     if recipe.prediction.racing:
         raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
-    _check_device(settings.device)
+    check_device(settings.device)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
     return Project(settings, recipe, (), folder, Ledger(url), studies=studies)
@@ -319,83 +320,3 @@ def prepare_project(project: Project) -> None:
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)
-
-
-def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledger:
-    """The ledger of the project that a server has begun on these studies.
-
-    Of the settings only those count that say where it is.
-
-    Raises:
-        InvalidInputError: no server has, or settings are wrong; the line says what.
-    """
-    settings = parse_settings(conf)
-    folder = project_folder(app_dir, studies, settings)
-    url = database_url(settings, os.environ)
-    if not url and not (folder / LEDGER_FILE).is_file():
-        raise InvalidInputError(
-            f"--studies {studies}: expected a project in {folder}, got no {LEDGER_FILE} there: start the server first, "
-            "or say with --conf project_dir=DIR or --conf database_url=URL where it is"
-        )
-    return Ledger(url or sqlite_url(folder / LEDGER_FILE))
-
-
-def _check_device(name: str) -> None:
-    if not name.startswith("cuda"):
-        return
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if (torch.device(name).index or 0) >= count:
-        there = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
-        raise InvalidInputError(f"--conf device {name}: this machine has {there}; use auto or cpu")
-
-
-def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
-    """The recipe with the numbers that the settings give instead.
-
-    Raises:
-        InvalidInputError: another strategy asks for volumes, and the recipe counts slices and nothing else.
-    """
-    prediction = {
-        key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None
-    }
-    try:
-        query = recipe.query.asked_by(settings.strategy or recipe.query.strategy, settings.query_size)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"--conf strategy {error}: say how many volumes a round has with --conf query_size, or as query.volumes of "
-            f"the recipe {recipe.name}"
-        ) from error
-    if settings.start:
-        query = query.model_copy(update={"start": settings.start})
-    preprocessing = {"slice_plane": settings.slice_plane} if settings.slice_plane else {}
-    return recipe.model_copy(
-        update={
-            "prediction": recipe.prediction.model_copy(update=prediction),
-            "preprocessing": recipe.preprocessing.model_copy(update=preprocessing),
-            "query": query,
-        }
-    )
-
-
-def project_folder(app_dir: str, studies: str, settings: Settings) -> Path:
-    """Where a project keeps what it keeps."""
-    return (settings.project_dir or default_folder(app_dir, studies)).resolve()
-
-
-def view_folder(folder: Path, studies: str) -> Path:
-    """Where the host's listing and labels are of a project in `folder`: beside the images if that is among them.
-
-    A project elsewhere writes nothing beside the images, which may be on a disk that cannot be written.
-    """
-    if not is_pacs(studies) and folder.is_relative_to(Path(studies).resolve()):
-        return Path(studies)
-    return folder / VIEW
-
-
-def default_folder(app_dir: str, studies: str) -> Path:
-    """Beside the images; for a PACS, in the app's own folder for models, one folder an address."""
-    if not is_pacs(studies):
-        return Path(studies) / PROJECT_FOLDER
-    address = urlsplit(studies.rstrip("/"))
-    name = f"{address.hostname}-{hashlib.sha256(address.geturl().encode()).hexdigest()[:8]}"
-    return Path(app_dir) / "model" / name

@@ -1,7 +1,9 @@
-"""The app in the server, and in its children that train: wires, computes nothing."""
+"""The app as the host has it: the host's base class, and behind each of its hooks an `Application`."""
 
+import logging
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
@@ -10,66 +12,138 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
-from monailabel.interfaces.tasks.train import TrainTask
 
 from activelabel import __version__
 from activelabel.errors import ActiveLabelError
-from activelabel.project.project import open_project
+from activelabel.project.project import Project, open_project
 from activelabel.project.serving import explained, open_served_project
-from activelabel.server.application import ProjectActions
+from activelabel.server.app_info import NAME, description
+from activelabel.server.application import Application
+from activelabel.server.autopilot import build_autopilot
+from activelabel.server.guard import guard_host
 from activelabel.server.login.listening import place_asked_for, require_login
-from activelabel.server.processes import end_with_server, is_child, stop_start
+from activelabel.server.opening import open_datastore
+from activelabel.server.processes import end_children_with_server, end_with_server, is_child, stop_start
+from activelabel.server.project_tasks import Trainer, build_tasks
+from activelabel.server.tasks.batch_infer import ReadableBatchInfer
+from activelabel.server.welcome import welcome
+
+logger = logging.getLogger(__name__)
 
 
-class ActiveLabel(ProjectActions, MONAILabelApp):
+class ActiveLabel(MONAILabelApp):
     """Asks for the case from which the model will learn most.
 
     The host finds an app by the name of a direct base class, so `MONAILabelApp` must stand in this very line.
+
+    Attributes:
+        application: what answers. The routes ask it; the methods here are those that the host itself calls.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
         end_with_server()
         try:
-            if is_child():
-                self.project = open_project(app_dir, studies, conf)
-            else:
-                self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
-                place = place_asked_for(sys.argv[1:])
-                require_login(self.project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
-            with explained(self.project):
+            project = _opened_project(app_dir, studies, conf)
+            with explained(project):
+                self.application = _build_application(project, studies)
                 super().__init__(
                     app_dir,
                     studies,
                     dict(conf),
-                    name="activelabel",
-                    description=f"Active learning: {self.project.recipe.title}",
+                    name=NAME,
+                    description=description(project),
                     version=__version__,
-                    labels=list(self.project.labels),
+                    labels=list(project.labels),
                 )
         except ActiveLabelError as error:
             stop_start(error)
         self._auto_update_scoring = False  # the autopilot scores, once and not at every question
 
+    # What the host builds an app from
+
     def init_datastore(self) -> Datastore:
         """The studies, with the ledger behind them."""
-        return self.open_datastore()
+        return self.application.datastore
 
     def init_infers(self) -> dict[str, InferTask]:
-        """The model in use."""
-        return self.build_infers()
+        """The model in use, and the map of its uncertainty."""
+        return dict(self.application.tasks.infers)
 
-    def init_trainers(self) -> dict[str, TrainTask]:
+    def init_trainers(self) -> dict[str, Trainer]:
         """The trainers of the task and of the proxy model."""
-        return self.build_trainers()
+        return dict(self.application.tasks.trainers)
 
     def init_strategies(self) -> dict[str, Strategy]:
         """All strategies, and the recipe's own under the name `random`."""
-        return self.build_strategies()
+        return dict(self.application.tasks.strategies)
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """The scoring methods."""
-        return self.build_scoring_methods()
+        return dict(self.application.tasks.scoring_methods)
 
     def init_batch_infer(self) -> BatchInferTask:
         """Inference of many images."""
-        return self.build_batch_infer()
+        return ReadableBatchInfer(self.application.project.ledger)
+
+    # What the host's own routes and children call
+
+    def info(self) -> dict[str, Any]:
+        """The description of the app."""
+        return dict(self.application.info.read())
+
+    def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The next case."""
+        return self.application.cases.next_sample(request)
+
+    def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """A mask or a map of an image, whatever `datastore` is."""
+        return self.application.inference.infer(request)
+
+    def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Train now, in this process."""
+        return self.application.train(request)
+
+    def scoring(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Score now, in this process, whatever `datastore` is."""
+        return self.application.score(request)
+
+    def on_save_label(self, image_id: str, label_id: str) -> None:
+        """A label came back: train if it was the last that was missing."""
+        self.application.look_for_work()
+
+    def on_init_complete(self) -> None:
+        """Start what only the server does: its routes, its guard, its autopilot."""
+        super().on_init_complete()
+        application = self.application
+        application.datastore.readmit_mended(at_start=True)
+        guard_host(application.project)
+        end_children_with_server()
+        progress = application.project.ledger.progress()
+        waiting = progress.images - progress.annotated - progress.unreadable
+        address = place_asked_for(sys.argv[1:]).address(settings.MONAI_LABEL_SERVER_PORT)
+        logger.info(welcome(address, application.studies, waiting))
+        if application.autopilot is not None:
+            application.autopilot.start()
+
+
+def _opened_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
+    """The project; in the server itself it is claimed, and may be reached from elsewhere only with a login."""
+    if is_child():
+        return open_project(app_dir, studies, conf)
+    project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
+    place = place_asked_for(sys.argv[1:])
+    require_login(project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
+    return project
+
+
+def _build_application(project: Project, studies: str) -> Application:
+    """Only the server follows changes of the studies and has an autopilot; a child does what it was started for."""
+    child = is_child()
+    datastore = open_datastore(project, studies, follow_changes=not child)
+    tasks = build_tasks(
+        project,
+        trainers=settings.MONAI_LABEL_TASKS_TRAIN,
+        strategies=settings.MONAI_LABEL_TASKS_STRATEGY,
+        scoring=settings.MONAI_LABEL_TASKS_SCORING,
+    )
+    return Application(project, studies, datastore, tasks, None if child else build_autopilot(project, datastore))

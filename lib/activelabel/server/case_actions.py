@@ -1,15 +1,17 @@
 """What annotators do with a case besides drawing it: skip it, leave it as a draft, finish it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.annotation.archive import Kept
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.loop.autopilot import Autopilot
 from activelabel.project.project import Project
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.known import require_known
 from activelabel.store.records import Draft, Skip
 from activelabel.store.skips import CANNOT, NOT_NOW
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
@@ -21,22 +23,40 @@ SAME_REQUEST_SECONDS = 2.0
 
 
 class CaseActions:
-    """The app's side of the states of a case. Mixed in before the host's `MONAILabelApp`, whose attributes it uses."""
+    """What annotators ask of cases, as the routes pass it on."""
 
-    project: Project
-    _datastore: LedgerDatastore
-    _autopilot: Autopilot | None = None
+    def __init__(
+        self,
+        project: Project,
+        datastore: LedgerDatastore,
+        strategies: Mapping[str, Strategy],
+        look_for_work: Callable[[], None],
+    ) -> None:
+        """The cases of `project`, whose images are in `datastore` and are asked for by `strategies`.
+
+        `look_for_work` is called when a case has come back to the pool or is finished.
+        """
+        self._project = project
+        self._datastore = datastore
+        self._strategies = strategies
+        self._look_for_work = look_for_work
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The next case, after what the request says of the one before: `skip`, with a `reason`.
 
         It opens with the annotator's own draft, if they have one.
+
+        Raises:
+            NotFoundError: there is no such strategy.
         """
+        strategy = str(request.get("strategy") or "random")
+        require_known(strategy, self._strategies, "strategy")
         annotator, wanted = annotator_of(request), skip_request(request)
         skipped = self._skip_before_asking(annotator, wanted)
-        sample: dict[str, Any] = super().next_sample(request)  # type: ignore[misc]  # the host's, behind this one
+        sample: dict[str, Any] = self._strategies[strategy](request, self._datastore)
         if not sample:
             return {}
+        sample["path"] = self._datastore.get_image_uri(sample["id"])
         draft = self._datastore.open_for(sample["id"], annotator)
         if draft is not None:
             stored = self._datastore.get_image_info(sample["id"])
@@ -47,20 +67,20 @@ class CaseActions:
     def _skip_before_asking(self, annotator: str, wanted: SkipRequest | None) -> Skip | None:
         if wanted is not None:
             self._refuse_left_in_form(annotator, wanted)
-            skipped = self.project.ledger.skip_case(annotator, wanted.kind, wanted.reason)
+            skipped = self._project.ledger.skip_case(annotator, wanted.kind, wanted.reason)
         else:
-            within = self.project.settings.skip_by_asking_again
-            skipped = self.project.ledger.skip_if_asked_again(annotator, SAME_REQUEST_SECONDS, within)
+            within = self._project.settings.skip_by_asking_again
+            skipped = self._project.ledger.skip_if_asked_again(annotator, SAME_REQUEST_SECONDS, within)
         if skipped is not None:
             logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
         return skipped
 
     def _refuse_left_in_form(self, annotator: str, wanted: SkipRequest) -> None:
         """A form that stays as it was filled in must not take one case after the other out of the pool."""
-        held = self.project.ledger.active_lease(annotator)
+        held = self._project.ledger.active_lease(annotator)
         if held is None or not wanted.by_form or wanted.kind != CANNOT:
             return
-        before = [skip for skip in self.project.ledger.skips() if skip.annotator == annotator]
+        before = [skip for skip in self._project.ledger.skips() if skip.annotator == annotator]
         if before and (before[-1].kind, before[-1].reason) == (wanted.kind, wanted.reason):
             raise InvalidInputError(
                 f"'{FORM_SKIP}' is set to '{CANNOT}' as it was for {before[-1].image_id}: set it to 'no', or give the "
@@ -75,11 +95,11 @@ class CaseActions:
         """
         annotator = annotator_of(params)
         wanted = skip_request(params) or SkipRequest(NOT_NOW, "")
-        skipped = self.project.ledger.skip_case(annotator, wanted.kind, wanted.reason, image_id)
+        skipped = self._project.ledger.skip_case(annotator, wanted.kind, wanted.reason, image_id)
         if skipped is None:
             raise NotReadyError(f"{annotator} holds no case that could be skipped: ask for one, or name an image")
         logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
-        return {**skip_said(skipped), "state": self.project.ledger.case_facts(skipped.image_id).state.value}
+        return {**skip_said(skipped), "state": self._project.ledger.case_facts(skipped.image_id).state.value}
 
     def bring_back(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
         """Take a case back into the pool that was set aside.
@@ -87,9 +107,9 @@ class CaseActions:
         Raises:
             NotReadyError: it is not set aside.
         """
-        self.project.ledger.bring_back(image_id, annotator_of(params))
+        self._project.ledger.bring_back(image_id, annotator_of(params))
         self._look_for_work()
-        return {"id": image_id, "state": self.project.ledger.case_facts(image_id).state.value}
+        return {"id": image_id, "state": self._project.ledger.case_facts(image_id).state.value}
 
     def finish_case(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
         """Make an annotator's draft, as it is, the label that counts.
@@ -103,7 +123,7 @@ class CaseActions:
 
     def cases(self) -> dict[str, Any]:
         """Which cases are not simply to be drawn or drawn, and which labels are a model's own: part of `GET /info/`."""
-        ledger = self.project.ledger
+        ledger = self._project.ledger
         return {
             "drafts": [
                 {"id": draft.image_id, "annotator": draft.annotator, **draft_said(draft)}
@@ -113,10 +133,6 @@ class CaseActions:
             "cannot_be_annotated": [skip_said(skip) for skip in ledger.set_aside_cases()],
             "unchanged_from_model": ledger.unchanged_labels(),
         }
-
-    def _look_for_work(self) -> None:
-        if self._autopilot is not None:
-            self._autopilot.nudge()
 
 
 def kept_said(kept: Kept) -> dict[str, Any]:

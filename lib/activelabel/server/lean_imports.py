@@ -1,4 +1,4 @@
-"""What MONAI and the host import although this process has no use for it, kept out of a child.
+"""What MONAI and the host import although this process has no use for it, kept out of the server and its children.
 
 Each training and each scoring is a process of its own, and most of its start was spent on imports: `monai/__init__`
 walks through all modules there are and runs each twice, and every package that some module could use is tried.
@@ -16,16 +16,22 @@ from types import ModuleType
 NOT_NEEDED = frozenset(
     {
         "bs4", "cucim", "cupy", "einops", "fire", "gdown", "girder_client", "IPython", "itk", "lmdb", "matplotlib",
-        "mlflow", "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "sklearn", "tensorboard",
-        "tifffile", "torchvision", "transformers", "zarr",
+        "mlflow", "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "scipy", "skimage",
+        "sklearn", "tensorboard", "tifffile", "torchvision", "transformers", "zarr",
     }
 )  # fmt: skip
-"""Optional packages of MONAI that no child uses through it."""
+"""Optional packages of MONAI that neither the server nor a child uses through it."""
 
 NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
 """What only a training that MLflow tracks uses, which then gets it: `server.training.tracking.mlflow_handler`."""
 
-NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite", "scipy", "skimage"}
+NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite"}
+
+SHARDED_OPTIMIZERS = "torch.distributed.optim"
+"""What ignite imports to know an optimizer that is shared by several processes, of which there is none here.
+
+With it comes torch's compiler, which takes a second.
+"""
 
 
 def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
@@ -36,14 +42,14 @@ def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
     """
     if "monai" in sys.modules:
         return
-    with _absent(without), _no_walk():
+    with _absent(without), _no_walk(), _no_sharded_optimizers():
         import monai.apps  # before `monai.data` and `monai.transforms`, which import each other in no other order
         import monai.bundle  # the host's own modules import it
         import monai.inferers
         import monai.networks.nets
         import monai.transforms
     if "ignite" not in without:
-        with _absent(NOT_NEEDED_UNTRACKED):
+        with _absent(NOT_NEEDED_UNTRACKED), _no_sharded_optimizers():
             import monai.handlers  # noqa: F401  # with TensorBoard, which the host's training writes for
 
 
@@ -68,6 +74,21 @@ def _absent(packages: Collection[str]) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
+
+
+@contextmanager
+def _no_sharded_optimizers() -> Iterator[None]:
+    """Let the class of these optimizers be one that no object has."""
+    if SHARDED_OPTIMIZERS in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(SHARDED_OPTIMIZERS)
+    stand_in.ZeroRedundancyOptimizer = type("ZeroRedundancyOptimizer", (), {})  # type: ignore[attr-defined]
+    sys.modules[SHARDED_OPTIMIZERS] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[SHARDED_OPTIMIZERS]
 
 
 @contextmanager

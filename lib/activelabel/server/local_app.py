@@ -18,16 +18,18 @@ from activelabel.project.older_models import convert_older_models
 from activelabel.project.project import open_project
 from activelabel.project.readability import set_aside
 from activelabel.project.slicing import count_slices
-from activelabel.server.application import TRAINER, ProjectActions
-from activelabel.server.tasks.scoring import PROXY
-from activelabel.server.tasks.strategy import HostStrategy
+from activelabel.server.opening import open_datastore
+from activelabel.server.project_tasks import build_trainers
+from activelabel.server.task_names import TRAINER
+from activelabel.server.tasks.scoring import PROXY, scoring_methods
+from activelabel.server.tasks.strategy import HostStrategy, host_strategies
 from activelabel.store.records import FINAL, ModelVersion
 from activelabel.strategies.asking import ProjectStrategy
 
 _TRAINING = {Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY}
 
 
-class LocalApp(ProjectActions):
+class LocalApp:
     """A project on a studies folder, for one annotator.
 
     Attributes:
@@ -43,17 +45,16 @@ class LocalApp(ProjectActions):
         # Not the environment's database: that may be the ledger of real work.
         self.project = open_project("", str(studies), conf, environment={})
         convert_older_models(self.project)
-        self.studies = str(studies)
         self._annotator = annotator
-        self._datastore = self.open_datastore(follow_changes=False)
+        self._datastore = open_datastore(self.project, str(studies), follow_changes=False)
         images, validation_cases = self._datastore.list_images(), self.project.recipe.training.validation_cases
         self.project.ledger.sync_images(images, validation_cases, self._datastore.patients())
         self._datastore.readmit_mended(at_start=True)
         # All of them now: what is asked for must not depend on how fast this machine is.
         count_slices(self.project, self._datastore, seconds=math.inf)
-        self._trainers = self.build_trainers()
-        self._scoring_methods = self.build_scoring_methods()
-        self._strategies = self.build_strategies()
+        self._trainers = build_trainers(self.project)
+        self._scoring_methods = scoring_methods(self.project)
+        self._strategies = host_strategies(self.project)
 
     def add_strategies(self, strategies: Mapping[str, ProjectStrategy]) -> None:
         """Offer strategies that no server has."""

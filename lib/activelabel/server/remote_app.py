@@ -15,7 +15,7 @@ from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
-from activelabel.server.application import MODEL
+from activelabel.server.task_names import MODEL
 from activelabel.store.records import FINAL
 
 POLL_SECONDS = 0.5

@@ -7,8 +7,6 @@ from typing import Any
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import load_recipe
 from activelabel.recipes.strategy_traits import traits_of
-from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
-from activelabel.strategies.catalogue import strategy_names
 
 FULL_DATA = "full_data"
 """The name of the arm that learns from everything at once: what others are measured by, and not compared with."""
@@ -56,6 +54,10 @@ def plan_arms(
         InvalidInputError: a strategy comes twice, or there is none of that name, or the start set would be slices where
             the recipe starts with volumes, or the other way round; or how many volumes a round has is not said.
     """
+    # A report reads experiments without what strategies need.
+    from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
+    from activelabel.strategies.catalogue import strategy_names
+
     chosen = load_recipe(recipe)
     known = {*strategy_names(chosen), *ORACLE_STRATEGIES}
     for option, name in [*(("--strategy", name) for name in strategies), ("--start-strategy", start_strategy)]:

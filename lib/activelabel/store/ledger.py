@@ -10,6 +10,7 @@ from activelabel.store.leases import Leases
 from activelabel.store.model_uses import ModelUses
 from activelabel.store.models import Models
 from activelabel.store.progress import Overview
+from activelabel.store.revisions import Revisions
 from activelabel.store.rounds import Rounds
 from activelabel.store.scores import Scores
 from activelabel.store.skips import Skips
@@ -30,6 +31,7 @@ class Ledger(
     ModelUses,
     Rounds,
     Overview,
+    Revisions,
     Users,
 ):
     """One object for every event and question; each base holds one kind.

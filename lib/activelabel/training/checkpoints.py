@@ -19,11 +19,12 @@ from torch import nn
 
 from activelabel.data.files import write_atomically
 from activelabel.errors import InvalidInputError
+from activelabel.names import MODEL_ENDING
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, first_problem
 
 FORMAT = "activelabel model 2"
-ENDING = ".safetensors"
+ENDING = MODEL_ENDING
 MOST_HEADER_BYTES = 2**20
 _METADATA = "activelabel"
 _LENGTH_BYTES = 8

@@ -1,4 +1,5 @@
 import datetime
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -542,6 +543,24 @@ def test_one_that_fails_the_checks_is_passed_over(
 
 
 # A PACS that is not there
+
+
+def test_its_revision_changes_when_the_pacs_says_something_else_and_not_at_every_look(site: Site) -> None:
+    store = site.open()
+    revisions = [store.revision]
+    for change in (
+        lambda: None,
+        lambda: site.send("case3", seed=3),
+        lambda: site.store_seg(site.uids[0], ("unknown",), 1),  # which is refused
+        site.orthanc.stop,
+        lambda: None,
+        site.orthanc.start,
+    ):
+        change()
+        store.refresh()
+        revisions.append(store.revision)
+    changed = [before != after for before, after in itertools.pairwise(revisions)]
+    assert changed == [False, True, True, True, False, True]
 
 
 def test_what_is_known_outlives_the_pacs(site: Site) -> None:

@@ -20,11 +20,8 @@ class Store:
         """Nothing new."""
 
 
-class App:
+class Cases:
     """Says what it was asked."""
-
-    def datastore(self) -> Store:
-        return Store()
 
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
         return {"skip": dict(params), "image": image_id}
@@ -39,9 +36,16 @@ class App:
         return {"drafts": []}
 
 
+class App:
+    """What these routes use of an app."""
+
+    datastore = Store()
+    cases = Cases()
+
+
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    monkeypatch.setattr(case_routes, "app_instance", App)
+    monkeypatch.setattr(case_routes, "application", App)
     app = FastAPI()
     app.router.routes[:0] = case_routes.router.routes
     return TestClient(app)

@@ -21,12 +21,8 @@ class SlowApp:
     def __init__(self) -> None:
         self.end = threading.Event()
         self.requests: list[Mapping[str, Any]] = []
-
-    def info_names(self, kind: str) -> list[str]:
-        return ["segmentation"]
-
-    def datastore(self) -> "SlowApp":
-        return self
+        self.datastore = self.inference = self.tasks = self
+        self.infers = ["segmentation"]
 
     def list_images(self) -> list[str]:
         return ["case_0"]
@@ -40,7 +36,7 @@ class SlowApp:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> SlowApp:
     app = SlowApp()
-    monkeypatch.setattr(inference_routes, "app_instance", lambda: app)
+    monkeypatch.setattr(inference_routes, "application", lambda: app)
     return app
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from activelabel.errors import ActiveLabelError, ForbiddenError, InvalidInputError, NotFoundError
+from activelabel.server.known import require_known
 from activelabel.server.routes.request_checks import (
     SERVERS_LABEL_INFO,
     check_label_info,
@@ -13,7 +14,6 @@ from activelabel.server.routes.request_checks import (
     parse_params,
     refuse_servers_own,
     require_image,
-    require_known,
     require_new_image_id,
     require_session,
     require_tag,

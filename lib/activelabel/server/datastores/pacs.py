@@ -8,7 +8,7 @@ answer, what is known stays, and what it has to be sent waits.
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -104,6 +104,11 @@ class PacsDatastore(LedgerDatastore):
             "pacs_problem": self._problem,
             "pacs_refused": self.refused_segs,
         }
+
+    @property
+    def revision(self) -> Hashable:
+        """As of a folder, and another value when the PACS answers differently."""
+        return super().revision, self._problem, tuple(self.refused_segs.items())
 
     @property
     def refused_segs(self) -> dict[str, str]:

@@ -17,14 +17,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response, UploadFile
 from monailabel.endpoints import model as model_file
 from monailabel.endpoints import ohif, scoring, train
-from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import ForbiddenError, NotFoundError
+from activelabel.server.known import require_known
 from activelabel.server.login.gate import let_fetch
 from activelabel.server.routes import case_routes, datastore_routes, inference_routes, login_routes, pages
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.pacs_proxy import pass_to_pacs
-from activelabel.server.routes.request_checks import check_params, require_known
+from activelabel.server.routes.request_checks import check_params
+from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import ScoringOptions, parse_options, trainer_params
 from activelabel.server.routes.uploads import received
 from activelabel.server.routes.viewer import ohif_configuration
@@ -35,29 +36,29 @@ router = APIRouter(route_class=OneLineRoute)
 
 
 @router.get("/info/")
-def app_info(user: AnyUser) -> dict[str, Any]:
+def app_info(user: AnyUser) -> Response:
     """What the app is, which values are in force and how far the project is."""
-    return dict(app_instance().info())
+    return Response(application().info.as_json(), media_type="application/json")
 
 
 @router.post("/activelearning/{strategy}")
 def next_sample(request: Request, strategy: str, user: AnyUser, params: dict[str, Any] | None = None) -> dict[str, Any]:
     """The next case to annotate; an empty object when nothing is left."""
-    app = app_instance()
-    require_known(strategy, app.info_names("strategies"), "strategy")
+    app = application()
+    require_known(strategy, app.tasks.strategies, "strategy")
     asked = dict(params or {})
     check_params(asked)
-    sample = app.next_sample({**asked, **login(), "strategy": strategy})
+    sample = app.cases.next_sample({**asked, **login(), "strategy": strategy})
     if sample:
         let_fetch(request, sample["id"])
-    return {**app.datastore().get_image_info(sample["id"]), **sample} if sample else {}
+    return {**app.datastore.get_image_info(sample["id"]), **sample} if sample else {}
 
 
 @router.post("/train/", response_model=None, include_in_schema=False)
 def run_all_training(user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Train with every trainer."""
-    app = app_instance()
-    trainers = app.info_names("trainers")
+    app = application()
+    trainers = app.tasks.trainers
     asked = {trainer: trainer_params(params, trainer, trainers) for trainer in trainers}
     for trainer in trainers:
         app.check_training(trainer, asked[trainer])
@@ -72,8 +73,8 @@ def run_training(
     model: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False
 ) -> Any:
     """Train in the background."""
-    app = app_instance()
-    trainers = app.info_names("trainers")
+    app = application()
+    trainers = app.tasks.trainers
     require_known(model, trainers, "trainer")
     asked = trainer_params(params, model, trainers)
     app.check_training(model, asked)
@@ -84,33 +85,33 @@ def run_training(
 def run_all_scoring(user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Score with every method."""
     parse_options(ScoringOptions, params, "scoring")
-    app_instance().require_model()
+    application().models.require_model()
     return scoring.run({}, run_sync)
 
 
 @router.post("/scoring/{method}", response_model=None)
 def run_scoring(method: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
     """Score what is left, in the background."""
-    app = app_instance()
-    require_known(method, app.info_names("scoring"), "scoring method")
+    app = application()
+    require_known(method, app.tasks.scoring_methods, "scoring method")
     parse_options(ScoringOptions, params, "scoring")
-    app.require_model_of(method)
+    app.models.require_model_of(method)
     return scoring.run_method(method, {}, run_sync)
 
 
 @router.get("/model/info/{model}")
 def model_info(model: str, user: AnyUser) -> dict[str, Any]:
     """Checksum and statistics of the model in use."""
-    require_known(model, app_instance().info_names("models"), "model")
+    require_known(model, application().tasks.infers, "model")
     return dict(model_file.model_info(model))
 
 
 @router.get("/model/{model}", response_model=None)
 def download_model(model: str, user: AnyUser) -> Any:
     """The model in use."""
-    require_known(model, app_instance().info_names("models"), "model")
-    file = Path(app_instance().model_file(model) or "")
-    if not file.is_file():
+    require_known(model, application().tasks.infers, "model")
+    file = application().models.file()
+    if file is None or not file.is_file():
         raise NotFoundError(f"model '{model}': there is no file of one in use: train a model, or put its file back")
     return whole_file(file, f"{model}{ENDING}")
 
@@ -118,18 +119,18 @@ def download_model(model: str, user: AnyUser) -> Any:
 @router.put("/model/{model}")
 def upload_model(model: str, file: UploadFile, user: AnyUser) -> dict[str, Any]:
     """Publish a model file as a new version, if it is one of this project's network and labels."""
-    app = app_instance()
-    require_known(model, app.info_names("models"), "model")
+    app = application()
+    require_known(model, app.tasks.infers, "model")
     with tempfile.TemporaryDirectory() as folder:
-        return dict(app.adopt_model(received(file, folder, app.largest_model_bytes())))
+        return dict(app.models.adopt(received(file, folder, app.models.largest_bytes())))
 
 
 @router.delete("/model/{model}")
 def withdraw_model(model: str, user: AnyUser) -> dict[str, Any]:
     """Take the model in use out of service; the one before it serves again."""
-    app = app_instance()
-    require_known(model, app.info_names("models"), "model")
-    return dict(app.withdraw_model())
+    app = application()
+    require_known(model, app.tasks.infers, "model")
+    return dict(app.models.withdraw())
 
 
 @router.post("/reload", include_in_schema=False)

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
-from monailabel.interfaces.utils.app import app_instance
 from pydantic import BaseModel, ConfigDict, Field
 
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import check_params, require_image
+from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import CLIENT_ID
 
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
@@ -43,28 +43,28 @@ def skip_case(user: AnyUser, request: Annotated[SkipCaseRequest | None, Body()] 
     """Skip a case: `not now`, which is what nothing said means, or `cannot be annotated`."""
     asked = request or SkipCaseRequest()
     if asked.image is not None:
-        require_image(asked.image, app_instance().datastore())
-    return dict(app_instance().skip_case(_params(asked), asked.image))
+        require_image(asked.image, application().datastore)
+    return dict(application().cases.skip_case(_params(asked), asked.image))
 
 
 @router.post("/bring-back")
 def bring_back(user: AnyUser, request: CaseRequest) -> dict[str, Any]:
     """Take a case back into the pool that cannot be annotated."""
-    require_image(request.image, app_instance().datastore())
-    return dict(app_instance().bring_back(_params(request), request.image))
+    require_image(request.image, application().datastore)
+    return dict(application().cases.bring_back(_params(request), request.image))
 
 
 @router.post("/finish")
 def finish_case(user: AnyUser, request: CaseRequest) -> dict[str, Any]:
     """Say that one's draft is finished as it is, and was looked over."""
-    require_image(request.image, app_instance().datastore())
-    return dict(app_instance().finish_case(_params(request), request.image))
+    require_image(request.image, application().datastore)
+    return dict(application().cases.finish_case(_params(request), request.image))
 
 
 @router.get("/cases")
 def list_cases(user: AnyUser) -> dict[str, Any]:
     """Drafts, skipped cases, those that cannot be annotated: what `GET /info/` has under `cases`."""
-    return dict(app_instance().cases())
+    return dict(application().cases.cases())
 
 
 def _params(request: BaseModel) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.endpoints import datastore
 from monailabel.interfaces.datastore import DefaultLabelTag
-from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.others.generic import file_checksum, remove_file
 from starlette.background import BackgroundTask
 
@@ -30,6 +29,7 @@ from activelabel.server.routes.request_checks import (
     require_new_image_id,
     require_tag,
 )
+from activelabel.server.routes.served import application
 from activelabel.server.routes.uploads import received
 from activelabel.server.routes.whole_file import whole_file
 
@@ -47,35 +47,36 @@ def save_label(
     tag: str = DefaultLabelTag.FINAL.value,
 ) -> dict[str, Any]:
     """Keep a label, finished or as a draft, or say in one line why not; the earlier one stays until then."""
-    app = app_instance()
-    require_image(image, app.datastore())
+    app = application()
+    require_image(image, app.datastore)
     tag = tag or DefaultLabelTag.FINAL.value
     require_tag(tag)
     info = {**parse_label_params(params, image), **login()}
     check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
-        kept = app.datastore().keep_label(image, str(received(label, folder)), tag, info)
+        kept = app.datastore.keep_label(image, str(received(label, folder)), tag, info)
     said = kept_said(kept) if tag == DefaultLabelTag.FINAL.value else {}
-    return {**(app.on_save_label(image, image) or {}), "image": image, "label": image, **said}
+    app.look_for_work()
+    return {"image": image, "label": image, **said}
 
 
 @router.delete("/datastore/label")
 def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
     """Take a label back; every version of it stays in the archive. Those of others are a reviewer's to take back."""
-    app = app_instance()
-    require_label(id, tag, app.datastore())
+    app = application()
+    require_label(id, tag, app.datastore)
     kept = app.project.ledger.current_annotation(id, tag)
     if kept is not None and kept.annotator != user.username:
         require(OTHERS_LABEL)
     result = datastore.remove_label(id, tag, user.username)
-    app.on_remove_label(id)
+    app.look_for_work()
     return dict(result)
 
 
 @router.get("/datastore/label", response_model=None)
 def download_label(label: str, tag: str, user: AnyUser) -> Any:
     """A label's file."""
-    store = app_instance().datastore()
+    store = application().datastore
     require_label(label, tag, store)
     return whole_file(store.label_file(label, tag), f"{label}{LABEL_ENDING}")
 
@@ -83,7 +84,7 @@ def download_label(label: str, tag: str, user: AnyUser) -> Any:
 @router.head("/datastore/label", response_model=None)
 def check_label(image: str, tag: str, user: AnyUser) -> Any:
     """Whether there is such a label."""
-    store = app_instance().datastore()
+    store = application().datastore
     require_label(image, tag, store)
     store.label_file(image, tag)
     return {}
@@ -92,7 +93,7 @@ def check_label(image: str, tag: str, user: AnyUser) -> Any:
 @router.get("/datastore/label/info")
 def label_info(label: str, tag: str, user: AnyUser) -> dict[str, Any]:
     """What is known of a label."""
-    require_label(label, tag, app_instance().datastore())
+    require_label(label, tag, application().datastore)
     return dict(datastore.get_label_info(label, tag))
 
 
@@ -106,10 +107,10 @@ def update_label_info(
     params: Annotated[str, Form()] = "{}",
 ) -> None:
     """Add to what is known of a label. The host's older address calls the field `params`."""
-    require_label(label, tag, app_instance().datastore())
+    require_label(label, tag, application().datastore)
     added = {**parse_label_params(params, label), **parse_label_params(info, label)}
     refuse_servers_own(added, SERVERS_LABEL_INFO)
-    app_instance().datastore().update_label_info(label, tag, added)
+    application().datastore.update_label_info(label, tag, added)
 
 
 @router.put("/datastore/image")
@@ -126,21 +127,21 @@ def add_image(
         source = received(file, folder)
         image_id = image or stem_of(source.name)
         require_new_image_id(image_id)
-        return {"image": app_instance().datastore().add_image(image_id, str(source), info)}
+        return {"image": application().datastore.add_image(image_id, str(source), info)}
 
 
 @router.delete("/datastore/image")
 @router.delete("/datastore/", include_in_schema=False)
 def remove_image(id: str, user: AnyUser) -> dict[str, Any]:
     """Take an image out of the studies."""
-    require_image(id, app_instance().datastore())
+    require_image(id, application().datastore)
     return dict(datastore.remove_image(id, user.username))
 
 
 @router.get("/datastore/image", response_model=None)
 def download_image(image: str, user: AnyUser) -> Any:
     """An image's file."""
-    store = app_instance().datastore()
+    store = application().datastore
     require_image(image, store)
     file = Path(store.get_image_uri(image))
     return whole_file(file, file.name)
@@ -149,14 +150,14 @@ def download_image(image: str, user: AnyUser) -> Any:
 @router.head("/datastore/image", response_model=None)
 def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
     """Whether there is such an image, with such a checksum: `ALGORITHM:digest`, or a SHA256 digest alone."""
-    require_image(image, app_instance().datastore())
+    require_image(image, application().datastore)
     datastore.download_image(image, check_only=True)
     if check_sum:
         name, _, digest = check_sum.rpartition(":")
         algorithm = name or CHECKSUMS[0]
         if algorithm not in CHECKSUMS:
             raise InvalidInputError(f"check_sum '{algorithm}': use one of {', '.join(CHECKSUMS)}")
-        if file_checksum(app_instance().datastore().get_image_uri(image), algorithm) != f"{algorithm}:{digest}":
+        if file_checksum(application().datastore.get_image_uri(image), algorithm) != f"{algorithm}:{digest}":
             raise NotFoundError(f"image '{image}' has another checksum")
     return {}
 
@@ -164,17 +165,17 @@ def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
 @router.get("/datastore/image/info")
 def image_info(image: str, user: AnyUser) -> dict[str, Any]:
     """What is known of an image."""
-    require_image(image, app_instance().datastore())
+    require_image(image, application().datastore)
     return dict(datastore.get_image_info(image))
 
 
 @router.put("/datastore/image/info")
 def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = "{}") -> None:
     """Add to what is known of an image."""
-    require_image(image, app_instance().datastore())
+    require_image(image, application().datastore)
     added = parse_params(info)
     refuse_servers_own(added, SERVERS_IMAGE_INFO)
-    app_instance().datastore().update_image_info(image, {**added, **login()})
+    application().datastore.update_image_info(image, {**added, **login()})
 
 
 @router.get("/datastore/", response_model=None)
@@ -186,7 +187,7 @@ def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) ->
 @router.get("/datastore/dataset", response_model=None)
 def download_dataset(user: AnyUser, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> Any:
     """Annotated images and their labels in one archive, which is not kept here."""
-    store = app_instance().datastore()
+    store = application().datastore
     if not store.get_labeled_images():
         raise NotReadyError("there is no label yet: save one first")
     archive = Path(store.get_dataset_archive(limit_cases))

@@ -13,14 +13,15 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
+from activelabel.server.known import require_known
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (
     no_session,
     parse_params,
     require_image,
-    require_known,
     require_session,
 )
+from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import BatchInferOptions, InferOptions, parse_options
 from activelabel.server.routes.uploads import check_room_for_session, received, safe_name
 
@@ -49,7 +50,7 @@ async def run_inference(
 
     def run() -> Any:
         result = _infer(model, image, session_id, parse_params(params), file, output)
-        return infer.send_response(app_instance().datastore(), result, output, background_tasks)
+        return infer.send_response(application().datastore, result, output, background_tasks)
 
     return await to_thread.run_sync(run, limiter=_turns)
 
@@ -62,8 +63,8 @@ def _infer(
     file: UploadFile | None,
     output: infer.ResultType | None,
 ) -> dict[str, Any]:
-    app = app_instance()
-    require_known(model, app.info_names("models"), "model")
+    app = application()
+    require_known(model, app.tasks.infers, "model")
     options = parse_options(InferOptions, params, "inference")
     if output is infer.ResultType.dicom_seg:
         raise InvalidInputError("output 'dicom_seg': masks are sent as NIfTI or NRRD; use image, json or all")
@@ -73,11 +74,11 @@ def _infer(
         elif file is not None:
             source = str(received(file, folder))
         elif image:
-            require_image(image, app.datastore())
+            require_image(image, app.datastore)
             source = image
         else:
             raise InvalidInputError("inference needs image, session_id or file, and got none of them")
-        return dict(app.infer({**params, **options.model_dump(), "model": model, "image": source, **login()}))
+        return dict(app.inference.infer({**params, **options.model_dump(), "model": model, "image": source, **login()}))
 
 
 def _session_image(session_id: str) -> str:
@@ -103,11 +104,11 @@ def run_batch_inference(
     run_sync: bool = False,
 ) -> Any:
     """Segment many images of the studies in the background."""
-    app = app_instance()
-    require_known(model, app.info_names("models"), "model")
+    app = application()
+    require_known(model, app.tasks.infers, "model")
     options = parse_options(BatchInferOptions, params, "batch inference")
-    app.require_labels_of(model)
-    app.require_model()
+    app.models.require_labels_of(model)
+    app.models.require_model()
     return batch_infer.run(model, images, options.host_request(str(app.project.device)), run_sync)
 
 
@@ -124,8 +125,7 @@ async def create_session(
         raise ForbiddenError(
             "uncompress is turned off, as an archive may write anywhere: send the image files themselves"
         )
-    app = app_instance()
-    check_room_for_session(app.sessions(), app.project.settings.sessions_at_once)
+    check_room_for_session(app_instance().sessions(), application().project.settings.sessions_at_once)
     names = [safe_name(file.filename) for file in files]
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:

@@ -2,12 +2,12 @@
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
-from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.server.datastores.pacs import PacsDatastore
 from activelabel.server.login.identity import asking
 from activelabel.server.pacs.sent_series import sent_series
+from activelabel.server.routes.served import application
 
 SERVICES = ("qido", "wado", "stow")
 _SENT_ON = ("accept", "content-type")
@@ -26,7 +26,7 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
         UnavailableError: the PACS does not answer.
         ForbiddenError: the path leaves its DICOMweb services.
     """
-    datastore = app_instance().datastore()
+    datastore = application().datastore
     if not isinstance(datastore, PacsDatastore):
         raise NotFoundError("there is no PACS behind this server: its studies are a folder")
     first, _, rest = path.partition("/")

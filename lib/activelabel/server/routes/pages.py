@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from monailabel.interfaces.utils.app import app_instance
 
 from activelabel.analysis.harmless_text import printed
 from activelabel.project.log_file import last_lines
 from activelabel.project.studies import is_pacs
 from activelabel.server.login.identity import asking
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
+from activelabel.server.routes.served import application
 
 router = APIRouter(route_class=OneLineRoute)
 
@@ -26,8 +26,8 @@ _METHODS = ("get", "post", "put", "delete", "head")
 @router.get("/", include_in_schema=False)
 def start_page(request: Request, user: AnyUser) -> HTMLResponse:
     """Where to go from here, and how far the project is."""
-    app = app_instance()
-    info = app.info()
+    app = application()
+    info = app.info.read()
     return render_page(
         "start.html",
         title=str(info["name"]),
@@ -58,7 +58,7 @@ def show_log(
     refresh: Annotated[int, Query(ge=0, le=86_400)] = 0,
 ) -> Response:
     """The end of this project's log; all of it for 0 lines. `refresh` reloads the page every so many seconds."""
-    shown = last_lines(app_instance().project.log_file, lines)
+    shown = last_lines(application().project.log_file, lines)
     if text or not html or not lines:
         return PlainTextResponse(shown)
     return render_page("log.html", title="Log", log=shown, refresh=max(refresh, 3) if refresh else 0)

@@ -36,12 +36,6 @@ SERVERS_LABEL_INFO = frozenset(
 Another project over the same studies learns from it which slices a label covers, used or not."""
 
 
-def require_known(name: str, known: Collection[str], kind: str) -> None:
-    """Refuse a `name` that is not one of `known`; the line lists those that are."""
-    if name not in known:
-        raise NotFoundError(f"there is no {kind} '{name[:80]}': use one of {', '.join(sorted(known)) or '(none)'}")
-
-
 def require_image(image_id: str, datastore: Datastore) -> None:
     """Refuse whatever is not the id of an image of the studies, paths above all."""
     if image_id not in datastore.list_images():

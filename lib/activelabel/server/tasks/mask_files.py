@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monailabel.transform.writer import write_itk
 from numpy.typing import NDArray
 
 from activelabel.errors import InvalidInputError
@@ -49,6 +48,8 @@ def write_mask(
     It lies in a folder of its own: the host's client on the same machine saves what it receives under the same name in
     the folder of temporary files, where the host would then remove the client's file instead.
     """
+    from monailabel.transform.writer import write_itk  # imports ITK, which takes half a second
+
     folder = Path(tempfile.gettempdir()) / f"activelabel-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=wanted.extension, delete=False) as file:

@@ -6,8 +6,7 @@ which judge, how patches are drawn from them, and what is said while it runs.
 
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +18,6 @@ from monai.handlers import (
     LrScheduleHandler,
     MeanDice,
     MeanIoUHandler,
-    StatsHandler,
-    TensorBoardStatsHandler,
     ValidationHandler,
     from_engine,
     stopping_fn_from_metric,
@@ -46,11 +43,12 @@ from activelabel.project.optional_parts import optional, optional_step
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.recipes import TrainingSettings
-from activelabel.server.training.options import TrainOptions
-from activelabel.server.training.stats import Stats, running_stats, shown_stats, write_stats
-from activelabel.server.training.tracking import MLFLOW, OptionalTracking, mlflow_handler
+from activelabel.server.training.handlers import train_handlers, val_handlers
+from activelabel.server.training.run import BEST_WEIGHTS as BEST_WEIGHTS
+from activelabel.server.training.run import CASES_FILE, LAST_WEIGHTS, cases_of_role
+from activelabel.server.training.run import Run as Run
+from activelabel.server.training.stats import Stats, running_stats, shown_stats, stats_revision, write_stats
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Role
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.evaluation import ClassDice
@@ -60,31 +58,8 @@ from activelabel.training.transforms import LoadCase, OneHotWhereAnnotated, trai
 
 logger = logging.getLogger(__name__)
 
-BEST_WEIGHTS = "best.pt"
-LAST_WEIGHTS = "last.pt"
-CASES_FILE = "cases.json"
-
 Iteration = Callable[[Engine, Mapping[str, torch.Tensor]], Output]
 Weights = Mapping[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training is given: what was asked for, a folder among the unfinished runs, cases, and where images are."""
-
-    options: TrainOptions
-    folder: Path
-    cases: list[AnnotatedCase]
-    datastore: Datastore
-
-    @property
-    def device(self) -> torch.device:
-        """Where networks run."""
-        return torch.device(self.options.device)
-
-    def of_role(self, role: Role) -> list[AnnotatedCase]:
-        """The cases to train on, or those to judge by."""
-        return _of_role(self.cases, role)
 
 
 class NetworkTraining(BasicTrainTask):
@@ -162,7 +137,7 @@ class NetworkTraining(BasicTrainTask):
         self, context: Context, shuffle: bool = False
     ) -> tuple[list[AnnotatedCase], list[AnnotatedCase]]:
         """Training and validation cases, by the role that each image has for good."""
-        training, validation = (_of_role(context.datalist, role) for role in ("training", "validation"))
+        training, validation = (cases_of_role(context.datalist, role) for role in ("training", "validation"))
         if context.local_rank == 0:
             logger.info("training on %d cases, validating on %d", len(training), len(validation))
         return training, validation
@@ -269,29 +244,12 @@ class NetworkTraining(BasicTrainTask):
 
         Where validation goes by steps, it is not here: see `finalize`.
         """
-        handlers: list[Any] = []
-        schedule = self.lr_scheduler_handler(context)
-        if schedule is not None:
-            handlers.append(schedule)
-        if context.local_rank == 0:
-            loss = from_engine(["loss"], first=True)
-            handlers.append(StatsHandler(tag_name="train_loss", output_transform=loss))
-            handlers.append(_tensorboard(context, tag_name="train_loss", output_transform=loss))
-            if context.tracking == MLFLOW:
-                handlers.append(_mlflow(context, iteration_log=True, output_transform=loss))
-        if context.evaluator is not None and self._training.validate_every_steps is None:
-            handlers.append(ValidationHandler(self._val_interval, validator=context.evaluator, epoch_level=True))
-        return handlers
+        by_epochs = self._training.validate_every_steps is None
+        return train_handlers(context, self.lr_scheduler_handler(context), self._val_interval if by_epochs else None)
 
     def val_handlers(self, context: Context) -> list[Any] | None:
         """As `train_handlers`."""
-        if context.local_rank != 0:
-            return None
-        handlers: list[Any] = [StatsHandler(output_transform=lambda _: None, iteration_log=False)]
-        handlers.append(_tensorboard(context, output_transform=lambda _: None, iteration_log=False))
-        if context.tracking == MLFLOW:
-            handlers.append(_mlflow(context, iteration_log=False))
-        return handlers
+        return val_handlers(context) if context.local_rank == 0 else None
 
     def finalize(self, context: Context) -> None:
         """The host's statistics, early stop, ours after each epoch, how long an epoch is, and validation by steps."""
@@ -365,30 +323,13 @@ class NetworkTraining(BasicTrainTask):
         """Where clients' statistics are read from."""
         return self._project.folder / "train_stats.json"
 
+    def stats_revision(self) -> Hashable:
+        """Another value whenever clients would read other statistics."""
+        return stats_revision(self.stats_file)
+
     def show(self, stats: Stats) -> Stats:
         """Let clients see `stats`, and at which stage they are, if the file can be written."""
         shown = shown_stats({**stats, **self.stage})
         with optional("clients do not see how far the training is"):
             write_stats(self.stats_file, shown)
         return shown
-
-
-def _tensorboard(context: Context, **options: Any) -> OptionalTracking:
-    return OptionalTracking("TensorBoard", lambda: TensorBoardStatsHandler(log_dir=context.events_dir, **options))
-
-
-def _mlflow(context: Context, **options: Any) -> OptionalTracking:
-    return OptionalTracking(
-        "MLflow",
-        lambda: mlflow_handler(
-            tracking_uri=context.tracking_uri,
-            experiment_name=context.tracking_experiment_name,
-            run_name=context.tracking_run_name,
-            close_on_complete=True,
-            **options,
-        ),
-    )
-
-
-def _of_role(cases: list[AnnotatedCase], role: Role) -> list[AnnotatedCase]:
-    return [case for case in cases if case["role"] == role]

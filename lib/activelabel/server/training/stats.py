@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,15 @@ def read_stats(file: Path) -> Stats:
         logger.warning("the statistics of the last training in %s cannot be read: %s", file.name, error)
         return {}
     return cast(Stats, stats) if isinstance(stats, dict) else {}
+
+
+def stats_revision(file: Path) -> Hashable:
+    """Another value whenever the file is written anew; None without one."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def shown_stats(stats: Stats) -> Stats:

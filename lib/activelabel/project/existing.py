@@ -1,0 +1,30 @@
+"""The project that a server has begun, as other commands find it."""
+
+import os
+from collections.abc import Mapping
+
+from activelabel.data.studies_folder import LEDGER_FILE
+from activelabel.errors import InvalidInputError
+from activelabel.project.folders import project_folder
+from activelabel.project.settings import database_url, parse_settings
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+
+def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledger:
+    """The ledger of the project that a server has begun on these studies.
+
+    Of the settings only those count that say where it is.
+
+    Raises:
+        InvalidInputError: no server has, or settings are wrong; the line says what.
+    """
+    settings = parse_settings(conf)
+    folder = project_folder(app_dir, studies, settings)
+    url = database_url(settings, os.environ)
+    if not url and not (folder / LEDGER_FILE).is_file():
+        raise InvalidInputError(
+            f"--studies {studies}: expected a project in {folder}, got no {LEDGER_FILE} there: start the server first, "
+            "or say with --conf project_dir=DIR or --conf database_url=URL where it is"
+        )
+    return Ledger(url or sqlite_url(folder / LEDGER_FILE))

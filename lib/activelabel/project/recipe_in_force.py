@@ -1,0 +1,49 @@
+"""The recipe of a project with what its settings give instead, and whether this machine can run it."""
+
+import torch
+
+from activelabel.errors import InvalidInputError
+from activelabel.project.settings import Settings
+from activelabel.recipes import Recipe
+
+
+def check_device(name: str) -> None:
+    """Refuse a GPU that this machine does not have.
+
+    Raises:
+        InvalidInputError: it has not.
+    """
+    if not name.startswith("cuda"):
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (torch.device(name).index or 0) >= count:
+        there = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
+        raise InvalidInputError(f"--conf device {name}: this machine has {there}; use auto or cpu")
+
+
+def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
+    """The recipe with the numbers that the settings give instead.
+
+    Raises:
+        InvalidInputError: another strategy asks for volumes, and the recipe counts slices and nothing else.
+    """
+    prediction = {
+        key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None
+    }
+    try:
+        query = recipe.query.asked_by(settings.strategy or recipe.query.strategy, settings.query_size)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"--conf strategy {error}: say how many volumes a round has with --conf query_size, or as query.volumes of "
+            f"the recipe {recipe.name}"
+        ) from error
+    if settings.start:
+        query = query.model_copy(update={"start": settings.start})
+    preprocessing = {"slice_plane": settings.slice_plane} if settings.slice_plane else {}
+    return recipe.model_copy(
+        update={
+            "prediction": recipe.prediction.model_copy(update=prediction),
+            "preprocessing": recipe.preprocessing.model_copy(update=preprocessing),
+            "query": query,
+        }
+    )

@@ -1,0 +1,58 @@
+"""A query drawn: the slice, what the model that asked saw in it, and its uncertainty."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.data.preprocessing import prepare_image
+from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
+from activelabel.data.volumes import read_volume
+from activelabel.loop.doubt import compared_measure
+from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
+from activelabel.prediction.predictor import Predictor
+from activelabel.recipes import Recipe
+from activelabel.report.page import Picture
+from activelabel.simulation.results import Run
+from activelabel.training.checkpoints import open_model
+
+
+def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
+    """One query of a run, drawn from the image and the file of the model that asked.
+
+    Raises:
+        InvalidInputError: the image or the model cannot be read.
+    """
+    image_id = str(query["image_id"])
+    network, description = open_model(model)
+    prediction = Recipe.model_validate(run.settings["recipe"]).prediction
+    predictor = Predictor(
+        network,
+        prediction.window_size,
+        prediction.window_overlap,
+        skip_outside_body=prediction.skip_outside_body,
+        margin=prediction.window_margin,
+    )
+    volume = read_volume(run.experiment.settings["images"][image_id])
+    image = prepare_image(volume, description.preprocessing)
+    statistics = predictor.sample(image.tensor, prediction.repeats, run.seed)
+    measure = compared_measure(str(query["strategy"]))
+    doubt, asked = MEASURES[measure](statistics), query["slices"]
+    axis = slice_axis(volume.grid, description.preprocessing.slice_plane) if asked is None else int(query["axis"])
+    along = prepared_axis(image.grid, image.original, axis)
+    positions = prepared_positions(image.grid, image.original, axis)
+    # Of a volume the slice with most doubt, of several slices the middle one.
+    wanted = most_uncertain_slice(doubt, along) if asked is None else positions[asked[len(asked) // 2]]
+    own = int(np.abs(positions - wanted).argmin())
+    place = int(np.clip(np.rint(positions[own]), 0, image.grid.shape[along] - 1))
+    drawn = (image, statistics.mean, doubt, measure, description.labels, along, place)
+    what = "the whole volume" if asked is None else f"slices {', '.join(map(str, asked))}"
+    return Picture(
+        name=f"example_round_{query['round']}",
+        title=f"Round {query['round']}: {what} of {image_id}",
+        figure=doubt_figure(*drawn, title=f"slice {own}"),
+        alt=f"Slice {own} of {image_id}: the image, what the model segmented in it, and a heat map of its {measure}.",
+        note=f"`{query['strategy']}`: {query['reason']}.",
+    )

@@ -1,0 +1,29 @@
+"""The autopilot of a server: what it looks at, and what it starts."""
+
+from activelabel.loop.autopilot import Autopilot
+from activelabel.loop.due import Situation, Work, read_situation
+from activelabel.loop.scoring import scored_measure
+from activelabel.project.project import Project
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.host_tasks import HostTasks
+from activelabel.server.task_names import TRAINER
+from activelabel.server.tasks.scoring import PROXY
+
+
+def build_autopilot(project: Project, datastore: LedgerDatastore) -> Autopilot | None:
+    """The autopilot of a project, not started yet; None where the settings turn it off."""
+    if not project.settings.autopilot:
+        return None
+    measure = scored_measure(project)
+
+    def look_up() -> Situation:
+        """What is due now, cases that were mended among it."""
+        datastore.readmit_mended()
+        return read_situation(project, measure)
+
+    tasks = HostTasks(
+        {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
+        # Whichever of the scoring methods runs, scores for all of them.
+        {Work.SCORE: measure, Work.SCORE_PROXY: PROXY},
+    )
+    return Autopilot(look_up, tasks, project.thresholds, leads=project.ledger.lead)

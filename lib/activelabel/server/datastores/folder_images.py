@@ -1,0 +1,310 @@
+"""The images of a studies folder, listed as the host does, and watched as they change.
+
+The listing, `datastore_v2.json`, is only a view here. It is written whole or not at all, by the server alone, after the
+fact; the ledger says what the project has.
+"""
+
+import copy
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
+
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.file_names import ENDINGS, ending_of
+from activelabel.data.files import write_atomically
+from activelabel.data.links import LINKS_OUT, leads_out
+from activelabel.data.studies_folder import FolderContent, find_images, lines_on
+from activelabel.errors import (
+    InvalidInputError,
+    NotReadyError,
+)
+from activelabel.project.readability import has_changed, may_be_mended, set_aside, set_aside_unreadable
+from activelabel.server.datastores.delayed_call import DelayedCall
+from activelabel.server.datastores.folder_watch import FolderWatch
+from activelabel.server.datastores.found_labels import FoundLabels
+from activelabel.server.datastores.image_files import require_new_image
+from activelabel.server.datastores.listed import (
+    file_below,
+    new_image,
+)
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import FINAL
+
+logger = logging.getLogger(__name__)
+
+DELAY_SECONDS = 1.0
+
+
+class FolderImages(LocalDatastore):
+    """The half of `LedgerDatastore` that knows images, and keeps the listing in line with folder and ledger."""
+
+    watches_folder: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        studies: str,
+        ledger: Ledger,
+        archive: LabelArchive,
+        *,
+        validation_cases: int,
+        follow_changes: bool,
+        images: Path | None = None,
+        links_out: bool = False,
+    ) -> None:
+        """Open the studies folder.
+
+        Args:
+            studies: the folder with the images, the labels as the host lays them out, and its listing.
+            ledger: where annotations are recorded.
+            archive: where labels are checked and kept.
+            validation_cases: how many images are set aside for validation when first seen.
+            follow_changes: watch the folder and write the JSON view; for the server, not for its children.
+            images: the folder with the images, if it is another, in which then nothing is written.
+            links_out: links out of the folder with the images are followed.
+
+        Raises:
+            InvalidInputError: the folder of labels is a link that must not be followed.
+        """
+        self._ledger = ledger
+        self._archive = archive
+        self._validation_cases = validation_cases
+        self._follows = follow_changes
+        self._view_was_read = False
+        self._revision = 0
+        self._lock = threading.RLock()
+        self._view = DelayedCall(self._write_view, DELAY_SECONDS)
+        self._look = DelayedCall(self.refresh, DELAY_SECONDS)
+        self._written = b""  # what the JSON view was last
+        self._content: FolderContent | None = None
+        self._said: list[str] = []
+        self._said_of_labels: set[str] = set()
+        self._links_out = links_out
+        self._beside = None if images is None else Path(images)
+        self._found_labels = FoundLabels(
+            self._beside or Path(studies),
+            ledger,
+            archive.project_folder,
+            ours_elsewhere=self._beside is not None,
+            links_out=links_out,
+        )
+        self._images_dir = str(images or ".")
+        for tag in ("", FINAL, ORIGINAL):
+            self._require_within(Path(studies) / "labels" / tag, Path(studies))
+        super().__init__(
+            studies,
+            images_dir=self._images_dir,
+            extensions=tuple(f"*{ending}" for ending in ENDINGS),
+            auto_reload=False,
+        )
+        if follow_changes and self.watches_folder:
+            watched = [Path(studies), *([] if self._beside is None else [self._beside])]
+            self._observer = FolderWatch(watched, self, self._is_on_mount(str(watched[-1])))
+            self._observer.start()
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Add an image that can be read, under an id that is free.
+
+        Raises:
+            InvalidInputError: the image cannot be read.
+            NotReadyError: there is an image of that id already.
+        """
+        source = Path(image_filename)
+        require_new_image(image_id, source)
+        target = Path(self._datastore.image_path()) / f"{image_id}{ending_of(source.name).lower()}"
+        with self._lock:
+            if image_id in self._datastore.objects or target.exists():
+                raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
+            write_atomically(target, source.read_bytes())
+            added = ImageLabelModel(image=new_image(image_id, target.name, image_info))
+            self._datastore.objects = {**self._datastore.objects, image_id: added}
+            self._sync_ledger()
+        self._changed_listing()
+        return image_id
+
+    def get_image_uri(self, image_id: str) -> str:
+        """The file of an image; a link as it is called in the studies. Empty for an unknown id.
+
+        Raises:
+            InvalidInputError: it has become a link out of the studies folder.
+        """
+        path = self._image_path(image_id)
+        if path:
+            self._require_within(Path(path), Path(self._datastore.image_path()))
+        return path
+
+    def _require_within(self, path: Path, folder: Path) -> None:
+        if not self._links_out and leads_out(path, folder):
+            raise InvalidInputError(f"{path.name}: {LINKS_OUT}")
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """What is known of an image, with its path; nothing for an unknown id."""
+        image = self._datastore.objects.get(image_id)
+        return {} if image is None else {**copy.deepcopy(image.image.info), "path": self._image_path(image_id)}
+
+    def passed_over(self) -> list[str]:
+        """What lies in the studies folder and is not used: one line a reason."""
+        images = {} if self._content is None else self._content.passed_over
+        return lines_on({**images, **self._found_labels.passed_over})
+
+    def _image_path(self, image_id: str) -> str:
+        image = self._datastore.objects.get(image_id)
+        if image is None:
+            return ""
+        return os.path.join(os.path.realpath(self._datastore.image_path()), file_below(image_id, image.image))
+
+    def patients(self) -> dict[str, str]:
+        """Of an image, whose it is, where that is known: all images of a patient are for training, or for validation.
+
+        Of files in a folder nobody says it, and each counts as a patient of its own.
+        """
+        return {}
+
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        """Add to what is known of an image."""
+        with self._lock:
+            self._datastore.objects[image_id].image.info.update(info)
+        self._changed_listing()
+
+    @property
+    def revision(self) -> Hashable:
+        """Another value whenever `status`, `passed_over` or `patients` would tell something else."""
+        return self._revision
+
+    def _changed_listing(self) -> None:
+        self._revision += 1
+        self._view.request()
+
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Read the JSON view once, at the start. A damaged one is set aside: the ledger and the folder know better."""
+        path = Path(self._datastore_config_path)
+        if self._beside is not None and not path.is_file():  # A server may have written beside the images before.
+            path = self._beside / path.name
+        if self._view_was_read or not path.is_file():
+            return
+        self._view_was_read = True
+        try:
+            self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
+            self._datastore.base_path = self._datastore_path
+            self._datastore.images_dir = self._images_dir
+        except ValueError as error:
+            damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
+            shutil.copy(path, damaged)
+            logger.warning("%s is damaged (%s): kept as %s and made anew", path, type(error).__name__, damaged.name)
+
+    def _update_datastore_file(self, lock: bool = True) -> None:
+        self._view.request()
+
+    def on_change(self) -> None:
+        """An image or a label came, went or was mended. Our listing is a view, and nobody's changes to it count."""
+        self._look.request()
+
+    def _reconcile_datastore(self) -> None:
+        """Bring the listing in line with the images in the folder and the labels in the ledger."""
+        with self._lock:
+            before = self._shown()
+            found, shown = self._find_images(), dict(self._datastore.objects)
+            for image_id, image in found.items():
+                shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
+            # Here as everywhere a new dictionary: other threads go through the one that was there.
+            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
+            self._sync_ledger()
+            if self._follows:
+                self.readmit_mended()
+            self._reconcile_labels()
+            self._say_passed_over()
+            if self._shown() != before:
+                self._revision += 1
+        if self._follows and self.watches_folder:
+            self._notice_changed()
+        self._view.request()
+
+    def _shown(self) -> object:
+        """What of the listing is told in `status`, `passed_over` and `patients`."""
+        tags = {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items()}
+        return tags, self.passed_over(), self.patients()
+
+    def _find_images(self) -> dict[str, DataModel]:
+        """The images that there are now, by id, with what is known of them."""
+        folder, shown = Path(self._datastore.image_path()), self._datastore.objects
+        known = {image_id: file_below(image_id, shown[image_id].image) for image_id in shown}
+        ours = self._archive.project_folder
+        without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
+        self._content = find_images(folder, known, without, links_out=self._links_out)
+        return {
+            image_id: shown[image_id].image if known.get(image_id) == path else new_image(image_id, path, {})
+            for image_id, path in self._content.files.items()
+        }
+
+    def _say_passed_over(self) -> None:
+        """Log what is passed over whenever that changes."""
+        lines = self.passed_over() if self._follows else []
+        for line in lines:
+            if line not in self._said:
+                logger.warning("%s", line)
+        self._said = lines
+
+    def readmit_mended(self, at_start: bool = False) -> None:
+        """Take images back that were set aside, and whose files, or whose labels' files, have changed since.
+
+        Those of which nobody noted what their files were like get another chance at each start.
+        """
+        if not self.watches_folder:
+            return
+        for image in self._ledger.images_set_aside():
+            if image.id not in self._datastore.objects:
+                continue
+            label = self._ledger.current_annotation(image.id)
+            kept = None if label is None else self._archive.file(label)
+            again = at_start and image.set_aside_stamp is None
+            if again or may_be_mended(image, Path(self._image_path(image.id)), kept):
+                self._ledger.mark_readable(image.id)
+                logger.info("%s was set aside and is looked at again", image.id)
+
+    def _notice_changed(self) -> None:
+        """Set annotated images aside that are not those on which their labels were drawn, or whose labels changed."""
+        images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
+        for annotation in self._ledger.annotations():
+            image = images.get(annotation.image_id)
+            if image is not None and image.usable and has_changed(image, Path(self._image_path(image.id))):
+                set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
+        usable = {image.id for image in self._ledger.images() if image.usable and image.id in self._datastore.objects}
+        for annotation in (label for label in self._ledger.annotations() if label.image_id in usable):
+            try:
+                self._archive.sound_file(annotation)
+            except InvalidInputError as error:
+                set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
+
+    def _sync_ledger(self) -> None:
+        if self._follows:
+            self._ledger.sync_images(list(self._datastore.objects), self._validation_cases, self.patients())
+
+    def _write_view(self) -> None:
+        if not self._follows:
+            return
+        with self._lock:
+            content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str).encode()
+            path = Path(self._datastore_config_path)
+            if content != self._written or not path.is_file():
+                write_atomically(path, content)
+                self._written = content
+
+    def close(self) -> None:
+        """Write the view if it is behind."""
+        self._view.flush()
+
+    def on_put_in_place(self, target: Path) -> None:
+        """An image or a label was put in place whole."""
+        raise NotImplementedError
+
+    def _reconcile_labels(self) -> None:
+        """Bring the listing in line with the labels in the ledger."""
+        raise NotImplementedError

@@ -1,0 +1,39 @@
+"""Images that come into a folder of studies, and whole data sets that leave it."""
+
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
+from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
+
+
+def require_new_image(image_id: str, source: Path) -> None:
+    """Refuse a file that could not be used as an image of that id.
+
+    Raises:
+        InvalidInputError: its name or id is that of no image, or it cannot be read.
+    """
+    problem = no_image(source.name)
+    if problem == "":
+        problem = f"expected a file that ends in {', '.join(ENDINGS)}: convert it"
+    if problem is None and any(label_words_off(image_id)):
+        problem = f"the id '{image_id}' is that of a label: choose another"
+    if problem is not None:
+        raise InvalidInputError(f"{source.name}: {problem}")
+    read_volume(source)
+
+
+def zip_of(cases: Iterable[tuple[str, Path, Path]], metadata: str) -> str:
+    """A new ZIP file of images and labels, each under its id; `metadata` is a JSON text beside them."""
+    with (
+        tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file,
+        zipfile.ZipFile(file, mode="w") as archive,
+    ):
+        for image_id, image, label in cases:
+            archive.write(image, f"image/{image_id}{ending_of(image.name).lower()}")
+            archive.write(label, f"label/{image_id}.nii.gz")
+        archive.writestr("metadata.json", metadata)
+    return file.name

@@ -1,0 +1,66 @@
+"""Images and labels as the host's listing has them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monailabel.datastore.local import DataModel, ImageLabelModel
+
+from activelabel.annotation.coverage import WHOLE
+from activelabel.data.file_names import ending_of
+from activelabel.project.listing import FILE, file_of
+from activelabel.store.records import FINAL, Annotation
+
+COVERED = "annotated_slices"
+SLICE_AXIS = "slice_axis"
+NOT_USED = "labels_not_used"
+
+
+def listed_label(
+    annotation: Annotation, info: Mapping[str, Any], labels: Sequence[str], slice_axis: int | None
+) -> DataModel:
+    """A label as it is listed, with the names of its values, which are those of the project whatever the client's were.
+
+    A final one says which slices it covers, not what its client had drawn of them: another project on this folder
+    goes by it.
+    """
+    names = {name: value for value, name in enumerate(labels, start=1)}
+    params = info.get("params")
+    shown = {
+        **{key: said for key, said in info.items() if key not in (COVERED, SLICE_AXIS, "finished", "confirmed")},
+        "client_id": annotation.annotator,
+        "version": annotation.version,
+        "ts": int(annotation.created_at.timestamp()),
+        "name": f"{annotation.image_id}.nii.gz",
+        "label_info": [{"name": name, "idx": value} for name, value in names.items()],
+        "params": {**(params if isinstance(params, Mapping) else {}), "label_names": names},
+    }
+    if annotation.tag == FINAL:
+        shown |= {COVERED: covered_slices(annotation), SLICE_AXIS: slice_axis}
+    return DataModel(info=shown, ext=".nii.gz")
+
+
+def is_listed(annotation: Annotation, image: ImageLabelModel) -> bool:
+    """Whether the listing shows this very version; not if we were killed between keeping and showing it."""
+    shown = image.labels.get(annotation.tag)
+    if shown is None or shown.info.get("version") != annotation.version:
+        return False
+    return annotation.tag != FINAL or shown.info.get(COVERED) == covered_slices(annotation)
+
+
+def covered_slices(annotation: Annotation) -> list[int] | str:
+    """The slices of a final label as a client would name them."""
+    return WHOLE if annotation.slices is None else list(annotation.slices)
+
+
+def file_below(image_id: str, image: DataModel) -> str:
+    """The file of an image, below the folder of images."""
+    return file_of(image_id, image.ext, image.info)
+
+
+def new_image(image_id: str, path: str, info: dict[str, Any]) -> DataModel:
+    """An image as it is listed. Its name is what clients may call the file, so no two have the same."""
+    ending = ending_of(path)
+    elsewhere = {} if path == f"{image_id}{ending}" else {FILE: path}
+    named = {"ts": int(time.time()), "name": f"{image_id}{ending.lower()}"}
+    return DataModel(info={**info, **named, **elsewhere}, ext=ending)

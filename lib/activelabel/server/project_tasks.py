@@ -1,0 +1,56 @@
+"""What a project can be asked to do, under the names by which the host's clients ask for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.project import Project
+from activelabel.server.task_names import MODEL, TRAINER
+from activelabel.server.tasks.scoring import PROXY, scoring_methods
+from activelabel.server.tasks.segmentation import SegmentationInfer
+from activelabel.server.tasks.strategy import host_strategies
+from activelabel.server.tasks.uncertainty import UncertaintyInfer
+from activelabel.server.training.proxy import ProxyTrainTask
+from activelabel.server.training.segmentation import SegmentationTrainTask
+
+Trainer = SegmentationTrainTask | ProxyTrainTask
+
+
+@dataclass(frozen=True)
+class ProjectTasks:
+    """The tasks of a project by name; a kind that the host's settings turn off is empty."""
+
+    infers: Mapping[str, InferTask]
+    trainers: Mapping[str, Trainer]
+    strategies: Mapping[str, Strategy]
+    scoring_methods: Mapping[str, ScoringMethod]
+
+
+def build_tasks(
+    project: Project, *, trainers: bool = True, strategies: bool = True, scoring: bool = True
+) -> ProjectTasks:
+    """All tasks of a project, without the kinds that are False."""
+    return ProjectTasks(
+        build_infers(project),
+        build_trainers(project) if trainers else {},
+        host_strategies(project) if strategies else {},
+        scoring_methods(project) if scoring else {},
+    )
+
+
+def build_infers(project: Project) -> dict[str, InferTask]:
+    """Segmentation by the model in use, and the map of its uncertainty. Both use one loaded model."""
+    loaded = LoadedModel(project)
+    return {MODEL: SegmentationInfer(project, loaded), "uncertainty": UncertaintyInfer(project, loaded)}
+
+
+def build_trainers(project: Project) -> dict[str, Trainer]:
+    """The trainer of the task, and that of the proxy model if the recipe has one."""
+    trainers: dict[str, Trainer] = {TRAINER: SegmentationTrainTask(project)}
+    if project.recipe.proxy is not None:
+        trainers[PROXY] = ProxyTrainTask(project, project.recipe.proxy)
+    return trainers

@@ -1,0 +1,11 @@
+"""The app behind the routes."""
+
+from monailabel.interfaces.utils.app import app_instance
+
+from activelabel.server.application import Application
+
+
+def application() -> Application:
+    """The app that this server serves."""
+    served: Application = app_instance().application
+    return served

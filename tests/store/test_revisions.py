@@ -1,0 +1,95 @@
+"""The revision of a ledger: another after every event, whoever caused it, and the same as long as nothing happens."""
+
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from activelabel.store.ledger import Ledger
+from activelabel.store.skips import CANNOT
+
+MINUTES = 10.0
+
+
+def lease(ledger: Ledger) -> None:
+    assert ledger.grant_lease("ann", "a", MINUTES, "random")
+
+
+EVENTS: dict[str, Callable[[Ledger], object]] = {
+    "an image comes": lambda ledger: ledger.sync_images("abcdefg", validation_cases=0),
+    "an image goes": lambda ledger: ledger.sync_images("abcde", validation_cases=0),
+    "a case is given to an annotator": lease,
+    "a label is saved": lambda ledger: ledger.record_annotation("a", "a.nii.gz", "0" * 64, "ann"),
+    "a case is skipped": lambda ledger: ledger.skip_case("ann", CANNOT, "cut", "b"),
+    "an image is set aside": lambda ledger: ledger.mark_unreadable("c", "it cannot be read"),
+    "a model is published": lambda ledger: ledger.publish_model("1.safetensors", "0" * 64, "tiny", ["ball"], {}, []),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_changes_it_in_this_and_in_every_other_connection(study: Ledger, event: str) -> None:
+    other = pickle.loads(pickle.dumps(study))
+    before, others_before = study.revision(), other.revision()
+    EVENTS[event](study)
+    assert study.revision() != before
+    assert other.revision() != others_before
+    other.close()
+
+
+def test_questions_do_not_change_it(study: Ledger) -> None:
+    lease(study)
+    before = study.revision()
+    study.progress()
+    study.images()
+    study.models()
+    study.leases()
+    study.sync_images("abcdef", validation_cases=0)  # which are there already
+    assert study.revision() == before
+
+
+def test_a_lease_that_expires_changes_it_though_nothing_is_written(study: Ledger, clock: Any) -> None:
+    lease(study)
+    before = study.revision()
+    clock.advance(MINUTES - 1)
+    assert study.revision() == before
+    clock.advance(2)
+    assert study.revision() != before
+
+
+def _annotate(ledger: Ledger) -> None:
+    ledger.record_annotation("a", "a.nii.gz", "0" * 64, "ann")
+
+
+def test_what_another_process_writes_changes_it(study: Ledger) -> None:
+    before = study.revision()
+    process = multiprocessing.get_context("fork").Process(target=_annotate, args=(study,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert study.revision() != before
+
+
+def _revision_changes(ledger: Ledger) -> None:
+    before = ledger.revision()
+    _annotate(ledger)
+    assert ledger.revision() != before
+
+
+def test_a_forked_process_has_its_own(study: Ledger) -> None:
+    before = study.revision()
+    process = multiprocessing.get_context("fork").Process(target=_revision_changes, args=(study,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert study.revision() != before
+
+
+def test_after_the_ledger_was_closed_it_is_another(study: Ledger) -> None:
+    """What happened meanwhile is not known to a new connection, so that no old revision may be equal to a new one."""
+    before = study.revision()
+    study.close()
+    _annotate(study)
+    study.close()
+    assert study.revision() != before
