@@ -34,6 +34,7 @@ from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
 
+MODELS = "models"
 VIEW = "view"
 """Below the folder of a project that is not beside its images: what would else be written there."""
 
@@ -57,7 +58,7 @@ class Project:
     @property
     def models_folder(self) -> Path:
         """Published model versions; nothing in it is ever changed."""
-        return self.folder / "models"
+        return self.folder / MODELS
 
     @property
     def labels_folder(self) -> Path:
@@ -337,7 +338,7 @@ def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledg
     if not url and not (folder / LEDGER_FILE).is_file():
         raise InvalidInputError(
             f"--studies {studies}: expected a project in {folder}, got no {LEDGER_FILE} there: start the server first, "
-            "or say with --conf project_dir=DIR or --conf database_url=URL where it is"
+            "or say with --conf project_dir DIR or --conf database_url URL where it is"
         )
     return Ledger(url or sqlite_url(folder / LEDGER_FILE))
 

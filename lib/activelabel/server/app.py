@@ -18,7 +18,8 @@ from activelabel.project.project import open_project
 from activelabel.project.serving import explained, open_served_project
 from activelabel.server.application import ProjectActions
 from activelabel.server.login.listening import place_asked_for, require_login
-from activelabel.server.processes import end_with_server, is_child, stop_start
+from activelabel.server.port import HOSTS_DEFAULT, require_free_port
+from activelabel.server.processes import end_with_server, is_child, is_start_command, stop_start
 
 
 class ActiveLabel(ProjectActions, MONAILabelApp):
@@ -33,8 +34,10 @@ class ActiveLabel(ProjectActions, MONAILabelApp):
             if is_child():
                 self.project = open_project(app_dir, studies, conf)
             else:
-                self.project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
-                place = place_asked_for(sys.argv[1:])
+                port, place = settings.MONAI_LABEL_SERVER_PORT, place_asked_for(sys.argv[1:])
+                if is_start_command():
+                    require_free_port(place.host or HOSTS_DEFAULT, port)
+                self.project = open_served_project(app_dir, studies, conf, port)
                 require_login(self.project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
             with explained(self.project):
                 super().__init__(

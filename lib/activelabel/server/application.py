@@ -5,6 +5,7 @@
 
 import copy
 import logging
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +42,9 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import HostTasks
 from activelabel.server.login.gate import Login
 from activelabel.server.login.host_settings import host_provider
+from activelabel.server.login.listening import place_asked_for
 from activelabel.server.opening import open_datastore
+from activelabel.server.port import when_listening
 from activelabel.server.processes import end_children_with_server, is_child, one_line_in_child
 from activelabel.server.routes.one_line_route import current_user
 from activelabel.server.routes.request_checks import require_known
@@ -261,7 +264,11 @@ class ProjectActions(CaseActions):
         end_children_with_server()
         progress = self.project.ledger.progress()
         waiting = progress.images - progress.annotated - progress.unreadable
-        logger.info(welcome(host_settings.MONAI_LABEL_SERVER_PORT, self.studies, waiting))
+        place = place_asked_for(sys.argv[1:])
+        when_listening(
+            host_settings.MONAI_LABEL_SERVER_PORT,
+            lambda port: logger.info(welcome(place.address(port), self.studies, waiting)),
+        )
         if self.project.settings.autopilot:
             self._autopilot = Autopilot(
                 self._look_up,

@@ -3,9 +3,8 @@
 from activelabel.project.studies import is_pacs
 
 
-def welcome(port: int, studies: str, waiting: int) -> str:
-    """First steps in each client, for a server at `port` with `waiting` cases to annotate."""
-    address = f"http://127.0.0.1:{port}"
+def welcome(address: str, studies: str, waiting: int) -> str:
+    """First steps in each client, for a server at `address` with `waiting` cases to annotate."""
     ohif = (
         f"open {address}/ohif/, choose a study, then MONAI Label; press the round arrow, then Next Sample;\n"
         "              draw, and choose Export DICOM SEG"

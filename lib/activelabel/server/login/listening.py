@@ -14,6 +14,8 @@ from activelabel.server.login.loopback import is_loopback
 
 logger = logging.getLogger(__name__)
 
+EVERYWHERE = ("0.0.0.0", "::")
+
 
 @dataclass(frozen=True)
 class Place:
@@ -32,6 +34,11 @@ class Place:
     def is_beyond(self) -> bool:
         """Whether it was told to listen to other machines."""
         return self.host is not None and not is_loopback(self.host)
+
+    def address(self, port: int) -> str:
+        """Where somebody at this machine finds the server."""
+        host = self.host if self.host and self.host not in EVERYWHERE else "127.0.0.1"
+        return f"{'https' if self.closed else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def place_asked_for(arguments: Sequence[str]) -> Place:
