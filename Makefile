@@ -27,6 +27,10 @@ WORKERS ?= 3
 test: .venv/.tests lint
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# What is below the server, on Python 3.10 and 3.12: an environment each, of some GB.
+test-pythons:
+	@$(PYTHON) .ci/other_pythons.py
+
 lint: .venv/.tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -60,4 +64,4 @@ sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@touch $@
 
 clean:
-	@rm -rf .venv sample-data/abdomen sample-data/abdomen-labels sample-data/pacs
+	@rm -rf .venv .venv-3.10 .venv-3.12 sample-data/abdomen sample-data/abdomen-labels sample-data/pacs

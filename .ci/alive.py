@@ -1,4 +1,4 @@
-"""Run a command that installs packages, and show that it lives: every few seconds a line with the time and what it is at.
+"""Run a command that installs packages, and show that it lives: every few seconds a line with what it is at.
 
 python .ci/alive.py python -m pip install --requirement requirements.txt
 

@@ -1,6 +1,7 @@
-"""Which Pythons are refused, and how: before anything is imported that would fail on them; and that the others are fit."""
+"""Which Pythons are refused, and how: before anything is imported that would fail on them; and that others are fit."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,6 @@ for path in sys.stdin.read().splitlines():
         compile(file.read(), path, "exec")
 sys.path.insert(0, sys.argv[1])
 import activelabel, activelabel.errors, activelabel.names, activelabel.python_version
-import activelabel.annotation.label_info, activelabel.store.case_states, activelabel.store.rounds
 assert not activelabel.python_version.unfit(sys.version_info)
 """
 """Compiles every source, and imports what needs no package."""
@@ -71,10 +71,18 @@ assert not activelabel.python_version.unfit(sys.version_info)
 
 def interpreters() -> list[str]:
     """This Python, and of the lowest and the highest that fit those that this machine has."""
-    names = [f"python{major}.{minor}" for major, minor in (python_version.LOWEST, python_version.HIGHEST)]
-    found = [path for path in map(shutil.which, names) if path is not None]
-    # What is found may stand for a Python that is not installed, as the shims of pyenv do.
-    return [sys.executable, *(path for path in found if subprocess.run([path, "-V"], capture_output=True).returncode == 0)]
+    found = [sys.executable]
+    for major, minor in (python_version.LOWEST, python_version.HIGHEST):
+        name = f"python{major}.{minor}"
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        candidates = [shutil.which(name), *map(str, sorted(pyenv.glob(f"{major}.{minor}.*/bin/{name}")))]
+        found += [path for path in candidates if path is not None and _runs(path)][:1]
+    return found
+
+
+def _runs(python: str) -> bool:
+    """Whether it is one: on the path may be no more than a name, as pyenv makes one for each Python it knows of."""
+    return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
 
 
 def test_every_source_is_written_in_the_grammar_of_the_lowest_python() -> None:

@@ -3,8 +3,9 @@
 import sys
 
 if sys.version_info >= (3, 11):
-    import tomllib
     from enum import StrEnum
+
+    import tomllib
 else:
     from enum import Enum
 
@@ -14,7 +15,6 @@ else:
         """An enum whose members are texts, and are printed as these."""
 
         __str__ = str.__str__
-        __format__ = str.__format__
 
 
 __all__ = ["StrEnum", "tomllib"]

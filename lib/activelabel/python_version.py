@@ -13,7 +13,9 @@ def unfit(version: "tuple[object, ...]") -> str:
     if LOWEST <= version[:2] <= HIGHEST:
         return ""
     found = ".".join(str(part) for part in version[:3])
-    return f"activelabel needs Python 3.10 to 3.12 and this is {found}: use python3.11 (make PYTHON=/path/to/python3.11)"
+    return (
+        f"activelabel needs Python 3.10 to 3.12 and this is {found}: use python3.11 (make PYTHON=/path/to/python3.11)"
+    )
 
 
 def require_fit_python() -> None:

@@ -40,7 +40,20 @@ def test_the_list_says_what_each_scored_and_which_is_in_use(
     header, proxy, first, second, third, place_of_files, said, of_proxy = capfd.readouterr().out.splitlines()
     published = f"{ledger.model(2).created_at:%Y-%m-%d %H:%M}".split()
     assert header.split() == ["version", "kind", "published", "recipe", "Dice", "cases", "place", "in", "use", "file"]
-    assert proxy.split() == ["1", "proxy", *published, "quick", "0.400", "-", "-", "yes,", "the", "newest", "p.pt", "(missing)"]
+    assert proxy.split() == [
+        "1",
+        "proxy",
+        *published,
+        "quick",
+        "0.400",
+        "-",
+        "-",
+        "yes,",
+        "the",
+        "newest",
+        "p.pt",
+        "(missing)",
+    ]
     place = ["0.793", "(liver", "0.793)", "2", "1", "of", "2"]
     assert first.split() == ["2", "task", *published, "quick", *place, "yes,", "the", "best", "a.pt"]
     assert second.split()[-6:] == ["2", "of", "2", "-", "b.pt", "(missing)"]

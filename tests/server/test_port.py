@@ -1,6 +1,5 @@
 """A port is tried before anything is started, and *ready* is said when this process listens there."""
 
-import errno
 import os
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from ports import free_port
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
 from activelabel.server.port import require_free_port, when_listening
+
 
 @pytest.mark.parametrize("listens", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("asked", ["127.0.0.1", "0.0.0.0", "localhost"])
@@ -34,9 +34,8 @@ def test_a_port_whose_last_connections_are_still_ending_is_free() -> None:
     accepted.close()  # this side ends first, and so keeps the port for a while
     client.close()
     server.close()
-    with socket.socket() as plain, pytest.raises(OSError) as refused:
+    with socket.socket() as plain, pytest.raises(OSError, match="in use"):
         plain.bind(("127.0.0.1", port))
-    assert refused.value.errno == errno.EADDRINUSE
     require_free_port("127.0.0.1", port)
 
 

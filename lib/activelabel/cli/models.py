@@ -74,7 +74,10 @@ def listing(standings: Sequence["Standing"], folder: Path) -> Iterator[str]:
     if not rows:
         yield "No model yet."
         return
-    table = [COLUMNS, *(_row(model, standing, folder) for model, standing in sorted(rows, key=lambda row: row[0].version))]
+    table = [
+        COLUMNS,
+        *(_row(model, standing, folder) for model, standing in sorted(rows, key=lambda row: row[0].version)),
+    ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -108,7 +108,7 @@ def _check(studies: str, certificates: Mapping[str, Path | None]) -> None:
 
     if not is_pacs(studies) and not Path(studies).is_dir():
         raise InvalidInputError(
-            f"--studies {studies}: expected a folder with images, or the address of a PACS, got none: name the right one"
+            f"--studies {studies}: expected a folder with images, or the address of a PACS, got none of these"
         )
     for option, file in certificates.items():
         if file is not None and not file.is_file():
