@@ -26,17 +26,17 @@ def require_free_port(host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise InvalidInputError(f"--host {host}: is no address of this machine ({error.strerror}): name one") from error
-    errors = [error for family, _, _, _, address in found if (error := _try(family, address)) is not None]
+    refusals = [said for family, _, _, _, address in found if (said := _refusal(family, address)) is not None]
     # A name may have addresses that this machine has not; the web server leaves them out too.
-    for error in errors:
-        if error.errno not in _NOT_HERE or len(errors) == len(found):
+    for refusal in refusals:
+        if refusal.errno not in _NOT_HERE or len(refusals) == len(found):
             raise InvalidInputError(
-                f"--port {port}: cannot be opened at {host} ({error.strerror}): end the program that uses it, or give "
-                "another --port (or --host)"
-            ) from error
+                f"--port {port}: cannot be opened at {host} ({refusal.strerror}): end the program that uses it, or "
+                "give another --port (or --host)"
+            ) from refusal
 
 
-def _try(family: socket.AddressFamily, address: tuple[object, ...]) -> OSError | None:
+def _refusal(family: socket.AddressFamily, address: tuple[object, ...]) -> OSError | None:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as listener:
             if os.name == "posix":  # a port of a server that has just ended is free, as it is for the web server
