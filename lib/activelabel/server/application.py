@@ -1,6 +1,6 @@
 """What the app does beyond the host's own: everything that the routes and the host's hooks ask of it.
 
-`apps/activelabel/main.py` mixes `ProjectActions` into the host's base class.
+`server.app` mixes `ProjectActions` into the host's base class.
 """
 
 import copy
