@@ -26,6 +26,7 @@ class RunningServer:
         client: the host's own client, as an annotator's viewer uses it.
         address: where the server answers.
         log: file with everything that server and children printed.
+        by_own_command: whether it is started by `activelabel start`, which is then the host's command.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class RunningServer:
         self.address = f"http://127.0.0.1:{self.port}"
         self.client = MONAILabelClient(self.address, client_id="ann")
         self.certificate: Path | None = None
+        self.by_own_command = False
         self._place = ["--host", "127.0.0.1"]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,8 +53,10 @@ class RunningServer:
     def command(self) -> list[str]:
         """The command line."""
         options = [part for key, value in self.conf.items() for part in ("--conf", key, str(value))]
-        app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
         place = [*self._place, "--port", str(self.port)]
+        if self.by_own_command:
+            return [sys.executable, "-m", "activelabel", "start", "--studies", str(self.studies), *place, *options]
+        app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
         return [sys.executable, "-m", "monailabel.main", "start_server", *app, *place, *options]
 
     def start(self) -> "RunningServer":
