@@ -4,16 +4,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 REQUIREMENTS := requirements.txt requirements-override.txt constraints.txt pyproject.toml
+# Installing takes minutes: this says every few seconds what it is at.
+ALIVE = $(BIN)/python .ci/alive.py
+PIP = $(ALIVE) $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run ohif test lint audit docs clean clean-docs
+.PHONY: run ohif test test-pythons lint audit docs clean clean-docs
+
+# make run PORT=8001
+PORT ?= 8000
 
 run: .venv/.runs sample-data/abdomen/dataset.json
-	@exec $(BIN)/python -m monailabel.main start_server --app apps/activelabel --studies sample-data/abdomen \
-		--host 127.0.0.1 --port 8000
+	@exec $(BIN)/activelabel start --studies sample-data/abdomen --port $(PORT)
 
 ohif: .venv/.runs sample-data/abdomen/dataset.json
-	@exec $(BIN)/python sample-data/serve_pacs.py
+	@exec $(BIN)/python sample-data/serve_pacs.py --port $(PORT)
 
 # Tests of one file stay together, as they share a server. Those with a server wait for it often, so that three at once are
 # not too many for two cores. WORKERS=0 runs them in this process.
@@ -21,6 +26,10 @@ WORKERS ?= 3
 
 test: .venv/.tests lint
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# What is below the server, on Python 3.10 and 3.12: an environment each, of some GB.
+test-pythons:
+	@$(PYTHON) .ci/other_pythons.py
 
 lint: .venv/.tests
 	@$(BIN)/ruff check .
@@ -30,7 +39,7 @@ lint: .venv/.tests
 
 # Known vulnerabilities of what is pinned, from a database on the network; vulnerabilities.toml has those that were judged.
 audit: .venv/.runs
-	@$(BIN)/python -m pip install --quiet pip-audit
+	@$(PIP) pip-audit
 	@$(BIN)/python .ci/audit.py
 
 # The documentation site, in site/. It reads the code and imports nothing of it, so it needs only an environment of its own.
@@ -48,22 +57,25 @@ clean-docs:
 	@rm -rf .venv-docs site .cache
 
 sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
+	@echo "making the sample data: 24 small synthetic volumes"
 	@$(BIN)/python sample-data/make_abdomen.py
 
 .venv/bin/python:
 	@$(PYTHON) lib/activelabel/python_version.py
+	@echo "making an environment in .venv, and filling it with about 9 GB"
 	@$(PYTHON) -m venv .venv
 
 .venv/.runs: .venv/bin/python $(REQUIREMENTS)
 	@$(BIN)/python lib/activelabel/python_version.py
-	@$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-override.txt
+	@$(PIP) --requirement requirements.txt
+	@$(PIP) --no-deps --requirement requirements-override.txt
 	@touch $@
 
 .venv/.tests: .venv/.runs requirements-dev.txt tests/system_packages.sh
-	@$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
-	@sh tests/system_packages.sh
+	@$(PIP) --requirement requirements-dev.txt
+	@$(PIP) --no-deps --requirement requirements-override.txt
+	@$(ALIVE) sh tests/system_packages.sh
 	@touch $@
 
 clean:
-	@rm -rf .venv sample-data/abdomen sample-data/abdomen-labels sample-data/pacs
+	@rm -rf .venv .venv-3.10 .venv-3.12 sample-data/abdomen sample-data/abdomen-labels sample-data/pacs

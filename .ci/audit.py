@@ -5,8 +5,12 @@ pip install pip-audit && python .ci/audit.py
 
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pip-audit brings it
 
 ROOT = Path(__file__).parents[1]
 EXCEPTIONS = ROOT / "vulnerabilities.toml"

@@ -78,7 +78,8 @@ class Job:
         for image in map(self.read, self.files):
             _, w, h, d = image.shape
             for box in window_grid((w, h, d), self.window_size, OVERLAP).boxes():
-                windows.append(image[(slice(None), *box)][None].contiguous())
+                place = (slice(None), *box)
+                windows.append(image[place][None].contiguous())
         return windows
 
 

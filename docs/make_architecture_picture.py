@@ -7,11 +7,12 @@ import argparse
 import ast
 import re
 import textwrap
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+
+from activelabel.backports import tomllib
 
 ROOT = Path(__file__).parents[1]
 CODE = ROOT / "lib" / "activelabel"

@@ -10,7 +10,7 @@ as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo -n"
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086  # a list of packages
-{ $as_root apt-get update -q && $as_root apt-get install -y -q --no-install-recommends $missing; } >/dev/null || {
+{ $as_root apt-get update -q && $as_root apt-get install -y -q --no-install-recommends $missing; } || {
     echo "install these first, as root: apt-get install$missing" >&2
     exit 2
 }

@@ -1,5 +1,8 @@
-"""Which Pythons are refused, and how: before anything is imported that would fail on them."""
+"""Which Pythons are refused, and how: before anything is imported that would fail on them; and that others are fit."""
 
+import ast
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,15 +15,15 @@ from activelabel.__main__ import main
 SCRIPT = Path(python_version.__file__)
 
 
-@pytest.mark.parametrize("version", [(3, 11, 0), (3, 11, 2), (3, 11, 15)])
-def test_every_3_11_is_fit(version: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("version", [(3, 10, 0), (3, 10, 13), (3, 11, 2), (3, 12, 15)])
+def test_every_python_from_3_10_to_3_12_is_fit(version: tuple[int, int, int]) -> None:
     assert python_version.unfit(version) == ""
 
 
-@pytest.mark.parametrize("version", [(3, 9, 18), (3, 10, 13), (3, 12, 0), (4, 11, 0)])
+@pytest.mark.parametrize("version", [(3, 9, 18), (2, 7, 18), (3, 13, 0), (4, 11, 0)])
 def test_another_python_is_refused_with_what_is_needed_and_what_came(version: tuple[int, int, int]) -> None:
     line = python_version.unfit(version)
-    assert "needs Python 3.11" in line
+    assert "needs Python 3.10 to 3.12" in line
     assert ".".join(map(str, version)) in line
     assert "\n" not in line
 
@@ -28,7 +31,7 @@ def test_another_python_is_refused_with_what_is_needed_and_what_came(version: tu
 def test_the_command_ends_with_that_line_and_exit_code_2_before_it_reads_its_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(python_version, "FIT", (3, 10))
+    monkeypatch.setattr(python_version, "HIGHEST", (3, 9))
     monkeypatch.setitem(sys.modules, "activelabel.cli.main", None)  # an import of it would be an ImportError
     with pytest.raises(SystemExit) as ended:
         main()
@@ -44,6 +47,60 @@ def test_make_asks_the_same_script_with_nothing_installed() -> None:
 
 def test_the_script_is_readable_by_old_pythons() -> None:
     """It is compiled for the grammar of 3.7, the oldest that `ast` knows."""
-    import ast
-
     ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(
+    path
+    for folder in ("lib", "apps", "sample-data", "benchmarks", "docs", ".ci", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+)
+READ = """
+import sys
+
+for path in sys.stdin.read().splitlines():
+    with open(path, encoding="utf-8") as file:
+        compile(file.read(), path, "exec")
+sys.path.insert(0, sys.argv[1])
+import activelabel, activelabel.errors, activelabel.names, activelabel.python_version
+assert not activelabel.python_version.unfit(sys.version_info)
+"""
+"""Compiles every source, and imports what needs no package."""
+
+
+def interpreters() -> list[str]:
+    """This Python, and of the lowest and the highest that fit those that this machine has."""
+    found = [sys.executable]
+    for major, minor in (python_version.LOWEST, python_version.HIGHEST):
+        name = f"python{major}.{minor}"
+        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        candidates = [shutil.which(name), *map(str, sorted(pyenv.glob(f"{major}.{minor}.*/bin/{name}")))]
+        found += [path for path in candidates if path is not None and _runs(path)][:1]
+    return found
+
+
+def _runs(python: str) -> bool:
+    """Whether it is one: on the path may be no more than a name, as pyenv makes one for each Python it knows of."""
+    return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
+
+
+def test_every_source_is_written_in_the_grammar_of_the_lowest_python() -> None:
+    for path in SOURCES:
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=python_version.LOWEST)
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+def test_every_source_is_read_by_each_python_that_is_here(python: str) -> None:
+    command = [python, "-I", "-S", "-W", "error", "-c", READ, str(ROOT / "lib")]
+    names = "\n".join(map(str, SOURCES))
+    done = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_lint_holds_the_code_against_the_lowest_python() -> None:
+    """What a later one has brought is then an error of mypy, and of ruff where it is grammar."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    major, minor = python_version.LOWEST
+    assert f'python_version = "{major}.{minor}"' in text
+    assert f'target-version = "py{major}{minor}"' in text

@@ -4,11 +4,12 @@ import datetime
 import importlib.util
 import itertools
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from activelabel.backports import tomllib
 
 ROOT = Path(__file__).parents[1]
 EXCEPTIONS: list[dict[str, Any]] = tomllib.loads((ROOT / "vulnerabilities.toml").read_bytes().decode())["exception"]

@@ -1,3 +1,3 @@
 """activelabel: a MONAI Label app that decides what a radiologist should annotate next."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,10 +1,28 @@
 """Places and names that commands need before anything heavy is imported: each `--help` lists some."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
-APP_FOLDER = Path(__file__).parents[2] / "apps" / "activelabel"
+HOST_APP_FOLDER = Path(__file__).parent / "server" / "host_app"
+"""The app as it comes with the package; the host writes into the folder of an app, so this one is not used as it is."""
+
+
+def app_folder(checkout: Path, environment: Mapping[str, str]) -> Path:
+    """The app's folder: that of a checkout where the package is used from one, else one of the user's own.
+
+    An installed package is not written into: it may not be allowed, and its next version would not find what it keeps.
+    """
+    if (checkout / "main.py").is_file():
+        return checkout
+    data = environment.get("XDG_DATA_HOME") or environment.get("LOCALAPPDATA")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "activelabel"
+
+
+CHECKOUT_APP = Path(__file__).parents[2] / "apps" / "activelabel"
+APP_FOLDER = app_folder(CHECKOUT_APP, os.environ)
 """What the host is started with; the projects of a PACS are below it where `project_dir` names no other place."""
 
 MEASURE_NAMES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")

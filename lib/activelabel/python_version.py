@@ -5,15 +5,17 @@
 
 import sys
 
-FIT = (3, 11)
+LOWEST, HIGHEST = (3, 10), (3, 12)
 
 
 def unfit(version: "tuple[object, ...]") -> str:
     """The line that says why a Python of that version, such as (3, 12, 1), cannot be used; empty if it can."""
-    if version[:2] == FIT:
+    if LOWEST <= version[:2] <= HIGHEST:
         return ""
     found = ".".join(str(part) for part in version[:3])
-    return f"activelabel needs Python 3.11 and this is {found}: use python3.11 (make PYTHON=/path/to/python3.11)"
+    return (
+        f"activelabel needs Python 3.10 to 3.12 and this is {found}: use python3.11 (make PYTHON=/path/to/python3.11)"
+    )
 
 
 def require_fit_python() -> None:

@@ -1,10 +1,11 @@
 """Who is scanned: what differs between the cases, dealt so that common things are common and rare ones are rare."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
+
+from activelabel.backports import StrEnum
 
 DECK_SIZE = 24
 

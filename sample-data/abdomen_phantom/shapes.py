@@ -45,14 +45,15 @@ class Space:
             inner.append(slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0))
         box = (inner[0], inner[1], inner[2])
         outer = [slice(w.start + i.start, w.start + i.stop) for w, i in zip(self.where, inner, strict=True)]
+        all_of_box = (slice(None), *box)
         return Space(
             where=(outer[0], outer[1], outer[2]),
             axes=(self.axes[0][inner[0]], self.axes[1][inner[1]], self.axes[2][inner[2]]),
             x=self.x[box],
             y=self.y[box],
             z=self.z[box],
-            lumps=self.lumps[(slice(None), *box)],
-            ripples=self.ripples[(slice(None), *box)],
+            lumps=self.lumps[all_of_box],
+            ripples=self.ripples[all_of_box],
         )
 
     def around(self, centre: Point, reach_mm: float) -> "Space":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from activelabel.store.records import Lease, Outcome
 SLICES = 6
 AXIS = 2
 GRID = Grid((2, 2, SLICES), np.diag([1.0, 1.0, 3.0, 1.0]))
-START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 def voxels(values: Sequence[int]) -> NDArray[np.uint16]:

@@ -34,15 +34,31 @@ def models(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
 def test_the_list_says_what_each_scored_and_which_is_in_use(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "activelabel" / "models").mkdir(exist_ok=True)
+    (tmp_path / "activelabel" / "models" / "a.pt").touch()
     models(monkeypatch, "--studies", tmp_path)
-    header, proxy, first, second, third, said, of_proxy = capfd.readouterr().out.splitlines()
+    header, proxy, first, second, third, place_of_files, said, of_proxy = capfd.readouterr().out.splitlines()
     published = f"{ledger.model(2).created_at:%Y-%m-%d %H:%M}".split()
     assert header.split() == ["version", "kind", "published", "recipe", "Dice", "cases", "place", "in", "use", "file"]
-    assert proxy.split() == ["1", "proxy", *published, "quick", "0.400", "-", "-", "yes,", "the", "newest", "p.pt"]
+    assert proxy.split() == [
+        "1",
+        "proxy",
+        *published,
+        "quick",
+        "0.400",
+        "-",
+        "-",
+        "yes,",
+        "the",
+        "newest",
+        "p.pt",
+        "(missing)",
+    ]
     place = ["0.793", "(liver", "0.793)", "2", "1", "of", "2"]
     assert first.split() == ["2", "task", *published, "quick", *place, "yes,", "the", "best", "a.pt"]
-    assert second.split()[-5:] == ["2", "of", "2", "-", "b.pt"]
+    assert second.split()[-6:] == ["2", "of", "2", "-", "b.pt", "(missing)"]
     assert "withdrawn 2" in third
+    assert place_of_files == f"The files are in {tmp_path / 'activelabel' / 'models'}."
     assert said.startswith("Model 3 was published and is not in use: Dice 0.057 on 2 validation cases, place 2 of 2.")
     assert of_proxy.startswith("Of the proxy models: Model 1 is in use: the newest")
 

@@ -159,7 +159,7 @@ def test_and_with_its_curve_its_costs_and_its_doubts(tmp_path: Path, monkeypatch
         (["nowhere", "--studies", "nowhere"], "got both or neither"),
         (["nowhere", "--conf", "seed=1"], "--conf seed=1: only a project has settings to give"),
         (["--studies", "nowhere", "--conf", "labels=liver"], "--studies nowhere: expected a project in "),
-        (["--studies", "nowhere", "--conf", "labels"], "--conf labels: expected KEY=VALUE"),
+        (["--studies", "nowhere", "--conf", "labels"], "--conf labels: expected a value"),
     ],
 )
 def test_wrong_input_is_one_line(

@@ -40,7 +40,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
             ["--strategy", "entropy", "--strategy", "margin", "--server", "http://a"],
             "--server: one server plays one run",
         ),
-        (["--strategy", "entropy", "--conf", "seed"], "--conf seed: expected KEY=VALUE"),
+        (["--strategy", "entropy", "--conf", "seed"], "--conf seed: expected a value"),
         (["--strategy", "entropy", "--conf", "colour=red"], "--conf colour red: there is no such setting"),
         (["--strategy", "entropy", "--conf", "seed=3"], "--conf seed: each run has its own, that --seeds decides"),
         (["--strategy", "entropy", "--conf", "database_url=sqlite:///a"], "--conf database_url: each run has its own"),

@@ -4,7 +4,6 @@ import ast
 import importlib.util
 import json
 import re
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import yaml
 from documents import DOCUMENTS, ROOT, inline, named, snippets
 
+from activelabel.backports import tomllib
 from activelabel.project.settings import Settings
 from activelabel.recipes import Recipe
 from activelabel.server.login.roles import PUBLIC, _patterns

@@ -35,12 +35,13 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     """
     started: list[RunningServer] = []
 
-    def start(studies: Path, **conf: object) -> RunningServer:
+    def start(studies: Path, by_own_command: bool = False, **conf: object) -> RunningServer:
         places = {"HOME": studies.parent / "home", "TMPDIR": studies.parent / "tmp"}
         for place in places.values():
             place.mkdir()
         log = tmp_path_factory.mktemp("log") / "server.log"
         server = RunningServer(studies, conf, log, {name: str(place) for name, place in places.items()})
+        server.by_own_command = by_own_command
         started.append(server)
         return server.start()
 

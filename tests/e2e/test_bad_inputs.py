@@ -71,7 +71,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(start_server: Callable[..., RunningServer], root: Path) -> RunningServer:
     """A server that does nothing by itself."""
     conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
-    server = start_server(root / "studies", **conf, allowed_origins=VIEWER, finished_by="saving")
+    server = start_server(root / "studies", True, **conf, allowed_origins=VIEWER, finished_by="saving")
     time.sleep(WRITTEN_BEHIND_SECONDS)
     return server
 
@@ -136,6 +136,17 @@ def request_as_written(server: RunningServer, method: str, path: str) -> tuple[i
 
 
 # Before there is anything
+
+
+def test_it_says_that_it_is_ready_when_it_listens_and_not_before(server: RunningServer) -> None:
+    """The host has the app ready before the web server has tried to take the port."""
+
+    def printed() -> str:
+        return server.log.read_text(encoding="utf-8", errors="replace")
+
+    server.wait_for(lambda: "activelabel is ready at" in printed(), "the server to say that it is ready", 10)
+    assert f"activelabel is ready at {server.address}, with {IMAGES} cases waiting" in printed()
+    assert printed().index("Application startup complete") < printed().index("activelabel is ready at")
 
 
 @pytest.mark.parametrize("request_", FIRST, ids=str)

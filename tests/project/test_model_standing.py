@@ -1,13 +1,13 @@
 """What clients are told of the models, sentence by sentence."""
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 import pytest
 
 from activelabel.project.model_standing import Standing
 from activelabel.store.records import Judges, Measurement, ModelUse, ModelVersion
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CASES, OTHERS = Judges("cases", 3), Judges("others", 1)
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class App(Application):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        self.now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
         self.background = Tasks()
         studies = folder / "studies"
         conf = {"recipe": str(TINY_RECIPE), "labels": "ball,box", "device": "cpu", "finished_by": "saving"}

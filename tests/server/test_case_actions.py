@@ -1,7 +1,7 @@
 """Skipping, drafts and what comes next, as clients ask for it: a real project and datastore, without the host."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class App:
         self.studies, self.folder = folder / "studies", folder
         settings = {"recipe": str(TINY_RECIPE), "labels": "ball,box", "device": "cpu", **conf}
         self.project = open_project(str(folder), str(self.studies), settings)
-        self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        self.now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
         self.project.ledger._clock = lambda: self.now
         self.project.ledger.sync_images(NAMES, 2)
         archive = open_archive(self.project)

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
@@ -27,7 +27,7 @@ class Clock:
     """A clock that stands still until it is told how many minutes have passed."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        self.now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
     def __call__(self) -> datetime:
         return self.now

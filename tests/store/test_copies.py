@@ -4,7 +4,7 @@ import multiprocessing
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import psycopg
@@ -24,7 +24,7 @@ from activelabel.store.copies import (
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture

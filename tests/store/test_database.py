@@ -4,6 +4,7 @@ import pickle
 import socket
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -188,3 +189,22 @@ def test_a_server_that_was_installed_without_a_language_keeps_every_letter(new_p
     ledger.sync_images(["Röntgen 1"], 0)
     assert [image.id for image in ledger.images()] == ["Röntgen 1"]
     ledger.close()
+
+
+def test_what_sqlite_refuses_is_known_by_its_text_where_python_does_not_tell_its_code(tmp_path):
+    """Python 3.10 has no `sqlite_errorcode`; neither has an error that was not raised by SQLite."""
+    file = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(file)) as writer, closing(sqlite3.connect(file, timeout=0)) as other:
+        writer.execute("CREATE TABLE t (x)")
+        writer.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            writer.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        writer.rollback()
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError) as busy:
+            other.execute("BEGIN IMMEDIATE")
+    for caught, code in ((busy, 5), (full, 13)):
+        assert database._sqlite_code(caught.value) == code
+        assert database._sqlite_code(sqlite3.OperationalError(str(caught.value))) == code
+    assert database._sqlite_code(RuntimeError("database is locked")) == 0
+    assert database._sqlite_code(sqlite3.OperationalError("no such table: t")) == 0

@@ -1,10 +1,10 @@
 """A recipe with some numbers changed, as a file of the user's own."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from activelabel.backports import tomllib
 from activelabel.recipes import FOLDER
 
 Sections = Mapping[str, Mapping[str, object]]

@@ -32,6 +32,7 @@ class RunningServer:
         address: where the server answers.
         host: the module that is started, the host's own or the lean one.
         log: file with everything that server and children printed.
+        by_own_command: whether it is started by `activelabel start`, which is then the host's command.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class RunningServer:
         self.client = MONAILabelClient(self.address, client_id="ann")
         self.host = LEAN_HOST
         self.certificate: Path | None = None
+        self.by_own_command = False
         self._place = ["--host", "127.0.0.1"]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,8 +60,10 @@ class RunningServer:
     def command(self) -> list[str]:
         """The command line."""
         options = [part for key, value in self.conf.items() for part in ("--conf", key, str(value))]
-        app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
         place = [*self._place, "--port", str(self.port)]
+        if self.by_own_command:
+            return [sys.executable, "-m", "activelabel", "start", "--studies", str(self.studies), *place, *options]
+        app = ["--app", str(ROOT / "apps" / "activelabel"), "--studies", str(self.studies)]
         return [sys.executable, "-m", self.host, "start_server", *app, *place, *options]
 
     def start(self) -> "RunningServer":

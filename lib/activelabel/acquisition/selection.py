@@ -4,7 +4,9 @@ import hashlib
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Literal, Protocol, TypeVar
+
+from typing_extensions import Self
 
 
 class Identifier(Hashable, Protocol):

@@ -1,17 +1,16 @@
 """The command `activelabel check`: whether every file of a project is what it was when it was kept."""
 
-from typing import Annotated
-
 import typer
-from rich.console import Console
 from rich.progress import track
 
+from activelabel.cli.consoles import errors
+from activelabel.cli.options import Conf, Studies
 from activelabel.names import APP_FOLDER
 
 
 def check(
-    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
-    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+    studies: Studies,
+    conf: Conf = None,
 ) -> None:
     """Read every image, every version of every label and every model of a project, and compare it with the ledger.
 
@@ -26,7 +25,7 @@ def check(
     pairs = setting_pairs(conf or [])
     existing_ledger(str(APP_FOLDER), studies, pairs).check()
     checks = checks_of(plan_project(str(APP_FOLDER), studies, pairs))
-    found = [problem for looked in track(checks, "checking", console=Console(stderr=True)) for problem in looked()]
+    found = [problem for looked in track(checks, "checking", console=errors) for problem in looked()]
     for problem in found:
         typer.echo(problem)
     if found:

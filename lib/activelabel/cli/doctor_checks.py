@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from packaging.specifiers import SpecifierSet
 
+from activelabel.python_version import unfit
+
 # What needs torch, MONAI or the host is in `doctor_project`, which is imported when the versions fit: where one does
 # not, it cannot be imported, and that is to be said first.
 
@@ -50,13 +52,21 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
 
 def pins(python: tuple[int, int, int]) -> dict[str, str]:
     """The versions that a Python of that version needs."""
-    needs_newer_ignite = python < (3, 11, 7)
+    needs_newer_ignite = (3, 11) <= python < (3, 11, 7)
     return {**PINS, **({"pytorch-ignite": IGNITE_FOR_EARLY_PYTHON} if needs_newer_ignite else {})}
+
+
+def unfit_version() -> str:
+    """The first version that does not fit and what to do, in one line; empty if all do."""
+    for finding in _environment(sys.version_info[:3]):
+        if not finding.fit:
+            return f"{finding.subject} {finding.text} does not fit: {finding.advice}"
+    return ""
 
 
 def _environment(python: tuple[int, int, int]) -> Iterator[Finding]:
     shown = ".".join(map(str, python))
-    yield Finding("Python", python[:2] == (3, 11), shown, "use Python 3.11: the pins were made for it")
+    yield Finding("Python", not unfit(python), shown, unfit(python))
     for package, wanted in pins(python).items():
         try:
             found = version(package)

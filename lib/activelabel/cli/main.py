@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from activelabel import __version__
 from activelabel.cli.check import check
+from activelabel.cli.consoles import console, errors
 from activelabel.cli.models import models
+from activelabel.cli.options import Conf, ConfGroup, Studies
 from activelabel.cli.report import report
+from activelabel.cli.restore import restore
 from activelabel.cli.simulate import simulate
+from activelabel.cli.start import start
 from activelabel.cli.user import user
 from activelabel.errors import ActiveLabelError
 from activelabel.names import AGGREGATIONS, APP_FOLDER, MEASURE_NAMES, REGION_NAMES
-from activelabel.project.restore import restore
 
-app = typer.Typer(help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
-console = Console()
-errors = Console(stderr=True)
+app = typer.Typer(cls=ConfGroup, help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
@@ -42,8 +42,8 @@ def commands(
 
 @app.command()
 def doctor(
-    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
-    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+    studies: Studies,
+    conf: Conf = None,
 ) -> None:
     """Say whether environment, GPU, disk, studies, ledger and model are fit, and what to do if not.
 
@@ -105,6 +105,7 @@ def score(
     )  # fmt: skip
 
 
+app.command()(start)
 app.command()(models)
 app.command()(simulate)
 app.command()(report)

@@ -3,10 +3,12 @@
 import getpass
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from activelabel.cli.options import Conf, Studies
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
 from activelabel.store.records import Metrics, ModelKind, ModelVersion
@@ -21,15 +23,13 @@ COLUMNS = ("version", "kind", "published", "recipe", "Dice", "cases", "place", "
 
 
 def models(
-    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
+    studies: Studies,
     use: Annotated[
         str | None,
         typer.Option(help="The version to use from now on, whatever is published later; `best` for the best again."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="With --use: who chooses. Default the name of the login.")] = None,
-    conf: Annotated[
-        list[str] | None, typer.Option(help="A setting of the project's server, KEY=VALUE; repeat for more.")
-    ] = None,
+    conf: Conf = None,
 ) -> None:
     """List the models of a project with what they scored, and say or choose which is in use.
 
@@ -37,15 +37,17 @@ def models(
     """
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.model_standing import read_standing
-    from activelabel.project.project import existing_ledger
-    from activelabel.project.settings import setting_pairs
+    from activelabel.project.project import MODELS, existing_ledger, project_folder
+    from activelabel.project.settings import parse_settings, setting_pairs
 
     if by is not None and use is None:
         raise InvalidInputError(f"--by {by}: says who chooses, so it goes with --use N or --use {BEST}")
-    ledger = existing_ledger(str(APP_FOLDER), studies, setting_pairs(conf or []))
+    pairs = setting_pairs(conf or [])
+    ledger = existing_ledger(str(APP_FOLDER), studies, pairs)
+    folder = project_folder(str(APP_FOLDER), studies, parse_settings(pairs)) / MODELS
     if use is not None:
         choose(ledger, use, by or _login())
-    for line in listing([read_standing(ledger, kind) for kind in KINDS]):
+    for line in listing([read_standing(ledger, kind) for kind in KINDS], folder):
         typer.echo(line)
 
 
@@ -66,22 +68,26 @@ def choose(ledger: "Ledger", use: str, by: str) -> None:
         raise InvalidInputError(f"--use {use}: expected the version of a model, or {BEST}")
 
 
-def listing(standings: Sequence["Standing"]) -> Iterator[str]:
-    """A line for each model, oldest first, in columns, and which is in use in a sentence a kind."""
+def listing(standings: Sequence["Standing"], folder: Path) -> Iterator[str]:
+    """A line for each model, oldest first, in columns; where the files are; which is in use, in a sentence a kind."""
     rows = [(model, standing) for standing in standings for model in standing.models]
     if not rows:
         yield "No model yet."
         return
-    table = [COLUMNS, *(_row(model, standing) for model, standing in sorted(rows, key=lambda row: row[0].version))]
+    table = [
+        COLUMNS,
+        *(_row(model, standing, folder) for model, standing in sorted(rows, key=lambda row: row[0].version)),
+    ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield f"The files are in {folder}."
     for standing in standings:
         if standing.models:
             yield str(standing) if standing.models[0].kind == "task" else f"Of the proxy models: {standing}"
 
 
-def _row(model: ModelVersion, standing: "Standing") -> tuple[str, ...]:
+def _row(model: ModelVersion, standing: "Standing", folder: Path) -> tuple[str, ...]:
     measured, place = standing.measurement_of(model.version), standing.place_of(model.version)
     metrics = measured.metrics if measured is not None else model.metrics
     return (
@@ -93,7 +99,7 @@ def _row(model: ModelVersion, standing: "Standing") -> tuple[str, ...]:
         str(measured.judges.cases) if measured is not None else "-",
         "-" if place is None else f"{place[0]} of {place[1]}",
         _used(model, standing),
-        model.file,
+        model.file if (folder / model.file).is_file() else f"{model.file} (missing)",
     )
 
 

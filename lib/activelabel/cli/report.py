@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activelabel.cli.options import Conf
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
 
@@ -21,9 +22,7 @@ def report(
         str | None,
         typer.Option(help="Instead of experiments a running project: the folder with its images, or its PACS."),
     ] = None,
-    conf: Annotated[
-        list[str] | None, typer.Option(help="With --studies: a setting of its server, KEY=VALUE; repeat for more.")
-    ] = None,
+    conf: Conf = None,
 ) -> None:
     """Say in one page what experiments, or a running project, have shown: which strategy, and whether to go on.
 

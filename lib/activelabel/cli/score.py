@@ -6,11 +6,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
+from activelabel.cli.consoles import console, errors
 from activelabel.data.intensities import odd_ones
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
@@ -26,9 +26,6 @@ from activelabel.prediction.score_table import ScoreTable
 from activelabel.project.modality import find_modality
 from activelabel.recipes import PreprocessingSettings, Recipe, load_recipe, recipe_names
 from activelabel.training.checkpoints import ModelDescription, open_model
-
-console = Console()
-errors = Console(stderr=True)
 
 
 def score_images(

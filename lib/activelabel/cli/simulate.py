@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from activelabel.cli.consoles import errors
+from activelabel.cli.options import Conf
 from activelabel.errors import InvalidInputError
 from activelabel.names import recipe_names
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from activelabel.project.settings import Settings
     from activelabel.simulation.cases import Cases
     from activelabel.simulation.experiment import Experiment
-
-console = Console(stderr=True)
 
 
 def simulate(
@@ -45,7 +44,7 @@ def simulate(
     server: Annotated[
         str | None, typer.Option(help="Play through the server at this address: one strategy and one seed.")
     ] = None,
-    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+    conf: Conf = None,
 ) -> None:
     """Compare strategies on labelled images: an oracle annotates what each asks for, and every model is measured.
 
@@ -71,7 +70,7 @@ def simulate(
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
     cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,))
     for line in cases.passed_over:
-        console.print(line, markup=False, soft_wrap=True)
+        errors.print(line, markup=False, soft_wrap=True)
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
@@ -81,7 +80,7 @@ def simulate(
         check_arms(experiment, images)
     cases, left_out = sound_test_cases(cases, names)
     for problem in left_out.values():
-        console.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
+        errors.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
     experiment = replace(experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases)})
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
@@ -113,7 +112,7 @@ def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: st
         TextColumn("models"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=console,
+        console=errors,
     ) as bar:
         task = bar.add_task("simulating", total=experiment.models)
 
@@ -130,7 +129,7 @@ def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: st
     for arm, seed in experiment.runs:
         count = measured.get((arm.name, seed), 0)
         if count <= arm.rounds:
-            console.print(
+            errors.print(
                 f"{arm.name}, seed {seed}: {count} of {arm.rounds + 1} models, then nothing was left to ask for"
             )
     return sum(measured.values())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activelabel.cli.options import Conf, Studies
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
 from activelabel.store.records import UserRole
@@ -18,8 +19,6 @@ ROLE_WORDS = "annotator, reviewer, manager or admin"
 user = typer.Typer(help="Users who log in with a password: add, list, remove, password, role, logout.",
                    no_args_is_help=True)  # fmt: skip
 
-Studies = Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")]
-Conf = Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")]
 Name = Annotated[str, typer.Argument(help="The name with which they log in, and under which they annotate.")]
 RoleWord = Annotated[str, typer.Option(help=f"{ROLE_WORDS}: each may do what those before may, and more.")]
 

@@ -39,11 +39,13 @@ class Blend:
         if len(self._boxes) == 1:
             self._sums[repeats] = probabilities
         else:
-            self._sums[(repeats, slice(None), *self._boxes[window])].addcmul_(probabilities, self._window_weights)
+            box = (repeats, slice(None), *self._boxes[window])
+            self._sums[box].addcmul_(probabilities, self._window_weights)
 
     def add_background(self, window: int) -> None:
         """Add a window that is background with certainty, probability 1 for class 0, to all repeats."""
-        self._sums[(slice(None), 0, *self._boxes[window])] += self._window_weights
+        box = (slice(None), 0, *self._boxes[window])
+        self._sums[box] += self._window_weights
 
     def maps(self) -> Tensor:
         """Blended probabilities `(repeats, C, *volume_size)`, a view; every window must have been added."""

@@ -44,7 +44,8 @@ class WindowGrid:
 
     def crop(self, maps: Tensor) -> Tensor:
         """`(…, *padded_size)` → `(…, *volume_size)`, a view: undoes `pad`."""
-        return maps[(..., *self.inside())]
+        inside = (..., *self.inside())
+        return maps[inside]
 
     def inside(self) -> Box:
         """The volume within the padded one."""
@@ -84,12 +85,17 @@ class WindowedVolume:
         self._image = grid.pad(image)
         self._boxes = grid.boxes()
         numbers = range(len(self._boxes))
-        self.skipped = [n for n in numbers if skip_empty and holds_nothing(self._image[(slice(None), *self._boxes[n])])]
+        self.skipped = [n for n in numbers if skip_empty and holds_nothing(self._window(n))]
         self.occupied = sorted(set(numbers) - set(self.skipped))
 
     def batch(self, windows: Sequence[int]) -> Tensor:
         """Those windows, `(B, K, *window_size)`."""
-        return torch.stack([self._image[(slice(None), *self._boxes[n])] for n in windows])
+        return torch.stack([self._window(number) for number in windows])
+
+    def _window(self, number: int) -> Tensor:
+        """`(K, *window_size)`."""
+        box = (slice(None), *self._boxes[number])
+        return self._image[box]
 
 
 def holds_nothing(window: Tensor) -> bool:

@@ -25,6 +25,6 @@ def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledg
     if not url and not (folder / LEDGER_FILE).is_file():
         raise InvalidInputError(
             f"--studies {studies}: expected a project in {folder}, got no {LEDGER_FILE} there: start the server first, "
-            "or say with --conf project_dir=DIR or --conf database_url=URL where it is"
+            "or say with --conf project_dir DIR or --conf database_url URL where it is"
         )
     return Ledger(url or sqlite_url(folder / LEDGER_FILE))

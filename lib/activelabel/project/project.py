@@ -39,6 +39,8 @@ from activelabel.training.transfer import proxy_description
 
 logger = logging.getLogger(__name__)
 
+MODELS = "models"
+
 
 @dataclass(frozen=True)
 class Project:
@@ -56,7 +58,7 @@ class Project:
     @property
     def models_folder(self) -> Path:
         """Published model versions; nothing in it is ever changed."""
-        return self.folder / "models"
+        return self.folder / MODELS
 
     @property
     def labels_folder(self) -> Path:

@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +145,10 @@ def _told(file: Path) -> tuple[str, datetime]:
     name = file.name.removesuffix(LABEL_ENDING)
     found = _NAME.fullmatch(name)
     if found is not None:
-        return found["tag"], datetime.fromtimestamp(int(found["ns"]) / 1e9, UTC)
+        return found["tag"], datetime.fromtimestamp(int(found["ns"]) / 1e9, timezone.utc)
     tag = name.partition("-")[0]
     return FINAL if name.startswith(_FOUND) or not is_tag(tag) else tag, datetime.fromtimestamp(
-        os.stat(file).st_mtime, UTC
+        os.stat(file).st_mtime, timezone.utc
     )
 
 

@@ -231,14 +231,14 @@ def _read_secret(file: Path | None) -> str:
 
 
 def setting_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """What `--conf KEY=VALUE` gives on our own command line, as the host's `--conf KEY VALUE` gives it to a server.
+    """The settings of a command line, each `KEY=VALUE`; `--conf KEY VALUE` was made one of these before.
 
     Raises:
-        InvalidInputError: one of them has no `=`.
+        InvalidInputError: one of them has no value.
     """
     for pair in pairs:
         if "=" not in pair:
-            raise InvalidInputError(f"--conf {pair}: expected KEY=VALUE, like --conf recipe=quick")
+            raise InvalidInputError(f"--conf {pair}: expected a value, like --conf recipe quick or --conf recipe=quick")
     return dict(pair.split("=", 1) for pair in pairs)
 
 

@@ -1,10 +1,10 @@
 """Recipes: one TOML file a method. `load_recipe` reads one by its name, or a user's own by its path."""
 
-import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from activelabel.backports import tomllib
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import RECIPES_FOLDER as FOLDER
 from activelabel.names import recipe_names

@@ -23,7 +23,14 @@ from activelabel.server.autopilot import build_autopilot
 from activelabel.server.guard import guard_host
 from activelabel.server.login.listening import place_asked_for, require_login
 from activelabel.server.opening import open_datastore
-from activelabel.server.processes import end_children_with_server, end_with_server, is_child, stop_start
+from activelabel.server.port import HOSTS_DEFAULT, require_free_port, when_listening
+from activelabel.server.processes import (
+    end_children_with_server,
+    end_with_server,
+    is_child,
+    is_start_command,
+    stop_start,
+)
 from activelabel.server.project_tasks import Trainer, build_tasks
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
 from activelabel.server.welcome import welcome
@@ -120,8 +127,11 @@ class ActiveLabel(MONAILabelApp):
         end_children_with_server()
         progress = application.project.ledger.progress()
         waiting = progress.images - progress.annotated - progress.unreadable
-        address = place_asked_for(sys.argv[1:]).address(settings.MONAI_LABEL_SERVER_PORT)
-        logger.info(welcome(address, application.studies, waiting))
+        place = place_asked_for(sys.argv[1:])
+        when_listening(
+            settings.MONAI_LABEL_SERVER_PORT,
+            lambda port: logger.info(welcome(place.address(port), application.studies, waiting)),
+        )
         if application.autopilot is not None:
             application.autopilot.start()
 
@@ -130,8 +140,10 @@ def _opened_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Proj
     """The project; in the server itself it is claimed, and may be reached from elsewhere only with a login."""
     if is_child():
         return open_project(app_dir, studies, conf)
-    project = open_served_project(app_dir, studies, conf, settings.MONAI_LABEL_SERVER_PORT)
-    place = place_asked_for(sys.argv[1:])
+    port, place = settings.MONAI_LABEL_SERVER_PORT, place_asked_for(sys.argv[1:])
+    if is_start_command():
+        require_free_port(place.host or HOSTS_DEFAULT, port)
+    project = open_served_project(app_dir, studies, conf, port)
     require_login(project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
     return project
 

@@ -17,6 +17,7 @@ from monailabel.utils.async_tasks.utils import background_executors, background_
 from activelabel.errors import ActiveLabelError
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
+START_MODULES = ("monailabel.main", "activelabel.server.host_main")
 _SERVER_PID = "ACTIVELABEL_SERVER_PID"
 
 
@@ -24,6 +25,12 @@ def is_child() -> bool:
     """Whether this is a process that the server started for training, scoring or batch inference."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and spec.name == CHILD_MODULE
+
+
+def is_start_command() -> bool:
+    """Whether this is the host's start command, which serves at the port that it was given."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name in START_MODULES
 
 
 def child_method() -> str | None:

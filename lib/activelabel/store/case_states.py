@@ -7,7 +7,8 @@ where the case may be afterwards.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+
+from activelabel.backports import StrEnum
 
 COMES_BACK_AFTER = 5
 """A case that an annotator skipped for now is passed over for them until they were given so many others."""

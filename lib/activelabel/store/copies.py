@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from activelabel.errors import InvalidInputError, NotFoundError
@@ -41,7 +41,7 @@ def copy_ledger(ledger: Path, keep: int = KEPT, now: datetime | None = None) -> 
     """
     folder = copies_folder(ledger)
     folder.mkdir(exist_ok=True)
-    copy = folder / f"{(now or datetime.now(UTC)).strftime(_FORMAT)}.sqlite"
+    copy = folder / f"{(now or datetime.now(timezone.utc)).strftime(_FORMAT)}.sqlite"
     unfinished = copy.with_suffix(".part")
     try:
         with closing(_opened(ledger)) as source, closing(sqlite3.connect(unfinished)) as target:
@@ -60,7 +60,7 @@ def copy_is_due(ledger: Path, now: datetime | None = None) -> bool:
     """Whether the newest copy is older than `EVERY`, or there is none. A copy from the future, as a clock that was
     wrong leaves it, does not count.
     """
-    now = now or datetime.now(UTC)
+    now = now or datetime.now(timezone.utc)
     ages = [now - taken for taken in map(_taken, list_copies(ledger)) if taken <= now]
     return min(ages, default=EVERY) >= EVERY
 
@@ -119,7 +119,7 @@ def _opened(ledger: Path) -> sqlite3.Connection:
 
 
 def _taken(copy: Path) -> datetime:
-    return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=UTC)
+    return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=timezone.utc)
 
 
 def _move_with_log(ledger: Path, aside: Path) -> None:

@@ -1,6 +1,6 @@
 """Why a label covers the slices that it covers."""
 
-from enum import StrEnum
+from activelabel.backports import StrEnum
 
 
 class CoverageCase(StrEnum):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
@@ -36,11 +36,13 @@ _WRITER_LOCK = 0x61637469  # the advisory lock of PostgreSQL that makes our writ
 _WRITING = "activelabel_writing"
 _LEADER_LOCK = 0x6163746D  # the one that makes one of several servers their leader
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
+_SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
+_SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full": _SQLITE_FULL}
 
 
 def utc_now() -> datetime:
     """The time, in UTC."""
-    return datetime.now(UTC)
+    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -293,7 +295,15 @@ def _begin_postgresql(connection: Connection) -> None:
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_BUSY
+    return _sqlite_code(error) == _SQLITE_BUSY
+
+
+def _sqlite_code(error: BaseException | None) -> int:
+    """SQLite's primary result code of an error, 0 for one of another driver; Python 3.10 has no more than its text."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF
+    return _SQLITE_CODES.get(str(error), 0) if isinstance(error, sqlite3.Error) else 0
 
 
 def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
@@ -305,7 +315,7 @@ def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
         return InvalidInputError(f"ledger {name}: {said}; give its user the right to create tables there")
     if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
         return None
-    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or sqlstate == _DISK_FULL:
+    if _sqlite_code(cause) == _SQLITE_FULL or sqlstate == _DISK_FULL:
         return StorageFullError("the disk of the ledger is full, so that nothing can be kept: free some room")
     if _is_busy(cause) or sqlstate == _LOCK_NOT_AVAILABLE:
         return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")

@@ -8,7 +8,7 @@ image and annotator, one number a model version, one verdict on a model a label.
 import array
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from sqlalchemy import (
     JSON,
@@ -53,13 +53,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         """To UTC; a time without a zone is a defect and raises ValueError."""
         if value is not None and value.tzinfo is None:
             raise ValueError(f"the ledger keeps times with a zone, got {value!r}")
-        return value and value.astimezone(UTC)
+        return value and value.astimezone(timezone.utc)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """From the database, in UTC."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
 class FloatArray(TypeDecorator[tuple[float, ...]]):

@@ -50,8 +50,8 @@ def patch_around(
     shape = case["label"].shape[1:]
     centre = np.unravel_index(voxels[random.randint(len(voxels))], shape)
     starts = np.clip(np.array(centre) - size // 2, 0, np.array(shape) - size)
-    box = tuple(slice(start, start + length) for start, length in zip(starts, size, strict=True))
-    return {key: case[key][(slice(None), *box)] for key in KEYS}
+    box = (slice(None), *(slice(start, start + length) for start, length in zip(starts, size, strict=True)))
+    return {key: case[key][box] for key in KEYS}
 
 
 class RatioPatches(RandomizableTransform):

@@ -6,7 +6,7 @@ around a small image and in a corner that was turned in, where the image is refl
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from monai.transforms import Compose, RandomizableTransform, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from torch.utils.data import Dataset
+from typing_extensions import NotRequired, TypedDict
 
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label

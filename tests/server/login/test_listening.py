@@ -68,3 +68,17 @@ def test_an_open_line_is_warned_of_where_others_can_read_along(
         assert "open line" not in caplog.text
         require_login(project(tmp_path), place, has_provider=True)
     assert "give --ssl_certfile" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("place", "address"),
+    [
+        (Place(None, False), "http://127.0.0.1:8000"),
+        (Place("0.0.0.0", True), "https://127.0.0.1:8000"),
+        (Place("::", False), "http://127.0.0.1:8000"),
+        (Place("10.1.2.3", True), "https://10.1.2.3:8000"),
+        (Place("::1", False), "http://[::1]:8000"),
+    ],
+)
+def test_the_address_that_is_told_is_one_that_answers_at_this_machine(place: Place, address: str) -> None:
+    assert place.address(8000) == address

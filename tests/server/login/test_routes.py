@@ -1,7 +1,7 @@
 """The pages of the login, as a browser goes through them, with users and with a login provider."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -59,7 +59,7 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(with_users: Ledger
 @pytest.fixture
 def minutes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How many have passed for the ledger since the test began."""
-    passed, began = [0.0], datetime.now(UTC)
+    passed, began = [0.0], datetime.now(timezone.utc)
     monkeypatch.setattr(ledger, "_clock", lambda: began + timedelta(minutes=passed[0]))
     return passed
 

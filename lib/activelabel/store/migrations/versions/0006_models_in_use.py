@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import sqlalchemy as sa
@@ -113,5 +113,5 @@ def _served(models: list[Any], kind: str, measured: list[dict[str, Any]]) -> lis
     if judged:
         comparable = [row for row in judged if row["judges"] == judged[-1]["judges"]]
         best = max(comparable, key=lambda row: (row["metrics"]["dice"], row["model_version"]))
-        use(best["model_version"], datetime.now(UTC))
+        use(best["model_version"], datetime.now(timezone.utc))
     return uses

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activelabel.cli.options import Conf, Studies
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import APP_FOLDER
 from activelabel.store.copies import copies_folder, damage, list_copies, restore_copy
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def restore(
-    studies: Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")],
+    studies: Studies,
     copy: Annotated[Path | None, typer.Option(help="The copy to put back. Default the newest whole one.")] = None,
     from_archive: Annotated[
         bool,
         typer.Option("--from-archive", help="Make the ledger anew from the records beside the labels: without a copy."),
     ] = False,
     show: Annotated[bool, typer.Option("--list", help="List the copies, and change nothing.")] = False,
-    conf: Annotated[list[str] | None, typer.Option(help="A setting of the server, KEY=VALUE; repeat for more.")] = None,
+    conf: Conf = None,
 ) -> None:
     """Put a copy of a project's ledger back. The server must not run; what was there is moved aside, never removed.
 

@@ -1,0 +1,57 @@
+"""Run the tests of all that is below the server on the lowest and on the highest Python, and there with numpy 2 too.
+
+python .ci/other_pythons.py
+
+Each gets an environment of its own (`.venv-3.10`, `.venv-3.12`) of some GB, so `make test` does not do this.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ALIVE = ROOT / ".ci" / "alive.py"
+LOWEST, HIGHEST = "python3.10", "python3.12"
+TOOLS = ("pytest", "pytest-timeout", "hypothesis")
+FOLDERS = (
+    "acquisition", "analysis", "annotation", "data", "loop", "networks", "prediction", "project", "recipes", "report",
+    "simulation", "store", "strategies", "training",
+)  # fmt: skip
+WITHOUT_THE_HOST = ("acquisition", "analysis", "data", "networks", "prediction", "recipes", "store", "strategies")
+"""Numpy 2 excludes the host, of which the tests of the other folders use something."""
+
+
+def main() -> int:
+    """Run all; the exit code of the first that failed."""
+    for python in (LOWEST, HIGHEST):
+        if shutil.which(python) is None:
+            sys.stderr.write(f"{python}: not found on the PATH: install it first\n")
+            return 2
+        code = _install(python, "--editable", str(ROOT), *TOOLS) or _test(python, FOLDERS)
+        if code:
+            return code
+    return _install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST)
+
+
+def _environment(python: str) -> Path:
+    folder = ROOT / f".venv-{python.removeprefix('python')}"
+    if not (folder / "bin" / "python").exists():
+        subprocess.run([python, "-m", "venv", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+def _install(python: str, *what: str) -> int:
+    inside = str(_environment(python))
+    command = [inside, "-m", "pip", "install", "--progress-bar", "off", *what]
+    return subprocess.run([sys.executable, str(ALIVE), *command], check=False).returncode
+
+
+def _test(python: str, folders: "tuple[str, ...]") -> int:
+    command = [str(_environment(python)), "-m", "pytest", "-q", *(f"tests/{folder}" for folder in folders)]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

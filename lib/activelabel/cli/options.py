@@ -1,0 +1,44 @@
+"""The options that most commands have, and `--conf` in both of its forms."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+CONF = "--conf"
+
+Studies = Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")]
+Conf = Annotated[
+    list[str] | None,
+    typer.Option(CONF, metavar="KEY VALUE", help="A setting of the server, also as KEY=VALUE; repeat for more."),
+]
+
+
+class ConfGroup(TyperGroup):
+    """The command and its sub-commands, which take `--conf KEY VALUE`, as the host does, and `--conf KEY=VALUE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join the two words of each setting before anything else reads them: an option here takes one."""
+        return super().parse_args(ctx, list(joined_settings(args)))
+
+
+def joined_settings(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments, with `--conf KEY VALUE` as `--conf KEY=VALUE`.
+
+    A key without a value stays alone, so that whoever reads the settings can say that it is missing.
+    """
+    words = iter(arguments)
+    for word in words:
+        yield word
+        if word == "--":
+            yield from words
+        if word == CONF and (key := next(words, None)) is not None:
+            value = None if "=" in key else next(words, None)
+            if value is None:
+                yield key
+            elif value.startswith("--"):
+                yield key
+                yield from joined_settings([value, *words])
+            else:
+                yield f"{key}={value}"

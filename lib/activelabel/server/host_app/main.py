@@ -1,0 +1,27 @@
+"""What the host loads: the app, as small as the process needs it. `apps/activelabel/main.py` names the same class.
+
+The host runs the `main.py` of an app folder, and takes the class that it finds there by the name of its direct base,
+`MONAILabelApp`.
+"""
+
+from activelabel.server.lean_imports import NOT_NEEDED_TO_SCORE, import_monai
+from activelabel.server.processes import child_method, is_child
+
+
+def app_class() -> type[object]:
+    """The app of the server; in a child that scores or trains, one that can do no more."""
+    method = child_method()
+    if method == "scoring":
+        import_monai(without=NOT_NEEDED_TO_SCORE)
+    elif is_child():
+        import_monai()
+    if method in ("scoring", "train"):
+        from activelabel.server.task_child import TaskApp
+
+        return TaskApp
+    from activelabel.server.app import ActiveLabel
+
+    return ActiveLabel
+
+
+App = app_class()
