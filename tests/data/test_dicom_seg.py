@@ -10,7 +10,8 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from activelabel.data.dicom_seg import find_converter, read_seg, referenced_series, write_seg
+from activelabel.data.dicom_labels import referenced_series
+from activelabel.data.dicom_seg import find_converter, read_seg, write_seg
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 from local_pacs.ct_series import ct_series
@@ -79,7 +80,7 @@ def test_it_survives_being_sent_as_a_file(case: Case) -> None:
     assert seg.ContentCreatorName == "Müller/Ann"
     assert seg.PatientID == "Jörg"
     assert seg.PatientName == "Phantom^Jörg"
-    assert referenced_series(seg) == case.uid
+    assert referenced_series(seg) == (case.uid,)
     np.testing.assert_array_equal(read_seg(seg, case.grid).array > 0, case.label(1, 3) > 0)
 
 

@@ -142,12 +142,6 @@ def _identify(seg: FileDataset, uid: str) -> None:
     seg.SeriesInstanceUID = seg.SOPInstanceUID = seg.file_meta.MediaStorageSOPInstanceUID = UID(uid)
 
 
-def referenced_series(seg: Dataset) -> str | None:
-    """The series that a SEG belongs to, if it names one."""
-    references = seg.get("ReferencedSeriesSequence")
-    return str(references[0].SeriesInstanceUID) if references else None
-
-
 def read_seg(seg: Dataset, image: Grid) -> SegLabel:
     """Put a SEG back on the grid of its image. It holds only slices that are not empty; the others are background.
 

@@ -14,7 +14,8 @@ from activelabel.errors import InvalidInputError
 class Cases:
     """Images and their true labels by id: `pool` are asked for, `test` judge the models and are never asked for.
 
-    `passed_over`: one line a reason for which files of the two folders are not used.
+    `passed_over`: one line a reason for which files of the two folders are not used. `label_names`: what is segmented;
+    None until it is known.
     """
 
     images: Mapping[str, Path]
@@ -22,6 +23,7 @@ class Cases:
     pool: tuple[str, ...]
     test: tuple[str, ...]
     passed_over: tuple[str, ...] = ()
+    label_names: tuple[str, ...] | None = None
 
 
 def find_cases(

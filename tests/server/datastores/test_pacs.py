@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import requests
 from monailabel.config import settings as host_settings
+from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
+from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
 from activelabel.data.dicom_seg import write_seg
+from activelabel.data.grids import Grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
 from activelabel.server.datastores import pacs as pacs_datastore
@@ -337,6 +340,36 @@ def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
     assert (annotation.image_id, annotation.annotator) == (uid, "Bob")
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(1, 3)))
     assert len(site.segments()) == 1  # it is not sent back
+
+
+def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_have_names_here(site: Site) -> None:
+    """Structures that nobody named here are no reason to refuse the others."""
+    uid, grid = site.uids[0], Grid(SHAPE, AFFINE_RAS)
+    corners = ((1.5, 1.5), (4.5, 1.5), (4.5, 3.5), (1.5, 3.5))
+    drawn = {"spleen": [in_slice(grid, index, corners) for index in (2, 3)], "BODY": [in_slice(grid, 3, corners)]}
+    made = rtstruct(drawn, series=(uid, "1.2.3"))
+    site.orthanc.store([_in_study(made, site, uid)])
+    foreign = rtstruct({"BODY": drawn["BODY"]}, series=(uid,))
+    site.orthanc.store([_in_study(foreign, site, uid)])
+    store = site.open()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.image_id, annotation.annotator) == (uid, "Planner")
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[2:5, 2:4, 2:4] = 2
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), expected)
+    ((series, reason),) = store.refused_segs.items()
+    assert series == foreign.SeriesInstanceUID
+    assert "none of its structures (BODY) is one of liver, spleen, kidneys" in reason
+    store.refresh()
+    assert len(site.ledger.history(uid)) == 1
+    assert site.segments() == []  # it is not sent back
+
+
+def _in_study(made: FileDataset, site: Site, uid: str) -> FileDataset:
+    """The object as one of the study and patient of a series."""
+    made.StudyInstanceUID = Pacs(site.orthanc.dicom_web).study_of(uid)
+    made.PatientID, made.SeriesNumber, made.InstanceNumber = "case1", 2, 1
+    return made
 
 
 def test_its_names_may_stand_in_another_order(site: Site) -> None:
