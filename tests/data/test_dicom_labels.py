@@ -71,12 +71,12 @@ def test_what_is_no_dicom_or_no_label_is_refused_in_a_line(folder: Path, monkeyp
         read_dicom_file(file, GRID)
     for content in (b"", b"no DICOM", b"\0" * 128 + b"DICM" + b"\x02\x00\x10\x00UI\xff\xff" + b"1" * 20):
         file.write_bytes(content)
-        with pytest.raises(InvalidInputError, match=r"^(b\.dcm|SEG): "):
+        with pytest.raises(InvalidInputError, match=r"^b\.dcm: "):
             read_dicom_file(file, GRID)
     other = rtstruct({})
     other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
     other.save_as(file, write_like_original=False)
-    with pytest.raises(InvalidInputError, match=r"^(b\.dcm|SEG): expected a"):
+    with pytest.raises(InvalidInputError, match=r"^b\.dcm: expected a SEG"):
         read_dicom_file(file, GRID)
     monkeypatch.setattr(dicom_labels, "largest_file_bytes", lambda: 100)
     with pytest.raises(InvalidInputError, match=r"^b\.dcm: it is .* bytes long, expected 100 at most"):

@@ -60,8 +60,7 @@ def read_dicom_label(
     with one_case(origin or kind):
         if kind == "RTSTRUCT":
             return read_rtstruct(dataset, image, wanted, origin or kind)
-        seg = read_seg(dataset, image)
-        return NamedLabel(seg.array, seg.names)
+        return read_seg(dataset, image, wanted, origin or kind)
 
 
 def referenced_series(label: Dataset) -> tuple[str, ...]:

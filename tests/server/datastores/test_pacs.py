@@ -15,8 +15,8 @@ from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.coverage import Coverage
-from activelabel.data.dicom_seg import write_seg
 from activelabel.data.grids import Grid
+from activelabel.data.seg_writing import write_seg
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
 from activelabel.server.datastores import pacs as pacs_datastore
@@ -636,15 +636,6 @@ def test_the_list_for_training_names_files_that_are_there(site: Site) -> None:
     pairs: list[dict[str, Any]] = store.datalist()
     assert len(pairs) == 1
     assert all(Path(path).is_file() for path in pairs[0].values())
-
-
-def test_the_converter_is_needed_from_the_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> str:
-        raise InvalidInputError("pip install dcmqi")
-
-    monkeypatch.setattr(pacs_datastore, "find_converter", missing)
-    with pytest.raises(InvalidInputError, match="dcmqi"):
-        site.open()
 
 
 def test_what_the_images_are_is_found_out_when_the_first_ones_come(

@@ -22,9 +22,9 @@ from pydicom.uid import generate_uid
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom_labels import read_dicom_label, referenced_series
-from activelabel.data.dicom_seg import write_seg
 from activelabel.data.labels import check_label, write_label
 from activelabel.data.rtstruct import is_rtstruct
+from activelabel.data.seg_writing import write_seg
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, UnavailableError
 from activelabel.project.readability import note_image
@@ -108,7 +108,8 @@ class SegExchange:
         try:
             file = self._archive.sound_file(annotation)
             slices = self._cache.slices(image_id, study_uid)
-            seg = write_seg(file, slices, self._archive.labels, seg_uid(annotation), annotation.annotator)
+            uid, model = seg_uid(annotation), annotation.unchanged_from
+            seg = write_seg(file, slices, self._archive.labels, uid, annotation.annotator, model)
             if seg is None:
                 logger.info("the label of %s is empty: kept here, not in the PACS, as no SEG can hold it", image_id)
             else:
