@@ -540,7 +540,7 @@ def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site
     ("names", "changes", "line"),
     [
         (("lung",), {}, "'lung' is not a label of this app"),
-        (("liver",), {"SegmentationType": "FRACTIONAL"}, "expected a binary segmentation"),
+        (("liver",), {"SegmentationType": "LABELMAP"}, "expected a SEG (BINARY, FRACTIONAL or LABELMAP)"),
     ],
 )
 def test_one_that_fails_the_checks_is_passed_over(

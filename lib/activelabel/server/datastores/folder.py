@@ -26,6 +26,7 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.coverage import ASKED_BACK, ORIGINAL, WHOLE
 from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
 from activelabel.data.files import write_atomically
+from activelabel.data.given_splits import GivenSplit
 from activelabel.data.links import LINKS_OUT, leads_out
 from activelabel.data.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
 from activelabel.data.volumes import read_grid, read_volume
@@ -71,6 +72,7 @@ class LedgerDatastore(LocalDatastore):
         follow_changes: bool,
         images: Path | None = None,
         links_out: bool = False,
+        split: GivenSplit | None = None,
     ) -> None:
         """Open the studies folder.
 
@@ -82,6 +84,7 @@ class LedgerDatastore(LocalDatastore):
             follow_changes: watch the folder and write the JSON view; for the server, not for its children.
             images: the folder with the images, if it is another, in which then nothing is written.
             links_out: links out of the folder with the images are followed.
+            split: which images judge and which learn, where people say so; those that test are never asked for.
 
         Raises:
             InvalidInputError: the folder of labels is a link that must not be followed.
@@ -90,6 +93,7 @@ class LedgerDatastore(LocalDatastore):
         self._archive = archive
         self._validation_cases = validation_cases
         self._follows = follow_changes
+        self._split = split
         self._view_was_read = False
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
@@ -533,7 +537,10 @@ class LedgerDatastore(LocalDatastore):
 
     def _sync_ledger(self) -> None:
         if self._follows:
-            self._ledger.sync_images(list(self._datastore.objects), self._validation_cases, self.patients())
+            images, given = [*self._datastore.objects], None
+            if self._split is not None:
+                images, given = self._split.without_test(images), self._split.is_validation
+            self._ledger.sync_images(images, self._validation_cases, self.patients(), given)
 
     def _show_kept(self, kept: Kept, info: dict[str, Any]) -> None:
         self._show_current(kept.image_id, ORIGINAL if isinstance(kept, Draft) else kept.tag, info)
