@@ -13,6 +13,7 @@ from rich.table import Table
 from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.models import models
+from activelabel.cli.recipe import recipe
 from activelabel.cli.report import report
 from activelabel.cli.simulate import simulate
 from activelabel.cli.user import user
@@ -108,6 +109,7 @@ def score(
 app.command()(models)
 app.command()(simulate)
 app.command()(report)
+app.command()(recipe)
 app.command()(restore)
 app.command()(check)
 app.add_typer(user, name="user")

@@ -118,7 +118,8 @@ def _check_understood(dataset: DatasetDescription) -> None:
     if len(dataset.channels) > 1:
         raise InvalidInputError(
             f"{dataset.path}: its images have {len(dataset.channels)} channels ({', '.join(dataset.channels)}), "
-            "expected one: put the files of one channel into a folder of their own, and name the structures with --conf labels"
+            "expected one: put the files of one channel into a folder of their own, and name the structures with "
+            "--conf labels"
         )
     if dataset.regions:
         name, values = next(iter(dataset.regions.items()))
