@@ -3,7 +3,7 @@
 What is taken from there: the spacing is the median, of thick slices the 10th percentile; a patch has the proportions of
 the median image and is made smaller where it is too large, until it fits the memory; the network has as many levels as
 leave 4 voxels at the lowest; CT is windowed by percentiles of the foreground, the rest is z-scored; a step learns from
-5 % of all voxels at most. What is ours: networks of this project, a bound on the work of a processor, and short trainings.
+5 % of all voxels at most. What is ours: networks of this project, a bound on a processor's work, and short trainings.
 """
 
 import math
@@ -254,7 +254,7 @@ def _validation(images: int) -> tuple[int, str]:
 def _preprocessing(data: Fingerprint, kind: str, shapes: Sequence[ImageShape], spacing: Lengths) -> dict[str, Choice]:
     chosen = {"orientation": Choice("RAS", "as all recipes")}
     if kind != "unet":
-        chosen["slices_last"] = Choice(True, f"a {kind} works in the plane of the acquisition")
+        chosen["slices_last"] = Choice(True, f"{kind} works in the plane of the acquisition")
     apart = max(
         abs(own / wanted - 1) for shape in shapes for own, wanted in zip(shape.spacing_mm, spacing, strict=True)
     )
