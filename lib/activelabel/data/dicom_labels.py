@@ -9,7 +9,6 @@ from activelabel.data.dicom_guard import check_file, open_object
 from activelabel.data.dicom_seg import read_seg
 from activelabel.data.file_guard import largest_file_bytes
 from activelabel.data.grids import Grid
-from activelabel.data.one_case import one_case
 from activelabel.data.rtstruct import is_rtstruct, read_rtstruct
 from activelabel.data.segmentations import NamedLabel
 from activelabel.errors import InvalidInputError
@@ -56,6 +55,8 @@ def read_dicom_label(
     Raises:
         InvalidInputError: it is no label, is damaged, or does not lie on the voxels of its image.
     """
+    from activelabel.data.one_case import one_case  # it brings torch, which takes a second to import
+
     kind = "RTSTRUCT" if is_rtstruct(dataset) else "SEG"
     with one_case(origin or kind):
         if kind == "RTSTRUCT":
