@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
+from activelabel.data.studies_folder import find_images
 from activelabel.project.given_split import check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
@@ -17,7 +18,11 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         check_split(split, ledger)
     if not is_pacs(studies):
         view = project.view_folder
-        store = LedgerDatastore(
+        if split is not None:
+            check_no_test_cases(
+                split, find_images(Path(studies), links_out=project.settings.links_out_of_studies).files
+            )
+        return LedgerDatastore(
             str(view),
             ledger,
             archive,
@@ -27,9 +32,6 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             links_out=project.settings.links_out_of_studies,
             split=split,
         )
-        if split is not None:
-            check_no_test_cases(split, store.list_images())
-        return store
     # What speaks DICOMweb takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
     from activelabel.server.pacs.client import Pacs
