@@ -78,7 +78,8 @@ def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...])
     [
         ({"0": "liver", "1": "spleen"}, "value 0 is 'liver', expected the background"),
         ({"0": "clear", "1": "liver", "2": "background"}, "background is value 0 and is never listed"),
-        ({"background": 0, "whole": [1, 2], "core": 2}, r"the value of 'whole' is \[1, 2\], no whole number"),
+        ({"background": 0, "whole": [1, 2], "core": 2}, "'whole' is a region of the values 1, 2, expected one value"),
+        ({"background": 0, "liver": 1, "ignore": 2}, "it has a label 'ignore', whose voxels nobody judges"),
         ({"background": 0, "liver": 1, "spleen": 1}, "two names have one value"),
     ],
 )
@@ -86,6 +87,22 @@ def test_what_a_dataset_cannot_mean_is_said(tmp_path: Path, labels: object, said
     write_dataset(tmp_path, labels)
     with pytest.raises(InvalidInputError, match=said):
         resolve_label_names((), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"channel_names": {"1": "T2", "0": "T1"}}, r"its images have 2 channels \(T1, T2\), expected one"),
+        ({"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}}, "its images have 4 channels"),
+        ({"file_ending": ".tif"}, r"its files end in \.tif, expected one of \.nii\.gz"),
+    ],
+)
+def test_what_cannot_be_read_yet_of_a_data_set_is_said(tmp_path: Path, more: dict[str, object], said: str) -> None:
+    labels = {"background": 0, "liver": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, **more}))
+    with pytest.raises(InvalidInputError, match=said):
+        resolve_label_names((), str(tmp_path))
+    assert resolve_label_names(("liver",), str(tmp_path)) == ("liver",)
 
 
 def test_the_names_of_the_project_come_before_those_of_nameless_label_files(tmp_path: Path) -> None:

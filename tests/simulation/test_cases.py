@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from activelabel.data.given_splits import read_split
 from activelabel.data.splits import stable_fraction
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import find_cases, link_images
@@ -101,3 +102,23 @@ def test_a_link_is_named_after_the_image_whatever_the_image_links_to(
     link_images(find_cases(images, labels, 0, 1), ["a"], tmp_path / "studies")
     (link,) = (tmp_path / "studies").iterdir()
     assert link.name == "a.nii.gz"
+
+
+def test_people_say_which_cases_test_and_which_take_part(folders: Callable[..., Folders], tmp_path: Path) -> None:
+    names = [f"case_{index}" for index in range(6)]
+    images, labels = folders([f"{name}_0000.nii.gz" for name in names], [f"{name}.nii.gz" for name in names[:5]])
+    fold = '{"train": ["case_0", "case_3", "case_4"], "val": ["case_1", "case_2"]}'
+    (tmp_path / "splits_final.json").write_text(f"[{fold}]")
+    split = read_split(tmp_path / "splits_final.json")
+    cases = find_cases(images, labels, None, 2, split=split)
+    assert cases.test == ("case_1_0000", "case_2_0000")
+    assert cases.pool == ("case_0_0000", "case_3_0000", "case_4_0000")
+    assert any("case_5_0000.nii.gz" in line and "does not name it" in line for line in cases.passed_over)
+    with pytest.raises(InvalidInputError, match=r"--test 2: .* says which cases test"):
+        find_cases(images, labels, 2, 2, split=split)
+    (tmp_path / "other.txt").write_text("case_0 test\ncase_1 val\ncase_2 train\n")
+    cases = find_cases(images, labels, None, 1, split=read_split(tmp_path / "other.txt"))
+    assert (cases.test, cases.pool) == (("case_0_0000",), ("case_1_0000", "case_2_0000"))
+    (tmp_path / "foreign.txt").write_text("x train\n")
+    with pytest.raises(InvalidInputError, match="it names none of the 6 images, of which the first is 'case_0_0000'"):
+        find_cases(images, labels, None, 1, split=read_split(tmp_path / "foreign.txt"))

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from activelabel.cli.doctor_checks import Finding
-from activelabel.data.dicom_seg import CONVERTER, find_converter
 from activelabel.data.file_names import ENDINGS
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
@@ -37,7 +36,6 @@ LOW_DISK_GIB = 5.0
 
 def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
     """Look at all that a server on these studies needs beside its versions, in the order in which it would fail."""
-    yield _converter()
     yield _device()
     yield _disk(Path(studies))
     looked = _Looked()
@@ -136,13 +134,6 @@ def _cases(project: Project, looked: _Looked) -> Iterator[Finding]:
     for image in project.ledger.images_set_aside():
         reason = str(image.unreadable_reason)
         yield Finding("set aside", True, reason if reason.startswith(image.id) else f"{image.id}: {reason}")
-
-
-def _converter() -> Finding:
-    try:
-        return Finding(CONVERTER, True, find_converter())
-    except ActiveLabelError as error:
-        return Finding(CONVERTER, False, str(error), "needed for labels in a PACS only")
 
 
 def _device() -> Finding:

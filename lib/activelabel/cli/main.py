@@ -14,6 +14,7 @@ from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, Studies
+from activelabel.cli.recipe import recipe
 from activelabel.cli.report import report
 from activelabel.cli.restore import restore
 from activelabel.cli.simulate import simulate
@@ -109,6 +110,7 @@ app.command()(start)
 app.command()(models)
 app.command()(simulate)
 app.command()(report)
+app.command()(recipe)
 app.command()(restore)
 app.command()(check)
 app.add_typer(user, name="user")

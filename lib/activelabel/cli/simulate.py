@@ -52,6 +52,7 @@ def simulate(
     A run that was stopped goes on where it was when the command is started again. `activelabel report` shows it all.
     """
     # Here, so that `--help` does not wait for torch and the host.
+    from activelabel.project.given_split import given_split
     from activelabel.project.label_names import resolve_label_names
     from activelabel.project.settings import parse_settings, setting_pairs
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
@@ -68,7 +69,10 @@ def simulate(
     given = parse_settings(settings)
     check_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
-    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,))
+    split = given_split(given)
+    if given.splits is not None:  # each run reads it again, wherever it runs
+        settings["splits"] = str(given.splits.resolve())
+    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,), split=split)
     for line in cases.passed_over:
         errors.print(line, markup=False, soft_wrap=True)
     if full_data:

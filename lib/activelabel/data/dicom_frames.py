@@ -49,6 +49,16 @@ def read_frames(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]
         InvalidInputError: a file cannot be read, there is none or more than one series, or it is no regular volume of
             grey values; the line says what is wrong with it.
     """
+    frames, affine_ras = stacked_frames(folder)
+    return _voxels(folder, frames), affine_ras
+
+
+def stacked_frames(folder: Path) -> tuple[list[Frame], NDArray[np.float64]]:
+    """The frames of the one series in a folder in the order of their places, and the affine of their voxels in RAS.
+
+    Raises:
+        InvalidInputError: as `read_frames`, but for voxels that cannot be decoded.
+    """
     headers = [(path, _read_header(path)) for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     series = {str(header.get("SeriesInstanceUID")) for _, header in headers}
     if len(series) != 1:
@@ -70,7 +80,7 @@ def read_frames(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]
     between_rows, between_columns = np.mean([frame.spacing_mm for frame in frames], axis=0)
     affine_lps = np.eye(4)
     affine_lps[:3] = np.stack([rows * between_columns, columns * between_rows, step, positions[0]], axis=1)
-    return _voxels(folder, frames), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps
+    return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps
 
 
 def _read_header(path: Path) -> FileDataset:

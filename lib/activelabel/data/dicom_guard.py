@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import generate_pixel_data_fragment
 from pydicom.filebase import DicomBytesIO
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from activelabel.data import file_guard
 from activelabel.errors import InvalidInputError
@@ -78,7 +78,7 @@ def check_values(path: Path, header: Dataset) -> int:
         InvalidInputError: it has none, it holds less than it says, what is packed in it has another size than it says,
             or it says more than may be taken.
     """
-    values = _values(path, header)
+    values = _values(path.name, header)
     if values > file_guard.largest_voxels():
         raise _refused(
             path.name,
@@ -93,12 +93,30 @@ def check_values(path: Path, header: Dataset) -> int:
         raise _refused(path.name, "it has no voxels (PixelData)")
     syntax = UID(with_pixels.file_meta.get("TransferSyntaxUID", ""))
     if syntax.is_compressed and syntax != DeflatedExplicitVRLittleEndian:
-        _check_packed(path, header)
+        _check_packed(path.name, bytes(with_pixels.PixelData), header)
         return values
-    stored, said = len(with_pixels.PixelData), values * int(header.BitsAllocated) // 8
-    if stored < said:
-        raise _refused(path.name, f"it holds {stored:,} bytes of voxels, and says {said:,}")
+    _check_stored(path.name, with_pixels, values)
     return values
+
+
+def check_frames(name: str, dataset: Dataset) -> bool:
+    """Refuse an object whose frames are larger than what it holds; whether they are packed.
+
+    Those that are not need no memory before each is looked at, so that there may be as many as the object holds.
+
+    Raises:
+        InvalidInputError: as `check_values`.
+    """
+    values = _values(name, dataset)
+    if "PixelData" not in dataset:
+        raise _refused(name, "it has no voxels (PixelData)")
+    syntax = UID(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", ExplicitVRLittleEndian))
+    if syntax == DeflatedExplicitVRLittleEndian or not syntax.is_compressed:
+        _check_stored(name, dataset, values)
+        return False
+    check_together(name, [values])
+    _check_packed(name, bytes(dataset.PixelData), dataset)
+    return True
 
 
 def check_together(series: str, values: Sequence[int]) -> None:
@@ -115,40 +133,45 @@ def check_together(series: str, values: Sequence[int]) -> None:
         )
 
 
-def _values(path: Path, header: Dataset) -> int:
+def _check_stored(name: str, dataset: Dataset, values: int) -> None:
+    stored, said = len(dataset.PixelData), values * int(dataset.BitsAllocated) // 8
+    if stored < said:
+        raise _refused(name, f"it holds {stored:,} bytes of voxels, and says {said:,}")
+
+
+def _values(name: str, header: Dataset) -> int:
     sides = {name: header.get(name) for name in ("Rows", "Columns", "BitsAllocated")}
     sides["NumberOfFrames"] = header.get("NumberOfFrames") or 1
     values = 1
-    for name, side in sides.items():
+    for of_side, side in sides.items():
         try:
             number = int(str(side))
         except ValueError:
             number = 0
         if number < 1:
-            raise _refused(path.name, f"its {name} is {str(side)[:40]}, expected a whole number from 1")
-        values *= 1 if name == "BitsAllocated" else number
+            raise _refused(name, f"its {of_side} is {str(side)[:40]}, expected a whole number from 1")
+        values *= 1 if of_side == "BitsAllocated" else number
     return values * int(header.get("SamplesPerPixel") or 1)
 
 
-def _check_packed(path: Path, header: Dataset) -> None:
+def _check_packed(name: str, content: bytes, header: Dataset) -> None:
     """Each JPEG of a file says in its own header how much memory it takes."""
     expected = int(header.Rows), int(header.Columns)
-    items = DicomBytesIO(_after_offsets(path))
+    items = DicomBytesIO(_after_offsets(name, content))
     items.is_little_endian = True
     for fragment in generate_pixel_data_fragment(items):
         size = jpeg_size(fragment)
         if size is not None and size != expected:
             raise _refused(
-                path.name,
+                name,
                 f"a frame is {size[0]} x {size[1]} voxels, its Rows and Columns say {expected[0]} x {expected[1]}",
             )
 
 
-def _after_offsets(path: Path) -> bytes:
+def _after_offsets(name: str, content: bytes) -> bytes:
     """The items of packed voxels, without the first, which is a table of places."""
-    content = bytes(open_object(path).PixelData)
     if content[:4] != b"\xfe\xff\x00\xe0" or len(content) < 8:
-        raise _refused(path.name, "its packed voxels do not begin with an item")
+        raise _refused(name, "its packed voxels do not begin with an item")
     return content[8 + struct.unpack_from("<I", content, 4)[0] :]
 
 

@@ -1,178 +1,131 @@
-"""Labels as DICOM SEG, which other viewers of a PACS show: written from a label, and put back on an image's grid."""
+"""DICOM SEG, which other viewers of a PACS write, as a label on the grid of its image.
 
-import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+Three kinds are read (DICOM PS3.3 C.8.20.2.3): BINARY, a bit a voxel and segment, where segments may overlap;
+FRACTIONAL, a share a voxel and segment; LABELMAP (Supplement 243), a number a voxel.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import UID, SegmentationStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
 
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid
-from activelabel.data.volumes import read_volume
+from activelabel.data.seg_frames import stored_frames
+from activelabel.data.segmentations import NamedLabel
+from activelabel.data.structures import Structure, one_label
 from activelabel.errors import InvalidInputError
 
-CONVERTER = "itkimage2segimage"
-_LONGEST_NAME = 64  # characters of a DICOM long string
+LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+_KINDS = {SegmentationStorage: ("BINARY", "FRACTIONAL"), LABELMAP_STORAGE: ("LABELMAP",)}
+_BACKGROUND_CODE = ("125040", "DCM")
+_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError)
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
-
-@dataclass(frozen=True, eq=False)
-class SegLabel:
-    """A SEG on an image's grid: value v of `array` (W, H, D) is the structure `names[v - 1]`, 0 is background.
-
-    Segments without a voxel are left out, as viewers list all that could have been drawn.
-    """
-
-    array: NDArray[np.uint16]
-    names: tuple[str, ...]
+Pixels = NDArray[np.unsignedinteger[Any]]
 
 
-def find_converter() -> str:
-    """Path of the program that writes SEG, on PATH or in the folder of this Python.
-
-    Raises:
-        InvalidInputError: it is in neither.
-    """
-    beside = Path(sys.executable).parent
-    found = shutil.which(CONVERTER) or shutil.which(CONVERTER, path=str(beside))
-    if found is None:
-        raise InvalidInputError(
-            f"{CONVERTER}, which stores labels in a PACS, is neither on PATH nor in {beside}: pip install dcmqi"
-        )
-    return found
-
-
-def write_seg(label: Path, series: Path, names: Sequence[str], uid: str, author: str) -> FileDataset | None:
-    """A label as DICOM SEG, each segment called as its value is, whichever values occur.
-
-    Args:
-        label: NIfTI on the grid of the series; value v is `names[v - 1]`.
-        series: folder with the DICOM files of the image.
-        names: of the values 1..N.
-        uid: identifier of the new series and of its one instance.
-        author: who made the label.
-
-    Returns:
-        The SEG; None for an empty label, which SEG cannot hold.
-
-    Raises:
-        InvalidInputError: `label` or `series` cannot be read; the line ends with what the converter said.
-    """
-    present = [int(value) for value in np.unique(read_volume(label).array) if value != 0]
-    if not present:
-        return None
-    with TemporaryDirectory() as folder:
-        template, target = Path(folder) / "template.json", Path(folder) / "seg.dcm"
-        template.write_text(json.dumps(_template(present)))
-        command = [find_converter(), "--inputImageList", str(label), "--inputDICOMDirectory", str(series)]
-        command += ["--inputMetadata", str(template), "--outputDICOM", str(target)]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-        if done.returncode != 0 or not target.exists():
-            said = (done.stdout + done.stderr).strip().splitlines()
-            raise InvalidInputError(f"{label.name}: {CONVERTER} cannot make a SEG of it: {' | '.join(said[-3:])}")
-        seg = pydicom.dcmread(target)
-    _name(seg, [names[value - 1] for value in present], author)
-    _identify(seg, uid)
-    return seg
-
-
-def _template(present: Sequence[int]) -> dict[str, Any]:
-    """The converter's instructions. It refuses any name outside ASCII, so the names come afterwards."""
-    segments = [
-        {
-            "labelID": value,
-            "SegmentLabel": str(value),
-            "SegmentDescription": str(value),
-            "SegmentAlgorithmType": "MANUAL",
-            "SegmentedPropertyCategoryCodeSequence": {
-                "CodeValue": "123037004",
-                "CodingSchemeDesignator": "SCT",
-                "CodeMeaning": "Anatomical Structure",
-            },
-            "SegmentedPropertyTypeCodeSequence": {
-                "CodeValue": str(value),
-                "CodingSchemeDesignator": "99ACTIVELABEL",
-                "CodeMeaning": str(value),
-            },
-            "recommendedDisplayRGBValue": _COLOURS[(value - 1) % len(_COLOURS)],
-        }
-        for value in present
-    ]
-    return {
-        "ContentCreatorName": "",
-        "SeriesDescription": "Segmentation (activelabel)",
-        "SeriesNumber": "300",
-        "InstanceNumber": "1",
-        "ContentLabel": "SEGMENTATION",
-        "ContentDescription": "Label of an annotator",
-        "ClinicalTrialSeriesID": "1",
-        "ClinicalTrialTimePointID": "1",
-        "segmentAttributes": [segments],
-    }
-
-
-_COLOURS = ([221, 130, 101], [157, 108, 162], [185, 102, 83], [216, 191, 90], [111, 184, 210], [144, 238, 144])
-
-
-def _name(seg: FileDataset, names: Sequence[str], author: str) -> None:
-    """Put in the names, in UTF-8; texts copied from the image are decoded first, from whatever they were in."""
-    seg.decode()
-    seg.SpecificCharacterSet = "ISO_IR 192"
-    seg.ContentCreatorName = _text(author)
-    for segment, name in zip(seg.SegmentSequence, names, strict=True):
-        segment.SegmentLabel = segment.SegmentDescription = _text(name)
-        segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning = _text(name)
-
-
-def _text(text: str) -> str:
-    """As DICOM can hold it: a backslash would separate two values."""
-    return text.replace("\\", "/")[:_LONGEST_NAME]
-
-
-def _identify(seg: FileDataset, uid: str) -> None:
-    seg.SeriesInstanceUID = seg.SOPInstanceUID = seg.file_meta.MediaStorageSOPInstanceUID = UID(uid)
-
-
-def referenced_series(seg: Dataset) -> str | None:
-    """The series that a SEG belongs to, if it names one."""
-    references = seg.get("ReferencedSeriesSequence")
-    return str(references[0].SeriesInstanceUID) if references else None
-
-
-def read_seg(seg: Dataset, image: Grid) -> SegLabel:
+def read_seg(seg: Dataset, image: Grid, wanted: Sequence[str] | None = None, origin: str = "SEG") -> NamedLabel:
     """Put a SEG back on the grid of its image. It holds only slices that are not empty; the others are background.
 
+    Of shares, more than half is the structure. Of the places at which the image's header may put it, the first that
+    fits counts.
+
+    Args:
+        seg: the object.
+        image: the grid that was drawn on.
+        wanted: where two of these overlap, the one that stands later counts.
+        origin: with which an error begins.
+
     Raises:
-        InvalidInputError: it is no binary SEG, is damaged, lies beside the image's voxels, or segments overlap.
+        InvalidInputError: it is no SEG, is damaged, holds less than it says, lies beside the image's voxels, has values
+            that are no segment's, or segments overlap that are not `wanted`.
     """
-    kind = seg.get("SegmentationType")
-    if seg.get("SOPClassUID") != SegmentationStorage or kind != "BINARY":
-        raise InvalidInputError(f"SEG: expected a binary segmentation, got {kind or 'another kind of object'}")
-    try:
-        names = {int(item.SegmentNumber): str(item.SegmentLabel) for item in seg.SegmentSequence}
-        shared = seg.get("SharedFunctionalGroupsSequence", [Dataset()])[0]
-        frames = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
-        values = {number: position for position, number in enumerate(names, start=1)}
-        array = np.zeros(image.shape, dtype=np.uint16)
-        for pixels, own in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
-            number = int(_group(own, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
-            _draw(array, pixels, _frame_affine(own, shared), image, values[number])
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError) as error:
-        raise InvalidInputError(f"SEG: damaged or incomplete ({type(error).__name__}: {error})") from error
-    drawn = np.unique(array[array > 0])
-    kept = np.zeros(len(names) + 1, dtype=np.uint16)
-    kept[drawn] = np.arange(1, len(drawn) + 1)
-    listed = tuple(names.values())
-    return SegLabel(kept[array], tuple(listed[value - 1] for value in drawn))
+    kind = str(seg.get("SegmentationType") or "")
+    if kind not in _KINDS.get(str(seg.get("SOPClassUID")), ()):
+        raise InvalidInputError(
+            f"{origin}: expected a SEG (BINARY, FRACTIONAL or LABELMAP), got {kind or 'another kind of object'}"
+        )
+    problem: InvalidInputError | None = None
+    for affine_ras in (image.affine_ras, *image.other_affines):
+        try:
+            structures = _structures(seg, kind, Grid(image.shape, affine_ras), origin)
+            return one_label(origin, structures, image.shape, wanted)
+        except _DAMAGED as error:
+            raise InvalidInputError(f"{origin}: damaged or incomplete ({type(error).__name__}: {error})") from error
+        except InvalidInputError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _structures(seg: Dataset, kind: str, image: Grid, origin: str) -> list[Structure]:
+    names = {int(item.SegmentNumber): str(item.SegmentLabel) for item in seg.SegmentSequence}
+    background = _background(seg) if kind == "LABELMAP" else frozenset()
+    found = defaultdict[int, list[NDArray[np.intp]]](list)
+    shared = (seg.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    for pixels, own in zip(stored_frames(seg, origin), seg.PerFrameFunctionalGroupsSequence, strict=True):
+        segments = _SEGMENTS[kind](seg, pixels, own, shared)
+        affine_ras = _frame_affine(own, shared)
+        for number, mask in segments:
+            if number in background or not mask.any():
+                continue
+            if number not in names:
+                raise InvalidInputError(
+                    f"{origin}: {np.count_nonzero(mask)} voxels are of segment {number}, which it does not list"
+                )
+            found[number].append(_voxels(mask, affine_ras, image, origin))
+    return [
+        Structure(name, np.unique(np.concatenate(found[number])) if number in found else np.array([], dtype=np.intp))
+        for number, name in names.items()
+    ]
+
+
+def _background(seg: Dataset) -> frozenset[int]:
+    """The values of a label map that are no structure: that which says so, 0 where none does, and what is called so."""
+    padding = seg.get("PixelPaddingValue")
+    called = {
+        int(item.SegmentNumber)
+        for item in seg.SegmentSequence
+        for code in item.get("SegmentedPropertyTypeCodeSequence") or ()
+        if (str(code.get("CodeValue")), str(code.get("CodingSchemeDesignator"))) == _BACKGROUND_CODE
+    }
+    return frozenset({int(padding) if padding is not None else 0, *called})
+
+
+Segments = Iterator[tuple[int, NDArray[np.bool_]]]
+
+
+def _binary(seg: Dataset, pixels: Pixels, own: Dataset, shared: Dataset) -> Segments:
+    yield _segment_number(own, shared), pixels != 0
+
+
+def _fractional(seg: Dataset, pixels: Pixels, own: Dataset, shared: Dataset) -> Segments:
+    most = int(seg.MaximumFractionalValue)
+    if most < 1:
+        raise ValueError(f"MaximumFractionalValue is {most}")
+    # Half of an odd number is rounded up by some, and two segments that share a voxel would both have more than half.
+    rounded = most % 2 if most > 1 else 0
+    yield _segment_number(own, shared), pixels.astype(np.int64) * 2 > most + rounded
+
+
+def _label_map(seg: Dataset, pixels: Pixels, own: Dataset, shared: Dataset) -> Segments:
+    for number in np.unique(pixels):
+        yield int(number), pixels == number
+
+
+_SEGMENTS: Mapping[str, Callable[[Dataset, Pixels, Dataset, Dataset], Segments]] = {
+    "BINARY": _binary,
+    "FRACTIONAL": _fractional,
+    "LABELMAP": _label_map,
+}
+
+
+def _segment_number(own: Dataset, shared: Dataset) -> int:
+    return int(_group(own, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
 
 
 def _group(own: Dataset, shared: Dataset, name: str) -> Dataset:
@@ -191,19 +144,16 @@ def _frame_affine(own: Dataset, shared: Dataset) -> NDArray[np.float64]:
     return np.asarray(_LPS @ affine_lps)
 
 
-def _draw(
-    array: NDArray[np.uint16], pixels: NDArray[np.generic], affine_ras: NDArray[np.float64], image: Grid, value: int
-) -> None:
-    """Set the voxels of one frame."""
+def _voxels(mask: NDArray[np.bool_], affine_ras: NDArray[np.float64], image: Grid, origin: str) -> NDArray[np.intp]:
+    """The pixels of one frame as indices into the flattened image."""
     steps = np.abs(np.linalg.solve(image.affine_ras, affine_ras[:, :2]))[:3]
-    rows, columns = np.nonzero(pixels)
+    rows, columns = np.nonzero(mask)
     found = np.linalg.solve(image.affine_ras, affine_ras @ np.stack([columns, rows, np.ones_like(rows)]))[:3]
     voxels = np.rint(found).astype(np.intp)
     outside = (voxels < 0) | (voxels >= np.array(image.shape)[:, None])
     one_voxel_each = np.allclose(np.sort(steps, axis=0), [[0, 0], [0, 0], [1, 1]], atol=TOLERANCE_VOXELS)
     if not one_voxel_each or outside.any() or np.abs(found - voxels).max(initial=0) > TOLERANCE_VOXELS:
-        raise InvalidInputError("SEG: its frames do not lie on the voxels of its image: make it on the image itself")
-    place = tuple(voxels)
-    if np.any((array[place] != 0) & (array[place] != value)):
-        raise InvalidInputError("SEG: its segments overlap, expected one structure a voxel: separate them")
-    array[place] = value
+        raise InvalidInputError(
+            f"{origin}: its frames do not lie on the voxels of its image: make it on the image itself"
+        )
+    return np.asarray(np.ravel_multi_index((voxels[0], voxels[1], voxels[2]), image.shape))

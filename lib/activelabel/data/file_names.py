@@ -14,6 +14,8 @@ ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
 """Formats of one file that 3D Slicer opens too; of two images of one name, the one that comes first here has its id."""
 
 SEGMENTATION_ENDING = ".seg.nrrd"
+DICOM_ENDING = ".dcm"
+"""Of a label as SEG or RTSTRUCT; a series of slices is no file of a studies folder."""
 BETWEEN_FOLDERS = "~"
 """Stands for the slash in the id of an image in a sub-folder: every client and file system takes it in a name."""
 
@@ -23,6 +25,7 @@ _IN_TWO_FILES = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".raw", ".zraw", 
 _NO_DATA = frozenset({"bval", "bvec", "csv", "db", "docx", "htm", "html", "ini", "json", "lock", "log", "md", "part"})
 _NO_DATA |= {"pdf", "py", "sh", "sqlite", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
 _WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|gt|groundtruth|annotation"
+_WORDS += "|rtstruct|rtss"
 _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
 _SEPARATORS = "-_. "
@@ -41,10 +44,16 @@ def ending_of(name: str) -> str:
 
 
 def stem_of(name: str) -> str:
-    """A name without its ending: `a.b.nii.gz` is `a.b`, of a segmentation of 3D Slicer `a.seg.nrrd` is `a`."""
-    if name.lower().endswith(SEGMENTATION_ENDING):
-        return name[: -len(SEGMENTATION_ENDING)]
+    """A name without its ending: `a.b.nii.gz` is `a.b`, of labels `a.seg.nrrd` and `a.dcm` are `a`."""
+    for of_labels in (SEGMENTATION_ENDING, DICOM_ENDING):
+        if name.lower().endswith(of_labels):
+            return name[: -len(of_labels)]
     return name[: len(name) - len(ending_of(name))]
+
+
+def is_dicom(name: str) -> bool:
+    """Whether a file is a DICOM object by its name."""
+    return name.lower().endswith(DICOM_ENDING)
 
 
 def is_hidden(name: str) -> bool:

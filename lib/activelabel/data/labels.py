@@ -9,6 +9,8 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from activelabel.data.dicom_labels import read_dicom_file
+from activelabel.data.file_names import is_dicom
 from activelabel.data.files import write_atomically
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid, label_order
 from activelabel.data.opening import finite, open_voxels
@@ -51,7 +53,7 @@ def check_label(
             or has no name; a segment name is unknown or comes twice.
     """
     path = Path(path)
-    label = read_label(path, image)
+    label = read_label(path, image, names)
     meant = label.names or (names if segment_names is None else segment_names)
     table = _value_table(path, names, meant)
     values = _whole_values(path, label.array, highest=len(table) - 1)
@@ -70,16 +72,21 @@ class FoundLabel:
     names: tuple[str, ...]
 
 
-def read_label(path: Path, image: Grid) -> FoundLabel:
+def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> FoundLabel:
     """Read a label and bring it to the grid of its image; nothing is asked of its values.
 
     Args:
-        path: a file that ends as `file_names.ENDINGS` say; a segmentation of 3D Slicer may cover a part of the image.
+        path: a file that ends as `file_names.ENDINGS` say, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D
+            Slicer may cover a part of the image.
         image: the grid of the image that was annotated.
+        wanted: the app's label names, as `read_dicom_label` has them.
 
     Raises:
         InvalidInputError: the file cannot be read, or does not lie on the voxels of the image.
     """
+    if is_dicom(path.name):
+        found = read_dicom_file(path, image, wanted)
+        return FoundLabel(found.array.astype(np.float32), found.names)
     array, header = open_voxels(path)
     segments = segments_of(path.name, header.fields)
     if segments is not None:

@@ -14,6 +14,7 @@ from activelabel.data.file_names import (
     ENDINGS,
     ending_of,
     image_ids,
+    is_dicom,
     is_hidden,
     is_label_folder,
     label_words_off,
@@ -195,13 +196,13 @@ def _labels_below(folder: Path, below: str, passed_over: dict[str, str], within:
     for entry in _entries(folder, below, passed_over) if folder.is_dir() else ():
         path = f"{below}{entry.name}"
         if _is_link_out(entry, within):
-            if entry.is_dir() or no_image(entry.name) != "":
+            if entry.is_dir() or is_dicom(entry.name) or no_image(entry.name) != "":
                 passed_over[f"{path}/" if entry.is_dir() else path] = LINKS_OUT
         elif entry.is_dir():
             yield from _labels_below(folder / entry.name, f"{path}/", passed_over, within)
         elif entry.is_file():
-            # A segmentation of 3D Slicer is no image, but it is a label.
-            reason = no_image(f"{stem_of(entry.name)}{ending_of(entry.name)}")
+            # A segmentation of 3D Slicer is no image, but it is a label; so is a DICOM object.
+            reason = None if is_dicom(entry.name) else no_image(f"{stem_of(entry.name)}{ending_of(entry.name)}")
             if reason is None:
                 yield path
             elif reason:
@@ -263,7 +264,7 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str
 
 
 def _preference(path: str) -> int:
-    return ENDINGS.index(ending_of(path).lower())
+    return len(ENDINGS) if is_dicom(path) else ENDINGS.index(ending_of(path).lower())
 
 
 def _line(paths: list[str], reason: str) -> str:

@@ -3,11 +3,12 @@
 They belong to the project from its first label on: a value means ever after what it meant then.
 """
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from activelabel.data.dataset_json import IGNORE, DatasetDescription, read_dataset
+from activelabel.data.file_names import ENDINGS, ending_of
 from activelabel.data.opening import open_voxels
 from activelabel.data.segmentations import names_by_value, segments_of
 from activelabel.data.studies_folder import label_files
@@ -99,14 +100,9 @@ def _from_dataset_json(path: Path) -> list[str]:
 
     The Medical Segmentation Decathlon writes {"1": "liver"}, nnU-Net {"liver": 1}.
     """
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        by_value = _by_value(labels)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InvalidInputError(
-            f'{path}: expected "labels" like {{"0": "background", "1": "liver"}} or {{"background": 0, "liver": 1}}, '
-            f"got {type(error).__name__}: {error}"
-        ) from error
+    dataset = read_dataset(path)
+    _check_understood(dataset)
+    by_value = {values[0]: name for name, values in dataset.labels.items()}
     if by_value.get(0, "").strip().casefold() not in _VALUE_0:
         raise InvalidInputError(
             f"{path}: value 0 is '{by_value[0]}', expected the background: give the structures the values 1..N"
@@ -117,27 +113,30 @@ def _from_dataset_json(path: Path) -> list[str]:
     return [by_value[value] for value in values]
 
 
-def _by_value(labels: Mapping[str, object]) -> dict[int, str]:
-    """Names by value, whichever of both is the key.
-
-    Raises:
-        ValueError: neither is a whole number everywhere (nnU-Net's regions are lists), or two names have one value.
-    """
-    if all(_is_number(value) for value in labels):
-        pairs = [(int(value), str(name)) for value, name in labels.items()]
-    else:
-        wrong = [name for name, value in labels.items() if not _is_number(value)]
-        if wrong:
-            raise ValueError(f"the value of '{wrong[0]}' is {labels[wrong[0]]!r}, no whole number")
-        pairs = [(int(str(value)), name) for name, value in labels.items()]
-    by_value = dict(pairs)
-    if len(by_value) < len(pairs):
-        raise ValueError("two names have one value")
-    return by_value
-
-
-def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and str(value).strip().isdecimal()
+def _check_understood(dataset: DatasetDescription) -> None:
+    """Refuse what a data set may say and nothing here goes by: it would be learnt as something else."""
+    if len(dataset.channels) > 1:
+        raise InvalidInputError(
+            f"{dataset.path}: its images have {len(dataset.channels)} channels ({', '.join(dataset.channels)}), "
+            "expected one: put the files of one channel into a folder of their own, and name the structures with "
+            "--conf labels"
+        )
+    if dataset.regions:
+        name, values = next(iter(dataset.regions.items()))
+        raise InvalidInputError(
+            f"{dataset.path}: '{name}' is a region of the values {', '.join(map(str, values))}, expected one value a "
+            "structure: name what each value itself is, in their order, with --conf labels a,b,c"
+        )
+    if any(name.strip().casefold() == IGNORE for name in dataset.labels):
+        raise InvalidInputError(
+            f"{dataset.path}: it has a label '{IGNORE}', whose voxels nobody judges, and it would be learnt as a "
+            "structure: take it out of the labels"
+        )
+    if dataset.file_ending and not ending_of(f"x{dataset.file_ending}"):
+        raise InvalidInputError(
+            f"{dataset.path}: its files end in {dataset.file_ending}, expected one of {', '.join(ENDINGS)}: convert "
+            "them"
+        )
 
 
 def _from_existing_labels(studies: Path, links_out: bool) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import Any
 from activelabel.data.file_names import is_tag
 from activelabel.data.studies_folder import LABEL_ENDING, find_images
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.given_split import given_split
 from activelabel.project.label_record_files import ENDING, read_record
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
@@ -108,7 +109,10 @@ def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
     """Into an empty ledger: what the records say, then all images of the studies, then labels without a record."""
     rebuilt = ledger.rebuild(archive.records)
     ids = _images(project, archive)
-    ledger.sync_images(ids, project.recipe.training.validation_cases)
+    split = given_split(project.settings)
+    ledger.sync_images(
+        ids, project.recipe.training.validation_cases, None, None if split is None else split.is_validation
+    )
     history = [row for image_id, files in archive.bare.items() if image_id in ids for row in _history(image_id, files)]
     return rebuilt.with_history(ledger.add_history(history))
 

@@ -68,6 +68,12 @@ class Settings(BaseModel):
         max_length=32,
         description="what all images are: CT, MR, PET, …; auto finds out once, when the project begins",
     )
+    splits: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
+        default=None,
+        description="a file that says which cases are for training, validation and test: nnU-Net's splits_final.json, "
+        "a dataset.json of the Decathlon, or a text file with a case and its role a line",
+    )
+    splits_fold: int = Field(default=0, ge=0, description="which split of a splits_final.json, counted from 0")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"

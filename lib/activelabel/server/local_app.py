@@ -14,6 +14,7 @@ from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.scoring import scored_measure
+from activelabel.project.given_split import given_split
 from activelabel.project.older_models import convert_older_models
 from activelabel.project.project import open_project
 from activelabel.project.readability import set_aside
@@ -48,7 +49,9 @@ class LocalApp:
         self._annotator = annotator
         self._datastore = open_datastore(self.project, str(studies), follow_changes=False)
         images, validation_cases = self._datastore.list_images(), self.project.recipe.training.validation_cases
-        self.project.ledger.sync_images(images, validation_cases, self._datastore.patients())
+        split = given_split(self.project.settings)
+        given = None if split is None else split.is_validation
+        self.project.ledger.sync_images(images, validation_cases, self._datastore.patients(), given)
         self._datastore.readmit_mended(at_start=True)
         # All of them now: what is asked for must not depend on how fast this machine is.
         count_slices(self.project, self._datastore, seconds=math.inf)

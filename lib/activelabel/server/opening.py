@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
+from activelabel.data.studies_folder import find_images
+from activelabel.project.given_split import check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -11,9 +13,15 @@ from activelabel.server.datastores.folder import LedgerDatastore
 def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> LedgerDatastore:
     """The studies: a folder, or a PACS; followed as they change by the server, and not by its children."""
     ledger, archive = project.ledger, open_archive(project)
-    validation_cases = project.recipe.training.validation_cases
+    validation_cases, split = project.recipe.training.validation_cases, given_split(project.settings)
+    if split is not None:
+        check_split(split, ledger)
     if not is_pacs(studies):
         view = project.view_folder
+        if split is not None:
+            check_no_test_cases(
+                split, find_images(Path(studies), links_out=project.settings.links_out_of_studies).files
+            )
         return LedgerDatastore(
             str(view),
             ledger,
@@ -22,6 +30,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             follow_changes=follow_changes,
             images=None if view == Path(studies) else Path(studies),
             links_out=project.settings.links_out_of_studies,
+            split=split,
         )
     # What speaks DICOMweb takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
@@ -39,4 +48,5 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         archive,
         validation_cases=validation_cases,
         follow_changes=follow_changes,
+        split=split,
     )

@@ -55,7 +55,7 @@ class OracleAnnotator:
                 numbers from 0.
         """
         image_id, query = str(answer["id"]), answer["query"]
-        truth = read_truth(self._cases.images[image_id], self._cases.labels[image_id])
+        truth = read_truth(self._cases.images[image_id], self._cases.labels[image_id], self._cases.label_names)
         by_slices = query["kind"] == "slices"
         axis = int(query["axis"]) if by_slices else slice_axis(truth.grid, self._plane)
         slices = [int(index) for index in query["slices"]] if by_slices else list(range(truth.grid.shape[axis]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activelabel.data.file_names import ENDINGS, ending_of
+from activelabel.data.given_splits import GivenSplit
 from activelabel.data.splits import choose_validation
 from activelabel.data.studies_folder import find_images, find_labels, lines_on
 from activelabel.errors import InvalidInputError
@@ -14,7 +15,8 @@ from activelabel.errors import InvalidInputError
 class Cases:
     """Images and their true labels by id: `pool` are asked for, `test` judge the models and are never asked for.
 
-    `passed_over`: one line a reason for which files of the two folders are not used.
+    `passed_over`: one line a reason for which files of the two folders are not used. `label_names`: what is segmented;
+    None until it is known.
     """
 
     images: Mapping[str, Path]
@@ -22,10 +24,16 @@ class Cases:
     pool: tuple[str, ...]
     test: tuple[str, ...]
     passed_over: tuple[str, ...] = ()
+    label_names: tuple[str, ...] | None = None
 
 
 def find_cases(
-    images: Path, labels: Path, test_cases: int | None, smallest_pool: int, without: Collection[Path] = ()
+    images: Path,
+    labels: Path,
+    test_cases: int | None,
+    smallest_pool: int,
+    without: Collection[Path] = (),
+    split: GivenSplit | None = None,
 ) -> Cases:
     """Pair the files of two folders by name and set the test cases aside, by a hash of their ids alone.
 
@@ -37,9 +45,12 @@ def find_cases(
         test_cases: how many are set aside, default one in four.
         smallest_pool: how many cases must be left at least.
         without: folders in `images` that hold something else.
+        split: which cases test, where people say so: its test cases, or where none of these is here, its
+            validation cases, as in nnU-Net. Images that it does not name take no part.
 
     Raises:
-        InvalidInputError: a folder is missing or empty, an image has no label, or there are too few cases.
+        InvalidInputError: a folder is missing or empty, an image has no label, there are too few cases, or a split and
+            a number of test cases are given.
     """
     for option, folder in (("--images", images), ("--labels", labels)):
         if not folder.is_dir():
@@ -51,7 +62,8 @@ def find_cases(
     drawn = find_labels(labels, content.files)
     if not drawn.files and not drawn.passed_over:
         raise InvalidInputError(f"--labels {labels}: expected files that end in {', '.join(ENDINGS)}, found none")
-    found = {image_id: content.path(image_id) for image_id in content.files}
+    listed, unlisted = _listed(content.files, split)
+    found = {image_id: content.path(image_id) for image_id in listed}
     truth = {image_id: drawn.path(image_id) for image_id in drawn.files}
     unlabelled = sorted(found.keys() - truth.keys())
     if unlabelled:
@@ -59,7 +71,10 @@ def find_cases(
             f"--labels {labels}: {len(unlabelled)} of {len(found)} images have no label of their name, the first is "
             f"'{unlabelled[0]}': add it, or take the image out of {images}"
         )
-    if test_cases is None:
+    given = None if split is None else _given_test(split, found, test_cases)
+    if given is not None:
+        test_cases = len(given)
+    elif test_cases is None:
         test_cases = max(1, len(found) // 4)
     if len(found) - test_cases < smallest_pool:
         raise InvalidInputError(
@@ -67,9 +82,34 @@ def find_cases(
             f"{smallest_pool} others to validate, begin with and ask for: add cases, or lower --test, --start, "
             "--query-size or --rounds"
         )
-    test = choose_validation(found, test_cases)
-    said = tuple(lines_on({**content.passed_over, **drawn.unused}))
+    test = choose_validation(found, test_cases) if given is None else given
+    said = tuple(lines_on({**content.passed_over, **drawn.unused, **unlisted}))
     return Cases(found, truth, tuple(sorted(found.keys() - test)), tuple(sorted(test)), said)
+
+
+def _listed(files: Mapping[str, str], split: GivenSplit | None) -> tuple[list[str], dict[str, str]]:
+    """The images that take part, and why the others do not, by their paths."""
+    if split is None:
+        return list(files), {}
+    listed = [image_id for image_id in files if split.role_of(image_id) is not None]
+    out = {path: f"{split.file} does not name it" for image_id, path in files.items() if image_id not in listed}
+    if not listed:
+        raise InvalidInputError(
+            f"{split.file}: it names none of the {len(files)} images, of which the first is '{next(iter(files))}': "
+            "name cases as their files"
+        )
+    return listed, out
+
+
+def _given_test(split: GivenSplit, found: Collection[str], test_cases: int | None) -> frozenset[str]:
+    if test_cases is not None:
+        raise InvalidInputError(f"--test {test_cases}: {split.file} says which cases test: leave one of both out")
+    given = split.of("test", found) or split.of("validation", found)
+    if not given:
+        raise InvalidInputError(
+            f"{split.file}: none of its test or validation cases is here: add their images and labels"
+        )
+    return given
 
 
 def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:

@@ -14,7 +14,9 @@ from activelabel.simulation.metrics import dice, hausdorff_distance, mean_surfac
 
 
 def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[str, str]]:
-    """The cases without those of `test` that cannot judge a model, and why not; known before one is trained.
+    """The cases with their label names, without those of `test` that cannot judge a model, and why not.
+
+    It is known before one is trained.
 
     Raises:
         InvalidInputError: none of them can; the line is that of the first.
@@ -28,7 +30,8 @@ def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[s
             if len(problems) + 1 == len(cases.test):
                 raise
             problems[case] = str(error)
-    return replace(cases, test=tuple(case for case in cases.test if case not in problems)), problems
+    sound = tuple(case for case in cases.test if case not in problems)
+    return replace(cases, test=sound, label_names=tuple(labels)), problems
 
 
 def measure_test_cases(

@@ -30,7 +30,7 @@ def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrate
 
     @cache  # of the counts: the labels of a whole pool are too much to keep
     def foreground(image_id: str, axis: int) -> tuple[int, ...]:
-        truth = read_truth(cases.images[image_id], cases.labels[image_id]).array
+        truth = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names).array
         return tuple(np.count_nonzero(np.moveaxis(truth, axis, 0), axis=(1, 2)).tolist())
 
     volumes, slices = ORACLE_STRATEGIES

@@ -1,7 +1,7 @@
 """The images of the study: seen once, never forgotten, each with a role that never changes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, insert, null, or_, select, update
@@ -21,7 +21,13 @@ from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
 class Images(Database):
     """What the ledger knows of images."""
 
-    def sync_images(self, ids: Iterable[str], validation_cases: int, patients: Mapping[str, str] | None = None) -> None:
+    def sync_images(
+        self,
+        ids: Iterable[str],
+        validation_cases: int,
+        patients: Mapping[str, str] | None = None,
+        given_validation: Callable[[str], bool] | None = None,
+    ) -> None:
         """Bring the ledger up to date with the files: register new ones, mark those that vanished or came back.
 
         The first images ever seen give the validation cases, `validation_cases` of them or a quarter (see
@@ -33,6 +39,8 @@ class Images(Database):
             ids: of all images that are there.
             validation_cases: how many are wanted.
             patients: of an image, whose it is, as far as anybody says.
+            given_validation: whether people say that an image is for validation. Where they say it of any image that
+                is known, those alone are, and other images of their patients.
 
         Raises:
             InvalidInputError: an id or a patient that no database can hold.
@@ -48,7 +56,11 @@ class Images(Database):
             renamed = {image_id: said[image_id] for image_id, row in rows.items() if image_id in said}
             _remember_patients(session, {id_: name for id_, name in renamed.items() if name != rows[id_].patient})
             missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
-            validation = _new_validation(session, new, max(missing, 0), said)
+            given = {image_id for image_id in there | known.keys() if given_validation and given_validation(image_id)}
+            if given:
+                validation = frozenset(new & given) | _new_validation(session, new - given, 0, said, judging=given)
+            else:
+                validation = _new_validation(session, new, max(missing, 0), said)
             now = self._clock()
             _register(session, new, validation, said, now)
             vanished = {image_id for image_id, present in known.items() if present and image_id not in there}
@@ -179,17 +191,24 @@ def _remember_patients(session: Session, patients: Mapping[str, str]) -> None:
         session.execute(update(ImageRow), [{"id": id_, "patient": name} for id_, name in sorted(patients.items())])
 
 
-def _new_validation(session: Session, new: set[str], missing: int, said: Mapping[str, str]) -> frozenset[str]:
-    """Of new images those for validation: all of patients who judge already, and from new patients what is missing."""
+def _new_validation(
+    session: Session, new: set[str], missing: int, said: Mapping[str, str], judging: Collection[str] = ()
+) -> frozenset[str]:
+    """Of new images those for validation: all of patients who judge already, and from new patients what is missing.
+
+    `judging`: images that people gave, whose patients judge.
+    """
     if not new:
         return frozenset()
     roles = defaultdict[str, set[Role]](set)
+    for image_id in judging:
+        roles[said.get(image_id, image_id)].add("validation")
     for image_id, patient, role in session.execute(select(ImageRow.id, ImageRow.patient, ImageRow.role)):
         roles[patient or image_id].add(role)
     known = {image_id for image_id in new if said.get(image_id, image_id) in roles}
-    judging = {image_id for image_id in known if "validation" in roles[said.get(image_id, image_id)]}
+    also = {image_id for image_id in known if "validation" in roles[said.get(image_id, image_id)]}
     first = not any("validation" in of_patient for of_patient in roles.values())
-    return choose_validation(new - known, max(missing - len(judging), 0), said, at_least_one=first) | judging
+    return choose_validation(new - known, max(missing - len(also), 0), said, at_least_one=first) | also
 
 
 def _register(

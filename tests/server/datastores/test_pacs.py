@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import requests
 from monailabel.config import settings as host_settings
+from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
+from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.data.dicom_seg import write_seg
+from activelabel.data.grids import Grid
+from activelabel.data.seg_writing import write_seg
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
 from activelabel.server.datastores import pacs as pacs_datastore
@@ -341,6 +344,36 @@ def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
     assert len(site.segments()) == 1  # it is not sent back
 
 
+def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_have_names_here(site: Site) -> None:
+    """Structures that nobody named here are no reason to refuse the others."""
+    uid, grid = site.uids[0], Grid(SHAPE, AFFINE_RAS)
+    corners = ((1.5, 1.5), (4.5, 1.5), (4.5, 3.5), (1.5, 3.5))
+    drawn = {"spleen": [in_slice(grid, index, corners) for index in (2, 3)], "BODY": [in_slice(grid, 3, corners)]}
+    made = rtstruct(drawn, series=(uid, "1.2.3"))
+    site.orthanc.store([_in_study(made, site, uid)])
+    foreign = rtstruct({"BODY": drawn["BODY"]}, series=(uid,))
+    site.orthanc.store([_in_study(foreign, site, uid)])
+    store = site.open()
+    (annotation,) = site.ledger.annotations()
+    assert (annotation.image_id, annotation.annotator) == (uid, "Planner")
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[2:5, 2:4, 2:4] = 2
+    np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), expected)
+    ((series, reason),) = store.refused_segs.items()
+    assert series == foreign.SeriesInstanceUID
+    assert "none of its structures (BODY) is one of liver, spleen, kidneys" in reason
+    store.refresh()
+    assert len(site.ledger.history(uid)) == 1
+    assert site.segments() == []  # it is not sent back
+
+
+def _in_study(made: FileDataset, site: Site, uid: str) -> FileDataset:
+    """The object as one of the study and patient of a series."""
+    made.StudyInstanceUID = Pacs(site.orthanc.dicom_web).study_of(uid)
+    made.PatientID, made.SeriesNumber, made.InstanceNumber = "case1", 2, 1
+    return made
+
+
 def test_its_names_may_stand_in_another_order(site: Site) -> None:
     store = site.open()
     site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
@@ -525,7 +558,7 @@ def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site
     ("names", "changes", "line"),
     [
         (("lung",), {}, "'lung' is not a label of this app"),
-        (("liver",), {"SegmentationType": "FRACTIONAL"}, "expected a binary segmentation"),
+        (("liver",), {"SegmentationType": "LABELMAP"}, "expected a SEG (BINARY, FRACTIONAL or LABELMAP)"),
     ],
 )
 def test_one_that_fails_the_checks_is_passed_over(
@@ -639,15 +672,6 @@ def test_the_list_for_training_names_files_that_are_there(site: Site) -> None:
     pairs: list[dict[str, Any]] = store.datalist()
     assert len(pairs) == 1
     assert all(Path(path).is_file() for path in pairs[0].values())
-
-
-def test_the_converter_is_needed_from_the_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> str:
-        raise InvalidInputError("pip install dcmqi")
-
-    monkeypatch.setattr(pacs_datastore, "find_converter", missing)
-    with pytest.raises(InvalidInputError, match="dcmqi"):
-        site.open()
 
 
 def test_what_the_images_are_is_found_out_when_the_first_ones_come(

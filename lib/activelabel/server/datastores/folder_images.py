@@ -21,6 +21,7 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.file_names import ENDINGS, ending_of
 from activelabel.data.files import write_atomically
+from activelabel.data.given_splits import GivenSplit
 from activelabel.data.links import LINKS_OUT, leads_out
 from activelabel.data.studies_folder import FolderContent, find_images, lines_on
 from activelabel.errors import (
@@ -59,6 +60,7 @@ class FolderImages(LocalDatastore):
         follow_changes: bool,
         images: Path | None = None,
         links_out: bool = False,
+        split: GivenSplit | None = None,
     ) -> None:
         """Open the studies folder.
 
@@ -70,6 +72,7 @@ class FolderImages(LocalDatastore):
             follow_changes: watch the folder and write the JSON view; for the server, not for its children.
             images: the folder with the images, if it is another, in which then nothing is written.
             links_out: links out of the folder with the images are followed.
+            split: which images judge and which learn, where people say so; those that test are never asked for.
 
         Raises:
             InvalidInputError: the folder of labels is a link that must not be followed.
@@ -88,6 +91,7 @@ class FolderImages(LocalDatastore):
         self._said: list[str] = []
         self._said_of_labels: set[str] = set()
         self._links_out = links_out
+        self._split = split
         self._beside = None if images is None else Path(images)
         self._found_labels = FoundLabels(
             self._beside or Path(studies),
@@ -285,7 +289,10 @@ class FolderImages(LocalDatastore):
 
     def _sync_ledger(self) -> None:
         if self._follows:
-            self._ledger.sync_images(list(self._datastore.objects), self._validation_cases, self.patients())
+            images, given = [*self._datastore.objects], None
+            if self._split is not None:
+                images, given = self._split.without_test(images), self._split.is_validation
+            self._ledger.sync_images(images, self._validation_cases, self.patients(), given)
 
     def _write_view(self) -> None:
         if not self._follows:

@@ -9,7 +9,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.polling import PollingObserver
 
-from activelabel.data.file_names import ending_of, is_hidden
+from activelabel.data.file_names import ending_of, is_dicom, is_hidden
 from activelabel.data.studies_folder import PROJECT_FOLDER
 from activelabel.project.listing import LISTING
 
@@ -80,4 +80,4 @@ class _Handler(FileSystemEventHandler):
         below = path.relative_to(self._folder).parts
         if not below or below[0] == PROJECT_FOLDER or any(map(is_hidden, below)):
             return False
-        return is_folder or bool(ending_of(path.name)) or below == (LISTING,)
+        return is_folder or bool(ending_of(path.name)) or is_dicom(path.name) or below == (LISTING,)

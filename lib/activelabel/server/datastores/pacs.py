@@ -17,7 +17,7 @@ import numpy as np
 from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.data.dicom_seg import find_converter
+from activelabel.data.given_splits import GivenSplit
 from activelabel.data.labels import write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, UnavailableError
@@ -57,6 +57,7 @@ class PacsDatastore(LedgerDatastore):
         *,
         validation_cases: int,
         follow_changes: bool,
+        split: GivenSplit | None = None,
     ) -> None:
         """Open the PACS, which need not answer yet.
 
@@ -68,11 +69,8 @@ class PacsDatastore(LedgerDatastore):
             archive: where labels are checked and kept.
             validation_cases: how many images are set aside for validation when first seen.
             follow_changes: keep asking the PACS, and store labels there; for the server, not for its children.
-
-        Raises:
-            InvalidInputError: the program that writes DICOM SEG is missing.
+            split: as that of a folder.
         """
-        find_converter()
         self.pacs = pacs
         self._cache = cache
         self._exchange = SegExchange(pacs, cache, ledger, archive)
@@ -87,6 +85,7 @@ class PacsDatastore(LedgerDatastore):
             validation_cases=validation_cases,
             follow_changes=follow_changes,
             images=cache.folder,
+            split=split,
         )
         if follow_changes:
             self.refresh()

@@ -78,8 +78,8 @@ class Pacs:
         return self._search(host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
 
     def segmentations(self) -> list[Series]:
-        """All series of segmentations."""
-        return self._search({"Modality": "SEG"})
+        """All series of segmentations, SEG and RTSTRUCT."""
+        return [*self._search({"Modality": "SEG"}), *self._search({"Modality": "RTSTRUCT"})]
 
     def instances(self, series: Series) -> list[Dataset]:
         """All objects of a series, with their pixel data."""

@@ -1,4 +1,6 @@
-"""Labels and the PACS: final labels are sent as DICOM SEG, and SEGs that others stored are taken in as labels.
+"""Labels and the PACS: final labels are sent as DICOM SEG, and what others stored is taken in as labels.
+
+That is SEG and RTSTRUCT alike; of the latter only the structures that the project has names for.
 
 The identifier of a SEG that we send follows from the label version, and a label that was taken in is kept in a file
 that is named by the identifier of its SEG and the checksum of what that held. So what was exchanged already, and what
@@ -19,8 +21,10 @@ from pydicom.uid import generate_uid
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.data.dicom_seg import read_seg, referenced_series, write_seg
+from activelabel.data.dicom_labels import read_dicom_label, referenced_series
 from activelabel.data.labels import check_label, write_label
+from activelabel.data.rtstruct import is_rtstruct
+from activelabel.data.seg_writing import write_seg
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, UnavailableError
 from activelabel.project.readability import note_image
@@ -104,7 +108,8 @@ class SegExchange:
         try:
             file = self._archive.sound_file(annotation)
             slices = self._cache.slices(image_id, study_uid)
-            seg = write_seg(file, slices, self._archive.labels, seg_uid(annotation), annotation.annotator)
+            uid, model = seg_uid(annotation), annotation.unchanged_from
+            seg = write_seg(file, slices, self._archive.labels, uid, annotation.annotator, model)
             if seg is None:
                 logger.info("the label of %s is empty: kept here, not in the PACS, as no SEG can hold it", image_id)
             else:
@@ -126,22 +131,25 @@ class SegExchange:
                 found += [(series, max(self._pacs.instances(series), key=_made_at))]
         kept: list[Kept] = []
         for series, seg in sorted(found, key=lambda item: _made_at(item[1])):
-            image_id = referenced_series(seg)
-            if image_id is None or image_id not in image_ids:
+            drawn_on = [image_id for image_id in referenced_series(seg) if image_id in image_ids]
+            if not drawn_on:
                 continue
+            image_id = ", ".join(drawn_on)
             try:
+                if len(drawn_on) > 1:
+                    raise InvalidInputError(f"it says that it was drawn on {len(drawn_on)} images, expected one")
                 kept.append(self._keep(series, seg, image_id, study_uid))
             except InvalidInputError as error:
                 self.refused[series.uid] = str(error)
-                logger.warning("the SEG %s of %s is not used: %s", series.uid, image_id, error)
+                logger.warning("the %s %s of %s is not used: %s", seg.get("Modality"), series.uid, image_id, error)
         return kept
 
     def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Kept:
         image = self._cache.volume(image_id, study_uid)
         note_image(image_id, image, self._ledger)
         grid = read_grid(image)
-        label = read_seg(seg, grid)
-        said = str(seg.get("ContentCreatorName") or "").strip() or "PACS"
+        label = read_dicom_label(seg, grid, self._archive.labels)
+        said = str(seg.get("ContentCreatorName") or seg.get("OperatorsName") or "").strip() or "PACS"
         sender = self.senders.get(series.uid)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "SEG.nii.gz"
@@ -158,7 +166,8 @@ class SegExchange:
         if isinstance(kept, Draft):
             self.drafts[series.uid] = kept.why
         what = "draft" if isinstance(kept, Draft) else "label"
-        logger.info("took in the SEG %s as %s %d of %s", series.uid, what, kept.version, image_id)
+        kind = seg.get("Modality")
+        logger.info("took in the %s %s as %s %d of %s", kind, series.uid, what, kept.version, image_id)
         return kept
 
 
@@ -180,4 +189,5 @@ def _is_as_taken_in(annotation: Annotation) -> bool:
 
 
 def _made_at(seg: Dataset) -> tuple[str, str]:
-    return str(seg.get("ContentDate", "")), str(seg.get("ContentTime", ""))
+    date, time = ("StructureSetDate", "StructureSetTime") if is_rtstruct(seg) else ("ContentDate", "ContentTime")
+    return str(seg.get(date) or ""), str(seg.get(time) or "")

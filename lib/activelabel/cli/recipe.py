@@ -1,0 +1,83 @@
+"""The command `activelabel recipe`: a recipe for a folder of images, with the reason of each number."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from activelabel.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from activelabel.recipes.fingerprint import Machine
+
+_SHARE_OF_MEMORY = 0.5
+"""Of the memory that is free, what a training may take: images, the server and others need the rest."""
+
+
+def recipe(
+    images: Annotated[Path, typer.Option(help="A folder of images.")],
+    out: Annotated[Path, typer.Option(help="The recipe to write, a .toml file.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="A folder with labels of some of them: what is foreground has the window of CT.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda: where it is to be trained.")] = "auto",
+    memory_gb: Annotated[
+        float | None, typer.Option(min=0.1, help="Gigabytes a training may take. Default half of what is free now.")
+    ] = None,
+) -> None:
+    """Make a recipe from the images' spacing, sizes and intensities and the memory there is, and say why each number.
+
+    The rules are those by which nnU-Net plans, with the networks of this project. Nothing is trained.
+    """
+    # Here, so that the command's --help does not wait for torch.
+    from activelabel.data.files import write_atomically
+    from activelabel.data.fingerprint import take_fingerprint
+    from activelabel.data.studies_folder import find_images, find_labels
+    from activelabel.recipes import load_recipe
+    from activelabel.recipes.planning import plan
+    from activelabel.recipes.writing import as_toml, name_of
+
+    if out.suffix != ".toml":
+        raise InvalidInputError(f"--out {out}: expected a file that ends in .toml")
+    for option, folder in (("--images", images), ("--labels", labels)):
+        if folder is not None and not folder.is_dir():
+            raise InvalidInputError(f"{option} {folder}: there is no such folder")
+    found = find_images(images, without=() if labels in (None, images) else (labels,), links_out=True)
+    if not found.files:
+        raise InvalidInputError(f"--images {images}: expected 3D images, found none")
+    drawn = (
+        {} if labels is None else {name: labels / path for name, path in find_labels(labels, found.files).files.items()}
+    )
+    console = Console(stderr=True)
+    with Progress(console=console) as bar:
+        task = bar.add_task("looking at images", total=len(found.files))
+        paths = {image_id: found.path(image_id) for image_id in found.files}
+        data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task))
+    for line in (*found.lines(), *problems):
+        console.print(line, markup=False, soft_wrap=True)
+    machine = _machine(device, memory_gb)
+    try:
+        write_atomically(out, as_toml(name_of(out), plan(data, machine), data, machine).encode())
+    except OSError as error:
+        raise InvalidInputError(f"--out {out}: cannot be written ({error.strerror}): give another") from error
+    load_recipe(str(out))
+    typer.echo(f"{out}: for {len(data.shapes)} images; use it with --conf recipe {out}, or simulate --recipe {out}")
+
+
+def _machine(device: str, memory_gb: float | None) -> "Machine":
+    import psutil
+    import torch
+
+    from activelabel.recipes.fingerprint import Machine
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise InvalidInputError(f"--device {device}: expected auto, cpu or cuda")
+    has_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if memory_gb is not None:
+        return Machine(int(memory_gb * 2**30), has_gpu)
+    if has_gpu and not torch.cuda.is_available():
+        raise InvalidInputError("--device cuda: there is no GPU here: say with --memory-gb what it will have")
+    free = torch.cuda.mem_get_info()[0] if has_gpu else psutil.virtual_memory().available
+    return Machine(int(free * _SHARE_OF_MEMORY), has_gpu)

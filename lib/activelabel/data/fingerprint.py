@@ -1,0 +1,97 @@
+"""What a folder of images is like: sizes and spacings of all, intensities of some, and of their foreground."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from activelabel.data.grids import Grid
+from activelabel.data.intensities import is_hounsfield, spread_sample
+from activelabel.data.labels import read_label
+from activelabel.data.slices import slice_axis
+from activelabel.data.splits import stable_fraction
+from activelabel.data.volumes import read_grid, read_volume
+from activelabel.errors import InvalidInputError
+from activelabel.recipes.fingerprint import Fingerprint, ImageShape
+
+MEASURED = 20
+"""Of so many images the voxels are read, drawn by a hash of their names where there are more."""
+
+
+def take_fingerprint(
+    images: Mapping[str, Path], labels: Mapping[str, Path], looked: Callable[[str], None] = lambda _: None
+) -> tuple[Fingerprint, list[str]]:
+    """The fingerprint of images, and a line for each that cannot be read.
+
+    Args:
+        images: files by id.
+        labels: of the same ids, as far as they have one.
+        looked: called with the id of each image that was looked at.
+
+    Raises:
+        InvalidInputError: none of them can be read; the line is that of the first.
+    """
+    grids: dict[str, Grid] = {}
+    problems: list[str] = []
+    first: InvalidInputError | None = None
+    for image_id, path in images.items():
+        try:
+            grids[image_id] = read_grid(path)
+        except InvalidInputError as error:
+            first = first or error
+            problems.append(str(error))
+        looked(image_id)
+    if not grids:
+        raise first or InvalidInputError("no image: put images into the folder")
+    chosen = sorted(grids, key=lambda image_id: (image_id not in labels, stable_fraction(image_id)))[:MEASURED]
+    votes, samples, drawn, voxels = [], [], 0, 0
+    for image_id in chosen:
+        try:
+            array = read_volume(images[image_id]).array
+            votes.append(is_hounsfield(array))
+            foreground = None if image_id not in labels else read_label(labels[image_id], grids[image_id]).array > 0
+        except InvalidInputError as error:
+            problems.append(str(error))
+            continue
+        if foreground is not None:
+            drawn, voxels = drawn + int(np.count_nonzero(foreground)), voxels + foreground.size
+        samples.append(_sample(array, foreground))
+    if not samples:
+        raise InvalidInputError(problems[0])
+    low, high = np.percentile(np.concatenate(samples), [0.5, 99.5])
+    return Fingerprint(
+        tuple(_by_slices(grid) for grid in grids.values()),
+        tuple(_by_directions(grid) for grid in grids.values()),
+        2 * sum(votes) > len(votes),
+        (float(low), float(high)),
+        drawn / voxels if voxels else None,
+        len(samples),
+    ), problems
+
+
+def _sample(array: NDArray[np.float32], foreground: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    return spread_sample(array if foreground is None or not foreground.any() else array[foreground])[::10]
+
+
+def _by_slices(grid: Grid) -> ImageShape:
+    """With the axis across the slices of the acquisition last, as networks see it that work in the plane."""
+    across = slice_axis(grid)
+    return _in_order(grid, [*(axis for axis in _by_direction(grid) if axis != across), across])
+
+
+def _by_directions(grid: Grid) -> ImageShape:
+    return _in_order(grid, _by_direction(grid))
+
+
+def _by_direction(grid: Grid) -> list[int]:
+    """The axis nearest to left-right first, then that to front-back, then to up-down."""
+    nearest = nibabel.orientations.io_orientation(grid.affine_ras)[:, 0]
+    return [int(np.flatnonzero(nearest == direction)[0]) for direction in range(3)]
+
+
+def _in_order(grid: Grid, axes: Sequence[int]) -> ImageShape:
+    first, second, third = axes
+    size, spacing = grid.shape, grid.spacing_mm
+    return ImageShape((size[first], size[second], size[third]), (spacing[first], spacing[second], spacing[third]))

@@ -1,0 +1,123 @@
+"""Which cases learn, which judge and which test, as people say in a file.
+
+It is nnU-Net's `splits_final.json`, a `dataset.json` of the Medical Segmentation Decathlon, or a text file with a case
+and its role a line: `case_1 training`, `case_2 validation`, `case_3 test`.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from activelabel.data.file_names import BETWEEN_FOLDERS, stem_of
+from activelabel.errors import InvalidInputError
+
+SplitRole = Literal["training", "validation", "test"]
+_ROLES: Mapping[str, SplitRole] = {
+    "train": "training", "training": "training", "tr": "training",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test", "ts": "test",
+}  # fmt: skip
+_FIRST_CHANNEL = "_0000"
+
+
+@dataclass(frozen=True)
+class GivenSplit:
+    """Roles by the names of cases. `file` says where they stand, for people."""
+
+    file: str
+    roles: Mapping[str, SplitRole]
+
+    def role_of(self, image_id: str) -> SplitRole | None:
+        """The role of an image; None where the file does not name it.
+
+        An image is called by its id, by its name without folders, or by either without the number of the first channel.
+        """
+        for name in (image_id, image_id.rpartition(BETWEEN_FOLDERS)[2]):
+            for called in (name, name.removesuffix(_FIRST_CHANNEL)):
+                if called in self.roles:
+                    return self.roles[called]
+        return None
+
+    def is_validation(self, image_id: str) -> bool:
+        """Whether an image is for validation."""
+        return self.role_of(image_id) == "validation"
+
+    def without_test(self, image_ids: Iterable[str]) -> list[str]:
+        """Those of these images that do not test."""
+        return [image_id for image_id in image_ids if self.role_of(image_id) != "test"]
+
+    def of(self, role: SplitRole, image_ids: Collection[str]) -> frozenset[str]:
+        """Those of these images that have a role."""
+        return frozenset(image_id for image_id in image_ids if self.role_of(image_id) == role)
+
+
+def read_split(file: Path, fold: int = 0) -> GivenSplit:
+    """The split in a file; of `splits_final.json`, which holds several, that of a fold.
+
+    Raises:
+        InvalidInputError: the file cannot be read, is none of these, has no such fold, or gives a case two roles.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        content = json.loads(text) if file.suffix.lower() == ".json" else text
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{file}: cannot be read ({error}): name a file with the roles of the cases") from error
+    named = list(_of_json(file, content, fold) if file.suffix.lower() == ".json" else _of_text(file, text))
+    roles: dict[str, SplitRole] = {}
+    for name, role in named:
+        if roles.setdefault(name, role) != role:
+            raise InvalidInputError(f"{file}: '{name}' is for {roles[name]} and for {role}: give each case one role")
+    if not roles:
+        raise InvalidInputError(f"{file}: it names no case: expected lines like 'case_1 training'")
+    return GivenSplit(str(file), roles)
+
+
+def _of_json(file: Path, content: Any, fold: int) -> Iterator[tuple[str, SplitRole]]:
+    try:
+        if isinstance(content, list):
+            yield from _of_fold(file, content, fold)
+            return
+        for key in content:
+            role = _ROLES.get(key)
+            if role is not None and isinstance(content[key], list):
+                for item in content[key]:
+                    yield _stem(item["image"] if isinstance(item, dict) else item), role
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(
+            f'{file}: expected [{{"train": ["case_1"], "val": ["case_2"]}}] as nnU-Net writes it, or "training" and '
+            f'"test" as the Decathlon does, got {type(error).__name__}: {error}'
+        ) from error
+
+
+def _of_fold(file: Path, folds: list[Any], fold: int) -> Iterator[tuple[str, SplitRole]]:
+    if fold >= len(folds):
+        raise InvalidInputError(
+            f"{file}: fold {fold} is asked for, expected 0 to {len(folds) - 1}: choose another --conf splits_fold"
+        )
+    for key in ("train", "val"):
+        for name in folds[fold][key]:
+            yield _stem(name), _ROLES[key]
+
+
+def _of_text(file: Path, text: str) -> Iterator[tuple[str, SplitRole]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        said = line.partition("#")[0].strip()
+        if not said:
+            continue
+        found = re.fullmatch(r"(?P<name>.*\S)[\s,;]+(?P<role>\w+)", said)
+        role = _ROLES.get(found["role"].lower()) if found else None
+        if found is None or role is None:
+            raise InvalidInputError(
+                f"{file}, line {number}: expected a case and its role (training, validation or test), got '{said[:80]}'"
+            )
+        yield _stem(found["name"].rstrip(" ,;\t").strip("\"'")), role
+
+
+def _stem(path: object) -> str:
+    """The name of a case, which may be given as the path of its image."""
+    if not isinstance(path, str):
+        raise TypeError(f"a case is {path!r}, no text")
+    return stem_of(PurePosixPath(path.replace("\\", "/")).name)

@@ -1,0 +1,52 @@
+"""The split of a live project where people give one (`--conf splits`): read once, and held against what is known."""
+
+from collections.abc import Collection
+
+from activelabel.data.given_splits import GivenSplit, read_split
+from activelabel.errors import InvalidInputError
+from activelabel.project.settings import Settings
+from activelabel.store.ledger import Ledger
+
+_NAMES_IN_A_LINE = 3
+
+
+def given_split(settings: Settings) -> GivenSplit | None:
+    """The split that the settings name; None where they name none.
+
+    Raises:
+        InvalidInputError: as `read_split`.
+    """
+    return None if settings.splits is None else read_split(settings.splits, settings.splits_fold)
+
+
+def check_split(split: GivenSplit, ledger: Ledger) -> None:
+    """Whether the project goes by this split already, as far as it knows its images.
+
+    Raises:
+        InvalidInputError: an image had another role before, and roles never change; or test cases are in the studies
+            folder, where they would be asked for.
+    """
+    images = ledger.images()
+    check_no_test_cases(split, [image.id for image in images if image.present])
+    if split.of("validation", [image.id for image in images]):
+        other = [image.id for image in images if split.role_of(image.id) not in (None, "test", image.role)]
+        if other:
+            raise InvalidInputError(
+                f"--conf splits {split.file}: {_shown(other)} had another role when the project began, and roles never "
+                "change: leave the setting out, or begin another project with --conf project_dir"
+            )
+
+
+def check_no_test_cases(split: GivenSplit, image_ids: Collection[str]) -> None:
+    """Whether none of these images is a test case. Raises as `check_split`."""
+    tests = sorted(split.of("test", image_ids))
+    if tests:
+        raise InvalidInputError(
+            f"--conf splits {split.file}: {_shown(tests)} may only test, and lies with the images that are asked for "
+            "and learnt from: move it to another folder"
+        )
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_IN_A_LINE} more" if len(names) > _NAMES_IN_A_LINE else ""
+    return ", ".join(f"'{name}'" for name in names[:_NAMES_IN_A_LINE]) + more

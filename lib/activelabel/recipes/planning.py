@@ -1,0 +1,273 @@
+"""A recipe from what a data set is like and the memory there is, by the rules of nnU-Net (Isensee et al. 2021).
+
+What is taken from there: the spacing is the median, of thick slices the 10th percentile; a patch has the proportions of
+the median image and is made smaller where it is too large, until it fits the memory; the network has as many levels as
+leave 4 voxels at the lowest; CT is windowed by percentiles of the foreground, the rest is z-scored; a step learns from
+5 % of all voxels at most. What is ours: networks of this project, a bound on a processor's work, and short trainings.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from activelabel.recipes.fingerprint import ANISOTROPY, Fingerprint, ImageShape, Lengths, Machine, median, percentile
+
+_IN_PLANE_ABOVE = 2.0
+"""Slices thicker than this against their pixels are not pooled across at first; so nnU-Net pools axes."""
+_LEAST_EDGE = 4  # voxels at the lowest level
+_MOST_STRIDES = 5
+_LOWEST_LEVELS_SHARED = 2  # of an anisotropic_unet: its upper two pool in the plane only
+_SAME_SPACING = 0.05
+_BYTES = {"unet": 30, "unet2d": 30, "anisotropic_unet": 160}
+"""Of memory that a training takes for each voxel of a patch and channel of the first level, as measured."""
+_CPU_VOXELS = 2**17
+"""Of a step on a processor: a step of the recipe `quick` has 179,200."""
+_CPU_WORK = 400 * 179_200
+"""Voxels of a whole training on a processor: those of the recipe `quick`."""
+_DATASET_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A number of a recipe, and why it is that."""
+
+    value: object
+    why: str
+
+
+Plan = dict[str, dict[str, Choice]]
+"""Choices by section and key."""
+
+
+def plan(data: Fingerprint, machine: Machine) -> Plan:
+    """The numbers of a recipe for this data set on this machine.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    if not data.shapes:
+        raise ValueError("a recipe is planned for at least one image")
+    thickness = median([shape.spacing_mm[2] / max(shape.spacing_mm[:2]) for shape in data.shapes])
+    kind, why_kind = _kind(thickness, machine)
+    shapes = data.oriented if kind == "unet" else data.shapes
+    spacing = target_spacing(shapes)
+    size = _median_size(shapes, spacing)
+    base, most = (32, 320) if machine.has_gpu else (16, 128)
+    patch, strides, shrunk = fit_patch(kind, size, base, machine)
+    voxels = math.prod(patch)
+    batch, patches, why_batch = _batch(kind, patch, base, machine, shapes, spacing)
+    channels = [min(most, base * 2**level) for level in range(strides + 1)]
+    return {
+        "network": {
+            "kind": Choice(kind, why_kind),
+            "channels": Choice(channels, _why_channels(strides, base, most, machine)),
+            "strides": Choice([2] * strides, _why_strides(kind, patch, strides)),
+            "residual_units": Choice(0, "as the recipe quick: as good after as many seconds"),
+            "dropout": Choice(0.2, "as quick: it must be there for Monte Carlo passes"),
+            "normalisation": Choice("instance", "as nnU-Net, whose batches are as small"),
+            **({} if kind == "anisotropic_unet" else {"upsampling": Choice("smoothed", "leaves no grid of dots")}),
+        },
+        "preprocessing": _preprocessing(data, kind, shapes, spacing),
+        "training": {
+            **_steps(machine, voxels * patches * batch),
+            "batch_size": Choice(batch, why_batch),
+            "patch_size": Choice(list(patch), _why_patch(size, shrunk, machine)),
+            "patches_per_volume": Choice(patches, "one of them around foreground, as nnU-Net's third of a batch"),
+            "learning_rate": Choice(5e-3, "as quick"),
+            "loss": Choice("dice_ce", "as nnU-Net"),
+            "validate_every": Choice(8, "as quick"),
+            "validation_cases": Choice(*_validation(len(data.shapes))),
+        },
+        "prediction": {
+            "repeats": Choice(10 if machine.has_gpu else 5, "Monte Carlo passes, as many as the hardware gives soon"),
+            "window_size": Choice(list(patch), "the patch that was learnt from"),
+            "window_overlap": Choice(0.25, "as quick; nnU-Net has 0.5, four times the windows"),
+        },
+        "query": {
+            "strategy": Choice("variance", "as quick"),
+            "start": Choice(4, "as quick"),
+            "size": Choice(2, "as quick"),
+        },
+    }
+
+
+def target_spacing(shapes: Sequence[ImageShape]) -> Lengths:
+    """The spacing to resample to: the median of each axis; of thick slices the 10th percentile of their distances.
+
+    Of 10 mm in most images and 5 mm in some, the latter would lose every second slice, and have few.
+    """
+    axes = [[shape.spacing_mm[axis] for shape in shapes] for axis in range(3)]
+    sizes = [median([shape.size[axis] for shape in shapes]) for axis in range(3)]
+    target = [median(values) for values in axes]
+    worst = max(range(3), key=lambda axis: target[axis])
+    others = [axis for axis in range(3) if axis != worst]
+    widest = max(target[axis] for axis in others)
+    few = sizes[worst] * ANISOTROPY < min(sizes[axis] for axis in others)
+    if target[worst] > ANISOTROPY * widest and few:
+        target[worst] = max(percentile(axes[worst], 10), widest)
+    return (round(target[0], 4), round(target[1], 4), round(target[2], 4))
+
+
+def fit_patch(kind: str, size: Sequence[int], base: int, machine: Machine) -> tuple[tuple[int, int, int], int, bool]:
+    """The patch for images of this size, the number of strides that it allows, and whether it had to be made smaller.
+
+    The axis that is longest against the image is shortened until two patches fit.
+    """
+    patch = [1 if kind == "unet2d" and axis == 2 else length for axis, length in enumerate(size)]
+    shrunk = False
+    while True:
+        strides = _strides(kind, patch)
+        steps = _divisors(kind, strides)
+        rounded = [_up(length, step) for length, step in zip(patch, steps, strict=True)]
+        if _fits(kind, rounded, base, machine):
+            break
+        shortened = _shorter(rounded, size, steps)
+        if shortened is None:
+            break
+        patch, shrunk = shortened, True
+    return (rounded[0], rounded[1], rounded[2]), strides, shrunk
+
+
+def _fits(kind: str, patch: Sequence[int], base: int, machine: Machine) -> bool:
+    voxels = 2 * math.prod(patch)
+    return _memory(kind, voxels, base) <= machine.memory_bytes and (machine.has_gpu or voxels <= 2 * _CPU_VOXELS)
+
+
+def _memory(kind: str, voxels: int, base: int) -> int:
+    return _BYTES[kind] * base * voxels
+
+
+def _shorter(patch: list[int], size: Sequence[int], steps: Sequence[int]) -> list[int] | None:
+    """The patch with its longest axis, against the image, shorter by what the network needs; None where none can be."""
+    able = [axis for axis in range(3) if patch[axis] - steps[axis] >= min(_LEAST_EDGE * 2, patch[axis])]
+    able = [axis for axis in able if patch[axis] > steps[axis]]
+    if not able:
+        return None
+    longest = max(able, key=lambda axis: (patch[axis] / size[axis], patch[axis]))
+    return [length - steps[axis] if axis == longest else length for axis, length in enumerate(patch)]
+
+
+def _strides(kind: str, patch: Sequence[int]) -> int:
+    """How often the axes of a patch can be halved, so that the lowest level has 4 voxels along each."""
+    in_plane = min(_halvings(length) for length in patch[:2])
+    if kind == "unet2d":
+        found = in_plane
+    else:
+        across = _halvings(patch[2]) + (_LOWEST_LEVELS_SHARED if kind == "anisotropic_unet" else 0)
+        found = min(in_plane, across)
+    return max(1, min(found, _MOST_STRIDES))
+
+
+def _halvings(length: int) -> int:
+    return max(0, int(math.log2(max(length, 1) / _LEAST_EDGE)))
+
+
+def _divisors(kind: str, strides: int) -> tuple[int, int, int]:
+    across = {"unet": strides, "unet2d": 0, "anisotropic_unet": max(0, strides - _LOWEST_LEVELS_SHARED)}[kind]
+    return (2**strides, 2**strides, 2**across)
+
+
+def _up(length: int, step: int) -> int:
+    return -(-length // step) * step
+
+
+def _kind(thickness: float, machine: Machine) -> tuple[str, str]:
+    said = f"slices are {thickness:.1f} times as thick as their pixels are wide"
+    if thickness <= _IN_PLANE_ABOVE:
+        return "unet", f"{said}: 3D, as within {_IN_PLANE_ABOVE:g}"
+    if machine.has_gpu:
+        return "anisotropic_unet", f"{said}: its upper levels work in the plane"
+    return "unet2d", f"{said}: in the plane; in 3D it takes six times as long on a processor"
+
+
+def _why_channels(strides: int, base: int, most: int, machine: Machine) -> str:
+    device = "on a GPU, as nnU-Net" if machine.has_gpu else "on a processor"
+    return f"{strides + 1} levels; {base} at first {device}, doubled to {most} at most"
+
+
+def _why_strides(kind: str, patch: Sequence[int], strides: int) -> str:
+    edges = [length // step for length, step in zip(patch, _divisors(kind, strides), strict=True)]
+    lowest = "x".join(map(str, edges[:2] if kind == "unet2d" else edges))
+    return f"the lowest level has {lowest} voxels; at least {_LEAST_EDGE} are wanted along an axis that is halved"
+
+
+def _why_patch(size: Sequence[int], shrunk: bool, machine: Machine) -> str:
+    image = "x".join(map(str, size))
+    bound = f"{machine.memory_bytes / 2**30:.1f} GiB" if machine.has_gpu else "what a processor does in a second or two"
+    return f"the median image is {image} voxels" + (
+        f"; made smaller to fit {bound}" if shrunk else ", and fits as a whole"
+    )
+
+
+def _median_size(shapes: Sequence[ImageShape], spacing: Lengths) -> tuple[int, int, int]:
+    """The size of the median image after resampling."""
+    resampled = [
+        [
+            round(length * own / wanted)
+            for length, own, wanted in zip(shape.size, shape.spacing_mm, spacing, strict=True)
+        ]
+        for shape in shapes
+    ]
+    first, second, third = (max(1, round(median([sizes[axis] for sizes in resampled]))) for axis in range(3))
+    return (first, second, third)
+
+
+def _batch(
+    kind: str,
+    patch: tuple[int, int, int],
+    base: int,
+    machine: Machine,
+    shapes: Sequence[ImageShape],
+    spacing: Lengths,
+) -> tuple[int, int, str]:
+    """Cases of a step, patches of each, and why so many."""
+    voxels, patches = math.prod(patch), 2
+    if kind == "unet2d":  # its patches are slices
+        patches = max(2, min(16, _CPU_VOXELS // voxels))
+    whole = sum(math.prod(_median_size([shape], spacing)) for shape in shapes)
+    by_memory = machine.memory_bytes // _memory(kind, voxels * patches, base)
+    by_share = int(whole * _DATASET_SHARE // (voxels * patches))
+    if not machine.has_gpu:
+        return 1, patches, "many steps rather than large ones, on a processor"
+    found = max(1, min(by_memory, by_share))
+    why = f"{by_memory} would fit the memory, and {by_share} are {_DATASET_SHARE:.0%} of all voxels"
+    return found, patches, f"{why}; at least one"
+
+
+def _steps(machine: Machine, step_voxels: int) -> dict[str, Choice]:
+    if machine.has_gpu:
+        return {
+            "epochs": Choice(40, "with steps_per_epoch: nnU-Net's 250,000 steps are a day; a round has minutes"),
+            "steps_per_epoch": Choice(50, "2,000 steps in all"),
+        }
+    steps = max(120, min(1000, _CPU_WORK // step_voxels))
+    return {
+        "epochs": Choice(40, "as quick"),
+        "steps_per_epoch": Choice(max(3, steps // 40), f"about as many voxels in all as quick, {_CPU_WORK:,}"),
+    }
+
+
+def _validation(images: int) -> tuple[int, str]:
+    return max(1, min(5, images // 10)), "one image in ten, 5 at most: each has to be annotated as a whole"
+
+
+def _preprocessing(data: Fingerprint, kind: str, shapes: Sequence[ImageShape], spacing: Lengths) -> dict[str, Choice]:
+    chosen = {"orientation": Choice("RAS", "as all recipes")}
+    if kind != "unet":
+        chosen["slices_last"] = Choice(True, f"{kind} works in the plane of the acquisition")
+    apart = max(
+        abs(own / wanted - 1) for shape in shapes for own, wanted in zip(shape.spacing_mm, spacing, strict=True)
+    )
+    if apart > _SAME_SPACING:
+        median_mm = [median([shape.spacing_mm[axis] for shape in shapes]) for axis in range(3)]
+        thick = spacing[2] < round(median_mm[2], 4) and kind != "unet"
+        why = f"the median of {len(shapes)} images, from which they differ by up to {apart:.0%}"
+        chosen["spacing_mm"] = Choice(list(spacing), why + ("; of thick slices the 10th percentile" if thick else ""))
+    where = "foreground" if data.foreground_share is not None else "voxels, as nobody drew a foreground"
+    if data.is_ct:
+        window = [round(data.window[0], 1), round(data.window[1], 1)]
+        chosen["intensity"] = Choice("window", "images look like Hounsfield units")
+        chosen["window_hu"] = Choice(window, f"0.5 and 99.5 % of the {where} of {data.measured} images")
+    else:
+        chosen["intensity"] = Choice("zscore", "images do not look like Hounsfield units")
+    return chosen

@@ -1,0 +1,56 @@
+"""`activelabel recipe` as a user calls it."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from activelabel.cli.main import app
+from activelabel.errors import InvalidInputError
+from activelabel.recipes import load_recipe
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for place in ("images", "labels"):
+        (tmp_path / place).mkdir()
+        for name in "abc":
+            array = np.random.default_rng(0).integers(0, 2, (36, 50, 35)).astype(np.uint8)
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / place / f"{name}.nii.gz")
+    return tmp_path
+
+
+def run(folder: Path, *more: str, out: str = "mine.toml") -> Path:
+    options = ["recipe", "--images", str(folder / "images"), "--out", str(folder / out), "--device", "cpu", *more]
+    result = CliRunner().invoke(app, options)
+    if result.exception is not None:
+        raise result.exception
+    return folder / out
+
+
+def test_it_writes_a_recipe_that_can_be_used(folder: Path) -> None:
+    recipe = load_recipe(str(run(folder, "--labels", str(folder / "labels"), "--memory-gb", "4")))
+    assert (recipe.name, recipe.network.kind, recipe.training.patch_size) == ("mine", "unet", (40, 56, 40))
+
+
+@pytest.mark.parametrize(
+    ("more", "out", "said"),
+    [
+        (("--labels", "/nowhere"), "a.toml", "--labels /nowhere: there is no such folder"),
+        ((), "a.txt", r"expected a file that ends in \.toml"),
+        (("--device", "tpu"), "a.toml", "--device tpu: expected auto, cpu or cuda"),
+        ((), "none/a.toml", "cannot be written"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(folder: Path, more: tuple[str, ...], out: str, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        run(folder, *more, out=out)
+
+
+def test_a_folder_without_images_is_refused(folder: Path) -> None:
+    for file in (folder / "images").iterdir():
+        file.unlink()
+    with pytest.raises(InvalidInputError, match="expected 3D images, found none"):
+        run(folder)

@@ -1,0 +1,54 @@
+"""What a folder of images is like, by images made for it."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from activelabel.data.fingerprint import take_fingerprint
+from activelabel.errors import InvalidInputError
+from activelabel.recipes.fingerprint import ImageShape
+
+
+def put(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
+    nibabel.save(nibabel.Nifti1Image(array, affine), path)
+    return path
+
+
+def test_axes_are_those_that_a_network_sees(tmp_path: Path) -> None:
+    """Stored as up-down, left-right, front-back; slices 4 mm apart run from front to back."""
+    affine = np.array([[0, 0.5, 0, 0], [0, 0, 4.0, 0], [-0.7, 0, 0, 0], [0, 0, 0, 1.0]])
+    data, problems = take_fingerprint({"a": put(tmp_path / "a.nii.gz", np.ones((9, 8, 5), np.int16), affine)}, {})
+    assert problems == []
+    assert data.oriented == (ImageShape((8, 5, 9), pytest.approx((0.5, 4.0, 0.7))),)
+    assert data.shapes == (ImageShape((8, 9, 5), pytest.approx((0.5, 0.7, 4.0))),)
+    assert (data.is_ct, data.foreground_share, data.measured) == (False, None, 1)
+
+
+def test_the_window_is_that_of_the_foreground(tmp_path: Path) -> None:
+    array = np.full((20, 20, 20), -1000, np.int16)
+    array[:10] = 40
+    array[:10, :10] = np.linspace(0, 200, 10 * 10 * 20).reshape(10, 10, 20)
+    label = np.zeros(array.shape, np.uint8)
+    label[:10, :10] = 2
+    images = {name: put(tmp_path / f"{name}.nii.gz", array, np.eye(4)) for name in "ab"}
+    drawn = {"a": put(tmp_path / "a_label.nii.gz", label, np.eye(4))}
+    data, _ = take_fingerprint({"a": images["a"]}, drawn)
+    assert data.is_ct
+    assert data.window == pytest.approx((1, 199), abs=2)
+    assert data.foreground_share == pytest.approx(0.25)
+    whole, _ = take_fingerprint({"b": images["b"]}, {})
+    assert whole.window[0] == pytest.approx(-1000)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "bad.nii.gz").write_bytes(b"no image")
+    good = put(tmp_path / "good.nii.gz", np.ones((5, 5, 5), np.int16), np.eye(4))
+    seen: list[str] = []
+    data, problems = take_fingerprint({"bad": tmp_path / "bad.nii.gz", "good": good}, {}, seen.append)
+    assert len(data.shapes) == 1
+    assert seen == ["bad", "good"]
+    assert [line.partition(":")[0] for line in problems] == ["bad.nii.gz"]
+    with pytest.raises(InvalidInputError, match=r"bad\.nii\.gz"):
+        take_fingerprint({"bad": tmp_path / "bad.nii.gz"}, {})

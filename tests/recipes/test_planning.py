@@ -1,0 +1,145 @@
+"""Plans by hand-worked numbers, and by what must hold whatever the images are like."""
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import tomllib
+
+from activelabel.networks import build_network
+from activelabel.recipes import load_recipe
+from activelabel.recipes.fingerprint import Fingerprint, ImageShape, Machine, percentile
+from activelabel.recipes.planning import Plan, fit_patch, plan, target_spacing
+from activelabel.recipes.writing import as_toml
+
+CPU = Machine(8 * 2**30, has_gpu=False)
+GPU = Machine(8 * 2**30, has_gpu=True)
+Size = tuple[int, int, int]
+
+
+def images(count: int, size: Size, spacing: tuple[float, float, float], **changed: object) -> Fingerprint:
+    shapes = (ImageShape(size, spacing),) * count
+    said = {"is_ct": False, "window": (0.0, 1.0), "foreground_share": 0.1, "measured": count, **changed}
+    return Fingerprint(shapes, shapes, **said)  # type: ignore[arg-type]
+
+
+def value(planned: Plan, section: str, key: str) -> object:
+    return planned[section][key].value
+
+
+def test_a_percentile_lies_between_its_neighbours() -> None:
+    assert percentile([10, 5, 10, 10, 10], 10) == pytest.approx(7.0)
+    assert percentile([3, 1], 50) == 2.0
+    assert percentile([4], 10) == 4.0
+
+
+def test_the_spacing_is_the_median() -> None:
+    shapes = [ImageShape((100, 100, 100), (spacing, 1.0, 2.0)) for spacing in (0.7, 0.8, 1.4)]
+    assert target_spacing(shapes) == (0.8, 1.0, 2.0)
+
+
+def test_of_thick_slices_it_is_the_10th_percentile_but_never_below_that_of_the_pixels() -> None:
+    """Between 5 and 10 at four tenths of the way. 10 slices are less than a third of 216 pixels."""
+    shapes = [ImageShape((216, 256, 10), (1.5, 1.5, apart)) for apart in (5.0, 10.0, 10.0, 10.0, 10.0)]
+    assert target_spacing(shapes) == (1.5, 1.5, 7.0)
+    many = [ImageShape((216, 256, 100), shape.spacing_mm) for shape in shapes]
+    assert target_spacing(many) == (1.5, 1.5, 10.0), "100 slices are not few"
+    thin = [ImageShape((216, 256, 10), (1.5, 1.5, apart)) for apart in (0.5, 10.0, 10.0)]
+    assert percentile([0.5, 10.0, 10.0], 10) == pytest.approx(2.4)
+    assert target_spacing(thin) == (1.5, 1.5, 2.4)
+    thinner = [ImageShape((216, 256, 10), (2.5, 2.5, apart)) for apart in (0.5, 10.0, 10.0)]
+    assert target_spacing(thinner) == (2.5, 2.5, 2.5)
+
+
+def test_a_small_image_is_one_patch_of_multiples_of_its_strides() -> None:
+    """35 / 4 is between 8 and 16: three halvings, and multiples of 8."""
+    assert fit_patch("unet", (35, 50, 36), 16, CPU) == ((40, 56, 40), 3, False)
+
+
+def test_a_large_one_is_shortened_where_it_is_longest_until_it_fits() -> None:
+    """64³ → 48·64·64 → 48·56·64 → 48·56·56 → 48·48·56 = 129,024, the first below 131,072."""
+    assert fit_patch("unet", (64, 64, 64), 16, CPU) == ((48, 48, 56), 3, True)
+
+
+def test_the_memory_bounds_a_patch_on_a_gpu() -> None:
+    """Two patches of 32 channels at 30 bytes: 1,920 bytes a voxel, so that 1 GiB holds 559,240 voxels."""
+    patch, _, shrunk = fit_patch("unet", (512, 512, 300), 32, Machine(2**30, has_gpu=True))
+    assert shrunk
+    assert 0.7 * 559_240 < math.prod(patch) <= 559_240
+    assert patch[0] / 512 == pytest.approx(patch[2] / 300, rel=0.25)
+
+
+def test_slices_decide_which_network_it_is() -> None:
+    thin, thick = images(20, (64, 64, 64), (1, 1, 2)), images(20, (200, 200, 12), (1, 1, 7))
+    kinds = [
+        value(plan(data, machine), "network", "kind") for data, machine in itertools.product((thin, thick), (CPU, GPU))
+    ]
+    assert kinds == ["unet", "unet", "unet2d", "anisotropic_unet"]
+    flat = plan(thick, CPU)
+    assert value(flat, "training", "patch_size") == [224, 224, 1]
+    assert value(flat, "network", "strides") == [2, 2, 2, 2, 2], "200 / 4 is above 32: five halvings"
+    assert value(flat, "preprocessing", "slices_last") is True
+    deep = plan(thick, GPU)
+    assert value(deep, "network", "strides") == [2, 2, 2], "12 slices can be halved once, after two in the plane"
+    assert value(deep, "training", "patch_size") == [200, 200, 12]
+
+
+def test_a_batch_is_5_percent_of_all_voxels_at_most() -> None:
+    """200 · 63,000 · 5 % = 630,000 voxels are three times two patches of 89,600; the memory would hold 49."""
+    planned = plan(images(200, (35, 50, 36), (1, 1, 1)), GPU)
+    assert value(planned, "training", "batch_size") == 3
+    assert "49 would fit the memory, and 3 are 5% of all voxels" in planned["training"]["batch_size"].why
+    assert value(plan(images(200, (35, 50, 36), (1, 1, 1)), CPU), "training", "batch_size") == 1
+
+
+def test_on_a_processor_a_training_has_the_work_of_quick() -> None:
+    planned, quick = plan(images(200, (35, 50, 36), (1, 1, 1)), CPU), load_recipe("quick")
+    assert value(planned, "training", "patch_size") == list(quick.training.patch_size)
+    assert value(planned, "training", "steps_per_epoch") == quick.training.steps_per_epoch == 10
+    assert value(planned, "network", "channels") == list(quick.network.channels)
+
+
+def test_images_of_one_spacing_are_not_resampled() -> None:
+    assert "spacing_mm" not in plan(images(9, (64, 64, 64), (1, 1, 1.2)), CPU)["preprocessing"]
+    shapes = tuple(ImageShape((64, 64, 64), (1, 1, apart)) for apart in (1.0, 1.2, 1.3))
+    mixed = Fingerprint(shapes, shapes, False, (0.0, 1.0), None, 3)
+    assert value(plan(mixed, CPU), "preprocessing", "spacing_mm") == [1, 1, 1.2]
+
+
+def test_ct_has_a_window_and_the_rest_is_z_scored() -> None:
+    ct = plan(images(9, (64, 64, 64), (1, 1, 1), is_ct=True, window=(-17.04, 201.0)), CPU)
+    assert value(ct, "preprocessing", "window_hu") == [-17.0, 201.0]
+    assert "of the foreground of 9 images" in ct["preprocessing"]["window_hu"].why
+    unlabelled = plan(images(9, (64, 64, 64), (1, 1, 1), is_ct=True, foreground_share=None), CPU)
+    assert "nobody drew" in unlabelled["preprocessing"]["window_hu"].why
+    assert value(plan(images(9, (64, 64, 64), (1, 1, 1)), CPU), "preprocessing", "intensity") == "zscore"
+
+
+SIZES: tuple[Size, ...] = ((9, 9, 3), (35, 50, 36), (240, 240, 155), (512, 512, 90), (512, 512, 700), (300, 20, 300))
+
+
+@pytest.mark.parametrize(("size", "thickness", "machine"), itertools.product(SIZES, (1.0, 3.0, 8.0), (CPU, GPU)))
+def test_whatever_images_are_like_the_recipe_is_one(
+    size: Size, thickness: float, machine: Machine, tmp_path: Path
+) -> None:
+    data = images(30, size, (1, 1, thickness), is_ct=True, window=(-100.0, 200.0))
+    planned = plan(data, machine)
+    text = as_toml("mine", planned, data, machine)
+    (tmp_path / "mine.toml").write_text(text)
+    recipe = load_recipe(str(tmp_path / "mine.toml"))
+    build_network(recipe.network, classes=2)
+    factor = math.prod(recipe.network.strides)
+    across = {"unet": factor, "unet2d": 1, "anisotropic_unet": max(1, factor // 4)}[recipe.network.kind]
+    steps = (factor, factor, across)
+    assert not any(length % step for length, step in zip(recipe.training.patch_size, steps, strict=True))
+    assert recipe.prediction.window_size == recipe.training.patch_size
+    sections = tomllib.loads(text)
+    assert all(planned[section].keys() == sections[section].keys() for section in planned)
+    numbers = [line for line in text.split("[network]")[1].splitlines() if " = " in line]
+    assert all(line.partition("# ")[2] for line in numbers), "each says why"
+
+
+def test_without_an_image_there_is_no_plan() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        plan(Fingerprint((), (), False, (0, 1), None, 0), CPU)
