@@ -132,3 +132,12 @@ def test_no_round_begins_with_a_proxy_model(study):
 def test_there_is_no_other_kind(study):
     with pytest.raises(IntegrityError):
         publish(study, kind="teacher")
+
+
+def test_models_in_service_are_those_that_were_not_withdrawn(study):
+    for _ in range(3):
+        publish(study)
+    study.withdraw_model(2)
+    assert [model.version for model in study.models()] == [1, 2, 3]
+    assert [model.version for model in study.models(in_service=True)] == [1, 3]
+    assert study.models("proxy", in_service=True) == []
