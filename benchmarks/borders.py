@@ -22,9 +22,9 @@ from scipy.stats import spearmanr
 from activelabel.acquisition.aggregation import slice_profile, slice_totals
 from activelabel.acquisition.regions import seen_voxels
 from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, slice_axis
-from activelabel.data.volumes import read_volume
 from activelabel.prediction.predictor import Predictor
 
 FIRST_SLICES = 24

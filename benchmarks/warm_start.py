@@ -24,9 +24,9 @@ from scipy.stats import spearmanr
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import shuffled, top_k
 from activelabel.loop.proxy_scoring import ProxyScoring
-from activelabel.project.feature_files import Features, features_file, read_features
+from activelabel.project.models.features import Features, features_file, read_features
+from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project, open_project
-from activelabel.project.proxy_model import current_proxy, rank_kind
 from activelabel.server.training.proxy import ProxyTrainTask
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -29,7 +29,7 @@ from activelabel.loop.due import read_situation, work_due
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.networks import build_network
 from activelabel.project.project import open_project
-from activelabel.project.publishing import publish_model
+from activelabel.project.models.publishing import publish_model
 from activelabel.strategies.catalogue import build_strategies
 
 studies, recipe, folder = sys.argv[1:]

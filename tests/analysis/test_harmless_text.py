@@ -15,7 +15,7 @@ from activelabel.analysis.harmless_text import printed, safe_for_spreadsheets, v
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.pictures import take_texts_literally
 from activelabel.prediction.score_table import ScoreTable
-from activelabel.project.label_names import resolve_label_names
+from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.log_file import keep_log, last_lines
 from activelabel.report.page import Folded, Page, Picture, Section, Table, Text, write_page
 from activelabel.server.routes.pages import render_page

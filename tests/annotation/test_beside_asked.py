@@ -20,7 +20,7 @@ from activelabel.data.labels import check_label
 from activelabel.data.slices import slice_mask
 from activelabel.errors import AskedBackError, InvalidInputError
 from activelabel.server.client_info import read_label_info
-from activelabel.store.case_states import DraftReason
+from activelabel.store.cases.case_states import DraftReason
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Draft

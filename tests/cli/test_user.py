@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from activelabel.cli.main import main
+from activelabel.login.passwords import verify_password
 from activelabel.project.project import existing_ledger, open_project
-from activelabel.server.login.passwords import verify_password
 
 PASSWORD = "correct horse battery"
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from activelabel.data.completeness import Expected, why_incomplete
+from activelabel.data.files.volumes import read_grid
 from activelabel.data.slices import slice_axis
-from activelabel.data.volumes import read_grid
 
 
 def model(*profile):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from activelabel.data.files.volumes import read_grid
 from activelabel.data.grids import Grid
 from activelabel.data.labels import check_label
-from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 
 SHAPE = (9, 8, 7)

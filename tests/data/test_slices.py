@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nibabel.orientations import aff2axcodes
 from orientations import ORIENTATIONS, affine_towards
 
+from activelabel.data.files.volumes import Volume
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import (
@@ -21,7 +22,6 @@ from activelabel.data.slices import (
     slice_axis,
     slice_mask,
 )
-from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
 

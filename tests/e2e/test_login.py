@@ -20,7 +20,7 @@ from ports import free_port
 from running_server import RunningServer
 from self_signed import certificate_for, outside_address
 
-from activelabel.server.login.passwords import hash_password
+from activelabel.login.passwords import hash_password
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from local_pacs.ct_series import ct_series

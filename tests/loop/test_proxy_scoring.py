@@ -15,16 +15,16 @@ from training_study import Study
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.aggregation import mean
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.networks.bottleneck import bottleneck
-from activelabel.project.feature_files import features_file, read_features
-from activelabel.project.proxy_model import initial_weights, proxy_is_missing, unscored_by_proxy
-from activelabel.project.publishing import publish_model
+from activelabel.project.models.features import features_file, read_features
+from activelabel.project.models.proxy import initial_weights, proxy_is_missing, unscored_by_proxy
+from activelabel.project.models.publishing import publish_model
 
 VARIANCE, ENTROPY = (ScoreKind(measure, aggregation="mean") for measure in ("variance", "entropy"))
 

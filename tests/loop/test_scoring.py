@@ -10,16 +10,16 @@ import torch
 from killed_reads import CountedReads, Killed
 
 from activelabel.acquisition.aggregation import total
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.race import JOURNAL_FILE
 from activelabel.loop.scoring import VolumeScoring, build_scoring_methods, scored_measure
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.models.publishing import publish_model
 from activelabel.project.project import Project, open_project
-from activelabel.project.publishing import publish_model
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import NotRankedYet
 from activelabel.strategies.ranking import current_ranking

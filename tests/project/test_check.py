@@ -13,7 +13,7 @@ from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_mod
 from activelabel.cli.main import main
 from activelabel.errors import InvalidInputError
 from activelabel.project.check import checks_of
-from activelabel.project.label_record_files import record_file
+from activelabel.project.labels.record_files import record_file
 from activelabel.project.project import Project, open_project
 from activelabel.project.readability import note_image
 from activelabel.server.opening import open_datastore

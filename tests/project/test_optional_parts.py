@@ -11,8 +11,8 @@ from training_study import Study
 from warm_recipe import write_warm_recipe
 
 from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.project.models.proxy import rank_kind
 from activelabel.project.optional_parts import optional, optional_step
-from activelabel.project.proxy_model import rank_kind
 from activelabel.recipes import ProxySettings
 from activelabel.server.training.proxy import ProxyTrainTask
 

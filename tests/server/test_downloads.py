@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import open_project
 from activelabel.server.datastores.folder import LedgerDatastore

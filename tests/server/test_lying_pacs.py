@@ -278,7 +278,7 @@ def test_a_deflated_bomb_is_not_unpacked(liar: Liar, tmp_path: Path, monkeypatch
     packed = io.BytesIO()
     dataset.save_as(packed, write_like_original=False)
     liar.respond = says(parts(packed.getvalue()), PARTS)
-    monkeypatch.setattr("activelabel.data.file_guard._largest", 2**20)
+    monkeypatch.setattr("activelabel.data.files.guard._largest", 2**20)
     with pytest.raises(ActiveLabelError, match="it unpacks to more than"):
         Pacs(liar.url).download(SERIES, STUDY, tmp_path)
 

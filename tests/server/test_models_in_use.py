@@ -13,17 +13,17 @@ from small_studies import write_model
 from training_study import TINY, Study
 
 from activelabel.acquisition.score import Score
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.doubt import compare_labels
 from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
-from activelabel.project.loaded_model import LoadedModel
-from activelabel.project.model_standing import read_standing
-from activelabel.project.publishing import publish_model
+from activelabel.project.models.loaded import LoadedModel
+from activelabel.project.models.publishing import publish_model
+from activelabel.project.models.standing import read_standing
 from activelabel.server.local_app import LocalApp
 from activelabel.server.tasks.segmentation import SegmentationInfer
 from activelabel.server.training.segmentation import SegmentationTrainTask

@@ -8,13 +8,13 @@ import pytest
 import torch
 from training_study import TINY, Study
 
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
-from activelabel.project.feature_files import features_file, read_features
-from activelabel.project.publishing import publish_model
+from activelabel.project.models.features import features_file, read_features
+from activelabel.project.models.publishing import publish_model
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.strategies.catalogue import build_strategies, build_strategy
 

@@ -14,7 +14,7 @@ from monailabel.tasks.train.basic_train import Context
 from training_study import TINY, Study
 
 from activelabel.networks import build_network
-from activelabel.project.publishing import publish_model
+from activelabel.project.models.publishing import publish_model
 from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training.transfer import last_layer
 

@@ -10,9 +10,9 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.score import Score
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.networks import build_network
+from activelabel.project.models.proxy import initial_weights
+from activelabel.project.models.publishing import publish_model
 from activelabel.project.project import Project, open_project
-from activelabel.project.proxy_model import initial_weights
-from activelabel.project.publishing import publish_model
 from activelabel.store.records import ModelKind
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import Proposal

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from activelabel.errors import NotFoundError, NotReadyError
-from activelabel.store.case_states import MOVES, CaseEvent, CaseState, DraftReason, refusal
+from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, refusal
+from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.schema import Base
-from activelabel.store.skips import CANNOT, NOT_NOW
 
 IMAGES, ANNOTATORS = ("a", "b", "c"), ("ann", "bob", "eve")
 images, annotators = st.sampled_from(IMAGES), st.sampled_from(ANNOTATORS)

@@ -17,7 +17,7 @@ from activelabel.names import ScoreKind
 from activelabel.store import migration
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
-from activelabel.store.model_choice import label_judges
+from activelabel.store.models.choice import label_judges
 from activelabel.store.records import Annotation, Lease
 from activelabel.store.schema import Base, UtcDateTime
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from activelabel.store.cases.skips import CANNOT
 from activelabel.store.ledger import Ledger
-from activelabel.store.skips import CANNOT
 
 MINUTES = 10.0
 

@@ -12,7 +12,7 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.project.feature_files import features_file, write_features
+from activelabel.project.models.features import features_file, write_features
 from activelabel.project.project import Project, open_project
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import Proposal

@@ -8,7 +8,7 @@ import pytest
 from warm_recipe import write_warm_recipe
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.feature_files import features_file, read_features, write_features
+from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.project import Project, open_project
 from activelabel.strategies.catalogue import build_strategy
 from activelabel.strategies.proposal import Proposal

@@ -6,9 +6,9 @@ import pytest
 import torch
 from monai.data import CacheDataset, ThreadDataLoader
 
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import write_label
 from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.two_views import LoadNoisyCase, NoisyCase, PairedBatches, two_view_transforms
 

@@ -19,14 +19,14 @@ from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import AskedBackError, InvalidInputError, NotFoundError
 from activelabel.project.client_kind import client_kind
-from activelabel.project.kept_labels import sound_file
+from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
-from activelabel.store.annotations import LabelChangedError
-from activelabel.store.case_states import DraftReason, FinishedBy
+from activelabel.store.cases.annotations import LabelChangedError
+from activelabel.store.cases.case_states import DraftReason, FinishedBy
+from activelabel.store.cases.new_annotation import KeptFile, NewAnnotation
 from activelabel.store.ledger import Ledger
-from activelabel.store.new_annotation import KeptFile, NewAnnotation
 from activelabel.store.records import FINAL, Annotation, Draft, Lease
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray
 from activelabel.data.slice_digests import SliceDigests, differing, drawn_on, slice_digests
 from activelabel.errors import InvalidInputError
-from activelabel.store.coverage_case import CoverageCase
+from activelabel.store.cases.coverage_case import CoverageCase
 from activelabel.store.records import Lease
 
 WHOLE = "all"

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray
 from activelabel.data.slice_digests import SliceDigests, slice_digests
-from activelabel.data.studies_folder import LABEL_ENDING
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from activelabel.annotation.label_files import LabelFiles, new_name
 from activelabel.data.labels import LabelArray
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.errors import InvalidInputError
-from activelabel.project.kept_labels import sound_file
-from activelabel.store.case_states import DraftReason
+from activelabel.project.labels.kept import sound_file
+from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.cases.new_annotation import KeptFile
 from activelabel.store.ledger import Ledger
-from activelabel.store.new_annotation import KeptFile
 from activelabel.store.records import Draft, Lease, Slices
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from activelabel.data.labels import LabelArray
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
-from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
+from activelabel.store.cases.case_states import DraftReason, FinishedBy, Submission, draft_reason
 from activelabel.store.records import Annotation, Draft
 
 logger = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from pathlib import Path
 from activelabel.annotation.coverage import SentLabel, case_without_history
 from activelabel.annotation.digest_files import kept_digests
 from activelabel.annotation.history import History, Version
+from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.grids import Grid
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.slice_digests import SliceDigests
-from activelabel.data.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError
-from activelabel.project.kept_labels import sound_file
+from activelabel.project.labels.kept import sound_file
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, Annotation, Draft, Lease
 

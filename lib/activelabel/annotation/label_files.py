@@ -9,9 +9,9 @@ from typing import TypeVar
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
 from activelabel.data.labels import LabelArray, write_label
-from activelabel.project.label_record_files import write_records
+from activelabel.project.labels.record_files import write_records
+from activelabel.store.cases.new_annotation import KeptFile
 from activelabel.store.ledger import Ledger
-from activelabel.store.new_annotation import KeptFile
 
 Recorded = TypeVar("Recorded")
 

@@ -8,21 +8,21 @@ from pathlib import Path
 import torch
 
 from activelabel.cli.doctor_checks import Finding
-from activelabel.data.file_names import ENDINGS
+from activelabel.data.files.names import ENDINGS
+from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
+from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
 from activelabel.data.labels import check_label
 from activelabel.data.modality import AUTO, named_modality
 from activelabel.data.preprocessing import check_prepared_size
-from activelabel.data.studies_folder import FolderContent, find_images, find_labels, lines_on
-from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.training_cases import check_case
 from activelabel.prediction.precision import choose_precision
-from activelabel.project.kept_names import check_names
+from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
 from activelabel.project.modality import declared_or_voted
-from activelabel.project.model_standing import read_standing
+from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project, plan_project, project_folder, view_folder
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there

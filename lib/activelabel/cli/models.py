@@ -14,7 +14,7 @@ from activelabel.names import APP_FOLDER
 from activelabel.store.records import Metrics, ModelKind, ModelVersion
 
 if TYPE_CHECKING:
-    from activelabel.project.model_standing import Standing
+    from activelabel.project.models.standing import Standing
     from activelabel.store.ledger import Ledger
 
 BEST = "best"
@@ -36,7 +36,7 @@ def models(
     In use is the best by the validation cases of now, unless somebody chose. A running server follows at once.
     """
     # Here, so that the command's --help does not wait for torch.
-    from activelabel.project.model_standing import read_standing
+    from activelabel.project.models.standing import read_standing
     from activelabel.project.project import MODELS, existing_ledger, project_folder
     from activelabel.project.settings import parse_settings, setting_pairs
 

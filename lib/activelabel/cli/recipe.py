@@ -32,9 +32,9 @@ def recipe(
     The rules are those by which nnU-Net plans, with the networks of this project. Nothing is trained.
     """
     # Here, so that the command's --help does not wait for torch.
-    from activelabel.data.files import write_atomically
+    from activelabel.data.files.studies_folder import find_images, find_labels
+    from activelabel.data.files.writing import write_atomically
     from activelabel.data.fingerprint import take_fingerprint
-    from activelabel.data.studies_folder import find_images, find_labels
     from activelabel.recipes import load_recipe
     from activelabel.recipes.planning import plan
     from activelabel.recipes.writing import as_toml, name_of

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.cli.consoles import console, errors
+from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.intensities import odd_ones
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
-from activelabel.data.studies_folder import FolderContent
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images

@@ -53,7 +53,7 @@ def simulate(
     """
     # Here, so that `--help` does not wait for torch and the host.
     from activelabel.project.given_split import given_split
-    from activelabel.project.label_names import resolve_label_names
+    from activelabel.project.labels.names import resolve_label_names
     from activelabel.project.settings import parse_settings, setting_pairs
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
     from activelabel.simulation.cases import find_cases

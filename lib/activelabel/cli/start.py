@@ -80,7 +80,7 @@ def prepare_app_folder(folder: Path) -> Path:
     Raises:
         InvalidInputError: it cannot be written.
     """
-    from activelabel.data.files import write_atomically
+    from activelabel.data.files.writing import write_atomically
 
     if folder == CHECKOUT_APP:
         return folder  # its own `main.py` names the same class

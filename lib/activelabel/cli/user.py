@@ -103,7 +103,7 @@ def _ledger(studies: str, conf: list[str] | None, *, begin: bool = False) -> "Le
 
 
 def _role(word: str) -> UserRole:
-    from activelabel.server.login.identity import ROLES
+    from activelabel.login.identity import ROLES
 
     for known in ROLES:
         if word == known:
@@ -113,7 +113,7 @@ def _role(word: str) -> UserRole:
 
 def _hash_of_new_password() -> str:
     """Asked for twice at a terminal; never an option, which the list of processes would show."""
-    from activelabel.server.login.passwords import hash_password
+    from activelabel.login.passwords import hash_password
 
     if sys.stdin.isatty():
         said = typer.prompt("Password", hide_input=True, confirmation_prompt=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from activelabel.data.file_names import BETWEEN_FOLDERS, stem_of
+from activelabel.data.files.names import BETWEEN_FOLDERS, stem_of
 from activelabel.errors import InvalidInputError
 
 SplitRole = Literal["training", "validation", "test"]

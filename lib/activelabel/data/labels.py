@@ -9,13 +9,13 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.dicom_labels import read_dicom_file
-from activelabel.data.file_names import is_dicom
-from activelabel.data.files import write_atomically
+from activelabel.data.dicom.labels import read_dicom_file
+from activelabel.data.files.names import is_dicom
+from activelabel.data.files.opening import finite, open_voxels
+from activelabel.data.files.volumes import regular_grid
+from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid, label_order
-from activelabel.data.opening import finite, open_voxels
 from activelabel.data.segmentations import place_segments, segments_of
-from activelabel.data.volumes import regular_grid
 from activelabel.errors import InvalidInputError
 
 LabelArray = NDArray[np.uint8] | NDArray[np.uint16]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from activelabel.names import ScoreKind
+from activelabel.project.models.proxy import proxy_is_missing, unscored_by_proxy
 from activelabel.project.project import Project
-from activelabel.project.proxy_model import proxy_is_missing, unscored_by_proxy
 from activelabel.project.thresholds import Thresholds
 
 

@@ -9,9 +9,9 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.training_cases import AnnotatedCase, annotated_case, readable_of_role
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images
-from activelabel.project.model_standing import read_standing
+from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
-from activelabel.store.model_choice import best_version, label_judges
+from activelabel.store.models.choice import best_version, label_judges
 from activelabel.store.records import Judges, Metrics, ModelKind
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice

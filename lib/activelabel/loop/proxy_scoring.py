@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from activelabel.acquisition.score import Score
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
@@ -13,8 +13,8 @@ from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.project.images import Images
+from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
-from activelabel.project.proxy_model import current_proxy, rank_kind
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.recipes import ProxySettings
 from activelabel.store.records import ModelVersion

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files.volumes import Volume, read_volume
+from activelabel.data.files.writing import write_atomically
 from activelabel.data.labels import write_label
 from activelabel.data.modality import Modality, ModalityChoice, choose_modality, series_modality
-from activelabel.data.volumes import Volume, read_volume
 from activelabel.project.project import Project
 from activelabel.recipes import ProxySettings
 from activelabel.training.pseudo_labels import pseudo_label

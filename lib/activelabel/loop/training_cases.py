@@ -3,13 +3,13 @@
 import logging
 from pathlib import Path
 
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.volumes import read_grid
 from activelabel.data.labels import check_label
-from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import check_prepared_size
-from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.images import Images
-from activelabel.project.kept_labels import sound_file
+from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
-from activelabel.data.file_names import ENDINGS
+from activelabel.data.files.names import ENDINGS
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.studies_folder import FolderContent, find_images
+from activelabel.data.files.volumes import Volume, read_volume
 from activelabel.data.intensities import Intensities, measure_intensities
-from activelabel.data.one_case import one_case
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slices import slice_axis
-from activelabel.data.studies_folder import FolderContent, find_images
-from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.prediction.image_scores import image_scores

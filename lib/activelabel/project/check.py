@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from activelabel.data.one_case import one_case
-from activelabel.data.studies_folder import find_images
-from activelabel.data.volumes import read_volume
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.studies_folder import find_images
+from activelabel.data.files.volumes import read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError
-from activelabel.project.kept_labels import sound_file
-from activelabel.project.label_record_files import read_record
+from activelabel.project.labels.kept import sound_file
+from activelabel.project.labels.record_files import read_record
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.project.readability import content_sha256, require_same_image

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from activelabel.data.studies_folder import LEDGER_FILE
+from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.project.folders import project_folder
 from activelabel.project.settings import database_url, parse_settings

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from activelabel.data.files.studies_folder import find_images
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.intensities import Intensities, measure_intensities
 from activelabel.data.modality import (
     AUTO,
@@ -13,8 +15,6 @@ from activelabel.data.modality import (
     voted_modality,
 )
 from activelabel.data.splits import stable_fraction
-from activelabel.data.studies_folder import find_images
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.studies import is_pacs
 from activelabel.store.ledger import Ledger

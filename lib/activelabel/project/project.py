@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from activelabel.data.file_guard import limit_images
+from activelabel.data.files.guard import limit_images
+from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
-from activelabel.data.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
@@ -21,8 +21,8 @@ from activelabel.project.existing import existing_ledger as existing_ledger
 from activelabel.project.folders import default_folder as default_folder
 from activelabel.project.folders import project_folder as project_folder
 from activelabel.project.folders import view_folder as view_folder
-from activelabel.project.kept_names import check_names, kept_names, name_older_labels
-from activelabel.project.label_names import resolve_label_names
+from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
+from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.recipe_in_force import check_device
 from activelabel.project.recipe_in_force import with_settings as with_settings

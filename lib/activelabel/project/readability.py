@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from activelabel.data.files.one_case import for_want_of_memory, one_case
+from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
-from activelabel.data.one_case import for_want_of_memory, one_case
 from activelabel.data.preprocessing import PreparedImage, check_prepared_size, prepare_image
-from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
 from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from activelabel.data.files import CANNOT_BE_WRITTEN, write_atomically
+from activelabel.data.files.writing import CANNOT_BE_WRITTEN, write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.project.label_record_files import write_missing_in_background
+from activelabel.project.labels.record_files import write_missing_in_background
 from activelabel.project.log_file import keep_log
-from activelabel.project.older_models import convert_older_models
+from activelabel.project.models.older import convert_older_models
 from activelabel.project.project import Project, make_folder, plan_project, prepare_project
 from activelabel.store.copies import keep_copying
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from activelabel.data.file_guard import LARGEST_IMAGE_VOXELS
+from activelabel.data.files.guard import LARGEST_IMAGE_VOXELS
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
 from activelabel.store.copies import KEPT

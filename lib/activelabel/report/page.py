@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
 from activelabel.analysis.harmless_text import printed, safe_for_spreadsheets, visible
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.pictures import take_texts_literally
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from activelabel.data.studies_folder import LEDGER_FILE
+from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.loop.advice import effort_unit, forecast_of, judged_points, learning_curve, said
-from activelabel.project.kept_names import check_names
-from activelabel.project.model_standing import read_standing
+from activelabel.project.labels.kept_names import check_names
+from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project, plan_project
 from activelabel.report.figures import draw_doubts, draw_forecast
 from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text

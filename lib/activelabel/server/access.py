@@ -14,8 +14,8 @@ from anyio import CapacityLimiter, to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from activelabel.errors import ActiveLabelError
+from activelabel.login.identity import asking
 from activelabel.server.login.gate import SCOPE, Login
-from activelabel.server.login.identity import asking
 from activelabel.server.login.loopback import is_loopback
 from activelabel.server.login.refusals import Refusal, refusal_line, refusal_of
 from activelabel.server.status import status_of

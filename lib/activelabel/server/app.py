@@ -17,9 +17,9 @@ from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.project.project import Project, open_project
 from activelabel.project.serving import explained, open_served_project
-from activelabel.server.app_info import NAME, description
-from activelabel.server.application import Application
-from activelabel.server.autopilot import build_autopilot
+from activelabel.server.actions.application import Application
+from activelabel.server.actions.autopilot import build_autopilot
+from activelabel.server.actions.info import NAME, description
 from activelabel.server.guard import guard_host
 from activelabel.server.login.listening import place_asked_for, require_login
 from activelabel.server.opening import open_datastore

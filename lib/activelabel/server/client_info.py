@@ -6,7 +6,7 @@ from typing import Any
 
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.errors import InvalidInputError
-from activelabel.server.login.identity import asking
+from activelabel.login.identity import asking
 
 client_address: ContextVar[str] = ContextVar("client_address", default="")
 """Address of the machine whose request is being answered; set by the routes."""

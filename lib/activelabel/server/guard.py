@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from monailabel.endpoints.user.auth import get_current_user as host_user
 
+from activelabel.login.accounts import SessionTimes
 from activelabel.project.project import Project
 from activelabel.project.settings import Settings
 from activelabel.server.access import AccessGuard
-from activelabel.server.login.accounts import SessionTimes
 from activelabel.server.login.gate import Login
 from activelabel.server.login.host_settings import host_provider
 from activelabel.server.routes.app_routes import ROUTES

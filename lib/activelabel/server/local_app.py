@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.scoring import scored_measure
 from activelabel.project.given_split import given_split
-from activelabel.project.older_models import convert_older_models
+from activelabel.project.models.older import convert_older_models
 from activelabel.project.project import open_project
 from activelabel.project.readability import set_aside
 from activelabel.project.slicing import count_slices

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
-from activelabel.data.studies_folder import find_images
+from activelabel.data.files.studies_folder import find_images
 from activelabel.project.given_split import check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs

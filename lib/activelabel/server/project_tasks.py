@@ -7,7 +7,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.project import Project
 from activelabel.server.task_names import MODEL, TRAINER
 from activelabel.server.tasks.scoring import PROXY, scoring_methods

@@ -11,8 +11,8 @@ from typing import Any
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
+from activelabel.data.files.volumes import read_grid
 from activelabel.data.labels import LabelArray, check_label
-from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
 from activelabel.server.task_names import MODEL

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from activelabel.data.file_names import ENDINGS, ending_of
+from activelabel.data.files.names import ENDINGS, ending_of
+from activelabel.data.files.studies_folder import find_images, find_labels, lines_on
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.splits import choose_validation
-from activelabel.data.studies_folder import find_images, find_labels, lines_on
 from activelabel.errors import InvalidInputError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from activelabel import __version__
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.arms import Arm, recipe_content
 from activelabel.simulation.cases import Cases, link_images

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.labels import LabelArray, check_label
-from activelabel.data.one_case import one_case
-from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.metrics import dice, hausdorff_distance, mean_surface_distance, relative_volume_error

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from filelock import FileLock
 
 from activelabel import __version__
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, plan_project
 from activelabel.recipes import Recipe

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 
 Row = Mapping[str, Any]

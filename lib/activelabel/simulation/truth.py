@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from activelabel.data.files.volumes import Volume, read_grid
 from activelabel.data.labels import read_label
-from activelabel.data.volumes import Volume, read_grid
 
 
 @dataclass(frozen=True, eq=False)

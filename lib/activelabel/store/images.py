@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from activelabel.data.splits import choose_validation, validation_count
 from activelabel.errors import InvalidInputError
+from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
-from activelabel.store.leases import end_leases, unended_leases
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, in_pool, unfinished
 from activelabel.store.records import Image, Role, SlicesTaken

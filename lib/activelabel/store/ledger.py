@@ -1,19 +1,19 @@
 """The ledger: all that happened in a study, in one database. The truth about annotations, leases, scores and models."""
 
-from activelabel.store.annotations import Annotations
-from activelabel.store.doubts import Doubts
-from activelabel.store.drafts import Drafts
+from activelabel.store.cases.annotations import Annotations
+from activelabel.store.cases.drafts import Drafts
+from activelabel.store.cases.label_records import LabelRecords
+from activelabel.store.cases.leases import Leases
+from activelabel.store.cases.rounds import Rounds
+from activelabel.store.cases.skips import Skips
 from activelabel.store.facts import Facts
 from activelabel.store.images import Images
-from activelabel.store.label_records import LabelRecords
-from activelabel.store.leases import Leases
-from activelabel.store.model_uses import ModelUses
-from activelabel.store.models import Models
+from activelabel.store.models.doubts import Doubts
+from activelabel.store.models.scores import Scores
+from activelabel.store.models.uses import ModelUses
+from activelabel.store.models.versions import Models
 from activelabel.store.progress import Overview
 from activelabel.store.revisions import Revisions
-from activelabel.store.rounds import Rounds
-from activelabel.store.scores import Scores
-from activelabel.store.skips import Skips
 from activelabel.store.users import Users
 
 

@@ -7,8 +7,8 @@ since is passed over.
 import itertools
 from collections.abc import Iterator
 
+from activelabel.project.models.proxy import rank_kind
 from activelabel.project.project import Project
-from activelabel.project.proxy_model import rank_kind
 from activelabel.strategies.proposal import NotRankedYet, Proposal, Proposals, candidates
 
 NO_PSEUDO_LABEL = "it has no pseudo-label, so that the proxy model knows nothing of it: asked for last"

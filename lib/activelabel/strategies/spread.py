@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import Id, shuffled
-from activelabel.project.feature_files import Features, features_file, read_features
+from activelabel.project.models.features import Features, features_file, read_features
 from activelabel.project.project import Project
 from activelabel.store.records import ModelVersion
 from activelabel.strategies.proposal import CANDIDATES, NotRankedYet, Proposal, Proposals

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.names import MODEL_ENDING
 from activelabel.networks import build_network

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
-from activelabel.data.volumes import read_volume
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.transforms import Case
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from activelabel.data.files.volumes import Volume
 from activelabel.data.modality import Modality
-from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 
 Mask = NDArray[np.bool_]

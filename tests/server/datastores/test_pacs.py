@@ -16,8 +16,8 @@ from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
+from activelabel.data.dicom.seg_writing import write_seg
 from activelabel.data.grids import Grid
-from activelabel.data.seg_writing import write_seg
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
 from activelabel.server.datastores import pacs as pacs_datastore
@@ -26,7 +26,7 @@ from activelabel.server.pacs.client import Pacs
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.server.routes.answer_keys import INFO, INFO_OF_A_PACS
-from activelabel.store.case_states import FinishedBy
+from activelabel.store.cases.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from local_pacs.ct_series import ct_series

@@ -11,15 +11,15 @@ from fastapi.testclient import TestClient
 from openid_provider import CLIENT, OpenIdProvider, Person
 from ports import free_port
 
+from activelabel.login import passwords
+from activelabel.login.accounts import SessionTimes
+from activelabel.login.identity import Role
+from activelabel.login.passwords import hash_password
+from activelabel.login.provider import Provider
+from activelabel.login.tokens import TokenRules
 from activelabel.server.access import AccessGuard
 from activelabel.server.client_info import annotator_of
-from activelabel.server.login import passwords
-from activelabel.server.login.accounts import SessionTimes
 from activelabel.server.login.gate import Login, let_fetch
-from activelabel.server.login.identity import Role
-from activelabel.server.login.passwords import hash_password
-from activelabel.server.login.provider import Provider
-from activelabel.server.login.tokens import TokenRules
 from activelabel.server.routes.login_routes import router as login_routes
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.store.ledger import Ledger

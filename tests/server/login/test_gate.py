@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
-from activelabel.server.login import accounts, attempts, gate
-from activelabel.server.login.accounts import SessionTimes
+from activelabel.login import accounts, attempts
+from activelabel.login.accounts import SessionTimes
+from activelabel.server.login import gate
 from activelabel.store.ledger import Ledger
 
 PASSWORD = "correct horse battery"

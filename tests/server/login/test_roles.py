@@ -10,7 +10,7 @@ from monailabel.app import app as host
 from starlette.routing import Mount
 
 from activelabel.errors import ForbiddenError
-from activelabel.server.login.identity import ROLES, Identity, Role, asking
+from activelabel.login.identity import ROLES, Identity, Role, asking
 from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC, least_role, require
 from activelabel.server.routes.app_routes import ROUTES
 

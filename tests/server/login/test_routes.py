@@ -14,8 +14,8 @@ from monailabel.endpoints.user.auth import get_current_user as host_user
 from openid_provider import OpenIdProvider
 
 from activelabel.errors import StorageFullError
+from activelabel.login.accounts import ENDED, SessionTimes
 from activelabel.server.access import AccessGuard
-from activelabel.server.login.accounts import ENDED, SessionTimes
 from activelabel.server.login.gate import Login
 from activelabel.server.routes.one_line_route import current_user
 from activelabel.store.ledger import Ledger

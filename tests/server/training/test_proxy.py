@@ -16,11 +16,11 @@ from small_studies import BROKEN, REASONS, write_nifti
 from training_study import Study
 from warm_recipe import write_warm_recipe
 
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.modality import choose_modality
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.networks import build_network
-from activelabel.project.proxy_model import initial_weights
+from activelabel.project.models.proxy import initial_weights
 from activelabel.server.training.proxy import ProxyTrainTask
 from activelabel.training.pseudo_labels import pseudo_label
 

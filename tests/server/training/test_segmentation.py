@@ -19,8 +19,8 @@ from ignite.engine import Engine, Events
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from training_study import Study
 
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training.checkpoints import load_model

@@ -18,9 +18,9 @@ from typing import Any
 from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
-from activelabel.data.files import write_atomically
-from activelabel.data.studies_folder import LABEL_ENDING
-from activelabel.data.volumes import read_grid
+from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.files.volumes import read_grid
+from activelabel.data.files.writing import write_atomically
 from activelabel.errors import (
     ActiveLabelError,
     AskedBackError,

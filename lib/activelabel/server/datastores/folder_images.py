@@ -19,11 +19,11 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
-from activelabel.data.file_names import ENDINGS, ending_of
-from activelabel.data.files import write_atomically
+from activelabel.data.files.links import LINKS_OUT, leads_out
+from activelabel.data.files.names import ENDINGS, ending_of
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
+from activelabel.data.files.writing import write_atomically
 from activelabel.data.given_splits import GivenSplit
-from activelabel.data.links import LINKS_OUT, leads_out
-from activelabel.data.studies_folder import FolderContent, find_images, lines_on
 from activelabel.errors import (
     InvalidInputError,
     NotReadyError,

@@ -9,8 +9,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.polling import PollingObserver
 
-from activelabel.data.file_names import ending_of, is_dicom, is_hidden
-from activelabel.data.studies_folder import PROJECT_FOLDER
+from activelabel.data.files.names import ending_of, is_dicom, is_hidden
+from activelabel.data.files.studies_folder import PROJECT_FOLDER
 from activelabel.project.listing import LISTING
 
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from activelabel.data.file_names import is_tag, no_image
-from activelabel.data.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
+from activelabel.data.files.names import is_tag, no_image
+from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
 from activelabel.errors import ActiveLabelError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL

@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from activelabel.data.file_names import ENDINGS, ending_of, label_words_off, no_image
-from activelabel.data.volumes import read_volume
+from activelabel.data.files.names import ENDINGS, ending_of, label_words_off, no_image
+from activelabel.data.files.volumes import read_volume
 from activelabel.errors import InvalidInputError
 
 

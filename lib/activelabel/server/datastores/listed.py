@@ -7,7 +7,7 @@ from typing import Any
 from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.coverage import WHOLE
-from activelabel.data.file_names import ending_of
+from activelabel.data.files.names import ending_of
 from activelabel.project.listing import FILE, file_of
 from activelabel.store.records import FINAL, Annotation
 

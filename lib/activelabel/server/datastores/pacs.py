@@ -17,9 +17,9 @@ import numpy as np
 from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.data.files.volumes import read_grid
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.labels import write_label
-from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, UnavailableError
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.pacs.client import Pacs, Series

@@ -6,7 +6,7 @@ import json
 from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
 
-from activelabel.server.login.provider import Journey
+from activelabel.login.provider import Journey
 
 SESSION = "activelabel_session"
 JOURNEY = "activelabel_journey"

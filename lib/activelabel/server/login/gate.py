@@ -10,12 +10,12 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 
 from activelabel.errors import ForbiddenError, NotLoggedInError
-from activelabel.server.login.accounts import Accounts, Sessions, SessionTimes
-from activelabel.server.login.attempts import Attempts
+from activelabel.login.accounts import Accounts, Sessions, SessionTimes
+from activelabel.login.attempts import Attempts
+from activelabel.login.identity import Identity, asking
+from activelabel.login.image_passes import ImagePasses
+from activelabel.login.provider import Provider
 from activelabel.server.login.cookies import session_tokens
-from activelabel.server.login.identity import Identity, asking
-from activelabel.server.login.image_passes import ImagePasses
-from activelabel.server.login.provider import Provider
 from activelabel.server.login.roles import least_role
 from activelabel.store.ledger import Ledger
 

@@ -2,9 +2,9 @@
 
 from monailabel.config import settings as host
 
-from activelabel.server.login.identity import Role
-from activelabel.server.login.provider import Provider
-from activelabel.server.login.tokens import TokenRules
+from activelabel.login.identity import Role
+from activelabel.login.provider import Provider
+from activelabel.login.tokens import TokenRules
 
 MANAGER = "monailabel-manager"
 """What the provider calls a manager; the host knows no such role, and has no setting for it."""

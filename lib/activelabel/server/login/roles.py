@@ -9,7 +9,7 @@ from functools import cache
 from starlette.routing import compile_path
 
 from activelabel.errors import ForbiddenError
-from activelabel.server.login.identity import Role, asking
+from activelabel.login.identity import Role, asking
 
 PUBLIC = frozenset(
     {

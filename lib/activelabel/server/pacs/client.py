@@ -15,8 +15,8 @@ from monailabel.datastore.dicom import DICOMwebClientX
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from activelabel.data.dicom_guard import check_object
-from activelabel.data.file_guard import LARGEST_IMAGE_VOXELS
+from activelabel.data.dicom.guard import check_object
+from activelabel.data.files.guard import LARGEST_IMAGE_VOXELS
 from activelabel.errors import ActiveLabelError, ForbiddenError, NotFoundError, UnavailableError
 from activelabel.server.pacs.session import CONNECT_SECONDS, RefusedAnswerError, open_session
 

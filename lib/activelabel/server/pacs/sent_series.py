@@ -10,7 +10,7 @@ from email.message import Message
 
 import pydicom
 
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
 
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")

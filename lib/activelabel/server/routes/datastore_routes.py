@@ -11,10 +11,10 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import file_checksum, remove_file
 from starlette.background import BackgroundTask
 
-from activelabel.data.file_names import stem_of
-from activelabel.data.studies_folder import LABEL_ENDING
+from activelabel.data.files.names import stem_of
+from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
-from activelabel.server.case_actions import kept_said
+from activelabel.server.actions.cases import kept_said
 from activelabel.server.login.roles import OTHERS_LABEL, require
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (

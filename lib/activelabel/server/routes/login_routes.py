@@ -7,11 +7,11 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from activelabel.errors import ActiveLabelError, NotFoundError, NotLoggedInError, TooManyError
+from activelabel.login.identity import Identity, asking
+from activelabel.login.provider import new_journey
 from activelabel.server.access import is_page
 from activelabel.server.login import cookies
 from activelabel.server.login.gate import SCOPE, Login
-from activelabel.server.login.identity import Identity, asking
-from activelabel.server.login.provider import new_journey
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
 from activelabel.server.routes.pages import render_page
 from activelabel.server.status import status_of

@@ -12,15 +12,15 @@ from monailabel.config import settings as host_settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, User
 from monailabel.interfaces.exception import MONAILabelException
 
-from activelabel.data.files import CANNOT_BE_WRITTEN
+from activelabel.data.files.writing import CANNOT_BE_WRITTEN
 from activelabel.errors import (
     ActiveLabelError,
     NotLoggedInError,
     TooManyError,
 )
+from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
 from activelabel.server.client_info import client_address
-from activelabel.server.login.identity import asking
 from activelabel.server.status import status_of
 
 logger = logging.getLogger(__name__)

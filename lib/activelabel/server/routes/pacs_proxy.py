@@ -4,8 +4,8 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.login.identity import asking
 from activelabel.server.datastores.pacs import PacsDatastore
-from activelabel.server.login.identity import asking
 from activelabel.server.pacs.sent_series import sent_series
 from activelabel.server.routes.served import application
 

@@ -12,9 +12,9 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from activelabel.analysis.harmless_text import printed
+from activelabel.login.identity import asking
 from activelabel.project.log_file import last_lines
 from activelabel.project.studies import is_pacs
-from activelabel.server.login.identity import asking
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
 from activelabel.server.routes.served import application
 

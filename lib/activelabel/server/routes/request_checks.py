@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
-from activelabel.data.file_names import is_tag
+from activelabel.data.files.names import is_tag
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.store.schema import NAME_LENGTH
 

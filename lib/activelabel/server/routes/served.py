@@ -2,7 +2,7 @@
 
 from monailabel.interfaces.utils.app import app_instance
 
-from activelabel.server.application import Application
+from activelabel.server.actions.application import Application
 
 
 def application() -> Application:

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import UploadFile
 from monailabel.utils.sessions import Sessions
 
-from activelabel.data.file_guard import largest_file_bytes
+from activelabel.data.files.guard import largest_file_bytes
 from activelabel.errors import InvalidInputError, TooManyError
 
 _HARMLESS = re.compile(r"[^A-Za-z0-9._ -]")

@@ -6,11 +6,11 @@ from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
-from activelabel.data.volumes import read_volume
-from activelabel.project.loaded_model import LoadedModel
-from activelabel.project.model_standing import read_standing
+from activelabel.project.models.loaded import LoadedModel
+from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.server.tasks.mask_files import wanted_format, write_mask
 

@@ -9,11 +9,11 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from torch import Tensor
 
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image, restore_maps
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.project.loaded_model import LoadedModel
+from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.project import Project
 from activelabel.recipes import LEAST_REPEATS
 from activelabel.server.tasks.mask_files import wanted_format, write_mask

@@ -14,7 +14,7 @@ from monai.data.utils import set_rnd
 from monai.networks.utils import get_state_dict
 from monailabel.tasks.train.basic_train import Context
 
-from activelabel.data.files import write_atomically
+from activelabel.data.files.writing import write_atomically
 from activelabel.project.optional_parts import optional, optional_step
 
 logger = logging.getLogger(__name__)

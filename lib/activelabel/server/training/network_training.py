@@ -30,7 +30,7 @@ from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from monailabel.tasks.train.handler import PublishStatsAndModel
 from torch import nn
 
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.judging import judge
 from activelabel.loop.run_folder import UNFINISHED

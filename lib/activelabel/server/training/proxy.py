@@ -15,17 +15,17 @@ from ignite.engine import Events
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import Context
 
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.run_folder import exclusive_run, finish_run
 from activelabel.loop.training_cases import AnnotatedCase
-from activelabel.project.model_standing import read_standing
+from activelabel.project.models.proxy import proxy_training
+from activelabel.project.models.publishing import publish_model
+from activelabel.project.models.standing import read_standing
 from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
-from activelabel.project.proxy_model import proxy_training
-from activelabel.project.publishing import publish_model
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.recipes import ProxySettings
 from activelabel.server.training.epoch_checkpoint import EpochCheckpoint

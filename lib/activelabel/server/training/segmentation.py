@@ -24,17 +24,17 @@ from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.noisy_labels import NoisyLabels
 from activelabel.loop.run_folder import exclusive_run, finish_run
 from activelabel.loop.training_cases import annotated_case, check_training_cases, readable_annotations
-from activelabel.project.model_standing import read_standing
+from activelabel.project.models.proxy import initial_weights
+from activelabel.project.models.publishing import publish_model
+from activelabel.project.models.standing import read_standing
 from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
-from activelabel.project.proxy_model import initial_weights
-from activelabel.project.publishing import publish_model
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.server.training.network_training import NetworkTraining, Run, Weights
 from activelabel.server.training.options import TrainOptions, offered_options, parse_options
 from activelabel.server.training.semi_supervised import SemiSupervisedTraining
 from activelabel.server.training.stats import Stats, read_stats, with_models
-from activelabel.store.model_choice import label_judges
+from activelabel.store.models.choice import label_judges
 from activelabel.store.records import Annotation
 from activelabel.training.checkpoints import load_model
 from activelabel.training.schedule import scheduled

@@ -11,7 +11,7 @@ from monai.data import CacheDataset, Dataset, PersistentDataset
 from monailabel.tasks.train.basic_train import Context
 from torch import nn
 
-from activelabel.data.one_case import one_case
+from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings

@@ -10,8 +10,8 @@ from typing import Any, cast
 from monailabel.tasks.train.basic_train import Context
 from monailabel.tasks.train.handler import prepare_stats
 
-from activelabel.data.files import write_atomically
-from activelabel.project.model_standing import Standing
+from activelabel.data.files.writing import write_atomically
+from activelabel.project.models.standing import Standing
 
 logger = logging.getLogger(__name__)
 

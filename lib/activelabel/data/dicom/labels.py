@@ -1,0 +1,81 @@
+"""Labels as DICOM objects, SEG and RTSTRUCT, from a file or from a PACS."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from activelabel.data.dicom.guard import check_file, open_object
+from activelabel.data.dicom.rtstruct import is_rtstruct, read_rtstruct
+from activelabel.data.dicom.seg import read_seg
+from activelabel.data.files.guard import largest_file_bytes
+from activelabel.data.grids import Grid
+from activelabel.data.segmentations import NamedLabel
+from activelabel.errors import InvalidInputError
+
+
+def read_dicom_file(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> NamedLabel:
+    """A SEG or RTSTRUCT on the grid of its image.
+
+    Args:
+        path: the file.
+        image: the grid that was drawn on.
+        wanted: as `read_dicom_label` has it.
+
+    Raises:
+        InvalidInputError: the file is missing or no DICOM; as `read_dicom_label`.
+    """
+    if not path.is_file():
+        raise InvalidInputError(f"{path.name}: there is no such file: check the name, or put the file there")
+    size = path.stat().st_size
+    if size > largest_file_bytes():
+        raise InvalidInputError(f"{path.name}: it is {size:,} bytes long, expected {largest_file_bytes():,} at most")
+    check_file(path)
+    try:
+        dataset = open_object(path)
+    except Exception as error:  # of a damaged file anything may come
+        raise InvalidInputError(
+            f"{path.name}: cannot be read as DICOM ({type(error).__name__}: {error}): export it again"
+        ) from error
+    return read_dicom_label(dataset, image, wanted, path.name)
+
+
+def read_dicom_label(
+    dataset: Dataset, image: Grid, wanted: Sequence[str] | None = None, origin: str | None = None
+) -> NamedLabel:
+    """As `read_dicom_file`, of an object that is there.
+
+    Args:
+        dataset: a SEG or RTSTRUCT.
+        image: the grid that was drawn on.
+        wanted: the project's label names. Only these are read of an RTSTRUCT, and where two structures overlap, the one
+            that is named later counts. None: all are read, and overlapping ones are refused.
+        origin: with which an error begins; default the kind of the object.
+
+    Raises:
+        InvalidInputError: it is no label, is damaged, or does not lie on the voxels of its image.
+    """
+    from activelabel.data.files.one_case import one_case  # it brings torch, which takes a second to import
+
+    kind = "RTSTRUCT" if is_rtstruct(dataset) else "SEG"
+    with one_case(origin or kind):
+        if kind == "RTSTRUCT":
+            return read_rtstruct(dataset, image, wanted, origin or kind)
+        return read_seg(dataset, image, wanted, origin or kind)
+
+
+def referenced_series(label: Dataset) -> tuple[str, ...]:
+    """The series that a SEG or RTSTRUCT says that it was drawn on, each once."""
+    try:
+        if is_rtstruct(label):
+            series = [
+                series
+                for frame in label.get("ReferencedFrameOfReferenceSequence") or ()
+                for study in frame.get("RTReferencedStudySequence") or ()
+                for series in study.get("RTReferencedSeriesSequence") or ()
+            ]
+        else:
+            series = list(label.get("ReferencedSeriesSequence") or ())
+        return tuple(dict.fromkeys(str(item.SeriesInstanceUID) for item in series))
+    except (AttributeError, TypeError, ValueError):  # what cannot be read names none
+        return ()

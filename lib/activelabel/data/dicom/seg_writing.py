@@ -1,0 +1,184 @@
+"""A label as DICOM SEG, for the other viewers of a PACS, by highdicom."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+from highdicom.content import AlgorithmIdentificationSequence, PlanePositionSequence
+from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from activelabel import __version__
+from activelabel.data.dicom.frames import Frame, stacked_frames
+from activelabel.data.files.volumes import read_volume
+from activelabel.data.grids import Grid, axis_order
+from activelabel.errors import InvalidInputError
+
+_LONGEST_NAME = 64  # characters of a DICOM long string
+_COLOURS = ((221, 130, 101), (157, 108, 162), (185, 102, 83), (216, 191, 90), (111, 184, 210), (144, 238, 144))
+_CATEGORY = Code("123037004", "SCT", "Anatomical Structure")
+_ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+_KNOWN: tuple[tuple[Code, Any], ...] = ((_CATEGORY, codes.cid7192), (_ABNORMAL, codes.cid7159))
+"""DICOM's context groups of anatomical structures and of lesions, each with its category."""
+_FAMILY = Code("123110", "DCM", "Artificial Intelligence")
+_SERIES_NUMBER = 300
+_EMPTY_IF_MISSING = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
+    "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+"""DICOM lets them be empty, not missing; of a series in which they are missing, what is made is still sound."""
+
+
+def write_seg(
+    label: Path, series: Path, names: Sequence[str], uid: str, author: str, model_version: int | None = None
+) -> FileDataset | None:
+    """A label as DICOM SEG, each segment called as its value is, whichever values occur.
+
+    A segment has the code of SNOMED CT that DICOM gives for a structure of exactly its name, else one of our own. Its
+    tracking identifier is the same in every label of the image.
+
+    Args:
+        label: a file on the grid of the series; value v is `names[v - 1]`.
+        series: folder with the DICOM files of the image.
+        names: of the values 1..N.
+        uid: identifier of the new series and of its one instance.
+        author: who made the label.
+        model_version: the model that drew it, where nobody changed anything.
+
+    Returns:
+        The SEG; None for an empty label, which SEG cannot hold.
+
+    Raises:
+        InvalidInputError: `label` or `series` cannot be read, or they are not the same voxels; the series says too
+            little of itself.
+    """
+    drawn = read_volume(label)
+    values = drawn.array.astype(np.uint16)
+    present = [int(value) for value in np.unique(values) if value != 0]
+    if not present:
+        return None
+    frames, affine_ras = stacked_frames(series)
+    grid = Grid((int(frames[0].header.Columns), int(frames[0].header.Rows), len(frames)), affine_ras)
+    order = axis_order(drawn.grid, grid)
+    if order is None:
+        raise InvalidInputError(
+            f"{label.name}: it does not lie on the voxels of its series: export it on the image itself"
+        )
+    table = np.zeros(max(present) + 1, dtype=np.uint16)
+    table[present] = np.arange(1, len(present) + 1)
+    segments = [
+        _segment(number, value, names[value - 1], str(frames[0].header.get("SeriesInstanceUID")), model_version)
+        for number, value in enumerate(present, start=1)
+    ]
+    try:
+        seg = _made(frames, table[order.apply(values)], segments, uid, author)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"{label.name}: no SEG can be made of it for this series: {error}") from error
+    return seg
+
+
+def _made(
+    frames: Sequence[Frame], numbers: NDArray[np.uint16], segments: Sequence[SegmentDescription], uid: str, author: str
+) -> FileDataset:
+    """The SEG of segment numbers (W, H, D) on these frames."""
+    sources = _sources(frames)
+    pixels = np.ascontiguousarray(numbers.transpose(2, 1, 0))
+    several = len(sources) == 1 and len(frames) > 1
+    seg = highdicom.seg.Segmentation(
+        source_images=sources,
+        pixel_array=pixels.astype(np.uint8) if len(segments) < 256 else pixels,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=segments,
+        series_instance_uid=uid,
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=uid,
+        instance_number=1,
+        manufacturer="activelabel",
+        manufacturer_model_name="activelabel",
+        software_versions=__version__,
+        device_serial_number="1",
+        content_label="SEGMENTATION",
+        content_description="Label of an annotator",
+        # In a file of many frames, ours are those with something drawn, in the order of their places.
+        plane_positions=[_position(frame) for frame in frames] if several else None,
+    )
+    seg.SpecificCharacterSet = "ISO_IR 192"
+    seg.SeriesDescription = "Segmentation (activelabel)"
+    seg.ContentCreatorName = _text(author)
+    return seg
+
+
+def _sources(frames: Sequence[Frame]) -> list[Dataset]:
+    """The files of these frames in their order, each once, with their texts decoded from whatever they were in."""
+    by_file: Mapping[Path, Dataset] = {frame.file: frame.header for frame in frames}
+    sources = list(by_file.values())
+    distance_mm = float(np.linalg.norm(frames[-1].position_mm - frames[0].position_mm)) / (len(frames) - 1)
+    for source in sources:
+        source.decode()
+        for name in _EMPTY_IF_MISSING:
+            if name not in source:
+                setattr(source, name, "")
+        if "SliceThickness" not in source and "SharedFunctionalGroupsSequence" not in source:
+            source.SliceThickness = f"{distance_mm:.9g}"
+    return sources
+
+
+def _position(frame: Frame) -> PlanePositionSequence:
+    place = [float(f"{value:.9g}") for value in frame.position_mm]
+    return PlanePositionSequence(coordinate_system="PATIENT", image_position=place)
+
+
+def _segment(number: int, value: int, name: str, series_uid: str, model_version: int | None) -> SegmentDescription:
+    category, kind = _meaning(name, value)
+    by_model = None
+    if model_version is not None:
+        by_model = AlgorithmIdentificationSequence("activelabel", _FAMILY, f"{__version__}, model {model_version}")
+    automatic, manual = SegmentAlgorithmTypeValues.AUTOMATIC, SegmentAlgorithmTypeValues.MANUAL
+    segment = SegmentDescription(
+        segment_number=number,
+        segment_label=_text(name),
+        segmented_property_category=category,
+        segmented_property_type=kind,
+        algorithm_type=manual if by_model is None else automatic,
+        algorithm_identification=by_model,
+        tracking_uid=generate_uid(entropy_srcs=["activelabel tracking", series_uid, name]),
+        tracking_id=_text(name),
+    )
+    segment.SegmentDescription = _text(name)
+    segment.RecommendedDisplayCIELabValue = cielab(_COLOURS[(value - 1) % len(_COLOURS)])
+    return segment
+
+
+def _meaning(name: str, value: int) -> tuple[Code, Code]:
+    """Category and type of a structure: those of DICOM where its name is one of DICOM's, else a type of our own."""
+    keyword = "".join(word[:1].upper() + word[1:].lower() for word in re.split(r"[^A-Za-z0-9]+", name))
+    for category, known in _KNOWN if name.isascii() and keyword else ():
+        found = getattr(known, keyword, None)
+        if isinstance(found, Code) and found.scheme_designator == "SCT":
+            return category, found
+    return _CATEGORY, Code(str(value), "99ACTIVELABEL", _text(name))
+
+
+def cielab(colour: tuple[int, int, int]) -> list[int]:
+    """A colour of a screen (sRGB, 0 to 255) as DICOM stores it: CIELab, each from 0 to 65535 (PS3.3 C.10.7.1.1)."""
+    shares = np.array(colour) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
+    ratio = to_xyz @ linear / np.array([0.95047, 1.0, 1.08883])
+    cube = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
+    lightness, a, b = 116 * cube[1] - 16, 500 * (cube[0] - cube[1]), 200 * (cube[1] - cube[2])
+    return [round(lightness / 100 * 65535), round((a + 128) / 255 * 65535), round((b + 128) / 255 * 65535)]
+
+
+def _text(text: str) -> str:
+    """As DICOM can hold it: a backslash would separate two values."""
+    return text.replace("\\", "/")[:_LONGEST_NAME]

@@ -1,0 +1,1 @@
+"""Files as people have them: what is an image, under which name, opened with limits."""

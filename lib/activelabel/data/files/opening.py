@@ -1,0 +1,226 @@
+"""The one place where the file of an image or a label is opened, whoever asks: its header, or its voxels too.
+
+Where voxels lie is read as ITK reads it, by which 3D Slicer opens the same file: a label that is drawn there comes back
+on the place that Slicer saw. Two forms in a NIfTI header may disagree, or be missing, and libraries then differ.
+"""
+
+import io
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import SimpleITK
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from activelabel.data.files.guard import check_file
+from activelabel.data.files.names import ENDINGS, NIFTI_ENDINGS, ending_of, no_image, stem_of
+from activelabel.data.grids import Grid
+from activelabel.errors import InvalidInputError
+
+# What nibabel, gzip and numpy raise for a file that is truncated, of another kind, or larger than it says.
+_NIFTI_FAILURES = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, MemoryError)
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_ITK_FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
+_SAME_PLACE_VOXELS = 1e-3
+
+SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # it would print each odd header at every reading
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What a file says of its voxels.
+
+    Attributes:
+        shape: without trailing axes of length 1 beyond the third.
+        affine_ras: from voxel index to millimetres as ITK has it; None unless the image is 3D.
+        other_affines: where other readers put the same voxels, if elsewhere.
+        layers: values of a voxel.
+        fields: text by name, of a `.nrrd`.
+        not_by_itk: why 3D Slicer could not open the file; None if it can.
+    """
+
+    shape: tuple[int, ...]
+    affine_ras: NDArray[np.float64] | None
+    other_affines: tuple[NDArray[np.float64], ...]
+    layers: int
+    fields: Mapping[str, str]
+    not_by_itk: InvalidInputError | None = None
+
+    @property
+    def size(self) -> str:
+        """The lengths of the axes, for people."""
+        return "x".join(map(str, self.shape))
+
+
+def open_header(path: Path) -> Header:
+    """The header of a file; its voxels are neither read nor checked.
+
+    Raises:
+        InvalidInputError: it is missing, empty or of another kind.
+    """
+    _check_file(path, whole=False)
+    return _nifti_header(path, _load_nifti(path)) if _is_nifti(path) else _itk_header(path, _itk_reader(path))
+
+
+def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
+    """The voxels of a file, float32 `header.shape`, with `header.layers` values each along a last axis if not one.
+
+    Raises:
+        InvalidInputError: as `open_header`, or the file is truncated or damaged.
+    """
+    unpacked = _check_file(path, whole=True)
+    if _is_nifti(path):
+        image = _load_nifti(path, unpacked)
+        header = _nifti_header(path, image)
+        try:
+            array = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(header.shape)
+        except _NIFTI_FAILURES as error:
+            raise unreadable(path, error) from error
+        return array, header
+    reader = _itk_reader(path)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
+    header = _itk_header(path, reader)
+    array = SimpleITK.GetArrayViewFromImage(image).astype(np.float32)
+    # SimpleITK's arrays have the axes the other way round, but for the values of a voxel, which come last in both.
+    axes = tuple(range(len(header.shape)))[::-1]
+    return array.transpose(axes if header.layers == 1 else (*axes, len(axes))), header
+
+
+def finite(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The voxels themselves, if each is a number.
+
+    Raises:
+        InvalidInputError: one is NaN or infinite.
+    """
+    unusable = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if unusable:
+        raise InvalidInputError(
+            f"{path.name}: {unusable} of {array.size} voxels are NaN or infinite, expected finite numbers: "
+            "replace them (for example by the value of air) and save the file again"
+        )
+    return array
+
+
+def slicer_moves_voxels(grid: Grid) -> float:
+    """How far 3D Slicer would put a voxel of a label elsewhere than that of its image, in voxels: 0 at right angles.
+
+    What ITK writes has axes at right angles, the nearest to those that the image has.
+    """
+    spacing_mm = np.array(grid.spacing_mm)
+    left, _, right = np.linalg.svd(grid.affine_ras[:3, :3] / spacing_mm)
+    moved = np.linalg.solve(grid.affine_ras[:3, :3], (left @ right) * spacing_mm) - np.eye(3)
+    return float(np.abs(moved @ grid.corners()[:3]).max())
+
+
+def unreadable(path: Path, error: BaseException) -> InvalidInputError:
+    """What a reader said, on one line and without the path of this machine."""
+    lines = str(error).replace(str(path), path.name).strip().splitlines()
+    said = " ".join(lines[-1].split()) if lines else type(error).__name__
+    return InvalidInputError(
+        f"{path.name}: cannot be read as a 3D image ({said[:200]}): the file is truncated, damaged or of another kind; "
+        "export or copy it again"
+    )
+
+
+def _check_file(path: Path, *, whole: bool) -> io.BytesIO | None:
+    if not path.exists():
+        raise InvalidInputError(f"{path.name}: there is no such file: check the name, or put the file there")
+    problem = no_image(f"{stem_of(path.name)}{ending_of(path.name)}")
+    if problem == "":
+        problem = f"expected a file that ends in {', '.join(ENDINGS)}: convert it"
+    if problem is not None:
+        raise InvalidInputError(f"{path.name}: {problem}")
+    if path.stat().st_size == 0:
+        raise InvalidInputError(f"{path.name}: the file is empty, expected a 3D image: export or copy it again")
+    return check_file(path, whole=whole)
+
+
+def _is_nifti(path: Path) -> bool:
+    return ending_of(path.name).lower() in NIFTI_ENDINGS
+
+
+def _load_nifti(path: Path, unpacked: io.BytesIO | None = None) -> nibabel.Nifti1Image:
+    try:
+        image = nibabel.load(path, mmap=False) if unpacked is None else _nifti_in(unpacked)
+    except _NIFTI_FAILURES as error:
+        raise unreadable(path, error) from error
+    kind = image.get_data_dtype()
+    if kind.names or np.issubdtype(kind, np.complexfloating):
+        raise InvalidInputError(
+            f"{path.name}: voxels are {kind}, expected one real number each: export the image in grey values"
+        )
+    return image
+
+
+def _nifti_in(unpacked: io.BytesIO) -> nibabel.Nifti1Image:
+    head = unpacked.getbuffer()[:4]
+    is_second = nibabel.Nifti2Header.sizeof_hdr in (int.from_bytes(head, "little"), int.from_bytes(head, "big"))
+    unpacked.seek(0)
+    return (nibabel.Nifti2Image if is_second else nibabel.Nifti1Image).from_stream(unpacked)
+
+
+def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
+    shape, own = _without_single_frames(image.shape), np.asarray(image.affine, dtype=np.float64)
+    if len(shape) != 3 or min(shape) < 1:
+        return Header(shape, None, (), 1, {})
+    grid = Grid((shape[0], shape[1], shape[2]), own)
+    singular = not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9
+    try:
+        affine = _itk_affine_ras(_itk_reader(path))
+    except InvalidInputError as error:
+        return Header(shape, own, (), 1, {}, error)
+    assert affine is not None
+    if not singular and _apart_voxels(grid, affine) < _SAME_PLACE_VOXELS:
+        return Header(shape, own, (), 1, {})
+    return Header(shape, affine, () if singular else (own,), 1, {})
+
+
+def _apart_voxels(grid: Grid, affine_ras: NDArray[np.float64]) -> float:
+    """How far another affine puts any corner from where `grid` has it, in voxels."""
+    corners = grid.corners()
+    return float(np.abs(np.linalg.solve(grid.affine_ras, affine_ras @ corners) - corners).max())
+
+
+def _without_single_frames(shape: tuple[int, ...]) -> tuple[int, ...]:
+    kept = list(shape)
+    while len(kept) > 3 and kept[-1] == 1:
+        kept.pop()
+    return tuple(kept)
+
+
+def _itk_reader(path: Path) -> SimpleITK.ImageFileReader:
+    """ITK's reader of the format that the ending names, with the header read: no other format is tried."""
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(_ITK_FORMATS[ending_of(path.name).lower()])
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
+    return reader
+
+
+def _itk_header(path: Path, reader: SimpleITK.ImageFileReader) -> Header:
+    fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    shape = _without_single_frames(tuple(reader.GetSize()))
+    return Header(shape, _itk_affine_ras(reader), (), reader.GetNumberOfComponents(), fields)
+
+
+def _itk_affine_ras(reader: SimpleITK.ImageFileReader) -> NDArray[np.float64] | None:
+    """Affine from ITK's spacing, direction and origin, which are LPS; None below three dimensions."""
+    dimensions = reader.GetDimension()
+    if dimensions < 3:
+        return None
+    affine_lps = np.eye(4)
+    direction = np.reshape(reader.GetDirection(), (dimensions, dimensions))[:3, :3]
+    affine_lps[:3, :3] = direction * np.asarray(reader.GetSpacing()[:3])
+    affine_lps[:3, 3] = reader.GetOrigin()[:3]
+    return np.asarray(_LPS_TO_RAS @ affine_lps, dtype=np.float64)

@@ -1,0 +1,273 @@
+"""What lies in a folder of images: each image with its id, and what was passed over, with the reason.
+
+The datastore, `doctor`, `score` and `simulate` all ask here, so that they agree. Names alone decide; nothing is opened.
+"""
+
+import os
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from activelabel.data.files.links import LINKS_OUT, leads_out
+from activelabel.data.files.names import (
+    ENDINGS,
+    ending_of,
+    image_ids,
+    is_dicom,
+    is_hidden,
+    is_label_folder,
+    label_words_off,
+    labelled_ids,
+    no_image,
+    plain_id,
+    stem_of,
+)
+
+PROJECT_FOLDER = "activelabel"
+"""Below the images: where a server keeps its project unless it is told otherwise."""
+LEDGER_FILE = "ledger.sqlite"
+LABEL_ENDING = ".nii.gz"
+"""Of every label that a server keeps."""
+_OWN_FOLDERS = ("labels", PROJECT_FOLDER)
+_NAMES_IN_A_LINE = 5
+DOUBLE = "another label of the same image is used: leave one"
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """Files by the id of the image that they are, or whose label they are, with paths below the folder.
+
+    Attributes:
+        folder: that was looked into.
+        files: path below the folder by id; rising.
+        passed_over: why a file or folder is not used, by its path.
+        more: of labels, further ones of an image that has one: its id by their paths.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unused(self) -> dict[str, str]:
+        """Why files are not used where one label an image is enough."""
+        return {**self.passed_over, **dict.fromkeys(self.more, DOUBLE)}
+
+    def path(self, image_id: str) -> Path:
+        """Where the file of an id is."""
+        return self.folder / self.files[image_id]
+
+    def lines(self) -> list[str]:
+        """One line a reason: how many files were passed over for it, and which."""
+        return lines_on(self.passed_over)
+
+
+def lines_on(passed_over: Mapping[str, str]) -> list[str]:
+    """One line a reason: `2 passed over (old.hdr, old.img): ...`."""
+    by_reason = defaultdict(list)
+    for path, reason in sorted(passed_over.items()):
+        by_reason[reason].append(path)
+    return [_line(paths, reason) for reason, paths in sorted(by_reason.items())]
+
+
+def find_images(
+    folder: Path,
+    known: Mapping[str, str] | None = None,
+    without: Collection[Path] = (),
+    *,
+    links_out: bool = False,
+) -> FolderContent:
+    """The images in a folder and its sub-folders.
+
+    Hidden files, the host's folder of labels, project folders and files that nobody takes for images are not mentioned.
+
+    Args:
+        folder: must exist.
+        known: paths below the folder by ids that were given before; they keep these as long as they are there.
+        without: folders that hold something else, and are not looked into.
+        links_out: take files too that are links to files elsewhere.
+    """
+    passed_over: dict[str, str] = {}
+    skipped = {path.resolve() for path in without}
+    found = list(_images_below(folder, "", skipped, passed_over, None if links_out else folder))
+    return FolderContent(folder, dict(sorted(_with_ids(found, known or {}).items())), passed_over)
+
+
+def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = None) -> FolderContent:
+    """The label files in a folder and its sub-folders, by the id of the image that each belongs to.
+
+    A label belongs to the image of its name, or to that of its name without a word for label, as `case_seg.nii.gz`.
+
+    Args:
+        folder: need not exist.
+        images: paths of the images below their folder, by id.
+        within: a folder out of which no link is followed.
+    """
+    passed_over: dict[str, str] = {}
+    by_path = {path: image_id for image_id, path in images.items()}
+    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over, within)]
+    files: dict[str, str] = {}
+    more: dict[str, str] = {}
+    for path, (_, owner) in sorted(owners, key=lambda item: (item[1][0], _preference(item[0]), item[0])):
+        if owner is None:
+            passed_over[path] = "no image is called so: name the label as its image"
+        elif owner in files:
+            more[path] = owner
+        else:
+            files[owner] = path
+    return FolderContent(folder, dict(sorted(files.items())), passed_over, more)
+
+
+def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
+    """The image that a label file belongs to, after how many likelier ones."""
+    plain = plain_id(path)
+    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own
+        return 0, plain
+    if path in by_path:
+        return 1, by_path[path]
+    for place, image_id in enumerate(labelled_ids(path), start=2):
+        if image_id in images:
+            return place, image_id
+    return 0, None
+
+
+def label_files(folder: Path, within: Path | None = None) -> list[Path]:
+    """All files in a folder and its sub-folders that may be labels, whatever image they belong to; none without it.
+
+    No link out of `within` is followed.
+    """
+    return [folder / path for path in _labels_below(folder, "", {}, within)]
+
+
+def _images_below(
+    folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str], within: Path | None
+) -> Iterator[str]:
+    """Paths of images below `folder`, `below` being its own path below the first one."""
+    names = []
+    for entry in _entries(folder, below, passed_over):
+        path = f"{below}{entry.name}"
+        if entry.is_dir():
+            if not _is_ours(entry, below) and Path(entry.path).resolve() not in skipped:
+                reason = _not_entered(entry)
+                if reason is None:
+                    yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over, within)
+                else:
+                    passed_over[f"{path}/"] = reason
+        elif (reason := _not_taken(entry, within)) is None:
+            names.append(entry.name)
+        elif reason:
+            passed_over[path] = reason
+    others = _Stems(names)
+    for name in names:
+        if others.hold_image_of(name):
+            passed_over[f"{below}{name}"] = "by its name a label of an image beside it: it belongs into labels/final"
+        else:
+            yield f"{below}{name}"
+
+
+class _Stems:
+    """The names of a folder's images, without those that say that they are labels."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        stems = [stem for stem in map(stem_of, names) if not any(label_words_off(stem))]
+        self._rising = sorted(stems)
+        self._backwards = sorted(stem[::-1] for stem in stems)
+
+    def hold_image_of(self, name: str) -> bool:
+        """Whether a file is a label by its name, and an image that begins or ends as it does is there."""
+        return any(
+            _one_starts_with(self._rising if is_start else self._backwards, rest if is_start else rest[::-1])
+            for rest, is_start in label_words_off(stem_of(name))
+        )
+
+
+def _one_starts_with(rising: Sequence[str], start: str) -> bool:
+    place = bisect_left(rising, start)
+    return place < len(rising) and rising[place].startswith(start)
+
+
+def _labels_below(folder: Path, below: str, passed_over: dict[str, str], within: Path | None) -> Iterator[str]:
+    if within is not None and folder.is_dir() and leads_out(folder, within):
+        passed_over[below] = LINKS_OUT
+        return
+    for entry in _entries(folder, below, passed_over) if folder.is_dir() else ():
+        path = f"{below}{entry.name}"
+        if _is_link_out(entry, within):
+            if entry.is_dir() or is_dicom(entry.name) or no_image(entry.name) != "":
+                passed_over[f"{path}/" if entry.is_dir() else path] = LINKS_OUT
+        elif entry.is_dir():
+            yield from _labels_below(folder / entry.name, f"{path}/", passed_over, within)
+        elif entry.is_file():
+            # A segmentation of 3D Slicer is no image, but it is a label; so is a DICOM object.
+            reason = None if is_dicom(entry.name) else no_image(f"{stem_of(entry.name)}{ending_of(entry.name)}")
+            if reason is None:
+                yield path
+            elif reason:
+                passed_over[path] = reason
+
+
+def _entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
+    """What a folder holds that is not hidden and has a name that can be sent, by name."""
+    with os.scandir(folder) as entries:
+        shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+    for entry in shown:
+        if not _is_utf8(entry.name):
+            passed_over[ascii(f"{below}{entry.name}")[1:-1]] = "its name is not UTF-8: rename it"
+    return [entry for entry in shown if _is_utf8(entry.name)]
+
+
+def _not_entered(entry: os.DirEntry[str]) -> str | None:
+    """Why a folder is not looked into for images."""
+    if is_label_folder(entry.name):
+        return "a folder of this name holds labels, no images"
+    return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
+
+
+def _not_taken(entry: os.DirEntry[str], within: Path | None) -> str | None:
+    """Why a file is no image; "" for what nobody takes for one."""
+    if not entry.is_file():
+        return "a link that leads nowhere, or no file: remove it"
+    reason = no_image(entry.name)
+    return LINKS_OUT if reason is None and _is_link_out(entry, within) else reason
+
+
+def _is_link_out(entry: os.DirEntry[str], within: Path | None) -> bool:
+    return within is not None and entry.is_symlink() and leads_out(entry.path, within)
+
+
+def _is_ours(entry: os.DirEntry[str], below: str) -> bool:
+    return (not below and entry.name in _OWN_FOLDERS) or Path(entry.path, LEDGER_FILE).is_file()
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str]:
+    there = set(paths)
+    given = {image_id: path for image_id, path in known.items() if path in there}
+    new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), _preference(path), path))
+    late = []
+    for path in new:
+        if given.setdefault(next(image_ids(path)), path) != path:
+            late.append(path)
+    for path in late:  # once each has its own that can
+        given[next(candidate for candidate in image_ids(path) if candidate not in given)] = path
+    return given
+
+
+def _preference(path: str) -> int:
+    return len(ENDINGS) if is_dicom(path) else ENDINGS.index(ending_of(path).lower())
+
+
+def _line(paths: list[str], reason: str) -> str:
+    shown = ", ".join(paths[:_NAMES_IN_A_LINE])
+    more = f" and {len(paths) - _NAMES_IN_A_LINE} more" if len(paths) > _NAMES_IN_A_LINE else ""
+    return f"{len(paths)} passed over ({shown}{more}): {reason}"

@@ -1,0 +1,1 @@
+"""Who asks: users, passwords, tokens, sessions. Knows no web framework."""

@@ -1,0 +1,152 @@
+"""Logging in with name and password, and the sessions of all who are logged in, whoever knows their password."""
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from activelabel.errors import InvalidInputError, NotLoggedInError, StorageFullError
+from activelabel.login.attempts import Attempts
+from activelabel.login.identity import ROLES, Identity
+from activelabel.login.passwords import verify_password
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import User
+from activelabel.store.users import checked_user_name
+
+logger = logging.getLogger(__name__)
+
+WRONG = "name or password is wrong"
+ENDED = "the login has ended: log in again (in another tab of this browser, if something is not saved yet)"
+_CHECKED_SECONDS = 300.0
+_MOST_CHECKED = 1000
+
+
+@dataclass(frozen=True)
+class SessionTimes:
+    """How long a login holds.
+
+    Attributes:
+        lasts: from the login, whatever is done with it.
+        idle: from the last request of a browser, which may stand open where its reader has left; None: it does not
+            count.
+    """
+
+    lasts: timedelta
+    idle: timedelta | None = None
+
+    @property
+    def in_browser(self) -> timedelta:
+        """How long that of a browser holds at first."""
+        return self.lasts if self.idle is None else min(self.idle, self.lasts)
+
+
+class Sessions:
+    """Tokens of those who are logged in. A token is shown once, to whoever logs in; the ledger has its hash."""
+
+    def __init__(self, ledger: Ledger, times: SessionTimes, *, by_provider: bool) -> None:
+        self._ledger = ledger
+        self.times = times
+        self._by_provider = by_provider
+
+    def begin(self, who: Identity, lasts: timedelta) -> str:
+        """Log somebody in; the token that they show from now on."""
+        token = secrets.token_urlsafe(32)
+        role = who.role.word if self._by_provider else None
+        self._ledger.begin_session(_hash(token), who.name, lasts, role)
+        return token
+
+    def find(self, token: str) -> Identity:
+        """Whose token it is.
+
+        Raises:
+            NotLoggedInError: nobody's, or no longer.
+        """
+        found = self._ledger.login_session(_hash(token), by_provider=self._by_provider)
+        if found is None:
+            raise NotLoggedInError(ENDED)
+        return Identity(found.user_name, ROLES[found.role])
+
+    def find_in_browser(self, token: str) -> Identity:
+        """Whose token a browser shows; its session goes on. Raises as `find`."""
+        who = self.find(token)
+        if self.times.idle is not None:
+            try:
+                self._ledger.prolong_session(_hash(token), self.times.idle, self.times.lasts)
+            except StorageFullError:
+                logger.warning("the disk is full: the login of %s is not prolonged", who.name)
+        return who
+
+    def end(self, token: str) -> None:
+        """Log out whoever shows this token."""
+        self._ledger.end_session(_hash(token))
+
+
+class Accounts:
+    """Users of the ledger, known by their password."""
+
+    def __init__(self, ledger: Ledger, attempts: Attempts) -> None:
+        self._ledger = ledger
+        self._attempts = attempts
+        self._secret = secrets.token_bytes(32)
+        self._checked: dict[bytes, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def exist(self) -> bool:
+        """Whether there is any user."""
+        return self._ledger.has_users()
+
+    def log_in(self, name: str, password: str, machine: str) -> Identity:
+        """Who it is.
+
+        Raises:
+            NotLoggedInError: there is no such user, or the password is another; the line does not say which.
+            TooManyError: too many have failed lately.
+        """
+        return _identity(self._check(name, password, machine))
+
+    def log_in_each_time(self, name: str, password: str, machine: str) -> Identity:
+        """As `log_in`, for a client that sends both with each request: a slow hash each time would stop everything.
+
+        That a password is right is remembered for some minutes, as long as the user has the same.
+        """
+        key = hashlib.blake2b(f"{name}:{password}".encode(errors="replace"), key=self._secret).digest()
+        known_hash, until = self._checked.get(key, ("", 0.0))
+        user = self._ledger.user(name) if until > time.monotonic() else None
+        if user is None or user.password_hash != known_hash:
+            user = self._check(name, password, machine)
+            self._remember(key, user.password_hash)
+        return _identity(user)
+
+    def _check(self, name: str, password: str, machine: str) -> User:
+        with self._attempts.attempt(name, machine):
+            user = self._ledger.user(name) if _can_be_kept(name) else None
+            if not verify_password(password, user.password_hash if user else None) or user is None:
+                logger.warning("a login as %r from %s failed", name[:80], machine)
+                raise NotLoggedInError(WRONG)
+        return user
+
+    def _remember(self, key: bytes, password_hash: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            checked = {k: (h, until) for k, (h, until) in self._checked.items() if until > now}
+            self._checked = {} if len(checked) >= _MOST_CHECKED else checked
+            self._checked[key] = (password_hash, now + _CHECKED_SECONDS)
+
+
+def _identity(user: User) -> Identity:
+    return Identity(user.name, ROLES[user.role])
+
+
+def _can_be_kept(name: str) -> bool:
+    """Whether a user could have such a name at all; some names no database can look up."""
+    try:
+        return checked_user_name(name) == name
+    except InvalidInputError:
+        return False
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -1,0 +1,1 @@
+"""The labels of a project: their names, their files and records."""

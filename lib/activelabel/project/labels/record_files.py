@@ -1,0 +1,100 @@
+"""A small file beside each kept version of a label: who, when, query, slices, seconds, tags, SHA-256 and label names.
+
+The ledger is the truth. These are for the day on which it is gone, and no copy of it is left: see `project.rebuilding`.
+"""
+
+import json
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.files.writing import write_atomically
+from activelabel.store.cases.label_records import LabelRecord
+from activelabel.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+ENDING = ".json"
+FORMAT = "activelabel label 1"
+_one_writer = threading.Lock()
+"""One thread at a time reads the ledger and writes records, so that an older state never replaces a newer one."""
+
+
+def record_file(label: Path) -> Path:
+    """Where the record of a label's file is."""
+    return label.with_name(f"{label.name.removesuffix(LABEL_ENDING)}{ENDING}")
+
+
+def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
+    """Write what the ledger says of each label of an image beside its file in `kept`, where that has changed.
+
+    Raises:
+        OSError: the folder is full or cannot be written.
+    """
+    with _one_writer:
+        for file, record in ledger.label_records(image_id).items():
+            label = kept / file
+            content = _content(file, record)
+            target = record_file(label)
+            if label.parent.is_dir() and not (target.is_file() and target.read_bytes() == content):
+                write_atomically(target, content)
+
+
+def write_missing_records(ledger: Ledger, kept: Path) -> int:
+    """Write the missing records, as labels of earlier versions have none; return the number of images concerned.
+
+    Raises:
+        OSError: as `write_records`.
+    """
+    files = ledger.label_files().items()
+    without = {
+        image_id for file, image_id in files if (kept / file).is_file() and not record_file(kept / file).is_file()
+    }
+    for image_id in sorted(without):
+        write_records(ledger, kept, image_id)
+    return len(without)
+
+
+def write_missing_in_background(ledger: Ledger, kept: Path) -> None:
+    """As `write_missing_records`, for a server that starts. A failure is logged, and the next start tries again."""
+
+    def run() -> None:
+        try:
+            count = write_missing_records(ledger, kept)
+        except Exception:
+            logger.exception("not every label has a record of its own beside it: it is tried again at the next start")
+        else:
+            if count:
+                logger.info("wrote the records that were missing beside the labels of %d images", count)
+
+    threading.Thread(target=run, name="label-records", daemon=True).start()
+
+
+def read_record(label: Path) -> LabelRecord | None:
+    """The record of a label's file; None if there is none.
+
+    Raises:
+        ValueError: it is damaged, or of another program.
+    """
+    try:
+        content: Any = json.loads(record_file(label).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"expected '{FORMAT}'")
+    return content
+
+
+def _content(file: str, record: LabelRecord) -> bytes:
+    rows = (*record["annotations"], *record["drafts"])
+    content = {
+        "format": FORMAT,
+        "file": file,
+        "sha256": rows[0]["sha256"],
+        "annotator": rows[0]["annotator"],
+        "tags": sorted({row["tag"] for row in record["annotations"]}),
+        **record,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()

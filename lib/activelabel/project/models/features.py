@@ -1,0 +1,59 @@
+"""Features of the images in the project folder: what a model sees in each, one file a model version."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activelabel.data.files.writing import write_atomically
+from activelabel.errors import InvalidInputError
+
+Features = dict[str, NDArray[np.float32]]
+"""Of each image a vector (F,), or one for each of its slices (S, F)."""
+
+
+def features_file(folder: Path, model_version: int, of_slices: bool = False) -> Path:
+    """Where the features of a model version are."""
+    return folder / f"model_{model_version}{'_slices' if of_slices else ''}.npz"
+
+
+def write_features(path: Path, features: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write the vectors (F,) or (S, F) of each image at `path`, completely or not at all; either all are of slices.
+
+    Raises:
+        OSError: the folder is read-only or full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = sorted(features)
+    arrays = {"ids": np.array(ids)}
+    if features[ids[0]].ndim == 1:
+        arrays["features"] = np.stack([features[image_id] for image_id in ids])
+    else:  # one below the other, as images have different numbers of slices
+        arrays["features"] = np.concatenate([features[image_id] for image_id in ids])
+        arrays["slices"] = np.array([len(features[image_id]) for image_id in ids])
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_features(path: Path) -> Features:
+    """The vectors of each image, by id; nothing where there is no such file yet.
+
+    Raises:
+        InvalidInputError: the file is none of `write_features`.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            features = content["features"]
+            if "slices" in content:
+                features = np.split(features, np.cumsum(content["slices"])[:-1])
+            return dict(zip(content["ids"].tolist(), features, strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidInputError(
+            f"{path.name}: cannot be read as features of images ({error}): delete it, and score again"
+        ) from error

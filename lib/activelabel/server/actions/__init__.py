@@ -1,0 +1,1 @@
+"""What clients ask of a project: cases, models, inference, its description."""

@@ -1,0 +1,74 @@
+"""The app: a project, its images, its tasks, and what clients ask of them. It knows no web server."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from activelabel.loop.autopilot import Autopilot
+from activelabel.project.project import Project
+from activelabel.server.actions.cases import CaseActions
+from activelabel.server.actions.inference import Inference
+from activelabel.server.actions.info import AppInfo
+from activelabel.server.actions.models import ModelActions
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.processes import one_line_in_child
+from activelabel.server.project_tasks import ProjectTasks
+
+
+class Application:
+    """All that a server is made of, whatever web server it runs in.
+
+    Attributes:
+        project: settings, recipe and ledger.
+        studies: the folder of images, or the address of a PACS.
+        datastore: its images and labels.
+        tasks: models, trainers, strategies and scoring methods.
+        autopilot: what trains and scores by itself; None where it is off, and in a child of the server.
+        cases: next case, skip, draft, finish.
+        models: the model in use, and those that clients send.
+        inference: masks and maps for clients.
+        info: what `GET /info/` answers.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        studies: str,
+        datastore: LedgerDatastore,
+        tasks: ProjectTasks,
+        autopilot: Autopilot | None,
+    ) -> None:
+        self.project = project
+        self.studies = studies
+        self.datastore = datastore
+        self.tasks = tasks
+        self.autopilot = autopilot
+        self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work)
+        self.models = ModelActions(project, datastore)
+        self.inference = Inference(project, datastore, tasks.infers, self.models)
+        self.info = AppInfo(project, datastore, tasks, self.cases, autopilot)
+
+    def look_for_work(self) -> None:
+        """Labels or cases have changed: let the autopilot look at once whether something is due."""
+        if self.autopilot is not None:
+            self.autopilot.nudge()
+
+    def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
+        """Refuse a training that could not begin.
+
+        Raises:
+            ActiveLabelError: it could not; the line says why.
+        """
+        self.tasks.trainers[trainer].check_request(params)
+
+    def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Train now, in this process, with the trainer that the request calls `model`."""
+        with one_line_in_child():
+            trainer = self.tasks.trainers[str(request["model"])]
+            return dict(trainer(copy.deepcopy(dict(request)), self.datastore))
+
+    def score(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Score now, in this process, with the method that the request names."""
+        with one_line_in_child():
+            method = self.tasks.scoring_methods[str(request["method"])]
+            return dict(method(copy.deepcopy(dict(request)), self.datastore))

@@ -1,0 +1,167 @@
+"""What annotators do with a case besides drawing it: skip it, leave it as a draft, finish it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from activelabel.annotation.archive import Kept
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.project import Project
+from activelabel.server.client_info import annotator_of
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.known import require_known
+from activelabel.store.cases.skips import CANNOT, NOT_NOW
+from activelabel.store.records import Draft, Skip
+from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
+
+logger = logging.getLogger(__name__)
+
+SAME_REQUEST_SECONDS = 2.0
+"""Who asks again so soon has pressed twice, or their client has: no skip."""
+
+
+class CaseActions:
+    """What annotators ask of cases, as the routes pass it on."""
+
+    def __init__(
+        self,
+        project: Project,
+        datastore: LedgerDatastore,
+        strategies: Mapping[str, Strategy],
+        look_for_work: Callable[[], None],
+    ) -> None:
+        """The cases of `project`, whose images are in `datastore` and are asked for by `strategies`.
+
+        `look_for_work` is called when a case has come back to the pool or is finished.
+        """
+        self._project = project
+        self._datastore = datastore
+        self._strategies = strategies
+        self._look_for_work = look_for_work
+
+    def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The next case, after what the request says of the one before: `skip`, with a `reason`.
+
+        It opens with the annotator's own draft, if they have one.
+
+        Raises:
+            NotFoundError: there is no such strategy.
+        """
+        strategy = str(request.get("strategy") or "random")
+        require_known(strategy, self._strategies, "strategy")
+        annotator, wanted = annotator_of(request), skip_request(request)
+        skipped = self._skip_before_asking(annotator, wanted)
+        sample: dict[str, Any] = self._strategies[strategy](request, self._datastore)
+        if not sample:
+            return {}
+        sample["path"] = self._datastore.get_image_uri(sample["id"])
+        draft = self._datastore.open_for(sample["id"], annotator)
+        if draft is not None:
+            stored = self._datastore.get_image_info(sample["id"])
+            name = sample.get("PatientID") or stored.get("PatientID") or sample["id"]
+            sample |= {"PatientID": f"{name} | draft", "draft": draft_said(draft)}
+        return sample if skipped is None else {**sample, "skipped": skip_said(skipped)}
+
+    def _skip_before_asking(self, annotator: str, wanted: SkipRequest | None) -> Skip | None:
+        if wanted is not None:
+            self._refuse_left_in_form(annotator, wanted)
+            skipped = self._project.ledger.skip_case(annotator, wanted.kind, wanted.reason)
+        else:
+            within = self._project.settings.skip_by_asking_again
+            skipped = self._project.ledger.skip_if_asked_again(annotator, SAME_REQUEST_SECONDS, within)
+        if skipped is not None:
+            logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
+        return skipped
+
+    def _refuse_left_in_form(self, annotator: str, wanted: SkipRequest) -> None:
+        """A form that stays as it was filled in must not take one case after the other out of the pool."""
+        held = self._project.ledger.active_lease(annotator)
+        if held is None or not wanted.by_form or wanted.kind != CANNOT:
+            return
+        before = [skip for skip in self._project.ledger.skips() if skip.annotator == annotator]
+        if before and (before[-1].kind, before[-1].reason) == (wanted.kind, wanted.reason):
+            raise InvalidInputError(
+                f"'{FORM_SKIP}' is set to '{CANNOT}' as it was for {before[-1].image_id}: set it to 'no', or give the "
+                f"reason of {held.image_id} in other words"
+            )
+
+    def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
+        """Skip what an annotator holds, or the image that is named, without asking for the next.
+
+        Raises:
+            NotReadyError: they hold nothing, or the image is finished, set aside, or somebody else's work.
+        """
+        annotator = annotator_of(params)
+        wanted = skip_request(params) or SkipRequest(NOT_NOW, "")
+        skipped = self._project.ledger.skip_case(annotator, wanted.kind, wanted.reason, image_id)
+        if skipped is None:
+            raise NotReadyError(f"{annotator} holds no case that could be skipped: ask for one, or name an image")
+        logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
+        return {**skip_said(skipped), "state": self._project.ledger.case_facts(skipped.image_id).state.value}
+
+    def bring_back(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
+        """Take a case back into the pool that was set aside.
+
+        Raises:
+            NotReadyError: it is not set aside.
+        """
+        self._project.ledger.bring_back(image_id, annotator_of(params))
+        self._look_for_work()
+        return {"id": image_id, "state": self._project.ledger.case_facts(image_id).state.value}
+
+    def finish_case(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
+        """Make an annotator's draft, as it is, the label that counts.
+
+        Raises:
+            NotFoundError: they have no draft of it.
+        """
+        kept = self._datastore.finish_draft(image_id, annotator_of(params))
+        self._look_for_work()
+        return {"image": image_id, **kept_said(kept)}
+
+    def cases(self) -> dict[str, Any]:
+        """Which cases are not simply to be drawn or drawn, and which labels are a model's own: part of `GET /info/`."""
+        ledger = self._project.ledger
+        return {
+            "drafts": [
+                {"id": draft.image_id, "annotator": draft.annotator, **draft_said(draft)}
+                for draft in ledger.open_drafts()
+            ],
+            "not_now": [skip_said(skip) for skip in ledger.skipped_for_now()],
+            "cannot_be_annotated": [skip_said(skip) for skip in ledger.set_aside_cases()],
+            "unchanged_from_model": ledger.unchanged_labels(),
+        }
+
+
+def kept_said(kept: Kept) -> dict[str, Any]:
+    """What the client hears of a label that it sent: whether it counts and by which rule, or why not and what to do."""
+    if isinstance(kept, Draft):
+        return {"state": "draft", "message": kept.why}
+    finished = {"state": "finished"}
+    if kept.coverage is not None:
+        finished["coverage"] = kept.coverage.value
+    if kept.unchanged_from is None:
+        return finished
+    return {
+        **finished,
+        "unchanged_from": kept.unchanged_from,
+        "message": f"recorded as exactly what model {kept.unchanged_from} drew",
+    }
+
+
+def draft_said(draft: Draft) -> dict[str, Any]:
+    """A draft as clients read it."""
+    return {"version": draft.version, "saved": draft.created_at.isoformat(), "why": draft.why}
+
+
+def skip_said(skip: Skip) -> dict[str, Any]:
+    """A skip as clients read it."""
+    return {
+        "id": skip.image_id,
+        "kind": skip.kind,
+        "reason": skip.reason,
+        "annotator": skip.annotator,
+        "when": skip.created_at.isoformat(),
+    }

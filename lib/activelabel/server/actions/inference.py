@@ -1,0 +1,54 @@
+"""Inference for the routes: a model of the project over an image of the studies, or over a file."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+
+from activelabel.annotation.shown_masks import keep_shown_mask
+from activelabel.data.files.volumes import read_grid
+from activelabel.project.project import Project
+from activelabel.server.actions.models import ModelActions
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.known import require_known
+from activelabel.server.task_names import MODEL
+
+
+class Inference:
+    """Runs the models of a project, and keeps what an annotator may start from."""
+
+    def __init__(
+        self, project: Project, datastore: LedgerDatastore, infers: Mapping[str, InferTask], models: ModelActions
+    ) -> None:
+        """The models `infers` of `project`, for the images of `datastore`."""
+        self._project = project
+        self._datastore = datastore
+        self._infers = infers
+        self._models = models
+
+    def infer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a model over an image of the studies, or over the file of an upload or a session.
+
+        The host takes an image id for a path when a file of that name lies in the working folder; here an id is an id.
+
+        Raises:
+            NotFoundError: there is no such model.
+            InvalidInputError: the image cannot be read, or the result is to be kept and is no label.
+            NotReadyError: there is no model yet.
+        """
+        name, image = str(request.get("model")), request["image"]
+        require_known(name, self._infers, "model")
+        if request.get("save_label"):
+            self._models.require_labels_of(name)
+        in_studies = image in self._datastore.list_images()
+        path = self._datastore.get_image_uri(image) if in_studies else image
+        file, params = self._infers[name]({**copy.deepcopy(dict(request)), "image": path})
+        if in_studies and name == MODEL:
+            keep_shown_mask(self._project, image, int(params["model_version"]), file, lambda: read_grid(path))
+        label = file
+        if request.get("save_label") and in_studies:
+            tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+            label = self._datastore.save_label(image, file, tag, {"model": name, "params": params})
+        return {"label": label, "tag": DefaultLabelTag.ORIGINAL.value, "file": file, "params": params}

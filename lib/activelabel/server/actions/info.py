@@ -1,0 +1,157 @@
+"""`GET /info/`: what the app is, which values are in force, and how far the project is."""
+
+import json
+import threading
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from fastapi.encoders import jsonable_encoder
+
+from activelabel import __version__
+from activelabel.data.intensities import odd_ones
+from activelabel.loop.advice import advice
+from activelabel.loop.autopilot import Autopilot
+from activelabel.loop.due import read_situation
+from activelabel.loop.scoring import scored_measure
+from activelabel.loop.waiting import autopilot_info
+from activelabel.project.models.standing import read_standing
+from activelabel.project.project import Project
+from activelabel.project.readability import known_intensities
+from activelabel.server.actions.cases import CaseActions
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.project_tasks import ProjectTasks
+from activelabel.server.training.stats import for_bars
+from activelabel.store.records import Progress
+from activelabel.strategies.trust import read_trust
+
+NAME = "activelabel"
+
+
+class AppInfo:
+    """The description of an app, computed when something has happened since the last time, and else kept.
+
+    Clients ask for it every few seconds, and it takes dozens of queries to the ledger. What it is computed from has a
+    revision each: the ledger, with the events of other processes and leases that expire; the datastore; the files in
+    which a training writes how far it is; and what the autopilot does.
+
+    Attributes:
+        computations: how often it was computed.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        datastore: LedgerDatastore,
+        tasks: ProjectTasks,
+        cases: CaseActions,
+        autopilot: Autopilot | None,
+    ) -> None:
+        """The description of an app that is made of these."""
+        self._project = project
+        self._datastore = datastore
+        self._tasks = tasks
+        self._cases = cases
+        self._autopilot = autopilot
+        self._lock = threading.Lock()
+        self._kept = _Kept()
+        self.computations = 0
+
+    def read(self) -> Mapping[str, Any]:
+        """As a dictionary, which callers share and must not change."""
+        return self._current().info
+
+    def as_json(self) -> bytes:
+        """As clients read it."""
+        return self._current().as_json()
+
+    def _current(self) -> "_Kept":
+        with self._lock:
+            revision = self._revision()  # before anything is read: what happens meanwhile counts as later
+            if revision != self._kept.revision:
+                self._kept = _Kept(revision, self._compute())
+                self.computations += 1
+            return self._kept
+
+    def _revision(self) -> Hashable:
+        autopilot = self._autopilot
+        return (
+            self._project.ledger.revision(),
+            self._datastore.revision,
+            tuple(trainer.stats_revision() for trainer in self._tasks.trainers.values()),
+            None if autopilot is None else (autopilot.busy, autopilot.rests),
+        )
+
+    def _compute(self) -> dict[str, Any]:
+        project, ledger = self._project, self._project.ledger
+        progress, standing = ledger.progress(), read_standing(ledger)
+        situation = read_situation(project, scored_measure(project))
+        return {
+            "name": NAME,
+            "description": f"{description(project)}. {_progress_in_words(progress)}. {standing}",
+            "version": __version__,
+            "labels": list(project.labels),
+            **self._tasks_info(),
+            "datastore": self._datastore.status(),
+            "settings": project.settings_in_force(),
+            "recipe": project.recipe.model_dump(mode="json"),
+            "progress": vars(progress),
+            "passed_over": self._datastore.passed_over(),
+            "standing": str(standing),
+            "model": standing.in_full(standing.in_use),
+            "newest_model": standing.in_full(standing.newest),
+            "autopilot": autopilot_info(project, situation, self._autopilot),
+            "effort": vars(ledger.effort(self._datastore.patients())),
+            "set_aside": {image.id: image.unreadable_reason for image in ledger.images_set_aside()},
+            "modality": self._modality(),
+            "doubt": read_trust(project).as_json(),
+            "advice": advice(project),
+            "cases": self._cases.cases(),
+        }
+
+    def _tasks_info(self) -> dict[str, Any]:
+        """The tasks, as the host's clients read them."""
+        tasks = self._tasks
+        return {
+            "models": {name: infer.info() for name, infer in tasks.infers.items() if infer.is_valid()},
+            "trainers": {name: trainer.info() for name, trainer in tasks.trainers.items()},
+            "strategies": {name: strategy.info() for name, strategy in tasks.strategies.items()},
+            "scoring": {name: method.info() for name, method in tasks.scoring_methods.items()},
+            "train_stats": {name: for_bars(trainer.stats()) for name, trainer in tasks.trainers.items()},
+        }
+
+    def _modality(self) -> dict[str, Any] | None:
+        """What the images are and how that was found out, and which of them differ from the others."""
+        modality = self._project.modality
+        if modality is None:
+            return None
+        odd = odd_ones(known_intensities(self._project.ledger))
+        return {"name": modality.name, "reason": modality.reason, "intensity": self._project.preprocessing.intensity,
+                "differing": odd}  # fmt: skip
+
+
+class _Kept:
+    """A description, and the revision that it is of."""
+
+    def __init__(self, revision: Hashable = None, info: Mapping[str, Any] | None = None) -> None:
+        self.revision = revision
+        self.info = info or {}
+        self._json: bytes | None = None
+
+    def as_json(self) -> bytes:
+        if self._json is None:  # two threads may both do it; that is harmless
+            content = jsonable_encoder(self.info)
+            self._json = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return self._json
+
+
+def description(project: Project) -> str:
+    """What the app does, in a few words."""
+    return f"Active learning: {project.recipe.title}"
+
+
+def _progress_in_words(progress: Progress) -> str:
+    """How far the project is, in slices and volumes, for those who see no more than a description."""
+    return (
+        f"Annotated: {progress.annotated_slices} slices; {progress.annotated} of {progress.images} volumes wholly, "
+        f"{progress.partly_annotated} in part"
+    )

@@ -1,0 +1,283 @@
+"""Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, null, or_, select
+from sqlalchemy.orm import Session
+
+from activelabel.errors import NotFoundError
+from activelabel.store.cases.leases import end_leases, lease_record, unended_leases
+from activelabel.store.cases.new_annotation import NewAnnotation
+from activelabel.store.cases.rounds import current_round
+from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row, record_of
+from activelabel.store.pool import current, current_final, set_aside
+from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
+from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow, ModelAnnotationRow, SkipRow
+
+
+class LabelChangedError(Exception):
+    """Somebody else has saved or deleted the label with whose slices one was merged."""
+
+
+class Annotations(Database):
+    """The labels of the study. Only labels tagged `final` count as annotated; those with other tags are only kept."""
+
+    def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
+        """As `keep_annotation`, of the values of a `NewAnnotation`."""
+        return self.keep_annotation(NewAnnotation(image_id, file, sha256, annotator, **details))
+
+    def keep_annotation(self, new: NewAnnotation) -> Annotation:
+        """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
+
+        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers. It
+        ends their open draft too, if it covers all that the draft is of. One of a whole volume brings back a case that
+        was set aside: the case could be annotated after all.
+
+        The annotation belongs to the newest query that the annotator was given for this image and has not answered yet,
+        expired or not; else to the oldest of the other leases that it ended; else to none, and `seconds` is None.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
+            LabelChangedError: the current label is not the one it was `merged_with`: merge again.
+        """
+        checked_word(new.tag, "label tag")
+        checked_name(new.annotator, "annotator")
+        given = checked_slices(new.slices)
+        now = self._clock()
+        with self._writing() as session:
+            image = image_row(session, new.image_id)
+            covered = None if given is not None and len(given) == image.slice_count else given
+            replaced = _replaced_row(session, new)
+            answered = _answered(session, new.image_id, new.annotator, covered) if new.tag == FINAL else []
+            end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
+            if replaced is not None:
+                replaced.superseded_at = now
+                session.flush()
+            row = _new_row(session, new, image, covered, answered[0] if answered else None, now)
+            session.add(row)
+            session.flush()
+            if new.tag == FINAL:
+                _end_drafts(session, row, new.finishes)
+                _end_set_aside(session, row)
+            if new.shown_as is not None and _is_shown_as(session, row, new.shown_as):
+                copy_label(session, row, new.shown_as)
+            return record_of(row, Annotation)
+
+    def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
+        """The newest label of this image and tag, or None where there is none or it was deleted."""
+        with self._reading() as session:
+            row = current_row(session, image_id, tag)
+            return None if row is None else record_of(row, Annotation)
+
+    def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
+        """Whether the current label of a tag is a copy of one that was kept under another tag."""
+        with self._reading() as session:
+            return _shows(session, image_id, tag, source)
+
+    def latest_query(self, image_id: str, annotator: str) -> Lease | None:
+        """The newest query that this annotator was given for this image, answered, expired or not; None if never."""
+        newest = select(LeaseRow).where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator)
+        with self._reading() as session:
+            row = session.scalar(newest.order_by(LeaseRow.id.desc()).limit(1))
+            return None if row is None else lease_record(row, self._clock())
+
+    def labels_since(self, image_id: str, tag: str, since: datetime) -> list[Annotation]:
+        """The labels of this image and tag that were current at `since` or became current later, oldest first."""
+        statement = (
+            select(AnnotationRow)
+            .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
+            .where(or_(AnnotationRow.superseded_at.is_(None), AnnotationRow.superseded_at > since))
+            .where(or_(AnnotationRow.deleted_at.is_(None), AnnotationRow.deleted_at > since))
+            .order_by(AnnotationRow.id)
+        )
+        with self._reading() as session:
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
+
+    def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
+        """Image and index of the slices of partial labels that a model learned from and that are still annotated."""
+        partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(AnnotationRow.slices.is_not(null()))
+        used = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == model_version)
+        with self._reading() as session:
+            learned, annotated = (
+                session.execute(partial.where(which)).tuples().all()
+                for which in (AnnotationRow.id.in_(used), current_final())
+            )
+        return _single_slices(learned) & _single_slices(annotated)
+
+    def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
+        """The current final annotations, partial ones too, by image; of one role or of one round if it is given."""
+        statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
+        if role is not None:
+            statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
+        if round_number is not None:
+            statement = statement.where(AnnotationRow.round_number == round_number)
+        with self._reading() as session:
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
+
+    def current_labels(self) -> list[Annotation]:
+        """The newest label of every image and tag that was not deleted, whatever the tag; by image and tag."""
+        statement = select(AnnotationRow).where(current()).order_by(AnnotationRow.image_id, AnnotationRow.tag)
+        with self._reading() as session:
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
+
+    def history(self, image_id: str) -> list[Annotation]:
+        """Every label that this image ever had, of all tags, superseded and deleted ones too, oldest first."""
+        statement = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
+        with self._reading() as session:
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
+
+    def delete_annotation(self, image_id: str, tag: str = FINAL) -> Annotation:
+        """Take back the current label of this image and tag; older ones stay superseded. The image may be asked again.
+
+        Raises:
+            NotFoundError: there is no such label.
+        """
+        with self._writing() as session:
+            row = current_row(session, image_id, tag)
+            if row is None:
+                raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
+            row.deleted_at = self._clock()
+            return record_of(row, Annotation)
+
+
+def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[str, int]]:
+    return {(image_id, index) for image_id, slices in rows for index in slices or ()}
+
+
+def _replaced_row(session: Session, new: NewAnnotation) -> AnnotationRow | None:
+    """The current label, whose place a new one takes."""
+    row = current_row(session, new.image_id, new.tag)
+    if new.merged_with is not None and new.merged_with != (row.version if row else 0):
+        raise LabelChangedError(
+            f"image '{new.image_id}': its label '{new.tag}' has changed since version {new.merged_with}"
+        )
+    return row
+
+
+def _new_row(
+    session: Session, new: NewAnnotation, image: ImageRow, covered: Slices, query: LeaseRow | None, now: datetime
+) -> AnnotationRow:
+    return AnnotationRow(
+        image_id=new.image_id,
+        tag=new.tag,
+        version=last_version(session, new.image_id, new.tag) + 1,
+        file=new.file,
+        sha256=new.sha256,
+        slices=covered and list(covered),
+        covered_slices=image.slice_count if covered is None else len(covered),
+        foreground_slices=new.foreground_slices,
+        annotator=new.annotator,
+        seconds=None if query is None else (now - query.granted_at).total_seconds(),
+        lease_id=None if query is None else query.id,
+        round_number=current_round(session, now).number,
+        created_at=now,
+        unchanged_from=new.unchanged_from,
+        label_names=new.label_names and list(new.label_names),
+        image_sha256=image.content_sha256,
+        file_size=new.file_stamp and new.file_stamp[0],
+        file_modified_ns=new.file_stamp and new.file_stamp[1],
+        coverage=None if new.coverage is None else new.coverage.value,
+    )
+
+
+def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
+    """Whether a new label takes the place of what opens with its image under another tag."""
+    return (
+        row.slices is not None or _shows(session, row.image_id, tag, row.tag) or shows_draft(session, row.image_id, tag)
+    )
+
+
+def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
+    """The leases that a final annotation answers; the first is the one that it belongs to."""
+    answered_before = select(AnnotationRow.lease_id).where(
+        AnnotationRow.image_id == image_id, AnnotationRow.lease_id.is_not(None)
+    )
+    own = session.scalar(
+        select(LeaseRow)
+        .where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator, LeaseRow.id.not_in(answered_before))
+        .order_by(LeaseRow.id.desc())
+        .limit(1)
+    )
+    others = [
+        lease for lease in unended_leases(session, image_id) if lease is not own and _covers(covered, lease.slices)
+    ]
+    return [own, *others] if own is not None else others
+
+
+def _covers(covered: Slices, leased: list[int] | None) -> bool:
+    return covered is None or (leased is not None and set(covered).issuperset(leased))
+
+
+def current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
+    """The label of this image and tag that counts."""
+    return session.scalar(
+        select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
+    )
+
+
+def open_draft_row(session: Session, image_id: str, annotator: str) -> DraftRow | None:
+    """The open draft of an image and annotator."""
+    return session.scalar(
+        select(DraftRow).where(
+            DraftRow.image_id == image_id, DraftRow.annotator == annotator, DraftRow.ended_at.is_(None)
+        )
+    )
+
+
+def _end_drafts(session: Session, row: AnnotationRow, finishes: int | None) -> None:
+    """End the drafts that a final label finishes."""
+    own = open_draft_row(session, row.image_id, row.annotator)
+    if own is not None and _covers(None if row.slices is None else tuple(row.slices), own.slices):
+        own.ended_at = row.created_at
+    other = None if finishes is None else session.get(DraftRow, finishes)
+    if other is not None:
+        other.ended_at = other.ended_at or row.created_at
+
+
+def _end_set_aside(session: Session, row: AnnotationRow) -> None:
+    skip = session.scalar(select(SkipRow).where(SkipRow.image_id == row.image_id, set_aside()))
+    if skip is not None and row.slices is None:
+        skip.ended_at, skip.ended_by = row.created_at, row.annotator
+
+
+def _shows(session: Session, image_id: str, tag: str, source: str) -> bool:
+    shown = current_row(session, image_id, tag)
+    if shown is None:
+        return False
+    kept = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == source)
+    return bool(session.scalar(select(kept.where(AnnotationRow.file == shown.file).exists())))
+
+
+def shows_draft(session: Session, image_id: str, tag: str) -> bool:
+    """Whether the current label of a tag is a drawing that somebody has, or had, not finished."""
+    shown = current_row(session, image_id, tag)
+    if shown is None:
+        return False
+    drafts = select(DraftRow).where(DraftRow.image_id == image_id, DraftRow.file == shown.file)
+    return bool(session.scalar(select(drafts.exists())))
+
+
+def copy_label(session: Session, row: AnnotationRow, tag: str) -> None:
+    """Make the label current under another tag too."""
+    before = current_row(session, row.image_id, tag)
+    if before is not None:
+        before.superseded_at = row.created_at
+        session.flush()
+    kept = {
+        column.key: getattr(row, column.key)
+        for column in AnnotationRow.__mapper__.column_attrs
+        if column.key not in ("id", "tag", "version", "seconds", "lease_id")
+    }
+    session.add(AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1))
+    session.flush()
+
+
+def last_version(session: Session, image_id: str, tag: str) -> int:
+    """The number of the newest label of this image and tag, 0 for none."""
+    versions = select(func.max(AnnotationRow.version))
+    return session.scalar(versions.where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)) or 0

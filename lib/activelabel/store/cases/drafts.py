@@ -1,0 +1,212 @@
+"""Drafts: drawings that are not finished. Every version is kept, its annotator opens it again, and none counts."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from activelabel.store.cases.annotations import copy_label, current_row, last_version, open_draft_row, shows_draft
+from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.cases.rounds import current_round
+from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row, record_of
+from activelabel.store.pool import complete, unfinished
+from activelabel.store.records import FINAL, Draft, Slices
+from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow
+
+
+class Drafts(Database):
+    """What annotators have begun. An annotator has at most one open draft of an image."""
+
+    def record_draft(
+        self,
+        image_id: str,
+        file: str,
+        sha256: str,
+        annotator: str,
+        *,
+        reason: DraftReason,
+        why: str,
+        shown_as: str,
+        slices: Slices = None,
+        lease_id: int | None = None,
+        file_stamp: tuple[int, int] | None = None,
+        label_names: Sequence[str] | None = None,
+    ) -> Draft:
+        """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
+
+        It ends no lease.
+
+        Args:
+            image_id: the image that was drawn on.
+            file: the archived copy.
+            sha256: the digest of that file.
+            annotator: who goes on with the draft.
+            reason: why it is a draft.
+            why: the same in one line.
+            shown_as: the tag of what clients open with the image.
+            slices: those that were asked for; None for the volume.
+            lease_id: the query that it will answer.
+            file_stamp: size and time of the file when it had this `sha256`.
+            label_names: the names of the values 1..N.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
+        """
+        checked_name(annotator, "annotator")
+        checked_word(shown_as, "label tag")
+        asked = checked_slices(slices)
+        now = self._clock()
+        with self._writing() as session:
+            image_row(session, image_id)
+            before = open_draft_row(session, image_id, annotator)
+            if before is not None:
+                before.ended_at = now
+                session.flush()
+            versions = select(func.max(DraftRow.version)).where(DraftRow.image_id == image_id)
+            row = DraftRow(
+                image_id=image_id,
+                annotator=annotator,
+                version=(session.scalar(versions) or 0) + 1,
+                file=file,
+                sha256=sha256,
+                slices=asked and list(asked),
+                reason=reason.value,
+                why=why,
+                lease_id=lease_id,
+                created_at=now,
+                file_size=file_stamp and file_stamp[0],
+                file_modified_ns=file_stamp and file_stamp[1],
+            )
+            session.add(row)
+            session.flush()
+            _show(session, row, shown_as, current_round(session, now).number, label_names)
+            return record_of(row, Draft)
+
+    def open_draft(self, image_id: str, annotator: str) -> Draft | None:
+        """What this annotator has begun on an image, or None."""
+        with self._reading() as session:
+            row = open_draft_row(session, image_id, annotator)
+            return None if row is None else record_of(row, Draft)
+
+    def open_drafts(self, image_id: str | None = None) -> list[Draft]:
+        """All open drafts, or those of one image, oldest first; drafts of cases that others have finished since too."""
+        statement = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
+        if image_id is not None:
+            statement = statement.where(DraftRow.image_id == image_id)
+        with self._reading() as session:
+            return [record_of(row, Draft) for row in session.scalars(statement)]
+
+    def drafts_to_finish(self, annotator: str) -> list[Draft]:
+        """The open drafts of an annotator whose cases are still to be drawn, oldest first."""
+        statement = (
+            select(DraftRow)
+            .join(ImageRow, ImageRow.id == DraftRow.image_id)
+            .where(DraftRow.annotator == annotator, DraftRow.ended_at.is_(None))
+            .where(or_(unfinished("training"), unfinished("validation")))
+            .order_by(DraftRow.id)
+        )
+        with self._reading() as session:
+            return [record_of(row, Draft) for row in session.scalars(statement)]
+
+    def draft_history(self, image_id: str) -> list[Draft]:
+        """Every draft that this image ever had, oldest first."""
+        statement = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
+        with self._reading() as session:
+            return [record_of(row, Draft) for row in session.scalars(statement)]
+
+    def show_draft(self, image_id: str, annotator: str, tag: str) -> bool:
+        """Show an annotator their own draft under `tag`, with which clients open an image; return whether that changed.
+
+        Without a draft of theirs, somebody else's draft makes way for what was shown before there were drafts: the
+        label that counts, if there is one, else what was last kept under the tag that is no draft.
+        """
+        with self._writing() as session:
+            draft = open_draft_row(session, image_id, annotator)
+            shown = current_row(session, image_id, tag)
+            if draft is not None:
+                if shown is None or shown.file != draft.file:
+                    _show(session, draft, tag, current_round(session, self._clock()).number, _names_of(session, draft))
+                    return True
+                return False
+            if shown is None or not shows_draft(session, image_id, tag):
+                return False
+            shown.superseded_at = self._clock()
+            session.flush()
+            final = current_row(session, image_id, FINAL)
+            if final is not None:
+                copy_label(session, final, tag)
+                return True
+            before = _last_shown_that_is_no_draft(session, image_id, tag)
+            if before is not None:
+                before.superseded_at = None
+                session.flush()
+            return True
+
+    def shows_draft(self, image_id: str, tag: str) -> bool:
+        """Whether the current label of a tag is a drawing that somebody has, or had, not finished."""
+        with self._reading() as session:
+            return shows_draft(session, image_id, tag)
+
+    def smallest_drawn_share(self, other_than: str) -> float | None:
+        """The smallest share of drawn slices among the finished volumes, other than one image.
+
+        None if there is no finished volume whose drawn slices are counted, or none with anything drawn.
+        """
+        share = func.min(1.0 * AnnotationRow.foreground_slices / AnnotationRow.covered_slices)
+        statement = select(share).where(
+            complete(),
+            AnnotationRow.image_id != other_than,
+            AnnotationRow.covered_slices > 0,
+            AnnotationRow.foreground_slices > 0,
+        )
+        with self._reading() as session:
+            smallest = session.scalar(statement)
+            return None if smallest is None else float(smallest)
+
+
+def _show(session: Session, draft: DraftRow, tag: str, round_number: int, label_names: Sequence[str] | None) -> None:
+    """Make a draft the current label of a tag."""
+    before = current_row(session, draft.image_id, tag)
+    if before is not None:
+        before.superseded_at = draft.created_at
+        session.flush()
+    session.add(
+        AnnotationRow(
+            image_id=draft.image_id,
+            tag=tag,
+            version=last_version(session, draft.image_id, tag) + 1,
+            file=draft.file,
+            sha256=draft.sha256,
+            slices=draft.slices,
+            annotator=draft.annotator,
+            round_number=round_number,
+            created_at=draft.created_at,
+            file_size=draft.file_size,
+            file_modified_ns=draft.file_modified_ns,
+            label_names=label_names and list(label_names),
+        )
+    )
+    session.flush()
+
+
+def _names_of(session: Session, draft: DraftRow) -> Sequence[str] | None:
+    """The names of its values, as they were recorded when it was first shown."""
+    of_file = select(AnnotationRow).where(AnnotationRow.file == draft.file).order_by(AnnotationRow.id).limit(1)
+    first = session.scalar(of_file)
+    return None if first is None else first.label_names
+
+
+def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
+    """What was last shown under a tag and is no draft; None if that was deleted."""
+    drafts = select(DraftRow.file).where(DraftRow.image_id == image_id)
+    row = session.scalar(
+        select(AnnotationRow)
+        .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
+        .where(or_(AnnotationRow.file.not_in(drafts), AnnotationRow.deleted_at.is_not(None)))
+        .order_by(AnnotationRow.id.desc())
+        .limit(1)
+    )
+    return None if row is None or row.deleted_at is not None else row

@@ -1,0 +1,197 @@
+"""Label records: what the ledger knows of each version of a label, as plain values; and a ledger rebuilt from them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from sqlalchemy import exc, func, select, update
+from sqlalchemy.orm import Session
+
+from activelabel.errors import InvalidInputError
+from activelabel.store.cases.annotations import last_version
+from activelabel.store.cases.rounds import current_round
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row
+from activelabel.store.schema import AnnotationRow, Base, DraftRow, ImageRow, LeaseRow, RoundRow, UtcDateTime
+
+LabelRecord = dict[str, Any]
+"""JSON: `image`, and the rows of `annotations`, `drafts`, `queries` and `rounds` that a file of a label belongs to."""
+
+_OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
+_LATER = frozenset({"file_size", "file_modified_ns"})
+"""Columns that describe the file on this disk: a copy of the file has other values."""
+Row = TypeVar("Row", bound=Base)
+Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuilt ledger holds: images, versions of labels under all their tags, drafts, queries and annotators."""
+
+    images: int
+    labels: int
+    drafts: int
+    queries: int
+    annotators: tuple[str, ...]
+    history: int = 0
+    """How many versions have no record: only their files tell something of them."""
+
+    def with_history(self, count: int) -> "Rebuilt":
+        """The same, with `count` versions more that have no record."""
+        return replace(self, history=count)
+
+
+class LabelRecords(Database):
+    """Records of labels, for the files that lie beside the labels."""
+
+    def note_label_file(self, file: str, size: int, modified_ns: int) -> None:
+        """Note size and time of a label's file that was found to be as it was kept."""
+        with self._writing() as session:
+            for row in (AnnotationRow, DraftRow):
+                noted = update(row).where(row.file == file).values(file_size=size, file_modified_ns=modified_ns)
+                session.execute(noted)
+
+    def label_files(self) -> dict[str, str]:
+        """The image of every file of a label or draft."""
+        with self._reading() as session:
+            tables = [session.execute(select(row.file, row.image_id)).tuples() for row in (AnnotationRow, DraftRow)]
+            return {file: image_id for table in tables for file, image_id in table}
+
+    def label_records(self, image_id: str) -> dict[str, LabelRecord]:
+        """All that the ledger knows of each version of an image's labels, by its file.
+
+        Raises:
+            NotFoundError: the image was never registered.
+        """
+        with self._reading() as session:
+            image = _values(image_row(session, image_id), _OF_IMAGE)
+            labels = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
+            drafts = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
+            rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
+            for row in (*session.scalars(labels), *session.scalars(drafts)):
+                rows[row.file].append(row)
+            queries = {row.id: row for row in session.scalars(select(LeaseRow).where(LeaseRow.image_id == image_id))}
+            rounds = {row.number: row for row in session.scalars(select(RoundRow))}
+            return {file: {"image": image, **_record(of_file, queries, rounds)} for file, of_file in rows.items()}
+
+    def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
+        """Take over what `label_records` gave, into a ledger that knows no image yet.
+
+        A record may be older than what happened to its label afterwards; the records of later versions tell that: a
+        label is superseded by the next. Queries that had not ended are released. Models, and which of them began a
+        round, are not known.
+
+        Raises:
+            InvalidInputError: the ledger knows images, or the records contradict each other or lack something.
+        """
+        now = self._clock()
+        try:
+            with self._writing() as session:
+                if session.scalar(select(func.count()).select_from(ImageRow)):
+                    raise InvalidInputError(f"ledger {self.shown_url}: it knows images already: name an empty one")
+                rebuilt = _rebuild(session, list(records), now)
+                if self.file is None:
+                    _go_on_counting(session)
+                return rebuilt
+        except (exc.IntegrityError, exc.StatementError, KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = str(getattr(error, "orig", error)).splitlines()[0][:200]
+            raise InvalidInputError(
+                f"the records beside the labels contradict each other, or lack something ({reason}): put a copy of "
+                "the ledger back instead, or move the record that was changed away"
+            ) from error
+
+    def add_history(self, labels: Iterable[Mapping[str, Any]]) -> int:
+        """Keep labels that do not count any more, each superseded at once; return how many there are.
+
+        Args:
+            labels: `image_id`, `tag`, `file`, `sha256`, `annotator` and `created_at` of each, oldest first.
+        """
+        now, count = self._clock(), 0
+        with self._writing() as session:
+            for values in labels:
+                version = last_version(session, values["image_id"], values["tag"]) + 1
+                number = current_round(session, now).number
+                session.add(AnnotationRow(**values, version=version, round_number=number, superseded_at=now))
+                session.flush()
+                count += 1
+        return count
+
+
+def _record(
+    rows: Sequence[AnnotationRow | DraftRow], all_queries: Mapping[int, LeaseRow], all_rounds: Mapping[int, RoundRow]
+) -> LabelRecord:
+    queries = [all_queries[id_] for id_ in sorted({row.lease_id for row in rows if row.lease_id is not None})]
+    numbers = {row.round_number for row in rows if isinstance(row, AnnotationRow)}
+    rounds = [all_rounds[number] for number in sorted(numbers | {query.round_number for query in queries})]
+    return {
+        "annotations": [_values(row) for row in rows if isinstance(row, AnnotationRow)],
+        "drafts": [_values(row) for row in rows if isinstance(row, DraftRow)],
+        "queries": [_values(row) for row in queries],
+        "rounds": [_values(row) for row in rounds],
+    }
+
+
+def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
+    """The columns of a row as JSON values; all of them, or those of `keys`."""
+    wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
+    values = {key: getattr(row, key) for key in wanted if key not in _LATER}
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+def _row(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
+    """A row made from what `_values` returned. Columns that this version does not know are left out."""
+    found: dict[str, Any] = {}
+    for column in kind.__table__.columns:
+        value = {**values, **instead}.get(column.key)
+        is_time = isinstance(column.type, UtcDateTime) and value is not None and not isinstance(value, datetime)
+        found[column.key] = datetime.fromisoformat(str(value)) if is_time else value
+    return kind(**found)
+
+
+def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) -> Rebuilt:
+    images = {str(record["image"]["id"]): record["image"] for record in records}
+    rounds = {int(values["number"]): values for record in records for values in record["rounds"]}
+    queries: dict[int, Mapping[str, Any]] = {}
+    for values in (values for record in records for values in record["queries"]):
+        known = queries.get(int(values["id"]))
+        if known is None or known["ended_at"] is None:
+            queries[int(values["id"])] = values
+    for values in images.values():
+        session.add(_row(ImageRow, values, present=True, leased_whole=True))
+    for values in rounds.values():
+        session.add(_row(RoundRow, values, model_version=None))
+    session.flush()
+    for values in queries.values():
+        ended = {} if values["ended_at"] is not None else {"ended_at": now, "outcome": "released"}
+        session.add(_row(LeaseRow, values, model_version=None, **ended))
+    session.flush()
+    labels = [_row(AnnotationRow, values) for record in records for values in record["annotations"]]
+    drafts = [_row(DraftRow, values) for record in records for values in record["drafts"]]
+    _end_earlier(labels, lambda row: (row.image_id, row.tag), "superseded_at")
+    _end_earlier(drafts, lambda row: (row.image_id, row.annotator), "ended_at")
+    session.add_all((*labels, *drafts))
+    session.flush()
+    annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
+    return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
+
+
+def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], ended: str) -> None:
+    """End each version that has not ended when the next of the same `key` came, by setting the column `ended`."""
+    versions = defaultdict[object, list[Numbered]](list)
+    for row in rows:
+        versions[key(row)].append(row)
+    for of_key in versions.values():
+        of_key.sort(key=lambda row: row.version)
+        for row, later in pairwise(of_key):
+            if getattr(row, ended) is None and getattr(row, "deleted_at", None) is None:
+                setattr(row, ended, later.created_at)
+
+
+def _go_on_counting(session: Session) -> None:
+    """Have PostgreSQL, which counts ids by itself, go on after those that were taken over."""
+    for table in (AnnotationRow, DraftRow, LeaseRow):
+        sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
+        session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))

@@ -1,0 +1,175 @@
+"""Leases: a query is given to one annotator for a while, and never to two at once.
+
+What a lease holds is written to `lease_items`, where the database itself forbids a second holder. A lease that
+expired holds nothing, whether or not that was written down already.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, exists, or_, select
+from sqlalchemy.orm import Session
+
+from activelabel.store.cases.rounds import current_round
+from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row, record_of
+from activelabel.store.pool import active, current_final, set_aside
+from activelabel.store.records import Lease, Outcome, Slices
+from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, LeaseItemRow, LeaseRow, SkipRow
+
+
+class Leases(Database):
+    """Who has been asked for what."""
+
+    def active_lease(self, annotator: str) -> Lease | None:
+        """What this annotator is working on, or None."""
+        now = self._clock()
+        with self._reading() as session:
+            row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
+            return None if row is None else lease_record(row, now)
+
+    def active_leases(self, image_id: str) -> list[Lease]:
+        """Who is working on this image, in the order in which they were asked."""
+        now = self._clock()
+        statement = select(LeaseRow).where(LeaseRow.image_id == image_id, active(now)).order_by(LeaseRow.id)
+        with self._reading() as session:
+            return [lease_record(row, now) for row in session.scalars(statement)]
+
+    def grant_lease(
+        self,
+        annotator: str,
+        image_id: str,
+        minutes: float,
+        strategy: str,
+        *,
+        slices: Iterable[int] | None = None,
+        model_version: int | None = None,
+        score: float | None = None,
+        reason: str = "",
+    ) -> Lease | None:
+        """Give a volume, or slices of it, to an annotator for some minutes.
+
+        An annotator holds at most one active lease: one who has a lease already gets that one back, whatever was
+        asked for, so that a request sent twice has one answer. None where the image cannot be had (any more):
+        somebody else holds it or a part of what was asked for, it is annotated, set aside, vanished or unreadable.
+        Then try the next image.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            InvalidInputError: an empty or overlong annotator or strategy, or slices that are none.
+            ValueError: `minutes` is not positive.
+        """
+        if not minutes > 0:
+            raise ValueError(f"minutes of a lease: expected > 0, got {minutes}")
+        checked_name(annotator, "annotator")
+        checked_word(strategy, "strategy")
+        wanted = checked_slices(slices)
+        now = self._clock()
+        with self._writing() as session:
+            expire(session, now)
+            held = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, LeaseRow.ended_at.is_(None)))
+            if held is not None:
+                return lease_record(held, now)
+            image = image_row(session, image_id)
+            if not _can_be_had(session, image, wanted):
+                return None
+            row = LeaseRow(
+                image_id=image_id,
+                slices=wanted and list(wanted),
+                annotator=annotator,
+                strategy=strategy,
+                model_version=model_version,
+                score=score,
+                reason=reason,
+                round_number=current_round(session, now).number,
+                granted_at=now,
+                expires_at=now + timedelta(minutes=minutes),
+            )
+            _hold(session, image, row, wanted)
+            return lease_record(row, now)
+
+    def release_lease(self, annotator: str) -> Lease | None:
+        """End this annotator's active lease without an annotation (a skipped case); None if there is none."""
+        now = self._clock()
+        with self._writing() as session:
+            row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
+            if row is None:
+                return None
+            end_leases(session, [row], "released", now)
+            return lease_record(row, now)
+
+    def expire_leases(self) -> int:
+        """Write down which leases have expired; their number. Nothing depends on it being done."""
+        with self._writing() as session:
+            return expire(session, self._clock())
+
+    def leases(self, round_number: int | None = None) -> list[Lease]:
+        """All leases ever granted, or those of one round, in the order in which they were granted."""
+        now = self._clock()
+        statement = select(LeaseRow).order_by(LeaseRow.id)
+        if round_number is not None:
+            statement = statement.where(LeaseRow.round_number == round_number)
+        with self._reading() as session:
+            return [lease_record(row, now) for row in session.scalars(statement)]
+
+
+def unended_leases(session: Session, image_id: str | None = None) -> Sequence[LeaseRow]:
+    """Leases of one image, or of all, that were not ended yet; they may have expired."""
+    statement = select(LeaseRow).where(LeaseRow.ended_at.is_(None)).order_by(LeaseRow.id)
+    if image_id is not None:
+        statement = statement.where(LeaseRow.image_id == image_id)
+    return session.scalars(statement).all()
+
+
+def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now: datetime) -> None:
+    """End these leases and let go of what they held. One that had expired before ended then, and as expired."""
+    for row in rows:
+        expired = row.expires_at <= now
+        row.ended_at = row.expires_at if expired else now
+        row.outcome = "expired" if expired else outcome
+        session.execute(delete(LeaseItemRow).where(LeaseItemRow.lease_id == row.id))
+    session.flush()
+
+
+def expire(session: Session, now: datetime) -> int:
+    """Write down which leases have expired; their number."""
+    overdue = session.scalars(select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= now)).all()
+    end_leases(session, overdue, "expired", now)
+    return len(overdue)
+
+
+def _can_be_had(session: Session, image: ImageRow, wanted: Slices) -> bool:
+    """Whether nobody holds it, annotated it or set it aside; expired leases must have been ended before."""
+    if not image.present or image.unreadable_reason is not None:
+        return False
+    if session.scalar(select(select(SkipRow).where(SkipRow.image_id == image.id, set_aside()).exists())):
+        return False
+    annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, current_final()))
+    if annotation is not None:
+        covered = annotation.slices
+        if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
+            return False
+    held = exists().where(LeaseItemRow.image_id == image.id)
+    if wanted is not None:
+        held = held.where(or_(LeaseItemRow.slice_index.in_(wanted), LeaseItemRow.whole))
+    return not session.scalar(select(held))
+
+
+def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) -> None:
+    """Write the lease and what it holds."""
+    image.leased_whole = wanted is None
+    session.add(lease)
+    session.flush()
+    session.add_all(
+        LeaseItemRow(image_id=image.id, slice_index=index, whole=wanted is None, lease_id=lease.id)
+        for index in wanted or (WHOLE_VOLUME,)
+    )
+    session.flush()
+
+
+def lease_record(row: LeaseRow, now: datetime) -> Lease:
+    """The lease as it is now: one that has expired shows as ended, written down or not."""
+    lapsed = row.ended_at is None and row.expires_at <= now
+    ended = {"ended_at": row.expires_at, "outcome": "expired"} if lapsed else {}
+    return record_of(row, Lease, **ended)

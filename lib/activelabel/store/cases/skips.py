@@ -1,0 +1,189 @@
+"""Skipped cases: not now, which come back, and those that cannot be annotated, until somebody brings them back."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from activelabel.errors import NotReadyError
+from activelabel.store.cases.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts, refusal
+from activelabel.store.cases.leases import end_leases, expire, unended_leases
+from activelabel.store.checks import checked_name
+from activelabel.store.database import Database
+from activelabel.store.lookup import image_row, record_of
+from activelabel.store.pool import active, current_final, set_aside
+from activelabel.store.records import Skip, SkipKind
+from activelabel.store.schema import AnnotationRow, DraftRow, LeaseRow, SkipRow
+
+NOT_NOW: SkipKind = "not now"
+CANNOT: SkipKind = "cannot be annotated"
+_EVENTS = {NOT_NOW: CaseEvent.SKIP, CANNOT: CaseEvent.SET_ASIDE}
+
+
+class Skips(Database):
+    """Who did not want which case, and what follows from it for what is asked next; and the states of all cases."""
+
+    def skip_case(self, annotator: str, kind: SkipKind, reason: str = "", image_id: str | None = None) -> Skip | None:
+        """Write down that an annotator does not want a case, and end their lease on it, in one step.
+
+        Without an id it is the case that they hold, or the last one that they let expire; None if there is none.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            NotReadyError: it is finished, set aside already, or somebody else's work.
+        """
+        checked_name(annotator, "annotator")
+        now = self._clock()
+        with self._writing() as session:
+            expire(session, now)
+            image_id = image_id or _last_unanswered(session, annotator)
+            return None if image_id is None else _skip(session, image_id, annotator, kind, reason, now)
+
+    def skip_if_asked_again(self, annotator: str, after_seconds: float, before_seconds: float) -> Skip | None:
+        """Skip, not now, what an annotator holds, if they were given it so long ago and have sent nothing since."""
+        now = self._clock()
+        with self._writing() as session:
+            expire(session, now)
+            held = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
+            if held is None:
+                return None
+            since = now - held.granted_at
+            sent = select(DraftRow).where(DraftRow.image_id == held.image_id, DraftRow.annotator == annotator)
+            if session.scalar(select(sent.where(DraftRow.created_at >= held.granted_at).exists())):
+                return None
+            if not timedelta(seconds=after_seconds) <= since <= timedelta(seconds=before_seconds):
+                return None
+            reason = f"asked again after {since.total_seconds():.0f} s"
+            return _skip(session, held.image_id, annotator, NOT_NOW, reason, now)
+
+    def bring_back(self, image_id: str, annotator: str) -> Skip:
+        """Take a case back into the pool that was set aside as one that cannot be annotated.
+
+        Raises:
+            NotFoundError: the image was never registered.
+            NotReadyError: it is not set aside.
+        """
+        checked_name(annotator, "annotator")
+        now = self._clock()
+        with self._writing() as session:
+            image_row(session, image_id)
+            _check(CaseEvent.BRING_BACK, session, image_id, annotator, now)
+            row = session.scalars(select(SkipRow).where(SkipRow.image_id == image_id, set_aside())).one()
+            row.ended_at, row.ended_by = now, annotator
+            return record_of(row, Skip)
+
+    def skips(self, image_id: str | None = None) -> list[Skip]:
+        """Every skip there ever was, or those of one image, oldest first."""
+        statement = select(SkipRow).order_by(SkipRow.id)
+        if image_id is not None:
+            statement = statement.where(SkipRow.image_id == image_id)
+        with self._reading() as session:
+            return [record_of(row, Skip) for row in session.scalars(statement)]
+
+    def set_aside_cases(self) -> list[Skip]:
+        """Those that cannot be annotated now, in the order in which somebody said so."""
+        statement = select(SkipRow).where(set_aside()).order_by(SkipRow.id)
+        with self._reading() as session:
+            return [record_of(row, Skip) for row in session.scalars(statement)]
+
+    def skipped_for_now(self) -> list[Skip]:
+        """Those that are passed over for somebody now, oldest first."""
+        with self._reading() as session:
+            annotators = session.scalars(select(SkipRow.annotator).where(SkipRow.kind == NOT_NOW).distinct()).all()
+            rows = [row for annotator in annotators for row in _in_force(session, annotator)]
+            return [record_of(row, Skip) for row in sorted(rows, key=lambda row: row.id)]
+
+    def passed_over(self, annotator: str) -> list[str]:
+        """The images that this annotator is asked for only where nothing else is left, in the order of coming back.
+
+        Those that they skipped for now, and have not been given enough others since; then those of which somebody else
+        has a draft.
+        """
+        with self._reading() as session:
+            skipped = [row.image_id for row in _in_force(session, annotator)]
+            begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
+            return list(dict.fromkeys([*skipped, *session.scalars(begun.order_by(DraftRow.id))]))
+
+    def count_passed_over(self) -> int:
+        """The most images that can be passed over for anyone: those that were ever skipped for now, or have a draft."""
+        skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
+        begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
+        with self._reading() as session:
+            return session.scalar(select(func.count()).select_from(skipped.union(begun).subquery())) or 0
+
+    def case_facts(self, image_id: str) -> CaseFacts:
+        """What is true of a case now.
+
+        Raises:
+            NotFoundError: the image was never registered.
+        """
+        with self._reading() as session:
+            image_row(session, image_id)
+            return _facts(session, image_id, self._clock())
+
+
+def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reason: str, now: datetime) -> Skip:
+    image_row(session, image_id)
+    _check(_EVENTS[kind], session, image_id, annotator, now)
+    held = [lease for lease in unended_leases(session, image_id) if lease.annotator == annotator]
+    end_leases(session, held, "released", now)
+    row = SkipRow(
+        image_id=image_id,
+        annotator=annotator,
+        kind=kind,
+        reason=reason,
+        last_lease=session.scalar(select(func.max(LeaseRow.id))) or 0,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return record_of(row, Skip)
+
+
+def _check(event: CaseEvent, session: Session, image_id: str, annotator: str, now: datetime) -> None:
+    problem = refusal(event, _facts(session, image_id, now), annotator)
+    if problem is not None:
+        raise NotReadyError(f"image '{image_id}' {problem}")
+
+
+def _last_unanswered(session: Session, annotator: str) -> str | None:
+    """The image of the annotator's newest lease, if it was neither answered nor skipped."""
+    newest = select(LeaseRow).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc()).limit(1)
+    lease = session.scalar(newest)
+    return lease.image_id if lease is not None and lease.outcome in (None, "expired") else None
+
+
+def _in_force(session: Session, annotator: str) -> Sequence[SkipRow]:
+    """The annotator's *not now* that hold still, one an image, oldest first.
+
+    One holds until they were given the case again, or `COMES_BACK_AFTER` others. So it is younger than the lease that
+    many leases ago, and the leases since are few.
+    """
+    newest = select(LeaseRow.id, LeaseRow.image_id).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc())
+    given = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
+    oldest = given[-1][0] if len(given) == COMES_BACK_AFTER else 0
+    said = select(SkipRow).where(SkipRow.annotator == annotator, SkipRow.kind == NOT_NOW, SkipRow.last_lease >= oldest)
+    latest = {row.image_id: row for row in session.scalars(said.order_by(SkipRow.id))}
+    again = {image_id: lease for lease, image_id in reversed(given)}
+    return sorted(
+        (row for row in latest.values() if again.get(row.image_id, 0) <= row.last_lease), key=lambda row: row.id
+    )
+
+
+def _facts(session: Session, image_id: str, now: datetime) -> CaseFacts:
+    final = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image_id, current_final()))
+    aside = select(SkipRow).where(SkipRow.image_id == image_id, set_aside())
+    said = select(SkipRow.annotator).where(SkipRow.image_id == image_id, SkipRow.kind == NOT_NOW).distinct()
+    held = select(LeaseRow.annotator).where(LeaseRow.image_id == image_id, active(now))
+    begun = select(DraftRow.annotator).where(DraftRow.image_id == image_id, DraftRow.ended_at.is_(None))
+    return CaseFacts(
+        finished=final is not None and final.slices is None,
+        partly=final is not None and final.slices is not None,
+        set_aside=session.scalar(select(aside.exists())) or False,
+        held_by=frozenset(session.scalars(held)),
+        drafts_of=frozenset(session.scalars(begun)),
+        skipped_by=frozenset(
+            name for name in session.scalars(said) if image_id in {row.image_id for row in _in_force(session, name)}
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What the ledger keeps of models and what they have scored."""

@@ -1,0 +1,150 @@
+"""Models in use: how good each is by which cases, which one serves, since when, and whether somebody chose it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from activelabel.errors import InvalidInputError
+from activelabel.store.checks import checked_name
+from activelabel.store.database import Database
+from activelabel.store.lookup import model_row, record_of
+from activelabel.store.models.choice import best_version, sound_versions
+from activelabel.store.records import Judges, Measurement, Metrics, ModelKind, ModelUse
+from activelabel.store.schema import ModelMeasurementRow, ModelUseRow, ModelVersionRow
+
+
+class ModelUses(Database):
+    """Which of the published models serves."""
+
+    def model_use(self, kind: ModelKind = "task") -> ModelUse | None:
+        """The model in use, since when, and who chose it; None before the first model of the kind."""
+        with self._reading() as session:
+            row = current_use(session, kind)
+            return None if row is None else record_of(row, ModelUse)
+
+    def model_uses(self, kind: ModelKind = "task") -> list[ModelUse]:
+        """All that were in use, in the order of time; one goes on until the next begins."""
+        in_order = select(ModelUseRow).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id)
+        with self._reading() as session:
+            return [record_of(row, ModelUse) for row in session.scalars(in_order)]
+
+    def use_model(self, version: int, chosen_by: str) -> None:
+        """Use this model, and go on using it, whatever is published later.
+
+        Raises:
+            NotFoundError: there is no such version; the text lists those there are.
+            InvalidInputError: it was withdrawn; or the name is empty or too long.
+        """
+        checked_name(chosen_by, "name of who chooses")
+        with self._writing() as session:
+            row = model_row(session, version)
+            if row.withdrawn_at is not None:
+                raise InvalidInputError(
+                    f"model version {version}: it was withdrawn for good; use another, or publish its file "
+                    f"{row.file} anew as an upload"
+                )
+            begin_use(session, row.kind, version, chosen_by, self._clock())
+
+    def use_best(self, kind: ModelKind = "task") -> None:
+        """Use the best model again, now and whenever a better one is published, whatever was chosen."""
+        with self._writing() as session:
+            use_best(session, kind, self._clock())
+
+    def measurements(self, kind: ModelKind = "task") -> list[Measurement]:
+        """How well all models of a kind did, withdrawn ones too, in the order in which they were measured."""
+        with self._reading() as session:
+            return measurements(session, kind)
+
+    def record_measurement(self, version: int, judges: Judges, metrics: Metrics) -> None:
+        """Keep how well a model did by these cases; a later measurement by the same replaces it.
+
+        The model in use is chosen when one is published or withdrawn, or somebody chooses, not by this.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        with self._writing() as session:
+            model_row(session, version)
+            measure(session, version, judges, metrics, self._clock())
+
+    def leave_unranked(self, version: int) -> None:
+        """Compare this model with no other any more: it cannot be used. Another takes its place if nobody chose it.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        with self._writing() as session:
+            kind = model_row(session, version).kind
+            for row in session.scalars(
+                select(ModelMeasurementRow).where(ModelMeasurementRow.model_version == version)
+            ).all():
+                row.metrics = {}
+            session.flush()
+            settle(session, kind, self._clock())
+
+    def sound_models(self) -> set[int]:
+        """The model of the task in use and those that led to it (see `model_choice.sound_versions`)."""
+        with self._reading() as session:
+            row = current_use(session, "task")
+            in_use = None if row is None else row.model_version
+            return sound_versions(in_use, _versions(session, "task"), measurements(session, "task"))
+
+
+def current_use(session: Session, kind: ModelKind) -> ModelUseRow | None:
+    """The newest row of a kind."""
+    newest = select(ModelUseRow).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id.desc()).limit(1)
+    return session.scalar(newest)
+
+
+def measurements(session: Session, kind: ModelKind) -> list[Measurement]:
+    """Of all models of a kind, in the order in which they were made."""
+    rows = session.scalars(
+        select(ModelMeasurementRow)
+        .join(ModelVersionRow, ModelVersionRow.version == ModelMeasurementRow.model_version)
+        .where(ModelVersionRow.kind == kind)
+        .order_by(ModelMeasurementRow.measured_at, ModelMeasurementRow.id)
+    )
+    return [Measurement(row.model_version, Judges(row.judges, row.cases), dict(row.metrics)) for row in rows]
+
+
+def measure(session: Session, version: int, judges: Judges, metrics: Mapping[str, float | None], now: datetime) -> None:
+    """Write a measurement, or write it anew."""
+    row = session.scalar(
+        select(ModelMeasurementRow).where(
+            ModelMeasurementRow.model_version == version, ModelMeasurementRow.judges == judges.digest
+        )
+    )
+    if row is None:
+        row = ModelMeasurementRow(model_version=version, judges=judges.digest)
+        session.add(row)
+    row.cases, row.metrics, row.measured_at = judges.cases, dict(metrics), now
+    session.flush()
+
+
+def settle(session: Session, kind: ModelKind, now: datetime) -> None:
+    """After a model was published or withdrawn: use the best, unless somebody chose one that is still there."""
+    use = current_use(session, kind)
+    if use is None or use.chosen_by is None or use.model_version not in _versions(session, kind):
+        use_best(session, kind, now)
+
+
+def use_best(session: Session, kind: ModelKind, now: datetime) -> None:
+    """Use the best model of a kind."""
+    best = best_version(_versions(session, kind), measurements(session, kind))
+    begin_use(session, kind, best, None, now)
+
+
+def begin_use(session: Session, kind: ModelKind, version: int | None, chosen_by: str | None, now: datetime) -> None:
+    """Use a model from now on, unless it is in use in this way already."""
+    use = current_use(session, kind)
+    if use is None or (use.model_version, use.chosen_by) != (version, chosen_by):
+        session.add(ModelUseRow(kind=kind, model_version=version, chosen_by=chosen_by, began_at=now))
+        session.flush()
+
+
+def _versions(session: Session, kind: ModelKind) -> set[int]:
+    """Those that were not withdrawn."""
+    serving = select(ModelVersionRow.version).where(ModelVersionRow.kind == kind)
+    return set(session.scalars(serving.where(ModelVersionRow.withdrawn_at.is_(None))))

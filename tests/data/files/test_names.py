@@ -1,0 +1,105 @@
+import pytest
+
+from activelabel.data.files.names import (
+    LONGEST_ID,
+    image_ids,
+    is_hidden,
+    label_words_off,
+    labelled_ids,
+    no_image,
+    stem_of,
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.nii.gz", "a.b.nii", "A.NII.GZ", "a.NII", "a.nrrd", "a.NRRD", "a.mha", "segment.nii"]
+)
+def test_an_image_is_known_by_its_ending(name: str) -> None:
+    assert no_image(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.seg.nrrd", "a segmentation of 3D Slicer"),
+        ("a.SEG.NRRD", "a segmentation of 3D Slicer"),
+        ("a.hdr", "an image in two files"),
+        ("a.IMG", "an image in two files"),
+        ("a.mhd", "an image in two files"),
+        ("a.nhdr", "an image in two files"),
+        ("a.Nii.gz", "rename it to .nii.gz"),
+        ("a.nii.GZ", "rename it to .nii.gz"),
+        ("a.MHA", "rename it to .mha"),
+        ("a.dcm", "DICOM is read from a PACS"),
+        ("IM0001", "expected a file that ends in"),
+        ("a.tar.gz", "expected a file that ends in"),
+        ("a\nb.nii", "no client can send this name"),
+    ],
+)
+def test_why_another_file_is_no_image(name: str, expected: str) -> None:
+    assert expected in (no_image(name) or "")
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "README.txt", "datastore_v2.json", "datastore_v2.json.damaged-12"])
+def test_what_nobody_takes_for_an_image_needs_no_word(name: str) -> None:
+    assert no_image(name) == ""
+
+
+def test_what_systems_hide() -> None:
+    assert is_hidden("._case.nii.gz")
+    assert is_hidden("__MACOSX")
+    assert not is_hidden("case_.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("a.b.nii.gz", "a.b"), ("a.nii.b.NII", "a.nii.b"), ("a.seg.nrrd", "a"), ("a.png", "a.png")]
+)
+def test_only_the_ending_goes(name: str, stem: str) -> None:
+    assert stem_of(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("case_seg", [("case", True)]),
+        ("case-label", [("case", True)]),
+        ("case.Segmentation", [("case", True)]),
+        ("segmentation-0", [("0", False)]),
+        ("mask", [("", True)]),
+        ("target", []),
+        ("maskedcase", []),
+        ("case_1", []),
+    ],
+)
+def test_words_for_label_stand_by_themselves(stem: str, expected: list[tuple[str, bool]]) -> None:
+    assert list(label_words_off(stem)) == expected
+
+
+def test_an_id_keeps_the_folders_apart_and_is_the_stem_without_any() -> None:
+    assert next(image_ids("case.nii.gz")) == "case"
+    assert next(image_ids("a.b/c/case.1.nii.gz")) == "a.b~c~case.1"
+    assert list(image_ids("case.NII.GZ"))[1] == "case_NII_GZ"
+    assert len(set(image_ids("case.nrrd"))) == 4
+
+
+def test_an_id_is_short_enough_for_the_names_of_files() -> None:
+    deep = [f"{'f' * 90}/{'g' * 90}/{'h' * 60}{end}.nii.gz" for end in "ab"]
+    ids = [next(image_ids(path)) for path in deep]
+    assert len(set(ids)) == 2
+    assert all(len(image_id.encode()) <= LONGEST_ID for image_id in ids)
+
+
+@pytest.mark.parametrize(
+    ("label", "image"),
+    [
+        ("case2.nii.gz", "case2"),
+        ("case2_seg.nii.gz", "case2"),
+        ("case2-segmentation-label.nrrd", "case2"),
+        ("case2.seg.nrrd", "case2"),
+        ("label_case2.nii", "case2"),
+        ("case2.nii.gz", "case2_0000"),
+        ("sub/case2_mask.nii.gz", "sub~case2"),
+    ],
+)
+def test_whose_label_a_file_may_be(label: str, image: str) -> None:
+    assert image in list(labelled_ids(label))

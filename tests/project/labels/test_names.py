@@ -1,0 +1,114 @@
+"""Where label names come from, and that contradictions are said."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from activelabel.errors import InvalidInputError
+from activelabel.project.labels.names import resolve_label_names
+
+
+def write_dataset(folder: Path, labels: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+
+
+def test_the_setting_wins(tmp_path: Path) -> None:
+    write_dataset(tmp_path, {"0": "background", "1": "liver"})
+    assert resolve_label_names(("spleen",), str(tmp_path)) == ("spleen",)
+
+
+@pytest.mark.parametrize("place", ["inside", "beside"])
+def test_a_decathlon_dataset_names_them_by_value(tmp_path: Path, place: str) -> None:
+    studies = tmp_path / "imagesTr"
+    studies.mkdir()
+    write_dataset(studies if place == "inside" else tmp_path, {"2": "posterior", "0": "background", "1": "anterior"})
+    assert resolve_label_names((), str(studies)) == ("anterior", "posterior")
+
+
+def test_labels_already_there_count_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "labels" / "final"
+    folder.mkdir(parents=True)
+    for name, largest in (("a", 1), ("b", 3)):
+        array = np.zeros((4, 4, 4), np.uint8)
+        array[0, 0, 0] = largest
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / f"{name}.nii.gz")
+    assert resolve_label_names((), str(tmp_path)) == ("label_1", "label_2", "label_3")
+
+
+def test_without_any_of_them_the_line_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"no label names: start with --conf labels liver,spleen"):
+        resolve_label_names((), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"0": "background", "1": "a", "3": "b"}, "without a gap"),
+        ({"0": "background", "1": "a", "2": "a"}, "named twice"),
+        ({"0": "background", "1": " "}, "no empty one"),
+        (["a", "b"], 'expected "labels" like'),
+        ({"one": "a"}, 'expected "labels" like'),
+    ],
+)
+def test_a_contradictory_dataset_is_named(tmp_path: Path, labels: object, said: str) -> None:
+    write_dataset(tmp_path, labels)
+    with pytest.raises(InvalidInputError, match=said) as error:
+        resolve_label_names((), str(tmp_path))
+    assert "dataset.json" in str(error.value)
+
+
+def test_nnunet_writes_names_before_values(tmp_path: Path) -> None:
+    write_dataset(tmp_path, {"background": 0, "spleen": 2, "liver": 1})
+    assert resolve_label_names((), str(tmp_path)) == ("liver", "spleen")
+
+
+@pytest.mark.parametrize("configured", [("background", "liver"), ("liver", "Background")])
+def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...]) -> None:
+    said = r"^--conf labels .*: background is value 0 and is never listed: --conf labels liver$"
+    with pytest.raises(InvalidInputError, match=said):
+        resolve_label_names(configured, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"0": "liver", "1": "spleen"}, "value 0 is 'liver', expected the background"),
+        ({"0": "clear", "1": "liver", "2": "background"}, "background is value 0 and is never listed"),
+        ({"background": 0, "whole": [1, 2], "core": 2}, "'whole' is a region of the values 1, 2, expected one value"),
+        ({"background": 0, "liver": 1, "ignore": 2}, "it has a label 'ignore', whose voxels nobody judges"),
+        ({"background": 0, "liver": 1, "spleen": 1}, "two names have one value"),
+    ],
+)
+def test_what_a_dataset_cannot_mean_is_said(tmp_path: Path, labels: object, said: str) -> None:
+    write_dataset(tmp_path, labels)
+    with pytest.raises(InvalidInputError, match=said):
+        resolve_label_names((), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"channel_names": {"1": "T2", "0": "T1"}}, r"its images have 2 channels \(T1, T2\), expected one"),
+        ({"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}}, "its images have 4 channels"),
+        ({"file_ending": ".tif"}, r"its files end in \.tif, expected one of \.nii\.gz"),
+    ],
+)
+def test_what_cannot_be_read_yet_of_a_data_set_is_said(tmp_path: Path, more: dict[str, object], said: str) -> None:
+    labels = {"background": 0, "liver": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, **more}))
+    with pytest.raises(InvalidInputError, match=said):
+        resolve_label_names((), str(tmp_path))
+    assert resolve_label_names(("liver",), str(tmp_path)) == ("liver",)
+
+
+def test_the_names_of_the_project_come_before_those_of_nameless_label_files(tmp_path: Path) -> None:
+    folder = tmp_path / "labels" / "final"
+    folder.mkdir(parents=True)
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)), folder / "a.nii.gz")
+    assert resolve_label_names((), str(tmp_path), lambda: ("liver", "spleen")) == ("liver", "spleen")
+    assert resolve_label_names((), "http://pacs", lambda: ("liver",)) == ("liver",)
+    assert resolve_label_names(("tumour",), str(tmp_path), lambda: ("liver",)) == ("tumour",)

@@ -1,0 +1,93 @@
+"""What the ledger tells of labels, and a ledger made of it again: on both databases."""
+
+import dataclasses
+import json
+from datetime import timedelta
+
+import pytest
+
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.cases.label_records import Rebuilt
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+
+@pytest.fixture
+def told(tmp_path, clock):
+    """A small study, and what its ledger told when all had happened, by image."""
+    ledger = Ledger(sqlite_url(tmp_path / "told.sqlite"), clock)
+    ledger.sync_images(["a", "b", "c", "d"], 1)
+    first, second, *_ = [image.id for image in ledger.images() if image.role == "training"]
+    for number, annotator in enumerate(("ann", "bob"), start=1):
+        ledger.grant_lease(annotator, first, 30, "variance", slices=[number], score=0.5, reason="why")
+        clock.now += timedelta(seconds=90)
+        ledger.record_annotation(
+            first, f"{first}/{number}.nii.gz", f"{number}" * 64, annotator, slices=[number], shown_as="original",
+            label_names=["liver"], file_stamp=(5, 7),
+        )  # fmt: skip
+    ledger.record_annotation(second, f"{second}/1.nii.gz", "3" * 64, "ann")
+    ledger.delete_annotation(second)
+    ledger.grant_lease("ann", second, 30, "variance")
+    said = {"reason": DraftReason.SAID, "why": "as said", "shown_as": "original", "lease_id": 3}
+    for number in (1, 2):
+        clock.now += timedelta(seconds=5)
+        ledger.record_draft(second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **said)
+    records = [record for image in (first, second) for record in ledger.label_records(image).values()]
+    return ledger, json.loads(json.dumps(records))
+
+
+def without_disk(items):
+    return [dataclasses.replace(item, file_size=None, file_modified_ns=None) for item in items]
+
+
+def test_a_ledger_is_rebuilt_from_label_records(told, new_url, clock):
+    before, records = told
+    after = Ledger(new_url, clock)
+
+    assert after.rebuild(records) == Rebuilt(2, 7, 2, 3, ("ann", "bob"))
+
+    for image in {record["image"]["id"] for record in records}:
+        assert after.history(image) == without_disk(before.history(image))
+        assert after.draft_history(image) == without_disk(before.draft_history(image))
+        assert after.image(image) == before.image(image)
+    assert after.rounds() == before.rounds()
+    assert after.active_leases(after.images()[0].id) == []
+    # Ids go on after those that were taken over.
+    after.sync_images(["a", "b", "c", "d"], 1)
+    (new,) = [after.record_annotation("d", "d/1.nii.gz", "5" * 64, "cy")]
+    assert new.id == 1 + max(item.id for image in before.images() for item in before.history(image.id))
+    assert after.grant_lease("cy", "c", 30, "variance").id == 4
+    after.close()
+
+
+def test_a_ledger_with_images_is_not_rebuilt(told, new_url):
+    after = Ledger(new_url)
+    after.sync_images(["a"], 0)
+    with pytest.raises(InvalidInputError, match="it knows images already"):
+        after.rebuild(told[1])
+    after.close()
+
+
+def test_labels_added_as_history_do_not_count(ledger, clock):
+    ledger.sync_images(["a"], 0)
+    row = {"image_id": "a", "tag": "final", "sha256": "0" * 64, "annotator": "unknown", "created_at": clock.now}
+    assert ledger.add_history([{**row, "file": "a/1"}, {**row, "file": "a/2"}]) == 2
+    assert [(item.version, item.file) for item in ledger.history("a")] == [(1, "a/1"), (2, "a/2")]
+    assert ledger.current_annotation("a") is None
+    assert ledger.progress().annotated == 0
+
+
+def test_size_and_time_of_a_file_are_noted_wherever_it_is_named(told):
+    ledger, records = told
+    ledger.note_label_file(file := records[0]["annotations"][0]["file"], 11, 2**62)
+    named = [item for image in ledger.images() for item in ledger.history(image.id) if item.file == file]
+    assert [(item.tag, item.file_size, item.file_modified_ns) for item in named] == [
+        ("final", 11, 2**62), ("original", 11, 2**62)
+    ]  # fmt: skip
+    assert file in ledger.label_files()
+
+
+def test_label_records_of_an_unknown_image_are_refused(ledger):
+    with pytest.raises(NotFoundError):
+        ledger.label_records("x")

@@ -1,0 +1,148 @@
+"""Skipped cases: when they come back, and for whom."""
+
+import pytest
+
+from activelabel.errors import NotFoundError, NotReadyError
+from activelabel.names import ScoreKind
+from activelabel.store.cases.case_states import COMES_BACK_AFTER, CaseState, DraftReason
+from activelabel.store.cases.skips import CANNOT, NOT_NOW
+
+
+def give(ledger, annotator, image_id, **slices):
+    lease = ledger.grant_lease(annotator, image_id, 30, "random", **slices)
+    assert (lease.annotator, lease.image_id) == (annotator, image_id)
+    return lease
+
+
+def test_not_now_ends_the_lease_and_is_written_down(study, clock):
+    give(study, "ann", "a")
+    clock.advance(3)
+    skip = study.skip_case("ann", NOT_NOW, "too late today")
+    assert (skip.image_id, skip.kind, skip.reason, skip.created_at) == ("a", "not now", "too late today", clock.now)
+    assert study.active_lease("ann") is None
+    assert study.leases()[0].outcome == "released"
+    assert study.skips() == study.skipped_for_now() == [skip]
+    assert study.pool("training") == list("abcdef")
+
+
+def test_not_now_is_for_whoever_says_so_and_only_until_they_were_given_others(study):
+    give(study, "ann", "a")
+    study.skip_case("ann", NOT_NOW)
+    assert (study.passed_over("ann"), study.passed_over("bob")) == (["a"], [])
+    for number, image_id in enumerate("bcdef", start=1):
+        give(study, "ann", image_id)
+        study.record_annotation(image_id, image_id, "0", "ann")
+        assert study.passed_over("ann") == (["a"] if number < COMES_BACK_AFTER else [])
+
+
+def test_it_is_used_up_when_the_case_was_given_again(study):
+    give(study, "ann", "a")
+    study.skip_case("ann", NOT_NOW)
+    give(study, "ann", "a")
+    assert study.passed_over("ann") == []
+    study.skip_case("ann", NOT_NOW)
+    assert study.passed_over("ann") == ["a"]
+
+
+def test_several_come_back_in_the_order_in_which_they_were_skipped(study):
+    for image_id in "cab":
+        give(study, "ann", image_id)
+        study.skip_case("ann", NOT_NOW)
+    assert study.passed_over("ann") == ["c", "a", "b"]
+
+
+def test_what_somebody_let_expire_can_be_skipped_still(study, clock):
+    give(study, "ann", "a")
+    clock.advance(31)
+    assert study.skip_case("ann", NOT_NOW).image_id == "a"
+    assert study.skip_case("ann", NOT_NOW) is not None  # asked twice, skipped once more
+    assert study.passed_over("ann") == ["a"]
+
+
+def test_what_was_saved_is_not_skipped_by_a_client_that_asks_so_each_time(study):
+    give(study, "ann", "a")
+    study.record_annotation("a", "f", "0", "ann")
+    assert study.skip_case("ann", NOT_NOW) is None
+    assert study.skips() == []
+
+
+def test_what_cannot_be_annotated_leaves_the_pool_for_everybody_until_it_is_brought_back(study):
+    give(study, "ann", "a")
+    skip = study.skip_case("ann", CANNOT, "no liver on it")
+    assert study.set_aside_cases() == [skip]
+    assert study.case_facts("a").state is CaseState.CANNOT
+    assert study.pool("training") == list("bcdef")
+    assert [image.image_id for image in study.slice_pool()] == list("bcdef")
+    assert study.grant_lease("bob", "a", 30, "random") is None
+    assert study.grant_lease("bob", "a", 30, "random", slices=[1]) is None
+    with pytest.raises(NotReadyError, match="image 'a' was set aside as one that cannot be annotated: bring it back"):
+        study.skip_case("bob", CANNOT, image_id="a")
+    back = study.bring_back("a", "bob")
+    assert (back.ended_by, study.set_aside_cases()) == ("bob", [])
+    assert study.pool("training") == list("abcdef")
+    with pytest.raises(NotReadyError, match="image 'a' is unseen"):
+        study.bring_back("a", "bob")
+    assert give(study, "bob", "a")
+
+
+def test_it_costs_no_scores(study):
+    study.publish_model("m", "0", "quick", ["ball"], {}, [])
+    study.skip_case("ann", CANNOT, image_id="a")
+    assert study.unscored(1, ScoreKind("variance")) == list("bcdef")
+
+
+def test_nobody_skips_what_somebody_else_is_at_work_on_or_has_finished(study):
+    give(study, "bob", "a")
+    with pytest.raises(NotReadyError, match="image 'a' is being annotated by somebody else"):
+        study.skip_case("ann", CANNOT, image_id="a")
+    study.record_annotation("a", "f", "0", "bob")
+    with pytest.raises(NotReadyError, match="image 'a' is finished: take its label back first"):
+        study.skip_case("ann", CANNOT, image_id="a")
+    with pytest.raises(NotFoundError, match="image 'x'"):
+        study.skip_case("ann", CANNOT, image_id="x")
+
+
+def test_of_two_who_work_on_slices_of_a_volume_one_may_skip_and_the_other_is_not_disturbed(study):
+    study.fix_slices("a", 2, (4, 4, 8))
+    give(study, "ann", "a", slices=[1])
+    give(study, "bob", "a", slices=[3])
+    study.skip_case("ann", CANNOT, "cut off")
+    assert study.active_lease("bob").slices == (3,)
+    study.record_annotation("a", "f", "0", "bob", slices=[3], foreground_slices=1)
+    assert study.current_annotation("a").slices == (3,)
+    assert study.case_facts("a").state is CaseState.CANNOT
+
+
+def test_a_label_of_the_whole_volume_brings_it_back_for_it_could_be_annotated(study):
+    study.skip_case("ann", CANNOT, image_id="a")
+    study.record_annotation("a", "f", "0", "bob")
+    assert study.case_facts("a").state is CaseState.FINISHED
+    assert [(skip.ended_by, skip.ended_at is not None) for skip in study.skips("a")] == [("bob", True)]
+    study.delete_annotation("a")
+    assert "a" in study.pool("training")
+
+
+@pytest.mark.parametrize(("seconds", "skipped"), [(1, False), (2, True), (20, True), (31, False)])
+def test_asking_again_soon_after_skips_but_not_at_once(study, clock, seconds, skipped):
+    give(study, "ann", "a")
+    clock.advance(seconds / 60)
+    skip = study.skip_if_asked_again("ann", 2, 30)
+    assert (skip is not None) == skipped
+    if skip is not None:
+        assert (skip.kind, skip.reason) == ("not now", f"asked again after {seconds} s")
+
+
+def test_asking_again_after_a_draft_was_sent_is_no_skip(study, clock):
+    give(study, "ann", "a")
+    clock.advance(0.1)
+    study.record_draft("a", "d", "0", "ann", reason=DraftReason.SAID, why="she says so", shown_as="original")
+    assert study.skip_if_asked_again("ann", 2, 30) is None
+    assert study.skip_if_asked_again("bob", 2, 30) is None
+
+
+def test_what_may_be_passed_over_is_counted_for_those_who_read_a_few_at_a_time(study):
+    assert study.count_passed_over() == 0
+    study.skip_case("ann", NOT_NOW, image_id="a")
+    study.skip_case("bob", NOT_NOW, image_id="a")
+    study.skip_case("bob", CANNOT, image_id="b")
+    assert study.count_passed_over() == 1
