@@ -177,7 +177,9 @@ class Killer:
         """Kill `target` once. One that ended before was not killed, and tells how long such a life is."""
 
         def act(row: Row) -> None:
-            self._ask_for(target)
+            if target == "proxy":
+                self._ask_for_proxy()
+            self._keep_busy()
             began = self._kill_server() if target == "server" else self._kill_child(target)
             if began is not None:
                 row.faults += 1
@@ -187,11 +189,14 @@ class Killer:
 
         return act
 
-    def _ask_for(self, target: str) -> None:
-        """As a manager would: for a proxy training, and for a training and a scoring to be killed next."""
+    def _ask_for_proxy(self) -> None:
         server = self._project.server
-        if target == "proxy" and not server.children("proxy"):
+        if not server.children("proxy"):
             requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60).raise_for_status()
+
+    def _keep_busy(self) -> None:
+        """As a manager would: ask for a training and a scoring where there is none, to be killed next."""
+        server = self._project.server
         if not server.children("scoring"):
             self._use_unscored_model()
             requests.post(f"{server.address}/scoring/variance", json={}, timeout=60)
@@ -216,7 +221,13 @@ class Killer:
     def _kill_child(self, target: str) -> float | None:
         """When it was killed. Late moments are drawn more often than early ones, at which it only starts to work."""
         server = self._project.server
-        wait_for(lambda: bool(server.children(target)), f"{target} to run")
+
+        def runs() -> bool:
+            if not server.children(target):
+                self._keep_busy()  # The one that ran a moment ago has ended.
+            return bool(server.children(target))
+
+        wait_for(runs, f"{target} to run")
         victims = server.children(target)
         born = min(victim.create_time() for victim in victims)
         moment = self._lives[target] * float(self._random.uniform()) ** 0.5
