@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 
 PINS: Mapping[str, str] = {
     "monailabel": "==0.8.5",
-    "monai": ">=1.5.2,<1.6",
+    "monai": ">=1.6.1,<1.7",
     "numpy": "<2",
     "pydicom": ">=2.4,<3",
     "pynetdicom": ">=2.0.2,<3",
