@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-REQUIREMENTS := requirements.txt requirements-override.txt constraints.txt pyproject.toml
+REQUIREMENTS := requirements.txt constraints.txt pyproject.toml
 # Installing takes minutes: this says every few seconds what it is at.
 ALIVE = $(BIN)/python .ci/alive.py
 PIP = $(ALIVE) $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
@@ -68,12 +68,10 @@ sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 .venv/.runs: .venv/bin/python $(REQUIREMENTS)
 	@$(BIN)/python lib/activelabel/python_version.py
 	@$(PIP) --requirement requirements.txt
-	@$(PIP) --no-deps --requirement requirements-override.txt
 	@touch $@
 
 .venv/.tests: .venv/.runs requirements-dev.txt tests/system_packages.sh
 	@$(PIP) --requirement requirements-dev.txt
-	@$(PIP) --no-deps --requirement requirements-override.txt
 	@$(ALIVE) sh tests/system_packages.sh
 	@touch $@
 

@@ -14,16 +14,16 @@ else:
 
 ROOT = Path(__file__).parents[1]
 EXCEPTIONS = ROOT / "vulnerabilities.toml"
-PINNED = ("constraints.txt", "requirements-override.txt")
+PINNED = ROOT / "constraints.txt"
 
 
-def commands() -> list[list[str]]:
-    """What is run, a file each, as one package may be in both; of each exception all names are passed on."""
+def command() -> list[str]:
+    """What is run; of each exception all names are passed on."""
     exceptions = tomllib.loads(EXCEPTIONS.read_text(encoding="utf-8"))["exception"]
     ignored = [part for item in exceptions for known in item["ids"] for part in ("--ignore-vuln", known)]
-    audit = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", *ignored]
-    return [[*audit, "--requirement", str(ROOT / name)] for name in PINNED]
+    audit = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip"]
+    return [*audit, *ignored, "--requirement", str(PINNED)]
 
 
 if __name__ == "__main__":
-    sys.exit(max(subprocess.run(command, check=False).returncode for command in commands()))
+    sys.exit(subprocess.run(command(), check=False).returncode)

@@ -14,16 +14,14 @@ from activelabel.python_version import unfit
 
 PINS: Mapping[str, str] = {
     "monailabel": "==0.8.5",
-    "monai": ">=1.5.2,<1.6",
+    "monai": ">=1.6.1,<1.7",
+    "pytorch-ignite": ">=0.4.12",
     "numpy": "<2",
     "pydicom": ">=2.4,<3",
     "pynetdicom": ">=2.0.2,<3",
     "dicomweb-client": ">=0.59.1,<0.60",
 }
 """Versions without which the host cannot be imported, or answers every inference with an error."""
-
-IGNITE_FOR_EARLY_PYTHON = ">=0.4.12"
-"""What MONAI asks for, 0.4.11, cannot be imported on Python 3.11.2 and was seen to work on 3.11.7."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,6 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
     yield from examine_project(app_dir, studies, conf)
 
 
-def pins(python: tuple[int, int, int]) -> dict[str, str]:
-    """The versions that a Python of that version needs."""
-    needs_newer_ignite = (3, 11) <= python < (3, 11, 7)
-    return {**PINS, **({"pytorch-ignite": IGNITE_FOR_EARLY_PYTHON} if needs_newer_ignite else {})}
-
-
 def unfit_version() -> str:
     """The first version that does not fit and what to do, in one line; empty if all do."""
     for finding in _environment(sys.version_info[:3]):
@@ -67,12 +59,10 @@ def unfit_version() -> str:
 def _environment(python: tuple[int, int, int]) -> Iterator[Finding]:
     shown = ".".join(map(str, python))
     yield Finding("Python", not unfit(python), shown, unfit(python))
-    for package, wanted in pins(python).items():
+    for package, wanted in PINS.items():
         try:
             found = version(package)
         except PackageNotFoundError:
             found = "missing"
         fit = found != "missing" and SpecifierSet(wanted).contains(found)
-        # MONAI names one version of ignite, so that pip must be told to pass that over.
-        options = "--no-deps " if package == "pytorch-ignite" else ""
-        yield Finding(package, fit, found, f"pip install {options}'{package}{wanted}'")
+        yield Finding(package, fit, found, f"pip install '{package}{wanted}'")
