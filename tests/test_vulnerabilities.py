@@ -55,7 +55,7 @@ def test_each_exception_is_passed_on_and_nothing_else_is_ignored() -> None:
 def test_the_workflow_runs_the_tests_and_the_audit() -> None:
     text = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
     steps = re.findall(r"- run: (.+)", text)
-    assert steps == ["make test", "python -m pip install pip-audit", "python .ci/audit.py"]
+    assert steps == ["make test", "python -m pip install pip-audit", "python .ci/audit.py", "make docs"]
 
 
 def test_what_the_verdicts_say_of_this_program_is_so() -> None:

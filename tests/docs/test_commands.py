@@ -15,6 +15,7 @@ from monailabel.main import Main
 from typer.testing import CliRunner
 
 from activelabel.cli.main import app
+from activelabel.cli.options import joined_settings
 from activelabel.project.settings import parse_settings, setting_pairs
 
 PLACEHOLDER = re.compile(r"^[A-Z]+(\.[a-z]+)?$")
@@ -37,7 +38,7 @@ def test_a_command_of_ours_parses(command: Command) -> None:
     known = {name for option in found.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known
     if command.whole:
-        context = found.make_context(" ".join(command.words), words)
+        context = found.make_context(" ".join(command.words), list(joined_settings(words)))
         parse_settings(setting_pairs(context.params.get("conf") or []))
     else:
         name = words[0] if words and hasattr(found, "commands") else "--help"

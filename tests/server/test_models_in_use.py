@@ -24,6 +24,7 @@ from activelabel.networks import build_network
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
+from activelabel.server.actions.models import ModelActions
 from activelabel.server.local_app import LocalApp
 from activelabel.server.tasks.segmentation import SegmentationInfer
 from activelabel.server.training.segmentation import SegmentationTrainTask
@@ -258,18 +259,19 @@ def test_an_upload_is_judged_and_only_in_use_if_it_is_the_best(blobs: Callable[[
     for image in app.project.ledger.images():
         app.save(image.id, cases.label_of(image.id), {})
     file = write_model(tmp_path / "model.safetensors", ("ball",))
+    models = ModelActions(app.project, app._datastore)
 
-    first = app.adopt_model(file)
+    first = models.adopt(file)
 
     assert (first["version"], first["in_use"], first["validation_cases"]) == (1, True, 2)
     assert first["metrics"]["dice"] is not None
     (measured,) = app.project.ledger.measurements()
     app.project.ledger.record_measurement(1, measured.judges, {"dice": 0.99})
-    second = app.adopt_model(file)
+    second = models.adopt(file)
     assert (second["version"], second["in_use"], second["place"], second["compared"]) == (2, False, 2, 2)
     assert app.project.current_model().version == 1
     assert read_situation(app.project, "variance").new_annotations == 0
-    assert app.withdraw_model()["withdrawn"] == 1
+    assert models.withdraw()["withdrawn"] == 1
     assert app.project.current_model().version == 2
 
 

@@ -8,12 +8,14 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.testclient import TestClient
-from openid_provider import CLIENT, OpenIdProvider, Person
-from ports import free_port
+from login_fixtures import Clock
+from login_fixtures import clock as clock
+from login_fixtures import openid as openid
+from login_fixtures import rules as rules
+from openid_provider import CLIENT
 
 from activelabel.login import passwords
 from activelabel.login.accounts import SessionTimes
-from activelabel.login.identity import Role
 from activelabel.login.passwords import hash_password
 from activelabel.login.provider import Provider
 from activelabel.login.tokens import TokenRules
@@ -27,12 +29,6 @@ from activelabel.store.location import sqlite_url
 
 TIMES = SessionTimes(timedelta(hours=12), timedelta(minutes=30))
 PASSWORD = "correct horse battery"
-ROLES = {
-    "monailabel-annotator": Role.ANNOTATOR,
-    "monailabel-reviewer": Role.REVIEWER,
-    "monailabel-manager": Role.MANAGER,
-    "monailabel-admin": Role.ADMIN,
-}
 behind = APIRouter(route_class=OneLineRoute)
 
 
@@ -60,16 +56,6 @@ def next_sample(request: Request, strategy: str, params: dict[str, object]) -> s
     return annotator_of({**params, **login()})
 
 
-class Clock:
-    """A clock in seconds that is told how many have passed."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture(scope="session", autouse=True)
 def quick_hashes() -> Iterator[None]:
     """The same algorithm with less work, as these tests log in often; `test_passwords` looks at the real one."""
@@ -81,11 +67,6 @@ def quick_hashes() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def password_hash(quick_hashes: None) -> str:
     return hash_password(PASSWORD)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -117,23 +98,6 @@ def make_client(ledger: Ledger, clock: Clock) -> Callable[..., TestClient]:
         )
 
     return make
-
-
-@pytest.fixture
-def openid() -> Iterator[OpenIdProvider]:
-    people = {
-        "ann": Person("ann's own", ["monailabel-annotator", "monailabel-user"]),
-        "mel": Person("mel's own", ["monailabel-manager"]),
-        "guest": Person("guest's own"),
-    }
-    provider = OpenIdProvider(free_port(), people)
-    yield provider
-    provider.stop()
-
-
-@pytest.fixture
-def rules(openid: OpenIdProvider) -> TokenRules:
-    return TokenRules(openid.realm, CLIENT, "preferred_username", "realm_access#roles", ROLES)
 
 
 @pytest.fixture

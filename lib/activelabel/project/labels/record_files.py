@@ -1,6 +1,7 @@
 """A small file beside each kept version of a label: who, when, query, slices, seconds, tags, SHA-256 and label names.
 
-The ledger is the truth. These are for the day on which it is gone, and no copy of it is left: see `project.rebuilding`.
+The ledger is the truth. A ledger that is gone, of which no copy is left, is made anew from these files
+(`project.labels.rebuilding`).
 """
 
 import json

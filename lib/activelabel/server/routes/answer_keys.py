@@ -246,6 +246,7 @@ SAVED_LABEL: dict[str, str] = {
     "image": "id of the image",
     "label": "id of the label, which is that of the image",
     "state": "`finished` if it counts, `draft` if not; only for the tag `final`",
+    "coverage": "the rule by which its slices count ([rules](../slices.md#what-comes-back)); only if it counts",
     "message": "why it is a draft and what to do, or that it is what a model drew; only in these cases",
     "unchanged_from": "version of the model that drew exactly this label; only if one did",
 }

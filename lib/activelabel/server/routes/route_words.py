@@ -118,6 +118,7 @@ PARAMETERS: dict[str, str] = {
     "request": "JSON object of the request",
     "run_sync": "answer when the work is done, not when it is queued",
     "session_id": "id of a session",
+    "iss": "who the login provider says it is (RFC 9207)",
     "state": "what the login provider sends back",
     "strategy": "name of a strategy",
     "tag": "tag of the label: `final` for annotators' labels, `original` for a model's",
