@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from ohif_page import OhifPage
 from playwright.sync_api import sync_playwright
+from postgresql_fixtures import administrator as administrator
+from postgresql_fixtures import new_postgresql as new_postgresql
+from postgresql_fixtures import postgresql_server as postgresql_server
 from running_server import RunningServer
 
 

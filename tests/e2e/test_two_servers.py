@@ -1,0 +1,41 @@
+"""Two servers on one project, whose ledger is in PostgreSQL."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running_server import RunningServer
+from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
+
+pytestmark = pytest.mark.e2e
+
+
+def test_two_servers_share_a_project_and_one_of_them_trains(
+    make_server: Callable[..., RunningServer], new_postgresql: Callable[..., str], tmp_path: Path
+) -> None:
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for number in range(7):
+        write_image(studies / f"case_{number}.nii.gz", number)
+    label = write_nifti(tmp_path / "label.nii.gz", boxes(1, 2))
+    environment = {"ACTIVELABEL_DATABASE_URL": new_postgresql()}
+    conf = {"recipe": TINY_RECIPE, "labels": "ball,box", "device": "cpu", "finished_by": "saving"}
+    first, second = (make_server(studies, environment, **conf).start() for _ in range(2))
+    both = (first, second)
+
+    asked = {
+        server: server.next_sample(annotator=name)["id"] for server, name in zip(both, ("ann", "bob"), strict=True)
+    }
+    assert len(set(asked.values())) == 2  # a case that one has given is not given by the other
+    for number in range(4):  # two that judge, and two to learn from
+        name, server = ("ann", "bob")[number % 2], both[number % 2]
+        server.save_label(server.next_sample(annotator=name)["id"], label, name)
+
+    second.wait_for(lambda: second.progress()["latest_model"] == 1, "the model that one of them trains")
+    for server in both:
+        server.wait_for(lambda server=server: server.progress()["scored"] == 3, "the scores of all that is left")
+        _, params = server.client.infer("segmentation", asked[first], {})
+        assert params["model_version"] == 1
+        assert server.info()["model"]["version"] == 1
+    started = [server.log.read_text().count("autopilot: training is due") for server in both]
+    assert sorted(started) == [0, 1], started
