@@ -88,8 +88,8 @@ class FolderImages(LocalDatastore):
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
         self._written = b""  # what the JSON view was last
         self._content: FolderContent | None = None
-        self._said: list[str] = []
-        self._said_of_labels: set[str] = set()
+        self._logged_lines: list[str] = []
+        self._logged_label_errors: set[str] = set()
         self._links_out = links_out
         self._split = split
         self._beside = None if images is None else Path(images)
@@ -252,9 +252,9 @@ class FolderImages(LocalDatastore):
         """Log what is passed over whenever that changes."""
         lines = self.passed_over() if self._follows else []
         for line in lines:
-            if line not in self._said:
+            if line not in self._logged_lines:
                 logger.warning("%s", line)
-        self._said = lines
+        self._logged_lines = lines
 
     def readmit_mended(self, at_start: bool = False) -> None:
         """Take images back that were set aside, and whose files, or whose labels' files, have changed since.

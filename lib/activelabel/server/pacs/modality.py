@@ -1,4 +1,4 @@
-"""What the images of a PACS are."""
+"""Determines the modality of the images of a PACS."""
 
 import logging
 
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 def pacs_modality(pacs: Pacs) -> ProjectModality | None:
-    """What the images of a PACS are: what its search filter asks for, else what most of its series say.
+    """The modality of the images of a PACS: from the search filter, else from the majority of the series.
 
-    None where it has no series of which that is known.
+    None if no series has a known modality.
 
     Raises:
-        InvalidInputError: the filter asks for a modality that nobody knows.
-        UnavailableError: it does not answer.
+        InvalidInputError: the filter names an unknown modality.
+        UnavailableError: the PACS does not answer.
     """
     asked = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
     if isinstance(asked, str) and asked.strip():
@@ -41,7 +41,7 @@ def pacs_modality(pacs: Pacs) -> ProjectModality | None:
 
 
 def find_out(pacs: Pacs, ledger: Ledger) -> None:
-    """Keep in the ledger what the images of a PACS are, unless it is known. Raises as `pacs_modality`."""
+    """Record the modality of a PACS in the ledger unless it is recorded. Raises as `pacs_modality`."""
     if known_modality(ledger) is not None:
         return
     found = pacs_modality(pacs)

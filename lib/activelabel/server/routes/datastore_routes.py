@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from activelabel.data.files.names import stem_of
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
-from activelabel.server.actions.cases import kept_said
+from activelabel.server.actions.cases import kept_as_json
 from activelabel.server.login.roles import OTHERS_LABEL, require
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (
@@ -55,7 +55,7 @@ def save_label(
     check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore.keep_label(image, str(received(label, folder)), tag, info)
-    said = kept_said(kept) if tag == DefaultLabelTag.FINAL.value else {}
+    said = kept_as_json(kept) if tag == DefaultLabelTag.FINAL.value else {}
     app.look_for_work()
     return {"image": image, "label": image, **said}
 
