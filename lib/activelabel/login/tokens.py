@@ -24,7 +24,7 @@ class TokenRules:
 
     Attributes:
         issuer: required issuer.
-        audience: required audience, or, for a token without one of ours, the client that requested it.
+        audience: required audience; a token that has only Keycloak's general audience must have this one as `azp`.
         name_claim: claim with the name.
         roles_claim: claim with the roles; `a#b` is `b` in `a`.
         roles: our role for each role of the provider.
