@@ -107,7 +107,7 @@ class Accounts:
         return _identity(self._check(name, password, machine))
 
     def log_in_each_time(self, name: str, password: str, machine: str) -> Identity:
-        """As `log_in`, for a client that sends both with each request, where a slow hash each time would block the server.
+        """As `log_in`, for a client that sends both with each request, for which the hash is too slow.
 
         A correct password is remembered for some minutes, unless the user's password changes.
         """

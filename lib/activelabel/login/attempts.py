@@ -26,7 +26,7 @@ class Attempts:
 
     @contextmanager
     def attempt(self, name: str, place: str) -> Iterator[None]:
-        """Try one login. It counts as failed until the block succeeds, so that parallel attempts do not exceed the limits.
+        """Try one login. It counts as failed until the block succeeds, so that parallel attempts are limited too.
 
         Raises:
             TooManyError: too many logins have failed; this one is not tried.

@@ -26,7 +26,7 @@ def require_free_port(host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise InvalidInputError(f"--host {host}: is no address of this machine ({error.strerror}): name one") from error
-    refusals = [error for family, _, _, _, address in found if (error := _refusal(family, address)) is not None]
+    refusals = [refused for family, _, _, _, address in found if (refused := _refusal(family, address)) is not None]
     # A name may have addresses that this machine lacks; the web server leaves them out too.
     for refusal in refusals:
         if refusal.errno not in _NOT_HERE or len(refusals) == len(found):

@@ -60,8 +60,8 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
     """
     if not is_child():
         os.environ[_SERVER_PID] = str(os.getpid())
-        # A server and its children share the processors. OpenMP's threads by default spin while they wait for each other
-        # and take time from working threads: a training took three times as long.
+        # A server and its children share the processors. By default, OpenMP's threads spin while they wait and take
+        # time from working threads: a training took three times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return
     server = int(os.environ[_SERVER_PID])

@@ -42,7 +42,7 @@ class CaseActions:
         self._look_for_work = look_for_work
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The next case. If the request has `skip` (and a `reason`), the case that the annotator holds is skipped first.
+        """The next case. A request with `skip` (and a `reason`) skips the case that the annotator holds first.
 
         The case opens with the annotator's own draft, if they have one.
 
@@ -76,7 +76,7 @@ class CaseActions:
         return skipped
 
     def _refuse_left_in_form(self, annotator: str, wanted: SkipRequest) -> None:
-        """Refuse a skip whose form still holds the previous answer, which would take case after case out of the pool."""
+        """Refuse a skip whose form still has the previous answer and would set aside case after case."""
         held = self._project.ledger.active_lease(annotator)
         if held is None or not wanted.by_form or wanted.kind != CANNOT:
             return
@@ -122,7 +122,7 @@ class CaseActions:
         return {"image": image_id, **kept_as_json(kept)}
 
     def cases(self) -> dict[str, Any]:
-        """The part `cases` of `GET /info/`: drafts, skipped cases, cases set aside, and labels that equal a model's mask."""
+        """The part `cases` of `GET /info/`: drafts, skipped cases, cases set aside, labels equal to a model's mask."""
         ledger = self._project.ledger
         return {
             "drafts": [

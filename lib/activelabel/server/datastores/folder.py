@@ -99,7 +99,9 @@ class LedgerDatastore(FolderImages):
         with self._lock:
             draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL)
             if draft is None and self._ledger.shows_draft(image_id, ORIGINAL):
-                file.unlink(missing_ok=True)  # removed first: after a kill in between, it is put back, not taken in as a foreign label
+                file.unlink(
+                    missing_ok=True
+                )  # removed first: after a kill in between, it is put back, not taken in as a foreign label
             if self._ledger.show_draft(image_id, annotator, ORIGINAL):
                 shown = self._datastore.objects[image_id]
                 shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
@@ -232,7 +234,7 @@ class LedgerDatastore(FolderImages):
             )
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
-        """Record label files of other projects or put there by hand, if they pass the checks, and add them to `current`.
+        """Record foreign label files (of other projects, or put there by hand) that pass the checks, also in `current`.
 
         The listed information about an unused label is kept with its image as long as the file exists: it may say which
         slices the file covers, and without it the other slices would count as background.

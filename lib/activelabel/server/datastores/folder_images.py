@@ -274,7 +274,7 @@ class FolderImages(LocalDatastore):
                 logger.info("%s was set aside and is looked at again", image.id)
 
     def _notice_changed(self) -> None:
-        """Set aside annotated images whose content has changed since the annotation, or whose label files have changed."""
+        """Set aside annotated images whose content or label file has changed since the annotation."""
         images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
         for annotation in self._ledger.annotations():
             image = images.get(annotation.image_id)

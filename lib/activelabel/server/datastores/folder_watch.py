@@ -25,7 +25,7 @@ class Watcher(Protocol):
 
 
 class FolderWatch:
-    """Notifies a watcher of changes to images, labels and the host's listing below folders, except in the project folder."""
+    """Notifies a watcher of changes to images, labels and the host's listing, but not in the project folder."""
 
     def __init__(self, folders: Iterable[Path], watcher: Watcher, by_looking: bool) -> None:
         """Watch `folders`; `by_looking` polls them, where the system sends no events, as on network file systems."""

@@ -120,7 +120,7 @@ class PacsDatastore(LedgerDatastore):
         return dict(self._exchange.drafts)
 
     def note_sender(self, series: Collection[str], name: str) -> None:
-        """Record who sends these series to the PACS; this user is the annotator of each SEG, whatever author it names."""
+        """Record who sends these series to the PACS: the annotator of each SEG, whatever author the SEG names."""
         self._exchange.senders.update(dict.fromkeys(series, name))
 
     # Images

@@ -71,7 +71,9 @@ class _BoundedBody:
     def stream(self, amt: int = _CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
         """The bytes of the body in parts, decompressed if `decode_content`."""
         count = 0
-        while part := self._raw.read1(min(amt, _CHUNK), decode_content=decode_content):  # `read1` does not wait for more bytes
+        while part := self._raw.read1(
+            min(amt, _CHUNK), decode_content=decode_content
+        ):  # `read1` does not wait for more bytes
             count += len(part)
             if count > self._limit:
                 raise RefusedAnswerError(f"it has more than {self._limit:,} bytes")

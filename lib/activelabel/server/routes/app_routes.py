@@ -164,7 +164,7 @@ def show_gpu(user: AnyUser) -> Response:
 
 @router.get("/ohif/{path:path}", include_in_schema=False, response_model=None)
 def ohif_page(path: str, user: AnyUser) -> Any:
-    """Give a file of the viewer; for any other address below `/ohif/` its page, since the viewer reads the address itself."""
+    """Give a file of the viewer, or its page for any other address below `/ohif/`, which the viewer itself reads."""
     files = Path(ohif.__file__).parent / "static" / "ohif"
     is_folder = os.path.isdir(files / path.replace("/", os.pathsep))  # the host looks for this name
     return ohif.get_ohif("" if is_folder else path)

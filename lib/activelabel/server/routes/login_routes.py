@@ -1,4 +1,4 @@
-"""Routes for logging in and out: the login page, the host's token routes for Slicer and scripts, and the login provider."""
+"""Routes for logging in and out: login page, token routes for Slicer and scripts, and login provider."""
 
 from typing import Annotated
 from urllib.parse import quote, urlsplit

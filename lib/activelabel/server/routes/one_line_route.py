@@ -39,7 +39,7 @@ _HOST_ROLES = [
 
 
 async def current_user() -> User:
-    """The user of the request for the host's routes, with all of the host's roles: `login.roles` has checked permissions.
+    """The user for the host's routes, with all of the host's roles, as `login.roles` has checked permissions.
 
     Raises:
         NotLoggedInError: the request has no user, and the host has a login.

@@ -19,7 +19,7 @@ from activelabel.recipes import LEAST_REPEATS
 from activelabel.server.tasks.mask_files import wanted_format, write_mask
 
 BAND_EDGES = (0.25, 0.5, 0.75)
-"""Edges of the bands, as fractions of the largest value of the measure in the volume. Values below the first edge have no band."""
+"""Edges of the bands, as fractions of the volume's largest value. Values below the first edge have no band."""
 
 
 class UncertaintyInfer(InferTask):
@@ -30,7 +30,7 @@ class UncertaintyInfer(InferTask):
             type=InferType.SEGMENTATION,  # the clients list no other type that gives segments
             labels=[],
             dimension=3,
-            description="Where the model in use doubts: bands of uncertainty, each named with its range",
+            description="Where the model in use is uncertain: bands of uncertainty, each named with its range",
             config={"measure": list(measures_with(project.recipe.prediction.repeats))},
         )
         self._project = project
@@ -41,7 +41,7 @@ class UncertaintyInfer(InferTask):
         return True
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Compute bands of `request["measure"]` (default variance; entropy without repeats) for `request["image"]`, a path.
+        """Compute bands of `request["measure"]` (default variance, entropy without repeats) for the path in `image`.
 
         Raises:
             NotReadyError: there is no model yet.

@@ -33,8 +33,8 @@ class EpochCheckpoint:
     def __init__(self, file: Path, identity: str, seed: int) -> None:
         """`file` lies outside the run's folder, which the next run removes; the folder of `file` is created.
 
-        `identity` describes network, data and options of the training: a file with another identity is not used. `seed` is
-        the seed of the training, and differs between its processes.
+        `identity` describes network, data and options of the training: a file with another identity is not used.
+        `seed` is the seed of the training, and differs between its processes.
         """
         self._file = file
         self._identity = identity

@@ -95,8 +95,8 @@ class NetworkTraining(BasicTrainTask):
     def learn(self, run: Run) -> Stats:
         """Train on the cases of `run`, write weights and logs into its folder, and return the host's statistics.
 
-        A case whose files turn out to be damaged is set aside and removed from `run.cases`, and the training begins again
-        with the other cases.
+        A case whose files turn out to be damaged is set aside and removed from `run.cases`, and the training begins
+        again with the other cases.
 
         Raises:
             NotReadyError: no training case is left.
@@ -145,7 +145,7 @@ class NetworkTraining(BasicTrainTask):
     # One run, as the host asks for its parts
 
     def _host_request(self, run: Run) -> dict[str, Any]:
-        """The host's request for a run. Tracking uses SQLite, as MLflow no longer supports the host's default file store."""
+        """The host's request for a run. Tracking uses SQLite, as MLflow dropped the host's default, a file store."""
         options = run.options
         return {
             **options.model_dump(),
@@ -182,7 +182,7 @@ class NetworkTraining(BasicTrainTask):
         )
 
     def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler | None:
-        """A polynomial decay, nearly linear, from the recipe's rate to 0 at the last epoch; None for a constant rate."""
+        """A nearly linear decay from the recipe's rate to 0 at the last epoch; None for a constant rate."""
         if not self._training.learning_rate_decay:
             return None
         scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)

@@ -64,7 +64,7 @@ class ProxyTrainTask(NetworkTraining):
         }
 
     def stats(self) -> Stats:
-        """Statistics of the latest training, with the proxy model in use and the newest; empty before the first training."""
+        """Statistics of the latest training, with the proxy model in use and the newest; empty before the first."""
         return with_models(read_stats(self.stats_file), read_standing(self._project.ledger, "proxy"))
 
     @property

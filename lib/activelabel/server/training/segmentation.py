@@ -66,7 +66,7 @@ class SegmentationTrainTask(NetworkTraining):
     # What clients ask
 
     def stats(self) -> Stats:
-        """Statistics of the latest training, with the model in use and the newest; empty before the first training."""
+        """Statistics of the latest training, with the model in use and the newest; empty before the first."""
         return with_models(read_stats(self.stats_file), read_standing(self._project.ledger))
 
     def check_request(self, request: Mapping[str, Any]) -> TrainOptions:

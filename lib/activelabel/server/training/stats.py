@@ -53,7 +53,8 @@ def write_stats(file: Path, stats: Stats) -> None:
 def running_stats(context: Context) -> Stats:
     """The host's statistics of a running training.
 
-    The host marks a training as done, by a `total_time`, after the last epoch; here it is done when the model is published.
+    The host marks a training as done, by a `total_time`, after the last epoch; here it is done when the model is
+    published.
     """
     stats: Stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
     stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
@@ -63,8 +64,8 @@ def running_stats(context: Context) -> Stats:
 def with_models(stats: Stats, standing: Standing) -> Stats:
     """The statistics of a training with the model in use, the newest one, and a sentence on both.
 
-    Clients show `best_metric` as the quality of the model. If the trained model is not in use, `best_metric` is the Dice
-    of the model in use; `eval` still describes the training.
+    Clients show `best_metric` as the quality of the model. If the trained model is not in use, `best_metric` is the
+    Dice of the model in use; `eval` still describes the training.
     """
     if standing.in_use is None or standing.newest is None:
         return stats
