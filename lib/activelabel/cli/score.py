@@ -178,14 +178,14 @@ def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> 
 
 def _measures(names: Sequence[str] | None, repeats: int) -> tuple[str, ...]:
     """The requested measures, by default all that `repeats` repeats allow."""
-    there = measures_with(repeats)
+    available = measures_with(repeats)
     for name in _known(names, MEASURES, "--measure") if names else ():
-        if name not in there:
+        if name not in available:
             raise InvalidInputError(
                 f"--measure {name}: it is how repeats differ, so 0 everywhere with --repeats {repeats}; ask for 2 or "
-                f"more, or use {', '.join(there)}"
+                f"more, or use {', '.join(available)}"
             )
-    return tuple(names or there)
+    return tuple(names or available)
 
 
 def _precision(name: str) -> PrecisionName:

@@ -83,10 +83,10 @@ class AccessGuard:
     async def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         """The refusal of a request, or None; then `asking` holds its user."""
         try:
-            asked = await self._login_is_on()
+            login_required = await self._login_is_on()
         except ActiveLabelError as error:
             return refusal_line(status_of(error), str(error))
-        local_only = self._local_only and not asked
+        local_only = self._local_only and not login_required
         client = scope["client"][0] if scope.get("client") else ""
         host, origin = headers.get("host", ""), headers.get("origin", "")
         reason = refusal(client, host, origin, local_only=local_only, allowed_origins=self._allowed_origins)
@@ -94,7 +94,7 @@ class AccessGuard:
             reason = cross_site_refusal(scope["method"], scope["path"], headers, self._allowed_origins)
         if reason is not None:
             return refusal_line(403, reason)
-        return await self._ask_who(scope, headers, client) if asked else None
+        return await self._ask_who(scope, headers, client) if login_required else None
 
     async def _login_is_on(self) -> bool:
         if self._login is None or not self._login.may_have_changed:
@@ -162,8 +162,8 @@ def is_page(path: str) -> bool:
 def _with_headers(send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            there = {name.lower() for name, _ in message.get("headers", [])}
-            added = [header for header in HEADERS if header[0] not in there]
+            present = {name.lower() for name, _ in message.get("headers", [])}
+            added = [header for header in HEADERS if header[0] not in present]
             message = {**message, "headers": [*message.get("headers", []), *added]}
         await send(message)
 

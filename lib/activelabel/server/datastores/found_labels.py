@@ -75,8 +75,8 @@ class FoundLabels:
                 continue
             found = find_labels(folder, images.files, self._within)
             self._say(folder.name, found.passed_over)
-            both = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
-            for image_id, path in both:
+            candidates = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
+            for image_id, path in candidates:
                 reason = self._consider(folder, path, image_id, images.path(image_id), current, take)
                 if reason is not None:
                     self._say(folder.name, {path: reason})

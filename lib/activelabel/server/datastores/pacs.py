@@ -264,15 +264,15 @@ class PacsDatastore(LedgerDatastore):
         shown = self._datastore.objects
         known = {image_id: shown[image_id].image.info for image_id in shown}
         if self._series is None:
-            there = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
+            listed = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
         else:
-            there = {
+            listed = {
                 uid: {**known.get(uid, {}), **series.info, _INSTANCES: series.instances}
                 for uid, series in self._series.items()
             }
         return {
             image_id: DataModel(info={"ts": int(time.time()), **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION)
-            for image_id, info in there.items()
+            for image_id, info in listed.items()
         }
 
     def _take_in_foreign_labels(self, current: object) -> None:

@@ -22,22 +22,22 @@ def pacs_modality(pacs: Pacs) -> ProjectModality | None:
         InvalidInputError: the filter names an unknown modality.
         UnavailableError: the PACS does not answer.
     """
-    asked = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
-    if isinstance(asked, str) and asked.strip():
-        return named_modality(asked, "the search filter of the PACS")
+    filtered = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
+    if isinstance(filtered, str) and filtered.strip():
+        return named_modality(filtered, "the search filter of the PACS")
     tags = [series.info["Modality"] for series in pacs.images()]
     known = [named for named in map(_tagged, tags) if named is not None]
     ct = [named for named in known if named.kind == "CT"]
-    most = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
-    if not most:
+    majority = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
+    if not majority:
         return None
-    if len(most) < len(tags):
+    if len(majority) < len(tags):
         logger.warning(
             "the PACS lists CT and other series (%s), and all are prepared alike: say with "
             "MONAI_LABEL_DICOMWEB_SEARCH_FILTER which are meant",
             ", ".join(sorted(set(tags))),
         )
-    return ProjectModality(most[0].name, f"DICOM tag Modality of {len(most)} of {len(tags)} series")
+    return ProjectModality(majority[0].name, f"DICOM tag Modality of {len(majority)} of {len(tags)} series")
 
 
 def find_out(pacs: Pacs, ledger: Ledger) -> None:

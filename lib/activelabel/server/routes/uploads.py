@@ -21,11 +21,11 @@ def received(upload: UploadFile, folder: str | Path, most_bytes: int | None = No
     Raises:
         InvalidInputError: the file has more than `most_bytes`, by default the limit of an image; nothing is written.
     """
-    path, most = Path(folder) / safe_name(upload.filename), most_bytes or largest_file_bytes()
+    path, limit = Path(folder) / safe_name(upload.filename), most_bytes or largest_file_bytes()
     size = upload.file.seek(0, os.SEEK_END)
     upload.file.seek(0)
-    if size > most:
-        raise InvalidInputError(f"{path.name}: it is {size:,} bytes long, expected {most:,} at most")
+    if size > limit:
+        raise InvalidInputError(f"{path.name}: it is {size:,} bytes long, expected {limit:,} at most")
     with path.open("wb") as file:
         shutil.copyfileobj(upload.file, file)
     return path

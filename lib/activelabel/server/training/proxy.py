@@ -148,7 +148,7 @@ class ProxyTrainTask(NetworkTraining):
     def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
         """One case for each image with a pseudo-label; the statistics show the progress and the images without one."""
         files = pseudo_label_files(self._project, self._settings)
-        images, without = self._images(), dict[str, str]()
+        images, left_out = self._images(), dict[str, str]()
         cases = []
         for done, image in enumerate(images, start=1):
             if not set_aside_unreadable(
@@ -163,13 +163,13 @@ class ProxyTrainTask(NetworkTraining):
                     with one_case(image.id):
                         cases.append(_case(image, path, files.find(image.id, path)))
                 except InvalidInputError as error:
-                    without[image.id] = str(error)
+                    left_out[image.id] = str(error)
                     logger.warning("%s is left out of the proxy training: %s", image.id, error)
-            counts = {"done": done, "images": len(images), "without": without}
+            counts = {"done": done, "images": len(images), "without": left_out}
             self.stage = {"stage": "1 of 2: drawing pseudo-labels", "pseudo_labels": counts}
             self.show({})
         if not any(case["role"] == "training" for case in cases):
-            first = f": {next(iter(without.values()))}" if without else ""
+            first = f": {next(iter(left_out.values()))}" if left_out else ""
             raise InvalidInputError(f"proxy training: no training image has a pseudo-label{first}")
         self.stage["stage"] = "2 of 2: training"
         return cases
