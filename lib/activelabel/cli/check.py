@@ -1,4 +1,4 @@
-"""The command `activelabel check`: whether every file of a project is what it was when it was kept."""
+"""The command `activelabel check`: verifies that no file of a project has changed since it was kept."""
 
 import typer
 from rich.progress import track
@@ -12,10 +12,10 @@ def check(
     studies: Studies,
     conf: Conf = None,
 ) -> None:
-    """Read every image, every version of every label and every model of a project, and compare it with the ledger.
+    """Read every image, every version of every label and every model of a project, and compare them with the ledger.
 
-    Nothing is changed, and the server may run. Exit code 0: all is as it was kept; 1: something is not, and a line
-    each says what to do; 2: there is no such project, or its ledger is damaged.
+    The command changes nothing, and the server may run. Exit code 0: no file has changed; 1: some files have changed,
+    and a line for each says what to do; 2: there is no such project, or its ledger is damaged.
     """
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.check import checks_of
@@ -25,7 +25,7 @@ def check(
     pairs = setting_pairs(conf or [])
     existing_ledger(str(APP_FOLDER), studies, pairs).check()
     checks = checks_of(plan_project(str(APP_FOLDER), studies, pairs))
-    found = [problem for looked in track(checks, "checking", console=errors) for problem in looked()]
+    found = [problem for check_file in track(checks, "checking", console=errors) for problem in check_file()]
     for problem in found:
         typer.echo(problem)
     if found:

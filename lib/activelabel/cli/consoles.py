@@ -1,4 +1,4 @@
-"""Where commands write: results to the standard output, whatever else they say to the standard error."""
+"""The consoles of commands: results go to the standard output, all other messages to the standard error."""
 
 from rich.console import Console
 

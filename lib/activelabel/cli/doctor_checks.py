@@ -1,4 +1,4 @@
-"""Is everything fit: the versions first, then hardware, disk, studies, ledger and model; and what to do if not."""
+"""Checks of `activelabel doctor`: versions first, then hardware, disk, studies, ledger and model, with advice."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ from packaging.specifiers import SpecifierSet
 
 from activelabel.python_version import unfit
 
-# What needs torch, MONAI or the host is in `doctor_project`, which is imported when the versions fit: where one does
-# not, it cannot be imported, and that is to be said first.
+# Checks that need torch, MONAI or the host are in `doctor_project`, which is imported only if all versions fit: with a
+# wrong version its import may fail, and the version is to be reported first.
 
 PINS: Mapping[str, str] = {
     "monailabel": "==0.8.5",
@@ -21,12 +21,12 @@ PINS: Mapping[str, str] = {
     "pynetdicom": ">=2.0.2,<3",
     "dicomweb-client": ">=0.59.1,<0.60",
 }
-"""Versions without which the host cannot be imported, or answers every inference with an error."""
+"""Required versions; with others the host cannot be imported, or answers every inference with an error."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `advice` says what to do where it is not `fit`."""
+    """The result of one check. `advice` says what to do if the subject is not `fit`."""
 
     subject: str
     fit: bool
@@ -35,7 +35,7 @@ class Finding:
 
 
 def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
-    """Look at everything that a server on these studies needs, in the order in which it would fail."""
+    """Check everything that a server on these studies needs, in the order in which it would fail."""
     fit = True
     for finding in _environment(sys.version_info[:3]):
         fit = fit and finding.fit
@@ -49,7 +49,7 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
 
 
 def unfit_version() -> str:
-    """The first version that does not fit and what to do, in one line; empty if all do."""
+    """The first version that does not fit, with advice, in one line; empty if all versions fit."""
     for finding in _environment(sys.version_info[:3]):
         if not finding.fit:
             return f"{finding.subject} {finding.text} does not fit: {finding.advice}"

@@ -1,4 +1,4 @@
-"""Is a project fit: hardware, disk, studies, what the images are, ledger, cases and model; and what to do if not."""
+"""Checks of `activelabel doctor` on a project: hardware, disk, studies, modality, ledger, cases and model."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,15 +35,15 @@ LOW_DISK_GIB = 5.0
 
 
 def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
-    """Look at all that a server on these studies needs beside its versions, in the order in which it would fail."""
+    """Check everything but versions that a server on these studies needs, in the order in which it would fail."""
     yield _device()
     yield _disk(Path(studies))
-    looked = _Looked()
+    readable = _ReadableImages()
     if is_pacs(studies):
         yield _pacs(studies)
     else:
         folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf))
-        yield from _images(folder, looked)
+        yield from _images(folder, readable)
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
@@ -53,13 +53,13 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
         if begun:
             project.ledger.check()
             check_names(project.ledger, project.labels)
-        yield from _meaning(project, looked, begun)
+        yield from _meaning(project, readable, begun)
         if not begun:
             check_ledger_is_there(project, studies)
             yield Finding("ledger", True, "none yet: the first start makes it")
             return
         yield _ledger(project)
-        yield from _cases(project, looked)
+        yield from _cases(project, readable)
         yield _model(project)
     except ActiveLabelError as error:
         yield Finding("settings and ledger", False, str(error), "mend what the line names")
@@ -67,14 +67,14 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
 
 @dataclass(frozen=True)
 class _Folder:
-    """A studies folder, where the host's listing of it is, and whether links out of it are followed."""
+    """A studies folder, the folder of its listing, and whether links out of it are followed."""
 
     studies: Path
     listing: Path
     links_out: bool
 
     def images(self) -> FolderContent:
-        """As the server finds them."""
+        """The images that the server would find."""
         listed = listed_files(self.listing) or listed_files(self.studies)
         return find_images(self.studies, listed, links_out=self.links_out)
 
@@ -82,13 +82,13 @@ class _Folder:
 def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path:
     try:
         return view_folder(project_folder(app_dir, studies, parse_settings(conf)), studies)
-    except ActiveLabelError:  # what is wrong with the settings is said later
+    except ActiveLabelError:  # a later check reports wrong settings
         return Path(studies)
 
 
 @dataclass
-class _Looked:
-    """The images that could be read: their grids, what they hold, and what their numbers are like."""
+class _ReadableImages:
+    """The readable images: files, grids, hashes of their contents, and intensity statistics."""
 
     files: dict[str, Path] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
@@ -101,33 +101,33 @@ class _Looked:
         self.intensities[volume.path.name] = measure_intensities(volume.array)
 
 
-def _meaning(project: Project, looked: _Looked, begun: bool) -> Iterator[Finding]:
-    """What the images of the project are, which differ from the others, and which cannot be resampled."""
+def _meaning(project: Project, readable: _ReadableImages, begun: bool) -> Iterator[Finding]:
+    """Report the modality of the images, images that differ from the others, and images that cannot be resampled."""
     modality = project.modality if begun else None
     if modality is None and not is_pacs(project.studies):
         configured = project.settings.modality
         found = None if configured == AUTO else named_modality(configured, "--conf modality")
-        modality = found or declared_or_voted(Path(project.studies), looked.intensities.values())
+        modality = found or declared_or_voted(Path(project.studies), readable.intensities.values())
     if modality is not None:
         yield Finding("modality", True, str(modality))
-    for name, said in odd_ones(looked.intensities).items():
-        yield Finding("image that differs", True, f"{name}: {said}")
-    for image_id, grid in looked.grids.items():
+    for name, difference in odd_ones(readable.intensities).items():
+        yield Finding("image that differs", True, f"{name}: {difference}")
+    for image_id, grid in readable.grids.items():
         try:
-            check_prepared_size(grid, project.recipe.preprocessing, looked.files[image_id].name)
+            check_prepared_size(grid, project.recipe.preprocessing, readable.files[image_id].name)
         except ActiveLabelError as error:
             yield Finding("image", False, str(error), "until then it is passed over")
 
 
-def _cases(project: Project, looked: _Looked) -> Iterator[Finding]:
-    """The annotated cases that cannot be learnt from as they are now, and all that were set aside."""
+def _cases(project: Project, readable: _ReadableImages) -> Iterator[Finding]:
+    """Report annotated cases that cannot be used for training, and all images that were set aside."""
     if not is_pacs(project.studies):
         for annotation in project.ledger.annotations():
-            path = looked.files.get(annotation.image_id)
+            path = readable.files.get(annotation.image_id)
             if path is None:
                 continue
             try:
-                require_same_image(annotation, looked.contents[annotation.image_id])
+                require_same_image(annotation, readable.contents[annotation.image_id])
                 check_case(annotation, project, path)
             except ActiveLabelError as error:
                 yield Finding("case", False, str(error), "until then nothing is learnt from it")
@@ -151,7 +151,7 @@ def _disk(studies: Path) -> Finding:
     )
 
 
-def _images(folder: _Folder, looked: _Looked) -> Iterator[Finding]:
+def _images(folder: _Folder, readable: _ReadableImages) -> Iterator[Finding]:
     if not folder.studies.is_dir():
         yield Finding("studies", False, f"{folder.studies} is no folder", "give the folder that holds the images")
         return
@@ -159,7 +159,7 @@ def _images(folder: _Folder, looked: _Looked) -> Iterator[Finding]:
     broken = []
     for image_id in images.files:
         try:
-            looked.add(image_id, read_volume(images.path(image_id)))
+            readable.add(image_id, read_volume(images.path(image_id)))
         except ActiveLabelError as error:
             broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
     yield Finding(
@@ -173,7 +173,7 @@ def _images(folder: _Folder, looked: _Looked) -> Iterator[Finding]:
 
 
 def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
-    """Label files that a server would find: whose they are, and which could not be used."""
+    """Report label files that a server would find, and those that it could not use."""
     images = folder.images()
     labels, within = folder.studies / "labels" / FINAL, None if folder.links_out else folder.studies
     found = find_labels(labels, images.files, within)
@@ -187,7 +187,7 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "labels", True, f"{len(found.files) - len(refused)} of {len(found.files)} label files can be used"
         )
-    known = labelled(folder.listing, FINAL)  # what was taken in needs no word
+    known = labelled(folder.listing, FINAL)  # labels that were taken in are not reported
     unused = {path: reason for path, reason in found.unused.items() if found.more.get(path) not in known}
     yield from (Finding("labels", True, line) for line in lines_on(unused))
     advice = "mend or remove it; until then its case is asked for"

@@ -1,6 +1,6 @@
 """The command `activelabel`.
 
-`--help` must not wait for torch: what a command needs is imported when it runs.
+Commands import their dependencies when they run, so that `--help` does not wait for torch.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def commands(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Active learning for 3D medical image segmentation."""
@@ -46,9 +46,9 @@ def doctor(
     studies: Studies,
     conf: Conf = None,
 ) -> None:
-    """Say whether environment, GPU, disk, studies, ledger and model are fit, and what to do if not.
+    """Check environment, GPU, disk, studies, ledger and model, and say how to correct what is wrong.
 
-    Exit code 0: a server would run; 1: something must be mended first.
+    Exit code 0: a server would run; 1: something must be corrected first.
     """
     from activelabel.cli.doctor_checks import examine
     from activelabel.project.settings import setting_pairs
@@ -69,7 +69,7 @@ def score(
     model: Annotated[Path, typer.Option(help="A model version: a .safetensors file of a project's models folder.")],
     out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet.")],
     measure: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all there are.")
+        list[str] | None, typer.Option(help=f"{', '.join(MEASURE_NAMES)}; repeat for more. Default all.")
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(REGION_NAMES)}; repeat for more. Default all.")
@@ -81,11 +81,13 @@ def score(
         int | None,
         typer.Option(min=0, help="Monte Carlo repeats; 0 is a single pass with dropout off. Default the recipe's."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes what is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of random numbers.")] = 0,
     recipe: Annotated[str | None, typer.Option(help="Name or .toml of the recipe. Default the model's own.")] = None,
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Race for this many largest scores: all repeats only for images that may have one."),
+        typer.Option(
+            min=1, help="Find only this many largest scores; other images drop out before they get all repeats."
+        ),
     ] = None,
     slices: Annotated[bool, typer.Option(help="Score slices too, in the plane of the acquisition.")] = False,
     maps: Annotated[Path | None, typer.Option(help="Folder for uncertainty maps as NIfTI.")] = None,
@@ -93,10 +95,10 @@ def score(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
 ) -> None:
-    """Score images by how uncertain a model is about them, without a server.
+    """Score images by the uncertainty of a model, without a server.
 
-    A run that was stopped goes on where it was when it is started again with the same options. With --top, the images
-    that dropped out are in the table too, with the number of repeats they got; compare scores of equal repeats only.
+    A stopped run continues when it is started again with the same options. With --top, the images
+    that dropped out are in the table too, with their number of repeats; compare scores of equal repeats only.
     """
     from activelabel.cli.score import score_images
 
@@ -117,7 +119,7 @@ app.add_typer(user, name="user")
 
 
 def main() -> None:
-    """Run the command. What the user can mend is one line, and exit code 2."""
+    """Run the command. A user error is printed as one line, and gives exit code 2."""
     try:
         app()
     except ActiveLabelError as error:

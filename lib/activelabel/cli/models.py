@@ -1,4 +1,4 @@
-"""The command `activelabel models`: which models a project has, which is in use, and the way to another."""
+"""The command `activelabel models`: lists the models of a project and chooses the model in use."""
 
 import getpass
 import os
@@ -26,14 +26,20 @@ def models(
     studies: Studies,
     use: Annotated[
         str | None,
-        typer.Option(help="The version to use from now on, whatever is published later; `best` for the best again."),
+        typer.Option(
+            help="The version to use from now on, even if others are published; `best` for the best model again."
+        ),
     ] = None,
-    by: Annotated[str | None, typer.Option(help="With --use: who chooses. Default the name of the login.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="With --use: name of the person who chooses. Default the name of the system's login."),
+    ] = None,
     conf: Conf = None,
 ) -> None:
-    """List the models of a project with what they scored, and say or choose which is in use.
+    """List the models of a project with their metrics, and show or choose the model in use.
 
-    In use is the best by the validation cases of now, unless somebody chose. A running server follows at once.
+    The best model on the current validation cases is in use, unless somebody chose another. A running server follows at
+    once.
     """
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.models.standing import read_standing
@@ -52,11 +58,11 @@ def models(
 
 
 def choose(ledger: "Ledger", use: str, by: str) -> None:
-    """Put a model in use: a version as it was typed, or the best of each kind.
+    """Choose the model in use: `use` is a version, or `best` for the best of each kind.
 
     Raises:
-        InvalidInputError: it is neither, or a version that was withdrawn.
-        NotFoundError: there is no such version; the line lists those there are.
+        InvalidInputError: `use` is neither, or a version that was withdrawn.
+        NotFoundError: there is no such version; the line lists the versions.
     """
     if use == BEST:
         for kind in KINDS:
@@ -69,7 +75,7 @@ def choose(ledger: "Ledger", use: str, by: str) -> None:
 
 
 def listing(standings: Sequence["Standing"], folder: Path) -> Iterator[str]:
-    """A line for each model, oldest first, in columns; where the files are; which is in use, in a sentence a kind."""
+    """Lines with a table of models, oldest first, the folder of their files, and the model in use of each kind."""
     rows = [(model, standing) for standing in standings for model in standing.models]
     if not rows:
         yield "No model yet."
@@ -104,7 +110,7 @@ def _row(model: ModelVersion, standing: "Standing", folder: Path) -> tuple[str, 
 
 
 def _dice(metrics: Metrics) -> str:
-    """The mean, and behind it what it is the mean of."""
+    """The mean Dice, followed by the Dice of each structure."""
     mean = metrics.get("dice")
     named = {name.removeprefix("dice_"): value for name, value in metrics.items() if name.startswith("dice_")}
     each = ", ".join(f"{name} {value:.3f}" for name, value in named.items() if value is not None)

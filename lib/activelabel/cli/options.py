@@ -1,4 +1,4 @@
-"""The options that most commands have, and `--conf` in both of its forms."""
+"""Options that most commands share, and both forms of `--conf`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
@@ -11,22 +11,24 @@ CONF = "--conf"
 Studies = Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")]
 Conf = Annotated[
     list[str] | None,
-    typer.Option(CONF, metavar="KEY VALUE", help="A setting of the server, also as KEY=VALUE; repeat for more."),
+    typer.Option(
+        CONF, metavar="KEY VALUE", help="A setting of the server, also as KEY=VALUE; repeat the option for more."
+    ),
 ]
 
 
 class ConfGroup(TyperGroup):
-    """The command and its sub-commands, which take `--conf KEY VALUE`, as the host does, and `--conf KEY=VALUE`."""
+    """A command group that accepts `--conf KEY VALUE`, as the host does, and `--conf KEY=VALUE`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Join the two words of each setting before anything else reads them: an option here takes one."""
+        """Join the two words of each setting before parsing, as an option of typer takes one."""
         return super().parse_args(ctx, list(joined_settings(args)))
 
 
 def joined_settings(arguments: Sequence[str]) -> Iterator[str]:
-    """The arguments, with `--conf KEY VALUE` as `--conf KEY=VALUE`.
+    """The arguments, with `--conf KEY VALUE` replaced by `--conf KEY=VALUE`.
 
-    A key without a value stays alone, so that whoever reads the settings can say that it is missing.
+    A key without a value stays alone, so that the parser of settings reports the missing value.
     """
     words = iter(arguments)
     for word in words:

@@ -1,4 +1,4 @@
-"""The command `activelabel recipe`: a recipe for a folder of images, with the reason of each number."""
+"""The command `activelabel recipe`: makes a recipe for a folder of images, with a reason for each number."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,23 +13,26 @@ if TYPE_CHECKING:
     from activelabel.recipes.fingerprint import Machine
 
 _SHARE_OF_MEMORY = 0.5
-"""Of the memory that is free, what a training may take: images, the server and others need the rest."""
+"""Share of the free memory that a training may take; images, the server and other programs need the rest."""
 
 
 def recipe(
     images: Annotated[Path, typer.Option(help="A folder of images.")],
     out: Annotated[Path, typer.Option(help="The recipe to write, a .toml file.")],
     labels: Annotated[
-        Path | None, typer.Option(help="A folder with labels of some of them: what is foreground has the window of CT.")
+        Path | None,
+        typer.Option(
+            help="A folder with labels of some images; their foreground determines the intensity window of CT."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda: where it is to be trained.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda: the device of trainings.")] = "auto",
     memory_gb: Annotated[
         float | None, typer.Option(min=0.1, help="Gigabytes a training may take. Default half of what is free now.")
     ] = None,
 ) -> None:
-    """Make a recipe from the images' spacing, sizes and intensities and the memory there is, and say why each number.
+    """Make a recipe from spacing, sizes and intensities of images and the available memory, with reasons.
 
-    The rules are those by which nnU-Net plans, with the networks of this project. Nothing is trained.
+    The rules are those of nnU-Net's planning, with the networks of this project. The command trains nothing.
     """
     # Here, so that the command's --help does not wait for torch.
     from activelabel.data.files.studies_folder import find_images, find_labels

@@ -20,15 +20,15 @@ def report(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
     studies: Annotated[
         str | None,
-        typer.Option(help="Instead of experiments a running project: the folder with its images, or its PACS."),
+        typer.Option(help="A project instead of experiments: the folder with its images, or its PACS."),
     ] = None,
     conf: Conf = None,
 ) -> None:
-    """Say in one page what experiments, or a running project, have shown: which strategy, and whether to go on.
+    """Write a page on experiments or a project: which strategy is best, and whether to continue annotating.
 
-    The page needs nothing but itself; all figures and tables lie as PNG and CSV in a folder beside it.
+    The page is one self-contained file; a folder beside it has all figures and tables as PNG and CSV.
     """
-    from activelabel.report.page import write_page  # what draws takes long to import
+    from activelabel.report.page import write_page  # the drawing packages take long to import
 
     page = _page(experiments or [], studies, conf or [])
     files = write_page(page, out)

@@ -1,4 +1,4 @@
-"""The command `activelabel restore`: puts a copy of a project's ledger in the place of one that is damaged or gone."""
+"""The command `activelabel restore`: replaces a damaged or missing ledger of a project by a copy."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 def restore(
     studies: Studies,
-    copy: Annotated[Path | None, typer.Option(help="The copy to put back. Default the newest whole one.")] = None,
+    copy: Annotated[Path | None, typer.Option(help="The copy to restore. Default the newest undamaged copy.")] = None,
     from_archive: Annotated[
         bool,
-        typer.Option("--from-archive", help="Make the ledger anew from the records beside the labels: without a copy."),
+        typer.Option("--from-archive", help="Make a new ledger from the records beside the labels, without a copy."),
     ] = False,
     show: Annotated[bool, typer.Option("--list", help="List the copies, and change nothing.")] = False,
     conf: Conf = None,
 ) -> None:
-    """Put a copy of a project's ledger back. The server must not run; what was there is moved aside, never removed.
+    """Restore a project's ledger from a copy. The server must not run; the old ledger is moved aside, never removed.
 
-    Where there is no whole copy, --from-archive makes a ledger of the labels: versions, annotators, times and queries.
+    Without an undamaged copy, --from-archive makes a ledger from the labels: versions, annotators, times and queries.
     """
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.project import make_folder, plan_project
@@ -76,7 +76,7 @@ def _rebuild(project: "Project") -> None:
 
 
 def _newest_whole(ledger: Path) -> Path:
-    """The newest copy that is not damaged."""
+    """The newest undamaged copy."""
     whole = next((copy for copy in reversed(list_copies(ledger)) if damage(copy) is None), None)
     if whole is None:
         raise NotReadyError(

@@ -1,4 +1,4 @@
-"""What `activelabel score` does: a model over a folder of images, to a table, maps and pictures."""
+"""Implements `activelabel score`: runs a model over a folder of images, and writes a table, maps and pictures."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def score_images(
     device: str,
     precision: str,
 ) -> None:
-    """Score images as the options of the command say, under the same names.
+    """Score images; the parameters are the options of the command.
 
     Raises:
         InvalidInputError: an option is wrong; the line names it.
@@ -99,7 +99,7 @@ def score_images(
 
 
 def _list_images(images: Path, *drawn: Path | None) -> FolderContent:
-    """The images, but nothing in the folders that are drawn into; what is passed over is said."""
+    """List the images, without the folders `drawn` for output; print the files that are passed over."""
     found = list_images(images, [folder for folder in drawn if folder is not None])
     for line in found.lines():
         errors.print(line, style="yellow", markup=False, soft_wrap=True)
@@ -123,7 +123,7 @@ def _race(scorer: FileScorer, images: FolderContent, top: int, repeats: int, tab
 
 
 def _print_top(rows: pd.DataFrame, top: int) -> None:
-    """The largest scores; no image may have any."""
+    """Print the largest scores, if there are any."""
     if "value" in rows:
         for row in rows.nlargest(top, ["repeats", "value"]).itertuples():
             console.print(f"{row.image} {row.value:.6g}", markup=False, highlight=False, soft_wrap=True)
@@ -134,8 +134,8 @@ def _say_passed_over(problem: str) -> None:
 
 
 def _say_differing(scorer: FileScorer) -> None:
-    for name, said in odd_ones(scorer.intensities).items():
-        errors.print(f"{name}: {said}", style="yellow", markup=False, soft_wrap=True)
+    for name, difference in odd_ones(scorer.intensities).items():
+        errors.print(f"{name}: {difference}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _check_race(wanted: Wanted) -> None:
@@ -150,7 +150,7 @@ def _check_race(wanted: Wanted) -> None:
 
 
 def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
-    """The recipe asked for, or the model's own."""
+    """The requested recipe, or the model's own."""
     if name is None and description.recipe not in recipe_names():
         raise InvalidInputError(
             f"the model was trained with the recipe '{description.recipe}', which does not come with activelabel: "
@@ -160,7 +160,7 @@ def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
 
 
 def _preprocessing_of(description: ModelDescription, images: Path, files: Sequence[Path]) -> PreprocessingSettings:
-    """That of the model; where an older one leaves to the images what they are, all of them say it together."""
+    """The model's preprocessing; if an older model has intensity `auto`, the images determine the modality."""
     settings = description.preprocessing
     found = find_modality(str(images), files) if settings.intensity == "auto" else None
     if found is None:
@@ -177,15 +177,15 @@ def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> 
 
 
 def _measures(names: Sequence[str] | None, repeats: int) -> tuple[str, ...]:
-    """The measures asked for, by default all that say anything after so many repeats."""
-    there = measures_with(repeats)
+    """The requested measures, by default all that `repeats` repeats allow."""
+    available = measures_with(repeats)
     for name in _known(names, MEASURES, "--measure") if names else ():
-        if name not in there:
+        if name not in available:
             raise InvalidInputError(
                 f"--measure {name}: it is how repeats differ, so 0 everywhere with --repeats {repeats}; ask for 2 or "
-                f"more, or use {', '.join(there)}"
+                f"more, or use {', '.join(available)}"
             )
-    return tuple(names or there)
+    return tuple(names or available)
 
 
 def _precision(name: str) -> PrecisionName:
@@ -206,7 +206,7 @@ def _stem(scored: Scored, measure: str) -> str:
 
 
 def _write_map(scored: Scored, measure: str, folder: Path) -> None:
-    """The map on the image's own grid."""
+    """Write the map on the image's own grid."""
     map = restore_maps(MEASURES[measure](scored.statistics)[None].cpu(), scored.image)[0]
     image = nibabel.Nifti1Image(map.numpy().astype(np.float32), scored.volume.affine_ras)
     nibabel.save(image, folder / f"{_stem(scored, measure)}.nii.gz")

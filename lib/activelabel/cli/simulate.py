@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 
 def simulate(
     images: Annotated[Path, typer.Option(help="A folder of images.")],
-    labels: Annotated[Path, typer.Option(help="A folder with the true label of each, under the same name.")],
-    out: Annotated[Path, typer.Option(help="The folder of the experiment; an unfinished one goes on.")],
+    labels: Annotated[Path, typer.Option(help="A folder with the reference label of each image, under the same name.")],
+    out: Annotated[Path, typer.Option(help="The folder of the experiment; an unfinished experiment continues.")],
     strategy: Annotated[list[str], typer.Option(help="A strategy to compare; repeat for more.")],
     recipe: Annotated[str, typer.Option(help=f"{', '.join(recipe_names())}, or the path of a .toml file.")] = "quick",
     label_names: Annotated[
-        str | None, typer.Option(help="Names of the structures, by commas. Default what a dataset.json says.")
+        str | None, typer.Option(help="Names of the structures, separated by commas. Default from a dataset.json.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How often everything is repeated.")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of repetitions, each with its own seed.")] = 4,
     rounds: Annotated[int, typer.Option(min=0, help="Rounds after the start set.")] = 5,
-    query_size: Annotated[int | None, typer.Option(min=1, help="Volumes a round. Default the recipe's.")] = None,
+    query_size: Annotated[int | None, typer.Option(min=1, help="Volumes per round. Default the recipe's.")] = None,
     slices: Annotated[
         int | None,
-        typer.Option(min=1, help="Slices a round, for strategies of slices. Default --query-size or the recipe's."),
+        typer.Option(min=1, help="Slices per round, for strategies of slices. Default --query-size or the recipe's."),
     ] = None,
     start_strategy: Annotated[
-        str | None, typer.Option(help="Who asks for the start set of all. Default the recipe's choice.")
+        str | None, typer.Option(help="The strategy that chooses the start set of all runs. Default the recipe's.")
     ] = None,
     start: Annotated[int | None, typer.Option(min=1, help="Size of the start set. Default the recipe's.")] = None,
-    test: Annotated[int | None, typer.Option(min=1, help="Test cases set aside. Default one in four.")] = None,
-    full_data: Annotated[bool, typer.Option(help="Train once on the whole pool too, to compare with.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="How many runs at once.")] = 1,
+    test: Annotated[int | None, typer.Option(min=1, help="Number of test cases. Default one case in four.")] = None,
+    full_data: Annotated[bool, typer.Option(help="Also train once on the whole pool, for comparison.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of concurrent runs.")] = 1,
     server: Annotated[
-        str | None, typer.Option(help="Play through the server at this address: one strategy and one seed.")
+        str | None, typer.Option(help="Run through the server at this address: one strategy and one seed.")
     ] = None,
     conf: Conf = None,
 ) -> None:
-    """Compare strategies on labelled images: an oracle annotates what each asks for, and every model is measured.
+    """Compare strategies on labelled images: an oracle annotates the cases of each, and every model is measured.
 
-    All strategies begin with the same start set and the same validation cases, and are judged by the same test cases.
-    A run that was stopped goes on where it was when the command is started again. `activelabel report` shows it all.
+    All strategies begin with the same start set and validation cases, and are measured on the same test cases.
+    A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
     # Here, so that `--help` does not wait for torch and the host.
     from activelabel.project.given_split import given_split
@@ -70,7 +70,7 @@ def simulate(
     check_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
     split = given_split(given)
-    if given.splits is not None:  # each run reads it again, wherever it runs
+    if given.splits is not None:  # each run reads the file again, possibly in another folder
         settings["splits"] = str(given.splits.resolve())
     cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,), split=split)
     for line in cases.passed_over:
@@ -92,7 +92,7 @@ def simulate(
 
 
 def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
-    """What the images of all runs are: a run sees only links to them, and no `dataset.json` beside these."""
+    """The modality of all runs, determined once: a run has only links to the images, without a `dataset.json`."""
     from activelabel.data.modality import AUTO
     from activelabel.project.modality import find_modality
 
@@ -103,7 +103,7 @@ def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
 
 
 def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: str | None = None) -> int:
-    """Play all runs, here or the one of them through a server, under a progress bar; how many models there are now."""
+    """Run the experiment, locally or by a server, with a progress bar; return the number of models."""
     from activelabel.server.local_app import LocalApp
     from activelabel.simulation.jobs import run_all
     from activelabel.simulation.playing import run_on_server

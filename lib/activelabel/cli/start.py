@@ -1,4 +1,4 @@
-"""The command `activelabel start`: the server, after all that is quick to see has been looked at."""
+"""The command `activelabel start`: starts the server after some quick checks."""
 
 import os
 import sys
@@ -19,11 +19,12 @@ START_SERVER = ("-m", "activelabel.server.host_main", "start_server")
 def start(
     studies: Studies,
     labels: Annotated[
-        str | None, typer.Option(help="Names of the structures, by commas. Default what a dataset.json or labels say.")
+        str | None,
+        typer.Option(help="Names of the structures, separated by commas. Default from a dataset.json or labels."),
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the server listens.")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the server.")] = 8000,
     host: Annotated[
-        str, typer.Option(help="The address to listen at: 127.0.0.1 for this machine, 0.0.0.0 for others too.")
+        str, typer.Option(help="The address to listen at: 127.0.0.1 for this machine only, 0.0.0.0 for others too.")
     ] = HERE,
     recipe: Annotated[
         str | None, typer.Option(help=f"{', '.join(recipe_names())}, or the path of a .toml file. Default quick.")
@@ -41,7 +42,7 @@ def start(
 ) -> None:
     """Start the server: `monailabel start_server` with the app of this package.
 
-    It is ready when it says so. Ctrl-C stops it, and nothing that was saved is lost.
+    The server prints a message when it is ready. Ctrl-C stops it, and no saved work is lost.
     """
     from activelabel.cli.doctor_checks import unfit_version
     from activelabel.server.port import require_free_port
@@ -58,10 +59,10 @@ def start(
 
 
 def settings_of(conf: Sequence[str], options: Mapping[str, str | None]) -> dict[str, str]:
-    """All settings, with those that have an option of their own.
+    """All settings, from `--conf` and from the options of single settings.
 
     Raises:
-        InvalidInputError: a setting is unknown or wrong, or given in both ways; the line says which.
+        InvalidInputError: a setting is unknown or wrong, or is given in both ways; the line says which.
     """
     from activelabel.project.settings import parse_settings, setting_pairs
 
@@ -75,10 +76,10 @@ def settings_of(conf: Sequence[str], options: Mapping[str, str | None]) -> dict[
 
 
 def prepare_app_folder(folder: Path) -> Path:
-    """The app's folder, with the app of this package in it.
+    """Write the app of this package into its folder, and return the folder.
 
     Raises:
-        InvalidInputError: it cannot be written.
+        InvalidInputError: the folder cannot be written.
     """
     from activelabel.data.files.writing import write_atomically
 
@@ -98,7 +99,7 @@ def prepare_app_folder(folder: Path) -> Path:
 
 
 def run(program: str, arguments: Sequence[str]) -> None:
-    """Be that program from now on: signals and the exit code are the server's own."""
+    """Replace this process by the program, so that signals and exit code are those of the server."""
     sys.stdout.flush()
     os.execv(program, [program, *arguments])
 

@@ -1,4 +1,4 @@
-"""The command `activelabel user`: who may log in, and as what. A running server follows at once."""
+"""The command `activelabel user`: manages users and their roles. A running server follows at once."""
 
 import sys
 from pathlib import Path
@@ -19,15 +19,15 @@ ROLE_WORDS = "annotator, reviewer, manager or admin"
 user = typer.Typer(help="Users who log in with a password: add, list, remove, password, role, logout.",
                    no_args_is_help=True)  # fmt: skip
 
-Name = Annotated[str, typer.Argument(help="The name with which they log in, and under which they annotate.")]
-RoleWord = Annotated[str, typer.Option(help=f"{ROLE_WORDS}: each may do what those before may, and more.")]
+Name = Annotated[str, typer.Argument(help="The name of the user, for logins and annotations.")]
+RoleWord = Annotated[str, typer.Option(help=f"{ROLE_WORDS}: each role includes the permissions of those before.")]
 
 
 @user.command()
 def add(name: Name, studies: Studies, role: RoleWord = "annotator", conf: Conf = None) -> None:
-    """Let somebody log in. The password is asked for, or is the first line of the standard input.
+    """Add a user. The command asks for the password, or reads the first line of the standard input.
 
-    From the first user on, everybody has to log in.
+    As soon as there is a user, everybody has to log in.
     """
     ledger = _ledger(studies, conf, begin=True)
     word = _role(role)
@@ -51,7 +51,7 @@ def list_users(studies: Studies, conf: Conf = None) -> None:
 
 @user.command()
 def remove(name: Name, studies: Studies, conf: Conf = None) -> None:
-    """Let somebody log in no more, and log them out. What they have drawn stays theirs."""
+    """Remove a user and log them out. The labels keep the user's name."""
     ledger = _ledger(studies, conf)
     ledger.remove_user(name)
     typer.echo(f"{name} may log in no more, and is logged out")
@@ -61,7 +61,7 @@ def remove(name: Name, studies: Studies, conf: Conf = None) -> None:
 
 @user.command()
 def password(name: Name, studies: Studies, conf: Conf = None) -> None:
-    """Give somebody another password, and log them out. It is asked for, or comes by the standard input."""
+    """Change a user's password, and log them out. The command asks for it, or reads it from the standard input."""
     ledger = _ledger(studies, conf)
     ledger.require_user(name)
     ledger.set_password_hash(name, _hash_of_new_password())
@@ -70,7 +70,7 @@ def password(name: Name, studies: Studies, conf: Conf = None) -> None:
 
 @user.command()
 def role(name: Name, to: Annotated[str, typer.Argument(help=ROLE_WORDS)], studies: Studies, conf: Conf = None) -> None:
-    """Give somebody another role."""
+    """Change a user's role."""
     word = _role(to)
     _ledger(studies, conf).set_user_role(name, word)
     typer.echo(f"{name} is {word} now")
@@ -78,13 +78,13 @@ def role(name: Name, to: Annotated[str, typer.Argument(help=ROLE_WORDS)], studie
 
 @user.command()
 def logout(name: Name, studies: Studies, conf: Conf = None) -> None:
-    """Log somebody out everywhere; also one whom a login provider knows."""
+    """Log a user out everywhere, including a user of a login provider."""
     ended = _ledger(studies, conf).end_sessions(name)
     typer.echo(f"{name} is logged out: {ended} session{'' if ended == 1 else 's'} ended")
 
 
 def _ledger(studies: str, conf: list[str] | None, *, begin: bool = False) -> "Ledger":
-    """That of the project; where there is none yet, an error, or a new one to `begin` with."""
+    """The ledger of the project; without one an error, or, if `begin`, a new ledger."""
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.project import existing_ledger, make_folder, plan_without_labels
     from activelabel.project.serving import check_ledger_is_there
@@ -112,11 +112,11 @@ def _role(word: str) -> UserRole:
 
 
 def _hash_of_new_password() -> str:
-    """Asked for twice at a terminal; never an option, which the list of processes would show."""
+    """Read a new password, not as an option, which the list of processes would show; return its hash."""
     from activelabel.login.passwords import hash_password
 
     if sys.stdin.isatty():
-        said = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        entered = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
-        said = sys.stdin.readline().rstrip("\r\n")
-    return hash_password(str(said))
+        entered = sys.stdin.readline().rstrip("\r\n")
+    return hash_password(str(entered))

@@ -1,1 +1,1 @@
-"""Who asks: users, passwords, tokens, sessions. Knows no web framework."""
+"""Users, passwords, tokens and sessions, independent of any web framework."""

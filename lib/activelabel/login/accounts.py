@@ -1,4 +1,4 @@
-"""Logging in with name and password, and the sessions of all who are logged in, whoever knows their password."""
+"""Logins with name and password, and the sessions of all users, including those of a login provider."""
 
 import hashlib
 import logging
@@ -26,12 +26,11 @@ _MOST_CHECKED = 1000
 
 @dataclass(frozen=True)
 class SessionTimes:
-    """How long a login holds.
+    """How long a login is valid.
 
     Attributes:
-        lasts: from the login, whatever is done with it.
-        idle: from the last request of a browser, which may stand open where its reader has left; None: it does not
-            count.
+        lasts: time from the login to its end in any case.
+        idle: time from the last request of a browser, whose user may have left it open; None for no such limit.
     """
 
     lasts: timedelta
@@ -39,12 +38,12 @@ class SessionTimes:
 
     @property
     def in_browser(self) -> timedelta:
-        """How long that of a browser holds at first."""
+        """How long the login of a browser is valid before its first request."""
         return self.lasts if self.idle is None else min(self.idle, self.lasts)
 
 
 class Sessions:
-    """Tokens of those who are logged in. A token is shown once, to whoever logs in; the ledger has its hash."""
+    """Tokens of logged-in users. A token is returned once, at the login; the ledger keeps its hash."""
 
     def __init__(self, ledger: Ledger, times: SessionTimes, *, by_provider: bool) -> None:
         self._ledger = ledger
@@ -52,17 +51,17 @@ class Sessions:
         self._by_provider = by_provider
 
     def begin(self, who: Identity, lasts: timedelta) -> str:
-        """Log somebody in; the token that they show from now on."""
+        """Begin a session and return its token."""
         token = secrets.token_urlsafe(32)
         role = who.role.word if self._by_provider else None
         self._ledger.begin_session(_hash(token), who.name, lasts, role)
         return token
 
     def find(self, token: str) -> Identity:
-        """Whose token it is.
+        """The user of a token.
 
         Raises:
-            NotLoggedInError: nobody's, or no longer.
+            NotLoggedInError: the token is unknown or has expired.
         """
         found = self._ledger.login_session(_hash(token), by_provider=self._by_provider)
         if found is None:
@@ -70,7 +69,7 @@ class Sessions:
         return Identity(found.user_name, ROLES[found.role])
 
     def find_in_browser(self, token: str) -> Identity:
-        """Whose token a browser shows; its session goes on. Raises as `find`."""
+        """The user of a browser's token; the session is prolonged. Raises as `find`."""
         who = self.find(token)
         if self.times.idle is not None:
             try:
@@ -80,12 +79,12 @@ class Sessions:
         return who
 
     def end(self, token: str) -> None:
-        """Log out whoever shows this token."""
+        """End the session of this token."""
         self._ledger.end_session(_hash(token))
 
 
 class Accounts:
-    """Users of the ledger, known by their password."""
+    """Users of the ledger, who log in with a password."""
 
     def __init__(self, ledger: Ledger, attempts: Attempts) -> None:
         self._ledger = ledger
@@ -99,18 +98,18 @@ class Accounts:
         return self._ledger.has_users()
 
     def log_in(self, name: str, password: str, machine: str) -> Identity:
-        """Who it is.
+        """The user with this name and password.
 
         Raises:
-            NotLoggedInError: there is no such user, or the password is another; the line does not say which.
-            TooManyError: too many have failed lately.
+            NotLoggedInError: there is no such user, or the password is wrong; the line does not say which.
+            TooManyError: too many logins have failed lately.
         """
         return _identity(self._check(name, password, machine))
 
     def log_in_each_time(self, name: str, password: str, machine: str) -> Identity:
-        """As `log_in`, for a client that sends both with each request: a slow hash each time would stop everything.
+        """As `log_in`, for a client that sends both with each request, for which the hash is too slow.
 
-        That a password is right is remembered for some minutes, as long as the user has the same.
+        A correct password is remembered for some minutes, unless the user's password changes.
         """
         key = hashlib.blake2b(f"{name}:{password}".encode(errors="replace"), key=self._secret).digest()
         known_hash, until = self._checked.get(key, ("", 0.0))
@@ -141,7 +140,7 @@ def _identity(user: User) -> Identity:
 
 
 def _can_be_kept(name: str) -> bool:
-    """Whether a user could have such a name at all; some names no database can look up."""
+    """Whether a user may have such a name; a database cannot look up some texts."""
     try:
         return checked_user_name(name) == name
     except InvalidInputError:

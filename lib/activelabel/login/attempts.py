@@ -1,4 +1,4 @@
-"""A limit to failed logins: for a name from a place, for a name from everywhere, for a place with any name."""
+"""Limits on failed logins: per name and place, per name from anywhere, and per place with any name."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from activelabel.errors import TooManyError
 
 WITHIN_SECONDS = 300.0
 FOR_NAME_AND_PLACE, FOR_PLACE, FOR_NAME = 5, 30, 50
-"""How many may fail within that time; most for a name, so that nobody locks somebody else out so easily."""
+"""How many logins may fail within `WITHIN_SECONDS`. The limit per name is the highest, since others can exhaust it."""
 _MOST_KEYS = 20_000
 
 Key = tuple[str, str]
 
 
 class Attempts:
-    """Failed logins of the last minutes, in this process."""
+    """The failed logins of the last minutes in this process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,10 +26,10 @@ class Attempts:
 
     @contextmanager
     def attempt(self, name: str, place: str) -> Iterator[None]:
-        """Try one login. It counts as failed until the block ends well, so that many at once are not more than many.
+        """Try one login. It counts as failed until the block succeeds, so that parallel attempts are limited too.
 
         Raises:
-            TooManyError: too many have failed; nothing was tried.
+            TooManyError: too many logins have failed; this one is not tried.
         """
         keys = {(name, place): FOR_NAME_AND_PLACE, ("", place): FOR_PLACE, (name, ""): FOR_NAME}
         now = self._clock()
@@ -50,7 +50,7 @@ class Attempts:
                     times.remove(now)
 
     def _wait(self, key: Key, most: int, now: float) -> float:
-        """How long until one more may be tried."""
+        """Seconds until another login may be tried."""
         times = self._failed.get(key)
         while times and times[0] <= now - WITHIN_SECONDS:
             times.popleft()

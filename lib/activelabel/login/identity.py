@@ -1,4 +1,4 @@
-"""Who asks: known by their login, or nobody in particular where none is asked for."""
+"""The user of a request, known by their login; none if no login is required."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from activelabel.store.records import UserRole
 
 
 class Role(IntEnum):
-    """What somebody may do; each may what those before may."""
+    """The roles, in ascending order; each includes the permissions of those before."""
 
     ANNOTATOR = 1
     REVIEWER = 2
@@ -17,7 +17,7 @@ class Role(IntEnum):
 
     @property
     def word(self) -> UserRole:
-        """As it is written."""
+        """The name of the role."""
         return _WORDS[self]
 
 
@@ -32,11 +32,11 @@ ROLES: dict[UserRole, Role] = {word: role for role, word in _WORDS.items()}
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody who has logged in."""
+    """A user who has logged in."""
 
     name: str
     role: Role
 
 
 asking: ContextVar[Identity | None] = ContextVar("asking", default=None)
-"""Of the request that is being answered; None where nobody has to log in. Set by the guard."""
+"""The user of the current request; None if no login is required. The guard sets it."""

@@ -1,4 +1,4 @@
-"""Passwords: what one must be, and its hash, by argon2id with the parameters that RFC 9106 gives for a server."""
+"""Password rules and hashes: argon2id with the parameters of RFC 9106 for servers."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ _hasher = PasswordHasher()  # argon2id, 64 MiB, 3 passes, 4 lanes, a salt of 16 
 
 
 def hash_password(password: str) -> str:
-    """The hash, with its salt and parameters in it.
+    """The hash of a password, which includes salt and parameters.
 
     Raises:
         InvalidInputError: the password is too short or too long; the line does not repeat it.
@@ -24,7 +24,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Whether it is the password of this hash; of no hash it is not, which takes as long to find out."""
+    """Whether the password fits the hash; False for no hash, after the same computing time."""
     try:
         matches = _hasher.verify(password_hash or _nobodys(), password[: LONGEST + 1])
     except (VerificationError, InvalidHashError):

@@ -1,6 +1,6 @@
-"""A login provider that speaks OpenID Connect, such as Keycloak: its addresses, its tokens, and both ways to get one.
+"""Client of an OpenID Connect login provider, such as Keycloak: addresses, tokens, and both ways to get a token.
 
-The settings are the host's, `MONAI_LABEL_AUTH_*`. The host's own check of tokens refuses each of them.
+The settings are the host's, `MONAI_LABEL_AUTH_*`. The host's own check of tokens refuses every token.
 """
 
 import base64
@@ -27,12 +27,12 @@ AWAY = "the login provider does not answer as it must: try again, or tell whoeve
 
 @dataclass(frozen=True)
 class Journey:
-    """What a browser keeps while it is at the provider's: it must come back with this state, and prove that it left.
+    """What a browser keeps during a login at the provider, to prove on return that the same browser began it.
 
     Attributes:
-        state: what the provider gives back.
-        verifier: whose hash the provider was shown (RFC 7636).
-        then: where to go in the end.
+        state: random text that the provider sends back.
+        verifier: random text whose hash the provider received (RFC 7636).
+        then: path to open after the login.
     """
 
     state: str
@@ -41,12 +41,12 @@ class Journey:
 
 
 def new_journey(then: str) -> Journey:
-    """One that nobody can guess."""
+    """A journey with random state and verifier."""
     return Journey(secrets.token_urlsafe(32), secrets.token_urlsafe(48), then)
 
 
 class Provider:
-    """A provider by its realm's address; nothing is asked of it before it is needed."""
+    """A provider at its realm's address; it is contacted only when needed."""
 
     def __init__(self, client_id: str, rules: TokenRules, timeout_seconds: float) -> None:
         self.client_id = client_id
@@ -58,24 +58,24 @@ class Provider:
 
     @property
     def realm(self) -> str:
-        """Its address, which is also what it calls itself."""
+        """The address of the realm, which is also the issuer of its tokens."""
         return self._rules.issuer
 
     def verify(self, token: str) -> Identity:
-        """Who shows this access token. Raises as `verify_token`."""
+        """The user of an access token. Raises as `verify_token`."""
         return verify_token(token, self._keys, self._rules)
 
     def log_in(self, name: str, password: str) -> Identity:
-        """Who it is, for a client that knows no browser.
+        """The user with this name and password, for a client without a browser.
 
         Raises:
-            NotLoggedInError: the provider refuses name or password, or this way to log in, or gives no role.
-            UnavailableError: it does not answer.
+            NotLoggedInError: the provider refuses name, password or this way to log in, or gives no role.
+            UnavailableError: the provider does not answer.
         """
         return self._ask_token({"grant_type": "password", "username": name, "password": password, "scope": "openid"})
 
     def departure(self, journey: Journey, back: str) -> str:
-        """Where a browser has to go, to come back to the address `back`."""
+        """The address at which a browser logs in, to return to the address `back`."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(journey.verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
             "response_type": "code",
@@ -90,11 +90,11 @@ class Provider:
         return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
     def arrival(self, journey: Journey, state: str, code: str, back: str) -> Identity:
-        """Who has come back.
+        """The user of a browser that has returned from the provider.
 
         Raises:
-            NotLoggedInError: it is not the browser that left, or the provider does not know the code.
-            UnavailableError: it does not answer.
+            NotLoggedInError: another browser began the login, or the provider does not know the code.
+            UnavailableError: the provider does not answer.
         """
         if not secrets.compare_digest(state.encode(), journey.state.encode()):
             raise NotLoggedInError("this login was not begun in this browser: begin it again")
@@ -117,7 +117,7 @@ class Provider:
         return self.verify(token)
 
     def _address(self, name: str) -> str:
-        """One of those that the provider lists under its realm."""
+        """An address from the configuration that the provider lists under its realm."""
         with self._lock:
             if self._configuration is None:
                 found = self._json("GET", f"{self.realm}/.well-known/openid-configuration")
@@ -135,16 +135,16 @@ class Provider:
         return address
 
     def _json(self, method: str, address: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What it answers; a refusal, which has a 4xx and says why, too."""
+        """The JSON answer of the provider, including a refusal, which has a 4xx and a reason."""
         try:
             answer = requests.request(
                 method, address, data=form, timeout=self._timeout_seconds, allow_redirects=False,
                 headers={"Accept": "application/json"},
             )  # fmt: skip
-            said = answer.json()
-            if not isinstance(said, dict) or not (answer.ok or (form and answer.status_code in (400, 401, 403))):
+            content = answer.json()
+            if not isinstance(content, dict) or not (answer.ok or (form and answer.status_code in (400, 401, 403))):
                 raise ValueError(f"status {answer.status_code}")
         except (requests.RequestException, ValueError) as error:
             logger.error("the login provider at %s does not answer as it must: %s", address, error)
             raise UnavailableError(AWAY) from error
-        return said
+        return content

@@ -1,6 +1,6 @@
-"""The public keys with which a login provider signs.
+"""The public keys of a login provider's signatures.
 
-They are fetched when they are needed, kept, and fetched again when it signs with a new one.
+The keys are fetched when needed, cached, and fetched again when a token names an unknown key.
 """
 
 import logging
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
 ALGORITHMS = ("RS256", "ES256")
-"""What a token may be signed with; whatever else it says of itself is not believed."""
+"""The accepted signature algorithms; a token with any other is refused."""
 KEPT_SECONDS = 3600.0
 AGAIN_AFTER_SECONDS = 10.0
-"""A key nobody knows is asked for no more often: anybody can send a token that names one."""
+"""Least time between requests for an unknown key, since anybody can send a token that names one."""
 _SMALLEST_RSA_BITS = 2048
 
 
 class SigningKeys:
-    """A provider's keys, by their id and what they are for."""
+    """A provider's keys, by algorithm and key id."""
 
     def __init__(self, fetch: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
@@ -39,7 +39,7 @@ class SigningKeys:
         self._lock = threading.Lock()
 
     def key(self, key_id: str | None, algorithm: str) -> PublicKey:
-        """The key that a token names.
+        """The key with an id and an algorithm.
 
         Raises:
             NotLoggedInError: the provider has no such key.
@@ -56,7 +56,7 @@ class SigningKeys:
         return found
 
     def _find(self, key_id: str | None, algorithm: str) -> PublicKey | None:
-        """A token that names no key can only mean the only one."""
+        """The known key or None; without a key id, the only key of the algorithm."""
         keys = self._keys.get(algorithm, {})
         if key_id is None:
             return next(iter(keys.values())) if len(keys) == 1 else None
@@ -70,7 +70,7 @@ class SigningKeys:
             document = self._fetch()
         except UnavailableError:
             if self._fetched is None:
-                self._tried = None  # nothing is known yet: the next one asks again
+                self._tried = None  # no key is known yet, so the next request asks again
                 raise
             logger.warning("the login provider does not say its keys: those known go on being used")
             return
@@ -79,7 +79,7 @@ class SigningKeys:
 
 
 def _usable_keys(document: Any) -> dict[str, dict[str, PublicKey]]:
-    """Of all keys those to sign with, by algorithm and id; any other kind of key is passed over."""
+    """The signing keys of a document, by algorithm and id; other keys are ignored."""
     keys: dict[str, dict[str, PublicKey]] = {algorithm: {} for algorithm in ALGORITHMS}
     listed = document.get("keys") if isinstance(document, Mapping) else None
     for entry in listed if isinstance(listed, list) else ():

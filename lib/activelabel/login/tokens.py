@@ -1,4 +1,4 @@
-"""What a login provider's access token says, once it is known to be the provider's, for us, and of now."""
+"""Verifies a login provider's access token (issuer, audience, expiry) and reads user and role from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from activelabel.login.signing_keys import ALGORITHMS, SigningKeys
 from activelabel.store.users import checked_user_name
 
 LEEWAY_SECONDS = 30
-"""By how much two clocks may differ."""
-_NOT_FOR_ACCESS = ("ID", "Refresh", "Offline", "Logout")  # what Keycloak calls its other tokens
-_EVERY_TOKEN = "account"  # the audience that Keycloak gives to every token, whatever it is for
+"""Allowed difference between two clocks."""
+_NOT_FOR_ACCESS = ("ID", "Refresh", "Offline", "Logout")  # Keycloak's types of its other tokens
+_EVERY_TOKEN = "account"  # the audience that Keycloak gives to every token
 
 
 @dataclass(frozen=True)
 class TokenRules:
-    """Whose tokens are believed, and where in them name and roles are.
+    """Which tokens are accepted, and which claims hold name and roles.
 
     Attributes:
-        issuer: who must have issued them.
-        audience: for whom they must be, or to whom, as the client that asked for them, they must have been given.
-        name_claim: what holds the name.
-        roles_claim: what holds the roles; `a#b` is `b` in `a`.
-        roles: our role for each of the provider's.
+        issuer: required issuer.
+        audience: required audience; a token that has only Keycloak's general audience must have this one as `azp`.
+        name_claim: claim with the name.
+        roles_claim: claim with the roles; `a#b` is `b` in `a`.
+        roles: our role for each role of the provider.
     """
 
     issuer: str
@@ -38,11 +38,11 @@ class TokenRules:
 
 
 def verify_token(token: str, keys: SigningKeys, rules: TokenRules) -> Identity:
-    """Who shows this token.
+    """The user of a token.
 
     Raises:
-        NotLoggedInError: it is not what it must be; the line says in which way.
-        UnavailableError: the provider's keys are not known.
+        NotLoggedInError: the token is not accepted; the line says why.
+        UnavailableError: the provider's keys cannot be fetched.
     """
     claims = _verified(token, keys, rules.issuer)
     _check_audience(claims, rules.audience)
@@ -64,7 +64,7 @@ def _verified(token: str, keys: SigningKeys, issuer: str) -> dict[str, Any]:
             algorithms=[algorithm],
             issuer=issuer,
             leeway=LEEWAY_SECONDS,
-            options={"require": ["exp", "iss"], "verify_aud": False},  # ours is by `_check_audience`
+            options={"require": ["exp", "iss"], "verify_aud": False},  # `_check_audience` checks it
         )
     except ExpiredSignatureError as error:
         raise NotLoggedInError("the token has expired: log in again") from error
@@ -73,9 +73,9 @@ def _verified(token: str, keys: SigningKeys, issuer: str) -> dict[str, Any]:
 
 
 def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
-    """Keycloak, unless told otherwise, names the client that asked for a token as `azp`, and no audience of ours."""
-    said = claims.get("aud", [])
-    named = [said] if isinstance(said, str) else said
+    """Check the audience; by default Keycloak names only the client that asked for the token, as `azp`."""
+    audiences = claims.get("aud", [])
+    named = [audiences] if isinstance(audiences, str) else audiences
     if not isinstance(named, list):
         named = [None]
     for_every = all(name == _EVERY_TOKEN for name in named)
@@ -92,7 +92,7 @@ def _name(claims: Mapping[str, Any], claim: str) -> str:
 
 
 def _role(claims: Mapping[str, Any], rules: TokenRules) -> Role:
-    """The highest of all roles that we know."""
+    """The highest known role in the claims."""
     found: Any = claims
     for step in rules.roles_claim.split("#"):
         found = found.get(step) if isinstance(found, Mapping) else None

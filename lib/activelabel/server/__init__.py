@@ -1,1 +1,1 @@
-"""What speaks MONAI Label: its routes, datastores, tasks and trainings; nothing else may."""
+"""The MONAI Label side: routes, datastores, tasks and trainings. No other package uses MONAI Label's API."""

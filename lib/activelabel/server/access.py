@@ -1,10 +1,9 @@
-"""Who may talk to the server at all: the door in front of every route.
+"""Access checks in front of every route: address, origin and login.
 
-The host listens on all addresses, has no login by default and lets any web page call it. This wrapper stands in front
-of the whole application. As long as nobody has to log in it answers this machine only; a browser only when the page
-comes from the server itself or from an origin that was allowed by name. Where there are users, or a login provider, it
-asks who comes, and whether they may do what they ask for. What it answers tells the browser to load nothing from
-anywhere else.
+The host listens on all addresses, has no login by default and lets any web page call it. This wrapper encloses the
+whole application. If no login is required, it answers only this machine, and a browser only if the page comes from
+the server itself or from an allowed origin. If there are users or a login provider, it checks the login and the
+permission for each request. Headers of every answer tell the browser to load nothing from other sites.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,7 @@ from activelabel.server.status import status_of
 POLICY = "; ".join(
     [
         "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",  # OHIF compiles its decoders and starts its workers so
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",  # OHIF compiles decoders and starts workers this way
         "worker-src 'self' blob:",
         "connect-src 'self' blob: data:",
         "img-src 'self' data: blob:",
@@ -35,24 +34,24 @@ POLICY = "; ".join(
         "frame-ancestors 'self'",
     ]
 )
-"""What pages of this server may load and where they may send: nothing leaves the machine."""
+"""Content security policy: pages of this server load from and send to this server only."""
 HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 ]
 PAGES = ("/", "/ohif", "/docs", "/login")
-"""What a link on another page may open; an address below one of them too."""
+"""Paths that a link on another site may open, with all paths below them."""
 
 
 LOGINS_AT_ONCE = 8
-"""In threads of their own, so that whoever only says who they are need not wait for those who save and infer."""
+"""Number of threads for logins, which are separate so that a login does not wait for saving and inference."""
 
 
 class AccessGuard:
-    """ASGI wrapper that answers whom `refusal` refuses, or who is not logged in, and sends `HEADERS` with every answer.
+    """ASGI wrapper that answers requests without access with a refusal, and adds `HEADERS` to every answer.
 
-    `login` says who gets in where users have to log in; then other machines are answered too.
+    `login` checks users if a login is required; then other machines are answered too.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class AccessGuard:
         self._turns = CapacityLimiter(LOGINS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with a refusal."""
+        """Pass a request to the app, or answer it with a refusal."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -82,12 +81,12 @@ class AccessGuard:
         await send({"type": "http.response.body", "body": refused.body})
 
     async def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
-        """What is answered instead, or None; then `asking` says who asks."""
+        """The refusal of a request, or None; then `asking` holds its user."""
         try:
-            asked = await self._login_is_on()
+            login_required = await self._login_is_on()
         except ActiveLabelError as error:
             return refusal_line(status_of(error), str(error))
-        local_only = self._local_only and not asked
+        local_only = self._local_only and not login_required
         client = scope["client"][0] if scope.get("client") else ""
         host, origin = headers.get("host", ""), headers.get("origin", "")
         reason = refusal(client, host, origin, local_only=local_only, allowed_origins=self._allowed_origins)
@@ -95,7 +94,7 @@ class AccessGuard:
             reason = cross_site_refusal(scope["method"], scope["path"], headers, self._allowed_origins)
         if reason is not None:
             return refusal_line(403, reason)
-        return await self._ask_who(scope, headers, client) if asked else None
+        return await self._ask_who(scope, headers, client) if login_required else None
 
     async def _login_is_on(self) -> bool:
         if self._login is None or not self._login.may_have_changed:
@@ -120,11 +119,11 @@ def refusal(client: str, host: str, origin: str, *, local_only: bool, allowed_or
     """Why a request is refused, or None.
 
     Args:
-        client: the address the request comes from.
-        host: its `Host` header. A page that rebinds its own name to this machine is seen by it.
-        origin: its `Origin` header; empty when no browser page sends it.
-        local_only: only this machine is answered.
-        allowed_origins: lower-case origins of pages that may call, besides the server's own.
+        client: address from which the request comes.
+        host: its `Host` header, which reveals a page that rebinds its own name to this machine.
+        origin: its `Origin` header; empty if no page in a browser sent the request.
+        local_only: whether only this machine is answered.
+        allowed_origins: lower-case origins of other pages that may call the server.
     """
     if local_only and not is_loopback(client):
         return (
@@ -141,10 +140,10 @@ def refusal(client: str, host: str, origin: str, *, local_only: bool, allowed_or
 def cross_site_refusal(
     method: str, path: str, headers: Mapping[str, str], allowed_origins: frozenset[str]
 ) -> str | None:
-    """Why a request that a page of another site made a browser send is refused, or None.
+    """Why a request that a page of another site triggered is refused, or None.
 
-    A GET sends no `Origin`, yet may do something: make an archive of all images, read logs. A browser says by
-    `Sec-Fetch-Site` whose page asked. Only a link to one of `PAGES` may come from elsewhere.
+    A GET has no `Origin`, yet may have effects: make an archive of all images, read logs. The header `Sec-Fetch-Site`
+    tells which site triggered the request. Another site may only link to `PAGES`.
     """
     site = headers.get("sec-fetch-site", "none")
     if site in ("none", "same-origin") or headers.get("origin", "").lower() in allowed_origins:
@@ -156,15 +155,15 @@ def cross_site_refusal(
 
 
 def is_page(path: str) -> bool:
-    """Whether an address is that of a page that people open, or lies below one."""
+    """Whether a path is one of `PAGES` or lies below one."""
     return path == "/" or any(path == page or path.startswith(f"{page}/") for page in PAGES if page != "/")
 
 
 def _with_headers(send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            there = {name.lower() for name, _ in message.get("headers", [])}
-            added = [header for header in HEADERS if header[0] not in there]
+            present = {name.lower() for name, _ in message.get("headers", [])}
+            added = [header for header in HEADERS if header[0] not in present]
             message = {**message, "headers": [*message.get("headers", []), *added]}
         await send(message)
 
@@ -172,7 +171,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _netloc(origin: str) -> str | None:
-    """Host and port of an origin; None for one that is none, as an attacker may send."""
+    """Host and port of an origin; None for an invalid one, as an attacker may send."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -180,7 +179,7 @@ def _netloc(origin: str) -> str | None:
 
 
 def _hostname(host: str) -> str:
-    """The name in a `Host` header; a text that is none stays itself, and so is nobody's."""
+    """The host name in a `Host` header; an invalid header is returned unchanged, and matches no name."""
     try:
         return urlsplit(f"//{host}").hostname or host
     except ValueError:

@@ -1,4 +1,4 @@
-"""The app as the host has it: the host's base class, and behind each of its hooks an `Application`."""
+"""The app for the host: implements the hooks of the host's base class by an `Application`."""
 
 import logging
 import sys
@@ -39,12 +39,12 @@ logger = logging.getLogger(__name__)
 
 
 class ActiveLabel(MONAILabelApp):
-    """Asks for the case from which the model will learn most.
+    """The host's app class for active learning.
 
-    The host finds an app by the name of a direct base class, so `MONAILabelApp` must stand in this very line.
+    The host finds an app by the name of a direct base class, so `MONAILabelApp` must be named in the class line.
 
     Attributes:
-        application: what answers. The routes ask it; the methods here are those that the host itself calls.
+        application: the app itself, which the routes call; the methods of this class are called by the host only.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
@@ -64,16 +64,16 @@ class ActiveLabel(MONAILabelApp):
                 )
         except ActiveLabelError as error:
             stop_start(error)
-        self._auto_update_scoring = False  # the autopilot scores, once and not at every question
+        self._auto_update_scoring = False  # the autopilot scores, once and not at every request
 
-    # What the host builds an app from
+    # Parts from which the host builds an app
 
     def init_datastore(self) -> Datastore:
-        """The studies, with the ledger behind them."""
+        """The datastore of the studies."""
         return self.application.datastore
 
     def init_infers(self) -> dict[str, InferTask]:
-        """The model in use, and the map of its uncertainty."""
+        """The inference tasks: segmentation and uncertainty map."""
         return dict(self.application.tasks.infers)
 
     def init_trainers(self) -> dict[str, Trainer]:
@@ -92,18 +92,18 @@ class ActiveLabel(MONAILabelApp):
         """Inference of many images."""
         return ReadableBatchInfer(self.application.project.ledger)
 
-    # What the host's own routes and children call
+    # Methods that the host's own routes and children call
 
     def info(self) -> dict[str, Any]:
         """The description of the app."""
         return dict(self.application.info.read())
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The next case."""
+        """The next case to annotate."""
         return self.application.cases.next_sample(request)
 
     def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """A mask or a map of an image, whatever `datastore` is."""
+        """A mask or a map of an image; `datastore` is ignored."""
         return self.application.inference.infer(request)
 
     def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,15 +111,15 @@ class ActiveLabel(MONAILabelApp):
         return self.application.train(request)
 
     def scoring(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Score now, in this process, whatever `datastore` is."""
+        """Score now, in this process; `datastore` is ignored."""
         return self.application.score(request)
 
     def on_save_label(self, image_id: str, label_id: str) -> None:
-        """A label came back: train if it was the last that was missing."""
+        """Wake the autopilot, which trains if the saved label makes a training due."""
         self.application.look_for_work()
 
     def on_init_complete(self) -> None:
-        """Start what only the server does: its routes, its guard, its autopilot."""
+        """Start the parts that only the server has: routes, guard, autopilot."""
         super().on_init_complete()
         application = self.application
         application.datastore.readmit_mended(at_start=True)
@@ -137,7 +137,7 @@ class ActiveLabel(MONAILabelApp):
 
 
 def _opened_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
-    """The project; in the server itself it is claimed, and may be reached from elsewhere only with a login."""
+    """Open the project. The server process also claims it, and requires a login if other machines can connect."""
     if is_child():
         return open_project(app_dir, studies, conf)
     port, place = settings.MONAI_LABEL_SERVER_PORT, place_asked_for(sys.argv[1:])
@@ -149,7 +149,7 @@ def _opened_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Proj
 
 
 def _build_application(project: Project, studies: str) -> Application:
-    """Only the server follows changes of the studies and has an autopilot; a child does what it was started for."""
+    """Build the parts of the app; only the server, not a child process, watches the studies and has an autopilot."""
     child = is_child()
     datastore = open_datastore(project, studies, follow_changes=not child)
     tasks = build_tasks(

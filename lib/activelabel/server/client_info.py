@@ -1,4 +1,4 @@
-"""Who is asking, and what a client says of a label."""
+"""The annotator of a request, and the client's information about a label."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -9,14 +9,14 @@ from activelabel.errors import InvalidInputError
 from activelabel.login.identity import asking
 
 client_address: ContextVar[str] = ContextVar("client_address", default="")
-"""Address of the machine whose request is being answered; set by the routes."""
+"""Address of the machine that sent the current request; set by the routes."""
 
 
 def annotator_of(params: Mapping[str, Any]) -> str:
-    """The annotator of a request: who has logged in; else their client's `client_id`, or the address of its machine.
+    """The annotator of a request: the logged-in user, else the `client_id`, else the address of the client's machine.
 
-    The routes put the name of who has logged in in the place of what a client claims. OHIF sends no `client_id`, so two
-    readers at one machine without a login count as one annotator.
+    The routes replace the client's `client_id` by the name of the logged-in user. OHIF sends no `client_id`, so two
+    annotators at one machine without a login count as one.
     """
     for key in ("client_id", "user"):
         name = params.get(key)
@@ -27,33 +27,33 @@ def annotator_of(params: Mapping[str, Any]) -> str:
 
 
 def read_label_info(info: Mapping[str, Any]) -> LabelInfo:
-    """What a client's params say of a label.
+    """Read the information about a label from a client's params.
 
     Raises:
-        InvalidInputError: one of them is not what it must be.
+        InvalidInputError: a param has a wrong type.
     """
     return LabelInfo(
         annotator_of(info),
         _segment_names(info),
         info.get("annotated_slices"),
-        _said(info, "finished"),
-        bool(_said(info, "confirmed")),
+        _yes_or_no(info, "finished"),
+        bool(_yes_or_no(info, "confirmed")),
     )
 
 
-def _said(info: Mapping[str, Any], key: str) -> bool | None:
-    """What a client said by yes or no; None if nothing."""
-    said = info.get(key)
-    if said is not None and not isinstance(said, bool):
-        raise InvalidInputError(f"params: expected {key} to be true or false, got {str(said)[:80]!r}")
-    return said
+def _yes_or_no(info: Mapping[str, Any], key: str) -> bool | None:
+    """The value of a boolean param; None if the client sent none."""
+    value = info.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidInputError(f"params: expected {key} to be true or false, got {str(value)[:80]!r}")
+    return value
 
 
 def _segment_names(info: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names of a client's segments in the order of the mask values, or None if it sent none.
+    """Names of a client's segments in the order of the mask values, or None if the client sent none.
 
-    Slicer sends `label_info` as a list of `{name, idx}`. Its `idx` also counts segments that it skipped, so only the
-    position in the list says which value a segment has.
+    Slicer sends `label_info` as a list of `{name, idx}`. Since `idx` also counts segments that Slicer skipped, only the
+    position in the list gives the value of a segment.
     """
     entries = info.get("label_info")
     if not entries:

@@ -1,4 +1,4 @@
-"""Our routes and access checks, put before the host's own."""
+"""Installs our routes and access checks in the host's server."""
 
 from datetime import timedelta
 
@@ -16,8 +16,8 @@ from activelabel.server.upload_limits import UploadGuard, UploadLimits
 
 
 def guard_host(project: Project) -> None:
-    """Put our routes before the host's and our guard before everything."""
-    from monailabel.app import app as host  # builds the host's server; only a running one has it
+    """Put our routes before the host's, and our guard before all routes."""
+    from monailabel.app import app as host  # this import builds the host's web server
 
     host.router.routes[:0] = ROUTES
     host.dependency_overrides[host_user] = current_user

@@ -1,8 +1,8 @@
-"""MONAI Label's own command line, without the packages that MONAI would import and no server of this app uses.
+"""MONAI Label's command line, without imports of MONAI that this app does not use.
 
     python -m activelabel.server.host_main start_server --app ... --studies ...
 
-does what `python -m monailabel.main start_server` does, in half of the time until the first answer.
+does the same as `python -m monailabel.main start_server`, but answers first requests in half of the time.
 """
 
 from activelabel.server.lean_imports import import_monai

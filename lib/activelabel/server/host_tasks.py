@@ -1,4 +1,4 @@
-"""The host's background tasks, as the autopilot needs them."""
+"""The host's background tasks, with the interface that the autopilot needs."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ _UNFINISHED = ("SUBMITTED", "RUNNING")
 
 
 class HostTasks:
-    """Queues trainings and scorings as the clients' buttons do, so that both see each other's."""
+    """Queues trainings and scorings in the same queue as the clients' buttons do."""
 
     def __init__(self, trainers: Mapping[Work, str], scoring_methods: Mapping[Work, str]) -> None:
-        """Which trainer, or else which scoring method, does which work."""
+        """Map each kind of work to a trainer or to a scoring method."""
         self._trainers = trainers
         self._scoring_methods = scoring_methods
 

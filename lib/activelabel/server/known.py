@@ -1,4 +1,4 @@
-"""The check of a name in a request against the names that there are."""
+"""Checks a name in a request against the known names."""
 
 from collections.abc import Collection
 
@@ -6,10 +6,10 @@ from activelabel.errors import NotFoundError
 
 
 def require_known(name: str, known: Collection[str], kind: str) -> None:
-    """Refuse a `name` that is not one of `known`; the line lists those that are.
+    """Refuse a `name` that is not one of `known`; the line lists the known names.
 
     Raises:
-        NotFoundError: it is none of them.
+        NotFoundError: the name is unknown.
     """
     if name not in known:
         raise NotFoundError(f"there is no {kind} '{name[:80]}': use one of {', '.join(sorted(known)) or '(none)'}")

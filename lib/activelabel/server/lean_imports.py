@@ -1,7 +1,7 @@
-"""What MONAI and the host import although this process has no use for it, kept out of the server and its children.
+"""Avoids imports of MONAI and the host that the server and its children do not need.
 
-Each training and each scoring is a process of its own, and most of its start was spent on imports: `monai/__init__`
-walks through all modules there are and runs each twice, and every package that some module could use is tried.
+Each training and each scoring is a separate process, whose start was mostly spent on imports: `monai/__init__`
+imports all of its modules and runs each twice, and tries every optional package.
 """
 
 import importlib.util
@@ -20,37 +20,37 @@ NOT_NEEDED = frozenset(
         "sklearn", "tensorboard", "tifffile", "torchvision", "transformers", "zarr",
     }
 )  # fmt: skip
-"""Optional packages of MONAI that neither the server nor a child uses through it."""
+"""Optional packages of MONAI that neither the server nor a child uses through MONAI."""
 
 NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
-"""What only a training that MLflow tracks uses, which then gets it: `server.training.tracking.mlflow_handler`."""
+"""Packages that only a training with MLflow uses; `server.training.tracking.mlflow_handler` imports them then."""
 
 NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite"}
 
 SHARDED_OPTIMIZERS = "torch.distributed.optim"
-"""What ignite imports to know an optimizer that is shared by several processes, of which there is none here.
+"""A module that ignite imports only to recognise optimizers shared by several processes, which are not used here.
 
-With it comes torch's compiler, which takes a second.
+It imports torch's compiler, which takes a second.
 """
 
 
 def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
-    """Import MONAI without what it does at its import, and as if these optional packages were not installed.
+    """Import MONAI without its import of all modules, as if these optional packages were not installed.
 
-    Its modules are then imported as they are asked for. MONAI notes what is missing when it is imported, and raises
-    when that is used; whoever else imports one of these packages gets it.
+    Its modules are then imported on demand. MONAI notes missing packages at its import, and raises an error when one is
+    used; other code can still import these packages.
     """
     if "monai" in sys.modules:
         return
     with _absent(without), _no_walk(), _no_sharded_optimizers():
-        import monai.apps  # before `monai.data` and `monai.transforms`, which import each other in no other order
+        import monai.apps  # first, as the circular imports of `monai.data` and `monai.transforms` need this order
         import monai.bundle  # the host's own modules import it
         import monai.inferers
         import monai.networks.nets
         import monai.transforms
     if "ignite" not in without:
         with _absent(NOT_NEEDED_UNTRACKED), _no_sharded_optimizers():
-            import monai.handlers  # noqa: F401  # with TensorBoard, which the host's training writes for
+            import monai.handlers  # noqa: F401  # with TensorBoard, which the host's training needs
 
 
 class _Absent(MetaPathFinder):
@@ -67,7 +67,7 @@ class _Absent(MetaPathFinder):
 
 @contextmanager
 def _absent(packages: Collection[str]) -> Iterator[None]:
-    """Refuse to import these packages, as Python does where they are not installed."""
+    """Refuse to import these packages, as Python does if they are not installed."""
     finder = _Absent([name for name in packages if name not in sys.modules])
     sys.meta_path.insert(0, finder)
     try:
@@ -78,7 +78,7 @@ def _absent(packages: Collection[str]) -> Iterator[None]:
 
 @contextmanager
 def _no_sharded_optimizers() -> Iterator[None]:
-    """Let the class of these optimizers be one that no object has."""
+    """Replace the class of these optimizers by a stand-in without instances."""
     if SHARDED_OPTIMIZERS in sys.modules:
         yield
         return
@@ -122,7 +122,7 @@ class _MonaiFinder(MetaPathFinder):
 
 
 class _WithoutWalk(Loader):
-    """Runs a module while `pkgutil` finds no modules."""
+    """A loader that runs a module while `pkgutil` finds no modules."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -137,4 +137,4 @@ class _WithoutWalk(Loader):
             self._loader.exec_module(module)
         finally:
             pkgutil.walk_packages = walk
-        sys.modules["monai.utils.module"].walk_packages = walk  # type: ignore[attr-defined]  # it has kept ours
+        sys.modules["monai.utils.module"].walk_packages = walk  # type: ignore[attr-defined]  # it has imported our replacement

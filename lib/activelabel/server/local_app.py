@@ -1,6 +1,6 @@
-"""The app without the host around it: the same project, strategies, trainers, scoring and ledger, in this process.
+"""The app without a server: the same project, strategies, trainers, scoring and ledger, in this process.
 
-For whoever plays an annotator by program. What a server's autopilot would start, its caller starts by asking.
+A program that simulates an annotator uses it, and calls it for the work that a server's autopilot would start.
 """
 
 import math
@@ -38,12 +38,12 @@ class LocalApp:
     """
 
     def __init__(self, studies: Path, conf: Mapping[str, str], annotator: str) -> None:
-        """Open the project that `--studies` and `--conf` would; its images are those that the folder holds now.
+        """Open the project that `--studies` and `--conf` would open, with the images that the folder has now.
 
         Raises:
-            ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
+            ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says which.
         """
-        # Not the environment's database: that may be the ledger of real work.
+        # The database of the environment is not used: it may be the ledger of real work.
         self.project = open_project("", str(studies), conf, environment={})
         convert_older_models(self.project)
         self._annotator = annotator
@@ -53,47 +53,47 @@ class LocalApp:
         given = None if split is None else split.is_validation
         self.project.ledger.sync_images(images, validation_cases, self._datastore.patients(), given)
         self._datastore.readmit_mended(at_start=True)
-        # All of them now: what is asked for must not depend on how fast this machine is.
+        # Count all slices now, so that queries do not depend on the speed of the machine.
         count_slices(self.project, self._datastore, seconds=math.inf)
         self._trainers = build_trainers(self.project)
         self._scoring_methods = scoring_methods(self.project)
         self._strategies = host_strategies(self.project)
 
     def add_strategies(self, strategies: Mapping[str, ProjectStrategy]) -> None:
-        """Offer strategies that no server has."""
+        """Add strategies that a server does not have."""
         self._strategies |= {name: HostStrategy(strategy) for name, strategy in strategies.items()}
 
     def train_if_due(self) -> None:
-        """Train what the autopilot would train now, the proxy model and its scores included."""
+        """Run the trainings that are due now, including the proxy model and its scores."""
         self._work(_TRAINING)
 
     def score_if_due(self) -> None:
-        """Score what the newest model has not scored."""
+        """Run the scoring if it is due."""
         self._work({Work.SCORE})
 
     def model(self) -> ModelVersion | None:
-        """The model that was published last, in use or not."""
+        """The model that was published last, whether in use or not."""
         return self.project.ledger.latest_model()
 
     def ask(self, strategy: str) -> Mapping[str, Any]:
-        """The next query; empty where nothing is left."""
+        """The next query; empty if nothing is left."""
         answer: Mapping[str, Any] = self._strategies[strategy]({"client_id": self._annotator}, self._datastore)
         return answer
 
     def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
-        """Send a label.
+        """Save a label.
 
         Raises:
-            InvalidInputError: it cannot be kept.
+            InvalidInputError: the label cannot be kept.
         """
         self._datastore.save_label(image_id, str(file), FINAL, {"client_id": self._annotator, **info})
 
     def set_aside(self, image_id: str, error: InvalidInputError) -> None:
-        """Go on without a case that cannot be annotated."""
+        """Set aside a case that cannot be annotated."""
         set_aside(image_id, error, self.project.ledger, self._datastore)
 
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
-        """From the file of an image to the most probable class of each of its voxels, by that model."""
+        """A function from an image file to the most probable class of each voxel, by that model version."""
         predictor = self.project.predictor(self.project.ledger.model(version))
 
         def segment(file: Path) -> LabelArray:
@@ -103,7 +103,7 @@ class LocalApp:
         return segment
 
     def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
-        """All scores by that model."""
+        """All scores by that model version."""
         return self.project.ledger.all_scores(version)
 
     def _work(self, kinds: Collection[Work]) -> None:

@@ -1,4 +1,4 @@
-"""The studies of a project, as the processes of a server open them."""
+"""Opens the datastore of a project."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from activelabel.server.datastores.folder import LedgerDatastore
 
 
 def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> LedgerDatastore:
-    """The studies: a folder, or a PACS; followed as they change by the server, and not by its children."""
+    """The datastore of a folder or a PACS; `follow_changes` is true in the server and false in its children."""
     ledger, archive = project.ledger, open_archive(project)
     validation_cases, split = project.recipe.training.validation_cases, given_split(project.settings)
     if split is not None:
@@ -32,7 +32,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             links_out=project.settings.links_out_of_studies,
             split=split,
         )
-    # What speaks DICOMweb takes a second to import.
+    # The DICOMweb client takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
     from activelabel.server.pacs.client import Pacs
     from activelabel.server.pacs.modality import find_out

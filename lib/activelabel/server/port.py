@@ -1,4 +1,4 @@
-"""The port of the server: free before anything is started, and listened at before *ready* is said."""
+"""Checks that the server's port is free before the start, and waits until the server listens at it."""
 
 import errno
 import os
@@ -13,21 +13,21 @@ from activelabel.errors import InvalidInputError
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 HOSTS_DEFAULT = "0.0.0.0"
-"""Where the host listens when it is told nothing."""
+"""Address at which the host listens by default."""
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Try to take the port as the web server will, and give it back.
+    """Bind the port as the web server will, and release it.
 
     Raises:
-        InvalidInputError: another program has it, or it cannot be taken there; the line names host and port.
+        InvalidInputError: the port is used by another program or cannot be bound; the line names host and port.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise InvalidInputError(f"--host {host}: is no address of this machine ({error.strerror}): name one") from error
-    refusals = [said for family, _, _, _, address in found if (said := _refusal(family, address)) is not None]
-    # A name may have addresses that this machine has not; the web server leaves them out too.
+    refusals = [refused for family, _, _, _, address in found if (refused := _refusal(family, address)) is not None]
+    # A name may have addresses that this machine lacks; the web server leaves them out too.
     for refusal in refusals:
         if refusal.errno not in _NOT_HERE or len(refusals) == len(found):
             raise InvalidInputError(
@@ -39,9 +39,9 @@ def require_free_port(host: str, port: int) -> None:
 def _refusal(family: socket.AddressFamily, address: tuple[object, ...]) -> OSError | None:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as listener:
-            if os.name == "posix":  # a port of a server that has just ended is free, as it is for the web server
+            if os.name == "posix":  # as the web server does: the port of a server that has just ended is free
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:  # 0.0.0.0 and :: are two addresses
+            if family == socket.AF_INET6:  # :: does not include 0.0.0.0
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind(address)
     except OSError as error:
@@ -50,9 +50,9 @@ def _refusal(family: socket.AddressFamily, address: tuple[object, ...]) -> OSErr
 
 
 def when_listening(port: int, say: Callable[[int], None], interval_seconds: float = 0.1) -> threading.Thread:
-    """Call `say` with the port, in a thread of its own, as soon as this process listens there.
+    """Call `say` with the port, in a new thread, as soon as this process listens there.
 
-    The host tells an app that all is ready before the web server has tried to take the port.
+    The host calls the app's `on_init_complete` before the web server binds the port.
     """
 
     def watch() -> None:
@@ -66,7 +66,7 @@ def when_listening(port: int, say: Callable[[int], None], interval_seconds: floa
 
 
 def _listened_at(port: int) -> int | None:
-    """That port, if this process listens there, else the one where it does: the system may have chosen it."""
+    """The given port if this process listens there, else a port where it listens, as the system may choose it."""
     connections = psutil.Process().net_connections("tcp")
     ports = [one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN]
     return port if port in ports else min(ports, default=None)

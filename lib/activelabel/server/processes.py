@@ -1,4 +1,4 @@
-"""The processes of a server: which one this is, and that none outlives the others."""
+"""The processes of a server: tells them apart, and ends children together with the server."""
 
 import itertools
 import logging
@@ -22,19 +22,19 @@ _SERVER_PID = "ACTIVELABEL_SERVER_PID"
 
 
 def is_child() -> bool:
-    """Whether this is a process that the server started for training, scoring or batch inference."""
+    """Whether this process is a child that the server started for training, scoring or batch inference."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and spec.name == CHILD_MODULE
 
 
 def is_start_command() -> bool:
-    """Whether this is the host's start command, which serves at the port that it was given."""
+    """Whether this process is the host's start command, which serves at the given port."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and spec.name in START_MODULES
 
 
 def child_method() -> str | None:
-    """What this process was started for, `train`, `scoring`, `infer` or `batch_infer`; None in the server itself."""
+    """The method of a child: `train`, `scoring`, `infer` or `batch_infer`; None in the server itself."""
     if not is_child():
         return None
     options = sys.argv[1:]
@@ -43,7 +43,7 @@ def child_method() -> str | None:
 
 @contextmanager
 def one_line_in_child() -> Iterator[None]:
-    """End a child with the one line of a user's error. In the server itself the routes answer with that line."""
+    """End a child with the one line of a user error. In the server itself, the routes answer with that line."""
     try:
         yield
     except ActiveLabelError as error:
@@ -53,15 +53,15 @@ def one_line_in_child() -> Iterator[None]:
 
 
 def end_with_server(interval_seconds: float = 0.5) -> None:
-    """In the server: tell its children who it is. In a child: end soon after the server that started it is gone.
+    """In the server: record its process id for children. In a child: end soon after the server has ended.
 
-    The host leaves its children running when it is killed, and they would work beside those of the next server. A child
-    needs seconds to come here; its server may be gone by then, so that the parent it has now says nothing.
+    A killed host leaves its children running, beside those of the next server. A child compares its parent with the
+    recorded id, since the server may have ended before this function runs, seconds after the start of the child.
     """
     if not is_child():
         os.environ[_SERVER_PID] = str(os.getpid())
-        # A server and its children share the processors. Threads that spin while they wait for each other, as OpenMP's
-        # do unless told otherwise, then take the time of those that work: a training took three times as long.
+        # A server and its children share the processors. By default, OpenMP's threads spin while they wait and take
+        # time from working threads: a training took three times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return
     server = int(os.environ[_SERVER_PID])
@@ -77,8 +77,8 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
 def end_children_with_server() -> None:
     """On Ctrl-C or a termination signal, end the children first.
 
-    The host would wait for a running training to finish before it exits. What it was doing is in the ledger and begins
-    again with the next server. Must be called in the main thread, when the server has set its own handlers.
+    The host would wait for a running training before it exits. The work is recorded in the ledger and begins again
+    with the next server. Call this in the main thread, after the server has set its own handlers.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         server_handler = signal.getsignal(number)
@@ -92,7 +92,7 @@ def end_children_with_server() -> None:
 
 
 def stop_children() -> None:
-    """Cancel what is queued and kill what runs."""
+    """Cancel queued tasks and kill running ones."""
     for executor in background_executors.values():
         executor.shutdown(wait=False, cancel_futures=True)
     for processes in background_processes.values():
@@ -101,9 +101,9 @@ def stop_children() -> None:
 
 
 def stop_start(error: ActiveLabelError) -> NoReturn:
-    """End the process with the error's one line.
+    """End the process with the error's line.
 
-    The web server that runs us would print any exception, `SystemExit` too, as a page of traceback.
+    The web server would print any exception, even `SystemExit`, with a long traceback.
     """
     logging.getLogger("activelabel").critical("cannot start: %s", error)
     logging.shutdown()

@@ -1,4 +1,4 @@
-"""What a project can be asked to do, under the names by which the host's clients ask for it."""
+"""The tasks of a project, under the names that the host's clients use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Trainer = SegmentationTrainTask | ProxyTrainTask
 
 @dataclass(frozen=True)
 class ProjectTasks:
-    """The tasks of a project by name; a kind that the host's settings turn off is empty."""
+    """The tasks of a project by name; a kind that the host's settings turn off has no tasks."""
 
     infers: Mapping[str, InferTask]
     trainers: Mapping[str, Trainer]
@@ -33,7 +33,7 @@ class ProjectTasks:
 def build_tasks(
     project: Project, *, trainers: bool = True, strategies: bool = True, scoring: bool = True
 ) -> ProjectTasks:
-    """All tasks of a project, without the kinds that are False."""
+    """All tasks of a project, except the kinds that are turned off."""
     return ProjectTasks(
         build_infers(project),
         build_trainers(project) if trainers else {},
@@ -43,13 +43,13 @@ def build_tasks(
 
 
 def build_infers(project: Project) -> dict[str, InferTask]:
-    """Segmentation by the model in use, and the map of its uncertainty. Both use one loaded model."""
+    """The inference tasks: segmentation and uncertainty map, which share one loaded model."""
     loaded = LoadedModel(project)
     return {MODEL: SegmentationInfer(project, loaded), "uncertainty": UncertaintyInfer(project, loaded)}
 
 
 def build_trainers(project: Project) -> dict[str, Trainer]:
-    """The trainer of the task, and that of the proxy model if the recipe has one."""
+    """The trainer of the task's model, and the trainer of the proxy model if the recipe has one."""
     trainers: dict[str, Trainer] = {TRAINER: SegmentationTrainTask(project)}
     if project.recipe.proxy is not None:
         trainers[PROXY] = ProxyTrainTask(project, project.recipe.proxy)

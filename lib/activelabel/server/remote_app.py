@@ -1,4 +1,4 @@
-"""A running server as one of its clients sees it, for whoever plays an annotator by program."""
+"""Client of a running server, for a program that simulates an annotator."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """What a server tells of a model."""
+    """A model as a server describes it."""
 
     version: int
     sha256: str
@@ -31,13 +31,13 @@ class RemoteModel:
 
 
 class RemoteApp:
-    """The app of a server, over HTTP, through the host's own client."""
+    """The app of a server, accessed over HTTP by the host's client."""
 
     def __init__(self, address: str, annotator: str) -> None:
-        """Connect.
+        """Connect to the server at `address`.
 
         Raises:
-            ActiveLabelError: nobody answers there, or not this app.
+            ActiveLabelError: no server answers there, or it serves another app.
         """
         self._address = address.rstrip("/")
         self._client = MONAILabelClient(self._address, client_id=annotator)
@@ -47,7 +47,7 @@ class RemoteApp:
         self._labels = tuple(info["settings"]["labels"])
 
     def info(self) -> dict[str, Any]:
-        """`GET /info/`. Raises as all that asks the server."""
+        """The answer to `GET /info/`. Raises as `_answered`."""
         with self._answered():
             return dict(self._client.info())
 
@@ -57,34 +57,34 @@ class RemoteApp:
             return set(self._client.datastore()["objects"])
 
     def train_if_due(self) -> None:
-        """Wait until the server's autopilot has trained what is due."""
+        """Wait until the server's autopilot has finished the trainings that are due."""
         self._wait_while({Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY})
 
     def score_if_due(self) -> None:
-        """Wait until the server's autopilot has scored what is due."""
+        """Wait until the server's autopilot has finished the scoring that is due."""
         self._wait_while({Work.SCORE})
 
     def model(self) -> RemoteModel | None:
-        """The model that was published last, in use or not."""
+        """The model that was published last, whether in use or not."""
         model = self.info()["newest_model"]
         return None if model is None else RemoteModel(model["version"], model["sha256"], model["file"])
 
     def ask(self, strategy: str) -> Mapping[str, Any]:
-        """The next query; empty where nothing is left."""
+        """The next query; empty if nothing is left."""
         with self._answered():
             return dict(self._client.next_sample(strategy, {}))
 
     def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
-        """Send a label."""
+        """Send a label to the server."""
         with self._answered():
             self._client.save_label(image_id, str(file), tag=FINAL, params=dict(info))
 
     def set_aside(self, image_id: str, error: InvalidInputError) -> None:
-        """A server sets its own images aside; that the label of one cannot be drawn, nobody can tell it."""
+        """Raise an error: a client cannot set aside an image of a server."""
         raise InvalidInputError(f"--server {self._address}: {image_id} cannot be annotated: {error}") from error
 
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
-        """From the file of an image to the segmentation by that model, in use or not."""
+        """A function from an image file to its segmentation by that model version, whether in use or not."""
 
         def segment(file: Path) -> LabelArray:
             with self._answered():
@@ -94,22 +94,22 @@ class RemoteApp:
         return segment
 
     def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
-        """None: a server tells its clients the score of what it asks for, and of nothing else."""
+        """An empty list: a server tells its clients only the score of each query."""
         return []
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
-        """Around a question to the server.
+        """Convert errors of a request to the server.
 
         Raises:
-            UnavailableError: nobody answers.
-            InvalidInputError: the answer is a refusal, or none that this app gives.
+            UnavailableError: no server answers.
+            InvalidInputError: the answer is a refusal, or not an answer of this app.
         """
         try:
             yield
         except MONAILabelClientException as error:
-            said = " ".join(str(error.msg).split())
-            raise InvalidInputError(f"--server {self._address}: it refuses ({said}): its log says more") from error
+            reason = " ".join(str(error.msg).split())
+            raise InvalidInputError(f"--server {self._address}: it refuses ({reason}): its log says more") from error
         except (OSError, HTTPException) as error:
             raise UnavailableError(
                 f"--server {self._address}: nobody answers there ({error}): start it, and then this again"
@@ -123,7 +123,7 @@ class RemoteApp:
         """Wait as long as one of `kinds` is due.
 
         Raises:
-            NotReadyError: it failed so often that the server rests.
+            NotReadyError: the work failed so often that the server's autopilot rests.
         """
         due = {kind.value for kind in kinds}
         while (autopilot := self.info()["autopilot"])["due"] in due:

@@ -1,4 +1,4 @@
-"""With which status each error is answered."""
+"""The HTTP status of each error."""
 
 from activelabel.errors import (
     ActiveLabelError,
@@ -27,5 +27,5 @@ STATUS: dict[type[ActiveLabelError], int] = {
 
 
 def status_of(error: ActiveLabelError) -> int:
-    """The status with which an error is answered."""
+    """The HTTP status of an error."""
     return STATUS.get(type(error), 400)

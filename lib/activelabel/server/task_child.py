@@ -1,8 +1,8 @@
-"""The app in a process that scores or trains: what the host asks of an app there, and no more.
+"""The app in a child process that scores or trains: only the methods that the host calls there.
 
-The host starts a process for each scoring and each training, which looks for a class with a base called `MONAILabelApp`
-in the app's `main.py`, makes one and calls its `scoring` or its `train`. The host's own class imports and builds all
-that a server needs, which took longer than many a scoring.
+The host starts a process for each scoring and each training. It looks for a class with a base named `MONAILabelApp`
+in the app's `main.py`, instantiates it and calls `scoring` or `train`. The host's own class imports and builds all
+parts of a server, which took longer than many scorings.
 """
 
 import copy
@@ -19,15 +19,15 @@ from activelabel.server.processes import end_with_server, one_line_in_child, sto
 
 class _Task(Protocol):
     def __call__(self, request: dict[str, Any], datastore: LedgerDatastore) -> Mapping[str, Any]:
-        """Do it, and tell of it."""
+        """Run the task and return its result."""
 
 
 class MONAILabelApp:
-    """Stands for the host's class of that name, by which an app is found."""
+    """A stand-in for the host's class of that name, by which the host finds an app."""
 
 
 class TaskApp(MONAILabelApp):
-    """Scores or trains."""
+    """An app that only scores or trains."""
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
         end_with_server()
@@ -44,8 +44,8 @@ class TaskApp(MONAILabelApp):
         return self._run("scoring method", scoring_methods, str(request.get("method")), request)
 
     def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Train with the trainer that the request calls `model`."""
-        from activelabel.server.project_tasks import build_trainers  # imports what trains, which no scoring needs
+        """Train with the trainer that `request["model"]` names."""
+        from activelabel.server.project_tasks import build_trainers  # imports training code, which no scoring needs
 
         return self._run("trainer", build_trainers, str(request.get("model")), request)
 

@@ -1,4 +1,4 @@
-"""The names by which the host's clients ask for the tasks of a project."""
+"""Task names that the host's clients use."""
 
 TRAINER = "segmentation"
 MODEL = "segmentation"

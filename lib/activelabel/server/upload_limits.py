@@ -1,7 +1,7 @@
-"""How much may be sent: bytes of a request, uploads at the same time, and uploads a minute from one address.
+"""Limits on uploads: bytes per request, concurrent uploads, and uploads per minute from one address.
 
-This wrapper stands behind the one that says who may talk to the server, and before everything that reads a body: the
-host writes whatever comes to disk before a route is asked.
+This wrapper runs after the access checks and before any code that reads a request body, since the host writes a body
+to disk before a route can check it.
 """
 
 import json
@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_JSON_BYTES = 2**20
 LARGEST_STORED_BYTES = 2**29
-"""Of what a viewer stores in the PACS through this server, which holds it in memory. A SEG takes a bit a voxel."""
+"""Limit of a store request to the PACS, which the server holds in memory. A SEG takes one bit per voxel."""
 MINUTE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """The limits; a large CT has 512 x 512 x 2000 voxels, its label a byte or two of each where nothing is packed."""
+    """The limits. A large CT has 512 x 512 x 2000 voxels, and its uncompressed label one or two bytes per voxel."""
 
     largest_bytes: int
     at_once: int
@@ -29,7 +29,7 @@ class UploadLimits:
 
 
 class UploadGuard:
-    """ASGI wrapper that answers 413 or 429, with one line, what goes beyond the limits."""
+    """ASGI wrapper that answers requests beyond the limits with 413 or 429 and one line."""
 
     def __init__(self, app: ASGIApp, limits: UploadLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
@@ -39,14 +39,14 @@ class UploadGuard:
         self._begun: dict[str, deque[float]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass a request to the app, or refuse it."""
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         most = self._largest(scope["path"], headers)
-        said = headers.get("content-length", "")
-        if said.isdecimal() and int(said[:20]) > most:
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > most:
             await _answer(send, 413, too_large(most))
             return
         if not _is_upload(headers):
@@ -70,7 +70,7 @@ class UploadGuard:
         return min(LARGEST_STORED_BYTES, largest) if path.startswith("/proxy/") else largest
 
     def _refusal(self, client: str) -> str | None:
-        """Why one more upload of a client cannot be taken now, or None; then it counts."""
+        """Why another upload of a client is refused now, or None; an accepted upload is counted."""
         if self._now_running >= self._limits.at_once:
             return (
                 f"{self._limits.at_once} uploads are running, as many as may at once (--conf uploads_at_once): send "
@@ -91,11 +91,11 @@ class UploadGuard:
 
 
 class _TooLargeError(Exception):
-    """More bytes came than may; it ends whatever reads them."""
+    """A request has more bytes than allowed; the error ends the reading of its body."""
 
 
 class _BoundedRequest:
-    """One request whose body is read up to a limit; beyond it, the answer is 413 whatever the app makes of it."""
+    """A request whose body is read up to a limit; beyond it, the answer is 413 whatever the app answers."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -103,7 +103,7 @@ class _BoundedRequest:
         self._answered = False
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the app answer."""
+        """Run the app with the limit."""
 
         async def bounded_receive() -> Message:
             message = await receive()
@@ -128,7 +128,7 @@ class _BoundedRequest:
 
 
 def too_large(most: int) -> str:
-    """What is said of a request with more bytes than may be."""
+    """The line for a request that is too large."""
     return (
         f"the request has more than the {most:,} bytes that may be sent here: compress the file (.nii.gz), or start "
         "the server with a larger --conf largest_upload_mb"

@@ -1,10 +1,10 @@
-"""What to open or click next, said once when the server is ready."""
+"""The message with first steps for users, printed when the server is ready."""
 
 from activelabel.project.studies import is_pacs
 
 
 def welcome(address: str, studies: str, waiting: int) -> str:
-    """First steps in each client, for a server at `address` with `waiting` cases to annotate."""
+    """The first steps in each client, for a server at `address` with `waiting` cases to annotate."""
     ohif = (
         f"open {address}/ohif/, choose a study, then MONAI Label; press the round arrow, then Next Sample;\n"
         "              draw, and choose Export DICOM SEG"

@@ -1,1 +1,1 @@
-"""What clients ask of a project: cases, models, inference, its description."""
+"""Actions of clients on a project: cases, models, inference, description."""

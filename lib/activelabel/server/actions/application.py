@@ -16,18 +16,18 @@ from activelabel.server.project_tasks import ProjectTasks
 
 
 class Application:
-    """All that a server is made of, whatever web server it runs in.
+    """The parts of the app, independent of the web server that runs it.
 
     Attributes:
         project: settings, recipe and ledger.
         studies: the folder of images, or the address of a PACS.
         datastore: its images and labels.
         tasks: models, trainers, strategies and scoring methods.
-        autopilot: what trains and scores by itself; None where it is off, and in a child of the server.
-        cases: next case, skip, draft, finish.
-        models: the model in use, and those that clients send.
-        inference: masks and maps for clients.
-        info: what `GET /info/` answers.
+        autopilot: trains and scores automatically; None if it is off, and in a child process of the server.
+        cases: actions on cases: next, skip, draft, finish.
+        models: actions on models: upload, withdraw, the model in use.
+        inference: computes masks and uncertainty maps for clients.
+        info: the answer to `GET /info/`.
     """
 
     def __init__(
@@ -49,26 +49,26 @@ class Application:
         self.info = AppInfo(project, datastore, tasks, self.cases, autopilot)
 
     def look_for_work(self) -> None:
-        """Labels or cases have changed: let the autopilot look at once whether something is due."""
+        """Wake the autopilot after labels or cases have changed, so that it checks at once whether work is due."""
         if self.autopilot is not None:
             self.autopilot.nudge()
 
     def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
-        """Refuse a training that could not begin.
+        """Refuse a training that cannot begin.
 
         Raises:
-            ActiveLabelError: it could not; the line says why.
+            ActiveLabelError: the training cannot begin; the line says why.
         """
         self.tasks.trainers[trainer].check_request(params)
 
     def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Train now, in this process, with the trainer that the request calls `model`."""
+        """Train now, in this process, with the trainer that `request["model"]` names."""
         with one_line_in_child():
             trainer = self.tasks.trainers[str(request["model"])]
             return dict(trainer(copy.deepcopy(dict(request)), self.datastore))
 
     def score(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Score now, in this process, with the method that the request names."""
+        """Score now, in this process, with the method that `request["method"]` names."""
         with one_line_in_child():
             method = self.tasks.scoring_methods[str(request["method"])]
             return dict(method(copy.deepcopy(dict(request)), self.datastore))

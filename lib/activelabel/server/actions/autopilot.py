@@ -1,4 +1,4 @@
-"""The autopilot of a server: what it looks at, and what it starts."""
+"""Builds the autopilot of a server: the situation that it reads and the tasks that it starts."""
 
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Situation, Work, read_situation
@@ -11,19 +11,19 @@ from activelabel.server.tasks.scoring import PROXY
 
 
 def build_autopilot(project: Project, datastore: LedgerDatastore) -> Autopilot | None:
-    """The autopilot of a project, not started yet; None where the settings turn it off."""
+    """The autopilot of a project, not started yet; None if the settings turn it off."""
     if not project.settings.autopilot:
         return None
     measure = scored_measure(project)
 
     def look_up() -> Situation:
-        """What is due now, cases that were mended among it."""
+        """Readmit mended cases, then read which work is due."""
         datastore.readmit_mended()
         return read_situation(project, measure)
 
     tasks = HostTasks(
         {Work.TRAIN: TRAINER, Work.TRAIN_PROXY: PROXY},
-        # Whichever of the scoring methods runs, scores for all of them.
+        # Every scoring method computes the scores of all measures, so one of them is enough.
         {Work.SCORE: measure, Work.SCORE_PROXY: PROXY},
     )
     return Autopilot(look_up, tasks, project.thresholds, leads=project.ledger.lead)

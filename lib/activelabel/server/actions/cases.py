@@ -1,4 +1,4 @@
-"""What annotators do with a case besides drawing it: skip it, leave it as a draft, finish it."""
+"""Actions of annotators on a case, other than drawing: ask for it, skip it, keep a draft, finish it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_re
 logger = logging.getLogger(__name__)
 
 SAME_REQUEST_SECONDS = 2.0
-"""Who asks again so soon has pressed twice, or their client has: no skip."""
+"""A second request within this time is a double click or a repeat by the client; it does not skip the case."""
 
 
 class CaseActions:
-    """What annotators ask of cases, as the routes pass it on."""
+    """Actions on cases, which the routes call for annotators."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class CaseActions:
         strategies: Mapping[str, Strategy],
         look_for_work: Callable[[], None],
     ) -> None:
-        """The cases of `project`, whose images are in `datastore` and are asked for by `strategies`.
+        """Act on the cases of `project`; `datastore` has the images, `strategies` choose the next case.
 
-        `look_for_work` is called when a case has come back to the pool or is finished.
+        `look_for_work` is called after a case returns to the pool or is finished.
         """
         self._project = project
         self._datastore = datastore
@@ -42,9 +42,9 @@ class CaseActions:
         self._look_for_work = look_for_work
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The next case, after what the request says of the one before: `skip`, with a `reason`.
+        """The next case. A request with `skip` (and a `reason`) skips the case that the annotator holds first.
 
-        It opens with the annotator's own draft, if they have one.
+        The case opens with the annotator's own draft, if they have one.
 
         Raises:
             NotFoundError: there is no such strategy.
@@ -61,8 +61,8 @@ class CaseActions:
         if draft is not None:
             stored = self._datastore.get_image_info(sample["id"])
             name = sample.get("PatientID") or stored.get("PatientID") or sample["id"]
-            sample |= {"PatientID": f"{name} | draft", "draft": draft_said(draft)}
-        return sample if skipped is None else {**sample, "skipped": skip_said(skipped)}
+            sample |= {"PatientID": f"{name} | draft", "draft": draft_as_json(draft)}
+        return sample if skipped is None else {**sample, "skipped": skip_as_json(skipped)}
 
     def _skip_before_asking(self, annotator: str, wanted: SkipRequest | None) -> Skip | None:
         if wanted is not None:
@@ -76,7 +76,7 @@ class CaseActions:
         return skipped
 
     def _refuse_left_in_form(self, annotator: str, wanted: SkipRequest) -> None:
-        """A form that stays as it was filled in must not take one case after the other out of the pool."""
+        """Refuse a skip whose form still has the previous answer and would set aside case after case."""
         held = self._project.ledger.active_lease(annotator)
         if held is None or not wanted.by_form or wanted.kind != CANNOT:
             return
@@ -88,10 +88,10 @@ class CaseActions:
             )
 
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
-        """Skip what an annotator holds, or the image that is named, without asking for the next.
+        """Skip the case that an annotator holds, or the image `image_id`, without asking for the next case.
 
         Raises:
-            NotReadyError: they hold nothing, or the image is finished, set aside, or somebody else's work.
+            NotReadyError: the annotator holds no case, or the image is finished, set aside, or held by somebody else.
         """
         annotator = annotator_of(params)
         wanted = skip_request(params) or SkipRequest(NOT_NOW, "")
@@ -99,44 +99,44 @@ class CaseActions:
         if skipped is None:
             raise NotReadyError(f"{annotator} holds no case that could be skipped: ask for one, or name an image")
         logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
-        return {**skip_said(skipped), "state": self._project.ledger.case_facts(skipped.image_id).state.value}
+        return {**skip_as_json(skipped), "state": self._project.ledger.case_facts(skipped.image_id).state.value}
 
     def bring_back(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
-        """Take a case back into the pool that was set aside.
+        """Return a case that was set aside to the pool.
 
         Raises:
-            NotReadyError: it is not set aside.
+            NotReadyError: the case is not set aside.
         """
         self._project.ledger.bring_back(image_id, annotator_of(params))
         self._look_for_work()
         return {"id": image_id, "state": self._project.ledger.case_facts(image_id).state.value}
 
     def finish_case(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
-        """Make an annotator's draft, as it is, the label that counts.
+        """Make an annotator's draft, unchanged, the final label.
 
         Raises:
-            NotFoundError: they have no draft of it.
+            NotFoundError: the annotator has no draft of this image.
         """
         kept = self._datastore.finish_draft(image_id, annotator_of(params))
         self._look_for_work()
-        return {"image": image_id, **kept_said(kept)}
+        return {"image": image_id, **kept_as_json(kept)}
 
     def cases(self) -> dict[str, Any]:
-        """Which cases are not simply to be drawn or drawn, and which labels are a model's own: part of `GET /info/`."""
+        """The part `cases` of `GET /info/`: drafts, skipped cases, cases set aside, labels equal to a model's mask."""
         ledger = self._project.ledger
         return {
             "drafts": [
-                {"id": draft.image_id, "annotator": draft.annotator, **draft_said(draft)}
+                {"id": draft.image_id, "annotator": draft.annotator, **draft_as_json(draft)}
                 for draft in ledger.open_drafts()
             ],
-            "not_now": [skip_said(skip) for skip in ledger.skipped_for_now()],
-            "cannot_be_annotated": [skip_said(skip) for skip in ledger.set_aside_cases()],
+            "not_now": [skip_as_json(skip) for skip in ledger.skipped_for_now()],
+            "cannot_be_annotated": [skip_as_json(skip) for skip in ledger.set_aside_cases()],
             "unchanged_from_model": ledger.unchanged_labels(),
         }
 
 
-def kept_said(kept: Kept) -> dict[str, Any]:
-    """What the client hears of a label that it sent: whether it counts and by which rule, or why not and what to do."""
+def kept_as_json(kept: Kept) -> dict[str, Any]:
+    """The answer to a saved label: its state, the rule by which it counts, or why it does not count and what to do."""
     if isinstance(kept, Draft):
         return {"state": "draft", "message": kept.why}
     finished = {"state": "finished"}
@@ -151,13 +151,13 @@ def kept_said(kept: Kept) -> dict[str, Any]:
     }
 
 
-def draft_said(draft: Draft) -> dict[str, Any]:
-    """A draft as clients read it."""
+def draft_as_json(draft: Draft) -> dict[str, Any]:
+    """A draft as a JSON object for clients."""
     return {"version": draft.version, "saved": draft.created_at.isoformat(), "why": draft.why}
 
 
-def skip_said(skip: Skip) -> dict[str, Any]:
-    """A skip as clients read it."""
+def skip_as_json(skip: Skip) -> dict[str, Any]:
+    """A skip as a JSON object for clients."""
     return {
         "id": skip.image_id,
         "kind": skip.kind,

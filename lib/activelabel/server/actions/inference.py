@@ -1,4 +1,4 @@
-"""Inference for the routes: a model of the project over an image of the studies, or over a file."""
+"""Inference for the routes: runs a model of the project over an image of the studies or over a file."""
 
 import copy
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from activelabel.server.task_names import MODEL
 
 
 class Inference:
-    """Runs the models of a project, and keeps what an annotator may start from."""
+    """Runs the models of a project, and stores the masks that annotators may start from."""
 
     def __init__(
         self, project: Project, datastore: LedgerDatastore, infers: Mapping[str, InferTask], models: ModelActions
     ) -> None:
-        """The models `infers` of `project`, for the images of `datastore`."""
+        """Run the models `infers` of `project` over the images of `datastore`."""
         self._project = project
         self._datastore = datastore
         self._infers = infers
@@ -31,11 +31,11 @@ class Inference:
     def infer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Run a model over an image of the studies, or over the file of an upload or a session.
 
-        The host takes an image id for a path when a file of that name lies in the working folder; here an id is an id.
+        The host reads an image id as a path if the working folder has a file of that name; this method never does.
 
         Raises:
             NotFoundError: there is no such model.
-            InvalidInputError: the image cannot be read, or the result is to be kept and is no label.
+            InvalidInputError: the image cannot be read, or the request keeps a result that is not a label.
             NotReadyError: there is no model yet.
         """
         name, image = str(request.get("model")), request["image"]

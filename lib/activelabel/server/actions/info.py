@@ -1,4 +1,4 @@
-"""`GET /info/`: what the app is, which values are in force, and how far the project is."""
+"""`GET /info/`: description of the app, settings in force, and progress of the project."""
 
 import json
 import threading
@@ -28,14 +28,14 @@ NAME = "activelabel"
 
 
 class AppInfo:
-    """The description of an app, computed when something has happened since the last time, and else kept.
+    """The description of an app, cached until something that it depends on changes.
 
-    Clients ask for it every few seconds, and it takes dozens of queries to the ledger. What it is computed from has a
-    revision each: the ledger, with the events of other processes and leases that expire; the datastore; the files in
-    which a training writes how far it is; and what the autopilot does.
+    Clients ask for it every few seconds, and it takes dozens of queries to the ledger. Each of its sources has a
+    revision: the ledger, which includes events of other processes and expired leases; the datastore; the files to
+    which a training writes its progress; and the state of the autopilot.
 
     Attributes:
-        computations: how often it was computed.
+        computations: how often the description was computed.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AppInfo:
         cases: CaseActions,
         autopilot: Autopilot | None,
     ) -> None:
-        """The description of an app that is made of these."""
+        """Describe the app that consists of these parts."""
         self._project = project
         self._datastore = datastore
         self._tasks = tasks
@@ -57,16 +57,16 @@ class AppInfo:
         self.computations = 0
 
     def read(self) -> Mapping[str, Any]:
-        """As a dictionary, which callers share and must not change."""
+        """The description as a dictionary, which callers share and must not change."""
         return self._current().info
 
     def as_json(self) -> bytes:
-        """As clients read it."""
+        """The description as JSON."""
         return self._current().as_json()
 
     def _current(self) -> "_Kept":
         with self._lock:
-            revision = self._revision()  # before anything is read: what happens meanwhile counts as later
+            revision = self._revision()  # read first, so that a change during the computation leads to a new one
             if revision != self._kept.revision:
                 self._kept = _Kept(revision, self._compute())
                 self.computations += 1
@@ -109,7 +109,7 @@ class AppInfo:
         }
 
     def _tasks_info(self) -> dict[str, Any]:
-        """The tasks, as the host's clients read them."""
+        """The tasks under the keys that the host's clients read."""
         tasks = self._tasks
         return {
             "models": {name: infer.info() for name, infer in tasks.infers.items() if infer.is_valid()},
@@ -120,7 +120,7 @@ class AppInfo:
         }
 
     def _modality(self) -> dict[str, Any] | None:
-        """What the images are and how that was found out, and which of them differ from the others."""
+        """The modality of the images, how it was determined, and which images differ from the others."""
         modality = self._project.modality
         if modality is None:
             return None
@@ -130,7 +130,7 @@ class AppInfo:
 
 
 class _Kept:
-    """A description, and the revision that it is of."""
+    """A cached description and its revision."""
 
     def __init__(self, revision: Hashable = None, info: Mapping[str, Any] | None = None) -> None:
         self.revision = revision
@@ -138,19 +138,19 @@ class _Kept:
         self._json: bytes | None = None
 
     def as_json(self) -> bytes:
-        if self._json is None:  # two threads may both do it; that is harmless
+        if self._json is None:  # two threads may both compute it, which is harmless
             content = jsonable_encoder(self.info)
             self._json = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         return self._json
 
 
 def description(project: Project) -> str:
-    """What the app does, in a few words."""
+    """A short description of the app."""
     return f"Active learning: {project.recipe.title}"
 
 
 def _progress_in_words(progress: Progress) -> str:
-    """How far the project is, in slices and volumes, for those who see no more than a description."""
+    """The progress in slices and volumes, for clients that show only the description."""
     return (
         f"Annotated: {progress.annotated_slices} slices; {progress.annotated} of {progress.images} volumes wholly, "
         f"{progress.partly_annotated} in part"

@@ -1,4 +1,4 @@
-"""What clients do with the models of a project: send one, take one out of service, ask whether there is one."""
+"""Actions of clients on the models of a project: upload a model, withdraw a model, require that a model exists."""
 
 import logging
 from pathlib import Path
@@ -19,26 +19,26 @@ logger = logging.getLogger(__name__)
 
 
 class ModelActions:
-    """The models of a project, as the routes ask for them."""
+    """Actions on the models of a project, which the routes call for clients."""
 
     def __init__(self, project: Project, datastore: LedgerDatastore) -> None:
-        """The models of `project`; an uploaded one is judged on the validation cases of `datastore`."""
+        """Act on the models of `project`; an uploaded model is measured on the validation cases of `datastore`."""
         self._project = project
         self._datastore = datastore
 
     def require_model(self) -> None:
-        """Refuse what needs a model as long as there is none.
+        """Refuse a request that needs a model as long as the project has none.
 
         Raises:
-            NotReadyError: there is none.
+            NotReadyError: there is no model.
         """
         self._project.current_model()
 
     def require_model_of(self, scoring_method: str) -> None:
-        """Refuse a scoring as long as there is no model that could do it.
+        """Refuse a scoring as long as the project lacks the model that it needs.
 
         Raises:
-            NotReadyError: there is none.
+            NotReadyError: there is no such model.
         """
         if scoring_method == PROXY:
             current_proxy(self._project)
@@ -46,30 +46,30 @@ class ModelActions:
             self.require_model()
 
     def require_labels_of(self, model: str) -> None:
-        """Refuse to keep what a model shows where that is no label.
+        """Refuse to keep the output of `model` if that output is not a label.
 
         Raises:
-            InvalidInputError: it is none.
+            InvalidInputError: the output is not a label.
         """
         if model != MODEL:
             raise InvalidInputError(f"what '{model}' shows is no label that could be kept: use model '{MODEL}'")
 
     def file(self) -> Path | None:
-        """The file of the model in use, None without one."""
+        """The file of the model in use; None if there is no model."""
         model = self._project.ledger.model_in_use()
         return None if model is None else self._project.models_folder / model.file
 
     def largest_bytes(self) -> int:
-        """The largest size that the file of a model for this network and these labels can have."""
+        """The largest possible size of a model file for the project's network and labels."""
         return largest_model_bytes(self._project.model_description)
 
     def adopt(self, file: Path) -> dict[str, Any]:
-        """Publish an uploaded model as a new version, if it is one for this network and these labels.
+        """Publish an uploaded model as a new version, if it fits the project's network and labels.
 
-        It is judged by the validation cases as every other, and in use if it is the best of all.
+        The model is measured on the validation cases like every other, and is in use if it is the best.
 
         Raises:
-            InvalidInputError: it is no model of this project; the line says why.
+            InvalidInputError: the file does not fit this project; the line says why.
         """
         network = load_model(file, self._project.model_description)
         weights = network.state_dict()
@@ -87,10 +87,10 @@ class ModelActions:
         }
 
     def withdraw(self) -> dict[str, Any]:
-        """Take the model in use out of service; the best of those left is then in use.
+        """Withdraw the model in use; the best of the remaining models is used from then on.
 
         Raises:
-            NotReadyError: there is none.
+            NotReadyError: there is no model.
         """
         model = self._project.current_model()
         self._project.ledger.withdraw_model(model.version)

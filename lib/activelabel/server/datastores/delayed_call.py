@@ -1,11 +1,11 @@
-"""Doing something soon, and once for all who asked for it meanwhile."""
+"""A delayed function call that combines all requests during the delay."""
 
 import threading
 from collections.abc import Callable
 
 
 class DelayedCall:
-    """Runs a function soon after it was requested, once for all requests until then."""
+    """Runs a function after a delay, once for all requests during the delay."""
 
     def __init__(self, call: Callable[[], None], delay_seconds: float) -> None:
         self._call = call
@@ -14,7 +14,7 @@ class DelayedCall:
         self._timer: threading.Timer | None = None
 
     def request(self) -> None:
-        """Run it within the delay."""
+        """Run the function within the delay."""
         with self._lock:
             if self._timer is None:
                 self._timer = threading.Timer(self._delay_seconds, self.flush)
@@ -22,7 +22,7 @@ class DelayedCall:
                 self._timer.start()
 
     def flush(self) -> None:
-        """Run it now if it was requested."""
+        """Run the function now if it was requested."""
         with self._lock:
             timer, self._timer = self._timer, None
         if timer is not None:

@@ -1,9 +1,9 @@
-"""The host's studies folder, with the ledger as the truth about labels.
+"""The host's studies folder, with the ledger as the only record of labels.
 
-The layout is the host's: images in the studies folder, labels in `labels/TAG/IMAGE.nii.gz`, everything listed in
-`datastore_v2.json`, so that its clients and other tools go on working. But the JSON is only a view here. It is written
-whole or not at all, by the server alone, after the fact; what it says of labels comes from the ledger, and every
-version of every label is kept in the project folder before the client hears that it was saved.
+The layout is the host's: images in the studies folder, labels in `labels/TAG/IMAGE.nii.gz`, and the listing
+`datastore_v2.json`, so that the host's clients and other tools work. The listing is only a view: the server alone
+writes it, atomically, after each change, and takes its labels from the ledger. Every version of every label is kept
+in the project folder before the client hears that it was saved.
 """
 
 import logging
@@ -45,32 +45,32 @@ from activelabel.store.records import FINAL, Annotation, Draft
 logger = logging.getLogger(__name__)
 
 REMOVED = "removed_images"
-"""Below the project folder: images that were taken out of the studies."""
+"""Folder below the project folder for images that were removed from the studies."""
 
 
 class LedgerDatastore(FolderImages):
-    """The host's `LocalDatastore` with labels that are checked, kept in every version, and recorded in the ledger."""
+    """The host's `LocalDatastore`, which checks labels, keeps every version, and records them in the ledger."""
 
     # Labels
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """As `keep_label`, for the host, which asks for no more than an id."""
+        """Keep a label as `keep_label` does, and return the id that the host expects."""
         self.keep_label(image_id, label_filename, label_tag, label_info)
         return image_id
 
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
-        """Check a label, keep it and record it; when this returns it survives a power cut.
+        """Check, keep and record a label, which survives a power cut once this method returns.
 
         Raises:
-            InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
-            AskedBackError: it is kept as a draft, and does not count until it is sent once more.
+            InvalidInputError: the label cannot be kept; the line says why, and the earlier label stays.
+            AskedBackError: the label is kept as a draft, and does not count until it is sent once more.
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
         image = Path(self.get_image_uri(image_id))
         try:
             grid = read_grid(image)
-        except InvalidInputError as error:  # damaged since it was asked for; else it would be asked for again
+        except InvalidInputError as error:  # damaged since it was asked for; without this it would be asked for again
             set_aside_unreadable(image_id, self, self._ledger, was_scored=True)
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
         note_image(image_id, image, self._ledger)
@@ -80,26 +80,28 @@ class LedgerDatastore(FolderImages):
             self._show_current(image_id, ORIGINAL, info)
             raise
         if tag == FINAL and self._ledger.image(image_id).unreadable_reason is not None:
-            self._ledger.mark_readable(image_id)  # it was just read, and has a label that fits it
+            self._ledger.mark_readable(image_id)  # it was just read, and the label fits it
         self._show_kept(kept, info)
         return kept
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
-        """Make an annotator's draft the label that counts.
+        """Make an annotator's draft the final label.
 
         Raises:
-            NotFoundError: they have no draft of this image.
+            NotFoundError: the annotator has no draft of this image.
         """
         kept = self._archive.finish(image_id, annotator, read_grid(self.get_image_uri(image_id)))
         self._show_kept(kept, {})
         return kept
 
     def open_for(self, image_id: str, annotator: str) -> Draft | None:
-        """Show under `original`, with which Slicer opens an image, an annotator's draft, and nobody else's; theirs."""
+        """Show an annotator's own draft under `original`, which Slicer opens with the image, and return the draft."""
         with self._lock:
             draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL)
             if draft is None and self._ledger.shows_draft(image_id, ORIGINAL):
-                file.unlink(missing_ok=True)  # first: killed in between, it is put back, not taken for another label
+                file.unlink(
+                    missing_ok=True
+                )  # removed first: after a kill in between, it is put back, not taken in as a foreign label
             if self._ledger.show_draft(image_id, annotator, ORIGINAL):
                 shown = self._datastore.objects[image_id]
                 shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
@@ -108,12 +110,12 @@ class LedgerDatastore(FolderImages):
         return draft
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Take a label back. Its versions stay in the archive."""
+        """Remove a label from the studies. Its versions stay in the archive."""
         if label_tag == FINAL and self._archive.is_shown_as_original(label_id):
             self.remove_label(label_id, ORIGINAL)
         with self._lock:
             shown = self._datastore.objects[label_id]
-            # The file first: killed in between, it is put back, not taken for a label that somebody else made.
+            # The file goes first: after a kill in between, it is put back, not taken in as a foreign label.
             if label_tag in shown.labels:
                 path = self._label_path(label_id, label_tag)
                 self._found_labels.keep_copy(path, label_id, label_tag)
@@ -124,7 +126,7 @@ class LedgerDatastore(FolderImages):
         self._changed_listing()
 
     def status(self) -> dict[str, Any]:
-        """The host's counts, which count a volume of which one slice is annotated as completed, and those of slices."""
+        """The host's counts, in which one annotated slice completes a volume, and counts of annotated slices."""
         progress = self._ledger.progress()
         return {
             **super().status(),
@@ -134,11 +136,11 @@ class LedgerDatastore(FolderImages):
         }
 
     def label_file(self, image_id: str, tag: str) -> Path:
-        """The kept file of the label that counts: no other is ever written in its place.
+        """The archived file of the current label, which is never overwritten.
 
         Raises:
-            NotFoundError: there is none.
-            InvalidInputError: it has changed on disk since it was kept.
+            NotFoundError: there is no such label.
+            InvalidInputError: the file has changed on disk since it was kept.
         """
         annotation = self._ledger.current_annotation(image_id, tag)
         if annotation is None:
@@ -148,12 +150,12 @@ class LedgerDatastore(FolderImages):
     # Images
 
     def remove_image(self, image_id: str) -> None:
-        """Take an image and its labels out of the studies. No file is lost: the project folder keeps both."""
+        """Remove an image and its labels from the studies. The project folder keeps all files."""
         file = Path(self._image_path(image_id))
         if not os.access(file.parent, os.W_OK):
             raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
         for tag in list(self._datastore.objects[image_id].labels):
-            if tag in self._datastore.objects[image_id].labels:  # a final label may have taken its original along
+            if tag in self._datastore.objects[image_id].labels:  # removing a final label may have removed its original
                 self.remove_label(image_id, tag)
         if file.exists():
             kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
@@ -178,15 +180,15 @@ class LedgerDatastore(FolderImages):
         return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """Add to what is known of a label."""
+        """Add entries to the information about a label."""
         with self._lock:
             self._datastore.objects[label_id].labels[label_tag].info.update(info)
         self._changed_listing()
 
-    # What lies in the folder, and what the ledger has
+    # Folder and ledger
 
     def on_put_in_place(self, target: Path) -> None:
-        """An image or a label was put in place whole: by the program that copied it, by a child, or by us."""
+        """React to an image or a label that another program, a child process or this one has put in place."""
         image_id = target.name.removesuffix(LABEL_ENDING)
         is_label = target.parent.parent == Path(self._datastore.label_path(None))
         if is_label and self._ledger.current_annotation(image_id, target.parent.name) is not None:
@@ -195,7 +197,7 @@ class LedgerDatastore(FolderImages):
             self._look.request()
 
     def _list_current(self, image_id: str, tag: str) -> None:
-        """List a label that a child has saved; those of this process are listed already."""
+        """List a label that a child process has saved; labels of this process are already listed."""
         with self._lock:
             annotation = self._ledger.current_annotation(image_id, tag)
             if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
@@ -218,13 +220,13 @@ class LedgerDatastore(FolderImages):
                 self._show_label(annotation, {})
 
     def _put_back(self, annotation: Annotation, listed: bool) -> None:
-        """Copy a kept label to where others look for it; not one that has changed on disk since it was kept."""
+        """Copy a kept label to its place in the studies, unless its archived file has changed on disk."""
         try:
             self._place(annotation)
         except InvalidInputError as error:
-            if str(error) not in self._said_of_labels:
+            if str(error) not in self._logged_label_errors:
                 logger.warning("%s", error)
-            self._said_of_labels.add(str(error))
+            self._logged_label_errors.add(str(error))
             return
         if listed:
             logger.warning(
@@ -232,10 +234,10 @@ class LedgerDatastore(FolderImages):
             )
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
-        """Record label files of another project, or put there by hand, if they pass the checks. They join `current`.
+        """Record foreign label files (of other projects, or put there by hand) that pass the checks, also in `current`.
 
-        What was listed of one that is not used is kept with its image, as long as the file is there: it may say which
-        slices the file covers, and if it were lost, the rest would be taken for background.
+        The listed information about an unused label is kept with its image as long as the file exists: it may say which
+        slices the file covers, and without it the other slices would count as background.
         """
         not_used = defaultdict[str, dict[str, Any]](dict)
         beside = {} if self._beside is None else listed_labels(self._beside)
@@ -258,11 +260,11 @@ class LedgerDatastore(FolderImages):
         if self._content is not None:
             self._found_labels.take_in(self._content, current.keys(), take)
         for image_id, shown in self._datastore.objects.items():
-            info = {key: said for key, said in shown.image.info.items() if key != NOT_USED}
+            info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
             shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
 
     def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any], name: str) -> None:
-        """Keep a label file that covers the slices that are `known`, or the whole volume if nothing is."""
+        """Keep a label file that covers the slices in `known`, or the whole volume if `known` names none."""
         info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known, "finished": True, "confirmed": True}
         if tag == FINAL and info[COVERED] != WHOLE:
             listed = info.get(SLICE_AXIS)
@@ -279,9 +281,9 @@ class LedgerDatastore(FolderImages):
         self._show_current(kept.image_id, ORIGINAL if isinstance(kept, Draft) else kept.tag, info)
 
     def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
-        """Show what the ledger holds now, which may be a label that was saved a moment after ours.
+        """Show the ledger's current label, which may have been saved after the one of the caller.
 
-        With a final label goes the original that opens with the image, if that is a final label too.
+        If the label under `original` is a final label too, it is shown along with the final one.
         """
         with self._lock:
             both = tag == FINAL and self._archive.is_shown_as_original(image_id)
@@ -293,7 +295,7 @@ class LedgerDatastore(FolderImages):
         self._changed_listing()
 
     def _place(self, annotation: Annotation) -> None:
-        """Put the kept label where the host and other tools look for it."""
+        """Copy the kept label to the place where the host and other tools look for it."""
         target = self._label_path(annotation.image_id, annotation.tag)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._require_within(target.parent, Path(self._datastore_path))

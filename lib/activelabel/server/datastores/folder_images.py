@@ -1,7 +1,7 @@
-"""The images of a studies folder, listed as the host does, and watched as they change.
+"""The images of a studies folder, listed in the host's format and watched for changes.
 
-The listing, `datastore_v2.json`, is only a view here. It is written whole or not at all, by the server alone, after the
-fact; the ledger says what the project has.
+The listing, `datastore_v2.json`, is only a view: the server alone writes it, atomically, after each change. The ledger
+decides which images and labels the project has.
 """
 
 import copy
@@ -46,7 +46,7 @@ DELAY_SECONDS = 1.0
 
 
 class FolderImages(LocalDatastore):
-    """The half of `LedgerDatastore` that knows images, and keeps the listing in line with folder and ledger."""
+    """The part of `LedgerDatastore` that manages images and keeps the listing consistent with folder and ledger."""
 
     watches_folder: ClassVar[bool] = True
 
@@ -65,17 +65,17 @@ class FolderImages(LocalDatastore):
         """Open the studies folder.
 
         Args:
-            studies: the folder with the images, the labels as the host lays them out, and its listing.
-            ledger: where annotations are recorded.
-            archive: where labels are checked and kept.
-            validation_cases: how many images are set aside for validation when first seen.
-            follow_changes: watch the folder and write the JSON view; for the server, not for its children.
-            images: the folder with the images, if it is another, in which then nothing is written.
-            links_out: links out of the folder with the images are followed.
-            split: which images judge and which learn, where people say so; those that test are never asked for.
+            studies: the folder with the images, the labels in the host's layout, and the listing.
+            ledger: the record of annotations.
+            archive: checks and keeps labels.
+            validation_cases: how many images get the role validation when they are first seen.
+            follow_changes: watch the folder and write the listing; true in the server, false in its children.
+            images: the folder with the images if it differs from `studies`; nothing is written into it.
+            links_out: whether links out of the folder with the images are followed.
+            split: the given roles of images, if any; test images are never asked for.
 
         Raises:
-            InvalidInputError: the folder of labels is a link that must not be followed.
+            InvalidInputError: the folder of labels is a link that leads out and must not be followed.
         """
         self._ledger = ledger
         self._archive = archive
@@ -86,10 +86,10 @@ class FolderImages(LocalDatastore):
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS)
-        self._written = b""  # what the JSON view was last
+        self._written = b""  # content of the listing that was written last
         self._content: FolderContent | None = None
-        self._said: list[str] = []
-        self._said_of_labels: set[str] = set()
+        self._logged_lines: list[str] = []
+        self._logged_label_errors: set[str] = set()
         self._links_out = links_out
         self._split = split
         self._beside = None if images is None else Path(images)
@@ -115,11 +115,11 @@ class FolderImages(LocalDatastore):
             self._observer.start()
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Add an image that can be read, under an id that is free.
+        """Add a readable image under a free id.
 
         Raises:
             InvalidInputError: the image cannot be read.
-            NotReadyError: there is an image of that id already.
+            NotReadyError: an image already has that id.
         """
         source = Path(image_filename)
         require_new_image(image_id, source)
@@ -135,10 +135,10 @@ class FolderImages(LocalDatastore):
         return image_id
 
     def get_image_uri(self, image_id: str) -> str:
-        """The file of an image; a link as it is called in the studies. Empty for an unknown id.
+        """The path of an image's file, with links not resolved; empty for an unknown id.
 
         Raises:
-            InvalidInputError: it has become a link out of the studies folder.
+            InvalidInputError: the file has become a link out of the studies folder.
         """
         path = self._image_path(image_id)
         if path:
@@ -150,12 +150,12 @@ class FolderImages(LocalDatastore):
             raise InvalidInputError(f"{path.name}: {LINKS_OUT}")
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """What is known of an image, with its path; nothing for an unknown id."""
+        """The information about an image, with its path; empty for an unknown id."""
         image = self._datastore.objects.get(image_id)
         return {} if image is None else {**copy.deepcopy(image.image.info), "path": self._image_path(image_id)}
 
     def passed_over(self) -> list[str]:
-        """What lies in the studies folder and is not used: one line a reason."""
+        """The files of the studies folder that are not used: one line for each reason."""
         images = {} if self._content is None else self._content.passed_over
         return lines_on({**images, **self._found_labels.passed_over})
 
@@ -166,21 +166,21 @@ class FolderImages(LocalDatastore):
         return os.path.join(os.path.realpath(self._datastore.image_path()), file_below(image_id, image.image))
 
     def patients(self) -> dict[str, str]:
-        """Of an image, whose it is, where that is known: all images of a patient are for training, or for validation.
+        """The patient of each image, if known. All images of a patient have the same role: training or validation.
 
-        Of files in a folder nobody says it, and each counts as a patient of its own.
+        For files in a folder the patient is unknown, so each image counts as a patient of its own.
         """
         return {}
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Add to what is known of an image."""
+        """Add entries to the information about an image."""
         with self._lock:
             self._datastore.objects[image_id].image.info.update(info)
         self._changed_listing()
 
     @property
     def revision(self) -> Hashable:
-        """Another value whenever `status`, `passed_over` or `patients` would tell something else."""
+        """A value that changes whenever the result of `status`, `passed_over` or `patients` changes."""
         return self._revision
 
     def _changed_listing(self) -> None:
@@ -188,9 +188,9 @@ class FolderImages(LocalDatastore):
         self._view.request()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
-        """Read the JSON view once, at the start. A damaged one is set aside: the ledger and the folder know better."""
+        """Read the listing once, at the start. A damaged one is set aside and made anew from ledger and folder."""
         path = Path(self._datastore_config_path)
-        if self._beside is not None and not path.is_file():  # A server may have written beside the images before.
+        if self._beside is not None and not path.is_file():  # an earlier server may have written it there
             path = self._beside / path.name
         if self._view_was_read or not path.is_file():
             return
@@ -208,17 +208,17 @@ class FolderImages(LocalDatastore):
         self._view.request()
 
     def on_change(self) -> None:
-        """An image or a label came, went or was mended. Our listing is a view, and nobody's changes to it count."""
+        """React to an image or a label that came, went or changed. Changes to the listing have no effect."""
         self._look.request()
 
     def _reconcile_datastore(self) -> None:
-        """Bring the listing in line with the images in the folder and the labels in the ledger."""
+        """Update the listing to the images in the folder and the labels in the ledger."""
         with self._lock:
             before = self._shown()
             found, shown = self._find_images(), dict(self._datastore.objects)
             for image_id, image in found.items():
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
-            # Here as everywhere a new dictionary: other threads go through the one that was there.
+            # Always assign a new dictionary: other threads iterate over the old one.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
             self._sync_ledger()
             if self._follows:
@@ -232,12 +232,12 @@ class FolderImages(LocalDatastore):
         self._view.request()
 
     def _shown(self) -> object:
-        """What of the listing is told in `status`, `passed_over` and `patients`."""
+        """The content of the listing on which `status`, `passed_over` and `patients` depend."""
         tags = {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items()}
         return tags, self.passed_over(), self.patients()
 
     def _find_images(self) -> dict[str, DataModel]:
-        """The images that there are now, by id, with what is known of them."""
+        """The images that exist now, by id, with their listed information."""
         folder, shown = Path(self._datastore.image_path()), self._datastore.objects
         known = {image_id: file_below(image_id, shown[image_id].image) for image_id in shown}
         ours = self._archive.project_folder
@@ -249,17 +249,17 @@ class FolderImages(LocalDatastore):
         }
 
     def _say_passed_over(self) -> None:
-        """Log what is passed over whenever that changes."""
+        """Log each new line of `passed_over`."""
         lines = self.passed_over() if self._follows else []
         for line in lines:
-            if line not in self._said:
+            if line not in self._logged_lines:
                 logger.warning("%s", line)
-        self._said = lines
+        self._logged_lines = lines
 
     def readmit_mended(self, at_start: bool = False) -> None:
-        """Take images back that were set aside, and whose files, or whose labels' files, have changed since.
+        """Readmit images that were set aside and whose files, or whose labels' files, have changed since.
 
-        Those of which nobody noted what their files were like get another chance at each start.
+        Images without a recorded state of their files are readmitted at each start.
         """
         if not self.watches_folder:
             return
@@ -274,7 +274,7 @@ class FolderImages(LocalDatastore):
                 logger.info("%s was set aside and is looked at again", image.id)
 
     def _notice_changed(self) -> None:
-        """Set annotated images aside that are not those on which their labels were drawn, or whose labels changed."""
+        """Set aside annotated images whose content or label file has changed since the annotation."""
         images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
         for annotation in self._ledger.annotations():
             image = images.get(annotation.image_id)
@@ -305,13 +305,13 @@ class FolderImages(LocalDatastore):
                 self._written = content
 
     def close(self) -> None:
-        """Write the view if it is behind."""
+        """Write the listing if a write is pending."""
         self._view.flush()
 
     def on_put_in_place(self, target: Path) -> None:
-        """An image or a label was put in place whole."""
+        """React to an image or a label that was put in place."""
         raise NotImplementedError
 
     def _reconcile_labels(self) -> None:
-        """Bring the listing in line with the labels in the ledger."""
+        """Update the listing to the labels in the ledger."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Noticing that an image or a label came, went or changed, anywhere below the studies folder."""
+"""Detects images and labels that come, go or change anywhere below the studies folder."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -15,20 +15,20 @@ from activelabel.project.listing import LISTING
 
 
 class Watcher(Protocol):
-    """Who is told."""
+    """The receiver of notifications."""
 
     def on_change(self) -> None:
-        """Something may have come, gone or changed."""
+        """Called when something may have come, gone or changed."""
 
     def on_put_in_place(self, target: Path) -> None:
-        """A file was put in place whole, under its final name."""
+        """Called when a complete file was put in place under its final name."""
 
 
 class FolderWatch:
-    """Tells a watcher of the images and labels below folders, and of the host's listing, but not of the project."""
+    """Notifies a watcher of changes to images, labels and the host's listing, but not in the project folder."""
 
     def __init__(self, folders: Iterable[Path], watcher: Watcher, by_looking: bool) -> None:
-        """Watch `folders`; `by_looking` at them again and again where the system does not tell, as on a network's."""
+        """Watch `folders`; `by_looking` polls them, where the system sends no events, as on network file systems."""
         self._observer = PollingObserver() if by_looking else Observer()
         for folder in folders:
             self._observer.schedule(_Handler(folder, watcher), recursive=True, path=str(folder))
@@ -52,29 +52,29 @@ class _Handler(FileSystemEventHandler):
         self._watcher = watcher
 
     def on_created(self, event: FileSystemEvent) -> None:
-        """An image, label or folder of some is there."""
+        """Notify of a new image, label or folder."""
         self._tell(event, self._watcher.on_change)
 
     def on_deleted(self, event: FileSystemEvent) -> None:
-        """An image, label, folder of some, or the listing is gone."""
+        """Notify of a removed image, label, folder or listing."""
         self._tell(event, self._watcher.on_change)
 
     def on_modified(self, event: FileSystemEvent) -> None:
-        """An image may have been mended."""
+        """Notify of a changed image or label."""
         if not event.is_directory and Path(os.fsdecode(event.src_path)).name != LISTING:
             self._tell(event, self._watcher.on_change)
 
     def on_moved(self, event: FileSystemEvent) -> None:
-        """Something was put in place, renamed or taken away."""
+        """Notify of a file or folder that was put in place, renamed or moved away."""
         target = Path(os.fsdecode(event.dest_path))
         if not event.is_directory and self._concerns(target, is_folder=False):
             self._watcher.on_put_in_place(target)
         else:
             self._tell(event, self._watcher.on_change)
 
-    def _tell(self, event: FileSystemEvent, told: Callable[[], None]) -> None:
+    def _tell(self, event: FileSystemEvent, notify: Callable[[], None]) -> None:
         if self._concerns(Path(os.fsdecode(event.src_path)), event.is_directory):
-            told()
+            notify()
 
     def _concerns(self, path: Path, is_folder: bool) -> bool:
         below = path.relative_to(self._folder).parts

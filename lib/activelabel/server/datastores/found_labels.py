@@ -1,7 +1,7 @@
-"""Label files that were not sent but lie in the folder of labels: put there by hand, or by another project.
+"""Takes in label files that were put into the folder of labels by hand or by another project.
 
-Each is used, or passed over with a reason that is told. None is ever changed or removed where it lies, but for the one
-at the very place where the server keeps its own, and of that a copy is kept first.
+Each file is used, or passed over with a reported reason. No file is changed or removed, except a file at the place
+where the server keeps its own label, and of that file a copy is kept first.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from activelabel.store.records import FINAL
 logger = logging.getLogger(__name__)
 
 AS_FOUND = "labels_as_found"
-"""Below the project folder: what lay at the place of a label of ours and was none of them."""
+"""Folder below the project folder for foreign files that lay at the place of the server's own labels."""
 
 Take = Callable[[Path, str, str, str], None]
-"""Keeps a file as the label of an image under a tag, by a name; raises `ActiveLabelError` if it cannot be one."""
+"""Keeps a file (path, image id, tag, name) as a label; raises `ActiveLabelError` if the file is not usable."""
 
 
 class FoundLabels:
-    """What is known of the label files of a studies folder.
+    """The label files found in a studies folder.
 
     Attributes:
-        passed_over: why files are not used, by their path below the studies folder.
+        passed_over: by path below the studies folder, why a file is not used.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class FoundLabels:
         ours_elsewhere: bool = False,
         links_out: bool = False,
     ) -> None:
-        """Look into `studies/labels/TAG`; keep copies below `project_folder`.
+        """Search `studies/labels/TAG`; keep copies below `project_folder`.
 
-        `ours_elsewhere`: the server keeps its own labels in another folder, so that it writes none of these.
+        `ours_elsewhere`: the server keeps its own labels in another folder and writes no file here.
         `links_out`: links out of the studies folder are followed.
         """
         self._folder = studies / "labels"
@@ -55,12 +55,12 @@ class FoundLabels:
         self.passed_over: dict[str, str] = {}
 
     def take_in(self, images: FolderContent, current: Collection[tuple[str, str]], take: Take) -> None:
-        """Take in what is there and not known yet.
+        """Take in label files that are not known yet.
 
         Args:
-            images: of the studies folder.
-            current: image and tag of the labels that count now.
-            take: keeps a file.
+            images: content of the studies folder.
+            current: image id and tag of the current labels.
+            take: keeps a file as a label.
         """
         self.passed_over = {}
         for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
@@ -75,14 +75,14 @@ class FoundLabels:
                 continue
             found = find_labels(folder, images.files, self._within)
             self._say(folder.name, found.passed_over)
-            both = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
-            for image_id, path in both:
+            candidates = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
+            for image_id, path in candidates:
                 reason = self._consider(folder, path, image_id, images.path(image_id), current, take)
                 if reason is not None:
                     self._say(folder.name, {path: reason})
 
     def keep_copy(self, path: Path, image_id: str, tag: str) -> None:
-        """Before our label takes the place of a file, or that file goes: keep it, if it is none of ours."""
+        """Keep a copy of a foreign file before it is overwritten or removed; files of this project need none."""
         if not path.is_file():
             return
         content = path.read_bytes()
@@ -97,7 +97,7 @@ class FoundLabels:
     def _consider(
         self, folder: Path, path: str, image_id: str, image: Path, current: Collection[tuple[str, str]], take: Take
     ) -> str | None:
-        """Take a file in unless that was done. Why it is not used, or None."""
+        """Take in a file unless that was done before; return why it is not used, or None."""
         source, tag = folder / path, folder.name
         is_at_our_place = path == f"{image_id}{LABEL_ENDING}" and not self._ours_elsewhere
         if is_at_our_place and (image_id, tag) in current:
@@ -130,7 +130,7 @@ class FoundLabels:
         return any(Path(label.file).name == f"{name}{LABEL_ENDING}" for label in self._ledger.history(image_id))
 
     def _is_ours(self, source: Path, image_id: str) -> bool:
-        """Whether a server that kept its labels here has written a file, before it was told to keep them elsewhere."""
+        """Whether this project wrote a file here before its labels were moved to another folder."""
         if not self._ours_elsewhere:
             return False
         known = {label.sha256 for label in self._ledger.history(image_id)}
@@ -146,6 +146,6 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _name(source: Path, tag: str) -> str:
-    """What the kept label is called, always the same for the same state of a file: it is taken in once."""
-    said = f"{source.name}|{_state(source)}"
-    return f"{tag if tag != FINAL else 'found'}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    """The name of the kept label; it is the same for the same state of a file, so that the file is taken in once."""
+    identity = f"{source.name}|{_state(source)}"
+    return f"{tag if tag != FINAL else 'found'}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Images that come into a folder of studies, and whole data sets that leave it."""
+"""Checks images that are added to the studies, and packs data sets for download."""
 
 import tempfile
 import zipfile
@@ -11,10 +11,10 @@ from activelabel.errors import InvalidInputError
 
 
 def require_new_image(image_id: str, source: Path) -> None:
-    """Refuse a file that could not be used as an image of that id.
+    """Refuse a file that is not usable as an image with that id.
 
     Raises:
-        InvalidInputError: its name or id is that of no image, or it cannot be read.
+        InvalidInputError: the name or the id is not that of an image, or the file cannot be read.
     """
     problem = no_image(source.name)
     if problem == "":
@@ -27,7 +27,7 @@ def require_new_image(image_id: str, source: Path) -> None:
 
 
 def zip_of(cases: Iterable[tuple[str, Path, Path]], metadata: str) -> str:
-    """A new ZIP file of images and labels, each under its id; `metadata` is a JSON text beside them."""
+    """Write images and labels, each under its id, and the JSON text `metadata` to a new ZIP file; return its path."""
     with (
         tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as file,
         zipfile.ZipFile(file, mode="w") as archive,

@@ -1,4 +1,4 @@
-"""Images and labels as the host's listing has them."""
+"""Entries of images and labels in the host's listing."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ NOT_USED = "labels_not_used"
 def listed_label(
     annotation: Annotation, info: Mapping[str, Any], labels: Sequence[str], slice_axis: int | None
 ) -> DataModel:
-    """A label as it is listed, with the names of its values, which are those of the project whatever the client's were.
+    """The listing entry of a label; the names of its values are those of the project, not of the client.
 
-    A final one says which slices it covers, not what its client had drawn of them: another project on this folder
-    goes by it.
+    The entry of a final label names the slices that it covers, not those that the client drew: another project on this
+    folder relies on it.
     """
     names = {name: value for value, name in enumerate(labels, start=1)}
     params = info.get("params")
     shown = {
-        **{key: said for key, said in info.items() if key not in (COVERED, SLICE_AXIS, "finished", "confirmed")},
+        **{key: value for key, value in info.items() if key not in (COVERED, SLICE_AXIS, "finished", "confirmed")},
         "client_id": annotation.annotator,
         "version": annotation.version,
         "ts": int(annotation.created_at.timestamp()),
@@ -41,7 +41,7 @@ def listed_label(
 
 
 def is_listed(annotation: Annotation, image: ImageLabelModel) -> bool:
-    """Whether the listing shows this very version; not if we were killed between keeping and showing it."""
+    """Whether the listing shows this label version; false after a kill between keeping and showing it."""
     shown = image.labels.get(annotation.tag)
     if shown is None or shown.info.get("version") != annotation.version:
         return False
@@ -49,17 +49,17 @@ def is_listed(annotation: Annotation, image: ImageLabelModel) -> bool:
 
 
 def covered_slices(annotation: Annotation) -> list[int] | str:
-    """The slices of a final label as a client would name them."""
+    """The slices of a final label in the form that clients send."""
     return WHOLE if annotation.slices is None else list(annotation.slices)
 
 
 def file_below(image_id: str, image: DataModel) -> str:
-    """The file of an image, below the folder of images."""
+    """The path of an image's file below the folder of images."""
     return file_of(image_id, image.ext, image.info)
 
 
 def new_image(image_id: str, path: str, info: dict[str, Any]) -> DataModel:
-    """An image as it is listed. Its name is what clients may call the file, so no two have the same."""
+    """The listing entry of an image. Its name is unique, as clients may use it as a file name."""
     ending = ending_of(path)
     elsewhere = {} if path == f"{image_id}{ending}" else {FILE: path}
     named = {"ts": int(time.time()), "name": f"{image_id}{ending.lower()}"}

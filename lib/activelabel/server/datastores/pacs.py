@@ -1,8 +1,8 @@
-"""The host's view of a PACS, with the ledger as the truth about labels, as for a folder.
+"""The host's datastore of a PACS, with the ledger as the only record of labels.
 
-The series that the host's search filter finds are the images, named by their UID. Every label is kept in the project's
-archive first; `SegExchange` brings the final ones to the PACS, and those of others from there. While the PACS does not
-answer, what is known stays, and what it has to be sent waits.
+The images are the series that the host's search filter finds; their ids are the UIDs. Every label is first kept in
+the project's archive; `SegExchange` then sends final labels to the PACS, and takes in labels of others. While the PACS
+does not answer, the known images and labels stay, and labels to send wait.
 """
 
 import logging
@@ -32,17 +32,17 @@ from activelabel.store.records import FINAL, Annotation
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 30.0
-"""How often the server asks the PACS what is new. A viewer that stores through the server need not wait for it."""
+"""Interval at which the server asks the PACS for news. A store request through the server takes effect at once."""
 
 EXTENSION = ".nii.gz"
 _INSTANCES = "instances"
 
 
 class PacsDatastore(LedgerDatastore):
-    """The series of a PACS as images, and their labels, checked, kept in every version, and recorded in the ledger.
+    """The series of a PACS as images; checks their labels, keeps every version, and records them in the ledger.
 
     Attributes:
-        pacs: where they are.
+        pacs: the PACS.
     """
 
     watches_folder: ClassVar[bool] = False
@@ -62,14 +62,14 @@ class PacsDatastore(LedgerDatastore):
         """Open the PACS, which need not answer yet.
 
         Args:
-            pacs: where the images are.
-            cache: where those that were needed are kept.
-            view: folder of the project for the host's listing and the labels as the host lays them out.
-            ledger: where annotations are recorded.
-            archive: where labels are checked and kept.
-            validation_cases: how many images are set aside for validation when first seen.
-            follow_changes: keep asking the PACS, and store labels there; for the server, not for its children.
-            split: as that of a folder.
+            pacs: the PACS with the images.
+            cache: the local copies of series.
+            view: folder of the project for the host's listing and for labels in the host's layout.
+            ledger: the record of annotations.
+            archive: checks and keeps labels.
+            validation_cases: how many images get the role validation when they are first seen.
+            follow_changes: poll the PACS, and store labels there; true in the server, false in its children.
+            split: the given roles of images, if any.
         """
         self.pacs = pacs
         self._cache = cache
@@ -96,7 +96,7 @@ class PacsDatastore(LedgerDatastore):
         return self.pacs.address
 
     def status(self) -> dict[str, Any]:
-        """The host's counts, why the PACS cannot be asked, if so, and which of its SEGs are no labels."""
+        """The host's counts, the problem with the PACS, if any, and the SEGs that are not used as labels."""
         return {
             **super().status(),
             "pacs": self.pacs.address,
@@ -106,31 +106,31 @@ class PacsDatastore(LedgerDatastore):
 
     @property
     def revision(self) -> Hashable:
-        """As of a folder, and another value when the PACS answers differently."""
+        """A value that changes as that of a folder does, and also with the state of the PACS."""
         return super().revision, self._problem, tuple(self.refused_segs.items())
 
     @property
     def refused_segs(self) -> dict[str, str]:
-        """Why SEGs in the PACS are not used as labels, by their series."""
+        """By series, why a SEG in the PACS is not used as a label."""
         return dict(self._exchange.refused)
 
     @property
     def draft_segs(self) -> dict[str, str]:
-        """Why SEGs in the PACS are drafts, by their series."""
+        """By series, why a SEG in the PACS is a draft."""
         return dict(self._exchange.drafts)
 
     def note_sender(self, series: Collection[str], name: str) -> None:
-        """Remember who sends these series to the PACS: of a SEG among them they are the annotator, whatever it says."""
+        """Record who sends these series to the PACS: the annotator of each SEG, whatever author the SEG names."""
         self._exchange.senders.update(dict.fromkeys(series, name))
 
     # Images
 
     def refresh(self) -> None:
-        """Ask the PACS what it has now. If it does not answer, all stays as it was, and `status` says why."""
+        """Update images and labels from the PACS. If it does not answer, nothing changes, and `status` says why."""
         with self._looking:
             try:
                 images, segs = self.pacs.images(), self.pacs.segmentations()
-                if images:  # the first ones say what all are
+                if images:  # the first images determine the modality of all
                     find_out(self.pacs, self._ledger)
                 self._take_over(images)
                 studies = {series.uid: series.study_uid for series in images}
@@ -145,12 +145,12 @@ class PacsDatastore(LedgerDatastore):
                 self._problem = None
 
     def get_image_uri(self, image_id: str) -> str:
-        """The series as a NIfTI file, fetched if it was not yet. One that is no volume is set aside in the ledger.
+        """The series as a NIfTI file, fetched if necessary. A series that is no volume is set aside in the ledger.
 
         Raises:
-            UnavailableError: it has to be fetched, and the PACS does not answer.
-            NotFoundError: it has to be fetched, and the PACS has it no more.
-            InvalidInputError: it is no volume.
+            UnavailableError: the series has to be fetched, and the PACS does not answer.
+            NotFoundError: the series has to be fetched, and the PACS no longer has it.
+            InvalidInputError: the series is no volume.
         """
         try:
             return str(self._cache.volume(image_id, self._study_of(image_id)))
@@ -161,14 +161,14 @@ class PacsDatastore(LedgerDatastore):
     def patients(self) -> dict[str, str]:
         """The PatientID of each series that has one."""
         objects = self._datastore.objects
-        said = {image_id: objects[image_id].image.info.get("PatientID") for image_id in objects}
+        ids = {image_id: objects[image_id].image.info.get("PatientID") for image_id in objects}
         names = {
-            image_id: " ".join(str(name).replace("\0", " ").split())[:64] for image_id, name in said.items() if name
+            image_id: " ".join(str(name).replace("\0", " ").split())[:64] for image_id, name in ids.items() if name
         }
-        return {image_id: name for image_id, name in names.items() if name}  # 64: as long as DICOM lets them be
+        return {image_id: name for image_id, name in names.items() if name}  # 64: the longest PatientID in DICOM
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Refused.
+        """Refuse to add an image, which only the PACS can.
 
         Raises:
             ForbiddenError: always.
@@ -176,7 +176,7 @@ class PacsDatastore(LedgerDatastore):
         raise ForbiddenError(f"the images are those of the PACS {self.pacs.address}: send a new one there")
 
     def remove_image(self, image_id: str) -> None:
-        """Refused.
+        """Refuse to remove an image, which only the PACS can.
 
         Raises:
             ForbiddenError: always.
@@ -184,7 +184,7 @@ class PacsDatastore(LedgerDatastore):
         raise ForbiddenError(f"the images are those of the PACS {self.pacs.address}: remove it there")
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
-        """Annotated images and their labels, the images fetched if they were not yet."""
+        """Annotated images and their labels; images are fetched if necessary."""
         for image_id in self.get_labeled_images():
             self.get_image_uri(image_id)
         return list(super().datalist(full_path))
@@ -192,13 +192,13 @@ class PacsDatastore(LedgerDatastore):
     # Labels
 
     def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
-        """Check a label, keep it and record it, then store a final one in the PACS too. A draft stays here.
+        """Check, keep and record a label, then store a final label in the PACS too. A draft is only kept here.
 
-        Besides what a folder takes, this takes the raw voxels that OHIF sends.
+        Beside the file types of a folder, this method accepts the raw voxels that OHIF sends.
 
         Raises:
-            InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
-            UnavailableError: its image has to be fetched to check it, and the PACS does not answer.
+            InvalidInputError: the label cannot be kept; the line says why, and the earlier label stays.
+            UnavailableError: the image has to be fetched for the check, and the PACS does not answer.
         """
         with TemporaryDirectory() as folder:
             file = Path(label_filename)
@@ -209,7 +209,7 @@ class PacsDatastore(LedgerDatastore):
         return kept
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
-        """As in a folder, and stored in the PACS too."""
+        """Make a draft the final label, and store it in the PACS too."""
         kept = super().finish_draft(image_id, annotator)
         self._send_current(image_id)
         return kept
@@ -220,7 +220,7 @@ class PacsDatastore(LedgerDatastore):
             self._exchange.send(annotation, self._study_of(image_id))
 
     def _from_raw(self, image_id: str, file: Path, folder: Path) -> Path:
-        """OHIF's labelmap: a byte a voxel, in the order in which the image is stored."""
+        """Convert OHIF's labelmap, one byte per voxel in the image's storage order, to a NIfTI file."""
         grid = read_grid(self.get_image_uri(image_id))
         voxels = np.fromfile(file, dtype=np.uint8)
         if voxels.size != np.prod(grid.shape):
@@ -232,7 +232,7 @@ class PacsDatastore(LedgerDatastore):
         write_label(path, voxels.reshape(grid.shape, order="F"), grid.affine_ras)
         return path
 
-    # What the PACS says
+    # Updates from the PACS
 
     def _keep_looking(self) -> None:
         while True:
@@ -243,7 +243,7 @@ class PacsDatastore(LedgerDatastore):
                 logger.exception("could not look into the PACS; it is tried again")
 
     def _take_over(self, images: list[Series]) -> None:
-        """Make the listing that of the PACS."""
+        """Update the listing to the series of the PACS."""
         for series in images:
             shown = self._datastore.objects.get(series.uid)
             if shown is not None and shown.image.info.get(_INSTANCES) not in (None, series.instances):
@@ -252,7 +252,7 @@ class PacsDatastore(LedgerDatastore):
         self._reconcile_datastore()
 
     def _changed(self, image_id: str, annotated: bool) -> None:
-        """A series got more slices, or fewer: perhaps it was still on its way when it was first seen."""
+        """Handle a series whose number of slices has changed, perhaps because its upload was not complete before."""
         if annotated:
             logger.warning("series %s has changed in the PACS; its label and its copy here stay as they were", image_id)
             return
@@ -260,25 +260,25 @@ class PacsDatastore(LedgerDatastore):
         self._ledger.mark_readable(image_id)
 
     def _find_images(self) -> dict[str, DataModel]:
-        """The series of the PACS; until it has answered, those that it had when it last did."""
+        """The series of the PACS; until it answers, the series of its last answer."""
         shown = self._datastore.objects
         known = {image_id: shown[image_id].image.info for image_id in shown}
         if self._series is None:
-            there = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
+            listed = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
         else:
-            there = {
+            listed = {
                 uid: {**known.get(uid, {}), **series.info, _INSTANCES: series.instances}
                 for uid, series in self._series.items()
             }
         return {
             image_id: DataModel(info={"ts": int(time.time()), **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION)
-            for image_id, info in there.items()
+            for image_id, info in listed.items()
         }
 
     def _take_in_foreign_labels(self, current: object) -> None:
-        """Nothing: what others make comes through the PACS, and the folder of labels is a view of ours."""
+        """Do nothing: labels of others come from the PACS, and the folder of labels is only a view."""
 
     def _study_of(self, image_id: str) -> str | None:
-        """The study of an image, if the PACS ever told it."""
+        """The study UID of an image; None if the PACS has not listed it yet."""
         shown = self._datastore.objects.get(image_id)
         return shown.image.info.get("StudyInstanceUID") if shown else None

@@ -1,1 +1,1 @@
-"""The app's folder as MONAI Label's start command wants one: a folder with a `main.py`."""
+"""The app's folder for MONAI Label's start command, which needs a folder with a `main.py`."""

@@ -1,6 +1,6 @@
-"""What the host loads: the app, as small as the process needs it. `apps/activelabel/main.py` names the same class.
+"""The module that the host loads: the app class for this process. `apps/activelabel/main.py` names the same class.
 
-The host runs the `main.py` of an app folder, and takes the class that it finds there by the name of its direct base,
+The host runs the `main.py` of an app folder and uses the class whose direct base has the name
 `MONAILabelApp`.
 """
 
@@ -9,7 +9,7 @@ from activelabel.server.processes import child_method, is_child
 
 
 def app_class() -> type[object]:
-    """The app of the server; in a child that scores or trains, one that can do no more."""
+    """The app class of the server, or, in a child that scores or trains, a smaller one."""
     method = child_method()
     if method == "scoring":
         import_monai(without=NOT_NEEDED_TO_SCORE)

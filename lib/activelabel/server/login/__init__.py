@@ -1,1 +1,1 @@
-"""Who asks, and what they may do: users of the ledger, or people whom a login provider knows."""
+"""Login and permissions of requests: users of the ledger or of a login provider."""

@@ -1,4 +1,4 @@
-"""The cookies of a login: not for scripts, not over an open line where there is a closed one, not for other sites."""
+"""The cookies of a login: hidden from scripts, sent over https only if the login used it, not sent by other sites."""
 
 import base64
 import json
@@ -14,36 +14,36 @@ JOURNEY_SECONDS = 600
 
 
 def session_tokens(cookie_header: str) -> list[str]:
-    """What a browser shows. A cookie's name ends with a port: servers of one machine would overwrite each other's."""
+    """The session tokens in a cookie header. Cookie names end with a port, to separate the servers of one machine."""
     return [value for name, value in cookie_parser(cookie_header).items() if name.startswith(f"{SESSION}_") and value]
 
 
 def set_session(response: Response, request: Request, token: str, seconds: int) -> None:
-    """Let the browser show a token from now on."""
+    """Set the session cookie with a token."""
     _set(response, request, f"{SESSION}_{_port(request)}", token, seconds, "/")
 
 
 def clear_session(response: Response, request: Request) -> None:
-    """Let the browser forget all it has shown."""
+    """Remove all session cookies that the browser has sent."""
     for name in cookie_parser(request.headers.get("cookie", "")):
         if name.startswith(f"{SESSION}_"):
             _set(response, request, name, "", 0, "/")
 
 
 def set_journey(response: Response, request: Request, journey: Journey) -> None:
-    """Let the browser keep what it must come back with."""
+    """Set the cookie that the browser needs on its return from the login provider."""
     text = json.dumps([journey.state, journey.verifier, journey.then])
     value = base64.urlsafe_b64encode(text.encode()).decode()
     _set(response, request, JOURNEY, value, JOURNEY_SECONDS, f"{root_of(request)}/login")
 
 
 def clear_journey(response: Response, request: Request) -> None:
-    """The browser has come back."""
+    """Remove the cookie of a login at the provider."""
     _set(response, request, JOURNEY, "", 0, f"{root_of(request)}/login")
 
 
 def journey_of(request: Request) -> Journey | None:
-    """What the browser kept; None where it kept nothing, or something else."""
+    """The journey in the browser's cookie; None without a valid cookie."""
     try:
         values = json.loads(base64.urlsafe_b64decode(request.cookies.get(JOURNEY, "")))
         state, verifier, then = (str(value) for value in values)
@@ -53,7 +53,7 @@ def journey_of(request: Request) -> Journey | None:
 
 
 def root_of(request: Request) -> str:
-    """The path under which a proxy shows this server; mostly nothing."""
+    """The path prefix that a proxy adds to this server; usually empty."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 

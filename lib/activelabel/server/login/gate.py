@@ -1,4 +1,4 @@
-"""The login as the guard and its pages use it: whether one is asked for, who a request comes from, may they do it."""
+"""The login for the guard and the pages: whether it is required, the user of a request, and their permission."""
 
 import base64
 import binascii
@@ -22,20 +22,20 @@ from activelabel.store.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 SCOPE = "activelabel.login"
-"""Under which the guard hands the login to the routes behind it."""
+"""Key of the ASGI scope under which the guard passes the login to the routes."""
 LOG_IN = "log in first"
 _LOOK_SECONDS = 2.0
-"""How soon a first user is noticed. Once a login is asked for, it is until the server ends."""
+"""Delay until a first user is noticed. Once a login is required, it stays so until the server ends."""
 
 
 class Login:
-    """Who gets in. With a login provider its people do, else the users of the ledger; where there are none, everybody.
+    """Access control: users of the login provider, else users of the ledger; everybody if the ledger has none.
 
     Attributes:
         provider: the login provider, if the server has one.
         accounts: the users of the ledger.
-        sessions: of all who are logged in.
-        passes: for images that Slicer fetches without saying who it is; None: nobody gets an image so.
+        sessions: the sessions of all logged-in users.
+        passes: for images that Slicer fetches without a token; None if such downloads are off.
     """
 
     def __init__(
@@ -62,26 +62,26 @@ class Login:
         return not self._on and (self._looked is None or self._clock() - self._looked > _LOOK_SECONDS)
 
     def is_on(self) -> bool:
-        """Whether somebody has to log in: there is a login provider, or a user."""
+        """Whether a login is required, which is so if there is a login provider or a user."""
         if self.may_have_changed:
             self._on = self.accounts.exist()
             self._looked = self._clock()
         return self._on
 
     def admit(self, method: str, path: str, query: str, headers: Mapping[str, str], machine: str) -> Identity | None:
-        """Who it is that may do this; None for what everybody may.
+        """The user of a request, who is permitted to make it; None for a request that needs no login.
 
         Args:
-            method: of the request.
-            path: its address, without what a proxy puts before it.
-            query: what follows the question mark.
-            headers: their names in lower case.
-            machine: where it comes from.
+            method: HTTP method of the request.
+            path: its path, without the prefix of a proxy.
+            query: its query string.
+            headers: its headers, with names in lower case.
+            machine: address of the client.
 
         Raises:
-            NotLoggedInError: it does not say, or what it says is not true.
-            TooManyError: too many have tried passwords lately.
-            ForbiddenError: they may not.
+            NotLoggedInError: the request has no login data, or they are wrong.
+            TooManyError: too many passwords were tried lately.
+            ForbiddenError: the role of the user is too low.
         """
         needed = least_role(method, path)
         if needed is None:
@@ -94,11 +94,11 @@ class Login:
         return who
 
     def log_in(self, name: str, password: str, machine: str) -> Identity:
-        """Who it is that knows this password, of the ledger or of the login provider.
+        """The user of the ledger or the login provider with this name and password.
 
         Raises:
-            NotLoggedInError: it is wrong.
-            TooManyError: too many were wrong lately.
+            NotLoggedInError: name or password is wrong.
+            TooManyError: too many logins have failed lately.
             UnavailableError: the login provider does not answer.
         """
         if self.provider is None:
@@ -110,7 +110,7 @@ class Login:
         return who
 
     def _who(self, headers: Mapping[str, str], machine: str) -> Identity | None:
-        """By a header, which a program sends; else by a cookie, which a browser does."""
+        """The user by the header of a program, else by the cookie of a browser; None without both."""
         if "authorization" in headers:
             return self._by_header(headers["authorization"], machine)
         tokens = session_tokens(headers.get("cookie", ""))
@@ -118,18 +118,18 @@ class Login:
             try:
                 return self.sessions.find_in_browser(token)
             except NotLoggedInError:
-                continue  # it is another server's of the same machine
+                continue  # the cookie of another server on this machine
         return self.sessions.find_in_browser(tokens[-1]) if tokens else None
 
     def _by_header(self, header: str, machine: str) -> Identity:
-        scheme, _, said = header.strip().partition(" ")
-        said = said.strip()
+        scheme, _, credentials = header.strip().partition(" ")
+        credentials = credentials.strip()
         if scheme.lower() == "bearer":
-            if self.provider is not None and said.count(".") == 2:  # a token of ours has no dot, the provider's has two
-                return self.provider.verify(said)
-            return self.sessions.find(said)
+            if self.provider is not None and credentials.count(".") == 2:  # only a token of the provider has dots
+                return self.provider.verify(credentials)
+            return self.sessions.find(credentials)
         if scheme.lower() == "basic" and self.provider is None:
-            return self.accounts.log_in_each_time(*_name_and_password(said), machine)
+            return self.accounts.log_in_each_time(*_name_and_password(credentials), machine)
         expected = "Bearer and a token of POST /auth/token" if self.provider else "Bearer and a token, or Basic"
         raise NotLoggedInError(f"Authorization: expected {expected}, got {scheme[:20]!r}")
 
@@ -144,7 +144,7 @@ class Login:
 
 
 def let_fetch(request: Request, image_id: str) -> None:
-    """Give a pass for an image to a client that shows a token: it may be Slicer, which does not when it downloads."""
+    """Give a pass for an image to a client that sends a token: it may be Slicer, whose download sends none."""
     login, who = request.scope.get(SCOPE), asking.get()
     if login is None or login.passes is None or who is None:
         return
@@ -152,9 +152,9 @@ def let_fetch(request: Request, image_id: str) -> None:
         login.passes.give(request.client.host if request.client else "", image_id, who)
 
 
-def _name_and_password(said: str) -> tuple[str, str]:
+def _name_and_password(encoded: str) -> tuple[str, str]:
     try:
-        name, colon, password = base64.b64decode(said, validate=True).decode().partition(":")
+        name, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         colon = ""
     if not colon:

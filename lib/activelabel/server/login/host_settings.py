@@ -7,11 +7,11 @@ from activelabel.login.provider import Provider
 from activelabel.login.tokens import TokenRules
 
 MANAGER = "monailabel-manager"
-"""What the provider calls a manager; the host knows no such role, and has no setting for it."""
+"""The provider's name of the role manager, for which the host has no setting."""
 
 
 def host_provider() -> Provider | None:
-    """The provider; None where the host's login is off."""
+    """The login provider; None if the host's login is off."""
     if not host.MONAI_LABEL_AUTH_ENABLE:
         return None
     rules = TokenRules(

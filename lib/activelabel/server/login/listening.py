@@ -1,6 +1,6 @@
-"""On which address the server was told to listen, and that nobody gets in from elsewhere without a login.
+"""Reads the address at which the server listens, and refuses one that other machines reach without a login.
 
-The host keeps this to itself and its web server, so it is read from the command line once more.
+The host does not tell the app its address, so it is read from the command line again.
 """
 
 import argparse
@@ -19,12 +19,12 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 @dataclass(frozen=True)
 class Place:
-    """Where the server was told to listen.
+    """The address at which the server listens.
 
     Attributes:
-        host: what `--host` of `monailabel start_server` says; None without it: the host then listens everywhere, and
-            the guard answers this machine only, unless there are users.
-        closed: whether it was given a certificate, so that nobody on the way can read along.
+        host: `--host` of `monailabel start_server`. None without it: the server then listens everywhere, and
+            the guard answers only this machine, unless there are users.
+        closed: whether the server has a certificate, so that the connection is encrypted.
     """
 
     host: str | None
@@ -32,30 +32,30 @@ class Place:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether it was told to listen to other machines."""
+        """Whether `--host` names an address that other machines can reach."""
         return self.host is not None and not is_loopback(self.host)
 
     def address(self, port: int) -> str:
-        """Where somebody at this machine finds the server."""
+        """The address of the server for a client on this machine."""
         host = self.host if self.host and self.host not in EVERYWHERE else "127.0.0.1"
         return f"{'https' if self.closed else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def place_asked_for(arguments: Sequence[str]) -> Place:
-    """What a command line says."""
+    """The place that the arguments of a command line name."""
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("-i", "--host")
     parser.add_argument("--ssl_certfile")
-    said = parser.parse_known_args([*arguments])[0]
-    return Place(said.host or None, bool(said.ssl_certfile))
+    options = parser.parse_known_args([*arguments])[0]
+    return Place(options.host or None, bool(options.ssl_certfile))
 
 
 def require_login(project: Project, place: Place, *, has_provider: bool) -> None:
-    """Refuse to start where others can come in and nobody asks who they are; warn where others can read along.
+    """Refuse to start if other machines could connect without a login; warn if the connection is not encrypted.
 
     Raises:
-        NotReadyError: the server would listen beyond this machine, without users and without a login provider, and
-            nobody has said that something before it asks for the login.
+        NotReadyError: other machines could connect, there are neither users nor a login provider, and the setting
+            `allow_remote` does not say that a proxy asks for the login.
     """
     if not place.is_beyond or project.settings.allow_remote:
         return

@@ -1,10 +1,10 @@
-"""Which addresses are this machine's own."""
+"""Recognises addresses of this machine."""
 
 import ipaddress
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own; a unix socket has none."""
+    """Whether an address belongs to this machine; true for the empty address of a unix socket."""
     if address in ("localhost", ""):
         return True
     try:

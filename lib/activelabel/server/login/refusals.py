@@ -1,4 +1,4 @@
-"""How somebody is told that they must log in: a person by the page for it, a program by a status and one line."""
+"""Answers to requests without a valid login: a person gets the login page, a program a status and one line."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Header = tuple[bytes, bytes]
 
 @dataclass(frozen=True)
 class Refusal:
-    """A whole answer."""
+    """A complete HTTP answer."""
 
     status: int
     headers: list[Header]
@@ -20,21 +20,21 @@ class Refusal:
 
 
 def refusal_line(status: int, line: str, *headers: Header) -> Refusal:
-    """A refusal as a program reads it."""
+    """A refusal as JSON for a program."""
     return Refusal(status, [(b"content-type", b"application/json"), *headers], json.dumps({"detail": line}).encode())
 
 
 def refusal_of(
     error: ActiveLabelError, status: int, address: str, root: str, headers: Mapping[str, str], *, basic: bool
 ) -> Refusal:
-    """What is answered where the login has raised an error.
+    """The answer to a request for which the login has raised an error.
 
     Args:
-        error: what it raised.
-        status: that of its kind.
+        error: the error.
+        status: HTTP status of the error.
         address: path and query of the request.
-        root: what a proxy puts before all paths.
-        headers: of the request, their names in lower case.
+        root: path prefix of a proxy.
+        headers: headers of the request, with names in lower case.
         basic: whether a program may send name and password with each request.
     """
     if isinstance(error, TooManyError) and error.seconds is not None:
@@ -44,13 +44,13 @@ def refusal_of(
     if opens_page(headers):
         page = f"{root}/login?next={quote(address, safe='')}"
         return Refusal(303, [(b"location", page.encode()), (b"cache-control", b"no-store")], b"")
-    # A browser would ask for name and password by itself, in a window that nobody can style or end.
+    # For `Basic`, a browser would show its own dialog for name and password.
     by_browser = any(name.startswith("sec-fetch-") for name in headers)
     challenge = b'Basic realm="activelabel", charset="UTF-8"' if basic and not by_browser else b"Bearer"
     return refusal_line(status, str(error), (b"www-authenticate", challenge))
 
 
 def opens_page(headers: Mapping[str, str]) -> bool:
-    """Whether a person in a browser waits for a page."""
+    """Whether the request opens a page in a browser."""
     mode = headers.get("sec-fetch-mode")
     return mode == "navigate" if mode else "text/html" in headers.get("accept", "")

@@ -1,6 +1,6 @@
-"""Who may do what: one table from each route to the least role that it takes. `docs/security.md` has it for people.
+"""Permissions: a table from each route to the least role that may use it. `docs/security.md` explains it.
 
-An address that is not in the table takes an admin. Where nobody has to log in, everybody may do everything.
+An address that is not in the table needs an admin. If no login is required, everybody may do everything.
 """
 
 import re
@@ -17,10 +17,10 @@ PUBLIC = frozenset(
         "GET /auth/", "POST /auth/token", "GET /favicon.ico",
     }
 )  # fmt: skip
-"""What has to be answered before anybody is logged in."""
+"""Routes that are answered without a login."""
 
 OTHERS_LABEL = "DELETE /datastore/label of others"
-"""Not a route of its own: taking back a label that somebody else has drawn."""
+"""Not a route of its own: removing a label of another annotator."""
 
 LEAST: dict[str, Role] = {
     **dict.fromkeys(
@@ -59,9 +59,9 @@ LEAST: dict[str, Role] = {
 
 
 def least_role(method: str, path: str) -> Role | None:
-    """The least role that a request takes: the highest of all entries that fit; None: nobody has to be logged in.
+    """The least role for a request: the highest of all matching entries; None if no login is needed.
 
-    HEAD takes what GET takes. OPTIONS says what a browser may send, and no more.
+    HEAD needs the role of GET. OPTIONS needs none, as it only tells what a browser may send.
     """
     method = "GET" if method == "HEAD" else method
     if method == "OPTIONS" or f"{method} {path}" in PUBLIC:
@@ -71,10 +71,10 @@ def least_role(method: str, path: str) -> Role | None:
 
 
 def require(entry: str) -> None:
-    """Refuse what whoever asks may not do, by its entry in the table.
+    """Refuse a request if the role of its user is below that of `entry` in the table.
 
     Raises:
-        ForbiddenError: their role is too low.
+        ForbiddenError: the role of the user is too low.
     """
     who = asking.get()
     if who is not None and who.role < LEAST[entry]:
@@ -83,7 +83,7 @@ def require(entry: str) -> None:
 
 @cache
 def _patterns() -> list[tuple[str, re.Pattern[str], Role]]:
-    """The entries that are routes, with the address as the host's own router reads it."""
+    """The entries that are routes, with the address pattern as the host's router compiles it."""
     patterns = []
     for entry, role in LEAST.items():
         method, _, path = entry.partition(" ")

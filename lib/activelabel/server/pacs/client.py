@@ -1,4 +1,4 @@
-"""A PACS as this server sees it: series, segmentations, pixel data, and one line when it does not answer."""
+"""Client of a PACS: lists series, reads and stores objects, and turns each failure into one line."""
 
 import logging
 import re
@@ -23,19 +23,19 @@ from activelabel.server.pacs.session import CONNECT_SECONDS, RefusedAnswerError,
 logger = logging.getLogger(__name__)
 
 MOST_SERIES = 100_000
-"""How many series a search may find. A PACS that lists more than a hospital has would never come to an end."""
+"""Limit on the series that a search may find, so that the listing of a faulty PACS ends."""
 BYTES_OF_A_VOXEL = 4
 
 _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
-"""It becomes the name of a file: digits and single dots between them, never a dot alone."""
+"""A valid UID: digits with single dots between them. A UID becomes a file name, so it must never be a dot alone."""
 _SHOWN_TAGS = ("Modality", "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 _COUNT_TAG = "NumberOfSeriesRelatedInstances"
-_UNKNOWN = "UNK"  # what the host's clients are used to
+_UNKNOWN = "UNK"  # the value that the host's clients expect
 
 
 @dataclass(frozen=True)
 class Series:
-    """A series of the PACS. `info` is what clients read of it; `instances` is None where the PACS does not say."""
+    """A series of the PACS. `info` holds the tags for clients; `instances` is None if the PACS does not list it."""
 
     uid: str
     study_uid: str
@@ -46,16 +46,16 @@ class Series:
 class Pacs:
     """The DICOMweb services at an address.
 
-    Every method raises `UnavailableError` where the PACS does not answer in time, or answers with an error.
+    Every method raises `UnavailableError` if the PACS does not answer in time, or answers with an error.
 
     Attributes:
-        address: without login data.
+        address: address of the PACS without login data.
     """
 
     def __init__(self, url: str, largest_voxels: int = LARGEST_IMAGE_VOXELS) -> None:
-        """Speak to the PACS at `url` as the host's settings `MONAI_LABEL_DICOMWEB_*` say.
+        """Connect to the PACS at `url` with the host's settings `MONAI_LABEL_DICOMWEB_*`.
 
-        No answer is read that is larger than a series of `largest_voxels`.
+        An answer that is larger than a series of `largest_voxels` is refused.
         """
         parts = urlsplit(url.rstrip("/"))
         self.address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
@@ -69,12 +69,12 @@ class Pacs:
             wado_url_prefix=host_settings.MONAI_LABEL_WADO_PREFIX,
             stow_url_prefix=host_settings.MONAI_LABEL_STOW_PREFIX,
         )
-        self._client.set_http_retry_params(retry=False)  # it would wait for minutes
-        for chatty in ("dicomweb_client", "retrying"):  # of every look into the PACS, and with a traceback if it fails
+        self._client.set_http_retry_params(retry=False)  # retries would wait for minutes
+        for chatty in ("dicomweb_client", "retrying"):  # they log every request, and a traceback for each failure
             logging.getLogger(chatty).setLevel(logging.ERROR)
 
     def images(self) -> list[Series]:
-        """The series to annotate: those that the host's search filter finds, CT by default."""
+        """The series to annotate: all that the host's search filter finds, CT by default."""
         return self._search(host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
 
     def segmentations(self) -> list[Series]:
@@ -101,7 +101,7 @@ class Pacs:
             raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
 
     def _by_frame(self, study_uid: str, series_uid: str) -> Iterator[Dataset]:
-        """The objects of a series of one frame each: what is said of them, and their voxels, are asked for apart."""
+        """The single-frame objects of a series; metadata and pixels are requested separately."""
         for listed in self._client.retrieve_series_metadata(study_uid, series_uid):
             instance = Dataset.from_json(listed)
             uid = str(instance.SOPInstanceUID)
@@ -124,7 +124,7 @@ class Pacs:
         raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
 
     def store(self, dataset: Dataset) -> None:
-        """Keep an object in the PACS; one that it has already stays as it is."""
+        """Store an object in the PACS; an object that the PACS already has stays unchanged."""
         with self._asking("an object to store"):
             answer = self._client.store_instances([dataset])
         if answer.get("FailedSOPSequence"):
@@ -134,18 +134,18 @@ class Pacs:
     def forward(
         self, method: str, service: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
     ) -> requests.Response:
-        """Pass a viewer's request on, whatever the answer.
+        """Forward a viewer's request and return the answer of the PACS, even an error.
 
         Args:
             method: GET or POST.
-            service: `qido`, `wado` or `stow`, or "" for an address that needs no prefix.
-            path: below the DICOMweb root.
-            query: as the viewer sent it.
-            body: of the request.
-            headers: those that the PACS is to see.
+            service: `qido`, `wado` or `stow`, or "" for an address without prefix.
+            path: path below the DICOMweb root.
+            query: query string as the viewer sent it.
+            body: body of the request.
+            headers: headers to forward.
 
         Raises:
-            ForbiddenError: the path leaves the DICOMweb root; a PACS has much else beside it.
+            ForbiddenError: the path leaves the DICOMweb root, beside which a PACS has other services.
         """
         if any(part in ("..", ".") for part in path.split("/")):
             raise ForbiddenError(f"'{path}' leaves the DICOMweb services of the PACS")
@@ -157,7 +157,7 @@ class Pacs:
             )
 
     def _search(self, filters: Mapping[str, Any]) -> list[Series]:
-        """All series that match, however few at a time the PACS lists."""
+        """All series that match `filters`, requested page by page."""
         found: dict[str, Series] = {}
         while True:
             with self._asking("a search"):
@@ -176,10 +176,10 @@ class Pacs:
                 )
 
     def _series(self, item: Any) -> Series | None:
-        """A listed series; None if it cannot be read, or its identifier is none, for it becomes the name of a file."""
+        """A listed series; None if it cannot be read or has no valid UID, since the UID becomes a file name."""
         try:
             return self._read_series(Dataset.from_json(item))
-        except Exception as error:  # noqa: BLE001 - whatever pydicom makes of a lie is that series' problem
+        except Exception as error:  # noqa: BLE001 - a malformed entry affects only its own series
             logger.warning("a series that the PACS %s lists cannot be read: %s", self.address, first_line(error))
             return None
 
@@ -194,7 +194,7 @@ class Pacs:
 
     @contextmanager
     def _asking(self, what: str, refusals: bool = True) -> Iterator[None]:
-        """Turn what goes wrong between us and the PACS into one line."""
+        """Turn every failure of a request to the PACS into an error with one line."""
         try:
             yield
         except requests.HTTPError as error:
@@ -220,34 +220,34 @@ class Pacs:
             raise UnavailableError(
                 f"the PACS {self.address} cannot be reached: check that it runs, and the address given as --studies"
             ) from error
-        except (ActiveLabelError, OSError):  # ours, and those of the disk
+        except (ActiveLabelError, OSError):  # errors of this package and of the disk
             raise
-        except Exception as error:  # what comes of an answer that lies may be anything
+        except Exception as error:  # a malformed answer may raise anything
             raise UnavailableError(
                 f"the PACS {self.address} answered to {what} what cannot be read ({first_line(error)}): see its log"
             ) from error
 
 
 class _CheckingClient(DICOMwebClientX):
-    """Looks at each object that came before pydicom opens it."""
+    """Checks each received object before pydicom opens it."""
 
     def _decode_multipart_message(self, response: requests.Response, stream: bool) -> Iterator[bytes]:
         for part in super()._decode_multipart_message(response, stream):
-            content = bytes(part)  # It is a bytearray, which pydicom takes for a list of numbers.
+            content = bytes(part)  # a bytearray, which pydicom would read as a list of numbers
             check_object(content)
             yield content
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one short line."""
+    """The message of an error as one short line."""
     return " ".join(f"{type(error).__name__} {error}".split())[:100]
 
 
 def _of_series(instance: Dataset, series_uid: str) -> Dataset:
-    """The object, if it is one of the series that was asked for.
+    """Return the object if it belongs to the requested series.
 
     Raises:
-        UnavailableError: it is one of another.
+        UnavailableError: it belongs to another series.
     """
     found = str(instance.get("SeriesInstanceUID"))
     if found != series_uid:
@@ -258,7 +258,7 @@ def _of_series(instance: Dataset, series_uid: str) -> Dataset:
 
 
 def _prefix(method: str, service: str, path: str) -> str | None:
-    """The part of the address that the host's settings give to a service. Viewers store by any of the services'."""
+    """The prefix that the host's settings give to a service. Viewers may store under the prefix of any service."""
     if not service:
         return None
     if method == "POST":

@@ -1,4 +1,4 @@
-"""What the images of a PACS are."""
+"""Determines the modality of the images of a PACS."""
 
 import logging
 
@@ -14,34 +14,34 @@ logger = logging.getLogger(__name__)
 
 
 def pacs_modality(pacs: Pacs) -> ProjectModality | None:
-    """What the images of a PACS are: what its search filter asks for, else what most of its series say.
+    """The modality of the images of a PACS: from the search filter, else from the majority of the series.
 
-    None where it has no series of which that is known.
+    None if no series has a known modality.
 
     Raises:
-        InvalidInputError: the filter asks for a modality that nobody knows.
-        UnavailableError: it does not answer.
+        InvalidInputError: the filter names an unknown modality.
+        UnavailableError: the PACS does not answer.
     """
-    asked = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
-    if isinstance(asked, str) and asked.strip():
-        return named_modality(asked, "the search filter of the PACS")
+    filtered = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
+    if isinstance(filtered, str) and filtered.strip():
+        return named_modality(filtered, "the search filter of the PACS")
     tags = [series.info["Modality"] for series in pacs.images()]
     known = [named for named in map(_tagged, tags) if named is not None]
     ct = [named for named in known if named.kind == "CT"]
-    most = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
-    if not most:
+    majority = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
+    if not majority:
         return None
-    if len(most) < len(tags):
+    if len(majority) < len(tags):
         logger.warning(
             "the PACS lists CT and other series (%s), and all are prepared alike: say with "
             "MONAI_LABEL_DICOMWEB_SEARCH_FILTER which are meant",
             ", ".join(sorted(set(tags))),
         )
-    return ProjectModality(most[0].name, f"DICOM tag Modality of {len(most)} of {len(tags)} series")
+    return ProjectModality(majority[0].name, f"DICOM tag Modality of {len(majority)} of {len(tags)} series")
 
 
 def find_out(pacs: Pacs, ledger: Ledger) -> None:
-    """Keep in the ledger what the images of a PACS are, unless it is known. Raises as `pacs_modality`."""
+    """Record the modality of a PACS in the ledger unless it is recorded. Raises as `pacs_modality`."""
     if known_modality(ledger) is not None:
         return
     found = pacs_modality(pacs)

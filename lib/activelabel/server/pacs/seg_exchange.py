@@ -1,11 +1,11 @@
-"""Labels and the PACS: final labels are sent as DICOM SEG, and what others stored is taken in as labels.
+"""Exchange of labels with the PACS: sends final labels as DICOM SEG, and takes in segmentations that others stored.
 
-That is SEG and RTSTRUCT alike; of the latter only the structures that the project has names for.
+Both SEG and RTSTRUCT are taken in; of an RTSTRUCT, only the structures that are labels of the project.
 
-The identifier of a SEG that we send follows from the label version, and a label that was taken in is kept in a file
-that is named by the identifier of its SEG and the checksum of what that held. So what was exchanged already, and what
-became another label here when it was merged with slices drawn before, can be told from the ledger, after any crash; and
-sending twice is sending once.
+The UID of a sent SEG is derived from the label version. A label that was taken in is kept in a file whose name has
+the UID of its SEG and the checksum of the content of that SEG. The ledger therefore tells, even after a crash, which
+labels were exchanged, and which taken-in labels were changed by a merge with slices drawn before; and sending a
+label twice has the same effect as sending it once.
 """
 
 import hashlib
@@ -36,16 +36,16 @@ from activelabel.store.records import FINAL, Annotation, Draft
 logger = logging.getLogger(__name__)
 
 _TAKEN_IN = re.compile(r"seg-(?P<uid>[0-9.]+)(-(?P<sha256>[0-9a-f]{64}))?\.nii\.gz")
-"""Name of the file of a label that was taken in. Without a checksum it was before labels were merged."""
+"""File name of a label that was taken in. Labels from before merging existed have no checksum in the name."""
 
 
 class SegExchange:
-    """What goes between the ledger and the segmentations of a PACS. Used by one thread at a time, except `send`.
+    """Exchanges labels between the ledger and a PACS. Only `send` may run in several threads at once.
 
     Attributes:
-        refused: why SEGs that others stored are not used as labels, by their series, since the server was started.
-        drafts: in the same way, why SEGs are kept as drafts.
-        senders: who was logged in when a SEG was stored through this server, by its series.
+        refused: by series, why a SEG that others stored is not used as a label; since the start of the server.
+        drafts: by series, why a SEG is kept as a draft; since the start of the server.
+        senders: by series, the user who stored a SEG through this server.
     """
 
     def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
@@ -60,16 +60,16 @@ class SegExchange:
         self._settled: set[int] = set()  # annotations that were sent, or never can be
 
     def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Kept]:
-        """Keep SEGs that were not seen before as final labels of their series, or as drafts, oldest first.
+        """Keep new SEGs as final labels of their images, or as drafts, oldest first.
 
-        One that fails the checks of any label is passed over, with its reason in `refused` and in the log.
+        A SEG that fails the checks of labels is passed over, with the reason in `refused` and in the log.
 
         Args:
-            segs: those that the PACS has.
+            segs: the segmentations that the PACS has.
             studies: the study of each image.
 
         Returns:
-            What was kept.
+            The kept labels and drafts.
 
         Raises:
             UnavailableError: the PACS stopped answering; the rest is taken in next time.
@@ -90,17 +90,17 @@ class SegExchange:
         return kept
 
     def send_missing(self, segs: Sequence[Series], studies: Mapping[str, str]) -> None:
-        """Send the current final labels that the PACS has not, because it did not answer when they were saved."""
+        """Send the current final labels that the PACS lacks because it did not answer when they were saved."""
         stored = {seg.uid for seg in segs}
         for annotation in self._ledger.annotations():
             if seg_uid(annotation) not in stored and annotation.image_id in studies:
                 self.send(annotation, studies[annotation.image_id])
 
     def send(self, annotation: Annotation, study_uid: str | None) -> None:
-        """Store a label in the PACS; not an empty one, as SEG cannot hold it, nor one that is there as it was taken in.
+        """Store a label in the PACS, except an empty label, which SEG cannot hold, and a label taken in unchanged.
 
-        Whatever goes wrong is logged and no more: the label is kept already. If the PACS does not answer, it is sent
-        with the next that are missing.
+        Failures are only logged, since the label is already kept. If the PACS does not answer, the label is sent by the
+        next `send_missing`.
         """
         if annotation.id in self._settled or _is_as_taken_in(annotation):
             return
@@ -149,7 +149,7 @@ class SegExchange:
         note_image(image_id, image, self._ledger)
         grid = read_grid(image)
         label = read_dicom_label(seg, grid, self._archive.labels)
-        said = str(seg.get("ContentCreatorName") or seg.get("OperatorsName") or "").strip() or "PACS"
+        named_author = str(seg.get("ContentCreatorName") or seg.get("OperatorsName") or "").strip() or "PACS"
         sender = self.senders.get(series.uid)
         with TemporaryDirectory() as folder:
             file = Path(folder) / "SEG.nii.gz"
@@ -157,8 +157,8 @@ class SegExchange:
             own_values = check_label(file, grid, self._archive.labels, label.names).array
             write_label(file, own_values, grid.affine_ras)
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
-            # Its author may be unknown here, or go by another name than the client that was asked.
-            author, unknown = sender or said, sender is None
+            # The author may be unknown here, or have another name than the client that holds the case.
+            author, unknown = sender or named_author, sender is None
             try:
                 kept = self._archive.keep(image_id, FINAL, file, grid, LabelInfo(author), name, answers_any=unknown)
             except AskedBackError:
@@ -172,18 +172,18 @@ class SegExchange:
 
 
 def seg_uid(annotation: Annotation) -> str:
-    """The identifier under which a label version is stored in the PACS, always the same."""
+    """The SEG UID of a label version in the PACS, always the same for a version."""
     return str(generate_uid(entropy_srcs=["label", annotation.image_id, str(annotation.version), annotation.sha256]))
 
 
 def _source(annotation: Annotation) -> str | None:
-    """The SEG series that a label was taken in from; None for a label that came otherwise."""
+    """The SEG series from which a label was taken in; None for any other label."""
     taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
     return taken_in["uid"] if taken_in else None
 
 
 def _is_as_taken_in(annotation: Annotation) -> bool:
-    """Whether a label was taken in, and nothing merged with it."""
+    """Whether a label was taken in and not merged with other slices."""
     taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
     return taken_in is not None and taken_in["sha256"] in (None, annotation.sha256)
 

@@ -1,6 +1,6 @@
-"""Which series the files belong to that a viewer stores in the PACS, read from the request (DICOM PS3.18, STOW-RS).
+"""Reads the series of the files in a viewer's store request to the PACS (DICOM PS3.18, STOW-RS).
 
-So it is known who sent a segmentation before the PACS lists it, and whatever the file says of its author.
+The server thereby knows who sent a segmentation before the PACS lists it, whatever author the file names.
 """
 
 import io
@@ -17,9 +17,9 @@ _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
 def sent_series(body: bytes, content_type: str) -> set[str]:
-    """The UIDs of the series of all DICOM files in a multipart body; a part that cannot be read has none.
+    """The series UIDs of all DICOM files in a multipart body.
 
-    That one is for the PACS to refuse.
+    A part that cannot be read is left out; the PACS refuses it.
     """
     return {uid for file in _parts(body, content_type) if (uid := _series_uid(file))}
 

@@ -1,4 +1,4 @@
-"""Series of the PACS on this machine's disk: fetched once, by whichever process needs them first, and wholly."""
+"""Cache of PACS series on the local disk. The first process that needs a series fetches it, completely."""
 
 import logging
 import shutil
@@ -17,21 +17,21 @@ logger = logging.getLogger(__name__)
 
 
 class SeriesCache:
-    """A folder with, for each series, its DICOM files in `UID/` and the volume in `UID.nii.gz`."""
+    """A folder that holds, for each series, the DICOM files in `UID/` and the volume in `UID.nii.gz`."""
 
     def __init__(self, pacs: Pacs, folder: Path) -> None:
-        """Keep series of `pacs` in `folder`, which is made."""
+        """Cache series of `pacs` in `folder`, which is created."""
         self._pacs = pacs
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def volume(self, uid: str, study_uid: str | None) -> Path:
-        """The series as NIfTI, fetched if it is not there.
+        """The series as a NIfTI file, fetched if it is not in the cache.
 
         Raises:
-            UnavailableError: it is not there, and the PACS does not answer.
-            NotFoundError: neither is there such a series in the PACS.
-            InvalidInputError: it is no regular volume; nothing of it is kept.
+            UnavailableError: the series must be fetched, and the PACS does not answer.
+            NotFoundError: the series must be fetched, and the PACS does not have it.
+            InvalidInputError: the series is no regular volume; nothing is cached.
         """
         path = self.folder / f"{uid}.nii.gz"
         if not path.is_file():
@@ -39,14 +39,14 @@ class SeriesCache:
         return path
 
     def slices(self, uid: str, study_uid: str | None) -> Path:
-        """The folder with the DICOM files of the series, fetched if it is not there. Raises as `volume`."""
+        """The folder with the DICOM files of the series, fetched if it is not in the cache. Raises as `volume`."""
         path = self.folder / uid
         if not path.is_dir():
             self._fetch(uid, study_uid)
         return path
 
     def forget(self, uid: str) -> None:
-        """Remove a series that has changed in the PACS; it is fetched anew when it is needed."""
+        """Remove a series that has changed in the PACS; the next access fetches it again."""
         with self._only_us(uid):
             (self.folder / f"{uid}.nii.gz").unlink(missing_ok=True)
             shutil.rmtree(self.folder / uid, ignore_errors=True)
@@ -68,12 +68,12 @@ class SeriesCache:
             logger.info("fetched series %s in %.1f s", uid, time.monotonic() - started)
 
     def _only_us(self, uid: str) -> FileLock:
-        """Keeps other threads, and the server's children, from fetching the same series."""
+        """A lock that keeps other threads and processes from fetching the same series."""
         return FileLock(self.folder / f".{uid}.lock")
 
 
 def cache_folder(pacs: Pacs) -> Path:
-    """Where the host keeps series of this PACS, in a folder of our own: its own files may be there in part only."""
+    """The host's cache folder of this PACS, in a sub-folder of our own, as the host's files there may be incomplete."""
     configured = (host_settings.MONAI_LABEL_DICOMWEB_CACHE_PATH or "").strip()
     base = Path(configured) if configured else Path.home() / ".cache" / "monailabel" / "dicom"
     return base / md5_digest(pacs.address) / "activelabel"

@@ -1,4 +1,4 @@
-"""What is taken from a PACS at all: answers of the PACS itself, of bounded size, that come at a bearable pace."""
+"""HTTP session for a PACS: accepts answers only from the PACS itself, with limits on size and time."""
 
 import time
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from requests.adapters import HTTPAdapter
 CONNECT_SECONDS = 3.0
 CONNECTIONS = 16  # a viewer asks for many slices at once
 LARGEST_LISTING_BYTES = 2**28
-"""Of an answer in JSON. A series takes one or two kilobytes there."""
+"""Size limit of a JSON answer, in which a series takes one or two kilobytes."""
 SLOWEST_BYTES_PER_SECOND = 1024
 _CHUNK = 2**16
 
 
 class RefusedAnswerError(requests.RequestException):
-    """The answer is none to take: it comes from elsewhere, is too large, or never ends. Its text says which."""
+    """An answer is refused: it comes from another host, is too large, or too slow. The text says which."""
 
 
 class _Raw(Protocol):
@@ -30,20 +30,20 @@ class _Raw(Protocol):
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Gives every request a time limit and its answer a size; without them, `requests` waits and reads for ever.
+    """Limits the time of every request and the size of its answer; `requests` alone has no limits.
 
-    An answer that sends us to another host is not followed: it could be one that only this machine reaches.
+    A redirect to another host is not followed: it could be a host that only this machine reaches.
     """
 
     def __init__(self, url: str, read_seconds: float, largest_bytes: int) -> None:
-        """Of the PACS at `url`."""
+        """Accept requests to the PACS at `url` only."""
         super().__init__(pool_maxsize=CONNECTIONS)
         self._origin = _origin(url)
         self._read_seconds = read_seconds
         self._largest_bytes = largest_bytes
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send with the limits.
+        """Send a request with the limits.
 
         Raises:
             RefusedAnswerError: the request is for another host, or the answer says that it is too large.
@@ -59,7 +59,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 class _BoundedBody:
-    """The body of an answer, which ends with an error where it is too large or too slow; else as the one within."""
+    """The body of an answer; raises an error when it is too large or too slow, and else acts as the wrapped body."""
 
     def __init__(self, raw: _Raw, limit: int, patience_seconds: float) -> None:
         self._raw, self._limit, self._patience_seconds = raw, limit, patience_seconds
@@ -69,9 +69,11 @@ class _BoundedBody:
         return getattr(self._raw, name)
 
     def stream(self, amt: int = _CHUNK, decode_content: bool | None = None) -> Iterator[bytes]:
-        """The bytes, unpacked if the answer is packed."""
+        """The bytes of the body in parts, decompressed if `decode_content`."""
         count = 0
-        while part := self._raw.read1(min(amt, _CHUNK), decode_content=decode_content):  # It waits for no more bytes.
+        while part := self._raw.read1(
+            min(amt, _CHUNK), decode_content=decode_content
+        ):  # `read1` does not wait for more bytes
             count += len(part)
             if count > self._limit:
                 raise RefusedAnswerError(f"it has more than {self._limit:,} bytes")
@@ -84,7 +86,7 @@ class _BoundedBody:
 
 
 def open_session(url: str, read_seconds: float, largest_bytes: int) -> requests.Session:
-    """A session with the login data of the host's settings, whose answers are bounded."""
+    """A session with the host's login data and with limits on every answer."""
     username, password = host_settings.MONAI_LABEL_DICOMWEB_USERNAME, host_settings.MONAI_LABEL_DICOMWEB_PASSWORD
     if "googleapis.com" in url:
         session = create_session_from_gcp_credentials()

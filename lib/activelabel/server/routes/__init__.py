@@ -1,1 +1,1 @@
-"""The routes: checked before the host sees them, answered in one line."""
+"""The routes: they check requests before the host's code runs, and answer errors with one line."""

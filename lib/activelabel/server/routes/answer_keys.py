@@ -1,12 +1,12 @@
-"""What each key of the JSON of `GET /info/` and of a next sample means. `docs/reference/answers.md` is made of it.
+"""The meaning of each key in the JSON of `GET /info/` and other answers; source of `docs/reference/answers.md`.
 
-A key is the path to it: `.` leads into an object, `[]` into each entry of a list, and a name in braces stands for any
-name, such as that of a model. A path that ends in `.*` says that what is below has a description elsewhere.
+Keys are paths: `.` leads into an object, `[]` into each entry of a list, and a name in braces stands for any
+name, such as that of a model. The keys below a path that ends in `.*` are described elsewhere.
 """
 
 _MODEL_KEYS = {
     "version": "number of the model version",
-    "metrics": "metrics on the validation cases of now, else those of its own training",
+    "metrics": "metrics on the current validation cases, else those of its own training",
     "metrics.{metric}": "`dice`, or `dice_NAME` of one structure; null where nothing could be judged",
     "trained_on": "how many labels it has learnt from",
     "validation_cases": "how many validation cases its metrics come from",
@@ -22,9 +22,9 @@ _FILE_KEYS = {
 _SKIP_KEYS = {
     "id": "id of the image",
     "kind": "`not now` or `cannot be annotated`",
-    "reason": "why, as the annotator says",
+    "reason": "the annotator's reason",
     "annotator": "who skipped it",
-    "when": "when, in ISO 8601",
+    "when": "time of the skip, in ISO 8601",
 }
 _DRAFT_KEYS = {
     "version": "number of the draft's version",
@@ -34,7 +34,7 @@ _DRAFT_KEYS = {
 
 
 def _below(path: str, keys: dict[str, str]) -> dict[str, str]:
-    return {f"{path}.{key}": said for key, said in keys.items()}
+    return {f"{path}.{key}": meaning for key, meaning in keys.items()}
 
 
 _OF_THE_HOST = {
@@ -50,18 +50,18 @@ _OF_THE_HOST = {
     "models.{model}.dimension": "3",
     "models.{model}.description": "what it is, with the model version in use",
     "models.{model}.config": "options that a client may send with an inference",
-    "models.{model}.config.{option}": "default of the option; of a choice the list, the default first",
+    "models.{model}.config.{option}": "default of the option; for a choice all values, the default first",
     "trainers": "the trainers: `segmentation`, and `proxy` where the recipe has a proxy task",
     "trainers.{trainer}": "a trainer",
     "trainers.{trainer}.description": "what it trains",
     "trainers.{trainer}.config": "options that a client may send with a training",
-    "trainers.{trainer}.config.{option}": "default of the option; of a choice the list, the default first",
+    "trainers.{trainer}.config.{option}": "default of the option; for a choice all values, the default first",
     "trainers.{trainer}.labels": "names of the structures that it learns",
     "strategies": "the strategies, the recipe's own first",
     "strategies.{strategy}": "a strategy",
     "strategies.{strategy}.description": "what it asks for, and what it needs",
-    "strategies.{strategy}.config": "what a client may send with the question",
-    "strategies.{strategy}.config.{option}": "default of the option; of a choice the list, the default first",
+    "strategies.{strategy}.config": "options that a client may send with the request",
+    "strategies.{strategy}.config.{option}": "default of the option; for a choice all values, the default first",
     "scoring": "the scoring methods: one for each measure, and `proxy` where the recipe has a proxy task",
     "scoring.{method}": "a scoring method",
     "scoring.{method}.description": "what it scores",
@@ -70,13 +70,13 @@ _OF_THE_HOST = {
     "train_stats.{trainer}.rank": "the host's number of the training process",
     "train_stats.{trainer}.epoch": "how many epochs are over",
     "train_stats.{trainer}.total_epochs": "how many epochs the training has",
-    "train_stats.{trainer}.current_epoch": "the epoch that runs, or was the last",
-    "train_stats.{trainer}.current_iteration": "the step that runs, or was the last",
+    "train_stats.{trainer}.current_epoch": "the running epoch, or the last one",
+    "train_stats.{trainer}.current_iteration": "the running step, or the last one",
     "train_stats.{trainer}.total_iterations": "steps of an epoch",
     "train_stats.{trainer}.start_ts": "when the training began, in seconds since 1970",
-    "train_stats.{trainer}.total_time": "how long the training took; not there while it runs",
-    "train_stats.{trainer}.current_time": "how long the training has run; not there when it is over",
-    "train_stats.{trainer}.best_metric": "validation Dice of the model in use; of a running training its best so far",
+    "train_stats.{trainer}.total_time": "duration of the training; absent while it runs",
+    "train_stats.{trainer}.current_time": "time since the start of the training; absent after its end",
+    "train_stats.{trainer}.best_metric": "validation Dice of the model in use; during a training the best so far",
     "train_stats.{trainer}.train": "metrics on the patches of the training",
     "train_stats.{trainer}.train.*": "the host's keys: `metrics`, `key_metric_name`, `best_metric` and its epoch",
     "train_stats.{trainer}.eval": "metrics on the validation cases during the training",
@@ -91,7 +91,7 @@ _OF_THE_HOST = {
     "train_stats.{trainer}.standing": "which model is in use and why, in a sentence",
     "datastore": "counts of images and labels",
     "datastore.total": "how many images there are",
-    "datastore.completed": "how many images have a label that counts, of whichever slices",
+    "datastore.completed": "how many images have a final label, of any number of slices",
     "datastore.label_tags": "labels by tag",
     "datastore.label_tags.{tag}": "how many labels have the tag",
     "datastore.annotated_slices": "how many slices are annotated",
@@ -99,46 +99,46 @@ _OF_THE_HOST = {
     "datastore.partly_annotated_volumes": "how many volumes are annotated in part",
 }
 _PROGRESS = {
-    "images": "images whose file is there",
-    "training": "those to train on",
-    "validation": "those that judge models",
+    "images": "images whose file exists",
+    "training": "images to train on",
+    "validation": "images that measure models",
     "annotated": "volumes annotated completely",
     "partly_annotated": "volumes of which some slices are annotated",
-    "annotated_slices": "annotated slices of both",
-    "foreground_slices": "those of them on which something is drawn",
+    "annotated_slices": "annotated slices of all volumes",
+    "foreground_slices": "annotated slices with foreground",
     "leased": "images that an annotator holds now",
     "unreadable": "images that cannot be used",
     "latest_model": "version of the model published last; null before the first",
     "model_in_use": "version of the model in use; null before the first",
     "scored": "images that the model in use has scored",
-    "new_annotations": "labels that the latest model has not seen and that count for the next training",
-    "new_training_annotations": "those of them to learn from",
-    "new_training_slices": "slices that they cover beyond what the latest model has seen",
+    "new_annotations": "labels that the latest model has not seen and that the next training uses",
+    "new_training_annotations": "new annotations of training images",
+    "new_training_slices": "slices of the new annotations that the latest model has not seen",
 }
 _EFFORT = {
-    "slices": "slices that the labels that count cover",
-    "foreground_slices": "those of them with foreground",
+    "slices": "slices that final labels cover",
+    "foreground_slices": "covered slices with foreground",
     "patients": "patients whose images are annotated",
-    "units": "effort of chlebus2022: a foreground slice asked for by itself is 1, one of a whole volume 1/3",
+    "units": "effort of chlebus2022: 1 for a foreground slice asked for by itself, 1/3 for one of a whole volume",
     "timed_queries": "answered queries whose time is known",
-    "seconds_per_query": "their mean time, from the query to its label; null if there are none",
+    "seconds_per_query": "mean time from a timed query to its label; null if there are none",
 }
 _AUTOPILOT = {
-    "due": "work that is due: `training`, `scoring`, or that of the proxy model; null for none",
-    "rests": "whether it rests after several failures",
-    "waits_for": "what happens next, in a sentence",
+    "due": "work that is due: `training` or `scoring`, of the model or the proxy model; null for none",
+    "rests": "whether the autopilot rests after several failures",
+    "waits_for": "the next step and its condition, in a sentence",
     "labels": "labels until the next model",
     "labels.unit": "`volumes` or `slices`",
     "labels.training": "training labels that the latest model has not seen",
-    "labels.training_wanted": "how many of them make a training due",
+    "labels.training_wanted": "how many new training labels make a training due",
     "labels.validation": "annotated validation cases",
     "labels.validation_wanted": "validation cases in all",
 }
 _DOUBT = {
     "last": "rank correlation of uncertainty and errors for each of the last labels",
-    "mean": "their mean; null if there are none",
+    "mean": "mean of these correlations; null if there are none",
     "labels": "how many labels were compared in all",
-    "trusted": "whether strategies go by uncertainty without a warning",
+    "trusted": "whether strategies use uncertainty without a warning",
 }
 _ADVICE = {
     "unit": "what labels are counted in: `volumes` or `slices`",
@@ -147,29 +147,29 @@ _ADVICE = {
     "learning_curve[].in_use": "whether it is in use",
     "learning_curve[].volumes": "volumes of its labels",
     "learning_curve[].slices": "slices of its labels",
-    "learning_curve[].foreground_slices": "those of them with foreground",
+    "learning_curve[].foreground_slices": "slices of its labels with foreground",
     "learning_curve[].validation_cases": "validation cases that judged it",
     "learning_curve[].{metric}": "`dice`, or `dice_NAME` of one structure; null where nothing could be judged",
-    "forecast": "what the next labels bring; null before a model was judged",
+    "forecast": "expected effect of the next labels; null before a model was measured",
     "forecast.at": "effort to which the forecast looks ahead",
-    "forecast.expected": "mean Dice expected there; null with too few points, as all below but `n`",
+    "forecast.expected": "expected mean Dice at that effort; with too few points null, like all keys below except `n`",
     "forecast.low": "lower end of its 95 % interval",
     "forecast.high": "upper end of its 95 % interval",
-    "forecast.gain_expected": "gain on the curve of today",
+    "forecast.gain_expected": "expected gain over the current curve",
     "forecast.gain_low": "lower end of its 95 % interval",
     "forecast.gain_high": "upper end of its 95 % interval",
     "forecast.n": "points of the curve that the forecast comes from",
     "forecast.sentence": "the forecast in a sentence",
-    "sentence": "whether to go on, in a sentence",
+    "sentence": "advice whether to continue annotating, in a sentence",
 }
 
 INFO: dict[str, str] = {
     **_OF_THE_HOST,
     "settings": "every setting with the value in force; no password",
     "settings.*": "see [settings](settings.md)",
-    "recipe": "the recipe in force, with what settings changed",
+    "recipe": "the recipe in force, with the changes by settings",
     "recipe.*": "see [recipes](recipes.md)",
-    "progress": "how far the project is",
+    "progress": "progress of the project",
     **_below("progress", _PROGRESS),
     "passed_over": "files of the studies folder that are not used: one line a reason",
     "standing": "which model is in use and why, in a sentence",
@@ -177,34 +177,34 @@ INFO: dict[str, str] = {
     **_below("model", _MODEL_KEYS | _FILE_KEYS),
     "newest_model": "the model that was published last; null before the first",
     **_below("newest_model", _MODEL_KEYS | _FILE_KEYS),
-    "autopilot": "what the autopilot does and waits for",
+    "autopilot": "state of the autopilot",
     **_below("autopilot", _AUTOPILOT),
-    "effort": "what the labels that count have cost",
+    "effort": "annotation effort of the final labels",
     **_below("effort", _EFFORT),
     "set_aside": "images that cannot be used",
-    "set_aside.{image}": "why not",
-    "modality": "what the images are; null until that is known",
+    "set_aside.{image}": "why the image cannot be used",
+    "modality": "modality of the images; null while it is unknown",
     "modality.name": "`CT`, `MR`, … or `other`",
-    "modality.reason": "how it was found out",
+    "modality.reason": "how the modality was determined",
     "modality.intensity": "how intensities are prepared: `window` or `zscore`",
     "modality.differing": "images whose intensities differ from those of the others",
-    "modality.differing.{image}": "how it differs",
-    "doubt": "whether the model's uncertainty goes with its errors",
+    "modality.differing.{image}": "how the image differs",
+    "doubt": "whether the model's uncertainty correlates with its errors",
     **_below("doubt", _DOUBT),
-    "advice": "whether to go on",
+    "advice": "advice whether to continue annotating",
     **_below("advice", _ADVICE),
-    "cases": "cases that are neither simply open nor simply finished",
+    "cases": "drafts, skipped cases, cases set aside, and labels that equal a model's mask",
     "cases.drafts": "open drafts",
     "cases.drafts[].id": "id of the image",
     "cases.drafts[].annotator": "whose draft it is",
     **_below("cases.drafts[]", _DRAFT_KEYS),
     "cases.not_now": "cases that somebody skipped for now",
     **_below("cases.not_now[]", _SKIP_KEYS),
-    "cases.cannot_be_annotated": "cases that nobody is asked for",
+    "cases.cannot_be_annotated": "cases that no strategy asks for",
     **_below("cases.cannot_be_annotated[]", _SKIP_KEYS),
     "cases.unchanged_from_model": "labels that are exactly what a model drew",
-    "cases.unchanged_from_model.training": "how many of training images",
-    "cases.unchanged_from_model.validation": "how many of validation images",
+    "cases.unchanged_from_model.training": "how many such labels of training images",
+    "cases.unchanged_from_model.validation": "how many such labels of validation images",
 }
 """The answer to `GET /info/`."""
 
@@ -212,9 +212,9 @@ INFO_OF_A_PACS: dict[str, str] = {
     "datastore.pacs": "address of the PACS",
     "datastore.pacs_problem": "why the PACS cannot be asked now; null if it can",
     "datastore.pacs_refused": "segmentations of the PACS that are not used as labels",
-    "datastore.pacs_refused.{series}": "why not",
+    "datastore.pacs_refused.{series}": "why the segmentation is not used",
 }
-"""What it has besides where the studies are those of a PACS."""
+"""Further keys of `GET /info/` if the studies are those of a PACS."""
 
 NEXT_SAMPLE: dict[str, str] = {
     "id": "id of the image",
@@ -222,7 +222,7 @@ NEXT_SAMPLE: dict[str, str] = {
     "path": "path of the image's file on the server",
     "ts": "when the image was first seen, in seconds since 1970",
     "PatientID": "name of the case for people: patient or image, slices to draw, and `draft` for one's own draft",
-    "query": "what is asked for",
+    "query": "the slices or the volume to annotate",
     "query.kind": "`volume` or `slices`",
     "query.axis": "axis of the image's array along which slices are counted; only for slices",
     "query.plane": "plane of the slices: `axial`, `coronal` or `sagittal`; only for slices",
@@ -230,24 +230,24 @@ NEXT_SAMPLE: dict[str, str] = {
     "query.positions_mm": "position of each of them in mm, as viewers show it; only for slices",
     "query.towards": "letter of the side towards which positions grow: `L`, `A` or `S`; only for slices",
     "role": "`training` or `validation`",
-    "score": "score by which it was chosen; null where it was not chosen by one",
-    "strategy": "strategy that asked",
-    "model_version": "model version by which it was chosen; null for none",
-    "reason": "why it is asked for, in a sentence",
-    "expires": "until when it is kept for this annotator, in ISO 8601",
+    "score": "score by which the case was chosen; null if no score was used",
+    "strategy": "strategy that chose the case",
+    "model_version": "model version by which the case was chosen; null for none",
+    "reason": "why the case was chosen, in a sentence",
+    "expires": "until when the case is reserved for this annotator, in ISO 8601",
     "draft": "the annotator's own draft, with which the case opens; only if there is one",
     **_below("draft", _DRAFT_KEYS),
-    "skipped": "the case that this question skipped; only if it did",
+    "skipped": "the case that this request skipped; only if it skipped one",
     **_below("skipped", _SKIP_KEYS),
 }
-"""The answer to `POST /activelearning/{strategy}`; an empty object where nothing is left."""
+"""The answer to `POST /activelearning/{strategy}`; an empty object if no case is left."""
 
 SAVED_LABEL: dict[str, str] = {
     "image": "id of the image",
     "label": "id of the label, which is that of the image",
     "state": "`finished` if it counts, `draft` if not; only for the tag `final`",
     "coverage": "the rule by which its slices count ([rules](../slices.md#what-comes-back)); only if it counts",
-    "message": "why it is a draft and what to do, or that it is what a model drew; only in these cases",
+    "message": "why the label is a draft and what to do, or that it equals a model's mask; only in these cases",
     "unchanged_from": "version of the model that drew exactly this label; only if one did",
 }
 """The answer to `PUT /datastore/label`."""
@@ -255,17 +255,17 @@ SAVED_LABEL: dict[str, str] = {
 LABEL_PARAMS: dict[str, str] = {
     "client_id": "name of the annotator, where nobody has to log in",
     "finished": "true or false: whether the label counts; without it the setting `finished_by` decides",
-    "confirmed": "true: somebody has looked it over, and it is right although it is what a model drew",
+    "confirmed": "true: the annotator has checked the label, and it is right although it equals a model's mask",
     "annotated_slices": "indices of the slices that are annotated, from 0 along the image's slice axis",
     "label_info": 'names of the mask\'s values in their order: `[{"name": "liver", "idx": 1}]`',
 }
-"""What `params` of `PUT /datastore/label` may say. Other keys are kept beside the label."""
+"""Keys in `params` of `PUT /datastore/label`. Other keys are kept beside the label."""
 
 NEXT_SAMPLE_PARAMS: dict[str, str] = {
     "client_id": "name of the annotator, where nobody has to log in",
-    "skip": "what to do with the case that they hold: `not now` or `cannot be annotated`",
-    "reason": "why, in one line",
+    "skip": "skip the case that the annotator holds: `not now` or `cannot be annotated`",
+    "reason": "reason of the skip, in one line",
     "skip this case": "the same as `skip`, from the form that viewers show",
     "reason to skip it": "the same as `reason`, from the form that viewers show",
 }
-"""What the body of `POST /activelearning/{strategy}` may say."""
+"""Keys in the body of `POST /activelearning/{strategy}`."""

@@ -1,9 +1,9 @@
-"""The host's routes again, checked first and off the event loop.
+"""Replacements of the host's routes, which check requests first and run off the event loop.
 
-The host answers inference, next sample and saving inside `async def`, so one of them holds up all the others; and it
-believes whatever a request names. The routes here, and in `datastore_routes` and `inference_routes`, stand in front of
-the host's own: the same addresses and parameters. Who may ask is decided before, in
-`login.roles`. Each checks what is named, then calls the function behind the
+The host answers inference, next sample and saving inside `async def`, so that one request blocks all others, and it
+does not check the names in a request. The routes here, in `datastore_routes` and in `inference_routes` take precedence
+over the host's, with the same addresses and parameters. Permissions are checked before, in
+`login.roles`. Each route checks the names in the request, then calls the function behind the
 host's route in a worker thread. Errors become a 4xx with their one line.
 """
 
@@ -37,13 +37,13 @@ router = APIRouter(route_class=OneLineRoute)
 
 @router.get("/info/")
 def app_info(user: AnyUser) -> Response:
-    """What the app is, which values are in force and how far the project is."""
+    """Describe the app, its settings in force and the progress of the project."""
     return Response(application().info.as_json(), media_type="application/json")
 
 
 @router.post("/activelearning/{strategy}")
 def next_sample(request: Request, strategy: str, user: AnyUser, params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The next case to annotate; an empty object when nothing is left."""
+    """Give the next case to annotate; an empty object if none is left."""
     app = application()
     require_known(strategy, app.tasks.strategies, "strategy")
     asked = dict(params or {})
@@ -91,7 +91,7 @@ def run_all_scoring(user: AnyUser, params: dict[str, Any] | None = None, run_syn
 
 @router.post("/scoring/{method}", response_model=None)
 def run_scoring(method: str, user: AnyUser, params: dict[str, Any] | None = None, run_sync: bool = False) -> Any:
-    """Score what is left, in the background."""
+    """Score the images without a score, in the background."""
     app = application()
     require_known(method, app.tasks.scoring_methods, "scoring method")
     parse_options(ScoringOptions, params, "scoring")
@@ -101,14 +101,14 @@ def run_scoring(method: str, user: AnyUser, params: dict[str, Any] | None = None
 
 @router.get("/model/info/{model}")
 def model_info(model: str, user: AnyUser) -> dict[str, Any]:
-    """Checksum and statistics of the model in use."""
+    """Give checksum and statistics of the model in use."""
     require_known(model, application().tasks.infers, "model")
     return dict(model_file.model_info(model))
 
 
 @router.get("/model/{model}", response_model=None)
 def download_model(model: str, user: AnyUser) -> Any:
-    """The model in use."""
+    """Download the model in use."""
     require_known(model, application().tasks.infers, "model")
     file = application().models.file()
     if file is None or not file.is_file():
@@ -118,7 +118,7 @@ def download_model(model: str, user: AnyUser) -> Any:
 
 @router.put("/model/{model}")
 def upload_model(model: str, file: UploadFile, user: AnyUser) -> dict[str, Any]:
-    """Publish a model file as a new version, if it is one of this project's network and labels."""
+    """Publish a model file as a new version, if it fits this project's network and labels."""
     app = application()
     require_known(model, app.tasks.infers, "model")
     with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +127,7 @@ def upload_model(model: str, file: UploadFile, user: AnyUser) -> dict[str, Any]:
 
 @router.delete("/model/{model}")
 def withdraw_model(model: str, user: AnyUser) -> dict[str, Any]:
-    """Take the model in use out of service; the one before it serves again."""
+    """Withdraw the model in use; the best of the remaining models is used."""
     app = application()
     require_known(model, app.tasks.infers, "model")
     return dict(app.models.withdraw())
@@ -135,26 +135,26 @@ def withdraw_model(model: str, user: AnyUser) -> dict[str, Any]:
 
 @router.post("/reload", include_in_schema=False)
 def reload_app(user: AnyUser) -> None:
-    """Refused: a second instance of the app would run beside the first."""
+    """Refuse: a second instance of the app would run beside the first."""
     raise ForbiddenError("reload is turned off: restart the server, nothing that was acknowledged is lost")
 
 
 @router.get("/proxy/dicom/{path:path}", include_in_schema=False, response_model=None)
 @router.post("/proxy/dicom/{path:path}", include_in_schema=False, response_model=None)
 async def proxy_dicom(request: Request, path: str, user: AnyUser) -> Response:
-    """A viewer's way to the PACS."""
+    """Forward a viewer's request to the PACS."""
     return await pass_to_pacs(request, path)
 
 
 @router.get("/ohif/app-config.js", include_in_schema=False)
 def configure_ohif(user: AnyUser) -> Response:
-    """The configuration of the viewer that the host serves."""
+    """Give the configuration of the viewer that the host serves."""
     return Response(ohif_configuration(), media_type="text/javascript")
 
 
 @router.get("/logs/gpu")
 def show_gpu(user: AnyUser) -> Response:
-    """What `nvidia-smi` prints."""
+    """Show the output of `nvidia-smi`."""
     command = shutil.which("nvidia-smi")
     if command is None:
         raise NotFoundError("this machine has no nvidia-smi, so probably no NVIDIA GPU")
@@ -164,7 +164,7 @@ def show_gpu(user: AnyUser) -> Response:
 
 @router.get("/ohif/{path:path}", include_in_schema=False, response_model=None)
 def ohif_page(path: str, user: AnyUser) -> Any:
-    """The viewer's files; its page for any other address below `/ohif/`, as the viewer itself reads it."""
+    """Give a file of the viewer, or its page for any other address below `/ohif/`, which the viewer itself reads."""
     files = Path(ohif.__file__).parent / "static" / "ohif"
     is_folder = os.path.isdir(files / path.replace("/", os.pathsep))  # the host looks for this name
     return ohif.get_ohif("" if is_folder else path)
@@ -172,4 +172,4 @@ def ohif_page(path: str, user: AnyUser) -> Any:
 
 _OWN = (router, login_routes.router, pages.router, datastore_routes.router, inference_routes.router, case_routes.router)
 ROUTES = [route for own in _OWN for route in own.routes]
-"""All of them, in the order in which they are tried."""
+"""All routes, in matching order."""

@@ -1,4 +1,4 @@
-"""Routes of our own for what the host's API cannot say of a case: skip, bring back, finish, and where it stands."""
+"""Routes for actions on cases that the host's API lacks: skip, bring back, finish, list."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
 
 
 class CaseRequest(BaseModel):
-    """Whose request it is, where the client says it, and of which case."""
+    """Body of a request for a case: its image, and optionally the annotator's name."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,7 +23,7 @@ class CaseRequest(BaseModel):
 
 
 class SkipCaseRequest(BaseModel):
-    """Without an image: what the annotator holds."""
+    """Body of a skip request; without an image, the case that the annotator holds is skipped."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,15 +32,15 @@ class SkipCaseRequest(BaseModel):
         default=None,
         min_length=1,
         max_length=255,
-        description="the id of the image; without it, the case they hold",
+        description="the id of the image; without it, the case that the annotator holds",
     )
     skip: Any = Field(default=None, description="`not now`, which is the default, or `cannot be annotated`")
-    reason: Any = Field(default=None, description="why, in one line")
+    reason: Any = Field(default=None, description="reason of the skip, in one line")
 
 
 @router.post("/skip")
 def skip_case(user: AnyUser, request: Annotated[SkipCaseRequest | None, Body()] = None) -> dict[str, Any]:
-    """Skip a case: `not now`, which is what nothing said means, or `cannot be annotated`."""
+    """Skip a case: `not now`, the default, or `cannot be annotated`."""
     asked = request or SkipCaseRequest()
     if asked.image is not None:
         require_image(asked.image, application().datastore)
@@ -49,21 +49,21 @@ def skip_case(user: AnyUser, request: Annotated[SkipCaseRequest | None, Body()] 
 
 @router.post("/bring-back")
 def bring_back(user: AnyUser, request: CaseRequest) -> dict[str, Any]:
-    """Take a case back into the pool that cannot be annotated."""
+    """Return a case that was marked `cannot be annotated` to the pool."""
     require_image(request.image, application().datastore)
     return dict(application().cases.bring_back(_params(request), request.image))
 
 
 @router.post("/finish")
 def finish_case(user: AnyUser, request: CaseRequest) -> dict[str, Any]:
-    """Say that one's draft is finished as it is, and was looked over."""
+    """Finish the annotator's own draft, unchanged, as checked."""
     require_image(request.image, application().datastore)
     return dict(application().cases.finish_case(_params(request), request.image))
 
 
 @router.get("/cases")
 def list_cases(user: AnyUser) -> dict[str, Any]:
-    """Drafts, skipped cases, those that cannot be annotated: what `GET /info/` has under `cases`."""
+    """List drafts, skipped cases and cases that cannot be annotated: the part `cases` of `GET /info/`."""
     return dict(application().cases.cases())
 
 

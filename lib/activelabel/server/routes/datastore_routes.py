@@ -1,4 +1,4 @@
-"""Routes to images and labels: listed, sent, kept, taken back."""
+"""Routes for images and labels: list, download, add, remove."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from activelabel.data.files.names import stem_of
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
-from activelabel.server.actions.cases import kept_said
+from activelabel.server.actions.cases import kept_as_json
 from activelabel.server.login.roles import OTHERS_LABEL, require
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (
@@ -46,7 +46,7 @@ def save_label(
     params: Annotated[str, Form()] = "{}",
     tag: str = DefaultLabelTag.FINAL.value,
 ) -> dict[str, Any]:
-    """Keep a label, finished or as a draft, or say in one line why not; the earlier one stays until then."""
+    """Keep a label, as final or as a draft. A refusal says why in one line, and leaves the earlier label in place."""
     app = application()
     require_image(image, app.datastore)
     tag = tag or DefaultLabelTag.FINAL.value
@@ -55,14 +55,14 @@ def save_label(
     check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore.keep_label(image, str(received(label, folder)), tag, info)
-    said = kept_said(kept) if tag == DefaultLabelTag.FINAL.value else {}
+    answer = kept_as_json(kept) if tag == DefaultLabelTag.FINAL.value else {}
     app.look_for_work()
-    return {"image": image, "label": image, **said}
+    return {"image": image, "label": image, **answer}
 
 
 @router.delete("/datastore/label")
 def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
-    """Take a label back; every version of it stays in the archive. Those of others are a reviewer's to take back."""
+    """Remove a label; every version of it stays in the archive. Only a reviewer may remove labels of others."""
     app = application()
     require_label(id, tag, app.datastore)
     kept = app.project.ledger.current_annotation(id, tag)
@@ -75,7 +75,7 @@ def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
 
 @router.get("/datastore/label", response_model=None)
 def download_label(label: str, tag: str, user: AnyUser) -> Any:
-    """A label's file."""
+    """Download a label's file."""
     store = application().datastore
     require_label(label, tag, store)
     return whole_file(store.label_file(label, tag), f"{label}{LABEL_ENDING}")
@@ -83,7 +83,7 @@ def download_label(label: str, tag: str, user: AnyUser) -> Any:
 
 @router.head("/datastore/label", response_model=None)
 def check_label(image: str, tag: str, user: AnyUser) -> Any:
-    """Whether there is such a label."""
+    """Tell whether there is such a label."""
     store = application().datastore
     require_label(image, tag, store)
     store.label_file(image, tag)
@@ -92,7 +92,7 @@ def check_label(image: str, tag: str, user: AnyUser) -> Any:
 
 @router.get("/datastore/label/info")
 def label_info(label: str, tag: str, user: AnyUser) -> dict[str, Any]:
-    """What is known of a label."""
+    """Give the information about a label."""
     require_label(label, tag, application().datastore)
     return dict(datastore.get_label_info(label, tag))
 
@@ -106,7 +106,7 @@ def update_label_info(
     info: Annotated[str, Form()] = "{}",
     params: Annotated[str, Form()] = "{}",
 ) -> None:
-    """Add to what is known of a label. The host's older address calls the field `params`."""
+    """Add entries to the information about a label. The host's older address calls the field `params`."""
     require_label(label, tag, application().datastore)
     added = {**parse_label_params(params, label), **parse_label_params(info, label)}
     refuse_servers_own(added, SERVERS_LABEL_INFO)
@@ -121,7 +121,7 @@ def add_image(
     image: str = "",
     params: Annotated[str, Form()] = "{}",
 ) -> dict[str, Any]:
-    """Add an image to the studies, if it can be read."""
+    """Add a readable image to the studies."""
     info = {**parse_params(params), **login()}
     with tempfile.TemporaryDirectory() as folder:
         source = received(file, folder)
@@ -133,14 +133,14 @@ def add_image(
 @router.delete("/datastore/image")
 @router.delete("/datastore/", include_in_schema=False)
 def remove_image(id: str, user: AnyUser) -> dict[str, Any]:
-    """Take an image out of the studies."""
+    """Remove an image from the studies."""
     require_image(id, application().datastore)
     return dict(datastore.remove_image(id, user.username))
 
 
 @router.get("/datastore/image", response_model=None)
 def download_image(image: str, user: AnyUser) -> Any:
-    """An image's file."""
+    """Download an image's file."""
     store = application().datastore
     require_image(image, store)
     file = Path(store.get_image_uri(image))
@@ -149,7 +149,7 @@ def download_image(image: str, user: AnyUser) -> Any:
 
 @router.head("/datastore/image", response_model=None)
 def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
-    """Whether there is such an image, with such a checksum: `ALGORITHM:digest`, or a SHA256 digest alone."""
+    """Tell whether there is such an image, with the checksum `ALGORITHM:digest`, or a SHA256 digest alone."""
     require_image(image, application().datastore)
     datastore.download_image(image, check_only=True)
     if check_sum:
@@ -164,14 +164,14 @@ def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
 
 @router.get("/datastore/image/info")
 def image_info(image: str, user: AnyUser) -> dict[str, Any]:
-    """What is known of an image."""
+    """Give the information about an image."""
     require_image(image, application().datastore)
     return dict(datastore.get_image_info(image))
 
 
 @router.put("/datastore/image/info")
 def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = "{}") -> None:
-    """Add to what is known of an image."""
+    """Add entries to the information about an image."""
     require_image(image, application().datastore)
     added = parse_params(info)
     refuse_servers_own(added, SERVERS_IMAGE_INFO)
@@ -180,13 +180,13 @@ def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = 
 
 @router.get("/datastore/", response_model=None)
 def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) -> Any:
-    """All images and labels."""
+    """List all images and labels."""
     return datastore.datastore(output)
 
 
 @router.get("/datastore/dataset", response_model=None)
 def download_dataset(user: AnyUser, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> Any:
-    """Annotated images and their labels in one archive, which is not kept here."""
+    """Download annotated images and their labels as one archive, which the server does not keep."""
     store = application().datastore
     if not store.get_labeled_images():
         raise NotReadyError("there is no label yet: save one first")

@@ -1,4 +1,4 @@
-"""Routes to inference, and to the sessions that keep images for it outside the studies."""
+"""Routes for inference, and for sessions, which keep images for it outside the studies."""
 
 import tempfile
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ router = APIRouter(route_class=OneLineRoute)
 
 
 INFERENCES_AT_ONCE = 4
-"""More wait outside the threads that answer everything else. The models themselves run one after the other anyway."""
+"""Limit of concurrent inferences. Further ones wait without taking a worker thread; models run one at a time anyway."""
 
 _turns = CapacityLimiter(INFERENCES_AT_ONCE)
 
@@ -46,7 +46,7 @@ async def run_inference(
     label: Annotated[UploadFile | None, File()] = None,
     output: infer.ResultType | None = None,
 ) -> Any:
-    """Segment an image of a session, one sent along, or one of the studies: the first of these that is named."""
+    """Segment the image of a session, else the uploaded file, else an image of the studies."""
 
     def run() -> Any:
         result = _infer(model, image, session_id, parse_params(params), file, output)
@@ -91,7 +91,7 @@ def _session_image(session_id: str) -> str:
 @router.post("/infer/wsi/{model}", include_in_schema=False)
 @router.post("/infer/wsi_v2/{model}", include_in_schema=False)
 def refuse_whole_slides(model: str, user: AnyUser) -> None:
-    """The host's routes for pathology slides, which may name any file of the server."""
+    """Refuse the host's routes for pathology slides, whose requests may name any file of the server."""
     raise NotFoundError(f"'{model}' segments volumes, not whole slides: use POST /infer/{model}")
 
 
@@ -137,7 +137,7 @@ async def create_session(
 
 @router.get("/session/{session_id}", response_model=None)
 def get_session(session_id: str, user: AnyUser, update_ts: bool = False, image: bool = False) -> Any:
-    """What is known of a session, or its image."""
+    """Give the description of a session, or its image."""
     if image and Path(_session_image(session_id)).is_dir():
         raise InvalidInputError("the session's image is a folder of several files, which cannot be sent as one")
     require_session(session_id)
@@ -146,6 +146,6 @@ def get_session(session_id: str, user: AnyUser, update_ts: bool = False, image: 
 
 @router.delete("/session/{session_id}")
 def remove_session(session_id: str, user: AnyUser) -> dict[str, Any]:
-    """Forget a session and its image."""
+    """Remove a session and its image."""
     require_session(session_id)
     return dict(session.remove_session(session_id))

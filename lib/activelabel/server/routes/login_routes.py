@@ -1,4 +1,4 @@
-"""Logging in and out: the page for people, the host's addresses for Slicer and scripts, the way to a login provider."""
+"""Routes for logging in and out: login page, token routes for Slicer and scripts, and login provider."""
 
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -24,14 +24,14 @@ Field = Annotated[str, Form(max_length=LONGEST_FIELD)]
 
 @router.get("/login", include_in_schema=False)
 def login_page(request: Request, next: str = "/") -> Response:
-    """Where a person says who they are."""
+    """Show the login page."""
     login = _login(request)
     return _go(request, "/") if not login.is_on() else _login_page(request, login, next)
 
 
 @router.post("/login", include_in_schema=False)
 def log_in(request: Request, name: Field = "", password: Field = "", next: Field = "/") -> Response:
-    """What the page sends."""
+    """Log in with the form of the login page."""
     login = _login(request)
     if login.provider is not None:
         raise NotFoundError("names and passwords are the login provider's: open /login")
@@ -44,7 +44,7 @@ def log_in(request: Request, name: Field = "", password: Field = "", next: Field
 
 @router.post("/logout", include_in_schema=False)
 def log_out(request: Request) -> Response:
-    """End the session, here and in the browser."""
+    """End the session on the server and in the browser."""
     login = _login(request)
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     shown = cookies.session_tokens(request.headers.get("cookie", ""))
@@ -57,7 +57,7 @@ def log_out(request: Request) -> Response:
 
 @router.get("/login/start", include_in_schema=False)
 def leave_for_provider(request: Request, next: str = "/") -> Response:
-    """Send a browser to the login provider."""
+    """Redirect a browser to the login provider."""
     provider = _login(request).provider
     if provider is None:
         raise NotFoundError("this server has no login provider: open /login")
@@ -69,7 +69,7 @@ def leave_for_provider(request: Request, next: str = "/") -> Response:
 
 @router.get("/login/callback", include_in_schema=False)
 def come_back(request: Request, state: str = "", code: str = "", error: str = "", iss: str = "") -> Response:
-    """A browser is back from the login provider, which may say who it is (RFC 9207)."""
+    """Log in a browser that returns from the login provider, which may name itself as `iss` (RFC 9207)."""
     login, journey = _login(request), cookies.journey_of(request)
     if login.provider is None:
         raise NotFoundError("this server has no login provider: open /login")
@@ -84,7 +84,7 @@ def come_back(request: Request, state: str = "", code: str = "", error: str = ""
     except NotLoggedInError as refused:
         response = _login_page(request, login, journey.then if journey else "/", refused)
     else:
-        # To the browser this is still on the way from another site, which may only open pages.
+        # The browser counts this as a redirect from another site, which may only open pages.
         then = _inside(journey.then)
         response = _welcome(request, login, who, then if is_page(urlsplit(then).path) else "/")
     cookies.clear_journey(response, request)
@@ -93,7 +93,7 @@ def come_back(request: Request, state: str = "", code: str = "", error: str = ""
 
 @router.get("/auth/")
 def login_kind(request: Request) -> dict[str, object]:
-    """Whether a client has to log in: what Slicer asks first."""
+    """Tell whether a client has to log in; Slicer asks this first."""
     login = _login(request)
     provider = login.provider
     return {
@@ -107,7 +107,7 @@ def login_kind(request: Request) -> dict[str, object]:
 def give_token(
     request: Request, username: Field, password: Field, grant_type: Field = "password"
 ) -> dict[str, str | int]:
-    """A token for a name and a password: what Slicer asks then. It is ended by `POST /logout` with it."""
+    """Give Slicer or a script a token for a name and a password. `POST /logout` with the token ends it."""
     login = _login(request)
     if not login.is_on():
         raise NotFoundError("nobody has to log in here")
@@ -121,7 +121,7 @@ def give_token(
 
 @router.get("/auth/token/valid")
 def token_is_valid(user: AnyUser) -> dict[str, object]:
-    """Who a token is; 401 for one that is nobody's."""
+    """Tell whose token the request has; 401 for an invalid one."""
     who = asking.get()
     return {**user.model_dump(), **({} if who is None else {"roles": [who.role.word]})}
 
@@ -163,7 +163,7 @@ def _go(request: Request, path: str) -> Response:
 
 
 def _inside(path: str) -> str:
-    """The path itself if it is one of this server, else that of its first page."""
+    """The path if it is one of this server, else that of the start page."""
     inside = path.startswith("/") and not path.startswith(("//", "/\\", "/login")) and path.isprintable()
     return path if inside else "/"
 

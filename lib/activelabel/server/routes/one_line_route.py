@@ -1,4 +1,4 @@
-"""What all routes share: roles, and errors that become a 4xx with one line."""
+"""Parts that all routes share: the current user, and errors that become a 4xx with one line."""
 
 import errno
 import logging
@@ -39,10 +39,10 @@ _HOST_ROLES = [
 
 
 async def current_user() -> User:
-    """Who asks, as the host's routes want it; they are let do all, as `login.roles` has decided it before.
+    """The user for the host's routes, with all of the host's roles, as `login.roles` has checked permissions.
 
     Raises:
-        NotLoggedInError: nobody has asked, and the host has a login.
+        NotLoggedInError: the request has no user, and the host has a login.
     """
     who = asking.get()
     if who is not None:
@@ -53,11 +53,11 @@ async def current_user() -> User:
 
 
 AnyUser = Annotated[User, Depends(current_user)]
-"""Whoever asks. Whether they may is not decided by a route, but for all of them by the table in `login.roles`."""
+"""The user of the request. The table in `login.roles`, not the route, decides about permissions."""
 
 
 class OneLineRoute(APIRoute):
-    """A route whose user errors are a 4xx with one line, and that knows whose machine, and which client, it answers."""
+    """A route that answers user errors with a 4xx and one line, and records the client's address and kind."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the route's handler."""
@@ -85,29 +85,29 @@ class OneLineRoute(APIRoute):
 
 
 def _when_again(error: ActiveLabelError) -> dict[str, str] | None:
-    """The header that tells a program when to try again; None where time changes nothing."""
+    """The `Retry-After` header; None if waiting does not help."""
     if isinstance(error, TooManyError) and error.seconds is not None:
         return {"Retry-After": str(error.seconds)}
     return None
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and other characters that cannot be shown, whatever a client put into it."""
+    """The text in one line, without unprintable characters that a client may have sent, and with a limited length."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
 def login() -> dict[str, str]:
-    """Who asks, for the params of a request: whoever has logged in, whatever the client calls itself.
+    """The logged-in user as params of a request, which override the name that the client sends.
 
-    Nothing where nobody has to log in.
+    Empty if nobody has to log in.
     """
     who = asking.get()
     return {} if who is None else {"user": who.name, "client_id": who.name}
 
 
 def _first_problem(error: RequestValidationError) -> str:
-    """What is wrong with the form of a request, and where."""
+    """The first problem in the form of a request, and its place."""
     problem = error.errors()[0]
     place, *names = problem["loc"]
     where = ".".join(str(name) for name in names if isinstance(name, str)) or f"the {place}"

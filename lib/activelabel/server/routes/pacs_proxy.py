@@ -1,4 +1,4 @@
-"""The way of a viewer in the browser to the PACS: through this server, off its event loop, and with a time limit."""
+"""Proxy from a viewer in the browser to the PACS: off the event loop, and with a time limit."""
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -14,17 +14,17 @@ _SENT_ON = ("accept", "content-type")
 
 
 async def pass_to_pacs(request: Request, path: str) -> Response:
-    """Pass a request on with its query, and the answer back.
+    """Forward a request with its query, and return the answer.
 
-    When something was stored it is looked at before the answer: a segmentation is a label by the time the viewer hears
-    that it was saved, or the viewer hears why it is none, or a draft.
+    After a store request, the server takes in new segmentations before it answers: when the viewer receives the answer,
+    the segmentation is a label, or the answer says why it is a draft or is not used.
 
     Raises:
         InvalidInputError: a segmentation was stored, and is not used as a label.
         NotReadyError: a segmentation was stored, and is a draft.
         NotFoundError: there is no PACS.
         UnavailableError: the PACS does not answer.
-        ForbiddenError: the path leaves its DICOMweb services.
+        ForbiddenError: the path leaves the DICOMweb services of the PACS.
     """
     datastore = application().datastore
     if not isinstance(datastore, PacsDatastore):

@@ -1,6 +1,6 @@
-"""Pages of the server's own, which load nothing from anywhere: where to go, what can be asked, and the log.
+"""Self-contained HTML pages of the server: start page, list of routes, and log.
 
-The host's pages at the same addresses load scripts from three other sites.
+They replace the host's pages, which load scripts from three other sites.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _METHODS = ("get", "post", "put", "delete", "head")
 
 @router.get("/", include_in_schema=False)
 def start_page(request: Request, user: AnyUser) -> HTMLResponse:
-    """Where to go from here, and how far the project is."""
+    """Show links and the progress of the project."""
     app = application()
     info = app.info.read()
     return render_page(
@@ -45,7 +45,7 @@ def start_page(request: Request, user: AnyUser) -> HTMLResponse:
 
 @router.get("/docs", include_in_schema=False)
 def reference_page(request: Request, user: AnyUser) -> HTMLResponse:
-    """Every route with what it takes, from the description that `/openapi.json` is."""
+    """Show every route with its parameters, from `/openapi.json`."""
     return render_page("routes.html", title="What can be asked", routes=list(_described(request.app.openapi())))
 
 
@@ -57,7 +57,7 @@ def show_log(
     text: bool = False,
     refresh: Annotated[int, Query(ge=0, le=86_400)] = 0,
 ) -> Response:
-    """The end of this project's log; all of it for 0 lines. `refresh` reloads the page every so many seconds."""
+    """Show the end of this project's log; all of it for 0 lines. `refresh` reloads the page every N seconds."""
     shown = last_lines(application().project.log_file, lines)
     if text or not html or not lines:
         return PlainTextResponse(shown)
@@ -70,12 +70,12 @@ def _described(openapi: dict[str, Any]) -> Iterator[dict[str, str]]:
             if method in _METHODS:
                 names = [f"{parameter['name']} ({parameter['in']})" for parameter in route.get("parameters", ())]
                 names += list(route.get("requestBody", {}).get("content", {}))
-                said = " ".join(str(route.get("description") or route.get("summary", "")).split())
-                yield {"method": method.upper(), "path": path, "takes": ", ".join(names), "said": said}
+                description = " ".join(str(route.get("description") or route.get("summary", "")).split())
+                yield {"method": method.upper(), "path": path, "takes": ", ".join(names), "description": description}
 
 
 def render_page(template: str, **values: Any) -> HTMLResponse:
-    """A page of ours, which holds all that it needs."""
+    """A self-contained page from a template."""
     environment = Environment(
         loader=PackageLoader("activelabel.server.routes", "page_templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=printed,

@@ -1,4 +1,4 @@
-"""Checks of what a request names, made before anything of the host's runs. Each failure is one line."""
+"""Checks of requests, made before any code of the host runs. Each failure is one line."""
 
 import json
 import re
@@ -21,23 +21,23 @@ RESERVED_PARAMS = frozenset(
         "bundle_path",  # a folder from which the host lets a background task import code
     }
 )  # fmt: skip
-"""Params that the host would let a client put in place of what the address of the request says."""
+"""Params by which the host would let a client override the address of the request."""
 
 WHOSE_LABEL = frozenset({"image", "image_id", "images", "image_path", "label", "session", "session_id"})
-"""Params that would say of a label that it is another image's. Whatever else a client says of it is kept beside it:
-Slicer's module, for one, names since December 2025 the model that it has chosen."""
+"""Params that would assign a label to another image. All other params are kept beside the label:
+Slicer's module, for example, sends the name of the chosen model since December 2025."""
 
 SERVERS_IMAGE_INFO = frozenset({"name", "path", "file", "ts", "labels_not_used"})
 SERVERS_LABEL_INFO = frozenset(
     {"name", "ts", "version", "client_id", "label_info", "params", "annotated_slices", "slice_axis"}
 )
-"""What the server alone says of an image or a label: clients find files, and name segments, by it.
+"""Keys of an image's or label's information that only the server sets: clients find files and name segments by them.
 
-Another project over the same studies learns from it which slices a label covers, used or not."""
+Another project over the same studies reads from them which slices a label covers."""
 
 
 def require_image(image_id: str, datastore: Datastore) -> None:
-    """Refuse whatever is not the id of an image of the studies, paths above all."""
+    """Refuse anything but the id of an image of the studies, in particular a path."""
     if image_id not in datastore.list_images():
         datastore.refresh()  # it may have come a moment ago
     if image_id not in datastore.list_images():
@@ -61,7 +61,7 @@ def require_tag(tag: str) -> None:
 
 
 def require_new_image_id(image_id: str) -> None:
-    """Refuse an id for an uploaded image that could name a file elsewhere, or another image than it says."""
+    """Refuse an id for an uploaded image that could name a file elsewhere or another image."""
     if not _IMAGE_ID.fullmatch(image_id) or ".." in image_id or image_id.lower().endswith(_IMAGE_ENDINGS):
         raise InvalidInputError(
             f"image id '{image_id[:80]}': expected letters, digits, '.', '-', '_' and blanks (200 at most), after a "
@@ -70,13 +70,13 @@ def require_new_image_id(image_id: str) -> None:
 
 
 def require_session(session_id: str) -> None:
-    """Refuse what cannot be a session's id."""
+    """Refuse a text that cannot be a session's id."""
     if not _SESSION.fullmatch(session_id):
         no_session(session_id)
 
 
 def no_session(session_id: str) -> NoReturn:
-    """Say that there is no such session."""
+    """Raise the error for an unknown session."""
     raise NotFoundError(f"there is no session '{session_id[:80]}': create one, it may have expired")
 
 
@@ -84,8 +84,8 @@ def parse_params(text: str | None) -> dict[str, Any]:
     """The form field `params` or `info` as a dictionary, checked as `check_params` does.
 
     Raises:
-        InvalidInputError: it is no JSON object, or holds what JSON or UTF-8 does not know.
-        ForbiddenError: it would override what the address of the request names.
+        InvalidInputError: the text is no JSON object, or holds values that JSON or UTF-8 does not allow.
+        ForbiddenError: a key would override the address of the request.
     """
     params = _json_object(text)
     check_params(params)
@@ -93,11 +93,11 @@ def parse_params(text: str | None) -> dict[str, Any]:
 
 
 def parse_label_params(text: str | None, image_id: str) -> dict[str, Any]:
-    """What a client says of a label of this image, as a dictionary: anything but whose it is.
+    """A client's params of a label of this image as a dictionary; they may not name another image.
 
     Raises:
-        InvalidInputError: it is no JSON object, or holds what JSON or UTF-8 does not know; or `client_id` is no name.
-        ForbiddenError: it names another image than the address of the request.
+        InvalidInputError: the text is no valid JSON object, or `client_id` is no name.
+        ForbiddenError: a key names another image than the address of the request.
     """
     params = _json_object(text)
     for key in sorted(WHOSE_LABEL & params.keys()):
@@ -110,7 +110,7 @@ def parse_label_params(text: str | None, image_id: str) -> dict[str, Any]:
 def _json_object(text: str | None) -> dict[str, Any]:
     try:
         params = json.loads(text or "{}", parse_constant=_no_number)
-        json.dumps(params, ensure_ascii=False).encode()  # it is kept, and sent to other clients as UTF-8
+        json.dumps(params, ensure_ascii=False).encode()  # the params are kept, and sent to other clients as UTF-8
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"params: expected a JSON object, got {str(text)[:100]!r}: {error}") from error
     if params is None:
@@ -125,7 +125,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 def check_params(params: Mapping[str, Any]) -> None:
-    """Refuse params that would override what the address of the request names, and a client that has no usable name.
+    """Refuse params that would override the address of the request, and an invalid client name or tag.
 
     Raises:
         ForbiddenError: a key is reserved, or a prediction would be kept as an annotator's label.
@@ -151,12 +151,12 @@ def _check_client(client: object) -> None:
 
 
 def refuse_servers_own(info: Mapping[str, Any], own: Collection[str]) -> None:
-    """Refuse to let a client change what the server alone says of an image or label."""
+    """Refuse info that changes keys of an image or label that only the server sets."""
     for key in sorted(set(own) & info.keys()):
         raise ForbiddenError(f"info may not hold '{key}': the server sets it")
 
 
 def check_label_info(info: Mapping[str, Any]) -> None:
-    """Refuse, before anything is kept, what could not be shown beside a label."""
+    """Refuse, before anything is kept, info that could not be listed beside a label."""
     if not isinstance(info.get("params", {}), Mapping):
         raise InvalidInputError(f"params: expected its 'params' to be a JSON object, got {str(info['params'])[:80]!r}")

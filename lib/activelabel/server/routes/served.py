@@ -1,4 +1,4 @@
-"""The app behind the routes."""
+"""Access of the routes to the app."""
 
 from monailabel.interfaces.utils.app import app_instance
 

@@ -1,4 +1,4 @@
-"""What a client may ask of a background task. The host would hand every key on to the task and its process."""
+"""Options of requests for background tasks. The host would pass every key to the task and its process."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar
@@ -10,7 +10,7 @@ from activelabel.recipes import first_problem
 from activelabel.server.routes.request_checks import check_params
 
 CLIENT_ID = "the name of the annotator, where nobody has to log in"
-_PASSED_OVER = "the host's key, which is passed over: the server's settings say where inference runs"
+_PASSED_OVER = "a key of the host, which is ignored: the server's settings say where inference runs"
 _TAG = "the tag under which a label is kept: `original`, or another but `final`, which is for annotators' labels"
 
 
@@ -21,15 +21,15 @@ class _Options(BaseModel):
 
 
 class ScoringOptions(_Options):
-    """A scoring goes by the recipe alone."""
+    """Options of a scoring, which depends on the recipe only."""
 
 
 class BatchInferOptions(_Options):
-    """Batch inference. Where it runs is the server's setting, so the host's keys for that are passed over."""
+    """Options of batch inference. The server's settings choose the device, so the host's keys for it are ignored."""
 
     label_tag: str = Field(default="original", description=_TAG)
     max_batch_size: int = Field(default=0, ge=0, description="how many images at most; 0 for all")
-    save_label: Literal[True] = Field(default=True, description="always true: what is segmented is kept")
+    save_label: Literal[True] = Field(default=True, description="always true: every mask is kept as a label")
     device: object = Field(default=None, description=_PASSED_OVER)
     multi_gpu: object = Field(default=None, description=_PASSED_OVER)
     gpus: object = Field(default=None, description=_PASSED_OVER)
@@ -37,7 +37,7 @@ class BatchInferOptions(_Options):
     max_workers: object = Field(default=None, description=_PASSED_OVER)
 
     def host_request(self, device: str) -> dict[str, Any]:
-        """What the host's task is given: one image after the other on `device`."""
+        """The request for the host's task, which processes one image at a time on `device`."""
         return {
             "label_tag": self.label_tag,
             "max_batch_size": self.max_batch_size,
@@ -48,7 +48,7 @@ class BatchInferOptions(_Options):
 
 
 class InferOptions(BaseModel):
-    """What every inference reads of its params. A model may have more of its own, and clients send others' along."""
+    """Options of every inference. A model may read more, and clients also send options of other models."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -65,11 +65,11 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def parse_options(kind: type[Options], params: Mapping[str, Any] | None, task: str) -> Options:
-    """The params of a request as options of a task.
+    """The params of a request, validated as options of a task.
 
     Raises:
-        InvalidInputError: a key is unknown, or a value of the wrong type or range.
-        ForbiddenError: a key would override what the address of the request names.
+        InvalidInputError: a key is unknown, or a value has the wrong type or range.
+        ForbiddenError: a key would override the address of the request.
     """
     asked = dict(params or {})
     check_params(asked)
@@ -83,11 +83,11 @@ def parse_options(kind: type[Options], params: Mapping[str, Any] | None, task: s
 
 
 def trainer_params(params: Mapping[str, Any] | None, trainer: str, trainers: Collection[str]) -> dict[str, Any]:
-    """The params for one trainer: those for all, and those that a mapping under its name adds.
+    """The params for one trainer: the common ones, updated by a mapping under the trainer's name.
 
     Raises:
-        InvalidInputError: a mapping under another name than that of a trainer.
-        ForbiddenError: a key would override what the address of the request names.
+        InvalidInputError: a mapping has a name that is not that of a trainer.
+        ForbiddenError: a key would override the address of the request.
     """
     asked = dict(params or {})
     for key, value in asked.items():

@@ -1,4 +1,4 @@
-"""Files that clients send: kept under their own names as far as these are harmless, so that errors can name them."""
+"""Uploaded files, kept under sanitised versions of their own names, so that errors can name them."""
 
 import os
 import re
@@ -19,22 +19,22 @@ def received(upload: UploadFile, folder: str | Path, most_bytes: int | None = No
     """Write an upload into `folder`.
 
     Raises:
-        InvalidInputError: it holds more than `most_bytes`, by default more than any image may have; nothing was read.
+        InvalidInputError: the file has more than `most_bytes`, by default the limit of an image; nothing is written.
     """
-    path, most = Path(folder) / safe_name(upload.filename), most_bytes or largest_file_bytes()
+    path, limit = Path(folder) / safe_name(upload.filename), most_bytes or largest_file_bytes()
     size = upload.file.seek(0, os.SEEK_END)
     upload.file.seek(0)
-    if size > most:
-        raise InvalidInputError(f"{path.name}: it is {size:,} bytes long, expected {most:,} at most")
+    if size > limit:
+        raise InvalidInputError(f"{path.name}: it is {size:,} bytes long, expected {limit:,} at most")
     with path.open("wb") as file:
         shutil.copyfileobj(upload.file, file)
     return path
 
 
 def safe_name(name: str | None) -> str:
-    """The last part of a client's path as the name of a file here, its ending kept; of a nameless one, a NIfTI's.
+    """The last part of a client's path as a safe file name with the same ending; `upload.nii.gz` if it has no name.
 
-    Both kinds of slashes separate, any unusual character becomes `_`, and only the last 100 characters count.
+    Both kinds of slashes separate parts, any unusual character becomes `_`, and the last 100 characters are kept.
     """
     last = re.split(r"[/\\]", name or "")[-1].strip()
     if not last.strip("."):
@@ -44,10 +44,10 @@ def safe_name(name: str | None) -> str:
 
 
 def check_room_for_session(sessions: Sessions | None, most: int) -> None:
-    """Refuse one more session, whose image is kept until it expires, where there are as many as may be.
+    """Refuse a new session if there are already `most` sessions, whose images are kept until they expire.
 
     Raises:
-        TooManyError: there are.
+        TooManyError: the limit is reached.
     """
     folder = Path(sessions.store_path) if sessions is not None else None
     if folder is not None and folder.is_dir() and sum(1 for _ in folder.iterdir()) >= most:

@@ -1,4 +1,4 @@
-"""Answering with a file as it is now, whatever takes its place while it is sent."""
+"""Answers with the current content of a file, even if it is replaced during the transfer."""
 
 import os
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ _CHUNK = 2**18
 
 
 def whole_file(path: Path, name: str) -> StreamingResponse:
-    """An answer that is the file, called `name`: opened once, so that its length is that of what is sent.
+    """A response with the file under `name`; the file is opened once, so that the length fits the content.
 
     Raises:
-        NotFoundError: it is gone.
+        NotFoundError: the file is gone.
     """
     try:
         file = path.open("rb")
@@ -35,7 +35,7 @@ def whole_file(path: Path, name: str) -> StreamingResponse:
 
 
 def _chunks(file: BinaryIO, left: int) -> Iterator[bytes]:
-    """No more than was there, whoever writes on at its end."""
+    """Read at most `left` bytes, even if the file grows."""
     with file:
         while chunk := file.read(min(left, _CHUNK)):
             left -= len(chunk)

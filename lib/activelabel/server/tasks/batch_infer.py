@@ -1,4 +1,4 @@
-"""Batch inference, as the host runs it, that one bad image does not end."""
+"""The host's batch inference, which an unreadable image does not stop."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ Infer = Callable[[Mapping[str, Any], Datastore], dict[str, Any]]
 
 
 class ReadableBatchInfer(BatchInferTask):
-    """Segments the images that can be read; the others are set aside in the ledger, with their reasons."""
+    """Segments all readable images; sets the others aside in the ledger, each with its reason."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore, infer: Infer) -> dict[str, Any]:
-        """Run `infer` on each image; the result of one that cannot be read is empty."""
+        """Run `infer` on each image; the result of an unreadable image is empty."""
 
         def infer_if_readable(one: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
             image_id = one["image"]

@@ -1,4 +1,4 @@
-"""Writing the mask that an inference gives back, in the form in which the client wants it."""
+"""Writes the mask of an inference in the format that the client asks for."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ DTYPES = ("uint8", "uint16")
 
 @dataclass(frozen=True)
 class MaskFormat:
-    """Ending of the file, type of its voxels, and whether an `.nrrd` is compressed (a `.nii.gz` always is)."""
+    """File ending, voxel type, and whether an `.nrrd` is compressed (a `.nii.gz` always is)."""
 
     extension: str
     dtype: str
@@ -26,10 +26,10 @@ class MaskFormat:
 
 
 def wanted_format(request: Mapping[str, Any]) -> MaskFormat:
-    """What a request's `result_extension`, `result_dtype` and `result_compress` say; default a `.nii.gz` of uint8.
+    """The format that `result_extension`, `result_dtype` and `result_compress` name; default `.nii.gz` of uint8.
 
     Raises:
-        InvalidInputError: an ending or a type that we do not write.
+        InvalidInputError: the ending or the type is not supported.
     """
     extension = request.get("result_extension") or ".nii.gz"
     if extension not in EXTENSIONS:
@@ -43,10 +43,10 @@ def wanted_format(request: Mapping[str, Any]) -> MaskFormat:
 def write_mask(
     mask: NDArray[np.uint8] | NDArray[np.uint16], affine_ras: NDArray[np.float64], wanted: MaskFormat
 ) -> str:
-    """Write a mask `(W, H, D)` to a temporary file, which the host removes when it was sent.
+    """Write a mask `(W, H, D)` to a temporary file, which the host removes after sending it.
 
-    It lies in a folder of its own: the host's client on the same machine saves what it receives under the same name in
-    the folder of temporary files, where the host would then remove the client's file instead.
+    The file is in a folder of its own: a client of the host on the same machine saves the received file under the same
+    name in the system's temporary folder, where the host would then remove the client's file.
     """
     from monailabel.transform.writer import write_itk  # imports ITK, which takes half a second
 

@@ -1,4 +1,4 @@
-"""The scoring methods as the host has them."""
+"""The project's scoring methods as tasks of the host."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,23 +11,23 @@ from activelabel.loop.scoring import VolumeScoring, build_scoring_methods
 from activelabel.project.project import Project
 
 PROXY = "proxy"
-"""The trainer and the scoring method of the proxy model."""
+"""Name of both the trainer and the scoring method of the proxy model."""
 
 
 class HostScoring(ScoringMethod):
-    """A scoring of the project, whatever the request says."""
+    """A scoring of the project; it ignores the request."""
 
     def __init__(self, scoring: VolumeScoring | ProxyScoring) -> None:
         super().__init__(scoring.description)
         self._scoring = scoring
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Score what is not scored yet. Raises as the scoring's `run`."""
+        """Score the images that have no score yet. Raises as the scoring's `run`."""
         return self._scoring.run(datastore)
 
 
 def scoring_methods(project: Project) -> dict[str, ScoringMethod]:
-    """A scoring method a measure, and that of the proxy model if the recipe has one."""
+    """One scoring method for each measure, and one for the proxy model if the recipe has one."""
     methods: dict[str, ScoringMethod] = {
         measure: HostScoring(scoring) for measure, scoring in build_scoring_methods(project).items()
     }

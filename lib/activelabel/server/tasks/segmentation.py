@@ -1,4 +1,4 @@
-"""Segmentation with the model in use, as the host's clients ask for it."""
+"""Segmentation by the model in use, as an inference task of the host."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from activelabel.server.tasks.mask_files import wanted_format, write_mask
 
 
 class SegmentationInfer(InferTask):
-    """The mask of an image on the image's own grid, values 1..N in the order of the labels."""
+    """Computes the mask of an image on its own grid, with values 1..N in the order of the labels."""
 
     def __init__(self, project: Project, loaded: LoadedModel) -> None:
         super().__init__(
@@ -29,27 +29,27 @@ class SegmentationInfer(InferTask):
         self._loaded = loaded
 
     def is_valid(self) -> bool:
-        """Shown to clients also before there is a model: asking for it then says what is missing."""
+        """True even before there is a model: clients list the task, and an inference then says what is missing."""
         return True
 
     def info(self) -> dict[str, Any]:
-        """As clients list it, with which model draws and how good it is: both viewers show the description."""
+        """The host's entry, with the model in use and its quality in the description, which both viewers show."""
         return {**super().info(), "description": f"{self.description}. {read_standing(self._project.ledger)}"}
 
     def get_path(self, validate: bool = True) -> str | None:
-        """File of the model in use."""
+        """The file of the model in use."""
         model = self._project.ledger.model_in_use()
         return str(self._project.models_folder / model.file) if model else None
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Segment `request["image"]`, a path, with the model in use, or that of `request["model_version"]`.
+        """Segment `request["image"]`, a path, with model `request["model_version"]`, by default the model in use.
 
         Returns:
-            A temporary file with the mask (NIfTI, or what `result_extension` says), and the meaning of its values.
+            A temporary file with the mask (NIfTI, or as `result_extension` says), and the meaning of its values.
 
         Raises:
             NotReadyError: there is no model yet.
-            InvalidInputError: the image cannot be read, `result_extension` or `result_dtype` is none that we write, or
+            InvalidInputError: the image cannot be read, `result_extension` or `result_dtype` is not supported, or
                 there is no such model.
         """
         wanted = wanted_format(request)

@@ -1,4 +1,4 @@
-"""The strategies as the host has them."""
+"""The project's strategies as tasks of the host."""
 
 import copy
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from activelabel.strategies.catalogue import build_strategies
 
 
 class HostStrategy(Strategy):
-    """A strategy of the project, for whoever asks in a request."""
+    """A strategy of the project; it asks for the annotator of a request."""
 
     def __init__(self, strategy: ProjectStrategy) -> None:
         super().__init__(strategy.description)
         self._strategy = strategy
 
     def info(self) -> dict[str, Any]:
-        """What it is, and what can be said when one asks: both stock clients show it under their options."""
+        """Description and request options of the strategy, which both stock clients show."""
         return {**super().info(), "config": copy.deepcopy(FORM)}
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the model doubts, as a picture in the clients: bands of uncertainty as segments."""
+"""Uncertainty maps for the clients: bands of uncertainty as segments."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,33 +19,33 @@ from activelabel.recipes import LEAST_REPEATS
 from activelabel.server.tasks.mask_files import wanted_format, write_mask
 
 BAND_EDGES = (0.25, 0.5, 0.75)
-"""Edges of the bands, as fractions of the largest value of the measure in the volume. Below the first is no band."""
+"""Edges of the bands, as fractions of the volume's largest value. Values below the first edge have no band."""
 
 
 class UncertaintyInfer(InferTask):
-    """An uncertainty map of an image, graded into segments that are named with their range."""
+    """Computes an uncertainty map of an image, graded into segments that are named by their range."""
 
     def __init__(self, project: Project, loaded: LoadedModel) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,  # the clients list no other type that gives segments
             labels=[],
             dimension=3,
-            description="Where the model in use doubts: bands of uncertainty, each named with its range",
+            description="Where the model in use is uncertain: bands of uncertainty, each named with its range",
             config={"measure": list(measures_with(project.recipe.prediction.repeats))},
         )
         self._project = project
         self._loaded = loaded
 
     def is_valid(self) -> bool:
-        """Shown to clients also before there is a model."""
+        """True even before there is a model, so that clients list the task."""
         return True
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Bands of `request["measure"]` (default variance; entropy without repeats) for `request["image"]`, a path.
+        """Compute bands of `request["measure"]` (default variance, entropy without repeats) for the path in `image`.
 
         Raises:
             NotReadyError: there is no model yet.
-            InvalidInputError: the image cannot be read, or the measure is unknown or needs repeats that there are not.
+            InvalidInputError: the image cannot be read, or the measure is unknown, or it needs more repeats.
         """
         measure = chosen_measure(request.get("measure"), self._project.recipe.prediction.repeats)
         wanted = wanted_format(request)
@@ -63,10 +63,10 @@ class UncertaintyInfer(InferTask):
 
 
 def bands(map: Tensor, measure: str, edges: Sequence[float] = BAND_EDGES) -> tuple[Tensor, dict[str, int]]:
-    """A map `(*S)` of values from 0 as bands: uint8 `(*S)`, 0 below the first edge, and what each value means.
+    """The bands of a map `(*S)` of values >= 0: uint8 `(*S)`, 0 below the first edge, and the value of each name.
 
-    Edges are fractions of the map's largest value, so that the bands show *where* the doubt is, in any image and for
-    any measure; their names say how large it is. A map that is 0 everywhere has no band.
+    Edges are fractions of the map's largest value, so that the bands show *where* the uncertainty is, for any image and
+    any measure; their names say how large it is. A map that is 0 everywhere has no bands.
     """
     largest = float(map.max())
     limits = [edge * largest for edge in edges]
@@ -83,10 +83,10 @@ def bands(map: Tensor, measure: str, edges: Sequence[float] = BAND_EDGES) -> tup
 
 
 def chosen_measure(asked: object, repeats: int = LEAST_REPEATS) -> str:
-    """The measure a client asks for. Its form sends back a name, or the whole list if nothing was chosen.
+    """The measure that a client asks for. The client's form sends a name, or the whole list if nothing was chosen.
 
     Raises:
-        InvalidInputError: there is none of that name, or it would be 0 everywhere after so few `repeats`.
+        InvalidInputError: the measure is unknown, or it would be 0 everywhere after so few `repeats`.
     """
     known = measures_with(repeats)
     name = asked[0] if isinstance(asked, list) and asked else asked or known[0]

@@ -1,4 +1,4 @@
-"""A training that goes on after its last completed epoch: its state, in a file that the next process finds."""
+"""State of a training after each epoch, in a file from which another process continues the training."""
 
 import hashlib
 import io
@@ -23,18 +23,18 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class EpochCheckpoint:
-    """Writes the state of a training after each epoch, and begins with what is written of the same training.
+    """Writes the state of a training after each epoch, and continues from the written state of the same training.
 
-    The file holds network, optimiser, gradient scaler, epoch, metrics and the best weights so far. Random states need
-    not be there: each epoch is drawn from its own seed, so that what comes out is what an undisturbed training gives.
-    It is for a learning rate that nothing schedules. How long an early stop has waited is forgotten: it waits anew.
+    The file holds network, optimiser, gradient scaler, epoch, metrics and the best weights so far. It needs no random
+    states: each epoch has its own seed, so that the result equals that of an uninterrupted training.
+    It supports a constant learning rate only. The count of an early stop is not stored and begins again at 0.
     """
 
     def __init__(self, file: Path, identity: str, seed: int) -> None:
-        """`file` is outside of the run's folder, which the next run clears away; its folder is made.
+        """`file` lies outside the run's folder, which the next run removes; the folder of `file` is created.
 
-        `identity` says what is trained, on what and how: a file with another one is not used. `seed` is that of the
-        training, and of this process if there are several.
+        `identity` describes network, data and options of the training: a file with another identity is not used.
+        `seed` is the seed of the training, and differs between its processes.
         """
         self._file = file
         self._identity = identity
@@ -42,10 +42,10 @@ class EpochCheckpoint:
         self._best: dict[str, torch.Tensor] | None = None
 
     def attach(self, context: Context, best_weights: str) -> None:
-        """Follow a training, after all handlers that work out its metrics.
+        """Attach to a training, after all handlers that compute its metrics.
 
-        When it is done, the best weights of all its epochs are in the file `best_weights` of its folder: the host's
-        own knows only those of this process.
+        At the end, the file `best_weights` of the training's folder has the best weights of all epochs: the host's own
+        file covers only the epochs of this process.
         """
         trainer = context.trainer
         for engine in filter(None, (trainer, context.evaluator)):
@@ -73,7 +73,7 @@ class EpochCheckpoint:
             return None
         raw = memoryview(self._file.read_bytes())
         written, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
-        # torch reads a file whose numbers have changed without a word.
+        # torch reads a file with changed numbers without an error.
         if hashlib.sha256(written).digest() != digest:
             logger.warning("training begins anew, not with the epochs in %s: the file is damaged", self._file)
             return None
@@ -84,7 +84,7 @@ class EpochCheckpoint:
         return content
 
     def _draw_epoch(self, trainer: Engine) -> None:
-        """Seed dropout, the order of cases, and patches, before any of the epoch is drawn."""
+        """Seed dropout, the order of cases and the patches at the start of an epoch."""
         seed = int(np.random.SeedSequence((self._seed, trainer.state.epoch)).generate_state(1)[0])
         torch.manual_seed(seed)
         set_rnd(trainer.data_loader.dataset, seed)
@@ -108,7 +108,7 @@ class EpochCheckpoint:
 
 
 def _parts(context: Context) -> dict[str, Any]:
-    """What changes from epoch to epoch; only in mixed precision there is a scaler, and that not before the start."""
+    """The objects that change from epoch to epoch. The scaler exists only in mixed precision and after the start."""
     parts = {
         "network": context.network,
         "optimizer": context.optimizer,

@@ -1,4 +1,4 @@
-"""What listens to an engine while it trains or validates: progress, tracking, and validation by epochs."""
+"""Handlers of the training and validation engines: progress, tracking, and validation by epochs."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from activelabel.server.training.tracking import MLFLOW, OptionalTracking, mlflo
 
 
 def train_handlers(context: Context, schedule: LrScheduleHandler | None, validation_interval: int | None) -> list[Any]:
-    """Those of a training: with a schedule of the learning rate, and validation every so many epochs, if wanted."""
+    """The handlers of a training, optionally with a learning-rate schedule and with validation every N epochs."""
     handlers: list[Any] = []
     if schedule is not None:
         handlers.append(schedule)
@@ -25,7 +25,7 @@ def train_handlers(context: Context, schedule: LrScheduleHandler | None, validat
 
 
 def val_handlers(context: Context) -> list[Any]:
-    """Those of a validation."""
+    """The handlers of a validation."""
     handlers: list[Any] = [StatsHandler(output_transform=lambda _: None, iteration_log=False)]
     handlers.append(_tensorboard(context, output_transform=lambda _: None, iteration_log=False))
     if context.tracking == MLFLOW:

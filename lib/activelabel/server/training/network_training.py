@@ -1,7 +1,7 @@
-"""One training of a network, as the host's engine asks for its parts.
+"""The training of a network: implements the hooks of the host's training task.
 
-Mixed precision, several GPUs, MLflow, TensorBoard and early stopping are the host's. Ours are: which cases train and
-which judge, how patches are drawn from them, and what is said while it runs.
+The host provides mixed precision, several GPUs, MLflow, TensorBoard and early stopping. This module decides which
+cases train and which validate, how patches are drawn from them, and which progress clients see.
 """
 
 import json
@@ -65,16 +65,16 @@ Weights = Mapping[str, torch.Tensor]
 class NetworkTraining(BasicTrainTask):
     """A network that learns from the training cases of a run and is measured by its validation cases.
 
-    It begins with random weights. What is made of the weights that come out is for those who start it.
+    It begins with random weights. The caller decides what to do with the resulting weights.
 
     Attributes:
-        stage: what the statistics say of it while it runs, such as `{"stage": "1 of 2: supervised"}`.
+        stage: entries that the statistics have while the training runs, such as `{"stage": "1 of 2: supervised"}`.
     """
 
     def __init__(
         self, project: Project, training: TrainingSettings, model: ModelDescription, description: str = ""
     ) -> None:
-        """Train a network as `model` says, in the way that `training` says; `description` is for clients."""
+        """Train the network that `model` describes with the settings `training`; clients see `description`."""
         self._project = project
         self._training = training
         self._model = model
@@ -83,7 +83,7 @@ class NetworkTraining(BasicTrainTask):
             model_dir=str(project.runs_folder / UNFINISHED),
             description=description,
             amp=torch.cuda.is_available() and project.settings.precision != "float32",
-            # The host copies into this file in place; what others read is written by us, see `show`.
+            # The host writes this file in place; clients read the file that `show` writes.
             stats_path=str(project.runs_folder / "host_stats.json"),
             train_save_interval=0,
             val_interval=training.validate_every,
@@ -93,10 +93,10 @@ class NetworkTraining(BasicTrainTask):
         )
 
     def learn(self, run: Run) -> Stats:
-        """Train on the cases of `run`, whose folder then holds weights and logs, and return the host's statistics.
+        """Train on the cases of `run`, write weights and logs into its folder, and return the host's statistics.
 
-        A case whose files turn out to be damaged only now is set aside, it is no more in `run.cases`, and the training
-        begins again with the others.
+        A case whose files turn out to be damaged is set aside and removed from `run.cases`, and the training begins
+        again with the other cases.
 
         Raises:
             NotReadyError: no training case is left.
@@ -113,7 +113,7 @@ class NetworkTraining(BasicTrainTask):
             logger.warning("the training begins again with the other %d cases", len(run.cases))
 
     def drop_broken(self, run: Run) -> bool:
-        """Set the cases of a run aside that cannot be loaded; whether there are any."""
+        """Set aside the cases of a run that cannot be loaded; return whether there are any."""
         load, good = self._load(), list[AnnotatedCase]()
         for case in run.cases:
             try:
@@ -129,14 +129,14 @@ class NetworkTraining(BasicTrainTask):
     # Cases
 
     def pre_process(self, request: Mapping[str, Any], datastore: Datastore) -> list[AnnotatedCase]:
-        """The cases of this run, as they were when it began."""
+        """The cases of the run, as they were at its start."""
         cases = json.loads((Path(self._model_dir) / request["name"] / CASES_FILE).read_text())
         return cast(list[AnnotatedCase], cases)
 
     def partition_datalist(
         self, context: Context, shuffle: bool = False
     ) -> tuple[list[AnnotatedCase], list[AnnotatedCase]]:
-        """Training and validation cases, by the role that each image has for good."""
+        """Training and validation cases, by the fixed role of each image."""
         training, validation = (cases_of_role(context.datalist, role) for role in ("training", "validation"))
         if context.local_rank == 0:
             logger.info("training on %d cases, validating on %d", len(training), len(validation))
@@ -145,7 +145,7 @@ class NetworkTraining(BasicTrainTask):
     # One run, as the host asks for its parts
 
     def _host_request(self, run: Run) -> dict[str, Any]:
-        """All that the host reads from a request. The file store that it tracks into by default MLflow has given up."""
+        """The host's request for a run. Tracking uses SQLite, as MLflow dropped the host's default, a file store."""
         options = run.options
         return {
             **options.model_dump(),
@@ -157,7 +157,7 @@ class NetworkTraining(BasicTrainTask):
         }
 
     def train(self, rank: int, world_size: int, request: Mapping[str, Any], datalist: list[AnnotatedCase]) -> Stats:
-        """The training of one process, all of it drawn from the seed."""
+        """Run the training of one process, with all random numbers drawn from the seed."""
         torch.manual_seed(self._seed(rank))
         return cast(Stats, super().train(rank, world_size, request, datalist))
 
@@ -165,62 +165,62 @@ class NetworkTraining(BasicTrainTask):
         return self._project.settings.seed + rank
 
     def network(self, context: Context) -> nn.Module:
-        """With random weights."""
+        """The network at the start of the training."""
         return self.new_network()
 
     def new_network(self) -> nn.Module:
-        """The network that is trained, with random weights, laid out in memory as it learns fastest."""
+        """The network with random weights, in the memory layout that trains fastest."""
         network = build_network(self._model.network, self._model.classes)
         if self._project.device.type == "cpu":
             return with_cpu_layers(network)
         return network.to(memory_format=torch.channels_last_3d)
 
     def optimizer(self, context: Context) -> torch.optim.Optimizer:
-        """AdamW, which without weight decay is Adam."""
+        """AdamW, which equals Adam if the weight decay is 0."""
         return torch.optim.AdamW(
             context.network.parameters(), lr=self._training.learning_rate, weight_decay=self._training.weight_decay
         )
 
     def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler | None:
-        """From the recipe's rate down to 0 at the last epoch, almost in a line; None keeps it as it is."""
+        """A nearly linear decay from the recipe's rate to 0 at the last epoch; None for a constant rate."""
         if not self._training.learning_rate_decay:
             return None
         scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)
         return LrScheduleHandler(scheduler, print_lr=False)
 
     def loss_function(self, context: Context) -> nn.Module:
-        """The recipe's, over what is annotated."""
+        """The recipe's loss, over annotated voxels only."""
         return MarkedLabelLoss(build_loss(self._training.loss))
 
     def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> DataLoader:
-        """Mini-batches of patches; of cases that this process trains on, if there are several processes."""
+        """The loader of mini-batches of patches. Of several processes, each loads its own share of the cases."""
         cases, _ = self._dataset(context, context.train_datalist, is_train=True)
         items = training_items(cases, self._training, self._seed(context.local_rank))
         return self._dataloader(context, items, context.train_batch_size, num_workers, shuffle)
 
     def train_pre_transforms(self, context: Context) -> Compose:
-        """From files to random patches, or to what these are drawn from."""
+        """The transforms from files to random patches, or to the volumes from which patches are drawn."""
         return training_transforms(self._load(), self._training, self._seed(context.local_rank))
 
     def val_pre_transforms(self, context: Context) -> Compose:
-        """From files to whole volumes."""
+        """The transforms from files to whole volumes."""
         return Compose([self._load()])
 
     def _load(self) -> LoadCase:
         return LoadCase(self._model.preprocessing, self._model.labels)
 
     def train_post_transforms(self, context: Context) -> Compose:
-        """Logits and labels one-hot, for the metrics."""
+        """The transforms of logits and labels to one-hot tensors for the metrics."""
         return Compose([OneHotWhereAnnotated(self._model.classes)])
 
     def val_key_metric(self, context: Context) -> dict[str, IgniteMetricHandler]:
-        """By which the best epoch is known, and whether the training still gets better."""
+        """The metric that selects the best epoch and controls the early stop."""
         handler = MeanIoUHandler if self._training.best_by == "jaccard" else MeanDice
         metric = handler(include_background=False, output_transform=from_engine(["pred", "label"]))
         return {f"val_mean_{self._training.best_by}": metric}
 
     def val_inferer(self, context: Context) -> Inferer:
-        """The windows of a prediction."""
+        """The sliding-window inferer, with the windows of a prediction."""
         prediction = self._project.recipe.prediction
         batch_size = context.train_batch_size
         return ReflectedWindowInferer(
@@ -228,11 +228,11 @@ class NetworkTraining(BasicTrainTask):
         )
 
     def train_iteration_update(self, context: Context) -> Iteration | None:
-        """A step in bfloat16 on a CPU that is good at it; elsewhere the host's own."""
+        """A training step in bfloat16 on a CPU with fast bfloat16; None for the host's own step."""
         return bfloat16_training_step if self._bfloat16_on_cpu(context.device) else None
 
     def val_iteration_update(self, context: Context) -> Iteration | None:
-        """As `train_iteration_update`."""
+        """A validation step, chosen as in `train_iteration_update`."""
         return bfloat16_validation_step if self._bfloat16_on_cpu(context.device) else None
 
     def _bfloat16_on_cpu(self, device: torch.device) -> bool:
@@ -240,23 +240,23 @@ class NetworkTraining(BasicTrainTask):
         return device.type == "cpu" and precision.dtype is torch.bfloat16
 
     def train_handlers(self, context: Context) -> list[Any]:
-        """As the host's, but that MLflow and TensorBoard are optional: in the host their failure is the training's.
+        """The host's training handlers, but a failure of MLflow or TensorBoard does not stop the training.
 
-        Where validation goes by steps, it is not here: see `finalize`.
+        They include validation by epochs; for validation by steps see `finalize`.
         """
         by_epochs = self._training.validate_every_steps is None
         return train_handlers(context, self.lr_scheduler_handler(context), self._val_interval if by_epochs else None)
 
     def val_handlers(self, context: Context) -> list[Any] | None:
-        """As `train_handlers`."""
+        """The host's validation handlers, with the change of `train_handlers`."""
         return val_handlers(context) if context.local_rank == 0 else None
 
     def finalize(self, context: Context) -> None:
-        """The host's statistics, early stop, ours after each epoch, how long an epoch is, and validation by steps."""
-        judge_of_epochs = context.evaluator or context.trainer
+        """Attach the host's statistics, the early stop, our statistics, the epoch length, and validation by steps."""
+        measuring_engine = context.evaluator or context.trainer
         if context.local_rank == 0:
             publish = optional_step("the host's statistics are not written", self._host_publisher(context))
-            judge_of_epochs.add_event_handler(Events.EPOCH_COMPLETED, publish)
+            measuring_engine.add_event_handler(Events.EPOCH_COMPLETED, publish)
         if context.evaluator is not None and int(context.request["early_stop_patience"]) > 0:
             self._stop_early(context)
         if self._training.steps_per_epoch is not None:
@@ -281,7 +281,7 @@ class NetworkTraining(BasicTrainTask):
         )
 
     def _stop_early(self, context: Context) -> None:
-        """End the training where so many validations in a row were no better than the best."""
+        """End the training after `early_stop_patience` validations in a row without a new best."""
         (metric,) = self.val_key_metric(context)
         stop = EarlyStopping(
             patience=int(context.request["early_stop_patience"]),
@@ -293,7 +293,7 @@ class NetworkTraining(BasicTrainTask):
     # What comes out
 
     def best_weights(self, run: Run) -> Weights:
-        """Those of the best epoch of a run; of the last, where no validation case could judge."""
+        """The weights of the best epoch of a run; of the last epoch if there was no validation."""
         weights = run.folder / BEST_WEIGHTS
         if not run.of_role("validation") or not weights.is_file():
             logger.warning("no validation case could be judged: the last epoch counts, not the best")
@@ -301,13 +301,13 @@ class NetworkTraining(BasicTrainTask):
         return cast(Weights, torch.load(weights, map_location="cpu", weights_only=True))
 
     def predictor(self, weights: Weights, device: torch.device) -> Predictor:
-        """The network with these weights, ready to run over volumes as the recipe says."""
+        """A predictor with these weights and the recipe's prediction settings."""
         network = build_network(self._model.network, self._model.classes)
         network.load_state_dict(weights)
         return self._project.predictor_of(network, device)
 
     def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
-        """The Dice of the labels in each validation case of a run, on the images' own grids, by image."""
+        """The Dice of each label in each validation case of a run, on the images' own grids, by image id."""
         predictor = self.predictor(weights, run.device)
         judged: dict[str, ClassDice] = {}
         for case in run.of_role("validation"):
@@ -320,15 +320,15 @@ class NetworkTraining(BasicTrainTask):
 
     @property
     def stats_file(self) -> Path:
-        """Where clients' statistics are read from."""
+        """The file from which clients' statistics are read."""
         return self._project.folder / "train_stats.json"
 
     def stats_revision(self) -> Hashable:
-        """Another value whenever clients would read other statistics."""
+        """A value that changes whenever the statistics for clients change."""
         return stats_revision(self.stats_file)
 
     def show(self, stats: Stats) -> Stats:
-        """Let clients see `stats`, and at which stage they are, if the file can be written."""
+        """Write `stats`, with the stage, to the file for clients, and return them; a failed write is only a warning."""
         shown = shown_stats({**stats, **self.stage})
         with optional("clients do not see how far the training is"):
             write_stats(self.stats_file, shown)

@@ -1,4 +1,4 @@
-"""What a client may ask of a training: the host's keys, typed, with the recipe's numbers as defaults."""
+"""Options of a training request: the host's keys, typed, with the recipe's numbers as defaults."""
 
 import logging
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from activelabel.recipes import TrainingSettings, first_problem
 
 logger = logging.getLogger(__name__)
 
-# Keys of the host and its clients that have no meaning here: validation cases are fixed, each training has a folder of
-# its own, the recipe says what it begins with, and validation volumes, which differ in size, go one by one.
+# Keys of the host and its clients that this app ignores: validation cases are fixed, each training has a folder of
+# its own, the recipe chooses the initial weights, and the batch size of validation volumes, which vary in size, is 1.
 _WITHOUT_MEANING = frozenset({"model", "client_id", "local_rank", "name", "pretrained", "val_split", "val_batch_size"})
 
 
 def _chosen(value: object) -> object:
-    """The first of a list: the host describes a choice by the list of what is allowed, the default first."""
+    """The first item of a list, since the host describes a choice by a list of values with the default first."""
     return value[0] if isinstance(value, list) and value else value
 
 
 class TrainOptions(BaseModel):
-    """One training's options, under the names that the host gives them."""
+    """Options of one training, under the host's names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,9 +71,9 @@ def _gpus() -> int:
 def offered_options(
     settings: TrainingSettings, device: torch.device, tracking: Literal["none", "mlflow"] = "none"
 ) -> dict[str, Any]:
-    """What clients show as a form: a value is a default, a list is a choice with the default first.
+    """The options for the clients' form: a value is a default, a list is a choice with the default first.
 
-    The host's variable MONAI_LABEL_TRACKING_ENABLED says nothing: a server sets it for its children, asked or not.
+    The host's variable MONAI_LABEL_TRACKING_ENABLED is not used: a server always sets it for its children.
     """
     return {
         "device": [str(device), *(name for name in device_list() if name != str(device))],
@@ -91,13 +91,13 @@ def offered_options(
 
 
 def parse_options(request: Mapping[str, Any], offered: Mapping[str, Any]) -> TrainOptions:
-    """The options of one request, those it leaves out as offered.
+    """The options of a request; options that it leaves out have the values in `offered`.
 
-    Devices that this machine lacks are refused, and tracking may go only where the server's settings send it: an
-    address that a client names would be called by the server.
+    Devices that this machine lacks are refused. Tracking uses the address in the server's settings only, since the
+    server would call any address that a client names.
 
-    Keys of the host without a meaning here are passed over with a line in the log, and so are mappings: with them the
-    host addresses trainers by name.
+    Keys of the host that have no meaning here are ignored with a line in the log. Mappings are ignored too: the host
+    uses them for options of a single trainer.
 
     Raises:
         InvalidInputError: an unknown key, or a value of the wrong type or range; the line says which.

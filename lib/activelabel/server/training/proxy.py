@@ -1,4 +1,4 @@
-"""Training of the proxy model, which needs no label: it learns pseudo-labels of all images (nath2022, 3.1)."""
+"""Training of the proxy model on pseudo-labels of all images, without annotations (nath2022, 3.1)."""
 
 import hashlib
 import json
@@ -40,12 +40,12 @@ STATS_FILE = "proxy_stats.json"
 
 
 class ProxyTrainTask(NetworkTraining):
-    """Trains the recipe's network to find the pseudo-label of all images, and publishes it as a proxy model.
+    """Trains the recipe's network to predict the pseudo-labels of all images, and publishes it as a proxy model.
 
-    Training images teach, validation images judge: the epoch that finds their pseudo-labels best is published. An image
+    The network learns from training images; the epoch with the best metric on validation images is published. An image
     that has no pseudo-label, or cannot be read, is reported and left out. An interrupted training publishes nothing.
-    The next one draws the pseudo-labels that are missing, and goes on after its last completed epoch if it is the same:
-    the same files, network, numbers and seed.
+    The next training draws the missing pseudo-labels, and continues after the last completed epoch if it has the same
+    files, network, options and seed.
     """
 
     def __init__(self, project: Project, settings: ProxySettings) -> None:
@@ -56,7 +56,7 @@ class ProxyTrainTask(NetworkTraining):
             project.description_of("proxy"),
             f"Trains the proxy model on pseudo-labels of all images ({project.recipe.title})",
         )
-        # All images of a pool may be more than memory holds, so that they are kept on disk unless a client says else.
+        # All images of a pool may exceed the memory, so the default is to cache them on disk.
         datasets = ["PersistentDataset", "CacheDataset", "Dataset"]
         self._config = {
             **offered_options(self._training, project.device, project.settings.tracking),
@@ -64,20 +64,20 @@ class ProxyTrainTask(NetworkTraining):
         }
 
     def stats(self) -> Stats:
-        """How the latest training went or goes, the proxy model in use and the newest; empty before the first."""
+        """Statistics of the latest training, with the proxy model in use and the newest; empty before the first."""
         return with_models(read_stats(self.stats_file), read_standing(self._project.ledger, "proxy"))
 
     @property
     def stats_file(self) -> Path:
-        """Beside that of the task's training."""
+        """The file of the statistics, beside that of the task's training."""
         return self._project.folder / STATS_FILE
 
     def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
-        """The options of a training that could begin now.
+        """The options of a training, checked so that it can begin now.
 
         Raises:
             InvalidInputError: an option is unknown or wrong.
-            NotReadyError: there is no training image that could be read.
+            NotReadyError: no training image can be read.
         """
         options = parse_options(request, self._config)
         if not any(image.role == "training" for image in self._images()):
@@ -85,11 +85,11 @@ class ProxyTrainTask(NetworkTraining):
         return options
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
-        """Draw the pseudo-labels that are missing, train, publish the proxy model, and return the statistics.
+        """Draw the missing pseudo-labels, train, publish the proxy model, and return the statistics.
 
         Raises:
             InvalidInputError: an option is wrong, or no training image has a pseudo-label.
-            NotReadyError: there is no training image that could be read.
+            NotReadyError: no training image can be read.
         """
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
@@ -116,7 +116,7 @@ class ProxyTrainTask(NetworkTraining):
         return with_models(self.show(stats), standing)
 
     def finalize(self, context: Context) -> None:
-        """As every training, from where an interrupted one was stopped."""
+        """Finish the host's setup as every training does, and continue an interrupted training."""
         super().finalize(context)
         checkpoint = EpochCheckpoint(self._epochs_file, self._identity(context), self._seed(context.local_rank))
         checkpoint.attach(context, BEST_WEIGHTS)
@@ -128,27 +128,27 @@ class ProxyTrainTask(NetworkTraining):
         return self._project.runs_folder / "resume" / "proxy.pt"
 
     def _identity(self, context: Context) -> str:
-        """A hash of all on which the state after an epoch depends; files by name, size and time."""
+        """A hash of everything on which the state after an epoch depends; files count by name, size and time."""
         asked = {"epochs": context.max_epochs, "batch_size": context.train_batch_size}
-        said = {
+        inputs = {
             "model": self._model.model_dump(mode="json"),
-            "network": str(context.network),  # the same description may be another one in another version
+            "network": str(context.network),  # the same description may give another network in another version
             "training": self._training.model_copy(update=asked).model_dump(mode="json"),
             "mixed_precision": self._amp,
             "processes": context.world_size if context.multi_gpu else 1,
             "seed": self._project.settings.seed,
             "cases": [[case, _stamp(case["image"]), _stamp(case["label"])] for case in context.datalist],
         }
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     def _images(self) -> list[Image]:
-        """Those that are there and readable, as far as is known."""
+        """The images that are present and not known to be unreadable."""
         return [image for image in self._project.ledger.images() if image.usable]
 
     def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
-        """A case of each image that has a pseudo-label; the statistics say how far this is, and which have none."""
+        """One case for each image with a pseudo-label; the statistics show the progress and the images without one."""
         files = pseudo_label_files(self._project, self._settings)
-        images, without = self._images(), dict[str, str]()
+        images, left_out = self._images(), dict[str, str]()
         cases = []
         for done, image in enumerate(images, start=1):
             if not set_aside_unreadable(
@@ -163,13 +163,13 @@ class ProxyTrainTask(NetworkTraining):
                     with one_case(image.id):
                         cases.append(_case(image, path, files.find(image.id, path)))
                 except InvalidInputError as error:
-                    without[image.id] = str(error)
+                    left_out[image.id] = str(error)
                     logger.warning("%s is left out of the proxy training: %s", image.id, error)
-            counts = {"done": done, "images": len(images), "without": without}
+            counts = {"done": done, "images": len(images), "without": left_out}
             self.stage = {"stage": "1 of 2: drawing pseudo-labels", "pseudo_labels": counts}
             self.show({})
         if not any(case["role"] == "training" for case in cases):
-            first = f": {next(iter(without.values()))}" if without else ""
+            first = f": {next(iter(left_out.values()))}" if left_out else ""
             raise InvalidInputError(f"proxy training: no training image has a pseudo-label{first}")
         self.stage["stage"] = "2 of 2: training"
         return cases
@@ -187,7 +187,7 @@ def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
 
 
 def _pseudo_label_judges(cases: Sequence[AnnotatedCase]) -> Judges | None:
-    """The pseudo-labels by which a proxy model is judged: those of other images, or drawn otherwise, are others."""
+    """The pseudo-labels that measure a proxy model, identified by their images and contents."""
     labels = sorted((case["image_id"], hashlib.sha256(Path(case["label"]).read_bytes()).hexdigest()) for case in cases)
     return Judges(hashlib.sha256(f"pseudo-labels {labels}".encode()).hexdigest(), len(cases)) if cases else None
 

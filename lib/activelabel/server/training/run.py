@@ -1,4 +1,4 @@
-"""One training: what it is given, and what it writes into its folder."""
+"""A training run: its input, and the names of the files in its folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ CASES_FILE = "cases.json"
 
 @dataclass(frozen=True)
 class Run:
-    """What a training is given: what was asked for, a folder among the unfinished runs, cases, and where images are."""
+    """The input of a training: options, a folder among the unfinished runs, cases, and the datastore of the images."""
 
     options: TrainOptions
     folder: Path
@@ -26,14 +26,14 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        """Where networks run."""
+        """The device on which networks run."""
         return torch.device(self.options.device)
 
     def of_role(self, role: Role) -> list[AnnotatedCase]:
-        """The cases to train on, or those to judge by."""
+        """The cases of this run that have the role."""
         return cases_of_role(self.cases, role)
 
 
 def cases_of_role(cases: list[AnnotatedCase], role: Role) -> list[AnnotatedCase]:
-    """The cases to train on, or those to judge by."""
+    """The cases that have the role: training or validation."""
     return [case for case in cases if case["role"] == role]

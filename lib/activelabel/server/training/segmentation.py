@@ -1,7 +1,7 @@
-"""Training on what was annotated, as a task of the host, so that its users find what they know.
+"""Training of the task's model on the annotations, as a training task of the host.
 
-What a training begins with, which of its stages there are, and a new model version that is there completely or not at
-all.
+This module chooses the initial weights and the stages of a training, and publishes the new model version
+atomically.
 """
 
 import logging
@@ -44,18 +44,18 @@ logger = logging.getLogger(__name__)
 
 
 class SegmentationTrainTask(NetworkTraining):
-    """Trains the recipe's network on all that is annotated of the training cases, and publishes it.
+    """Trains the recipe's network on all annotations of the training cases, and publishes it as a new version.
 
-    It is in use from then on if it is the best by the validation cases of now, by which the model in use is measured
-    again if they have changed, and if nobody chose another. Else it is there, with its place among the others.
+    The new model is used if it is the best on the current validation cases and nobody chose another model. For the
+    comparison, the model in use is measured again if the validation cases have changed.
 
-    It begins with random weights, or, if the recipe says so, with those of the model in use or of the proxy model.
-    Validation cases are those of the ledger: the same in every round, never trained on. The epoch with the best mean
-    Dice or Jaccard index over them is published; without an annotated validation case, the last epoch. Of a training
-    case some slices may be annotated, of a validation case all must be. An interrupted training has published nothing,
-    and the next one begins as it did.
+    Training begins with random weights, or, if the recipe says so, with those of the model in use or the proxy model.
+    The ledger fixes the validation cases: the same in every round, never trained on. The epoch with the best mean
+    Dice or Jaccard index over them is published; without an annotated validation case, the last epoch. A training case
+    may be annotated in part, a validation case must be annotated completely. An interrupted training publishes
+    nothing, and the next one starts from the beginning.
 
-    Before it learns from new labels they say how much the doubt of the model in use was worth: see `loop.doubt`.
+    Before the training, new labels are compared with the uncertainty of the model in use: see `loop.doubt`.
     """
 
     def __init__(self, project: Project) -> None:
@@ -66,15 +66,15 @@ class SegmentationTrainTask(NetworkTraining):
     # What clients ask
 
     def stats(self) -> Stats:
-        """How the latest training went or goes, the model in use and the newest; empty before the first."""
+        """Statistics of the latest training, with the model in use and the newest; empty before the first."""
         return with_models(read_stats(self.stats_file), read_standing(self._project.ledger))
 
     def check_request(self, request: Mapping[str, Any]) -> TrainOptions:
-        """The options of a training that could begin now.
+        """The options of a training, checked so that it can begin now.
 
         Raises:
             InvalidInputError: an option is unknown or wrong.
-            NotReadyError: nothing is annotated that could be trained on.
+            NotReadyError: there is no annotation to train on.
         """
         options = parse_options(request, self._config)
         check_training_cases(self._project.ledger)
@@ -85,7 +85,7 @@ class SegmentationTrainTask(NetworkTraining):
 
         Raises:
             InvalidInputError: an option is wrong, or the file of a case cannot be read.
-            NotReadyError: nothing is annotated that could be trained on.
+            NotReadyError: there is no annotation to train on.
         """
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
@@ -118,7 +118,7 @@ class SegmentationTrainTask(NetworkTraining):
     # The stages of a round
 
     def _go_through_stages(self, run: Run) -> tuple[Stats, Weights]:
-        """Statistics and weights of the last stage that there is (nath2022, algorithm 1, lines 7-11)."""
+        """Run the stages; return statistics and weights of the last one (nath2022, algorithm 1, lines 7-11)."""
         settings = self._project.recipe.semi_supervised
         if settings is None or not self._project.recipe.fine_tunes:
             return self.learn(run), self.best_weights(run)
@@ -133,18 +133,18 @@ class SegmentationTrainTask(NetworkTraining):
         finally:
             self.stage = {}
         tuned, weights = self._fine_tune(settings, weights, noisy, run)
-        said = {"volumes": list(noisy), "best_metric_before": stats["best_metric"]}
-        return {**tuned, "semi_supervised": said}, weights
+        fine_tuning = {"volumes": list(noisy), "best_metric_before": stats["best_metric"]}
+        return {**tuned, "semi_supervised": fine_tuning}, weights
 
     def _noisy_labels(self, settings: SemiSupervisedSettings, weights: Weights, run: Run) -> dict[str, NoisyCase]:
-        """Of as many volumes as there are annotated ones, by image.
+        """Write noisy labels of as many volumes as are annotated; return them by image id.
 
         Raises:
-            NotReadyError: there are none.
+            NotReadyError: there is no unannotated volume to label.
         """
 
-        def advanced(said: str) -> None:
-            self.stage = {"stage": f"2 of 2: {said}"}
+        def advanced(progress: str) -> None:
+            self.stage = {"stage": f"2 of 2: {progress}"}
             self.show(read_stats(self.stats_file))
 
         folder = run.folder / "noisy_labels"
@@ -155,7 +155,7 @@ class SegmentationTrainTask(NetworkTraining):
     def _fine_tune(
         self, settings: SemiSupervisedSettings, weights: Weights, noisy: Mapping[str, NoisyCase], run: Run
     ) -> tuple[Stats, Weights]:
-        """Statistics and weights of the second stage, which runs in a folder of its own in that of the run."""
+        """Run the second stage in a sub-folder of the run; return its statistics and weights."""
         batches = math.ceil(len(run.of_role("training")) / run.options.train_batch_size)
         steps_per_epoch = self._training.steps_per_epoch or batches
         stage = SemiSupervisedTraining(self._project, settings, weights, list(noisy.values()), steps_per_epoch)
@@ -168,7 +168,7 @@ class SegmentationTrainTask(NetworkTraining):
     # What a training begins with
 
     def network(self, context: Context) -> nn.Module:
-        """The recipe's, with the weights with which a training begins."""
+        """The recipe's network with the initial weights of a training."""
         network = self.new_network()
         weights = self._previous_weights() or initial_weights(self._project)
         if weights is not None:
@@ -176,7 +176,7 @@ class SegmentationTrainTask(NetworkTraining):
         return network
 
     def _previous_weights(self) -> Weights | None:
-        """Those of the model in use, where the recipe wants to go on from it and it can be read."""
+        """The weights of the model in use if the recipe continues from it; None if not, or if it cannot be read."""
         model = self._project.ledger.model_in_use() if self._training.from_previous else None
         if model is None:
             return None
@@ -189,10 +189,10 @@ class SegmentationTrainTask(NetworkTraining):
 
 
 def effort_units(annotations: Iterable[Annotation], run: Run) -> float:
-    """What the labels that a run trains on have cost, in the units of chlebus2022 (IV).
+    """The annotation effort of the training labels of a run, in the units of chlebus2022 (IV).
 
-    A label that covers all slices of its image counts as that of a whole volume, others slice by slice; slices that
-    nobody has counted are none.
+    A label that covers all slices of its image counts as a whole volume, other labels count slice by slice; slices
+    without a count add 0.
     """
     trained_on = {case["image_id"] for case in run.of_role("training")}
     return effort(

@@ -23,11 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 class SemiSupervisedTraining(NetworkTraining):
-    """Goes on from the weights of the supervised stage, with as many steps as the recipe says.
+    """Continues from the weights of the supervised stage for the number of steps in the recipe.
 
-    Annotated cases train and judge as in the supervised stage, in epochs of the same length; beside each of their
-    batches goes one of patches of the noisy cases. Patches and the kind of optimiser are the supervised stage's. Its
-    state is new, and Adam's first step then is the learning rate in every weight: a large one undoes the first stage.
+    Annotated cases are used as in the supervised stage, in epochs of the same length; each of their batches is paired
+    with a batch of patches from noisy cases. Patches and optimiser type are those of the supervised stage. The state of
+    the optimiser is new, so Adam's first step changes every weight by the learning rate: a large rate undoes the first
+    stage.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class SemiSupervisedTraining(NetworkTraining):
         noisy: Sequence[NoisyCase],
         steps_per_epoch: int,
     ) -> None:
-        """`weights` and `noisy` labels are those of the supervised stage, an epoch of which had `steps_per_epoch`."""
+        """Take `weights`, `noisy` labels and `steps_per_epoch` from the supervised stage."""
         epochs = math.ceil(settings.steps / steps_per_epoch)
         training = project.recipe.training
         schedule = {
@@ -55,11 +56,11 @@ class SemiSupervisedTraining(NetworkTraining):
 
     @property
     def epochs(self) -> int:
-        """How many there are; the last may be shorter."""
+        """The number of epochs; the last may be shorter."""
         return self._training.epochs
 
     def drop_broken(self, run: Run) -> bool:
-        """As for every training, and of the noisy cases too."""
+        """Set aside broken cases as every training does, and leave out broken noisy cases too."""
         broken, load, good = super().drop_broken(run), LoadNoisyCase(self._model.preprocessing), list[NoisyCase]()
         for case in self._noisy:
             try:
@@ -72,13 +73,13 @@ class SemiSupervisedTraining(NetworkTraining):
         return broken or (found and bool(good))
 
     def network(self, context: Context) -> nn.Module:
-        """As the supervised stage left it."""
+        """The network with the weights of the supervised stage."""
         network = self.new_network()
         network.load_state_dict(self._weights)
         return network
 
     def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> PairedBatches:
-        """Batches of annotated cases, each with one of noisy cases, loaded in the way that was asked for."""
+        """The loader of pairs of an annotated and a noisy batch, with the dataset type of the request."""
         annotated = super().train_data_loader(context, num_workers, shuffle)
         transforms = two_view_transforms(
             LoadNoisyCase(self._model.preprocessing), self._training, self._settings, self._seed(context.local_rank)
@@ -94,11 +95,11 @@ class SemiSupervisedTraining(NetworkTraining):
         )
 
     def train_iteration_update(self, context: Context) -> Iteration:
-        """The step of eq. 1."""
+        """The training step of eq. 1."""
         return SemiSupervisedStep(self._settings, self._bfloat16_on_cpu(context.device))
 
     def finalize(self, context: Context) -> None:
-        """As every training, with the steps that are left for the last epoch."""
+        """Finish the host's setup as every training does, and shorten the last epoch to the remaining steps."""
         super().finalize(context)
 
         def shorten(engine: Engine) -> None:

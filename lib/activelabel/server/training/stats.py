@@ -1,4 +1,4 @@
-"""The statistics of a training as clients read them: the host's keys, in a file that is never half-written."""
+"""The statistics of a training for clients: the host's keys, in a file that is written atomically."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ _NO_TIME = "0:00:00"
 
 
 def read_stats(file: Path) -> Stats:
-    """What was written last; empty before the first time, and where the file is damaged, which the log says."""
+    """The statistics written last; empty if there is no file, or if it is damaged, which is logged."""
     if not file.is_file():
         return {}
     try:
@@ -32,7 +32,7 @@ def read_stats(file: Path) -> Stats:
 
 
 def stats_revision(file: Path) -> Hashable:
-    """Another value whenever the file is written anew; None without one."""
+    """A value that changes whenever the file is written; None without a file."""
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -41,19 +41,20 @@ def stats_revision(file: Path) -> Hashable:
 
 
 def shown_stats(stats: Stats) -> Stats:
-    """The statistics with None for each number that JSON does not know."""
+    """The statistics with None for each number that JSON cannot represent."""
     return cast(Stats, _finite(stats))
 
 
 def write_stats(file: Path, stats: Stats) -> None:
-    """Write `stats`, completely or not at all."""
+    """Write `stats` atomically."""
     write_atomically(file, json.dumps(shown_stats(stats), indent=1).encode())
 
 
 def running_stats(context: Context) -> Stats:
-    """The host's statistics of a training that goes on.
+    """The host's statistics of a running training.
 
-    The host calls it done, by a `total_time`, after the last epoch; it is done when the model is published.
+    The host marks a training as done, by a `total_time`, after the last epoch; here it is done when the model is
+    published.
     """
     stats: Stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
     stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
@@ -63,8 +64,8 @@ def running_stats(context: Context) -> Stats:
 def with_models(stats: Stats, standing: Standing) -> Stats:
     """The statistics of a training with the model in use, the newest one, and a sentence on both.
 
-    Clients show `best_metric` as how good the model is. After a training whose model is not in use that is the Dice of
-    the one that is; `eval` goes on telling of the training.
+    Clients show `best_metric` as the quality of the model. If the trained model is not in use, `best_metric` is the
+    Dice of the model in use; `eval` still describes the training.
     """
     if standing.in_use is None or standing.newest is None:
         return stats
@@ -81,11 +82,11 @@ def with_models(stats: Stats, standing: Standing) -> Stats:
 
 
 def for_bars(stats: Stats) -> Stats:
-    """The statistics as the host's clients can make bars of them.
+    """The statistics in a form from which the host's clients can draw progress bars.
 
-    Both take what has no `total_time` for a training that goes on, and an epoch that is missing for the first and last:
-    before any training they show 100 %. And a `best_metric` that is none, or -1 as long as nothing was judged, is no
-    accuracy: Slicer's module fails at the one and shows the other.
+    Both clients read a missing `total_time` as a running training, and a missing epoch as the only one: before any
+    training they show 100 %. A `best_metric` of None, or of -1 before the first validation, is no accuracy: Slicer's
+    module fails at None and shows -1.
     """
     begun = stats if "epoch" in stats else {"epoch": 0, "total_epochs": 1, "total_time": _NO_TIME, **stats}
     best = begun.get("best_metric")
@@ -94,7 +95,7 @@ def for_bars(stats: Stats) -> Stats:
 
 
 def _finite(value: object) -> object:
-    """`value` with None for each number that is none, such as the Dice of a class that is nowhere."""
+    """`value` with None for each number that is not finite, such as the Dice of an absent class."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

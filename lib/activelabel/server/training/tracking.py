@@ -1,4 +1,4 @@
-"""MLflow and TensorBoard beside a training: whatever of them fails is a warning, and the training goes on."""
+"""Tracking of a training by MLflow and TensorBoard, whose failures are warnings and do not stop the training."""
 
 import importlib
 from collections.abc import Callable
@@ -19,29 +19,29 @@ Tracker = Any
 
 
 def mlflow_handler(**options: Any) -> MLFlowHandler:
-    """MONAI's, which gets MLflow now where this process was started without it (`server.lean_imports`)."""
+    """MONAI's MLflow handler; imports MLflow if this process was started without it (`server.lean_imports`)."""
     module = handler_module
-    if not isinstance(module.mlflow, ModuleType):  # what MONAI has of a package that is missing
+    if not isinstance(module.mlflow, ModuleType):  # MONAI's stand-in for a missing package
         module = importlib.reload(module)
     return cast(MLFlowHandler, module.MLFlowHandler(**options))
 
 
 class OptionalTracking:
-    """A handler of an engine that hands its events on to a tracker until that fails for the first time.
+    """A handler that passes an engine's events to a tracker until the tracker fails for the first time.
 
-    MLflow lives in a database or behind an address that may be broken, full or gone, which says nothing about the
-    training: a kill in the first migration of its database made each later one fail.
+    MLflow uses a database or an address that may be broken, full or gone, which is unrelated to the training: after a
+    kill during the first migration of its database, every later training failed.
     """
 
     def __init__(self, name: str, make: Callable[[], Tracker]) -> None:
-        """Track with what `make` gives; it is called when the engine starts, as it may fail too."""
+        """Track with the tracker that `make` returns; `make` may fail, so it is called when the engine starts."""
         self._name = name
         self._make = make
         self._handler: Tracker | None = None
         self._failed = False
 
     def attach(self, engine: Engine) -> None:
-        """Follow the engine from its start to its end."""
+        """Attach to the engine, from its start to its end."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration_completed)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
@@ -77,6 +77,6 @@ class OptionalTracking:
             return
         try:
             step()
-        except Exception as error:  # noqa: BLE001  # no kind of failure of an optional part may stop a training
+        except Exception as error:  # noqa: BLE001  # no failure of an optional part may stop a training
             self._failed = True
             warn_of(f"{self._name} does not track this training", error)

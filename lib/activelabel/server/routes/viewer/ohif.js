@@ -1,7 +1,7 @@
 /*
- * Follows the host's configuration of OHIF and completes its MONAI Label mode, so that a label can be made and sent in
- * it: as shipped, the mode has no brush, "Export DICOM SEG" does not say where to, the panel asks port 8000 only, and
- * keeps to itself why the server refuses something.
+ * Runs after the host's configuration of OHIF and completes its MONAI Label mode, so that users can draw and send a
+ * label. As shipped, the mode has no brush, "Export DICOM SEG" names no destination, the panel uses port 8000 only and
+ * does not show why the server refuses a request.
  */
 (() => {
   const MODE = '/monai-label';
@@ -9,7 +9,7 @@
 
   document.cookie = `MONAILABEL_SERVER_URL=${escape(`${location.origin}/`)}; path=/ohif`;
 
-  // The two panels share one side, one below the other: each loses what it shows when another takes its place.
+  // The two panels share one side, one below the other: a panel loses its state when another replaces it.
   const style = document.createElement('style');
   style.textContent =
     'div.monaiLabelPanel { height: auto; flex: none; } :has(> div.monaiLabelPanel) { overflow: hidden auto; }';
@@ -62,7 +62,7 @@
   };
   const scissors = { CircleScissor: 'Circle', SphereScissor: 'Sphere', RectangleScissor: 'Rectangle' };
 
-  // The mode shows buttons of these two names, which only another mode defines.
+  // The mode shows buttons with these two names, which only another mode defines.
   const buttons = [
     {
       id: 'BrushTools',
@@ -88,7 +88,7 @@
     },
   ];
 
-  // The server's one line, where it sent one.
+  // The server's one line, if the answer has one.
   const reasonOf = error => {
     try {
       return JSON.parse(error.response).detail;
@@ -97,9 +97,9 @@
     }
   };
 
-  // OHIF makes a SEG of the slices in the order in which it lists them, and takes for granted that the last along the
-  // normal of the slices comes first. In a series that is listed the other way each drawing lands on its mirror image:
-  // that of the fourth slice on the last but three. So they are listed as it takes them for as long as that lasts.
+  // OHIF writes the slices of a SEG in the order in which it lists them, and assumes that the last slice along the
+  // normal comes first. In a series with the opposite order, each drawing is stored on the mirrored slice: that of the
+  // fourth slice on the last but three. The slices are therefore listed in the assumed order during the export.
   const inOrderOfFrames = async (segmentation, make) => {
     const { cache, metaData } = window.cornerstone;
     const labelmap = segmentation.representationData.Labelmap;
@@ -132,7 +132,7 @@
     }
   };
 
-  // The menu's "Export DICOM SEG" names no data source, without which the command fails, and nobody hears how it ended.
+  // The menu's "Export DICOM SEG" names no data source, so that the command fails, and it shows no result.
   const completeExport = (commandsManager, extensionManager, segmentations, tell) => {
     const shipped = commandsManager.getCommand('storeSegmentation', 'SEGMENTATION');
     if (!shipped || shipped.completed) {
@@ -157,7 +157,7 @@
     });
   };
 
-  // Why the server refused what it was asked for last. The panel says that something failed, and drops the reason.
+  // The reason of the server's latest refusal. The panel only says that something failed, and drops the reason.
   const REASON_MS = 5000;
   let refused = null;
 
@@ -173,8 +173,8 @@
     }
   };
 
-  // The panel's client goes on as soon as the state of a request is its last, which is before any `load` event, and so
-  // does this: it listens from the start.
+  // The panel's client reacts to the final state of a request, before any `load` event, so this function listens to
+  // state changes too, from the start of the request.
   const listenForRefusals = () => {
     const shipped = XMLHttpRequest.prototype.open;
     XMLHttpRequest.prototype.open = function (...how) {
@@ -208,8 +208,9 @@
     notifications.tellsReasons = true;
   };
 
-  // A reader who draws asks the server for nothing, and a login ends where nothing is asked for long. So a hand on mouse
-  // or keys says, once in two minutes, that its reader is there; and one whose login has ended hears it before they save.
+  // An annotator who draws sends no requests, and a login ends after a time without requests. Mouse or key events
+  // therefore send a request, at most every two minutes, which also tells annotators that their login has ended before
+  // they save.
   const PRESENT_MS = 2 * 60 * 1000;
   let present = performance.now();
 
@@ -241,7 +242,7 @@
 
     onModeEnter({ servicesManager, commandsManager }) {
       const { uiNotificationService } = servicesManager.services;
-      // The tabs of the panel make notifications of their own: what is mended is their kind, not the one at hand.
+      // The tabs of the panel create their own notification services, so the prototype is changed, not this instance.
       tellReasons(Object.getPrototypeOf(uiNotificationService));
       const { segmentationService } = servicesManager.services;
       completeDownload(commandsManager, segmentationService);
