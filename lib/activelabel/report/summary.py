@@ -1,4 +1,4 @@
-"""What was found, in sentences that need no statistics to be read, with the numbers that they rest on."""
+"""The findings in sentences for readers without statistics, with the numbers behind them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from activelabel.simulation.results import EFFORTS
 
 
 def summarise(findings: Findings) -> Iterator[str]:
-    """What was compared, which arm won and whether that is more than chance, how much is enough, whether to go on."""
+    """Sentences on the compared arms, the winner, its significance, how much is enough, and whether to go on."""
     yield _compared(findings)
     yield from _winner(findings)
     yield _enough(findings)
@@ -60,7 +60,7 @@ def _winner(findings: Findings) -> Iterator[str]:
 
 
 def _significance(first: str, tests: Sequence[Comparison]) -> str:
-    """The tests have the better arm first, so those of the best one begin with it."""
+    """A sentence on the tests of the best arm, which is the first arm in each of its tests."""
     rivals = [test for test in tests if test.arm == first]
     seeds = rivals[0].seeds
     if not rivals[0].told:
