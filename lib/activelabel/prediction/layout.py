@@ -38,7 +38,7 @@ class ChannelsLastInstanceNorm(nn.Module):
         self.weight, self.bias, self.eps = layer.weight, layer.bias, layer.eps
 
     def forward(self, values: Tensor) -> Tensor:
-        """Each channel of each item `(B, C, W, H, D)` to mean 0 and variance 1, then scaled where there are weights."""
+        """Normalise each channel of each item `(B, C, W, H, D)` to mean 0, variance 1; then apply weights, if any."""
         return instance_norm(values, self.weight, self.bias, self.eps)
 
 
