@@ -41,7 +41,7 @@ class AnisotropicUNet(nn.Module):
     def __init__(
         self, channels: Sequence[int], strides: Sequence[int], classes: int, dropout: float, normalisation: str
     ) -> None:
-        """Two or more levels; `strides` lie between them, below the upper two along all axes, above in the plane."""
+        """Two or more levels with `strides` between them: in the plane between the upper two, along all axes below."""
         super().__init__()
         steps = [(stride, stride, 1 if level < IN_PLANE_LEVELS else stride) for level, stride in enumerate(strides)]
         inputs = (1, *channels)

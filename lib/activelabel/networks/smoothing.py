@@ -30,7 +30,7 @@ class Smooth(nn.Module):
 
 
 def _smoothed(values: Tensor, axis: int, step: int) -> Tensor:
-    """Along one axis. Sums of what is shifted take a quarter of the time of torch's pooling on a CPU."""
+    """`values`, smoothed along one axis. Shifted sums take a quarter of the time of torch's pooling on a CPU."""
     length = values.shape[axis]
     first, last = [values.narrow(axis, 0, 1)] * (step - 1), [values.narrow(axis, length - 1, 1)] * (step - 1)
     summed = torch.cat([*first, values, *last], dim=axis)

@@ -124,9 +124,9 @@ def _flat(shared: Dataset, own: Dataset | None) -> Dataset:
     return found
 
 
-def _frame(series: str, path: Path, index: int, header: Dataset, said: Dataset) -> Frame:
+def _frame(series: str, path: Path, index: int, header: Dataset, attributes: Dataset) -> Frame:
     def numbers(name: str, count: int) -> NDArray[np.float64]:
-        value = said.get(name)
+        value = attributes.get(name)
         try:
             found = np.array([] if value is None else value, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
@@ -147,9 +147,9 @@ def _frame(series: str, path: Path, index: int, header: Dataset, said: Dataset) 
             f"series {series}: {path.name} has ImageOrientationPatient {orientation}, expected two directions at a "
             "right angle"
         )
-    slope, intercept = float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0)
+    slope, intercept = float(attributes.get("RescaleSlope") or 1), float(attributes.get("RescaleIntercept") or 0)
     position_mm = numbers("ImagePositionPatient", 3)
-    return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, said)
+    return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, attributes)
 
 
 def _check_meaning(series: str, path: Path, header: Dataset) -> None:

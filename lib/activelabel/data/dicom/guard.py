@@ -134,9 +134,9 @@ def check_together(series: str, values: Sequence[int]) -> None:
 
 
 def _check_stored(name: str, dataset: Dataset, values: int) -> None:
-    stored, said = len(dataset.PixelData), values * int(dataset.BitsAllocated) // 8
-    if stored < said:
-        raise _refused(name, f"it holds {stored:,} bytes of voxels, and says {said:,}")
+    stored, claimed = len(dataset.PixelData), values * int(dataset.BitsAllocated) // 8
+    if stored < claimed:
+        raise _refused(name, f"it holds {stored:,} bytes of voxels, and says {claimed:,}")
 
 
 def _values(name: str, header: Dataset) -> int:
@@ -217,5 +217,5 @@ def _transfer_syntax(content: bytes) -> tuple[str, int]:
     return syntax, place
 
 
-def _refused(name: str, said: str) -> InvalidInputError:
-    return InvalidInputError(f"{name}: cannot be read as DICOM ({said}): send the series again")
+def _refused(name: str, problem: str) -> InvalidInputError:
+    return InvalidInputError(f"{name}: cannot be read as DICOM ({problem}): send the series again")

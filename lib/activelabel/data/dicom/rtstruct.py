@@ -107,13 +107,13 @@ def _points(contour: Dataset, most: int, origin: str) -> Points:
     element = contour.get_item("ContourData")
     value = element.value if isinstance(element, RawDataElement) else contour.ContourData
     texts = value.strip(b" \0").split(b"\\") if isinstance(value, bytes) else list(np.atleast_1d(value))
-    said = int(contour.get("NumberOfContourPoints") or len(texts) // 3)
-    if len(texts) != 3 * said or not texts:
+    count = int(contour.get("NumberOfContourPoints") or len(texts) // 3)
+    if len(texts) != 3 * count or not texts:
         raise InvalidInputError(
-            f"{origin} has a contour of {len(texts)} numbers, expected {3 * said} for its {said} points: export it "
+            f"{origin} has a contour of {len(texts)} numbers, expected {3 * count} for its {count} points: export it "
             "again, with implicit VR if it is long"
         )
-    if said > most:
+    if count > most:
         raise InvalidInputError(
             f"{origin}: contours of more than {MOST_POINTS:,} points, which is the most that is taken"
         )

@@ -114,8 +114,8 @@ def _check_size(path: Path, claim: Claim) -> None:
     size = path.stat().st_size
     room = size - claim.start if claim.packed is None else (size - claim.start) * _MOST_OF_DEFLATE
     if not claim.as_text and room < claim.data_bytes:
-        said = f"its header says {claim.data_bytes:,} bytes of voxels, and it holds {max(room, 0):,} at most"
-        raise _refused(path, said)
+        problem = f"its header says {claim.data_bytes:,} bytes of voxels, and it holds {max(room, 0):,} at most"
+        raise _refused(path, problem)
     needed, free = claim.values * _BYTES_AS_FLOAT, psutil.virtual_memory().available
     if needed > free:
         raise InvalidInputError(f"{path.name}: it takes {needed:,} bytes of memory, and {free:,} are free: try later")
@@ -259,8 +259,8 @@ def _counted(path: Path, read: Callable[[int], bytes], most: int, take: _Take) -
     return count
 
 
-def _refused(path: Path, said: str) -> InvalidInputError:
+def _refused(path: Path, problem: str) -> InvalidInputError:
     return InvalidInputError(
-        f"{path.name}: cannot be read as a 3D image ({said}): the file is truncated, damaged or of another kind; "
+        f"{path.name}: cannot be read as a 3D image ({problem}): the file is truncated, damaged or of another kind; "
         "export or copy it again, as one file"
     )

@@ -25,9 +25,9 @@ def one_case(name: str) -> Iterator[None]:
                 f"{name}: it needs more memory than there is: check size and spacing in its header, or free some "
                 "memory and start again"
             ) from error
-        said = " ".join(str(error).split())[:200]
+        message = " ".join(str(error).split())[:200]
         raise InvalidInputError(
-            f"{name}: cannot be read ({type(error).__name__}: {said}): export or copy it again"
+            f"{name}: cannot be read ({type(error).__name__}: {message}): export or copy it again"
         ) from error
 
 

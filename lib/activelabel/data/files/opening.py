@@ -121,11 +121,11 @@ def slicer_moves_voxels(grid: Grid) -> float:
 
 
 def unreadable(path: Path, error: BaseException) -> InvalidInputError:
-    """What a reader said, on one line and without the path of this machine."""
+    """What a reader line, on one line and without the path of this machine."""
     lines = str(error).replace(str(path), path.name).strip().splitlines()
-    said = " ".join(lines[-1].split()) if lines else type(error).__name__
+    line = " ".join(lines[-1].split()) if lines else type(error).__name__
     return InvalidInputError(
-        f"{path.name}: cannot be read as a 3D image ({said[:200]}): the file is truncated, damaged or of another kind; "
+        f"{path.name}: cannot be read as a 3D image ({line[:200]}): the file is truncated, damaged or of another kind; "
         "export or copy it again"
     )
 
