@@ -1,4 +1,4 @@
-"""From a voxel map to one number a volume, or one a slice.
+"""Aggregation of a voxel map to one number for the volume, or one for each slice.
 
 Sums are taken in float32 over blocks of a map and in float64 over the blocks. A NaN stays visible: wherever it is in a
 map, the sum over its volume or slice is NaN, whatever the region.

@@ -48,7 +48,7 @@ def blend_slices(
         learnt: slices that the model has learnt from.
         beta: of the noise, see `power_order`.
         min_distance: in slices, 1 or more.
-        key: what the noise depends on beside the volume.
+        key: seeds the noise, together with the volume.
     """
     profiles: dict[str, dict[int, float]] = {}
     for (volume, index), score in balanced(by_class).items():

@@ -19,7 +19,7 @@ def foreground_aware(foreground: Mapping[Id, float], key: str) -> Iterator[tuple
 
     Args:
         foreground: 0 or more for each id; give 1 to all ids with foreground to make them equally likely.
-        key: what the order depends on beside the ids.
+        key: seeds the order, together with the ids.
 
     Raises:
         ValueError: as `power_order`.

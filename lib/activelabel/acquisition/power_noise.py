@@ -27,7 +27,7 @@ def power_order(scores: Mapping[Id, float], beta: float, key: str) -> list[Id]:
     Args:
         scores: 0 or more for each id; 0 means that the model can learn nothing from it.
         beta: above 0; 1 in the paper.
-        key: what the noise depends on beside the id: the seed, the model, and the kind of score.
+        key: seeds the noise, together with the id: made from the seed, the model, and the kind of score.
 
     Raises:
         ValueError: a score is NaN (the text names its id), or `beta` is not above 0.

@@ -30,7 +30,8 @@ def target(mean: Tensor, threshold: float) -> Tensor:
 def boundary(mean: Tensor, width: float) -> Tensor:
     """Voxels near a decision boundary: p₁ − p₂ < 2·`width`, p₁ ≥ p₂ the two largest probabilities.
 
-    For two classes this is |p − 0.5| < `width` (what ma2024, eq. 2 means; it is printed with the two symbols swapped).
+    For two classes this is |p − 0.5| < `width` (the meaning of ma2024, eq. 2, which is printed with the two symbols
+    swapped).
     """
     largest, second = two_largest(mean)
     return largest - second < 2 * width

@@ -1,4 +1,4 @@
-"""From scores to the next queries."""
+"""Selection of the next queries by their scores."""
 
 import hashlib
 import math

@@ -41,7 +41,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class AxisOrder:
-    """How the voxels of one array become those of another: first `transpose`, then `flip` along the new axes."""
+    """The change of axes from one array to another: first `transpose`, then `flip` along the new axes."""
 
     transpose: tuple[int, int, int]
     flip: tuple[int, ...]

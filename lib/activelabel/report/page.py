@@ -93,7 +93,7 @@ Block = Table | Picture | Text | Folded
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; `tabs`, by title, are shown one at a time."""
+    """A heading with its blocks; `tabs`, by title, are shown one at a time."""
 
     title: str
     blocks: Sequence[Block] = ()

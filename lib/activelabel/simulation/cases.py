@@ -120,7 +120,7 @@ def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
     studies.mkdir(parents=True, exist_ok=True)
     for image_id in ids:
         image = cases.images[image_id]
-        link = studies / f"{image_id}{ending_of(image.name)}"  # its own: what a link leads to may have any name
+        link = studies / f"{image_id}{ending_of(image.name)}"  # the link's own name: its target may have any name
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(image.resolve())

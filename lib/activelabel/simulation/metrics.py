@@ -53,7 +53,7 @@ def mean_surface_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing
 def hausdorff_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
     """Largest distance in mm from a surface voxel of either mask to the nearest of the other (chlebus2022, eq. 6).
 
-    Surfaces are what the paper's X and Y stand for in eq. 5; with all voxels instead, a hole would not count.
+    As in eq. 5, the paper's X and Y stand for surfaces; with all voxels instead, a hole would not count.
     """
     return float(np.max(_surface_distances(prediction, reference, spacing_mm)))
 

@@ -129,7 +129,7 @@ def effort_table(queries: pd.DataFrame) -> pd.DataFrame:
         queries: of any number of runs.
 
     Returns:
-        A row a run and round, with the columns `arm`, `seed`, `round` and those of `EFFORTS`.
+        One row for each run and round, with the columns `arm`, `seed`, `round` and those of `EFFORTS`.
     """
     in_order = queries.sort_values("round", kind="stable")
     counted = in_order.assign(volumes=~in_order.duplicated([*RUN, "image_id"]), slices=in_order["annotated_slices"])
@@ -141,7 +141,7 @@ def mean_dice(metrics: pd.DataFrame) -> pd.DataFrame:
     """Dice of each test case: the mean over its structures, without those in neither mask; NaN if no structure is left.
 
     Returns:
-        A row a run, round and case, with the columns `arm`, `seed`, `round`, `case`, `dice`.
+        One row for each run, round and case, with the columns `arm`, `seed`, `round`, `case`, `dice`.
     """
     return metrics.groupby([*ROUND, "case"], sort=False)["dice"].mean().reset_index()
 

@@ -26,7 +26,7 @@ class PartneredCases(Dataset[list[Patch]]):
         self._empty: set[int] = set()
 
     def __len__(self) -> int:
-        """How many cases there are."""
+        """The number of cases."""
         return len(self._cases)  # type: ignore[arg-type]  # torch declares no length
 
     def __getitem__(self, index: int) -> list[Patch]:

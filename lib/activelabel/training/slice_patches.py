@@ -60,7 +60,7 @@ class SlicePatches(Dataset[list[Patch]]):
             self._foreground += [_Slice(number, int(index)) for index in np.flatnonzero(highest > 1)]
 
     def __len__(self) -> int:
-        """How many annotated slices there are."""
+        """The number of annotated slices."""
         return len(self._slices)
 
     def __getitem__(self, index: int) -> list[Patch]:
