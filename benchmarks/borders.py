@@ -1,11 +1,11 @@
-"""What the edges and corners of an image, where a network sees mostly padding, change in scores over everything.
+"""The effect of the edges and corners of an image, where a network sees mostly padding, on scores over everything.
 
     python benchmarks/borders.py [--cases 3] [--steps 40] [--volumes 100] [--repeats 5] [--kernel 11] [--margin 0]
 
 A network of the recipe `quick` is trained on a few hippocampus volumes, as in the first rounds, and scores others. The
-voxels in question are those that the region `object` leaves out: of whose surroundings, a cube of `--kernel` voxels,
-less than half lies in the image. Of each measure: how uncertain they are beside all others, and whether volumes and
-slices are asked for in another order without them.
+voxels in question are those that the region `object` leaves out: less than half of the cube of `--kernel` voxels around
+them lies in the image. The table shows for each measure how uncertain they are compared with all others, and whether
+the order of volumes and slices changes without them.
 """
 
 import argparse
@@ -32,7 +32,7 @@ FIRST_SLICES = 24
 
 @dataclass(frozen=True)
 class Borders:
-    """A measure in one volume: sums and means of its slices, with the voxels in question and without them."""
+    """A measure in one volume: sums and means of its slices, with and without the voxels in question."""
 
     totals: NDArray[np.float64]
     totals_without: NDArray[np.float64]
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def borders_of(file: Path, predictor: Predictor, repeats: int, kernel: int) -> Iterator[tuple[str, Borders]]:
-    """Each measure in a volume."""
+    """The `Borders` of each measure in a volume."""
     volume = read_volume(file)
     image = prepare_image(volume, RECIPE.preprocessing)
     axis = prepared_axis(image.grid, image.original, slice_axis(volume.grid))
@@ -92,7 +92,7 @@ def borders_of(file: Path, predictor: Predictor, repeats: int, kernel: int) -> I
 
 
 def print_row(measure: str, volumes: list[Borders]) -> None:
-    """What the voxels in question change in one measure."""
+    """Print the effect of the voxels in question on one measure."""
     totals = [float(volume.totals.sum()) for volume in volumes]
     without = [float(volume.totals_without.sum()) for volume in volumes]
     shares = [1 - less / total for less, total in zip(without, totals, strict=True)]

@@ -1,4 +1,4 @@
-"""Annotators who work on while things break, and remember what the server acknowledged to them."""
+"""Annotators that keep working during faults, and a record of what the server acknowledged to them."""
 
 import functools
 import hashlib
@@ -23,11 +23,11 @@ SHAPE = (24, 20, 16)
 AFFINE = np.diag([-1.5, -1.5, 2.0, 1.0])
 PAUSE_SECONDS = 10.0
 NEW_CASE, SKIP = 0.1, 0.15
-"""How often an annotator asks for another case rather than correct a label, and how often they skip what they got."""
+"""The probabilities that an annotator asks for another case rather than corrects a label, and that they skip a case."""
 
 
 def make_studies(folder: Path, count: int) -> None:
-    """Tiny volumes with a bright ball on noise."""
+    """Write tiny volumes with a bright ball on noise."""
     folder.mkdir(parents=True)
     for number in range(count):
         random = np.random.default_rng(number)
@@ -36,7 +36,7 @@ def make_studies(folder: Path, count: int) -> None:
 
 
 def drawing(number: int) -> NDArray[np.uint8]:
-    """The ball of a case, the same whoever draws it."""
+    """The ball of a case, the same for every annotator."""
     random = np.random.default_rng([7, number])
     grid = np.stack(np.meshgrid(*(np.arange(size) for size in SHAPE), indexing="ij"))
     centre = random.uniform(7, 11, size=3)[:, None, None, None]
@@ -45,19 +45,19 @@ def drawing(number: int) -> NDArray[np.uint8]:
 
 @dataclass
 class Record:
-    """What annotators were given and told. `doubles` are images given to one while another worked on them."""
+    """A record of the server's answers. `doubles` are images given to one annotator while another worked on them."""
 
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Image and annotator of each label that the server said it kept, by the digest of its voxels."""
+    """Image and annotator of each acknowledged label, by the digest of its voxels."""
     answers: Counter[str] = field(default_factory=Counter)
     doubles: list[str] = field(default_factory=list)
-    last: float = 0.0
-    """When something was last acknowledged, on the monotonic clock."""
+    last_kept: float = 0.0
+    """The time of the last acknowledgement, on the monotonic clock."""
     _holders: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def gave(self, image: str, annotator: str) -> None:
-        """The server gave an image to an annotator."""
+        """Record that the server gave an image to an annotator."""
         with self.lock:
             self.answers["sample"] += 1
             holder = self._holders.setdefault(image, annotator)
@@ -65,20 +65,20 @@ class Record:
                 self.doubles.append(f"{image} to {annotator}, while {holder} had it")
 
     def gives_back(self, image: str) -> None:
-        """An annotator is about to skip an image: another may have it from now on."""
+        """Record that an annotator is about to skip an image: another may have it from now on."""
         with self.lock:
             self._holders.pop(image, None)
 
     def kept(self, image: str, annotator: str, digest: str) -> None:
-        """The server said that it kept a label."""
+        """Record that the server acknowledged a label."""
         with self.lock:
             self.answers["saved"] += 1
             self.acknowledged[digest] = image, annotator
-            self.last = time.monotonic()
+            self.last_kept = time.monotonic()
             self._holders.pop(image, None)
 
     def failed(self, why: str) -> None:
-        """The server refused, or did not answer."""
+        """Record that the server refused, or did not answer."""
         with self.lock:
             self.answers[why] += 1
 
@@ -104,7 +104,7 @@ class Annotators:
             thread.start()
 
     def stop(self) -> None:
-        """Let each end what they are at."""
+        """Stop them, each after their current step."""
         self._stop.set()
         for thread in self._threads:
             thread.join(120)
@@ -169,24 +169,24 @@ class Annotators:
 
 
 def status_of(error: MONAILabelClientException) -> str:
-    """Of a refusal. The client keeps that of some requests as a number, of others in its text only."""
-    said = re.match(r"Status: (\d+)", str(error.msg))
-    return str(error.status_code or (said[1] if said else "unknown"))
+    """The status of a refusal. The client keeps it as a number for some requests, and only in its text for others."""
+    found = re.match(r"Status: (\d+)", str(error.msg))
+    return str(error.status_code or (found[1] if found else "unknown"))
 
 
 def digest_of(voxels: NDArray[np.generic]) -> str:
-    """Of the drawing, however it is stored."""
+    """The digest of a drawing, whatever its data type."""
     return hashlib.sha256(np.ascontiguousarray(voxels.astype(np.uint8)).tobytes()).hexdigest()
 
 
 class KeptFiles:
-    """The SHA-256 of files, read again only where size or time are others than they were, and after `forget`."""
+    """The SHA-256 of files, read again only if size or time have changed, or after `forget`."""
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[int, int, str]] = {}
 
     def sha256(self, file: Path) -> str:
-        """Of one file; empty where there is none."""
+        """The SHA-256 of one file; empty if there is none."""
         try:
             stat = file.stat()
         except FileNotFoundError:
@@ -198,17 +198,17 @@ class KeptFiles:
         return seen[2]
 
     def forget(self) -> None:
-        """Read each file when it is asked for next."""
+        """Forget all digests, so that each file is read again."""
         self._seen.clear()
 
 
 def lost_labels(record: Record, ledger: Ledger, labels: Path, files: KeptFiles | None = None) -> list[str]:
-    """What was acknowledged and is not there: each label, voxel by voxel, under its image and its annotator.
+    """Acknowledged labels that are missing: each is compared voxel by voxel, with its image and its annotator.
 
-    A label that is in the ledger, acknowledged or not, and whose file is missing or another, is lost too.
+    A label in the ledger whose file is missing or changed is lost too, even if it was not acknowledged.
     """
     files = files or KeptFiles()
-    with record.lock:  # What is acknowledged from now on may come after the ledger was read.
+    with record.lock:  # Labels acknowledged from now on may be newer than the ledger's content.
         acknowledged = dict(record.acknowledged)
     there: dict[str, set[tuple[str, str]]] = {}
     lost = []
@@ -226,5 +226,5 @@ def lost_labels(record: Record, ledger: Ledger, labels: Path, files: KeptFiles |
 
 @functools.cache
 def _kept_digest(file: Path) -> str:
-    """Of a version's file, which never changes: its checksum is looked at each time."""
+    """The digest of a version's file, which never changes; its checksum is compared each time."""
     return digest_of(np.asarray(nibabel.load(file).dataobj))

@@ -1,4 +1,4 @@
-"""What is killed, and started again: a server with its children, and a database server."""
+"""The processes that are killed and started again: a server with its children, and a database server."""
 
 import os
 import secrets
@@ -23,14 +23,14 @@ CHILDREN = {
     "proxy": ("train", "proxy"),
     "scoring": ("scoring", ""),
 }
-"""What a child of the server does: by the method, and the name in the request, that stand in its command line."""
+"""The kinds of children of the server, by the method and the name of the request in their command lines."""
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> float:
     """The seconds until `condition` holds.
 
     Raises:
-        TimeoutError: it does not in time.
+        TimeoutError: it does not hold in time.
     """
     began = time.monotonic()
     while not condition():
@@ -41,7 +41,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE
 
 
 def free_port() -> int:
-    """A port on which nobody listens now."""
+    """A port on which no process listens now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -61,7 +61,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
-        """Start it; the seconds until it answers.
+        """Start it; return the seconds until it answers.
 
         Raises:
             RuntimeError: it ended instead.
@@ -72,14 +72,14 @@ class Server:
             "lib",
             "logs",
             "bin",
-        ):  # The host makes them, and two servers at once would both try to.
+        ):  # The host makes them, and two servers at once would both try.
             (ROOT / "apps" / "activelabel" / folder).mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         return wait_for(self.answers, "the server to answer")
 
     def answers(self) -> bool:
-        """Whether it answers; an end by itself is an error."""
+        """Whether the server answers; if it ended by itself, that is an error."""
         assert self._process is not None
         if self._process.poll() is not None:
             end = self.log.read_text(errors="replace")[-3000:]
@@ -90,7 +90,7 @@ class Server:
             return False
 
     def children(self, kind: str | None = None) -> list[psutil.Process]:
-        """Its children of a kind, or all."""
+        """Its children of one kind, or all children."""
         assert self._process is not None
         try:
             found = psutil.Process(self._process.pid).children(recursive=True)
@@ -99,7 +99,7 @@ class Server:
             return []
 
     def kill(self) -> None:
-        """SIGKILL for it; its children notice by themselves, those that are just starting once they have started.
+        """Kill it (SIGKILL); its children notice and end by themselves, starting ones after their start.
 
         Raises:
             RuntimeError: a child outlived it.
@@ -113,7 +113,7 @@ class Server:
             raise RuntimeError(f"children outlived their server: {[child.pid for child in alive]}")
 
     def end(self) -> None:
-        """End it and all that it started, however it is."""
+        """End it and everything that it started, whatever its state."""
         if self._process is not None:
             for child in self.children():
                 child.kill()
@@ -131,7 +131,7 @@ def _is(child: psutil.Process, kind: str) -> bool:
 
 
 class PostgreSQL:
-    """A database server of our own, which keeps what it acknowledges as it does by default."""
+    """A PostgreSQL server of its own, with the default durability."""
 
     def __init__(self) -> None:
         """Make and start one with an empty database.
@@ -143,7 +143,7 @@ class PostgreSQL:
         if not binaries:
             raise RuntimeError("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin")
         self._postgres = binaries[-1] / "postgres"
-        self._user = "postgres" if os.geteuid() == 0 else None  # It refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root.
         self.folder = Path(tempfile.mkdtemp(prefix="faults-postgresql-"))
         if self._user:
             shutil.chown(self.folder, self._user, self._user)
@@ -170,7 +170,7 @@ class PostgreSQL:
             connection.execute("CREATE DATABASE faults")
 
     def start(self) -> float:
-        """Start it; the seconds until it answers."""
+        """Start it; return the seconds until it answers."""
         command: list[str | Path] = [self._postgres, "-D", self.folder / "data", "-p", str(self._port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.folder}"]
         with (self.folder / "log").open("ab") as log:
@@ -178,7 +178,7 @@ class PostgreSQL:
         return wait_for(self._answers, "PostgreSQL to answer")
 
     def kill(self) -> None:
-        """SIGKILL for it, and the end of its workers."""
+        """Kill it (SIGKILL), and wait for the end of its workers."""
         assert self._process is not None
         workers = psutil.Process(self._process.pid).children(recursive=True)
         self._process.kill()

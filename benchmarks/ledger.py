@@ -2,15 +2,15 @@
 
     python benchmarks/ledger.py [--images 10000] [--repeats 20]
 
-Both arms are called as the host's server calls them: its endpoint for the next sample asks the strategy, reads what is
-known of the image, and notes to whom it was given. All images have a score, and both watch the studies folder, as a
-server does. They take turns, so that a busy moment hits both.
+Both arms are called as the host's server calls them: its endpoint for the next sample asks the strategy, reads the
+image's info, and notes the annotator. All images have a score, and both arms watch the studies folder, as a server
+does. They take turns, so that a busy moment hits both.
 
 The host's strategy is its own `Epistemic`, with k=16: with its default k=0 it raises ValueError for more than some
-4,300 images that were not served yet, because it writes 10 to the power of their number into its log.
+4,300 unserved images, because it writes 10 to the power of their number into its log.
 
-What is kept differs. The host keeps the last label, and does not wait for the disk. Ours checks the label, keeps every
-version, leases each case to one annotator, and has written all of it to the disk before it answers.
+The arms keep different things. The host keeps the last label, and does not wait for the disk. Ours checks the label,
+keeps every version, leases each case to one annotator, and writes everything to the disk before it answers.
 """
 
 import argparse
@@ -45,13 +45,13 @@ SHAPE = (64, 64, 32)
 KIND = ScoreKind("variance")
 CANDIDATES = 16
 OPERATIONS = ("next sample", "save label", "keep a score")
-SETTLE_SECONDS = 2  # for what either datastore does after it has answered; it must not fall upon the other
+SETTLE_SECONDS = 2  # time for work after an answer, so that it does not slow down the other arm
 
 T = TypeVar("T")
 
 
 class Arm(Protocol):
-    """One way to do the same three things."""
+    """An arm: one implementation of the three operations."""
 
     def next_sample(self, annotator: str) -> str:
         """The id of the image that this annotator gets."""
@@ -73,7 +73,7 @@ class Served:
         self._label = label
 
     def next_sample(self, annotator: str) -> str:
-        """Ask the strategy, read what is known of the image, note to whom it was given."""
+        """Ask the strategy, read the image's info, and note the annotator."""
         image_id: str = self._strategy({"strategy": self._name, "client_id": annotator}, self._datastore)["id"]
         given = self._datastore.get_image_info(image_id).get("strategy", {})
         given[self._name] = {"ts": int(time.time()), "client_id": annotator}
@@ -91,28 +91,28 @@ class Served:
 
 
 class Host(Served):
-    """The host's own datastore and strategy. A score is a part of what it knows of an image."""
+    """The host's own datastore and strategy, which keep a score in the info of an image."""
 
     def __init__(self, studies: Path, label: Path, scores: dict[str, float]) -> None:
         datastore = LocalDatastore(str(studies), auto_reload=True)
         super().__init__(datastore, Epistemic(k=CANDIDATES), "epistemic", label)
-        for image_id, value in scores.items():  # one by one, as its scoring does it, this would take most of an hour
+        for image_id, value in scores.items():  # one by one, as in its scoring, this would take most of an hour
             datastore._datastore.objects[image_id].image.info["epistemic_entropy"] = value
         self.keep_score(*next(iter(scores.items())))
 
     def keep_score(self, image_id: str, value: float) -> None:
-        """As its scoring methods do."""
+        """Keep a score as the host's scoring methods do."""
         self._datastore.update_image_info(image_id, {"epistemic_entropy": value})
 
 
 class LedgerAlone:
-    """What the database has of it."""
+    """The share of the database alone."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def next_sample(self, annotator: str) -> str:
-        """Lease the best case that is left."""
+        """Lease the best remaining case."""
         for image_id in self._ledger.ranking(1, KIND, limit=CANDIDATES):
             lease = self._ledger.grant_lease(annotator, image_id, 60, "variance")
             if lease is not None:
@@ -120,7 +120,7 @@ class LedgerAlone:
         raise RuntimeError("nothing is left to ask for")
 
     def save_label(self, image_id: str, annotator: str) -> None:
-        """Record that there is a file; it is not written."""
+        """Record a label without writing its file."""
         self._ledger.record_annotation(image_id, "label.nii.gz", "0" * 64, annotator)
 
     def keep_score(self, image_id: str, value: float) -> None:
@@ -144,7 +144,7 @@ class Ours(Served):
             self.keep_score(image_id, value)
 
     def keep_score(self, image_id: str, value: float) -> None:
-        """As our scoring methods do."""
+        """Keep a score as our scoring methods do."""
         self.alone.keep_score(image_id, value)
 
 
@@ -159,7 +159,7 @@ def main() -> None:
 
 
 def report(images: int, repeats: int, work: Path) -> None:
-    """Print under which conditions, and the table."""
+    """Print the conditions and the table."""
     print(f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start")
     versions = (
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, MONAI Label {version('monailabel')}"
@@ -185,7 +185,7 @@ def report(images: int, repeats: int, work: Path) -> None:
 
 
 def one_case(arm: Arm, annotator: str, other_id: str) -> dict[str, float]:
-    """Score one image, ask for another, label that; the milliseconds that each took."""
+    """Score one image, ask for another and label it; return the milliseconds of each operation."""
     _, scored = timed(lambda: arm.keep_score(other_id, 0.0))
     image_id, asked = timed(lambda: arm.next_sample(annotator))
     _, saved = timed(lambda: arm.save_label(image_id, annotator))
@@ -193,14 +193,14 @@ def one_case(arm: Arm, annotator: str, other_id: str) -> dict[str, float]:
 
 
 def timed(action: Callable[[], T]) -> tuple[T, float]:
-    """What an action returns, and the milliseconds that it took."""
+    """The result of an action, and its milliseconds."""
     started = time.perf_counter()
     result = action()
     return result, 1000 * (time.perf_counter() - started)
 
 
 def print_table(took: dict[str, dict[str, list[float]]]) -> None:
-    """One row an operation: median and largest of each arm, and how often ours goes into the host's."""
+    """Print one row for each operation: median and maximum of each arm, and the ratio of the host's median to ours."""
     print(f"| median (largest), ms | {' | '.join(took)} | host / ours |")
     print(f"|---|{'---:|' * len(took)}---:|")
     for operation in OPERATIONS:

@@ -1,11 +1,11 @@
-"""How good `quick` is after few annotated cases, over several seeds of training.
+"""The quality of `quick` after few annotated cases, over several seeds of training.
 
     python benchmarks/quick.py [--images sample hippocampus] [--cases 4 10] [--seeds 4] [--padding reflection zeros]
 
-Trains as the server does, without validation, and judges the last weights, in float32, by volumes that are not trained
-on: 8 of the sample data (which is made if it is not there), 10 of hippocampus. The mean over the sample data leaves out
-the tumour, which is in a few cases only. `--padding zeros`: as it would be if zeros, not the image's reflection, lay
-around what is smaller than a patch or a window, in training and in prediction.
+It trains as the server does, without validation, and judges the last weights, in float32, on volumes outside of the
+training: 8 of the sample data (which is made if missing), 10 of hippocampus. The mean over the sample data leaves out
+the tumour, which is in a few cases only. `--padding zeros` pads images smaller than a patch or a window with zeros
+instead of a reflection, in training and in prediction.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def print_row(images: str, cases: int, seed: int) -> float:
-    """Train with one seed, and print what came of it; the mean Dice."""
+    """Train with one seed, print the result, and return the mean Dice."""
     started = time.process_time()
     with tempfile.TemporaryDirectory() as work:
         dice = dice_after_training(images, cases, seed, Path(work))
@@ -72,7 +72,7 @@ def print_row(images: str, cases: int, seed: int) -> float:
 
 
 def dice_after_training(images: str, cases: int, seed: int, work: Path) -> dict[str, float]:
-    """The mean Dice of each structure in the volumes that were kept out."""
+    """The mean Dice of each structure in the volumes outside of the training."""
     count = cases + JUDGED_BY[images]
     files = hippocampus(count) if images == "hippocampus" else sample_data(count)
     trained = dict(list(files.items())[:cases])
@@ -88,7 +88,7 @@ def dice_after_training(images: str, cases: int, seed: int, work: Path) -> dict[
 
 
 def zeros_to(values: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """As `reflect_to`, with zeros instead of the reflection."""
+    """Pad as `reflect_to`, but with zeros."""
     padding = list[int]()
     for length, wanted in zip(values.shape[-len(size) :], size, strict=True):
         ahead = before(length, wanted)
@@ -97,7 +97,7 @@ def zeros_to(values: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 
 def sample_data(count: int) -> dict[str, tuple[Path, Path]]:
-    """The first so many volumes of the sample data with their labels."""
+    """The first `count` volumes of the sample data with their labels."""
     subprocess.run([sys.executable, SAMPLE_DATA / "make_abdomen.py"], check=True, capture_output=True)
     images = sorted((SAMPLE_DATA / "abdomen").glob("*.nii.gz"))[:count]
     return {

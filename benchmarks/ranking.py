@@ -1,9 +1,9 @@
-"""Whether what makes scoring fast keeps the ranking: bfloat16 against float32, and racing against all repeats.
+"""The effect of faster scoring on the ranking: bfloat16 against float32, and racing against all repeats.
 
     python benchmarks/ranking.py [--steps 200] [--repeats 20] [--seeds 3]
 
 A network of the recipe `quick` is trained for a minute on 10 hippocampus volumes, and all others are ranked by the
-total of a measure over the volume. How far two seeds agree says how much of a ranking is chance.
+total of a measure over the volume. The agreement of two seeds shows how much of a ranking is chance.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def train(files: Sequence[Path], steps: int) -> nn.Module:
-    """A network that has seen each of `files` some times: no good one, but one whose doubts have a place."""
+    """A network that has seen each of `files` some times: not a good one, but its uncertainty is localised."""
     torch.manual_seed(WEIGHTS_SEED)
     network = build_unet(RECIPE.network, 1 + len(LABELS)).train()
     cases = [load_case(file) for file in files]
@@ -84,7 +84,7 @@ def load_case(file: Path) -> tuple[Tensor, Tensor]:
 
 
 def build_predictor(network: nn.Module, precision: PrecisionName) -> Predictor:
-    """The engine, as the recipe has it."""
+    """The predictor of the recipe."""
     return Predictor(network, RECIPE.prediction.window_size, RECIPE.prediction.window_overlap, precision=precision)
 
 
@@ -99,7 +99,7 @@ def rank_all(predictor: Predictor, pool: Mapping[str, Tensor], repeats: int, see
 
 
 def compare_precisions(network: nn.Module, pool: Mapping[str, Tensor], repeats: int, seeds: range) -> None:
-    """Print how far bfloat16 agrees with float32, and float32 with itself under another seed."""
+    """Print the agreement of bfloat16 with float32, and of float32 with itself under another seed."""
     precise, fast = (
         [rank_all(build_predictor(network, name), pool, repeats, seed) for seed in seeds]
         for name in ("float32", "bfloat16")
@@ -113,14 +113,14 @@ def compare_precisions(network: nn.Module, pool: Mapping[str, Tensor], repeats: 
 
 
 def agreement(pairs: Sequence[tuple[Scores, Scores]]) -> str:
-    """Smallest Spearman and smallest overlap of the top 10 %, of all pairs of rankings of the same volumes."""
+    """The smallest Spearman correlation and the smallest overlap of the top 10 % over all pairs of rankings."""
     correlations = [float(spearmanr([a[name] for name in a], [b[name] for name in a]).statistic) for a, b in pairs]
     overlaps = [overlap(top_k(a, tenth(len(a))), top_k(b, tenth(len(b)))) for a, b in pairs]
     return f"{min(correlations):.4f} | {min(overlaps):.0%}"
 
 
 def compare_racing(network: nn.Module, pool: Mapping[str, Tensor], repeats: int, seeds: range) -> None:
-    """Print how many passes racing spares, and how many of the full ranking's top 10 % it finds."""
+    """Print the share of passes that racing saves, and the share of the full ranking's top 10 % that it finds."""
     predictor = build_predictor(network, "auto")
     k = tenth(len(pool))
     print(f"| racing for the top {k} | passes of all | passes | times fewer | found of the top 10 % |")
@@ -138,7 +138,7 @@ def compare_racing(network: nn.Module, pool: Mapping[str, Tensor], repeats: int,
 def sampler(
     predictor: Predictor, pool: Mapping[str, Tensor], measure: str, seed: int
 ) -> Callable[[str, int, int], float]:
-    """What `race` calls, with the statistics of every volume kept in memory."""
+    """The function that `race` calls, with the statistics of every volume kept in memory."""
     kept: dict[str, MonteCarloStatistics] = {name: MonteCarloStatistics() for name in pool}
 
     def score(name: str, first: int, last: int) -> float:
@@ -148,12 +148,12 @@ def sampler(
 
 
 def tenth(count: int) -> int:
-    """How many the top 10 % are."""
+    """The number of volumes in the top 10 %."""
     return max(count // 10, 1)
 
 
 def overlap(found: Sequence[str], wanted: Sequence[str]) -> float:
-    """Which part of `wanted` is in `found`."""
+    """The share of `wanted` that is in `found`."""
     return len(set(found) & set(wanted)) / len(wanted)
 
 

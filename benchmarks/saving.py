@@ -1,11 +1,11 @@
-"""Save a label of slices of an image of which models have shown many masks.
+"""The time to save a label of slices of an image for which models have shown many masks.
 
     python benchmarks/saving.py [--shown 0 40] [--repeats 5]
 
-Each model that draws an image leaves a mask behind, and a slice that is as in one of them is not the annotator's
-drawing. The masks are put where the server puts them, without digests, as an earlier version left them; so the first
-save has to read them, and the later ones do not. Each save answers a query for slices, and draws on them anew. The
-times are those of the processor, so that other programs change them little.
+Each model that draws an image leaves a mask behind, and a slice equal to one of the masks is not the annotator's
+drawing. The masks lie where the server puts them, without digests, as an earlier version left them; so the first save
+has to read them, and later ones do not. Each save answers a query for slices with a new drawing on them. The times are
+processor times, which other programs change little.
 """
 
 import argparse
@@ -32,7 +32,7 @@ GRID = Grid(SHAPE, np.diag([0.8, 0.8, 2.5, 1.0]))
 
 
 def main() -> None:
-    """Read the command line, print under which conditions, and the table."""
+    """Read the command line, and print the conditions and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shown", type=int, nargs="+", default=[0, 40])
     parser.add_argument("--repeats", type=int, default=5)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def save(work: Path, shown: int, repeats: int) -> list[float]:
-    """The seconds of the processor that each save took, the first of which finds masks without digests."""
+    """The processor seconds of each save; the first save finds masks without digests."""
     project = open_project(str(work), str(work), {"labels": "liver", "recipe": "chlebus2022", "device": "cpu"})
     project.ledger.sync_images(["case"], 0)
     archive = open_archive(project)
@@ -60,7 +60,7 @@ def save(work: Path, shown: int, repeats: int) -> list[float]:
 
 
 def save_answer(project: Project, archive: LabelArchive, file: Path, shown: NDArray[np.uint8], turn: int) -> float:
-    """Answer a query for slices by the mask that was shown, corrected on these."""
+    """Answer a query for slices with the shown mask, corrected on these slices."""
     asked = [20 + ASKED * turn + index for index in range(ASKED)]
     annotator = f"reader {turn}"
     assert project.ledger.grant_lease(annotator, "case", 60, "uncertainty_slices", slices=asked) is not None
@@ -74,7 +74,7 @@ def save_answer(project: Project, archive: LabelArchive, file: Path, shown: NDAr
 
 
 def ellipsoid(seed: int) -> NDArray[np.uint8]:
-    """An organ in the middle third of the volume, another one for each seed."""
+    """An organ in the middle third of the volume, different for each seed."""
     centre = np.array(SHAPE) / 2 + np.random.default_rng(seed).uniform(-4, 4, 3)
     axes = np.ogrid[tuple(slice(length) for length in SHAPE)]
     away = sum(((axis - middle) / (length / 3)) ** 2 for axis, middle, length in zip(axes, centre, SHAPE, strict=True))
@@ -82,7 +82,7 @@ def ellipsoid(seed: int) -> NDArray[np.uint8]:
 
 
 def write(path: Path, voxels: NDArray[np.uint8]) -> None:
-    """As NIfTI."""
+    """Write the voxels as NIfTI."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(voxels, GRID.affine_ras), path)
 

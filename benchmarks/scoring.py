@@ -2,9 +2,9 @@
 
     python benchmarks/scoring.py [--sizes hippocampus 192 320]
 
-Each arm runs in a process of its own, so that its peak memory is its own, and reads its files, except for the "bare"
-arms: they run nothing but the forward passes with dropout on, the least that any scorer must do with this network. The
-host gives one number a volume; ours gives every measure over every region, of the volume and of each slice.
+Each arm runs in a process of its own, for a peak memory of its own, and reads its files, except for the "bare" arms:
+they run only the forward passes with dropout on, the least that any scorer must do with this network. The host gives
+one number a volume; ours gives every measure over every region, of the volume and of each slice.
 """
 
 import argparse
@@ -36,7 +36,7 @@ CLASSES = 3
 
 @dataclass(frozen=True)
 class Size:
-    """What is scored: real volumes, or noise of a `shape`; with the network of a recipe, in its windows or others."""
+    """Images to score: real volumes, or noise of a `shape`; with the network of a recipe, in its windows or others."""
 
     recipe: str
     volumes: int
@@ -54,7 +54,7 @@ class Size:
 
 SIZES = {
     "hippocampus": Size("quick", volumes=20, shape=None, repeats=5, rounds=3, memory_repeats=(5, 40)),
-    # The same images with a network as large as MONAI's usual one; its levels need multiples of 16.
+    # The same images with a network of MONAI's usual size; its levels need multiples of 16.
     "hippocampus-large": Size("rahimi2022", volumes=20, shape=None, repeats=5, rounds=3, own_window=(48, 64, 48)),
     "192x192x96": Size("rahimi2022", volumes=1, shape=(192, 192, 96), repeats=5, memory_repeats=(5, 40)),
     "320x320x160": Size("rahimi2022", volumes=1, shape=(320, 320, 160), repeats=3),
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def report(sizes: Sequence[str], work: Path) -> None:
-    """Print under which conditions, and a table of speed and memory for each size."""
+    """Print the conditions, and a table of speed and memory for each size."""
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
     print(f"torch {torch.__version__}, auto = {choose_precision('auto', CPU)}, seed {SEED}, {CLASSES} classes")
     for name in sizes:
@@ -93,12 +93,12 @@ def report(sizes: Sequence[str], work: Path) -> None:
 
 
 def wall_seconds(figures: Mapping[str, float]) -> float:
-    """To choose the fastest of several rounds: what disturbs a run only makes it slower."""
+    """The key for the fastest of several rounds: disturbances only make a run slower."""
     return figures["wall_seconds"]
 
 
 def print_speed(size: Size, found: dict[str, dict[str, float]]) -> None:
-    """One row an arm; then how much of our time the bare passes are."""
+    """Print one row for each arm, then the share of the bare passes in our time."""
     print("| arm | s | volumes/min | times host v1 | times host v2 | CPU s | peak MB | before scoring |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for arm, figures in found.items():
@@ -117,7 +117,7 @@ def print_speed(size: Size, found: dict[str, dict[str, float]]) -> None:
 
 
 def print_memory(name: str, repeats: Sequence[int], folder: Path) -> None:
-    """Peak memory of our arm with few and with many repeats."""
+    """Print the peak memory of our arm with few and with many repeats."""
     peaks = [
         f"{measure('ours, auto', name, count, folder)['peak_mb']:.0f} MB with {count} repeats" for count in repeats
     ]
@@ -125,7 +125,7 @@ def print_memory(name: str, repeats: Sequence[int], folder: Path) -> None:
 
 
 def measure(arm: str, size: str, repeats: int, folder: Path) -> dict[str, float]:
-    """Run one arm in a process of its own: its seconds, its peak memory, and that before scoring."""
+    """Run one arm in a process of its own; return its seconds, its peak memory, and its memory before scoring."""
     command = [sys.executable, __file__, "--run-arm", arm, "--sizes", size, "--repeats", str(repeats)]
     done = subprocess.run([*command, "--folder", str(folder)], capture_output=True, text=True)
     if done.returncode:
@@ -141,25 +141,25 @@ def run_arm(arm: str, size: Size, repeats: int, folder: Path) -> None:
     network = build_unet(recipe.network, CLASSES).eval()
     job = Job(sorted(folder.glob("*.nii.gz")), network, size.window, repeats)
     with torch.no_grad(), autocast("auto" if arm.endswith("auto") else "float32"):
-        network(torch.zeros(1, 1, *job.window_size))  # what the libraries do at their first pass is nobody's
+        network(torch.zeros(1, 1, *job.window_size))  # the libraries' start-up in the first pass counts for no arm
     before = peak_megabytes()
     took = ARMS[arm](job)
     print(json.dumps({**asdict(took), "peak_mb": peak_megabytes(), "before_mb": before}))
 
 
 def peak_megabytes() -> float:
-    """Largest resident set of this process so far."""
+    """The largest resident set of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_images(size: Size, folder: Path) -> None:
-    """The files to score: links to real ones, or noise of the wanted shape, the same in every run."""
+    """Write the files to score: links to real ones, or noise of the wanted shape, the same in every run."""
     folder.mkdir()
     if size.shape is None:
         files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
         if not files:
             sys.exit(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
-        # The host's version 2 fails on a volume that is larger than the window along its first axis only.
+        # The host's version 2 fails on a volume that exceeds the window along its first axis only.
         fitting = [file for file in files if nibabel.load(file).shape[0] <= size.window[0]]
         for file in fitting[: size.volumes]:
             (folder / file.name).symlink_to(file)

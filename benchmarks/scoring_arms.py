@@ -1,4 +1,4 @@
-"""What `scoring.py` compares: the host's two scorers as its server calls them, ours, and bare forward passes."""
+"""The arms of `scoring.py`: the host's two scorers as its server calls them, ours, and bare forward passes."""
 
 import math
 import time
@@ -37,12 +37,12 @@ from activelabel.recipes import PreprocessingSettings, RegionSettings
 
 CPU = torch.device("cpu")
 SEED = 20261120
-OVERLAP = 0.25  # what both of the host's versions use
+OVERLAP = 0.25  # used by both of the host's versions
 
 
 @dataclass(frozen=True)
 class Took:
-    """How long an arm took: on the clock, and of all processors together, which others on the machine change less."""
+    """The time of an arm: on the clock, and of all processors together, which other programs change less."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -50,7 +50,7 @@ class Took:
 
 @dataclass(frozen=True)
 class Job:
-    """Files to score, and how."""
+    """The files to score, and the settings of the scoring."""
 
     files: list[Path]
     network: nn.Module
@@ -58,7 +58,7 @@ class Job:
     repeats: int
 
     def time_host(self, scoring: ScoringMethod, request: dict[str, str]) -> Took:
-        """How long a scorer of the host takes for the files, none of which it has scored before."""
+        """The time of a scorer of the host for the files, none of which it has scored before."""
         folder = self.files[0].parent
         (folder / "datastore_v2.json").unlink(missing_ok=True)
         datastore = LocalDatastore(str(folder), extensions=("*.nii.gz",), auto_reload=False)
@@ -84,7 +84,7 @@ class Job:
 
 
 def prepare(window_size: Size3D) -> list[Transform]:
-    """Z-scored, and no smaller than the window: the host's second version would not pad."""
+    """Transforms that z-score, and pad to the window at least: the host's second version does not pad."""
     return [
         LoadImaged("image"),
         EnsureChannelFirstd("image"),
@@ -94,7 +94,7 @@ def prepare(window_size: Size3D) -> list[Transform]:
 
 
 class HostInference(BasicInferTask):
-    """The host's inference with dropout left on, as its own scoring wants it."""
+    """The host's inference with dropout left on, as its own scoring needs it."""
 
     def __init__(self, network: nn.Module, window_size: Size3D) -> None:
         super().__init__(
@@ -110,7 +110,7 @@ class HostInference(BasicInferTask):
         )
 
     def pre_transforms(self, data: object = None) -> Sequence[Transform]:
-        """What every arm does."""
+        """The transforms of every arm."""
         return prepare(self.roi_size)
 
     def post_transforms(self, data: object = None) -> Sequence[Transform]:
@@ -185,12 +185,12 @@ ARMS: dict[str, Callable[[Job], Took]] = {
 
 
 def timed(work: Callable[[], object]) -> Took:
-    """How long `work` takes."""
+    """The time of `work`."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return Took(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def autocast(precision: PrecisionName) -> torch.autocast:
-    """As the engine runs the network."""
+    """The autocast of our engine."""
     return torch.autocast("cpu", torch.bfloat16, enabled=choose_precision(precision, CPU).dtype == torch.bfloat16)

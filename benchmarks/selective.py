@@ -1,4 +1,4 @@
-"""What plain and selective uncertainty (ma2024) ask for, with trained networks, for each of the five measures.
+"""The queries of plain and selective uncertainty (ma2024), with trained networks, for each of the five measures.
 
     python benchmarks/selective.py [--seeds 3] [--repeats 10] [--figure docs/pictures/selective.png]
 
@@ -6,11 +6,11 @@
   pairs the four patients in another way and is run both ways round: three seeds are all six ways to leave two out.
 - Hippocampus: a 3D network learns from five volumes, and asks for volumes, or for slices, of the others.
 
-Asked for is the share of the pool that ma2024 asks for on BraTS in a round, and a tenth. *Plain* ranks by the sum over
+Two shares of the pool are asked for: that of a round on BraTS in ma2024, and a tenth. *Plain* ranks by the sum over
 everything, *selective* by the sums over target and boundary (eq. 3 to 5), *by means* by the means over these two, as
-the released code of ma2024 does. *Redundancy* is the mean cosine similarity of the network's features between two of
-what was asked for, the pool's mean subtracted: about 0 for any two of the pool, 1 for copies. Slices that hold target
-are more alike than others, so compare it with that of slices drawn at random among those.
+the released code of ma2024 does. *Redundancy* is the mean cosine similarity of the network's features between two
+queries, with the pool's mean subtracted: about 0 for any two of the pool, 1 for copies. Slices that hold target are
+more alike than others, so compare it with that of random slices that hold target.
 """
 
 import argparse
@@ -44,8 +44,8 @@ from activelabel.recipes import NetworkSettings, RegionSettings, load_recipe
 SHARES = (100 / 7750, 0.1)  # ma2024 asks for 100 of the 50 × 155 slices that it has of BraTS to train on
 QUICK = load_recipe("quick")
 SLICES_2D = Design(
-    # Normalised over the batch, as the network of ma2024's released code is: over a slice, hardly anything would be
-    # left in the features of how much tumour there is.
+    # Normalised over the batch, like the network of ma2024's released code: normalisation over a slice would remove
+    # most of the information on the amount of tumour from the features.
     NetworkSettings(**{**QUICK.network.model_dump(), "kind": "unet2d", "normalisation": "batch"}),
     classes=2,
     window_size=(80, 96, 1),
@@ -80,7 +80,7 @@ Asked = dict[str, Source | None]
 
 
 class Judged(NamedTuple):
-    """Of what was asked for: the share that holds target, how alike it is to the network, and where it comes from."""
+    """The judgement of queries: the share that holds target, their redundancy, and their sources."""
 
     hold_target: float
     redundancy: float
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def run_brats(seeds: int, repeats: int) -> list[Run]:
-    """Two runs a seed: the patients of either half of a pairing are asked about, by a network that knows the others."""
+    """Two runs for each seed: a network trained on one half of the patients scores the other half, both ways round."""
     cases = brats_cases()
     runs = []
     for seed in range(seeds):
@@ -131,7 +131,7 @@ def run_brats(seeds: int, repeats: int) -> list[Run]:
 
 
 def run_hippocampus(seeds: int, repeats: int) -> list[Run]:
-    """One run a seed, each with other volumes to learn from."""
+    """One run for each seed, each with other training volumes."""
     cases = {case.name: case for case in hippocampus_cases()}
     runs = []
     for seed in range(seeds):
@@ -144,7 +144,7 @@ def run_hippocampus(seeds: int, repeats: int) -> list[Run]:
 
 
 def ask(pool: Pool, k: int, seed: int) -> dict[str, Asked]:
-    """What each way of asking asks for: at random, and plain and selective by each measure."""
+    """The queries of each way of asking: at random, and plain and selective by each measure."""
     with_target = [id for id, voxels in pool.target_voxels.items() if voxels]
     asked: dict[str, Asked] = {
         "random": dict.fromkeys(shuffled(pool.features, seed)[:k]),
@@ -159,7 +159,7 @@ def ask(pool: Pool, k: int, seed: int) -> dict[str, Asked]:
 
 
 def judge(pool: Pool, k: int, seed: int) -> dict[str, Judged]:
-    """What is wanted to know of each way of asking."""
+    """The judgement of each way of asking."""
     asked = ask(pool, k, seed)
     mean = torch.stack(list(pool.features.values())).mean(dim=0)
     judged = {}
@@ -175,15 +175,15 @@ def judge(pool: Pool, k: int, seed: int) -> dict[str, Judged]:
 
 
 def mean_similarity(features: Tensor) -> float:
-    """Mean cosine similarity between each two different rows of `features`, `(n, channels)`, n at least 2."""
+    """Mean cosine similarity between any two different rows of `features`, `(n, channels)`, n at least 2."""
     directions = functional.normalize(features.double(), dim=1)
     n = len(directions)
-    # The square of the sum holds each pair twice and each row with itself, which gives 1.
+    # The square of the sum holds each pair twice, and each row with itself, which adds 1.
     return (float(directions.sum(dim=0).square().sum()) - n) / (n * (n - 1))
 
 
 def report(title: str, pools: Sequence[Pool], conditions: str) -> None:
-    """Print what is in the pools, and a table for each share of them that is asked for."""
+    """Print the contents of the pools, and a table for each share of them that is asked for."""
     sizes = [len(pool.features) for pool in pools]
     print(f"## {title}: {len(pools)} runs, pool of {min(sizes)} to {max(sizes)}, {conditions}")
     print(contents(pools) + "\n")
@@ -198,10 +198,10 @@ def report(title: str, pools: Sequence[Pool], conditions: str) -> None:
 
 
 def row(way: str, runs: Sequence[Mapping[str, Judged]]) -> list[str]:
-    """The cells, under `COLUMNS`, of a way of asking; at random, there is nothing but plain."""
+    """The cells of a way of asking, under `COLUMNS`; random has only the plain variant."""
 
-    def cell(variant: str, of: Callable[[Judged], float]) -> str:
-        return spread([of(run[variant]) for run in runs]) if variant in runs[0] else ""
+    def cell(variant: str, number: Callable[[Judged], float]) -> str:
+        return spread([number(run[variant]) for run in runs]) if variant in runs[0] else ""
 
     selective = SELECTIVE + way
     means = selective + MEANS
@@ -214,12 +214,12 @@ def row(way: str, runs: Sequence[Mapping[str, Judged]]) -> list[str]:
 
 
 def contents(pools: Sequence[Pool]) -> str:
-    """How much of the pools holds target, how much of all entropy lies in a region, and what has no such region."""
+    """The shares of the pools with target and without a region, and the share of all entropy in each region."""
     holding = spread([float(np.mean([voxels > 0 for voxels in pool.target_voxels.values()])) for pool in pools])
     lines = [f"hold target: {holding}"]
     for region in ("target", "boundary"):
         sums = [{key: sum(scores.values()) for key, scores in pool.scores.items()} for pool in pools]
-        within = spread([of["entropy", region, "total"] / of["entropy", "everything", "total"] for of in sums])
+        within = spread([total["entropy", region, "total"] / total["entropy", "everything", "total"] for total in sums])
         empty = spread(
             [list(pool.scores["entropy", region, "total"].values()).count(0) / len(pool.features) for pool in pools]
         )
@@ -229,7 +229,7 @@ def contents(pools: Sequence[Pool]) -> str:
 
 
 def report_orders(runs: Sequence[Run]) -> None:
-    """Print in which order the four patients are asked for as volumes, each scored by a network that never saw it."""
+    """Print the order of the four patients as volumes, each scored by a network that never saw it."""
     pairings = [
         {key: {**first[1].scores[key], **second[1].scores[key]} for key in first[1].scores}
         for first, second in zip(runs[::2], runs[1::2], strict=True)
@@ -253,7 +253,7 @@ def patient_number(name: str) -> str:
 
 
 def draw_asked(pool: Pool, path: Path) -> None:
-    """Draw what is asked for at random, by entropy and by selective entropy in both ways, a tenth of the pool each."""
+    """Draw the queries at random, by entropy and by both variants of selective entropy, a tenth of the pool each."""
     asked = ask(pool, round(SHARES[-1] * len(pool.features)), seed=0)
     draw(
         pool,
@@ -263,12 +263,12 @@ def draw_asked(pool: Pool, path: Path) -> None:
 
 
 def dices(runs: Sequence[Run]) -> str:
-    """How good the networks are."""
+    """The Dice of the networks."""
     return f"Dice of the foreground {spread([dice for _, _, dice in runs])}"
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean, and smallest to largest where these differ in the second decimal."""
+    """The mean, and the range if its ends differ in the second decimal."""
     # Adding 0.0 makes a rounded -0.0 positive.
     mean, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (float(np.mean(values)), min(values), max(values)))
     return mean if low == high else f"{mean} ({low} to {high})"

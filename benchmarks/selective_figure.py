@@ -1,4 +1,4 @@
-"""The figure of `selective.py`: where in the pool lies what was asked for, as figure 2 of ma2024 shows it."""
+"""The figure of `selective.py`: the queries among the features of the pool, as in figure 2 of ma2024."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ Place = tuple[float, float]
 
 
 def draw(pool: Pool, asked: Mapping[str, Mapping[str, Source | None]], path: Path) -> None:
-    """One panel for each way of asking: all slices by their features, those asked for ringed; a marker a patient."""
+    """Draw one panel for each way of asking: all slices by their features, with a ring around each query."""
     features = torch.stack(list(pool.features.values())).numpy()
     found = TSNE(perplexity=30, init="pca", random_state=0).fit_transform(features)
     places = {id: (float(x), float(y)) for id, (x, y) in zip(pool.features, found, strict=True)}
@@ -45,7 +45,7 @@ def draw(pool: Pool, asked: Mapping[str, Mapping[str, Source | None]], path: Pat
 def draw_panel(
     panel: Axes, pool: Pool, places: Mapping[str, Place], shades: ScalarMappable, chosen: Mapping[str, Source | None]
 ) -> None:
-    """All slices, and a ring around each that was asked for."""
+    """Draw all slices, with a ring around each query."""
     patients = sorted({patient_of(id) for id in places})
     for patient, marker in zip(patients, "os", strict=True):
         own = [id for id in places if patient_of(id) == patient]
@@ -58,7 +58,7 @@ def draw_panel(
 
 
 def legend() -> list[Line2D]:
-    """What the marks mean."""
+    """The legend of the marks."""
     patients = [
         Line2D([], [], ls="", marker=marker, ms=6, mfc="lightblue", mec="grey", mew=0.4, label=label)
         for marker, label in (("o", "one patient"), ("s", "the other"))

@@ -26,11 +26,11 @@ from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSe
 
 DATA = Path(os.environ.get("ACTIVELABEL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Key = tuple[str, str, str]
-"""Of a score: measure, region, aggregation."""
+"""The kind of a score: measure, region, aggregation."""
 REGIONS = ("everything", "target", "boundary")
 KEYS: list[Key] = list(product(MEASURES, REGIONS, ("total", "mean")))
 AXIAL = 2  # of an image in RAS order
-COARSEST = 8  # voxels a side of a voxel of the bottleneck: the product of the strides
+COARSEST = 8  # voxels per side of a bottleneck voxel: the product of the strides
 CPU = torch.device("cpu")
 
 
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Design:
-    """A network, the windows that it sees, and how long it learns."""
+    """A network, its windows, and the length of its training."""
 
     network: NetworkSettings
     classes: int
@@ -57,7 +57,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Pool:
-    """What can be asked for, by id: scores, voxels of target, and the network's features."""
+    """The pool by id: scores, voxels of target, and the network's features."""
 
     scores: dict[Key, dict[str, float]] = field(default_factory=lambda: {key: {} for key in KEYS})
     target_voxels: dict[str, int] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def brats_cases() -> list[Case]:
 
 
 def hippocampus_cases() -> list[Case]:
-    """The volumes as they are; targets are the anterior and the posterior part."""
+    """The volumes unchanged; targets are the anterior and the posterior part."""
     settings = PreprocessingSettings()
     cases = []
     for file in sorted((DATA / "hippocampus" / "images").glob("*.nii.gz")):
@@ -101,7 +101,7 @@ def train(design: Design, examples: Sequence[tuple[Tensor, Tensor]], seed: int) 
     """A network trained on images and labels, each `(1, *window_size)`, in random order."""
     torch.manual_seed(seed)
     network = build_network(design.network, design.classes).train()
-    # Over the batch: a slice without tumour then teaches too.
+    # Dice over the batch: a slice without tumour then teaches too.
     loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
     optimiser = torch.optim.Adam(network.parameters(), design.learning_rate)
     low_precision = choose_precision("auto", CPU).dtype == torch.bfloat16
@@ -172,9 +172,9 @@ def slice_features(network: nn.Module, image: Tensor, two_dimensional: bool) -> 
 
 
 def bottleneck(network: nn.Module, images: Tensor) -> Tensor:
-    """What the deepest convolution gives, the last of equally deep ones: `(B, channels, *coarse)`.
+    """The output of the deepest convolution, the last of equally deep ones: `(B, channels, *coarse)`.
 
-    Before it is normalised: instance normalisation takes away the mean, which is what is looked for here.
+    It is taken before normalisation: instance normalisation removes the mean, which is needed here.
     """
     deepest: list[Tensor] = []
 

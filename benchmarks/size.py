@@ -1,10 +1,10 @@
-"""How far the score of a volume measures its size, or the size of what is in it, instead of what the model errs in.
+"""The correlation of a volume's score with its size, with the size of its foreground, and with the model's error.
 
     python benchmarks/size.py [--cases 3] [--steps 40] [--volumes 100] [--repeats 5] [--kernels 11]
 
 A network of the recipe `quick` is trained on a few hippocampus volumes, as in the first rounds, and scores others.
-Spearman's correlation over the volumes of each score with three numbers: the voxels of the image, those predicted as
-foreground, and the true error, 1 - Dice, which is what a score is there to find.
+The table has Spearman's correlation over the volumes of each score with three numbers: the voxels of the image, those
+predicted as foreground, and the true error, 1 - Dice, which a score should find.
 """
 
 import argparse
@@ -60,12 +60,12 @@ def rows_of(file: Path, predictor: Predictor, repeats: int, kernels: Sequence[in
     volume = read_volume(file)
     image = prepare_image(volume, RECIPE.preprocessing).tensor
     label = check_label(file.parents[1] / "labels" / file.name, volume.grid, LABELS)
-    truth = prepare_label(label.array, volume.grid, RECIPE.preprocessing)[0]
+    true_label = prepare_label(label.array, volume.grid, RECIPE.preprocessing)[0]
     statistics = predictor.sample(image, repeats, seed=0)
     row = {
-        "image": float(truth.numel()),
+        "image": float(true_label.numel()),
         "predicted": float(predicted_foreground(statistics.mean).sum()),
-        "error": 1 - float(np.mean(list(dice_of(statistics.mean.argmax(dim=0), truth)))),
+        "error": 1 - float(np.mean(list(dice_of(statistics.mean.argmax(dim=0), true_label)))),
     }
     for kernel in kernels:
         settings = RegionSettings(dilation_kernel=kernel, object_kernel=kernel)
@@ -75,10 +75,10 @@ def rows_of(file: Path, predictor: Predictor, repeats: int, kernels: Sequence[in
     return row
 
 
-def dice_of(predicted: Tensor, truth: Tensor) -> Iterator[float]:
-    """Of each structure; 1 where it is in neither."""
+def dice_of(predicted: Tensor, true_label: Tensor) -> Iterator[float]:
+    """The Dice of each structure; 1 if it is in neither."""
     for value in range(1, len(LABELS) + 1):
-        ours, theirs = predicted == value, truth == value
+        ours, theirs = predicted == value, true_label == value
         size = int(ours.sum()) + int(theirs.sum())
         yield 2 * int(torch.logical_and(ours, theirs).sum()) / size if size else 1.0
 

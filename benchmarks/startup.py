@@ -1,11 +1,11 @@
-"""What a start costs before anything is done: processor seconds, beside `import torch` in the same run.
+"""The cost of a start before any work: processor seconds, beside `import torch` in the same run.
 
     python benchmarks/startup.py
 
 `--help` of the command; `report` of a finished experiment of two arms with four seeds, made up; a scoring and a
 training as the server starts them, on a project without a model and without labels, which end where they would read
-their first image; and the server until it answers, in the host's own way and in the lean one. Each is run three times
-in a process of its own, and the least is shown.
+their first image; and the server until it answers, started in the host's own way and in the lean one. Each runs three
+times in a process of its own, and the least time is shown.
 """
 
 import json
@@ -40,10 +40,10 @@ make_experiment(Path(sys.argv[1]), {"entropy": lambda r: 0.5 + 0.1 * r, "random_
 
 
 def processor_seconds(command: Sequence[str], environment: Mapping[str, str], ends_with: int = 0) -> float:
-    """The least of several runs, children included.
+    """The least processor seconds of several runs, children included.
 
     Raises:
-        RuntimeError: it did not end with the exit code that it should.
+        RuntimeError: it did not end with the expected exit code.
     """
     found = []
     for _ in range(RUNS):
@@ -57,7 +57,7 @@ def processor_seconds(command: Sequence[str], environment: Mapping[str, str], en
 
 
 def scoring_environment(studies: Path) -> dict[str, str]:
-    """What the host gives to a scoring of a project with one image and no model."""
+    """The environment from the host for a scoring of a project with one image and no model."""
     image = nibabel.Nifti1Image(np.zeros((24, 20, 16), dtype=np.float32), np.eye(4))
     nibabel.save(image, studies / "image.nii.gz")
     return {
@@ -106,7 +106,7 @@ def start_seconds(module: str, folder: Path) -> float:
 
 
 def answers(address: str) -> bool:
-    """Whether somebody answers there."""
+    """Whether a server answers there."""
     try:
         return requests.get(address, timeout=60).ok
     except requests.ConnectionError:
@@ -124,7 +124,7 @@ def main() -> None:
         experiment = made_up_experiment(Path(made) / "experiment")
         scoring = [*child, "-m", "scoring", "-r", '{"method": "variance"}']
         training = [*child, "-m", "train", "-r", '{"model": "segmentation"}']
-        # Those that end with 1 say that there is no model yet, or nothing to train on.
+        # Commands that end with 1 report that there is no model yet, or nothing to train on.
         rows = {
             "import torch": (processor_seconds([python, "-c", "import torch"], {}), ""),
             "activelabel --help": (

@@ -6,8 +6,8 @@ Each arm runs in a process of its own. Hippocampus: the recipe `quick` on 10 vol
 judged on 15 others, in float32, a pair for each seed; both begin with the same weights. 96x96x96: the network of
 `rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on either side.
 
-Where other work runs on the machine, set OMP_WAIT_POLICY=passive: otherwise threads that wait for each other use up the
-time in which those they wait for could run, and single steps take ten times as long.
+If other work runs on the machine, set OMP_WAIT_POLICY=passive: otherwise waiting threads use up processor time that the
+working threads need, and single steps take ten times as long.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SIZES = ("hippocampus", "96")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What one arm took a step, and the mean Dice of its network, where that was asked for."""
+    """The time of one arm for a step, and the mean Dice of its network, if it is judged."""
 
     step_seconds: float
     step_cpu_seconds: float
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
-    """Print under which conditions, and a table for each size."""
+    """Print the conditions, and a table for each size."""
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
     print(f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32")
     print(f"OMP_WAIT_POLICY {os.environ.get('OMP_WAIT_POLICY', 'not set')}")
@@ -89,8 +89,8 @@ def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
 
 
 def print_comparison(found: Mapping[str, Sequence[Result]]) -> None:
-    """How many times faster, and the Dice of both beside how much it differs between seeds."""
-    # The fastest of each: what else runs on the machine only makes it slower.
+    """Print the ratio of the times, and the Dice of both arms with its spread between seeds."""
+    # The fastest run of each arm: other work on the machine only makes it slower.
     host, ours = (min(result.step_seconds for result in found[arm]) for arm in ("host", "ours"))
     print(f"fastest: {host / ours:.1f} times the host's steps per second", end="")
     host, ours = (min(result.step_cpu_seconds for result in found[arm]) for arm in ("host", "ours"))
@@ -118,7 +118,7 @@ def measure(arm: str, size: str, seed: int, epochs: int | None) -> Result:
 
 
 def run_arm(arm: str, size: str, seed: int, epochs: int | None, work: Path) -> Result:
-    """Train one arm in this process, and judge what it made."""
+    """Train one arm in this process, and judge its network."""
     cases = hippocampus(TRAINED_ON + JUDGED_BY) if size == "hippocampus" else noise(work / "noise")
     labels = "anterior,posterior" if size == "hippocampus" else "ball"
     training = dict(list(cases.items())[:TRAINED_ON])
@@ -171,7 +171,7 @@ def judge(project: Project, network: nn.Module, cases: Sequence[tuple[Path, Path
 
 
 def hippocampus(count: int) -> dict[str, tuple[Path, Path]]:
-    """The first so many real volumes with their labels."""
+    """The first `count` real volumes with their labels."""
     images = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))[:count]
     if len(images) < count:
         sys.exit(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
@@ -181,7 +181,7 @@ def hippocampus(count: int) -> dict[str, tuple[Path, Path]]:
 
 
 def noise(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Volumes of noise with a ball as their label."""
+    """Write volumes of noise with a ball as their label."""
     folder.mkdir()
     rng = np.random.default_rng(SEED)
     x, y, z = np.ogrid[:96, :96, :96]

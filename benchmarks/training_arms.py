@@ -1,4 +1,4 @@
-"""What `training.py` compares: the host's `BasicTrainTask` as it comes, and ours, on the same cases and network."""
+"""The arms of `training.py`: the host's unchanged `BasicTrainTask`, and ours, on the same cases and network."""
 
 import time
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from activelabel.training.transforms import LoadCase, training_transforms
 
 @dataclass(frozen=True)
 class Timing:
-    """A step after the first epoch, in which libraries warm up: mean seconds on the clock, and of all processors."""
+    """Mean seconds of a step after the first epoch, in which libraries warm up: on the clock, and of all processors."""
 
     step_seconds: float
     step_cpu_seconds: float
 
 
 class Files:
-    """What a training asks of the host's datastore: where an image is."""
+    """The part of the host's datastore that a training needs: the paths of images."""
 
     def __init__(self, images: Mapping[str, Path]) -> None:
         self._images = images
@@ -41,7 +41,7 @@ class Files:
 
 
 class TimedTask(BasicTrainTask):
-    """A training that notes when its first epoch ends and when its last one does. No step is left out between."""
+    """A training that notes the end of its first and of its last epoch. All steps between count."""
 
     timing: Timing
 
@@ -62,13 +62,13 @@ class TimedTask(BasicTrainTask):
 
 
 class OurTask(TimedTask, SegmentationTrainTask):
-    """Ours, as the server runs it."""
+    """Our training, as the server runs it."""
 
 
 class HostTask(TimedTask):
     """The host's with the defaults of its constructor, and with our network, patches, optimiser and schedule.
 
-    What an app must write itself is as in the host's sample apps: MONAI's loss, and a network as it is built.
+    The parts that an app must write itself are those of the host's sample apps: MONAI's loss, and an unchanged network.
     """
 
     def __init__(self, project: Project) -> None:
@@ -84,24 +84,24 @@ class HostTask(TimedTask):
         ]
 
     def network(self, context: Context) -> nn.Module:
-        """The recipe's."""
+        """The network of the recipe."""
         return build_network(self._project.recipe.network, self._project.model_description.classes)
 
     def optimizer(self, context: Context) -> torch.optim.Optimizer:
-        """As ours."""
+        """The optimiser of our training."""
         return torch.optim.AdamW(context.network.parameters(), lr=self._project.recipe.training.learning_rate)
 
     def lr_scheduler_handler(self, context: Context) -> LrScheduleHandler:
-        """As ours: the host's default would keep the rate, which is no matter of the engine."""
+        """The schedule of our training: the host's default keeps the rate, which is no property of the engine."""
         scheduler = torch.optim.lr_scheduler.PolynomialLR(context.optimizer, context.max_epochs, power=0.9)
         return LrScheduleHandler(scheduler, print_lr=False)
 
     def loss_function(self, context: Context) -> nn.Module:
-        """What ours equals where all is annotated."""
+        """MONAI's loss, which ours equals if everything is annotated."""
         return DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
 
     def train_pre_transforms(self, context: Context) -> Compose:
-        """Our patches; corners that were turned in, which ours leave out, are background."""
+        """Our patches; corners that a rotation brings in are background here, while ours leave them out."""
         recipe = self._project.recipe
         load = LoadCase(recipe.preprocessing, self._project.labels)
         patches = training_transforms(load, recipe.training, self._project.settings.seed)
@@ -113,19 +113,19 @@ class HostTask(TimedTask):
         return Compose([AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(classes, classes))])
 
     def val_inferer(self, context: Context) -> Inferer:
-        """Never asked for: nothing is validated meanwhile."""
+        """Never called: nothing is validated."""
         return SimpleInferer()
 
 
 def train_ours(project: Project, files: Files) -> tuple[Timing, nn.Module]:
-    """Train as the server does; the timing, and the network after the last epoch."""
+    """Train as the server does; return the timing, and the network after the last epoch."""
     task = OurTask(project)
     task({"model": "segmentation"}, files)
     return task.timing, project.network(project.current_model())
 
 
 def train_host(project: Project, files: Files) -> tuple[Timing, nn.Module]:
-    """Train as the host does when Slicer's form is left as it is, but without MLflow; as `train_ours`."""
+    """Train as the host does with the defaults of Slicer's form, but without MLflow; return as `train_ours`."""
     task = HostTask(project)
     form = {key: value[0] if isinstance(value, list) else value for key, value in task.config().items()}
     epochs, batch = project.recipe.training.epochs, project.recipe.training.batch_size

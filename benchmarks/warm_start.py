@@ -1,10 +1,11 @@
-"""Which volumes each cold start asks for first, without any label: are those with tumours among them, and does it last?
+"""The first volumes of each cold start, without any label: are volumes with tumours among them?
 
     OMP_NUM_THREADS=1 python benchmarks/warm_start.py [--seeds 3] [--first 8]
 
 The recipe `quick_warm` trains its proxy model on pseudo-labels of the phantoms, of which a third have a liver tumour,
 and of 30 hippocampus volumes; then each cold start orders the pool. nath2022 (fig. 4) says that volumes with
-abnormalities tend to be more uncertain: here that is the chance that a volume with tumour comes before one without.
+abnormalities tend to be more uncertain: the measure here is the probability that a volume with a tumour comes before
+one without.
 """
 
 import argparse
@@ -35,11 +36,11 @@ PICTURE = ROOT / "docs" / "pictures" / "warm_start.png"
 HIPPOCAMPUS_CASES = 30
 TUMOUR = 4
 Orders = Mapping[str, Sequence[str]]
-"""All volumes of a pool as each cold start would ask for them."""
+"""By cold start, all volumes of a pool in its order."""
 
 
 class Pool:
-    """Images, and the files of their labels, which only judge here."""
+    """Images, and the files of their labels, which are only used to judge."""
 
     def __init__(self, name: str, images: Sequence[Path], labels: Path, names: str) -> None:
         self.name = name
@@ -48,7 +49,7 @@ class Pool:
         self.names = names
 
     def get_image_uri(self, image_id: str) -> str:
-        """As the host's datastore."""
+        """The path of an image, as in the host's datastore."""
         return str(self.images[image_id])
 
     def with_tumour(self) -> set[str]:
@@ -61,7 +62,7 @@ class Pool:
 
 
 def main() -> None:
-    """Read the command line, train a proxy model a seed, and print the tables."""
+    """Read the command line, train a proxy model for each seed, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=8, help="how many volumes are asked for before the first model")
@@ -88,7 +89,7 @@ def main() -> None:
 
 
 def order_pool(pool: Pool, seed: int) -> tuple[Mapping[str, float], Orders]:
-    """The proxy model's scores, and the order of each cold start, with one seed of everything."""
+    """The proxy model's scores, and the order of each cold start, all with one seed."""
     with tempfile.TemporaryDirectory() as work:
         studies = Path(work) / "studies"
         studies.mkdir()
@@ -119,7 +120,7 @@ def scores_and_orders(project: Project, pool: Pool, seed: int) -> tuple[Mapping[
 
 
 def clusters_first(features: Features, size: int, seed: int) -> list[str]:
-    """Rounds of `typiclust` until all are asked for."""
+    """The order of `typiclust`, round by round, until all volumes are asked for."""
     remaining, order = dict(features), []
     while remaining:
         chosen = typiclust(remaining, size, seed)
@@ -130,7 +131,7 @@ def clusters_first(features: Features, size: int, seed: int) -> list[str]:
 
 
 def report(pool: Pool, runs: Sequence[tuple[Mapping[str, float], Orders]], first: int) -> None:
-    """Print how alike the seeds are, and for phantoms how early tumours come."""
+    """Print the agreement of the seeds, and for phantoms how early tumours come."""
     pairs = list(itertools.combinations(runs, 2))
     alike = [
         float(spearmanr([a[image_id] for image_id in a], [b[image_id] for image_id in a]).statistic)
@@ -155,7 +156,7 @@ def report(pool: Pool, runs: Sequence[tuple[Mapping[str, float], Orders]], first
 
 
 def earlier(order: Sequence[str], wanted: set[str]) -> float:
-    """How often one of `wanted` comes before one of the others, over all such pairs."""
+    """The share of pairs in which one of `wanted` comes before one of the others."""
     places: dict[bool, list[int]] = {True: [], False: []}
     for place, image_id in enumerate(order):
         places[image_id in wanted].append(place)
@@ -168,7 +169,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def draw(runs: Sequence[tuple[Mapping[str, float], Orders]], tumours: set[str], first: int) -> None:
-    """Each order as a row of squares, first asked for at the left, those with tumour filled."""
+    """Draw each order as a row of squares, the first volume at the left, those with a tumour filled."""
     figure = Figure(figsize=(9, 4.2), layout="constrained", facecolor="white")
     axes = figure.subplots()
     rows = [(name, seed, run[1][name]) for name in runs[0][1] for seed, run in enumerate(runs)]

@@ -1,9 +1,9 @@
-"""Our own strategy: is `blend` better than random, foreground-aware random, strided slices and ClaSP PE?
+"""blend, our own strategy: is it better than random, foreground-aware random, strided slices and ClaSP PE?
 
     python benchmarks/papers/blend.py --out DIR [--seeds 4] [--only hippocampus_second_half] [--full]
 
-It was made and tuned on the first hundred of the hippocampus cases only. Here it is run on the second hundred, and on
-BraTS, which it has not seen.
+It was tuned on the first hundred hippocampus cases only. This script runs it on the second hundred and on BraTS, which
+were not used for tuning.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ FIRST_OF_SECOND_HALF = 100
 
 
 def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experiment]:
-    """As the experiments of chlebus2022.py and ma2024.py, on other cases."""
+    """The experiments of chlebus2022.py and ma2024.py, on other cases."""
     on_hippocampus = arms(
         ("blend_slices", *RIVALS), "hippocampus_slices", start=24, volumes=1, slices=24, rounds=4 if full else 2
     )

@@ -3,7 +3,8 @@
     python benchmarks/papers/chlebus2022.py --out DIR [--seeds 4] [--full]
 
 Their result is on CT of the liver: after five rounds USS is significantly better than UVS, RVS and RSS (tables 4 to 7),
-and in the fifth percentile both uncertainty and slices gain 0.012 Dice (table 9). Strided slices they do not compare.
+and in the fifth percentile both uncertainty and slices gain 0.012 Dice (table 9). The paper does not compare strided
+slices.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ STRATEGIES = (
 
 
 def experiments(full: bool, seeds: int, _altered: Path) -> Mapping[str, Experiment]:
-    """All begin with the same 24 slices at random; then 24 a round, or a volume of about 36. One with ma2024.py's."""
+    """All arms begin with the same 24 random slices; a round adds 24, or a volume of about 36. As in ma2024.py."""
     conf = {"labels": "anterior,posterior"}
     if full:
         compared = arms(STRATEGIES, "chlebus2022", start=5, volumes=5, slices=200, rounds=5)

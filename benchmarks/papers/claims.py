@@ -1,9 +1,9 @@
-"""What the scripts of the four papers share: real cases, the experiment, and the table of what holds and what does not.
+"""Shared code of the papers' scripts: real cases, the experiment, and the table of claims that hold or do not hold.
 
-Of each claim the two arms are compared at equal effort over seeds, each the mean of its test cases, by Student's
-paired t test with Holm's correction over the claims of a script; the 95 % interval and in how many seeds the mean was
-higher stand beside it. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too few seeds*:
-fewer than three. Everything else *cannot be told*. Only finished arms are compared.
+For each claim, two arms are compared at equal effort over seeds, each the mean of its test cases, by Student's paired t
+test with Holm's correction over the claims of a script. The table also shows the 95 % interval and the number of seeds
+in which the mean was higher. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too few
+seeds*: fewer than three. Everything else *cannot be told*. Only finished arms are compared.
 """
 
 import argparse
@@ -37,19 +37,19 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Claim:
-    """That one arm is better than another, and what the paper says of it.
+    """A claim that one arm is better than another, and the paper's numbers.
 
     Attributes:
-        said: the claim, in a few words.
+        statement: the claim, in a few words.
         theirs: the paper's number.
-        better: the arm that ought to be better.
-        worse: the other one.
-        effort: what both are given as much of.
+        better: the arm that the claim calls better.
+        worse: the other arm.
+        effort: the effort at which both arms are compared.
         statistic: the area under the learning curve, the Dice at the largest effort both have, or that of the first
             round.
     """
 
-    said: str
+    statement: str
     theirs: str
     better: str
     worse: str
@@ -58,7 +58,7 @@ class Claim:
 
 
 def hippocampus(first: int, count: int, test: int) -> Cases:
-    """So many of the hippocampus volumes from the `first` on, `test` of them set aside."""
+    """`count` hippocampus volumes from the `first` on, `test` of them set aside."""
     folder = DATA / "hippocampus"
     names = sorted(path.name for path in (folder / "images").glob("*.nii.gz"))[first : first + count]
     ids = {name.removesuffix(".nii.gz"): name for name in names}
@@ -70,7 +70,7 @@ def hippocampus(first: int, count: int, test: int) -> Cases:
 
 
 def brats(folder: Path, test: int = 2) -> Cases:
-    """The four patients, FLAIR, with the whole tumour as the only label: the parts FLAIR does not tell apart.
+    """The four patients, FLAIR, with the whole tumour as the only label: FLAIR does not tell its parts apart.
 
     The labels are altered copies in `folder`.
     """
@@ -92,7 +92,7 @@ def phantoms(test: int) -> Cases:
 
 
 def cases(images: Mapping[str, Path], labels: Mapping[str, Path], test: int) -> Cases:
-    """Those of these files, the test cases chosen by a hash."""
+    """The cases of these files, with test cases chosen by a hash."""
     if not images:
         raise SystemExit("no images: run `make run` once for the phantoms, or name the real images in ACTIVELABEL_DATA")
     aside = choose_validation(images, test)
@@ -102,7 +102,7 @@ def cases(images: Mapping[str, Path], labels: Mapping[str, Path], test: int) -> 
 def arms(
     strategies: Sequence[str], recipe: str, *, start: int, volumes: int, slices: int = 1, rounds: int
 ) -> tuple[Arm, ...]:
-    """An arm a strategy; `slices` a round for those that ask for slices, `volumes` for the others."""
+    """One arm for each strategy; a round has `slices` for strategies that ask for slices, `volumes` for the others."""
     path = str(RECIPES / f"{recipe}.toml") if (RECIPES / f"{recipe}.toml").is_file() else recipe
     return tuple(
         Arm(name, name, path, start, slices if traits_of(name).asks_slices else volumes, rounds) for name in strategies
@@ -118,11 +118,11 @@ def main(
     """Read the command line, play what is missing, and print the tables.
 
     Args:
-        document: what the script is.
-        experiments: from whether the paper's size is wanted, the number of seeds, and a folder for altered copies of
-            labels and recipes, to what is compared, by name.
-        claims: of each experiment.
-        efforts: of each experiment the effort under which all arms are shown.
+        document: the docstring of the script.
+        experiments: a function from whether the paper's size is wanted, the number of seeds, and a folder for altered
+            copies of labels and recipes, to the experiments by name.
+        claims: the claims of each experiment.
+        efforts: for each experiment, the effort by which all arms are shown.
     """
     parser = argparse.ArgumentParser(description=document.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="where runs are kept; stopped ones go on")
@@ -149,7 +149,7 @@ def main(
 
 
 def print_arms(results: Results, effort: str) -> None:
-    """Every arm: area under its learning curve at equal effort, and its Dice round by round."""
+    """Print for every arm the area under its learning curve at equal effort, and its Dice round by round."""
     dice, efforts = mean_dice(results.metrics), effort_table(results.queries)
     finished = dice[~dice["arm"].isin(results.unfinished)]
     equal = at_equal_effort(efforts, finished, effort)
@@ -163,7 +163,7 @@ def print_arms(results: Results, effort: str) -> None:
 
 
 def print_claims(results: Results, claims: Sequence[Claim]) -> None:
-    """Claim by claim: the paper's number, ours, and what follows."""
+    """Print for each claim the paper's number, ours, and the verdict."""
     finished = set(results.arms) - results.unfinished
     claims = [claim for claim in claims if {claim.better, claim.worse} <= finished]
     seeds = [over_cases(pairs_of(results, claim)) for claim in claims]
@@ -174,8 +174,8 @@ def print_claims(results: Results, claims: Sequence[Claim]) -> None:
         lies = f"{test.low:+.4f} to {test.high:+.4f}" if test.told else "no interval"
         ours = f"{test.mean_difference:+.4f} ({lies}; {test.seeds_better} of {test.seeds})"
         what = {"aubc": "area", "final": "Dice in the end", "first": "Dice of the first model"}[claim.statistic]
-        said = f"{claim.said}: {claim.better} over {claim.worse}, {what}"
-        print(f"| {said} | {claim.theirs} | {ours} | {p:.3g} | {verdict(test, p)} |")
+        row_name = f"{claim.statement}: {claim.better} over {claim.worse}, {what}"
+        print(f"| {row_name} | {claim.theirs} | {ours} | {p:.3g} | {verdict(test, p)} |")
 
 
 def pairs_of(results: Results, claim: Claim) -> pd.DataFrame:
@@ -193,7 +193,7 @@ def pairs_of(results: Results, claim: Claim) -> pd.DataFrame:
 
 
 def verdict(test: SeedTest, p_holm: float) -> str:
-    """What the claim is worth here."""
+    """The verdict on a claim."""
     if not test.told:
         return "too few seeds"
     if p_holm >= SIGNIFICANT:

@@ -35,7 +35,7 @@ THEIRS = {
 
 
 def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experiment]:
-    """A few slices at random to start with, then more. In the --out of chlebus2022.py and blend.py they are shared."""
+    """Rounds of slices after a few random ones. Runs are shared with chlebus2022.py and blend.py in the same --out."""
     hippocampus_conf, brats_conf = {"labels": "anterior,posterior"}, {"labels": "tumour"}
     methods = [*PLAIN, *SELECTIVE, *BASELINES]
     if full:
@@ -54,7 +54,7 @@ def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experimen
 
 
 def paper_arms(methods: Sequence[str], altered: Path) -> tuple[Arm, ...]:
-    """An arm a method: the paper's recipe has a single pass, and a copy of it repeats for those that go by them."""
+    """One arm for each method: the paper's recipe has a single pass; a copy has repeats for methods that need them."""
     repeated = changed_recipe(FOLDER / "ma2024.toml", {"prediction": "repeats = 20"}, altered / "recipe_repeats")
     return tuple(
         replace(arm, recipe=repeated if needs_repeats(arm.strategy) else arm.recipe)

@@ -21,7 +21,7 @@ STARTS = ("random_volumes", "proxy_rank", "typiclust", "coreset", "foreground_ra
 
 
 def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experiment]:
-    """First models of four volumes each; and rounds with and without the second stage, by proxy ranking throughout."""
+    """First models of four volumes each, and rounds with and without the second stage, all by proxy ranking."""
     on_hippocampus = {"labels": "anterior,posterior", **({} if full else {"device": "cpu"})}
     on_phantoms = {"labels": "liver,spleen,kidneys,tumour", **({} if full else {"device": "cpu"})}
     pool = hippocampus(0, 200, 50) if full else hippocampus(0, 70, 16)
@@ -34,14 +34,14 @@ def experiments(full: bool, seeds: int, altered: Path) -> Mapping[str, Experimen
 
 
 def starts(recipe: str, full: bool) -> tuple[Arm, ...]:
-    """One model an arm: all begin with the proxy model's weights, and differ in the volumes they learn from."""
+    """One model for each arm: all begin with the proxy model's weights, and differ in their training volumes."""
     chosen = "nath2022" if full else recipe
     (arm,) = arms(["mean_variance"], chosen, start=5 if full else 4, volumes=3, rounds=0)
     return tuple(replace(arm, name=name, start_strategy=name) for name in STARTS)
 
 
 def stages(recipe: str, full: bool, altered: Path) -> tuple[Arm, ...]:
-    """Rounds by proxy ranking and at random: with one stage, with two, and with one of as many steps as both."""
+    """Rounds by proxy ranking and at random: with one stage, with two, and with one that has as many steps as both."""
     file = FOLDER / "nath2022.toml" if full else RECIPES / f"{recipe}.toml"
     training, second = load_recipe(str(file)).training, load_recipe(str(file)).semi_supervised
     assert training.steps_per_epoch is not None
@@ -88,14 +88,14 @@ def _stage_claims() -> list[Claim]:
     return [
         *(
             Claim(
-                said,
+                statement,
                 number if worse == "" else "not compared",
                 f"{arm}_two_stages",
                 f"{arm}{worse}",
                 "volumes",
                 "final",
             )
-            for said, worse in (("two stages beat one", ""), ("two stages beat one of as many steps", "_longer"))
+            for statement, worse in (("two stages beat one", ""), ("two stages beat one of as many steps", "_longer"))
             for arm, number in theirs.items()
         ),
         Claim("proxy ranking alone goes on", "significant", "proxy_rank", "random_volumes", "volumes"),

@@ -19,7 +19,7 @@ STRATEGIES = (
 
 
 def experiments(full: bool, seeds: int, _altered: Path) -> Mapping[str, Experiment]:
-    """Three volumes to start with and three a round; the paper's numbers are in its recipe."""
+    """A start of three volumes and three volumes a round; the paper's numbers are in its recipe."""
     conf = {"labels": "anterior,posterior"}
     if full:
         compared = arms(STRATEGIES, "rahimi2022", start=5, volumes=5, rounds=4)

@@ -1,1 +1,1 @@
-"""What to ask next: pure functions from repeated predictions to voxel maps, to numbers, to queries."""
+"""The choice of the next query: pure functions from repeated predictions to voxel maps, to numbers, to queries."""

@@ -1,4 +1,4 @@
-"""From a voxel map to one number a volume, or one a slice.
+"""Aggregation of a voxel map to one number for the volume, or one for each slice.
 
 Sums are taken in float32 over blocks of a map and in float64 over the blocks. A NaN stays visible: wherever it is in a
 map, the sum over its volume or slice is NaN, whatever the region.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-# What is added up at once: a block and its region then fit into a processor's second-level cache.
+# Voxels that are added up at once: a block and its region then fit into a processor's second-level cache.
 _BLOCK_VOXELS = 1 << 18
 
 
@@ -38,7 +38,7 @@ def slice_totals(map: Tensor, axis: int, region: Tensor | None = None) -> Tensor
     blocks: Iterable[Tensor] = map.split(thickness)
     if region is not None:
         blocks = (block * inside for block, inside in zip(blocks, region.split(thickness), strict=True))
-    # The last axis is there so that there is always one to sum over.
+    # The last axis is added so that there is always one to sum over.
     sums = [block.unsqueeze(-1).sum(dim=others).double() for block in blocks]
     return torch.cat(sums) if axis == 0 else torch.stack(sums).sum(dim=0)
 

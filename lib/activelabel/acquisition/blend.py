@@ -1,8 +1,9 @@
-"""Ours: what the comparison of the others taught, in one order. See docs/results.md for what it was tuned on.
+"""Our own strategy: it puts what the comparison of the others taught into one order (docs/results.md: the tuning).
 
-Early models doubt most where nothing is, at the ends of a volume, so doubt counts only as far as a class is predicted.
-What is drawn at random beats much that is not, so noise stays. Neighbours tell the same, but several slices of a volume
-teach more, in as many steps, than one each of as many volumes, and are opened once.
+Early models are most uncertain at the ends of a volume, where there is nothing; so uncertainty counts only as far as a
+class is predicted. Random choices beat many others, so the noise stays. Neighbouring slices teach the same. But several
+slices of one volume teach more, in as many steps, than one slice each of as many volumes, and the annotator opens that
+volume once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -15,12 +16,13 @@ _HARDLY_ANYTHING = 0.1  # of the largest score of a volume
 
 
 def balanced(by_class: Sequence[Mapping[Id, float]]) -> dict[Id, float]:
-    """Of each id the sum over classes of its score, each class divided by its mean over all ids.
+    """The sum over classes of each id's score, where the scores of a class are divided by their mean over all ids.
 
-    So that a small structure counts as much as a large one. A class that has no score anywhere counts nothing.
+    A small structure then counts as much as a large one. A class without any score above 0 counts nothing.
 
     Args:
-        by_class: of each foreground class the same ids with scores of 0 or more, such as entropy x p_c.
+        by_class: for each foreground class, a score of 0 or more of each id, such as entropy x p_c; the same ids in
+            all.
     """
     sums = dict.fromkeys(by_class[0], 0.0)
     for scores in by_class:
@@ -34,19 +36,19 @@ def balanced(by_class: Sequence[Mapping[Id, float]]) -> dict[Id, float]:
 def blend_slices(
     by_class: Sequence[Mapping[SliceId, float]], learnt: Set[SliceId], beta: float, min_distance: int, key: str
 ) -> Iterator[tuple[SliceId, float]]:
-    """Every slice once with its balanced score, volume by volume.
+    """Every slice once, with its balanced score, volume by volume.
 
-    Volumes are drawn with power noise by the sums of their slices. Of each, the slices of the largest scores come that
-    are `min_distance` apart from each other and from what was learnt: a few through all that is predicted, as whoever
-    interpolates would draw. What has less than a tenth of its volume's largest score, where hardly anything is
-    predicted, and what is too near comes at the end.
+    Volumes are drawn with power noise by the sums of their slices. Each volume first gives the slices with the largest
+    scores that are `min_distance` apart from each other and from the learnt slices: a few through everything that is
+    predicted, as an annotator who interpolates would draw. Slices that are too near come at the end, and so do slices
+    with less than a tenth of their volume's largest score, where hardly anything is predicted.
 
     Args:
-        by_class: of each foreground class the scores of all slices that can be asked for.
+        by_class: for each foreground class, the scores of all slices that can be asked for.
         learnt: slices that the model has learnt from.
         beta: of the noise, see `power_order`.
         min_distance: in slices, 1 or more.
-        key: what the noise depends on beside the volume.
+        key: seeds the noise, together with the volume.
     """
     profiles: dict[str, dict[int, float]] = {}
     for (volume, index), score in balanced(by_class).items():
@@ -66,5 +68,5 @@ def blend_slices(
 
 
 def _around(index: int, min_distance: int) -> range:
-    """The slice itself, and those that are nearer to it than that."""
+    """The slice itself, and the slices nearer to it than `min_distance`."""
     return range(index - min_distance + 1, index + min_distance)

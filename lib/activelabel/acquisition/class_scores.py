@@ -1,4 +1,4 @@
-"""What a model predicts as foreground, and its entropy class by class."""
+"""The foreground that a model predicts, and its entropy class by class."""
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from activelabel.acquisition.uncertainty import MonteCarloStatistics
 
 
 def class_region(label: int) -> str:
-    """The name of a class, 1 or more, as a region: its voxels count as much as they are probable."""
+    """The name of a class, 1 or more, as a region: each voxel is weighted by the probability of the class."""
     return f"class_{label}"
 
 

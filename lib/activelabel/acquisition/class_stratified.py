@@ -1,4 +1,4 @@
-"""Rounds that ask for every class: most of each by classes in turn, the rest by none (ClaSP PE of nnActive)."""
+"""Rounds that ask for every class: classes take turns for most places, the others are for any class (ClaSP PE)."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,23 +7,23 @@ from activelabel.acquisition.power_noise import uniform_noise
 from activelabel.acquisition.selection import Id
 
 CLASS_SHARE = 0.66
-"""How much of a round the classes have, together."""
+"""The share of a round's places that all classes have together."""
 
 
 def class_stratified(
     by_class: Mapping[str, Sequence[Id]], plain: Sequence[Id], size: int, key: str
 ) -> Iterator[tuple[Id, str | None]]:
-    """Every id once, in rounds of `size`, each with the class by which it was taken, None where by none.
+    """Every id once, in rounds of `size`, each with the class whose place it takes; None for a place of no class.
 
-    A round has 66 % of its places, rounded, for the classes, equally many each; what is over goes to classes at random,
-    anew each round. The other places are for `plain`. Within a round they take turns, so that whoever stops early has
-    some of each; an id that is taken already leaves its place to the next of the same order.
+    A round has 66 % of its places, rounded, for the classes, equally many each; places left over go to random classes,
+    drawn anew each round. The other places are for `plain`. Both kinds take turns within a round, so that a round that
+    stops early has some of each. An id that is taken already leaves its place to the next of the same order.
 
     Args:
-        by_class: of each foreground class all ids, best first.
+        by_class: for each foreground class, all ids, best first.
         plain: the same ids, best first.
         size: places of a round, 1 or more.
-        key: what the classes that get a place more depend on, beside the round.
+        key: together with the round, decides which classes get one place more.
     """
     orders: dict[str | None, Iterator[Id]] = {name: iter(order) for name, order in by_class.items()}
     orders[None] = iter(plain)
@@ -39,7 +39,7 @@ def class_stratified(
 
 
 def _places(classes: Sequence[str], size: int, key: str) -> list[str | None]:
-    """Whose each place of a round is, those of classes as evenly spread as it goes."""
+    """The class of each place of a round, None for `plain`; the places of classes are spread evenly."""
     for_classes = round(CLASS_SHARE * size) if classes else 0
     in_turn = itertools.cycle(sorted(classes, key=lambda name: uniform_noise(name, key)))
     due = [-(-for_classes * place // size) for place in range(size + 1)]

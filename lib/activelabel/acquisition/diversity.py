@@ -1,4 +1,4 @@
-"""Choices that spread over the pool: from one vector an image to the next queries, without any score.
+"""Choices that spread over the pool: from one vector an image to the next queries, without scores.
 
 Both compare vectors by Euclidean distance as they are given; neither depends on the order of the images.
 """
@@ -11,27 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from activelabel.acquisition.selection import Id
 
-# scikit-learn and scipy's distances take seconds to import, and only who spreads over the pool needs them.
+# scikit-learn and scipy's distances take seconds to import, and only these strategies need them.
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans, MiniBatchKMeans
 
 _NEIGHBOURS = 20  # Hacohen et al. 2022, 3.2
 _EXACT_CLUSTERS = 50  # as in the authors' experiments
-_MOST_CLUSTERS = 500  # more would take minutes, and would hold hardly anything each
+_MOST_CLUSTERS = 500  # more clusters would take minutes, and each would hold hardly any image
 _BLOCK = 64
 
 
 def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Collection[Id] = ()) -> list[Id]:
     """The most typical image of each of k clusters, that of the largest cluster first (Hacohen et al. 2022, TypiClust).
 
-    Typical is what has a small mean distance to its 20 nearest neighbours in its cluster, or to all others of it where
-    there are fewer. Clusters are those of k-means, begun ten times from `seed`, or of its variant in batches for more
-    than 50; of equal clusters the one whose most typical image has the smaller id comes first. Where k-means finds
-    fewer than k of them, as it does among equal vectors, the largest clusters give their second most typical image, and
-    so on.
+    An image is typical if its mean distance to its 20 nearest neighbours in its cluster is small, or to all others of
+    the cluster where there are fewer. k-means makes the clusters, begun ten times from `seed`; its variant in batches
+    makes more than 50. Of equal clusters, the one whose most typical image has the smaller id comes first. Where
+    k-means finds fewer than k of them, as it does among equal vectors, the largest clusters give their second most
+    typical image, and so on.
 
-    With some `chosen` there are as many clusters more, 500 at most in all, and those that hold fewer of them come
-    first, so that what is asked for is of another kind than what is annotated (section 3.2 there).
+    Each `chosen` image adds a cluster, up to 500 in all, and clusters with fewer chosen images come first: a query is
+    then of another kind than the annotated images (section 3.2 there).
 
     Args:
         features: a vector of one length for each image, those that are chosen already included.
@@ -61,7 +61,7 @@ def typiclust(features: Mapping[Id, ArrayLike], k: int, seed: int, chosen: Colle
             clusters.append((annotated, inside[np.argsort(_mean_distances(vectors[inside]), kind="stable")]))
     clusters.sort(key=lambda cluster: (cluster[0], -len(cluster[1]), cluster[1][0]))
     in_turn = [(annotated + place, index) for annotated, inside in clusters for place, index in enumerate(inside)]
-    in_turn.sort(key=lambda item: item[0])  # the next of a cluster counts as if the one before were annotated
+    in_turn.sort(key=lambda item: item[0])  # the next image of a cluster counts as if the one before were annotated
     return [ids[index] for _, index in in_turn[:k]]
 
 
@@ -84,7 +84,7 @@ def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = (
         chosen: ids of images that are annotated already.
 
     Returns:
-        Always min(k, n) distinct ids, n the images that were not chosen, in the order in which they were; ties by id.
+        Always min(k, n) distinct ids, n the images that were not chosen, in the order of choice; ties by id.
 
     Raises:
         ValueError: as `typiclust`, or a chosen id has no vector.
@@ -104,7 +104,7 @@ def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = (
     for first in range(0, len(centres + order), _BLOCK):  # all at once would not fit into memory where slices are many
         block = (centres + order)[first : first + _BLOCK]
         nearest = np.minimum(nearest, cdist(vectors, vectors[block]).min(axis=1))
-    nearest[centres + order] = -1.0  # Never again, also where all others lie on a centre.
+    nearest[centres + order] = -1.0  # A chosen image is never chosen again, even where all others lie on a centre.
     while len(order) < k:
         farthest = int(nearest.argmax())
         order.append(farthest)
@@ -114,7 +114,7 @@ def coreset(features: Mapping[Id, ArrayLike], k: int, chosen: Collection[Id] = (
 
 
 def _mean_distances(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each vector to its nearest neighbours among the others, the mean distance; 0 for one alone."""
+    """The mean distance of each vector to its nearest neighbours among the others; 0 for a single vector."""
     neighbours = min(_NEIGHBOURS, len(vectors) - 1)
     if neighbours == 0:
         return np.zeros(1)

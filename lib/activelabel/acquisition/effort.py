@@ -1,20 +1,20 @@
-"""What annotations cost: counted in slices and images, in the units of chlebus2022 (IV), and in measured time."""
+"""The cost of annotations: counted in slices and images, in the units of chlebus2022 (IV), and in measured time."""
 
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Whoever draws a whole volume draws about every third slice, and lets the tool interpolate those between.
+# An annotator of a whole volume draws about every third slice, and lets the tool interpolate the slices between.
 _VOLUME_SLICES_A_UNIT = 3
 
 
 @dataclass(frozen=True)
 class AnnotatedQuery:
-    """What came back for a query.
+    """The annotation that answers a query.
 
-    `patient` is whose image it is. `slices` are the slices annotated, as empty ones too, and `foreground_slices` those
-    of them on which something is drawn. `whole_volume`: asked for and drawn as one. `seconds` it took, None where
-    nobody measured.
+    `patient` names the patient of the image. `slices` counts the annotated slices, empty ones included, and
+    `foreground_slices` those of them with something drawn. `whole_volume`: the query asked for the whole volume, and
+    all of it is drawn. `seconds` is the time that it took, None where it was not measured.
     """
 
     patient: str
@@ -29,8 +29,8 @@ class Effort:
     """Cost of several annotations.
 
     The first three are the columns of the paper's Table 2: slices, foreground slices, and different patients.
-    `units` is its model of effort, in foreground slices of different volumes. `seconds_per_query` is the mean over the
-    `timed_queries`, those that were measured, None where none was.
+    `units` is the paper's model of effort, in foreground slices of different volumes. `timed_queries` counts the
+    queries whose time was measured, and `seconds_per_query` is their mean, None where there are none.
     """
 
     slices: int
@@ -42,7 +42,7 @@ class Effort:
 
 
 def effort(queries: Iterable[AnnotatedQuery]) -> Effort:
-    """Add up what was annotated; no slice may be in two of the queries.
+    """Add up the cost of annotations; no slice may be in two of the queries.
 
     N foreground slices of one whole volume cost as much as N/3 from different volumes; a slice that was asked for by
     itself costs 1; one without foreground costs nothing (chlebus2022, IV, assumptions 1 and 2).

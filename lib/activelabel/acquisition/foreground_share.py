@@ -10,15 +10,16 @@ FOREGROUND_SHARE = 0.66
 
 
 def foreground_aware(foreground: Mapping[Id, float], key: str) -> Iterator[tuple[Id, bool]]:
-    """Every id once, in a random order, each with whether it was drawn for its foreground.
+    """Every id once in a random order, with True for each that was drawn for its foreground.
 
-    Each place is with a probability of 66 % for an id with foreground, drawn in proportion to it, else for any id, all
-    equally likely. nnActive does so with patches, and takes foreground from the ground truth. An id that is taken
-    already leaves its place to the next of the same order; when there is no more foreground, all places are for any id.
+    With a probability of 66 %, a place is for an id with foreground, drawn in proportion to its foreground; else it is
+    for any id, all equally likely. nnActive does this with patches, and takes the foreground from the ground truth. An
+    id that is taken already leaves its place to the next of the same order. When no id with foreground is left, all
+    places are for any id.
 
     Args:
-        foreground: 0 or more of each id, all 1 where ids with foreground are to be equally likely.
-        key: what the order depends on beside the ids.
+        foreground: 0 or more for each id; give 1 to all ids with foreground to make them equally likely.
+        key: seeds the order, together with the ids.
 
     Raises:
         ValueError: as `power_order`.

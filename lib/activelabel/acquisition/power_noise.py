@@ -1,7 +1,7 @@
 """Power noise: instead of the best, each with a probability that is a power of its score (Kirsch et al. 2021).
 
-The noise of an id is a hash of a key and that id, as in `selection.shuffled`: whoever is asked for one query at a time,
-also across restarts, gives the same order as whoever is asked for all at once.
+The noise of an id is a hash of a key and that id, as in `selection.shuffled`. A server that gives one query at a time,
+also across restarts, therefore gives the same order as one that gives all at once.
 """
 
 import hashlib
@@ -11,22 +11,23 @@ from collections.abc import Mapping
 from activelabel.acquisition.selection import Id
 
 FIRST_BETA, LAST_BETA = 1.0, 100.0
-"""Those of ClaSP PE: from drawing in proportion to the scores to hardly any noise."""
+"""The first and the last beta of ClaSP PE: 1 draws in proportion to the scores, 100 adds hardly any noise."""
 ROUNDS_OF_NOISE = 5
 """After so many rounds the last beta is reached: as many as nnActive's experiments have."""
-_UNIFORM_BITS = 52  # so that the largest number below 1 is one that a float can tell from 1
+_UNIFORM_BITS = 52  # a float can then tell the largest number below 1 from 1
 
 
 def power_order(scores: Mapping[Id, float], beta: float, key: str) -> list[Id]:
     """All ids, the largest log score + Gumbel(0, 1) / `beta` first (Kirsch et al. 2021, section 3: PowerBALD).
 
-    The first of them is drawn with a probability in proportion to score ** beta, the next so among the others. A large
-    `beta` gives the order of `selection.top_k`. Ids of score 0, or below by rounding, come last, in a random order.
+    The first id is drawn with a probability in proportion to score ** beta, the next one likewise from the others. A
+    large `beta` gives the order of `selection.top_k`. Ids of score 0, or below by rounding, come last, in a random
+    order.
 
     Args:
-        scores: such as are 0 where nothing is to be learnt.
+        scores: 0 or more for each id; 0 means that the model can learn nothing from it.
         beta: above 0; 1 in the paper.
-        key: what the noise depends on beside the id: seed, model, and what the scores are of.
+        key: seeds the noise, together with the id: made from the seed, the model, and the kind of score.
 
     Raises:
         ValueError: a score is NaN (the text names its id), or `beta` is not above 0.
@@ -46,7 +47,7 @@ def power_order(scores: Mapping[Id, float], beta: float, key: str) -> list[Id]:
 def scheduled_beta(round_number: int) -> float:
     """The beta of the queries after the `round_number`-th model, 1 or more: geometric from 1 to 100, then constant.
 
-    nnActive's ClaSP PE raises it over the rounds between these two; by which steps is ours: 1, 3.2, 10, 32, 100.
+    nnActive's ClaSP PE raises it over the rounds between these two; the steps are our choice: 1, 3.2, 10, 32, 100.
     """
     if round_number < 1:
         raise ValueError(f"rounds are counted from 1, got {round_number}")

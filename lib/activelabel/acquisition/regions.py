@@ -1,8 +1,8 @@
 """Which voxels of a volume count for its score.
 
-Each region is a function from the mean probabilities over the repeats, `(C, *S)`, to a bool map `(*S)`. The functions
-of ma2024 are written there for one foreground class; their form for several is ours, and is the paper's for `C` = 2.
-A NaN probability is in no region but `everything`.
+Each region is a function from the mean probabilities over the repeats, `(C, *S)`, to a bool map `(*S)`. ma2024 defines
+its functions for one foreground class; the form for several is ours, and equals the paper's for `C` = 2. A NaN
+probability is in no region but `everything`.
 """
 
 import functools
@@ -30,7 +30,8 @@ def target(mean: Tensor, threshold: float) -> Tensor:
 def boundary(mean: Tensor, width: float) -> Tensor:
     """Voxels near a decision boundary: p₁ − p₂ < 2·`width`, p₁ ≥ p₂ the two largest probabilities.
 
-    For two classes this is |p − 0.5| < `width` (what ma2024, eq. 2 means; it is printed with the two symbols swapped).
+    For two classes this is |p − 0.5| < `width` (the meaning of ma2024, eq. 2, which is printed with the two symbols
+    swapped).
     """
     largest, second = two_largest(mean)
     return largest - second < 2 * width
@@ -49,7 +50,7 @@ def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"kernel must be an odd number of voxels, got {kernel}")
     dilated = predicted_foreground(mean).float()
-    for axis in range(dilated.ndim):  # a cube's dilation is that along each axis in turn
+    for axis in range(dilated.ndim):  # a dilation by a cube equals dilations along each axis in turn
         lines = dilated.movedim(axis, -1)
         pooled = functional.max_pool1d(lines.reshape(1, -1, lines.shape[-1]), kernel, stride=1, padding=kernel // 2)
         dilated = pooled.view(lines.shape).movedim(-1, axis)
@@ -57,11 +58,11 @@ def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
 
 
 def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:
-    """Voxels that a network judges by the image rather than by what pads it: bool of `shape`.
+    """Voxels that a network judges by the image rather than by its padding: bool of `shape`.
 
-    They are those of whose surroundings, a cube of `kernel` voxels a side, at least half lies in the image; along an
-    axis that is shorter than the cube, of as much as there is. In the middle of a face it is a little more than half,
-    at an edge a quarter: edges and corners of the image are left out.
+    At least half of the cube of `kernel` voxels a side around such a voxel lies in the image. Where an axis of the
+    image is shorter than the cube, the cube is cut to the axis. In the middle of a face a little more than half of the
+    cube lies in the image, at an edge a quarter: the region leaves out edges and corners of the image.
     """
     sides = []
     for axis, size in enumerate(shape):
@@ -74,7 +75,7 @@ def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:
 def predicted_object(mean: Tensor, kernel: int = 11) -> Tensor:
     """The object: `dilated_foreground` without voxels that a network sees mostly padding around (see `seen_voxels`).
 
-    It is as large as what is predicted, whatever is around that in an image. Raises what `dilated_foreground` does.
+    Its size follows the prediction, however much of the image surrounds it. Raises what `dilated_foreground` does.
     """
     return dilated_foreground(mean, kernel) & seen_voxels(mean.shape[1:], kernel).to(mean.device)
 

@@ -1,4 +1,4 @@
-"""What a score is."""
+"""The score of an image and of its slices."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from activelabel.names import ScoreKind
 
 @dataclass(frozen=True)
 class Score:
-    """A measure over a region, one number: of the volume, and of each of its slices. Larger is asked for first.
+    """A measure over a region: one number for the volume, and one for each slice. Larger ones are asked for first.
 
     `measure` and `region` are names in `MEASURES` and `REGIONS`, or those of `class_scores`; `aggregation` is `total`
     or `mean`; `slices` is None where slices were not scored.
@@ -21,10 +21,10 @@ class Score:
 
     @classmethod
     def of_kind(cls, kind: ScoreKind, value: float, slices: tuple[float, ...] | None = None) -> "Score":
-        """A score of that kind."""
+        """A score of the given kind."""
         return cls(kind.measure, kind.region, kind.aggregation, value, slices)
 
     @property
     def kind(self) -> ScoreKind:
-        """What it is a score of."""
+        """The measure, region and aggregation of the score."""
         return ScoreKind(self.measure, self.region, self.aggregation)

@@ -1,4 +1,4 @@
-"""From scores to the next queries."""
+"""Selection of the next queries by their scores."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 
 class Identifier(Hashable, Protocol):
-    """What names an image or a slice: hashable, and ordered, so that ties are settled the same way each time."""
+    """The id of an image or a slice: hashable, and ordered, so that ties are settled the same way each time."""
 
     def __lt__(self, other: Self, /) -> bool: ...
 
@@ -58,8 +58,8 @@ def selective_sources(target: Mapping[Id, float], boundary: Mapping[Id, float], 
 def shuffled(ids: Iterable[str], seed: int) -> list[str]:
     """The ids in a random order that depends on `seed` and the ids alone, neither on how many there are nor on time.
 
-    So an id that is taken away leaves the order of the others as it was: a server that is asked one by one, also across
-    restarts, draws as one that draws them all at once.
+    The order of the other ids stays the same when an id is removed. A server that gives one id at a time, also across
+    restarts, therefore gives the same order as one that gives all at once.
     """
     return sorted(ids, key=lambda id: (hashlib.sha256(f"{seed}:{id}".encode()).digest(), id))
 
@@ -68,10 +68,11 @@ def slice_peaks(profile: Sequence[float], min_distance: int = 5) -> list[int]:
     """Indices, ascending, of the inner local maxima of a slice profile (chlebus2022, II.E and fig. 2).
 
     As `scipy.signal.find_peaks(profile, distance=min_distance)`: a maximum is a slice, or a plateau of equal slices,
-    with a lower one on either side. So the two ends never are one, nor is a plateau that reaches an end: what a network
-    sees there is half a reflection, and the uncertainty that comes from it says nothing of the slice. A plateau stands
-    for its middle slice (the left one of two). Of maxima closer than `min_distance` slices the higher stays, of equal
-    ones the last. A constant, rising or falling profile has none. A tensor or array is passed as `.tolist()`.
+    with a lower one on either side. The two ends are therefore never maxima, nor is a plateau that reaches an end: half
+    of what a network sees there is a reflection, and the uncertainty that comes from it says nothing about the slice. A
+    plateau stands for its middle slice (the left one of two). Of maxima closer than `min_distance` slices the higher
+    stays, of equal ones the last. A constant, rising or falling profile has none. A tensor or array is passed as
+    `.tolist()`.
 
     Raises:
         ValueError: a value is NaN, or `min_distance` is below 1.

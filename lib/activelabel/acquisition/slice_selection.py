@@ -1,4 +1,4 @@
-"""Which slices of which volumes are asked for next, and how those of one volume come together."""
+"""The order in which slices of volumes are asked for, and groups of the slices of one volume."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,13 +16,13 @@ SliceId = tuple[str, int]
 def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> list[tuple[SliceId, float]]:
     """Every slice with its score: first the peaks of all volumes, largest first, then the rest.
 
-    The first N are the N largest inner local maxima over all volumes (chlebus2022, II.E). What follows is for whoever
-    goes on when there are no more, each group largest first: inner slices as far from the peaks, from each other and
-    from both ends; then the other inner slices; then the ends. Ties by volume and index.
+    The first N are the N largest inner local maxima over all volumes (chlebus2022, II.E). Three groups follow for use
+    after the peaks, each with the largest score first: inner slices at least `min_distance` from the peaks, from each
+    other and from both ends; then the other inner slices; then the ends. Ties by volume and index.
 
     Args:
-        profiles: of each volume the scores of its slices, in their order.
-        min_distance: how many slices two peaks of a volume are apart at least.
+        profiles: for each volume, the scores of its slices, in their order.
+        min_distance: the least distance between two peaks of a volume, in slices.
 
     Raises:
         ValueError: a score is NaN, or `min_distance` is below 1.
@@ -35,7 +35,7 @@ def peaks_first(profiles: Mapping[str, Sequence[float]], min_distance: int) -> l
 
 
 def _peaks_between_inner_ends(profile: Sequence[float], min_distance: int) -> tuple[list[int], ...]:
-    """The slices of one volume in four groups: peaks, slices as far apart, other inner slices, ends."""
+    """The slices of one volume in four groups: peaks, other slices `min_distance` apart, other inner slices, ends."""
     peaks = slice_peaks(profile, min_distance)
     ends = sorted({0, len(profile) - 1}) if profile else []
     apart: list[int] = []
@@ -55,7 +55,7 @@ def slice_values(profiles: Mapping[str, Sequence[float]]) -> dict[SliceId, float
 def random_slices(counts: Mapping[str, int], seed: int) -> list[SliceId]:
     """All slices of all volumes in a random order, every slice equally likely to be the next.
 
-    The order of the slices that are left does not change when volumes come or go, as in `shuffled`.
+    The order of the other slices stays the same when volumes are added or removed, as in `shuffled`.
     """
     keys = {volume: _generator(volume, seed).random(count) for volume, count in counts.items()}
     drawn = ((key, volume, index) for volume, row in keys.items() for index, key in enumerate(row.tolist()))

@@ -1,11 +1,11 @@
-"""How sure a network is at each voxel, from its repeated predictions.
+"""The uncertainty of a network at each voxel, from its repeated predictions.
 
-Five measures, each 0 where the network is certain and larger where it is less so. As functions of all repeats at once
-they are the definition; `MonteCarloStatistics` gives the same from one repeat at a time, in memory that does not grow.
-Three of them exist for a single pass with dropout off too, which is what ma2024 calls entropy, least confidence and
-margin sampling; the other two say how repeats differ.
-Probabilities are softmax, background is class 0. `R` repeats, `C` >= 2 classes, any number of spatial axes `*S`.
-A NaN stays a NaN in the map; it is refused where scores are ranked (`selection.top_k`).
+There are five measures, each 0 where the network is certain and larger where it is less so. The functions define them
+on all repeats at once; `MonteCarloStatistics` computes the same from one repeat at a time, in memory that does not
+grow. Three measures also exist for a single pass with dropout off, which ma2024 calls entropy, least confidence and
+margin sampling; the other two measure how repeats differ. Probabilities are softmax, background is class 0. `R`
+repeats, `C` >= 2 classes, any number of spatial axes `*S`. A NaN stays a NaN in the map; it is refused where scores are
+ranked (`selection.top_k`).
 """
 
 from collections.abc import Callable
@@ -45,8 +45,8 @@ def entropy(samples: Tensor) -> Tensor:
 def mutual_information(samples: Tensor) -> Tensor:
     """Entropy of the mean minus mean of the entropies: BALD (Houlsby et al. 2011, one of the base methods of ma2024).
 
-    Takes and raises what `variance` does. Returns float32 `(*S)` in [0, ln C]; 0 for one repeat. What rounding makes
-    negative is 0.
+    Takes and raises what `variance` does. Returns float32 `(*S)` in [0, ln C]; 0 for one repeat. Values that rounding
+    makes negative are set to 0.
     """
     samples = _checked_samples(samples)
     expected = torch.special.entr(samples).sum(dim=1).mean(dim=0)
@@ -87,7 +87,7 @@ class MonteCarloStatistics:
     def of_single_pass(cls, probabilities: Tensor) -> "MonteCarloStatistics":
         """The statistics of one pass with dropout off, `(C, *S)`: `repeats` is 0, and the pass is the mean.
 
-        There is no variance and no mutual information of it, and no repeat may follow.
+        A single pass has no variance and no mutual information, and no repeat may follow.
 
         Raises:
             ValueError: fewer than two classes.
@@ -129,7 +129,7 @@ class MonteCarloStatistics:
             entropies += _entropy(sample)
 
     def _begin(self, probabilities: Tensor) -> Tensor:
-        """Empty maps for predictions of this shape; that of the mean is returned."""
+        """Create empty maps for predictions of this shape, and return the map of the mean."""
         if probabilities.ndim < 1 or probabilities.shape[0] < 2:
             raise ValueError(f"probabilities must be (C, *S) with C >= 2 classes, got {tuple(probabilities.shape)}")
         self._squared_deviations = torch.zeros(probabilities.shape[1:], device=probabilities.device)
@@ -145,13 +145,13 @@ class MonteCarloStatistics:
 
     @property
     def memory_bytes(self) -> int:
-        """What the maps take: 4 · (C + 2) bytes a voxel. Raises `ValueError` before the first repeat."""
+        """The memory that the maps take: 4 · (C + 2) bytes a voxel. Raises `ValueError` before the first repeat."""
         return self.mean.nbytes + self._squared_deviations.nbytes + self._entropies.nbytes
 
     def variance(self) -> Tensor:
         """See the function `variance`. Raises `ValueError` before the first repeat, as all measures do.
 
-        Of a single pass too, as `mutual_information`: it would be 0 everywhere.
+        Like `mutual_information`, it also raises for a single pass, where it would be 0 everywhere.
         """
         self._check_repeated("variance")
         return self._squared_deviations / (self.repeats * len(self.mean))
@@ -188,9 +188,9 @@ MEASURES: dict[str, Callable[[MonteCarloStatistics], Tensor]] = {
 
 
 def measures_with(repeats: int) -> tuple[str, ...]:
-    """Names of the measures that say anything after so many repeats, 0 being a single pass with dropout off.
+    """Names of the measures that exist after `repeats` repeats; 0 means a single pass with dropout off.
 
-    Variance and mutual information, which are 0 everywhere for fewer than two, are left out there.
+    For fewer than two repeats, variance and mutual information would be 0 everywhere and are left out.
     """
     return tuple(name for name in MEASURES if repeats >= LEAST_REPEATS or not needs_repeats(name))
 

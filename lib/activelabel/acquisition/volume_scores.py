@@ -22,11 +22,12 @@ def volume_scores(
         statistics: at least one repeat, or a single pass.
         settings: thresholds of the regions.
         slice_axis: spatial axis along which slices are scored too; `None` scores the volume only.
-        measures: names in `MEASURES`, by default those that say anything after so many repeats.
+        measures: names in `MEASURES`, by default those of `measures_with`.
         regions: names in `REGIONS`.
 
     Returns:
-        A score each, in the order of the arguments. Empty regions and slices without a voxel of them have 0.0.
+        One score for each measure, region and aggregation, in the order of the arguments. Empty regions and slices
+        without a voxel of them have 0.0.
     """
     measures = measures_with(statistics.repeats) if measures is None else measures
     return list(_scores(statistics, settings, slice_axis, measures, regions))

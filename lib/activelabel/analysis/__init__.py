@@ -1,1 +1,1 @@
-"""What curves, masks and tables of metrics say: pure functions of numbers, each interval and p-value with its n."""
+"""Analysis of curves, masks and tables of metrics: pure functions of numbers, each interval and p-value with its n."""

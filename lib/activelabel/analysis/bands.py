@@ -1,4 +1,4 @@
-"""How sure a learning curve is: a band around its mean by bootstrap over seeds and test cases."""
+"""The uncertainty of a learning curve: a band around its mean by bootstrap over seeds and test cases."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Steps = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Band:
-    """Mean and interval of each step, (steps,) each, NaN at a step without a number; of so many seeds and cases."""
+    """Mean and interval of each step, (steps,) each, NaN at a step without a number; the numbers of seeds and cases."""
 
     mean: Steps
     low: Steps
@@ -27,16 +27,16 @@ def bootstrap_band(values: NDArray[np.float64], level: float = 0.95, resamples: 
     All seeds are tested on the same cases, so seeds and cases are drawn independently of each other and each drawn seed
     is seen on all drawn cases (Owen 2007, the pigeonhole bootstrap): cases drawn afresh within each seed would pass a
     hard case off as several, and the band would be too narrow by up to the root of the number of seeds. With one seed
-    the band says nothing of other seeds, with a few too little.
+    the band says nothing about other seeds; with a few seeds it is too narrow.
 
     Args:
-        values: (seeds, cases, steps), NaN where there is no number, as for a label in neither mask: left out.
+        values: (seeds, cases, steps); NaN, as for a label in neither mask, is left out.
         level: of the interval, in (0, 1).
-        resamples: how many means it is read from.
+        resamples: the number of drawn means from which the interval is read.
         seed: of the draws, 0 or more.
 
     Raises:
-        ValueError: not three axes, none of them empty, a value is infinite, or a level outside (0, 1).
+        ValueError: `values` has not three axes, or an empty one; a value is infinite; or `level` is outside (0, 1).
     """
     if values.ndim != 3 or not values.size or np.isinf(values).any() or not 0 < level < 1:
         raise ValueError(
@@ -45,12 +45,12 @@ def bootstrap_band(values: NDArray[np.float64], level: float = 0.95, resamples: 
         )
     seeds, cases, steps = values.shape
     generator = np.random.default_rng(seed)
-    times_seed = generator.multinomial(seeds, [1 / seeds] * seeds, size=resamples)  # How often each was drawn.
+    times_seed = generator.multinomial(seeds, [1 / seeds] * seeds, size=resamples)  # draws of each seed
     times_case = generator.multinomial(cases, [1 / cases] * cases, size=resamples)
     known = ~np.isnan(values)
     means = _weighted_means(values, known, times_seed, times_case)
     low, high = np.full((2, steps), math.nan)
-    some = known.any(axis=(0, 1))  # A resample may yet draw none of them: nanquantile leaves it out.
+    some = known.any(axis=(0, 1))  # A resample may draw none of the known values: nanquantile leaves it out.
     low[some], high[some] = np.nanquantile(means[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
     (mean,) = _weighted_means(values, known, np.ones((1, seeds)), np.ones((1, cases)))
     return Band(mean, low, high, seeds, cases=int(known.any(axis=(0, 2)).sum()))

@@ -1,9 +1,9 @@
-"""Which arm is better: tests over seeds, corrected for how many there are, and how often one beats another.
+"""Comparison of arms: tests over seeds, corrected for their number, and how often one arm beats another.
 
-Larger values are better; give distances and volume errors with a minus. What is repeated in an experiment is the seed:
-its start set, first weights and draws. The test cases of a seed share its models, so they are no repeats: a test that
-takes each (seed, case) for one finds differences between arms that are the same, the more the more cases there are.
-Average the cases of each seed first; what is then told holds for other seeds on these test cases.
+Larger values are better; give distances and volume errors with a minus. The repeats of an experiment are its seeds,
+each with its own start set, first weights and draws. The test cases of a seed share its models and are no repeats: a
+test that counts each (seed, case) as a repeat finds differences between equal arms, and more of them with more cases.
+Average the cases of each seed first; the result then holds for other seeds on these test cases.
 """
 
 import math
@@ -17,13 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 FEWEST_SEEDS = 3
-"""With fewer seeds there is no test: two differences say next to nothing of how much a third would differ."""
-_ROUNDING = 1e-12  # Differences below are those of floating point between arms that are the same.
+"""With fewer seeds there is no test: two differences say next to nothing about a third one."""
+_ROUNDING = 1e-12  # Smaller differences are rounding between equal arms.
 
 
 @dataclass(frozen=True)
 class SeedTest:
-    """Student's paired t test of the differences a − b, one a seed.
+    """Student's paired t test of the differences a − b, one difference for each seed.
 
     `low` and `high` are the 95 % interval of the mean difference, `p` is two-sided, both with `seeds` − 1 degrees of
     freedom; all three are NaN where there are fewer than `FEWEST_SEEDS`.
@@ -38,12 +38,12 @@ class SeedTest:
 
     @property
     def told(self) -> bool:
-        """Whether there were seeds enough for a test."""
+        """Whether there are enough seeds for a test."""
         return not math.isnan(self.p)
 
     @property
     def first_is_better(self) -> bool:
-        """Whether the mean speaks for a, however weakly."""
+        """Whether the mean difference favours a, however weakly."""
         return self.mean_difference > 0
 
 
@@ -57,7 +57,7 @@ class Comparison(SeedTest):
 
 
 def seed_test(a: ArrayLike, b: ArrayLike) -> SeedTest:
-    """Test two vectors of one length, a value a seed: the mean over its test cases.
+    """Test two vectors of one length; each value is a seed's mean over its test cases.
 
     Seeds with a NaN are left out. Where all differences are equal, p is 1 if they are 0 and 0 if not.
 
@@ -78,7 +78,8 @@ def seed_test(a: ArrayLike, b: ArrayLike) -> SeedTest:
 
 
 def mean_and_interval(values: ArrayLike) -> tuple[float, float, float, float]:
-    """Mean of a value a seed, its 95 % t interval, and the p of a mean of 0; the last three NaN with too few seeds.
+    """Mean of one value for each seed, its 95 % t interval, and the p of a mean of 0; NaN for the last three if seeds
+    are few.
 
     Raises:
         ValueError: as `seed_test`.
@@ -100,14 +101,14 @@ def compare(values: pd.DataFrame, against: str | None = None) -> list[Comparison
     """Test all pairs of arms, or each against one, and correct the p-values for their number (Holm 1979).
 
     Args:
-        values: a column an arm, a row a seed, NaN where an arm has no value.
-        against: the arm that all others are compared with.
+        values: one column for each arm, one row for each seed; NaN where an arm has no value.
+        against: the arm that all others are compared with; None compares all pairs.
 
     Returns:
-        In the order of the columns.
+        The comparisons, in the order of the columns.
 
     Raises:
-        ValueError: there are not two arms, `against` is none of them, or as `seed_test`.
+        ValueError: there are fewer than two arms, `against` is none of them, or as `seed_test`.
     """
     arms = [str(arm) for arm in values.columns]
     if len(set(arms)) < max(2, len(arms)) or (against is not None and against not in arms):
@@ -121,7 +122,7 @@ def compare(values: pd.DataFrame, against: str | None = None) -> list[Comparison
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for the number of tests that there are; a NaN, which is no test, stays one.
+    """The p-values after Holm's correction for the number of tests; a NaN, which is no test, stays NaN.
 
     The smallest of k is multiplied by k, the next by k − 1 and so on, never below the one before, at most 1.
     """
@@ -137,11 +138,11 @@ def penalty_matrix(values_per_step: Sequence[pd.DataFrame], alpha: float = 0.05)
     """The share of steps at which the row's arm beats the column's: BADGE's pairwise penalty matrix (Ash et al. 2020).
 
     The mean of a column is how often its arm is beaten: the lower, the better. One beats the other at a step where
-    Student's two-sided test over seeds has p < alpha, uncorrected, as in BADGE and nnActive. Steps at which every arm
-    has learnt what there is to learn say nothing: leave them out.
+    Student's two-sided test over seeds has p < alpha, uncorrected, as in BADGE and nnActive. Leave out steps at which
+    every arm has learnt all there is to learn: they do not tell arms apart.
 
     Args:
-        values_per_step: as `compare` for each step, with the same arms.
+        values_per_step: for each step, values as for `compare`, with the same arms.
         alpha: the level of each test.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Learning curves: what a metric is after so much effort, summed up in one number.
+"""Learning curves, a metric by the effort spent, summed up in one number.
 
-A curve is two vectors of one length, the effort spent by each step (of any unit) and the value of the model that came
-of it. Effort never falls, but may stay: a round of empty slices costs no foreground. Between two models there is none,
-so no value is read off a line between them.
+A curve is two vectors of one length: the effort spent until each step (in any unit) and the value of the model of that
+step. Effort never falls, but may stay: a round of empty slices costs no foreground. There is no model between two
+steps, so no value is read off a line between them.
 """
 
 import numpy as np
@@ -12,22 +12,23 @@ from scipy.optimize import minimize_scalar
 
 Vector = NDArray[np.float64]
 
-_CLOSED = 1e-6  # This share of a gap, and a value at or above the full-data one, count as closed alike.
+_CLOSED = 1e-6  # A gap of this share or less counts as closed, like a value at or above the full-data one.
 
 
 EQUAL_EFFORT = 0.05
-"""Efforts that differ by no more than this share count as equal: 73 slices are what 72 are."""
+"""Efforts that differ by no more than this share count as equal: 73 slices equal 72."""
 
 
 def aubc(effort: ArrayLike, values: ArrayLike) -> float:
-    """Area under the learning curve ("budget curve"), divided by the range of effort: the mean value on the way.
+    """Area under the learning curve ("budget curve"), divided by the range of effort: its mean value.
 
     By the trapezoid rule (Zhan et al. 2021, and so nnActive); a constant curve has its constant. Arms are compared at
     the same budgets: see `value_at`.
 
     Raises:
-        ValueError: effort does not grow from the first to the last, or it is no curve: not two vectors of one length,
-            two steps or more, of finite numbers, with effort that never falls. So do all here.
+        ValueError: effort does not grow from the first to the last step, or it is no curve. A curve is two vectors of
+            one length, with two steps or more, of finite numbers, with effort that never falls. All functions here
+            raise this.
     """
     x, y = _curve(effort, values)
     if x[0] == x[-1]:
@@ -36,7 +37,7 @@ def aubc(effort: ArrayLike, values: ArrayLike) -> float:
 
 
 def value_at(effort: ArrayLike, values: ArrayLike, budget: float) -> float:
-    """The value of the last model that was paid for within a budget, which may be passed by `EQUAL_EFFORT`.
+    """The value of the last model within a budget; its effort may exceed the budget by the share `EQUAL_EFFORT`.
 
     Raises:
         ValueError: the first model cost more.
@@ -51,7 +52,7 @@ def value_at(effort: ArrayLike, values: ArrayLike, budget: float) -> float:
 def effort_to_reach(effort: ArrayLike, values: ArrayLike, wanted: float) -> float | None:
     """The effort of the first model at or above `wanted`, None if there is none.
 
-    How much less would have done is not known.
+    A smaller effort between two models may have been enough; that is unknown.
     """
     x, y = _curve(effort, values)
     reached = np.flatnonzero(y >= wanted)
@@ -61,13 +62,14 @@ def effort_to_reach(effort: ArrayLike, values: ArrayLike, wanted: float) -> floa
 def foreground_efficiency(foreground_voxels: ArrayLike, values: ArrayLike, full: float) -> float:
     """How fast annotated foreground closes the gap to training on all data (nnActive, Lüth et al. 2025, "FG-Eff").
 
-    The rate γ of the curve through the start, x₀ and the mean there y₀, that fits what follows best by least squares:
+    The rate γ of the curve through the start (x₀, the mean value there y₀) that fits the later points best by least
+    squares:
 
         y(x) = full − (full − y₀) exp(−γ (x − x₀))
 
-    In 1 / unit of x: per voxel, or in the paper's unit if x is the share of the pool's foreground. Only rates for one
-    task, start and model of all data can be compared. It is negative where the gap grows; where the curve is at or
-    above `full` it is large but finite: what is left of a gap counts as one millionth at least.
+    In 1 / unit of x: per voxel, or in the paper's unit if x is the share of the pool's foreground. Compare only rates
+    for the same task, start and model of all data. The rate is negative where the gap grows. Where the curve is at or
+    above `full`, the rate is large but finite: the rest of a gap counts as at least one millionth.
 
     Raises:
         ValueError: `full` is not above y₀, or no foreground follows the start.

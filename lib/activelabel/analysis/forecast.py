@@ -1,4 +1,4 @@
-"""What the next labels would bring: a power law through the learning curve so far, and whether to go on."""
+"""The gain of the next labels, by a power law through the learning curve so far, and whether to go on."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from scipy.optimize import least_squares
 
 Vector = NDArray[np.float64]
 
-_RATES = np.geomspace(0.02, 5, 100)  # From hardly bent on a scale of logarithms, to all gained by the first doubling.
+_RATES = np.geomspace(0.02, 5, 100)  # from a nearly straight curve over log effort to all gained by a doubling
 _PARAMETERS = 3
 _RESAMPLES = 1000
 
@@ -28,10 +28,10 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Mean Dice of a model at effort `at`, and what it gains on the curve of today, with 95 % intervals.
+    """Mean Dice of a model at effort `at`, and its gain over the curve of today, with 95 % intervals.
 
-    Of the curve, that is: one model scatters around it. `n` are the points it comes from; with too few of them all
-    other numbers but `at` are None. `sentence` says it, and whether to go on.
+    The intervals are those of the curve: a single model scatters around it. `n` is the number of points of the fit;
+    with too few, all numbers but `at` and `n` are None. `sentence` states the forecast, and whether to go on.
     """
 
     at: float
@@ -46,22 +46,22 @@ class Forecast:
 
 
 def fit_power_law(effort: ArrayLike, dice: ArrayLike) -> PowerLaw:
-    """The power law nearest to all points (least squares), with its plateau in [0, 1], and never falling.
+    """The power law nearest to all points (least squares), which never falls and has its plateau in [0, 1].
 
     Points that do not rise have scale 0 and their mean as plateau, whatever the rate.
 
     Args:
-        effort: of each point, above 0, in any unit and order.
+        effort: the effort of each point, above 0, in any unit and order.
         dice: of the model there, in [0, 1].
 
     Raises:
-        ValueError: not two vectors of one length with three different efforts, effort not above 0, or Dice outside
-            [0, 1].
+        ValueError: they are not two vectors of one length with three different efforts, an effort is not above 0, or a
+            Dice is outside [0, 1].
     """
     x, y = _points(effort, dice)
     if len(np.unique(x)) < _PARAMETERS:
         raise ValueError(f"expected {_PARAMETERS} different efforts or more for as many parameters, got {x}")
-    multiples = x / x.min()  # Whatever the unit of effort.
+    multiples = x / x.min()  # The fit does not depend on the unit of effort.
     start = [float(number[0]) for number in _fit(multiples, y[None], _RATES)]
 
     def residuals(parameters: Vector) -> Vector:
@@ -77,24 +77,24 @@ def fit_power_law(effort: ArrayLike, dice: ArrayLike) -> PowerLaw:
 def forecast(
     effort: ArrayLike, dice: ArrayLike, more: float, worthwhile: float = 0.005, unit: str = "volumes", seed: int = 0
 ) -> Forecast:
-    """What `more` effort after the largest so far would bring, by a power law through all points.
+    """The forecast for `more` effort after the largest so far, by a power law through all points.
 
-    The intervals are those of a parametric bootstrap: curves fitted to the fitted one with normal scatter, whose size
-    is drawn anew for each from what the residuals tell of it, s² (n − 3) / χ². With four to eight points such an
-    interval held the truth in 92 to 98 of 100 simulations; drawing the residuals again in 69 to 93, as three
-    parameters leave hardly any of them.
+    The intervals come from a parametric bootstrap: curves are fitted to the fitted curve plus normal scatter, whose
+    variance is drawn anew for each as s² (n − 3) / χ², s² from the residuals. With four to eight points such an
+    interval held the true value in 92 to 98 of 100 simulations. Resampling the residuals held it in 69 to 93, as three
+    parameters leave hardly any residuals.
 
     Args:
-        effort: of each model, as `fit_power_law`.
+        effort: the effort of each model, as in `fit_power_law`.
         dice: of the model there.
-        more: effort to come, above 0.
+        more: the additional effort, above 0.
         worthwhile: the least gain in Dice that is worth it.
-        unit: of the effort, in the plural.
+        unit: the unit of the effort, in the plural.
         seed: of the bootstrap, 0 or more.
 
     Returns:
-        A forecast without numbers where there are not four models of three different efforts: three parameters pass
-        through three points, and nothing would be left to tell how sure they are.
+        The forecast; without numbers if there are not four models of three different efforts: three parameters pass
+        through three points exactly, and nothing is left to estimate the scatter.
 
     Raises:
         ValueError: as `fit_power_law` but for too few points, or `more` is not above 0.
@@ -137,8 +137,8 @@ def _too_early(points: int, efforts: int, unit: str) -> str:
 def _fit(multiples: Vector, dice: NDArray[np.float64], rates: Vector) -> tuple[Vector, Vector, Vector]:
     """Plateau, scale and rate, (curves,) each, of curves of Dice (curves, points) at the same efforts.
 
-    For each of `rates` the rest is a line in effort^(−rate), whose best slope and height are known, also where one of
-    the bounds scale >= 0 and plateau <= 1 holds; the best of them is taken. A thousand curves take a moment.
+    For each of `rates`, the curve is a line in effort^(−rate). Its best slope and height have a closed form, also on
+    the bounds scale >= 0 and plateau <= 1. The best rate is taken. A thousand curves take a moment.
     """
     powers = multiples ** -rates[:, None]  # (rates, points)
     centred = powers - powers.mean(axis=1, keepdims=True)
@@ -147,7 +147,7 @@ def _fit(multiples: Vector, dice: NDArray[np.float64], rates: Vector) -> tuple[V
     scales = np.where(plateaus > 1, (1 - dice) @ powers.T / np.square(powers).sum(axis=1), scales)
     plateaus = np.minimum(plateaus, 1)
     misfits = np.zeros_like(scales)
-    for powers_at, dice_at in zip(powers.T, dice.T, strict=True):  # All points at once would not fit the cache.
+    for powers_at, dice_at in zip(powers.T, dice.T, strict=True):  # All points at once would not fit into the cache.
         misfits += np.square(plateaus - scales * powers_at - dice_at[:, None])
     best = misfits.argmin(axis=1)
     each = np.arange(len(dice))

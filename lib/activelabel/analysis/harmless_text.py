@@ -1,16 +1,16 @@
-"""Names of cases, labels and annotators are texts of others: harmless in a page, a spreadsheet, a figure, a log."""
+"""Names of cases, labels and annotators come from others: made harmless for pages, spreadsheets, figures and logs."""
 
 import unicodedata
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # A server's children have no use for it.
+if TYPE_CHECKING:  # A server's child processes do not need this import.
     import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str) -> str:
-    r"""The text with what cannot be seen, or turns what stands around it, as its code: U+202E becomes `\\u202e`.
+    r"""The text with invisible and direction-changing characters as codes: U+202E becomes `\\u202e`.
 
     Line breaks and tabs stay.
     """
@@ -18,12 +18,12 @@ def visible(text: str) -> str:
 
 
 def printed(value: object) -> object:
-    """What a template is to print for a value: a text made visible, unless it is HTML already."""
+    """The value as a template prints it: a text is made visible, unless it is HTML already."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def safe_for_spreadsheets(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with a `'` before each text that a spreadsheet would take for a formula, and run."""
+    """The table with a `'` before each text that a spreadsheet would run as a formula."""
     return table.map(_no_formula).rename(columns=_no_formula)
 
 

@@ -1,4 +1,4 @@
-"""What a choice does to the worst cases: quantile regression, as chlebus2022's Table 9."""
+"""The effect of a choice on the worst cases: quantile regression, as in chlebus2022, Table 9."""
 
 import math
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from activelabel.analysis.comparison import mean_and_interval
 
 @dataclass(frozen=True)
 class QuantileEffect:
-    """What `level` of `factor` adds to a quantile beside the factor's reference, in the unit of the metric.
+    """The effect of `level` of `factor` on a quantile, relative to the factor's reference, in the unit of the metric.
 
-    The first of a list has the factor "Intercept": it is the quantile at the references, which its level names.
+    The first effect of a list has the factor "Intercept": the quantile at the references, which its level names.
     `coefficient` is the mean over `seeds`, `low` and `high` its 95 % t interval, `p` that of no effect; these three are
-    None with too few seeds. `n` counts the rows that all effects of the list come from.
+    None with too few seeds. `n` is the number of rows behind all effects of the list.
     """
 
     factor: str
@@ -36,16 +36,16 @@ def quantile_effects(
 ) -> list[QuantileEffect]:
     """Regress a quantile of a metric over test cases on one factor or more, their effects added up.
 
-    The 5th percentile of Dice or the 95th of a distance on {"arm": "random"} has each arm's effect beside random's; the
-    paper's own factors are how images are sampled and what of them, {"sampling": "random", "unit": "volume"}. The rows
-    of one seed share its models, so each seed is regressed by itself and its effects count once.
+    With {"arm": "random"}, each arm's effect on the 5th percentile of Dice, or the 95th of a distance, is relative to
+    random. The paper's own factors are the way of sampling and the sampled unit, {"sampling": "random", "unit":
+    "volume"}. The rows of one seed share its models, so each seed is regressed by itself and its effects count once.
 
     Args:
-        table: a row for each test case of each run, with a column `metric`, NaN to leave the row out, a column `seed`,
-            and a column for each factor. Seeds that have not every level are left out.
-        metric: its column.
+        table: one row for each test case of each run, with a column `metric` (rows with NaN are left out), a column
+            `seed`, and a column for each factor. Seeds without every level are left out.
+        metric: the name of the column.
         quantile: in (0, 1).
-        references: the level of each factor that its others are compared with.
+        references: for each factor, the level that its other levels are compared with.
 
     Raises:
         ValueError: a value is infinite, a reference is not in its column, a factor has no other level, two factors
@@ -73,7 +73,7 @@ def quantile_effects(
 
 
 def _design(rows: pd.DataFrame, references: Mapping[str, str]) -> tuple[list[tuple[str, str]], NDArray[np.float64]]:
-    """The terms, and of each row which of them are in it."""
+    """The terms of the regression, and its design matrix with one row for each row of the table."""
     terms = [("Intercept", ", ".join(references.values()))]
     columns = [np.ones(len(rows))]
     for factor, reference in references.items():

@@ -1,4 +1,4 @@
-"""Whether a model is wrong where it doubts."""
+"""The correlation between a model's uncertainty and its errors."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ Uncertainty = NDArray[np.float32] | NDArray[np.float64]
 
 
 def doubt_error_correlation(uncertainty: Uncertainty, wrong: NDArray[np.bool_]) -> float | None:
-    """Spearman's rank correlation between the doubt about each voxel and whether it is wrong, in [-1, 1].
+    """Spearman's rank correlation between the uncertainty of each voxel and whether it is wrong, in [-1, 1].
 
-    1 only if all wrong voxels share one uncertainty, all others another that is lower; with distinct values and a share
-    f of wrong voxels the most there can be is sqrt(3 f (1 − f)). None where either array is constant or empty.
+    It is 1 only if all wrong voxels share one uncertainty and all others share a lower one. With distinct values and a
+    share f of wrong voxels, its maximum is sqrt(3 f (1 − f)). None if either array is constant or empty.
 
-    Equal to Pearson's correlation of mid-ranks, which for a map of two values needs the ranks of the wrong voxels
-    alone: 1e7 voxels take half a second, where ranking all of them takes three.
+    It equals Pearson's correlation of mid-ranks. As `wrong` has two values, only the ranks of the wrong voxels are
+    needed: 1e7 voxels take half a second, while ranking all of them takes three.
 
     Args:
         uncertainty: one finite number a voxel, of any shape.
@@ -32,7 +32,7 @@ def doubt_error_correlation(uncertainty: Uncertainty, wrong: NDArray[np.bool_]) 
     values, ties = np.unique(uncertainty, return_counts=True)
     if errors in (0, voxels) or len(values) == 1:
         return None
-    ranks = np.cumsum(ties) - (ties + voxels) / 2  # Mid-ranks less their mean.
-    doubted = np.sort(uncertainty[wrong])  # Looked up in order: ten times as fast.
+    ranks = np.cumsum(ties) - (ties + voxels) / 2  # Mid-ranks minus their mean.
+    doubted = np.sort(uncertainty[wrong])  # Looking values up in order is ten times as fast.
     covariance = ranks[np.searchsorted(values, doubted)].sum()
     return float(covariance / np.sqrt((ties * ranks**2).sum() * errors * (1 - errors / voxels)))

@@ -1,1 +1,1 @@
-"""Images and labels: reading and checking them, and their way to the network's grid and back."""
+"""Images and labels: reading, checking, and transfer to the network's grid and back."""

@@ -1,31 +1,32 @@
-"""Whether a drawing of a whole volume looks finished, by which slices it is on: before anyone has said that it is.
+"""A check whether a drawing of a whole volume looks finished, by the slices with something drawn.
 
-Whoever draws one slice and sends the volume has said nothing of the others, but a label says that nothing is there. So
-what looks far from complete is not believed at once. It is judged by what should be there, where a model or an earlier
-label knows it; else by how a drawing looks that was broken off. That is no proof: whoever drew it has the last word.
+If an annotator draws one slice and sends the volume, they have not annotated the other slices, but the label says that
+these are empty. A drawing that looks far from complete is therefore not trusted at once. A model or an earlier label,
+if there is one, tells what should be there; else the check looks for the signs of an interrupted drawing. This is no
+proof: the annotator has the last word.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 FAR_SHARE = 0.5
-"""A drawing is far from complete if more than this share of what is expected lies on slices with nothing drawn."""
+"""A drawing is far from complete if more than this share of the expected voxels lies on slices with nothing drawn."""
 NEAR_SHARE = 0.25
-"""It is near enough, however it looks, if no more than this share does, and what is drawn is expected too."""
+"""It is near enough, however it looks, if at most this share does, and most drawn slices are expected too."""
 BROKEN_OFF, BROKEN_OFF_OF_FEW = 1 / 3, 0.8
-"""A drawing breaks off if it ends inside the image on a slice with more than such a share of its largest slice.
+"""A drawing breaks off if it ends inside the image on a slice with more than this share of its largest slice.
 
-A ball on n slices ends with at most 4 / (n + 1) of its largest, and that is allowed, between these two. Of the true
-labels of 200 hippocampi, 60 hearts and 4 brain tumours 0, 5 and 0 look broken off; of their halves 400 of 400, 111 of
-120, and 8 of 8.
+A ball on n slices ends with at most 4 / (n + 1) of its largest slice; this share is allowed, clipped to these two
+limits. Of the true labels of 200 hippocampi, 60 hearts and 4 brain tumours, 0, 5 and 0 look broken off; of the halves
+of these labels, 400 of 400, 111 of 120, and 8 of 8 do.
 """
 FEW_SHARE = 0.1
-"""On fewer of the slices than this nobody can know whether they are all, while nothing is known of the project."""
+"""While nothing else is known of a project, a drawing on a smaller share of the slices counts as incomplete."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What should be on the slices: a number a slice, in proportion to the voxels, and who `says` so."""
+    """The expected drawing: a number for each slice, in proportion to its voxels; `says` names the source."""
 
     profile: Sequence[float]
     says: str
@@ -34,13 +35,13 @@ class Expected:
 def why_incomplete(
     areas: Sequence[int], expected: Expected | None = None, smallest_share: float | None = None
 ) -> str | None:
-    """What makes a drawing look far from complete, as half a sentence; None if nothing does.
+    """The reason why a drawing looks far from complete, as half a sentence; None if it does not.
 
     Args:
-        areas: how many voxels are drawn on each slice of the image.
-        expected: what a model, or a label that counts already, says of the same slices; one that says that there is
-            nothing at all says nothing.
-        smallest_share: on what share of its slices something is drawn in the finished label with the fewest.
+        areas: the number of drawn voxels on each slice of the image.
+        expected: the expectation of a model, or of a label that counts already, for the same slices; ignored if it is
+            empty on all slices.
+        smallest_share: the smallest share of slices with something drawn in any finished label.
     """
     drawn = [index for index, area in enumerate(areas) if area]
     if not drawn:
@@ -65,7 +66,7 @@ def why_incomplete(
 
 
 def _broken_off(areas: Sequence[int], drawn: Sequence[int]) -> str | None:
-    """Whether a drawing looks as if it were one of several slices only, or stopped in the middle; and how."""
+    """The reason why a drawing looks stopped in the middle, or like one of a few slices; None if it does not."""
     first, last = drawn[0], drawn[-1]
     if 2 * len(drawn) < last - first + 1:
         return "most of those between are left out"

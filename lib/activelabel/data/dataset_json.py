@@ -1,4 +1,4 @@
-"""What a `dataset.json` says of a data set, as the Medical Segmentation Decathlon and nnU-Net write it."""
+"""Reading `dataset.json`, the description of a data set, as the Medical Segmentation Decathlon and nnU-Net write it."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 from activelabel.errors import InvalidInputError
 
 IGNORE = "ignore"
-"""What nnU-Net calls voxels of which nobody says what they are."""
+"""nnU-Net's name for unannotated voxels."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class DatasetDescription:
     """A data set as its file describes it.
 
     Attributes:
-        path: of the file.
-        labels: the values in label files that each name stands for; several for a region, none is empty.
-        regions_class_order: the value that nnU-Net writes for each region, in the order in which it writes them.
-        channels: the names of an image's channels, in their order; nothing where the file does not say it.
-        file_ending: of images and labels, "" where the file does not say it.
+        path: the path of the file.
+        labels: by name, the values in label files; several values for a region, and never none.
+        regions_class_order: the value that nnU-Net writes for each region, in its order of writing.
+        channels: the names of an image's channels, in their order; empty if the file does not name them.
+        file_ending: the ending of images and labels; "" if the file does not name it.
     """
 
     path: Path
@@ -40,8 +40,8 @@ def read_dataset(path: Path) -> DatasetDescription:
     """Read a `dataset.json`.
 
     Raises:
-        InvalidInputError: it cannot be read, has no labels, or they or its channels are written otherwise than in these
-            data sets.
+        InvalidInputError: it cannot be read, it has no labels, or its labels or channels have another form than in
+            these data sets.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -60,16 +60,17 @@ def read_dataset(path: Path) -> DatasetDescription:
     return DatasetDescription(path, labels, tuple(int(str(value)) for value in order), _channels(path, content), ending)
 
 
-def _labels(said: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Values by name, whichever of both is the key.
+def _labels(found_labels: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Values by name, whether the file has names or values as keys.
 
     Raises:
-        ValueError: neither is a whole number, or a list of such, everywhere; or two names have one value.
+        ValueError: neither keys nor values are whole numbers, or lists of them, throughout; or two names have one
+            value.
     """
-    if all(_is_number(value) for value in said):
-        pairs = [(str(name), _values(str(name), value)) for value, name in said.items()]
+    if all(_is_number(value) for value in found_labels):
+        pairs = [(str(name), _values(str(name), value)) for value, name in found_labels.items()]
     else:
-        pairs = [(name, _values(name, value)) for name, value in said.items()]
+        pairs = [(name, _values(name, value)) for name, value in found_labels.items()]
     found: dict[str, tuple[int, ...]] = {}
     for name, values in pairs:
         if values in found.values():
@@ -80,10 +81,10 @@ def _labels(said: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _values(name: str, said: Any) -> tuple[int, ...]:
-    values = said if isinstance(said, list) else [said]
+def _values(name: str, content: Any) -> tuple[int, ...]:
+    values = content if isinstance(content, list) else [content]
     if not values or not all(map(_is_number, values)):
-        raise ValueError(f"the value of '{name}' is {said!r}, no whole number")
+        raise ValueError(f"the value of '{name}' is {content!r}, no whole number")
     return tuple(int(str(value)) for value in values)
 
 
@@ -92,11 +93,11 @@ def _is_number(value: object) -> bool:
 
 
 def _channels(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
-    said = content.get("channel_names") or content.get("modality") or {}
-    if isinstance(said, str):
-        return (said,)
-    if not isinstance(said, dict) or not all(map(_is_number, said)):
+    channels = content.get("channel_names") or content.get("modality") or {}
+    if isinstance(channels, str):
+        return (channels,)
+    if not isinstance(channels, dict) or not all(map(_is_number, channels)):
         raise InvalidInputError(
-            f'{path}: expected "channel_names" like {{"0": "CT"}}, got {str(said)[:80]}: correct it'
+            f'{path}: expected "channel_names" like {{"0": "CT"}}, got {str(channels)[:80]}: correct it'
         )
-    return tuple(str(said[number]) for number in sorted(said, key=int))
+    return tuple(str(channels[number]) for number in sorted(channels, key=int))

@@ -1,4 +1,4 @@
-"""What a folder of images is like: sizes and spacings of all, intensities of some, and of their foreground."""
+"""The fingerprint of a folder of images: sizes and spacings of all, intensities of some and of their foreground."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes.fingerprint import Fingerprint, ImageShape
 
 MEASURED = 20
-"""Of so many images the voxels are read, drawn by a hash of their names where there are more."""
+"""The number of images whose voxels are read, chosen by a hash of their names if there are more."""
 
 
 def take_fingerprint(
@@ -27,11 +27,11 @@ def take_fingerprint(
 
     Args:
         images: files by id.
-        labels: of the same ids, as far as they have one.
-        looked: called with the id of each image that was looked at.
+        labels: label files by id, for images that have one.
+        looked: called with the id of each image, readable or not, after its header is opened.
 
     Raises:
-        InvalidInputError: none of them can be read; the line is that of the first.
+        InvalidInputError: no image can be read; the line is that of the first.
     """
     grids: dict[str, Grid] = {}
     problems: list[str] = []
@@ -76,7 +76,7 @@ def _sample(array: NDArray[np.float32], foreground: NDArray[np.bool_] | None) ->
 
 
 def _by_slices(grid: Grid) -> ImageShape:
-    """With the axis across the slices of the acquisition last, as networks see it that work in the plane."""
+    """The shape with the axis across the acquired slices last, as in-plane networks see it."""
     across = slice_axis(grid)
     return _in_order(grid, [*(axis for axis in _by_direction(grid) if axis != across), across])
 
@@ -86,7 +86,7 @@ def _by_directions(grid: Grid) -> ImageShape:
 
 
 def _by_direction(grid: Grid) -> list[int]:
-    """The axis nearest to left-right first, then that to front-back, then to up-down."""
+    """The axes nearest to left-right, front-back and up-down, in this order."""
     nearest = nibabel.orientations.io_orientation(grid.affine_ras)[:, 0]
     return [int(np.flatnonzero(nearest == direction)[0]) for direction in range(3)]
 

@@ -1,7 +1,7 @@
-"""Which cases learn, which judge and which test, as people say in a file.
+"""A given split: the cases for training, validation and test, from a file.
 
-It is nnU-Net's `splits_final.json`, a `dataset.json` of the Medical Segmentation Decathlon, or a text file with a case
-and its role a line: `case_1 training`, `case_2 validation`, `case_3 test`.
+The file is nnU-Net's `splits_final.json`, a `dataset.json` of the Medical Segmentation Decathlon, or a text file with
+one case and its role on each line: `case_1 training`, `case_2 validation`, `case_3 test`.
 """
 
 import json
@@ -25,15 +25,16 @@ _FIRST_CHANNEL = "_0000"
 
 @dataclass(frozen=True)
 class GivenSplit:
-    """Roles by the names of cases. `file` says where they stand, for people."""
+    """Roles by the names of cases. `file` names their source in messages."""
 
     file: str
     roles: Mapping[str, SplitRole]
 
     def role_of(self, image_id: str) -> SplitRole | None:
-        """The role of an image; None where the file does not name it.
+        """The role of an image; None if the file does not name it.
 
-        An image is called by its id, by its name without folders, or by either without the number of the first channel.
+        The file may name an image by its id, by its name without folders, or by either without the first channel's
+        number.
         """
         for name in (image_id, image_id.rpartition(BETWEEN_FOLDERS)[2]):
             for called in (name, name.removesuffix(_FIRST_CHANNEL)):
@@ -46,19 +47,19 @@ class GivenSplit:
         return self.role_of(image_id) == "validation"
 
     def without_test(self, image_ids: Iterable[str]) -> list[str]:
-        """Those of these images that do not test."""
+        """The images that are not test cases."""
         return [image_id for image_id in image_ids if self.role_of(image_id) != "test"]
 
     def of(self, role: SplitRole, image_ids: Collection[str]) -> frozenset[str]:
-        """Those of these images that have a role."""
+        """The images that have this role."""
         return frozenset(image_id for image_id in image_ids if self.role_of(image_id) == role)
 
 
 def read_split(file: Path, fold: int = 0) -> GivenSplit:
-    """The split in a file; of `splits_final.json`, which holds several, that of a fold.
+    """The split in a file; `fold` chooses one of the splits of a `splits_final.json`.
 
     Raises:
-        InvalidInputError: the file cannot be read, is none of these, has no such fold, or gives a case two roles.
+        InvalidInputError: the file cannot be read, has another format, has no such fold, or gives a case two roles.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -104,14 +105,14 @@ def _of_fold(file: Path, folds: list[Any], fold: int) -> Iterator[tuple[str, Spl
 
 def _of_text(file: Path, text: str) -> Iterator[tuple[str, SplitRole]]:
     for number, line in enumerate(text.splitlines(), start=1):
-        said = line.partition("#")[0].strip()
-        if not said:
+        row = line.partition("#")[0].strip()
+        if not row:
             continue
-        found = re.fullmatch(r"(?P<name>.*\S)[\s,;]+(?P<role>\w+)", said)
+        found = re.fullmatch(r"(?P<name>.*\S)[\s,;]+(?P<role>\w+)", row)
         role = _ROLES.get(found["role"].lower()) if found else None
         if found is None or role is None:
             raise InvalidInputError(
-                f"{file}, line {number}: expected a case and its role (training, validation or test), got '{said[:80]}'"
+                f"{file}, line {number}: expected a case and its role (training, validation or test), got '{row[:80]}'"
             )
         yield _stem(found["name"].rstrip(" ,;\t").strip("\"'")), role
 

@@ -1,4 +1,4 @@
-"""Where voxels lie: the grid of an image, and whether two grids are the same voxels in another order."""
+"""The grid of an image, and whether two grids hold the same voxels in another order."""
 
 import itertools
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ Shape3D = tuple[int, int, int]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 TOLERANCE_VOXELS = 0.05
-"""How far a voxel may lie from its partner and still be it, in voxels. Slicer and ITK write affines in single precision
-and as quaternions, which moves the corners of a large image by some hundredths of a voxel; a wrong affine moves them by
-more."""
+"""The largest distance, in voxels, at which two voxels count as the same. Slicer and ITK write affines in single
+precision and as quaternions, which moves the corners of a large image by some hundredths of a voxel; a wrong affine
+moves them further."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
     """The voxels of an image: `shape` (W, H, D), and `affine_ras` (4, 4) from voxel index to millimetres, RAS axes.
 
-    `other_affines`: where its header puts the same voxels for other readers, if elsewhere.
+    `other_affines`: other places of the same voxels that the header gives to other readers.
     """
 
     shape: Shape3D
@@ -41,14 +41,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class AxisOrder:
-    """How the voxels of one array become those of another: first `transpose`, then `flip` along the new axes."""
+    """The change of axes from one array to another: first `transpose`, then `flip` along the new axes."""
 
     transpose: tuple[int, int, int]
     flip: tuple[int, ...]
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the arrays are the same."""
+        """Whether the order leaves an array unchanged."""
         return self.transpose == (0, 1, 2) and not self.flip
 
     def apply(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
@@ -57,9 +57,10 @@ class AxisOrder:
 
 
 def label_order(label: Grid, image: Grid) -> AxisOrder | None:
-    """As `axis_order`, of a label and its image, whose headers may each put the same voxels at two places.
+    """`axis_order` of a label and its image, whose headers may each give two places for the same voxels.
 
-    Whoever made the label went by one of the image's places. Of those that fit, that by which no axis is turned counts.
+    The program that made the label used one of the image's places. Of the places that fit, one without a change of axes
+    is preferred.
     """
     pairs = itertools.product((label.affine_ras, *label.other_affines), (image.affine_ras, *image.other_affines))
     orders = (axis_order(Grid(label.shape, own), Grid(image.shape, place)) for own, place in pairs)
@@ -68,10 +69,10 @@ def label_order(label: Grid, image: Grid) -> AxisOrder | None:
 
 
 def axis_order(source: Grid, target: Grid) -> AxisOrder | None:
-    """What turns an array on `source` into the same voxels on `target`; None where they are not the same voxels.
+    """The order that turns an array on `source` into the same voxels on `target`; None if the voxels differ.
 
-    They are the same if `source`'s axes are those of `target` exchanged or turned round, and each corner lies within
-    `TOLERANCE_VOXELS` of its partner. Equal grids give the order that changes nothing.
+    Voxels are the same if the axes of `source` are those of `target`, exchanged or reversed, and each corner lies
+    within `TOLERANCE_VOXELS` of its partner. Equal grids give the order that changes nothing.
     """
     to_target = np.linalg.solve(target.affine_ras, source.affine_ras)
     linear = np.rint(to_target[:3, :3])

@@ -1,4 +1,4 @@
-"""What the numbers of an image are like: by percentiles, so that a few extreme voxels say nothing."""
+"""The intensities of an image, measured by percentiles, so that a few extreme voxels do not matter."""
 
 import statistics
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 AIR_HU = -200.0
 """Voxels of at most this are air, lung or fat in a CT; no MR image, as measured or z-scored, has many."""
 AIR_SHARE = 0.005
-"""So many of the voxels of a CT are at most `AIR_HU`. What an interpolation by splines leaves there is less."""
+"""At least this share of the voxels of a CT is at most `AIR_HU`. Spline interpolation leaves a smaller share."""
 TISSUE_SHARE = 0.01
-"""So many of the voxels of a CT are between `AIR_HU` and `TISSUE_HU`, where soft tissue lies."""
+"""At least this share of the voxels of a CT lies between `AIR_HU` and `TISSUE_HU`, the range of soft tissue."""
 TISSUE_HU = 300.0
 FAR_TIMES = 30.0
-"""An image of a range so many times that of the others, or so many times smaller, is in other numbers than they."""
+"""An image whose range is this many times larger or smaller than that of the others is in another unit."""
 FEWEST = 3
-"""Of fewer images nobody can say which one is the odd one out."""
+"""With fewer images, none can be called the odd one out."""
 
 _SAMPLE = 1_000_000
 _LOW, _HIGH = 0.5, 99.5
@@ -33,12 +33,12 @@ class Intensities:
     hounsfield: float
 
     def as_tuple(self) -> tuple[float, float, float, float]:
-        """As the ledger keeps it."""
+        """The numbers as the ledger keeps them."""
         return (self.low, self.middle, self.high, self.hounsfield)
 
 
 def measure_intensities(voxels: NDArray[np.float32]) -> Intensities:
-    """What the voxels of an image are like; of a large one, of a million spread over it."""
+    """The intensities of an image; for a large one, from a million voxels spread over it."""
     sample = spread_sample(voxels)
     low, middle, high = (float(value) for value in np.percentile(sample, [_LOW, 50, _HIGH]))
     return Intensities(low, middle, high, float(is_hounsfield(sample)))
@@ -53,15 +53,16 @@ def is_hounsfield(voxels: NDArray[np.float32]) -> bool:
 
 
 def spread_sample(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """About a million of the voxels, always the same ones; all of them where they are fewer."""
+    """About a million of the voxels, always the same ones; all voxels if there are fewer."""
     return voxels.ravel()[:: max(1, voxels.size // _SAMPLE)]
 
 
 def odd_ones(images: Mapping[str, Intensities]) -> dict[str, str]:
-    """The images whose numbers are not those of the others, each with how they differ; by image.
+    """By name, the images whose intensities differ from those of the others, each with the difference in words.
 
-    A line for an image that alone looks like Hounsfield units, or alone does not; whose range lies beside that of the
-    others; or is `FAR_TIMES` as wide or as narrow. Of fewer than `FEWEST` images none is.
+    An image is odd if it looks like Hounsfield units while most others do not, or the other way round; if its range
+    does not overlap that of the others; or if its range is `FAR_TIMES` as wide or as narrow. With fewer than `FEWEST`
+    images, none is odd.
     """
     if len(images) < FEWEST:
         return {}
@@ -69,10 +70,10 @@ def odd_ones(images: Mapping[str, Intensities]) -> dict[str, str]:
     hounsfield = statistics.fmean(image.hounsfield for image in images.values())
     odd = {}
     for name, image in images.items():
-        said = _oddness(image, low, high, hounsfield)
-        if said is not None:
+        oddness = _oddness(image, low, high, hounsfield)
+        if oddness is not None:
             ranges = f"its values run from {image.low:g} to {image.high:g}, most others' from {low:g} to {high:g}"
-            odd[name] = f"{ranges}: {said}"
+            odd[name] = f"{ranges}: {oddness}"
     return odd
 
 

@@ -1,4 +1,4 @@
-"""Checking the label that an annotator sent before it is kept, and writing it."""
+"""Checking a label from an annotator before it is kept, and writing it."""
 
 import gzip
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from activelabel.errors import InvalidInputError
 
 LabelArray = NDArray[np.uint8] | NDArray[np.uint16]
 NEARLY_WHOLE = 1e-3
-"""So near to a whole number a value is that number: programs store labels as scaled numbers too."""
+"""A value this near to a whole number counts as that number: some programs store labels as scaled numbers."""
 _SCALED = 0.05
-"""What a scale leaves is hardly more; what interpolation leaves lies anywhere between two whole numbers."""
+"""A scale moves values by hardly more; interpolated values lie anywhere between two whole numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +38,15 @@ def check_label(
 ) -> CheckedLabel:
     """Read the label at `path` and bring it to the grid of its image and to the values of the app.
 
-    A label whose axes are those of the image exchanged or turned round, as ITK may store it, is put back exactly; no
-    label is ever resampled. Names in the file itself, as 3D Slicer keeps them in its segmentations, outrank all others.
+    A label whose axes are those of the image, exchanged or reversed, as ITK may store it, is put back exactly; no label
+    is ever resampled. Names in the file itself, as in 3D Slicer's segmentations, take precedence over all others.
 
     Args:
         path: a file as `read_label` reads it.
         image: the grid of the image that was annotated.
         names: the app's label names; the first has value 1.
-        segment_names: what the values in the file mean: value v is the v-th of these, also where one before it is
-            empty, as Slicer sends them. None: the values are already those of `names`.
+        segment_names: names of the values in the file: value v is the v-th name, even if an earlier segment is empty,
+            as Slicer sends them. None: the values are already those of `names`.
 
     Raises:
         InvalidInputError: the file cannot be read; it lies on another grid than the image; a value is no whole number,
@@ -63,9 +63,9 @@ def check_label(
 
 @dataclass(frozen=True, eq=False)
 class FoundLabel:
-    """What a label file holds, on its image's grid: `array` float32 (W, H, D), and what its values are called in it.
+    """The content of a label file, on its image's grid: `array` float32 (W, H, D), and the names of its values.
 
-    `names[v - 1]` is value v; nothing where the file gives no names.
+    `names[v - 1]` is the name of value v; empty if the file gives no names.
     """
 
     array: NDArray[np.float32]
@@ -73,11 +73,11 @@ class FoundLabel:
 
 
 def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> FoundLabel:
-    """Read a label and bring it to the grid of its image; nothing is asked of its values.
+    """Read a label and bring it to the grid of its image, without a check of its values.
 
     Args:
-        path: a file that ends as `file_names.ENDINGS` say, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D
-            Slicer may cover a part of the image.
+        path: a file with one of `names.ENDINGS`, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D Slicer may
+            cover only a part of the image.
         image: the grid of the image that was annotated.
         wanted: the app's label names, as `read_dicom_label` has them.
 
@@ -105,7 +105,7 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> 
 
 
 def smallest_type(values: NDArray[np.uint16], highest: int) -> LabelArray:
-    """Label values up to `highest` in one byte each where that is enough."""
+    """Label values up to `highest`, in one byte each if that is enough."""
     return values.astype(np.uint8) if highest < 256 else values
 
 
@@ -157,7 +157,7 @@ def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str])
 
 
 def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Label values as the whole numbers that they are, or would be but for the scale with which they were stored.
+    """Label values as whole numbers, without the rounding of the scale with which they were stored.
 
     Raises:
         InvalidInputError: a value lies further than `NEARLY_WHOLE` from a whole number.

@@ -1,4 +1,4 @@
-"""Whether images are CT, in Hounsfield units, or anything else, whose numbers mean nothing by themselves."""
+"""The modality of images: CT, in Hounsfield units, or any other, whose intensities have no fixed unit."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from activelabel.errors import InvalidInputError
 Modality = Literal["CT", "other"]
 ModalityChoice = Literal["auto", "ct", "other"]
 
-# Cone-beam CT is among them: its numbers are no Hounsfield units.
+# Cone-beam CT is among them: its intensities are not Hounsfield units.
 _DICOM_TERMS = {"ivus", "mr", "nm", "oct", "op", "opt", "ot", "pt", "us", "xa"}
 _USUAL_NAMES = {"cbct", "mri", "other", "pet", "spect", "ultrasound"}
 _MR_SEQUENCES = {"adc", "bold", "cine-mri", "dwi", "flair", "pd", "t1", "t1ce", "t1gd", "t1w", "t2", "t2w"}
@@ -28,19 +28,19 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class ProjectModality:
-    """What all images of a project are: `name`, CT or another, and how that was found out."""
+    """The modality of all images of a project: `name`, CT or another, and the source of that knowledge."""
 
     name: str
     reason: str
 
     @property
     def kind(self) -> Modality:
-        """What it comes to."""
+        """The kind of modality: CT or other."""
         return "CT" if self.name == "CT" else "other"
 
     @property
     def intensity(self) -> Literal["window", "zscore"]:
-        """How a recipe whose `intensity` is `auto` brings such images into the network's range."""
+        """The intensity setting that `auto` in a recipe stands for with this modality."""
         return "window" if self.kind == "CT" else "zscore"
 
     def __str__(self) -> str:
@@ -49,19 +49,19 @@ class ProjectModality:
 
 
 def named_modality(name: str, source: str) -> ProjectModality:
-    """What `source` calls by a name.
+    """The modality that `source` gives by name.
 
     Raises:
-        InvalidInputError: nobody knows that modality.
+        InvalidInputError: the modality is unknown.
     """
     word = name.strip().upper()
     return ProjectModality("other" if _known(source, name) == "other" and word == "OTHER" else word, source)
 
 
 def dataset_modality(folders: Iterable[Path]) -> ProjectModality | None:
-    """What the first `dataset.json` in these folders says that says anything; None where none does.
+    """The modality from the first `dataset.json` in these folders that gives one; None if none does.
 
-    "modality" is read as the Medical Segmentation Decathlon has it, "channel_names" as nnU-Net: CT, or whatever else.
+    It may be under "modality", as in the Medical Segmentation Decathlon, or under "channel_names", as in nnU-Net.
 
     Raises:
         InvalidInputError: as `declared_modality`.
@@ -79,10 +79,10 @@ def dataset_modality(folders: Iterable[Path]) -> ProjectModality | None:
 
 
 def voted_modality(hounsfield: Sequence[bool]) -> ProjectModality:
-    """What most of some images look like, of which it is known whether they look like Hounsfield units."""
+    """The modality that most images look like; `hounsfield` tells for each whether it looks like Hounsfield units."""
     count = sum(hounsfield)
-    said = f"{count} of {len(hounsfield)} images look like Hounsfield units"
-    return ProjectModality("CT" if 2 * count > len(hounsfield) else "other", said)
+    counted = f"{count} of {len(hounsfield)} images look like Hounsfield units"
+    return ProjectModality("CT" if 2 * count > len(hounsfield) else "other", counted)
 
 
 def choose_modality(
@@ -91,16 +91,16 @@ def choose_modality(
     dicom: str | None = None,
     declared: str | None = None,
 ) -> Modality:
-    """The first of these that says something: `choice`, the DICOM tag, `dataset.json`, the range of the intensities.
+    """The modality from the first known of: `choice`, the DICOM tag, `dataset.json`, the range of the intensities.
 
     Args:
-        voxels: of the image, in its own numbers; only looked at if nothing else says what it is, see `AIR_HU`.
-        choice: the setting `proxy.modality`; `auto` says nothing.
-        dicom: Modality (0008,0060), as of `series_modality`.
-        declared: what the data set says of all its images, as of `declared_modality`.
+        voxels: the image's own intensities; used only if nothing else gives the modality, see `AIR_HU`.
+        choice: the setting `proxy.modality`; `auto` leaves it to the others.
+        dicom: Modality (0008,0060), as from `series_modality`.
+        declared: the modality that the data set gives for all images, as from `declared_modality`.
 
     Raises:
-        InvalidInputError: one of the two names is of a modality that nobody knows.
+        InvalidInputError: `dicom` or `declared` names an unknown modality.
     """
     if choice != "auto":
         return "CT" if choice == "ct" else "other"
@@ -111,7 +111,7 @@ def choose_modality(
 
 
 def declared_modality(dataset_json: Path) -> str | None:
-    """What a `dataset.json` says under "modality": a name, or that of its first channel; None if it says nothing.
+    """The "modality" of a `dataset.json`: its name, or the name for its first channel; None if it has none.
 
     Raises:
         InvalidInputError: it is no JSON object, or "modality" is neither a name nor {"0": name}.
@@ -122,20 +122,20 @@ def declared_modality(dataset_json: Path) -> str | None:
         content = json.loads(dataset_json.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{dataset_json.name}: not a JSON file ({error}): write it again") from error
-    said = content.get("modality") if isinstance(content, dict) else content
-    name = said.get("0") if isinstance(said, dict) else said
+    declared = content.get("modality") if isinstance(content, dict) else content
+    name = declared.get("0") if isinstance(declared, dict) else declared
     if name is None and isinstance(content, dict):
         return None
     if not isinstance(name, str):
         raise InvalidInputError(
-            f"{dataset_json.name}: 'modality' is {json.dumps(said)[:100]}, expected a name such as \"CT\" or "
+            f"{dataset_json.name}: 'modality' is {json.dumps(declared)[:100]}, expected a name such as \"CT\" or "
             '{"0": "CT"}: correct it, or set proxy.modality to ct or other'
         )
     return name
 
 
 def _first_channel(dataset_json: Path) -> str | None:
-    """What nnU-Net's "channel_names" calls the first channel."""
+    """The name of the first channel in nnU-Net's "channel_names"."""
     if not dataset_json.is_file():
         return None
     content = json.loads(dataset_json.read_text(encoding="utf-8"))

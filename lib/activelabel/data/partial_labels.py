@@ -1,4 +1,4 @@
-"""Labels that cover only some slices of an image, and how two drawings become one label."""
+"""Labels that cover only some slices of an image, and the merge of two drawings into one label."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ class PartialLabel:
 
     @property
     def foreground_slices(self) -> int:
-        """On how many of its slices something is drawn."""
+        """The number of its slices with something drawn."""
         return len(differing_slices(self.array, 0, self.axis))
 
 
 def drawn_slices(sent: LabelArray, axis: int, seen: Iterable[LabelArray]) -> set[int]:
-    """Slices along `axis` on which something was drawn that was not there before.
+    """Slices along `axis` with a new drawing.
 
     Args:
-        sent: what the client sent, `(W, H, D)`.
-        axis: along which slices are counted.
-        seen: all that the client may have started from: earlier labels, a model's prediction. A slice that is as in one
-            of them was not drawn; nor was one that came back empty.
+        sent: the label from the client, `(W, H, D)`.
+        axis: the axis along which slices are counted.
+        seen: all labels that the client may have started from: earlier labels, a model's prediction. A slice equal to
+            one of them was not drawn, nor was an empty slice.
     """
     drawn = differing_slices(sent, 0, axis)
     for label in seen:
@@ -39,7 +39,7 @@ def drawn_slices(sent: LabelArray, axis: int, seen: Iterable[LabelArray]) -> set
 
 
 def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:
-    """What was there before, with the slices `covered` as they were sent; the rest of `sent` does not count."""
+    """The label `before`, with the slices `covered` taken from `sent`; the rest of `sent` is ignored."""
     merged = np.zeros_like(sent) if before is None else before.array.copy()
     of_merged, of_sent = (np.moveaxis(array, axis, 0) for array in (merged, sent))
     indices = sorted(covered)

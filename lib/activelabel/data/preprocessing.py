@@ -1,4 +1,4 @@
-"""From an image to the network's grid and range, and from there back to the image's own grid."""
+"""Preparation of an image for the network's grid and range, and the way back to the image's own grid."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ MOST_VOXELS = 2**29
 """No image is resampled to more: 2 GiB in single precision, a cube of 812 voxels a side. A whole-body CT is less."""
 OUTLIER_PERCENT = 0.1
 OUTLIER_RANGE = 0.5
-"""Where an image is z-scored, voxels that lie further beyond its percentiles `OUTLIER_PERCENT` and 100 minus that than
-this share of the range between them are taken for that far: a hot voxel is no tissue."""
+"""A z-scored image is clipped at this share of its range beyond the range's ends, the percentiles `OUTLIER_PERCENT` and
+100 minus that: a hot voxel is no tissue."""
 
 _AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
 
@@ -39,11 +39,11 @@ class PreparedImage:
 def prepare_image(volume: Volume, settings: PreprocessingSettings) -> PreparedImage:
     """Bring the intensities of `volume` into the network's range, its axes into order, its voxels to `spacing_mm`.
 
-    Intensities come first, on the image's own voxels, so that they do not depend on the grid; then the axes nearest to
-    the wanted orientation, exactly, with that of the slices last if the settings say so; then, if they name a spacing,
-    trilinear interpolation. Spacings belong to the axes in that order.
+    Intensities come first, on the image's own voxels, so that they do not depend on the grid. Then the axes are brought
+    exactly into the wanted orientation, with the axis of the slices last if the settings say so. If the settings name a
+    spacing, trilinear interpolation follows; spacings belong to the axes in that order.
 
-    A project says whether its images are windowed or z-scored, once for all. Where nobody has said (`auto`), the image
+    A project sets once for all images whether they are windowed or z-scored. If it is not set (`auto`), the image
     itself decides, see `data.intensities`.
 
     Raises:
@@ -87,7 +87,7 @@ def restore_maps(maps: Tensor, image: PreparedImage) -> Tensor:
 def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelArray:
     """The most probable class of each voxel of the original: (C, *S) gives (W, H, D); of equal ones the first.
 
-    Class by class, as all classes of a large CT at its own resolution at once would not fit into memory.
+    It works class by class: all classes of a large CT at its own resolution would not fit into memory at once.
     """
     best = restore_maps(probabilities[:1], image)[0]
     classes = torch.zeros(best.shape, dtype=torch.int16)
@@ -99,15 +99,15 @@ def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelA
 
 
 def is_ct(voxels: Tensor) -> bool:
-    """Whether an image holds Hounsfield units, as far as it says so itself; see `data.intensities`."""
+    """Whether an image looks like Hounsfield units by its own intensities; see `data.intensities`."""
     return is_hounsfield(voxels.numpy())
 
 
 def check_prepared_size(grid: Grid, settings: PreprocessingSettings, name: str) -> None:
-    """Whether an image on `grid` can be brought to the spacing of the settings; nothing is allocated for it.
+    """Check that an image on `grid` can be brought to the spacing of the settings, without allocating it.
 
     Raises:
-        InvalidInputError: it would be larger than `MOST_VOXELS`, or thinner than a voxel; the line says its spacing.
+        InvalidInputError: it would be larger than `MOST_VOXELS`, or thinner than a voxel; the line gives its spacing.
     """
     if settings.spacing_mm is None:
         return
@@ -116,22 +116,22 @@ def check_prepared_size(grid: Grid, settings: PreprocessingSettings, name: str) 
     wanted_mm = (spacing_mm[next(axis for axis in range(3) if codes[axis] in pair)] for pair in ends)
     steps = [own / wanted for own, wanted in zip(grid.spacing_mm, wanted_mm, strict=True)]
     sizes = [size * step for size, step in zip(grid.shape, steps, strict=True)]
-    said = f"{name}: its voxels are {' x '.join(f'{step:.4g}' for step in grid.spacing_mm)} mm"
+    spacing_text = f"{name}: its voxels are {' x '.join(f'{step:.4g}' for step in grid.spacing_mm)} mm"
     advice = "check the spacing in its header, and export it again"
     if np.prod(sizes, dtype=np.float64) > MOST_VOXELS:
         raise InvalidInputError(
-            f"{said}, so that resampled to {' x '.join(f'{step:g}' for step in spacing_mm)} mm it would be "
+            f"{spacing_text}, so that resampled to {' x '.join(f'{step:g}' for step in spacing_mm)} mm it would be "
             f"{np.prod(sizes, dtype=np.float64):.3g} voxels, expected at most {MOST_VOXELS:.3g}: {advice}"
         )
     if min(sizes) < 0.5:
-        raise InvalidInputError(f"{said}, so that resampled it would be thinner than a voxel: {advice}")
+        raise InvalidInputError(f"{spacing_text}, so that resampled it would be thinner than a voxel: {advice}")
 
 
 def _scale(voxels: Tensor, settings: PreprocessingSettings) -> Tensor:
     """Window: `window_hu` to 0..1, clipped. Z-score: over the voxels that are not 0, which stay 0.
 
-    Zero is the background of MR images whose head or body was cut out, and should not move their mean. A constant
-    image becomes 0. Of what is z-scored, outliers are brought nearer before, see `OUTLIER_RANGE`.
+    Zero is the background of MR images whose head or body was cut out, and should not move their mean. A constant image
+    becomes 0. Outliers are clipped before z-scoring, see `OUTLIER_RANGE`.
     """
     window = settings.intensity == "window" or (settings.intensity == "auto" and is_ct(voxels))
     if window:
@@ -141,7 +141,7 @@ def _scale(voxels: Tensor, settings: PreprocessingSettings) -> Tensor:
 
 
 def _without_outliers(voxels: Tensor) -> Tensor:
-    """A copy whose voxels that are not 0 lie within their usual range and a part of it beyond."""
+    """A copy whose non-zero voxels are clipped to their usual range and a share of it beyond."""
     inside = voxels != 0
     if not inside.any():
         return voxels.clone()

@@ -1,6 +1,6 @@
-"""A volume made larger by reflection, as chlebus2022 (II.B) pads: what a network sees beyond an end looks like tissue.
+"""Padding of volumes by reflection, as in chlebus2022 (II.B): a network then sees tissue beyond an end.
 
-Zeros would not: after z-scoring they are the mean of an image, after windowing they are fat or air.
+Zeros would not look like that: after z-scoring they are the mean of an image, after windowing fat or air.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def reflect_to(values: Tensor, size: Sequence[int]) -> Tensor:
-    """`(…, *S)` → `(…, *size)`: reflected at the ends, which are not repeated; the odd voxel comes after.
+    """Pad `(…, *S)` to `(…, *size)` by reflection at the ends, which are not repeated; an odd voxel is put at the end.
 
     As `numpy.pad(mode="reflect")`: the padding may be larger than the volume, which is then reflected again and again;
     an axis of one voxel is repeated. An axis that is no smaller than its `size` stays as it is, and where all do,
@@ -23,7 +23,7 @@ def reflect_to(values: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def before(length: int, wanted: int) -> int:
-    """How many voxels `reflect_to` puts before an axis of `length`."""
+    """The number of voxels that `reflect_to` puts before an axis of `length`."""
     return max(wanted - length, 0) // 2
 
 

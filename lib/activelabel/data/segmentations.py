@@ -1,7 +1,7 @@
-"""Segmentations of 3D Slicer (`.seg.nrrd`): which value in which layer is which segment, and where its voxels lie.
+"""Segmentations of 3D Slicer (`.seg.nrrd`): the layer and value of each segment, and the place of its voxels.
 
-The format is a NRRD file with fields `SegmentN_Name`, `SegmentN_LabelValue`, `SegmentN_Layer`. Layers are there where
-segments may overlap. The file may hold only the part of the image in which something is drawn.
+The format is a NRRD file with fields `SegmentN_Name`, `SegmentN_LabelValue`, `SegmentN_Layer`. Several layers allow
+segments to overlap. The file may hold only the part of the image with something drawn.
 """
 
 import re
@@ -20,7 +20,7 @@ _KIND_FIELDS = ("Segmentation_SourceRepresentation", "Segmentation_MasterReprese
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment has this `value` in the voxels of this `layer`."""
+    """A segment: the voxels with this `value` in this `layer`."""
 
     name: str
     value: int
@@ -31,7 +31,7 @@ class Segment:
 class NamedLabel:
     """A label on its image's grid: value v of `array` (W, H, D) is `names[v - 1]`, 0 is background.
 
-    Segments without a voxel are left out, as Slicer keeps all that could have been drawn.
+    Segments without a voxel are left out: Slicer also keeps segments that were never drawn.
     """
 
     array: NDArray[np.uint16]
@@ -39,9 +39,10 @@ class NamedLabel:
 
 
 def segments_of(name: str, fields: Mapping[str, str]) -> tuple[Segment, ...] | None:
-    """The segments that the fields of a NRRD file list, by their numbers; None where it is no segmentation.
+    """The segments in the fields of a NRRD file, by their numbers; None if it is no segmentation.
 
-    A file of before 4.11 gives no values and layers: there each segment has a layer of its own. `name` is the file's.
+    A file from before Slicer 4.11 gives no values and layers: each segment has a layer of its own. `name` is the
+    file's.
 
     Raises:
         InvalidInputError: a value or layer is no number, or the voxels hold shares instead of values.
@@ -70,18 +71,18 @@ def _segment(file: str, fields: Mapping[str, str], number: int) -> Segment:
 def place_segments(
     name: str, layers: NDArray[np.float32], grid: Grid, segments: Sequence[Segment], image: Grid
 ) -> NamedLabel:
-    """Put segments on the grid of their image; what the file does not cover is background.
+    """Put segments on the grid of their image; voxels beyond the file are background.
 
     Args:
-        name: of the file.
-        layers: (W, H, D, L), of the file.
-        grid: of the file. One voxel alone means that there is nothing, and lies nowhere.
-        segments: as the file lists them.
-        image: that was drawn on. Of the places at which its header may put it, the first that fits counts.
+        name: the name of the file.
+        layers: (W, H, D, L), the voxels of the file.
+        grid: the grid of the file. A single voxel stands for an empty segmentation, and its place does not count.
+        segments: the segments that the file lists.
+        image: the grid of the annotated image. Of the places that its header gives, the first that fits counts.
 
     Raises:
-        InvalidInputError: a voxel has a value that is no segment's, lies beside the image's voxels or outside it, or in
-            two segments; two segments of one name are drawn.
+        InvalidInputError: a voxel has a value of no segment, lies between the image's voxels or outside of them, or is
+            in two segments; or two segments of one name are drawn.
     """
     array = np.zeros(image.shape, dtype=np.uint16)
     drawn = np.nonzero(layers) if grid.shape != (1, 1, 1) else ()
@@ -130,6 +131,6 @@ def _without_empty(array: NDArray[np.uint16], names: Sequence[str]) -> NamedLabe
 
 
 def names_by_value(segments: Sequence[Segment]) -> Iterator[str]:
-    """Names of segments, by layer and value: the order in which a project may count them."""
+    """Names of segments in the order of layer and value, in which a project may number them."""
     for segment in sorted(segments, key=lambda segment: (segment.layer, segment.value)):
         yield segment.name

@@ -1,4 +1,4 @@
-"""Where the slices of an image lie in the patient, in the numbers that viewers show beside them."""
+"""The positions of an image's slices in the patient, in the numbers that viewers show."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _TOWARDS: dict[Plane, tuple[str, tuple[float, float, float]]] = {
     "coronal": ("A", (0.0, 1.0, 0.0)),
     "axial": ("S", (0.0, 0.0, 1.0)),
 }
-"""Where positions grow, by letter and as a direction (RAS): as the sliders of Slicer's views count, all three."""
+"""The direction in which positions grow, as a letter and as a vector (RAS), for each plane as in Slicer's sliders."""
 _FINE_MM = 1.0
 """Slices nearer to each other than this are told apart by hundredths of a millimetre, others by tenths."""
 
@@ -24,10 +24,10 @@ class SlicePlaces:
     """The slices of an image along one axis of its voxels.
 
     Attributes:
-        plane: in which they lie, or lie nearest to.
+        plane: the plane of the slices, or the nearest one.
         towards: the letter of the side of the patient towards which `positions_mm` grow: L, A or S.
-        positions_mm: (N,), of each slice its distance from the origin along the normal of the slices. For slices that
-            lie exactly in their plane that is their L, A or S coordinate.
+        positions_mm: (N,), the distance of each slice from the origin along the normal of the slices. For slices
+            exactly in their plane, it is their L, A or S coordinate.
     """
 
     plane: Plane
@@ -36,7 +36,7 @@ class SlicePlaces:
 
     @property
     def count(self) -> int:
-        """How many slices there are."""
+        """The number of slices."""
         return len(self.positions_mm)
 
     def shown_mm(self, slices: Iterable[int]) -> str:
@@ -47,7 +47,7 @@ class SlicePlaces:
 
 
 def slice_places(grid: Grid, axis: int) -> SlicePlaces:
-    """Where the slices along `axis` of `grid` lie."""
+    """The positions of the slices along `axis` of `grid`."""
     plane = plane_name(grid, axis)
     letter, direction = _TOWARDS[plane]
     first, second = (grid.affine_ras[:3, other] for other in range(3) if other != axis)

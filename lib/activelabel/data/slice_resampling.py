@@ -1,4 +1,4 @@
-"""Labels of which only some slices are annotated, on the network's grid: no asked slice is lost on the way there."""
+"""Labels with only some annotated slices, brought to the network's grid without losing an annotated slice."""
 
 from collections.abc import Collection
 
@@ -13,28 +13,28 @@ from activelabel.data.slices import prepared_axis, slice_mask
 from activelabel.recipes import PreprocessingSettings
 
 _TIE = 1e-3
-"""Which of two slices is nearer is left open where it is a matter of rounding."""
+"""Two slices whose distances differ by less than this count as equally near, as rounding would decide."""
 
 
 def prepare_annotated_slices(
     label: LabelArray, slices: Collection[int], axis: int, image: PreparedImage, settings: PreprocessingSettings
 ) -> tuple[Tensor, Tensor]:
-    """The label (W, H, D) of which `slices` are annotated, and where it is, as the network sees both.
+    """A partly annotated label and its annotated mask, both on the network's grid.
 
     The network's grid may have fewer slices than the image's, and nearest neighbours would then pass over annotated
-    ones: such a slice stands for the prepared slice nearest to it, at most half of a prepared step away, unless that
-    shows another annotated one.
+    ones: such a slice takes the place of the prepared slice nearest to it, at most half of a prepared step away, unless
+    that one shows another annotated slice.
 
     Args:
-        label: on the image's own grid.
-        slices: indices along `axis`, each within the image.
-        axis: of the image's own voxel array.
+        label: (W, H, D), on the image's own grid.
+        slices: indices of the annotated slices along `axis`, each within the image.
+        axis: an axis of the image's own voxel array.
         image: prepared with `settings`.
-        settings: those of the network.
+        settings: the preprocessing of the network.
 
     Returns:
-        The label as `prepare_label` gives it, and bool, True where it is annotated; both (1, *S). There the label comes
-        from annotated slices only; elsewhere it may hold anything.
+        The label as from `prepare_label`, and a bool mask, True where it is annotated; both (1, *S). Inside the mask
+        the label comes from annotated slices only; outside it may hold anything.
     """
     shown = _shown(slices, axis, image.grid, image.original)
     sources = np.arange(label.shape[axis])
@@ -47,7 +47,7 @@ def prepare_annotated_slices(
 
 
 def _shown(slices: Collection[int], axis: int, prepared: Grid, original: Grid) -> dict[int, int]:
-    """By own index that counts as annotated, the annotated slice whose label it shows: itself, or a neighbour."""
+    """By index of each slice that counts as annotated, the slice whose label it shows: itself or a neighbour."""
     positions = _positions(axis, prepared, original)
     shown = {index: index for index in slices}
     for index in slices:
@@ -60,7 +60,7 @@ def _shown(slices: Collection[int], axis: int, prepared: Grid, original: Grid) -
 
 
 def _positions(axis: int, prepared: Grid, original: Grid) -> NDArray[np.float64]:
-    """Where each prepared slice lies along `axis` of the original, in its voxels."""
+    """The position of each prepared slice along `axis` of the original, in voxels of the original."""
     along = prepared_axis(prepared, original, axis)
     to_original = np.linalg.solve(original.affine_ras, prepared.affine_ras)
     positions: NDArray[np.float64] = to_original[axis, along] * np.arange(prepared.shape[along]) + to_original[axis, 3]

@@ -1,4 +1,4 @@
-"""Slices of an image: an index along one axis of the image's own voxels, whatever way a network sees them."""
+"""Slices of an image: indices along one axis of the image's own voxels, however a network sees them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -20,8 +20,8 @@ _SAME_POSITION = 1e-6
 def slice_axis(grid: Grid, plane: SlicePlane = "acquisition") -> int:
     """The axis of `grid` along which its slices follow each other.
 
-    Of the acquisition it is the axis of the largest spacing; of equal ones, to a thousandth of a millimetre, that which
-    runs nearest to superior-inferior, then the last. Of a named plane, the axis nearest to its normal.
+    For `acquisition`, it is the axis of the largest spacing; of equal spacings, to a thousandth of a millimetre, the
+    axis nearest to superior-inferior, then the last one. For a named plane, it is the axis nearest to its normal.
     """
     if plane != "acquisition":
         return _anatomical_axes(grid).index(PLANES.index(plane))
@@ -30,12 +30,12 @@ def slice_axis(grid: Grid, plane: SlicePlane = "acquisition") -> int:
 
 
 def plane_name(grid: Grid, axis: int) -> Plane:
-    """The plane in which the slices along `axis` of `grid` lie, or lie nearest to."""
+    """The plane of the slices along `axis` of `grid`, or the nearest one."""
     return PLANES[_anatomical_axes(grid)[axis]]
 
 
 def slice_mask(shape: Shape3D, axis: int, slices: Iterable[int]) -> NDArray[np.bool_]:
-    """True in the voxels of these slices along `axis`: bool of `shape`."""
+    """Bool of `shape`, True in the voxels of these slices along `axis`."""
     mask = np.zeros(shape, dtype=bool)
     np.moveaxis(mask, axis, 0)[list(slices)] = True
     return mask
@@ -48,26 +48,26 @@ def differing_slices(first: NDArray[np.generic], second: NDArray[np.generic] | i
 
 
 def own_slice_values(values: Sequence[float], prepared: Grid, original: Grid, axis: int) -> NDArray[np.float64]:
-    """A number for each slice of the original, from one for each slice of the prepared image.
+    """A number for each slice of the original, interpolated from the numbers of the prepared slices.
 
     Args:
-        values: along the axis of `prepared` that `prepared_axis` gives.
-        prepared: the grid of the image as the network saw it: the original's axes exchanged, turned round or resampled.
+        values: one for each slice along the axis of `prepared` that `prepared_axis` gives.
+        prepared: the grid of the prepared image: the original's axes exchanged, reversed or resampled.
         original: the image's own grid.
-        axis: of `original`.
+        axis: an axis of `original`.
 
     Returns:
-        float64 `(original.shape[axis],)`. Where both have the same slices, exactly the same numbers in the original's
-        order; else linear in between, and beyond the ends the value at the end.
+        float64 `(original.shape[axis],)`. If both have the same slices, these are the same numbers in the original's
+        order; else they are interpolated linearly, and beyond the ends they have the value at the end.
     """
     positions = prepared_positions(prepared, original, axis)
     return np.interp(positions, np.arange(len(values)), np.asarray(values, dtype=np.float64))
 
 
 def prepared_positions(prepared: Grid, original: Grid, axis: int) -> NDArray[np.float64]:
-    """Where the slices along `axis` of the original lie among those of the prepared image, along `prepared_axis`.
+    """The positions of the slices along `axis` of the original among the prepared slices along `prepared_axis`.
 
-    Whole numbers where both have the same slices, else also between two, or beyond the ends.
+    They are whole numbers if both have the same slices; else they may lie between two slices or beyond the ends.
     """
     to_prepared = np.linalg.solve(prepared.affine_ras, original.affine_ras)
     along = prepared_axis(prepared, original, axis)
@@ -83,5 +83,5 @@ def prepared_axis(prepared: Grid, original: Grid, axis: int) -> int:
 
 
 def _anatomical_axes(grid: Grid) -> list[int]:
-    """For each axis of the grid the axis of the patient (0 right, 1 anterior, 2 superior) that it runs along."""
+    """For each axis of the grid, the nearest axis of the patient (0 right, 1 anterior, 2 superior)."""
     return [int(axis) for axis in nibabel.orientations.io_orientation(grid.affine_ras)[:, 0]]

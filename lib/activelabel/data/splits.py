@@ -1,16 +1,16 @@
-"""Who learns and who judges: a fixed number of validation cases, chosen once by a hash of the patient alone.
+"""The split into training and validation: a fixed number of validation cases, chosen once by a hash of the patient.
 
-A draw by a random generator would change with the order of the files; a hash gives the same answer on every machine.
-All images of a patient are on one side: a model would recognise whom it has seen. Whose an image is, a PACS says; where
-nobody does, each image counts as a patient of its own.
+A random generator would depend on the order of the files; a hash gives the same answer on every machine. All images of
+a patient are on one side, because a model would recognise a patient that it has seen. A PACS names the patient of an
+image; without that, each image counts as a patient of its own.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-_HASH_BITS = 53  # as many as a float holds, so that the quotient below is exact and never rounds up to 1.0
-_LARGEST_SHARE = 4  # one image in so many at most: of a small study most must be left to learn from
+_HASH_BITS = 53  # a float holds so many bits: the quotient below is exact and never rounds up to 1.0
+_LARGEST_SHARE = 4  # at most one image in so many: most of a small study must be left to learn from
 
 
 def stable_fraction(name: str) -> float:
@@ -20,22 +20,22 @@ def stable_fraction(name: str) -> float:
 
 
 def validation_count(images: int, wanted: int) -> int:
-    """How many of so many images are validation cases: the wanted number, but no more than one in four."""
+    """The number of validation cases: the wanted number, but no more than one in four images."""
     return min(wanted, images // _LARGEST_SHARE)
 
 
 def choose_validation(
     image_ids: Collection[str], count: int, patients: Mapping[str, str] | None = None, *, at_least_one: bool = True
 ) -> frozenset[str]:
-    """`count` images, or all where there are fewer: those of the patients with the smallest hashes.
+    """`count` images, or all if there are fewer: those of the patients with the smallest hashes.
 
-    A patient with more images than are still wanted is passed over, so there may be fewer. Order and repetition do not
-    matter.
+    A patient with more images than are still wanted is passed over, so the result may be smaller. The order of the ids
+    and repeated ids do not matter.
 
     Args:
-        image_ids: from which they are chosen.
-        count: how many.
-        patients: of an image, whose it is; one that is not in it is nobody else's.
+        image_ids: the images to choose from.
+        count: the wanted number of images.
+        patients: the patient of each image by id; an image that is not in it counts as a patient of its own.
         at_least_one: if all patients have more images than are wanted, choose the one with the fewest nevertheless, as
             long as there is another to learn from.
 
@@ -56,7 +56,7 @@ def choose_validation(
 
 
 def by_patient(image_ids: Iterable[str], patients: Mapping[str, str]) -> dict[str, list[str]]:
-    """The images of each patient, in order; an image of which nobody says whose it is, is under its own id."""
+    """The images of each patient, in order; an image of an unknown patient is under its own id."""
     images = defaultdict[str, list[str]](list)
     for image_id in sorted(set(image_ids)):
         images[patients.get(image_id, image_id)].append(image_id)

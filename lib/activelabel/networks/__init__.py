@@ -21,14 +21,14 @@ NETWORKS: dict[str, NetworkBuilder] = {
 
 
 def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
-    """A new network of the kind that `settings` name, with random weights.
+    """A new network of the kind that `settings` names, with random weights.
 
     It takes images (B, 1, *S) and gives logits (B, classes, *S), background first. Each of its levels has dropout
     layers (`torch.nn.Dropout` and its relatives), which Monte Carlo passes switch on.
 
     Raises:
         NotFoundError: there is no network of that kind.
-        InvalidInputError: its size makes no sense.
+        InvalidInputError: its sizes are not valid.
     """
     builder = NETWORKS.get(settings.kind)
     if builder is None:

@@ -16,31 +16,32 @@ Size3D = tuple[int, int, int]
 
 
 class AnisotropicUNet(nn.Module):
-    """From images (B, 1, W, H, D), slices along D, to logits (B, classes, W, H, D).
+    """A network from images (B, 1, W, H, D), slices along D, to logits (B, classes, W, H, D).
 
     As the paper says: the upper two levels convolve in the plane, the others in 3D separably; each convolution is
     followed by normalisation and ReLU; max pooling leads down, transposed convolutions lead up; each level of the
     decoder has dropout.
 
-    The paper's margins tell more: 92 voxels in the plane and 20 across are what two valid convolutions a level take
-    away on the way down and up if the first two poolings halve the plane only and the others all axes
-    (4·1 + 4·2 + 4·4 + 4·8 + 2·16 = 92, and 4·1 + 4·2 + 2·4 = 20 from the third level on). So it is built here.
+    The poolings follow from the paper's margins, 92 voxels in the plane and 20 across. Two valid convolutions a level
+    remove exactly these on the way down and up if the first two poolings halve the plane only and the others all axes
+    (4·1 + 4·2 + 4·4 + 4·8 + 2·16 = 92, and 4·1 + 4·2 + 2·4 = 20 from the third level on).
 
-    Assumed, as neither text nor figure's caption says it: "separable" is 3x3x1 and then 1x1x3, each with normalisation
-    and ReLU; convolutions that are normalised have no bias; transposed convolutions have the size of their stride and
-    halve the channels as U-Net does; dropout lies between concatenation and the level's first convolution. The widths
-    are not given either. Those of the recipe `chlebus2022`, (32, 56, 96, 168, 336), are multiples of 8 that come near
-    the paper's 4,975,346 trainable parameters for two classes: they give 4,975,618, which is 272 (0.005 %) more.
+    Neither the text nor the figure's caption gives the following; it is assumed: "separable" means 3x3x1 and then
+    1x1x3, each with normalisation and ReLU; normalised convolutions have no bias; transposed convolutions have the size
+    of their stride and halve the channels as U-Net does; dropout lies between concatenation and the level's first
+    convolution. The widths are not given either. Those of the recipe `chlebus2022`, (32, 56, 96, 168, 336), are
+    multiples of 8 that come near the paper's 4,975,346 trainable parameters for two classes: they give 4,975,618, which
+    is 272 (0.005 %) more.
 
-    Unlike in the paper, convolutions pad with zeros and keep the size, so that patches need no margin of reflected
-    context, and a window gives as many voxels as it takes. Near its border a window sees less than the paper's does;
-    overlapping windows, blended with Gaussian weights, make up for it.
+    Unlike in the paper, convolutions pad with zeros and keep the size: patches need no margin of reflected context, and
+    the output of a window has its size. A window sees less context near its border than in the paper; overlapping
+    windows, blended with Gaussian weights, make up for it.
     """
 
     def __init__(
         self, channels: Sequence[int], strides: Sequence[int], classes: int, dropout: float, normalisation: str
     ) -> None:
-        """Two or more levels; `strides` lie between them, below the upper two along all axes, above in the plane."""
+        """Two or more levels with `strides` between them: in the plane between the upper two, along all axes below."""
         super().__init__()
         steps = [(stride, stride, 1 if level < IN_PLANE_LEVELS else stride) for level, stride in enumerate(strides)]
         inputs = (1, *channels)
@@ -77,7 +78,7 @@ def build_anisotropic_unet(settings: NetworkSettings, classes: int) -> nn.Module
 
     Raises:
         InvalidInputError: fewer than two levels, not one stride between each two of them, or residual units or another
-            upsampling, which this network has not.
+            upsampling, which this network does not have.
     """
     check_levels(settings)
     check_upsampling(settings)

@@ -1,4 +1,4 @@
-"""Where a network sees the most at once: its lowest level."""
+"""The lowest level of a network, where it sees the most at once."""
 
 from monai.networks.layers.simplelayers import SkipConnection
 from torch import nn
@@ -8,10 +8,10 @@ from activelabel.networks.residual_unet import ResidualUNet
 
 
 def bottleneck(network: nn.Module) -> nn.Module:
-    """The lowest level of a network of `build_network`: its output is (B, F, *s), F the last of its `channels`.
+    """The lowest level of a network from `build_network`; its output is (B, F, *s), F the last of its `channels`.
 
     Raises:
-        TypeError: the network is of none of the kinds known here.
+        TypeError: the kind of network is unknown.
     """
     if isinstance(network, AnisotropicUNet | ResidualUNet):
         return network.encoder[-1]

@@ -12,15 +12,16 @@ from activelabel.recipes import NetworkSettings
 
 
 class ResidualUNet(nn.Module):
-    """From images (B, 1, W, H, D) to logits (B, classes, W, H, D).
+    """A network from images (B, 1, W, H, D) to logits (B, classes, W, H, D).
 
     As the paper says: an encoder and a decoder of levels, residual blocks at every level, and a dropout layer at the
     end of every level of both; the lowest level, where they meet, has one as well. Unlike in MONAI's `UNet`, nothing is
     dropped inside a block.
 
-    Assumed, as the paper does not say it: the first convolution of a block halves the size on the way down; transposed
-    convolutions lead up, of the size of their stride; what comes up is concatenated with what was skipped; a last 1x1x1
-    convolution gives the logits. That one, `head`, is the layer that is not taken over from a proxy model.
+    The paper does not give the following; it is assumed: the first convolution of a block halves the size on the way
+    down; transposed convolutions of the size of their stride lead up; their output is concatenated with that of the
+    skip connection; a last 1x1x1 convolution, `head`, gives the logits. `head` is the one layer that is not taken over
+    from a proxy model.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class ResidualUNet(nn.Module):
         dropout: float,
         normalisation: str,
     ) -> None:
-        """Two or more levels, `strides` between them; a residual block has `units` convolutions."""
+        """Build two or more levels with `strides` between them; a residual block has `units` convolutions."""
         super().__init__()
 
         def level(inputs: int, width: int, stride: int) -> nn.Sequential:

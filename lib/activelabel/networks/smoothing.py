@@ -1,8 +1,8 @@
-"""A way up that leaves no grid: a transposed convolution, smoothed where its kernel overlaps itself.
+"""Upsampling without a grid pattern: transposed convolutions, smoothed where their kernels overlap.
 
-With a kernel of 3 and a stride of 2 every other voxel has more of the kernel over it than its neighbours. That shows as
+With a kernel of 3 and a stride of 2, every other voxel gets more terms of the kernel than its neighbours. The result is
 a grid of dots in masks and uncertainty, and in the profile of a volume's slices (Odena et al. 2016, "Deconvolution and
-checkerboard artifacts"). The mean over as many voxels as the stride has nothing left at the grid's periods.
+checkerboard artifacts"). A mean over as many voxels as the stride removes the periods of the grid.
 """
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 class Smooth(nn.Module):
     """The mean over `stride` voxels along each axis, twice: for a stride of 2 the weights 1, 2, 1, divided by 4.
 
-    Twice, so that nothing is moved. (B, C, *S) keeps its size: its outermost voxels are repeated beyond its ends.
+    Two means keep every structure in its place. (B, C, *S) keeps its size: its outermost voxels are repeated beyond its
+    ends.
     """
 
     def __init__(self, stride: tuple[int, ...]) -> None:
-        """`stride` along the three axes; along those where it is 1 nothing is smoothed."""
+        """`stride` along the three axes; an axis with a stride of 1 is not smoothed."""
         super().__init__()
         self.stride = stride
 
@@ -29,7 +30,7 @@ class Smooth(nn.Module):
 
 
 def _smoothed(values: Tensor, axis: int, step: int) -> Tensor:
-    """Along one axis. Sums of what is shifted take a quarter of the time of torch's pooling on a CPU."""
+    """`values`, smoothed along one axis. Shifted sums take a quarter of the time of torch's pooling on a CPU."""
     length = values.shape[axis]
     first, last = [values.narrow(axis, 0, 1)] * (step - 1), [values.narrow(axis, length - 1, 1)] * (step - 1)
     summed = torch.cat([*first, values, *last], dim=axis)
@@ -40,7 +41,7 @@ def _smoothed(values: Tensor, axis: int, step: int) -> Tensor:
 
 
 def smooth_upsampling(network: nn.Module) -> nn.Module:
-    """`network`, each of its transposed convolutions with a stride followed by `Smooth`; itself, not a copy."""
+    """The same `network`, changed in place: `Smooth` follows each transposed convolution with a stride."""
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, nn.ConvTranspose3d) and max(layer.stride) > 1:

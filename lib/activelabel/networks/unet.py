@@ -1,4 +1,4 @@
-"""The U-Nets of MONAI with dropout on every level: in three dimensions, and slice by slice."""
+"""MONAI's U-Nets with dropout on every level: in three dimensions, and slice by slice."""
 
 from monai.networks.nets import UNet
 from torch import nn
@@ -12,8 +12,8 @@ def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
     """A residual 3D U-Net. The axes of its input must be multiples of the product of its strides.
 
     MONAI puts a dropout layer between normalisation and activation of each convolution, the last one excepted. Its
-    transposed convolutions have a kernel of 3 and a stride of 2, which leaves a grid, unless `settings.upsampling` says
-    that they are smoothed.
+    transposed convolutions have a kernel of 3 and a stride of 2, which leaves a grid pattern unless
+    `settings.upsampling` smooths them.
 
     Raises:
         InvalidInputError: fewer than two levels, or not one stride between each two of them.
@@ -23,12 +23,12 @@ def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
 
 
 def build_unet2d(settings: NetworkSettings, classes: int) -> nn.Module:
-    """A 2D U-Net for the slices along the last axis (ma2024, whose "designed Unet" is described no further).
+    """A 2D U-Net for the slices along the last axis (ma2024, which does not describe its "designed Unet" further).
 
-    It takes and gives what a 3D network does, (B, 1, W, H, D), and a slice never sees its neighbours: all kernels are
-    3x3x1 and all strides 1 along D, which is the same as D slices more in the batch. W and H must be multiples of the
+    Its input and output are those of a 3D network, (B, 1, W, H, D), but a slice never sees its neighbours: all kernels
+    are 3x3x1 and all strides 1 along D, as if the D slices were items of the batch. W and H must be multiples of the
     product of the strides, D may be anything. Instance normalisation, if the settings ask for it, runs over all slices
-    of a window: for windows of one slice, (w, h, 1), that is the slice.
+    of a window; for windows of one slice, (w, h, 1), it runs over that slice.
 
     Raises:
         InvalidInputError: as `build_unet`.
@@ -38,7 +38,7 @@ def build_unet2d(settings: NetworkSettings, classes: int) -> nn.Module:
 
 
 def check_levels(settings: NetworkSettings) -> None:
-    """Whether `channels` and `strides` describe the levels of a U-Net.
+    """Check that `channels` and `strides` describe the levels of a U-Net.
 
     Raises:
         InvalidInputError: fewer than two levels, or not one stride between each two of them.
@@ -52,10 +52,10 @@ def check_levels(settings: NetworkSettings) -> None:
 
 
 def check_upsampling(settings: NetworkSettings) -> None:
-    """Whether a network whose transposed convolutions have the size of their stride is asked for no other way up.
+    """Check that the settings ask for no other upsampling than transposed convolutions of the size of their stride.
 
     Raises:
-        InvalidInputError: it is.
+        InvalidInputError: they do.
     """
     if settings.upsampling != "transposed":
         raise InvalidInputError(

@@ -1,1 +1,1 @@
-"""A network run over a volume: sliding windows, Monte Carlo dropout, streaming statistics."""
+"""Prediction of volumes: sliding windows, Monte Carlo dropout, streaming statistics."""

@@ -1,4 +1,4 @@
-"""How many windows and repeats go through the network at once, and what happens when memory does not suffice."""
+"""The number of windows and repeats that go through the network at once, halved when memory does not suffice."""
 
 import logging
 from collections import deque
@@ -12,18 +12,18 @@ from activelabel.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
 
-# On a CPU more than this many voxels at once gain nothing; fewer leave the cores idle between layers. Two windows are
-# better than one however large: in float32 torch has a slow convolution for batches of one.
+# On a CPU, more voxels than this at once gain nothing; fewer leave the cores idle between layers. Two windows are
+# better than one, however large: in float32, torch has a slow convolution for batches of one.
 _CPU_VOXELS = 3 << 18
 _CPU_SMALLEST_BATCH = 2
-# What a 3D U-Net takes on a GPU, generously; the rest is left to the halving below.
+# A generous estimate of what a 3D U-Net takes on a GPU; the halving below does the rest.
 _GPU_BYTES_PER_VOXEL = 1024
 _GPU_LARGEST_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Job:
-    """One forward pass: each of `windows` (numbers in the grid) with each of `repeats`."""
+    """One forward pass: each of `windows` (numbers in the grid) in each of `repeats`."""
 
     windows: tuple[int, ...]
     repeats: tuple[int, ...]
@@ -32,7 +32,7 @@ class Job:
         return len(self.windows) * len(self.repeats)
 
     def halves(self) -> tuple["Job", "Job"]:
-        """The same in two jobs; `len` must be 2 or more."""
+        """The same work as two jobs; `len` must be 2 or more."""
         if len(self.repeats) > 1:
             middle = len(self.repeats) // 2
             return Job(self.windows, self.repeats[:middle]), Job(self.windows, self.repeats[middle:])
@@ -41,7 +41,7 @@ class Job:
 
 
 class BatchLimit:
-    """The most items that go through the network at once; remembers where memory did not suffice."""
+    """The largest number of items that go through the network at once; it stays lower once memory did not suffice."""
 
     def __init__(self, window_voxels: int, device: torch.device) -> None:
         if device.type == "cuda":
@@ -52,15 +52,15 @@ class BatchLimit:
             self.items = max(_CPU_VOXELS // window_voxels, _CPU_SMALLEST_BATCH)
 
     def jobs(self, windows: list[int], repeats: range) -> Iterator[Job]:
-        """All `windows` with all `repeats`, in jobs within the limit where each has all repeats."""
+        """Jobs of all `windows` with all `repeats`, as many windows in each as the limit allows."""
         at_once = max(self.items // len(repeats), 1)
         for first in range(0, len(windows), at_once):
             yield Job(tuple(windows[first : first + at_once]), tuple(repeats))
 
     def run(self, jobs: Iterable[Job], forward: Callable[[Job], Tensor]) -> Iterator[tuple[Job, Tensor]]:
-        """Each job, or the parts it was split into, with what `forward` gives for it.
+        """Each job, or the parts that it was split into, with the result of `forward`.
 
-        Out of memory halves the limit for good, with a warning, and runs the same again in halves.
+        When memory runs out, the limit is halved for good, with a warning, and the job runs again in halves.
 
         Raises:
             InvalidInputError: one window alone does not fit.
@@ -80,7 +80,7 @@ class BatchLimit:
             else:
                 yield job, result
                 continue
-            # Out of the handler, whose traceback would keep the failed pass in memory.
+            # This is outside of the handler, whose traceback would keep the failed pass in memory.
             if len(job) == 1:
                 raise InvalidInputError(
                     f"window_size: a single window does not fit into memory ({problem}); choose a smaller window"
@@ -91,5 +91,5 @@ class BatchLimit:
 
 
 def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """CUDA has a class for it; torch's allocator for CPUs raises a plain `RuntimeError`."""
+    """Whether memory ran out: CUDA has a class for it, torch on a CPU raises a plain `RuntimeError`."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

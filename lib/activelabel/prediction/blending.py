@@ -1,4 +1,4 @@
-"""From the predictions of overlapping windows to one map of the volume."""
+"""Blending of the predictions of overlapping windows to one map of the volume."""
 
 import torch
 from torch import Tensor
@@ -21,12 +21,12 @@ def gaussian_weights(window_size: Size3D) -> Tensor:
 
 
 class Blend:
-    """Weighted means of windows, of several repeats side by side. `clear` comes first, and before other repeats."""
+    """Weighted means of windows, for several repeats side by side. Call `clear` first, and before other repeats."""
 
     def __init__(self, grid: WindowGrid, repeats: int, classes: int, device: torch.device) -> None:
         self._boxes = grid.boxes()
         self._crop = grid.crop
-        # A single window has nothing to be weighed against: its probabilities are kept to the bit.
+        # A single window needs no weights: its probabilities are kept to the bit.
         weights = gaussian_weights(grid.window_size) if len(self._boxes) > 1 else torch.ones(grid.window_size)
         self._window_weights = weights.to(device)
         self._weights = torch.zeros(grid.padded_size, device=device)
@@ -54,5 +54,5 @@ class Blend:
         return self._crop(self._sums)
 
     def clear(self) -> None:
-        """Make room for other repeats."""
+        """Reset all sums for other repeats."""
         self._sums.zero_()

@@ -33,12 +33,12 @@ class Draw:
     window: int
 
     def key(self) -> np.random.SeedSequence:
-        """Independent of that of any other draw."""
+        """The key of its random stream, different for every draw."""
         return np.random.SeedSequence((self.seed, self.repeat, self.window))
 
 
 class RandomDropout:
-    """The hook that makes dropout layers random. `begin` says what the items of the next batch are."""
+    """The hook that makes dropout layers random. `begin` names the draws of the next batch."""
 
     def __init__(self, device: torch.device, channels_last: bool) -> None:
         self._channels_last = channels_last
@@ -70,28 +70,28 @@ class RandomDropout:
         if isinstance(layer, nn.AlphaDropout | nn.FeatureAlphaDropout):
             scale = 1 / math.sqrt((1 - layer.p) * (1 + layer.p * _ALPHA_PRIME**2))
             return (values * kept + (1 - kept) * _ALPHA_PRIME) * scale - scale * layer.p * _ALPHA_PRIME
-        # In place where it can be: a new block of memory costs more than the multiplication.
+        # In place where possible: a new block of memory costs more than the multiplication.
         product = kept.mul_(values) if kept.shape == values.shape else values * kept
         return product.mul_(1 / (1 - layer.p))
 
     def _kept(self, shape: tuple[int, ...], p: float) -> Tensor:
-        """0 for what is dropped, 1 for what is kept: `(batch, *shape)`."""
-        # Drawn in the order in which the values lie in memory, so that multiplying walks through both alike.
-        last = self._channels_last and len(shape) > 1
-        drawn = (*shape[1:], shape[0]) if last else shape
+        """The mask `(batch, *shape)`: 0 for dropped values, 1 for kept ones."""
+        # The mask is drawn in the order of the values in memory, so that the multiplication reads both in order.
+        innermost = self._channels_last and len(shape) > 1
+        drawn = (*shape[1:], shape[0]) if innermost else shape
         kept = torch.empty((len(self._streams), *drawn), dtype=torch.int8, device=self._device)
         for item, stream in zip(kept.unbind(), self._streams, strict=True):
             if isinstance(stream, torch.Generator):
                 item.copy_(torch.rand(drawn, generator=stream, device=self._device) >= p)
             else:
                 draw_kept(stream, p, out=item.numpy().reshape(-1).view(np.bool_))
-        return kept.movedim(-1, 1) if last else kept
+        return kept.movedim(-1, 1) if innermost else kept
 
 
 def draw_kept(stream: np.random.SFC64, p: float, out: NDArray[np.bool_]) -> None:
     """Fill `out`, one axis, with True where a uniform integer is not among the lowest fraction `p`.
 
-    Integers of 8 bits where these express `p` exactly, else of 16, whose step of 1.5e-5 is finer than rates are given.
+    The integers have 8 bits where these express `p` exactly, else 16: their step of 1.5e-5 is finer than usual rates.
     """
     bits = 8 if (p * 256).is_integer() else 16
     words = stream.random_raw(-(-out.size * bits // 64))
@@ -113,7 +113,7 @@ def monte_carlo_dropout(network: nn.Module, device: torch.device, channels_last:
     Args:
         network: any module; dropout applied by function instead of by layer stays off.
         device: where its values are.
-        channels_last: whether the values of a sample are held with channels innermost: masks are drawn in that order.
+        channels_last: whether the channels of a sample lie innermost in memory: masks are drawn in that order.
     """
     modes = {module: module.training for module in network.modules()}
     dropout = RandomDropout(device, channels_last)

@@ -1,4 +1,4 @@
-"""One vector a volume, or one a slice: what a network makes of it at its lowest level, for choices that spread."""
+"""Features, one vector for each volume or slice, from the lowest level of a network, for choices that spread."""
 
 import copy
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from activelabel.prediction.windows import Size3D, WindowedVolume, window_grid
 
 
 class FeatureExtractor:
-    """A frozen copy of a network, to be asked for the features of any number of volumes; dropout is off."""
+    """A frozen copy of a network that gives the features of any number of volumes; dropout is off."""
 
     def __init__(
         self, network: nn.Module, window_size: Size3D, window_overlap: float, device: torch.device | str = "cpu"
@@ -22,7 +22,7 @@ class FeatureExtractor:
         """Copy the network to `device` and try it on an empty window.
 
         Args:
-            network: of `build_network`.
+            network: from `build_network`.
             window_size: in voxels, as in prediction.
             window_overlap: fraction of a side that neighbours share, in [0, 1).
             device: where the network runs, always in float32.
@@ -45,10 +45,10 @@ class FeatureExtractor:
             ) from error
 
     def features(self, image: Tensor) -> Tensor:
-        """The mean over space of the lowest level, and of that the mean over windows: `(1, W, H, D)` → `(F,)`, float32.
+        """The lowest level, averaged over space and then over windows: `(1, W, H, D)` → `(F,)`, float32.
 
-        On the CPU. Windows that are constant, outside the body, do not count, unless all are. The same image gives the
-        same vector, up to rounding whatever the batch size; nothing is random.
+        The vector is on the CPU. Constant windows, outside the body, do not count unless all are constant. The same
+        image gives the same vector, up to rounding whatever the batch size; nothing is random.
 
         Raises:
             InvalidInputError: `image` is no such volume, or a window does not fit into memory.
@@ -60,9 +60,9 @@ class FeatureExtractor:
     def slice_features(self, image: Tensor, axis: int) -> Tensor:
         """The lowest level slice by slice: `(1, W, H, D)` → `(slices along axis, F)`, float32 on the CPU.
 
-        Of each window its mean over the other two axes, linear between the few places that the lowest level has along
-        `axis`; of these the mean over the windows that hold a slice. Windows count as in `features`; a slice that none
-        holds has what the nearest one has that is held. Raises what `features` does.
+        Each window gives its mean over the other two axes, interpolated linearly between the few places of the lowest
+        level along `axis`. A slice has the mean over the windows that hold it; a slice in no window has the features of
+        the nearest slice in one. Windows count as in `features`. Raises what `features` does.
         """
         volume = self._windowed(image)
         sums: Tensor = torch.zeros(0)
@@ -88,7 +88,7 @@ class FeatureExtractor:
         return WindowedVolume(image.to(self._device, torch.float32), grid, skip_empty=True)
 
     def _run(self, volume: WindowedVolume) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-        """The numbers of some windows, and their lowest level (B, F, *s), until all are done."""
+        """The numbers of a batch of windows and their lowest level (B, F, *s), batch by batch."""
         jobs = self._limit.jobs(volume.occupied or volume.skipped, range(1))
         for job, lowest in self._limit.run(jobs, lambda job: self._lowest(volume.batch(job.windows))):
             yield job.windows, lowest
@@ -106,6 +106,6 @@ class FeatureExtractor:
 
 
 def _nearest_held(held: Tensor) -> Tensor:
-    """For each slice the index of the nearest that is held, itself if it is: bool (S,) → (S,)."""
+    """For each slice, the index of the nearest slice that a window holds, itself included: bool (S,) → (S,)."""
     indices = held.nonzero()[:, 0]
     return indices[(torch.arange(len(held))[:, None] - indices).abs().argmin(dim=1)]

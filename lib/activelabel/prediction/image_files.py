@@ -1,4 +1,4 @@
-"""Scores of image files, without a server: one file after the other, to be stopped and gone on with at any time."""
+"""Scores of image files without a server, one file after the other; a stopped run can be continued."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from activelabel.recipes import PreprocessingSettings, RegionSettings
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is computed of each image. `slices`: scores of its slices too, counted as the image itself counts them."""
+    """The scores to compute for each image. `slices` adds scores of the slices of the image's own voxels."""
 
     measures: tuple[str, ...]
     regions: tuple[str, ...]
@@ -36,10 +36,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Scored:
-    """An image that was just scored, for whoever draws or keeps more of it than its scores.
+    """An image just after its scoring, for callers that draw or keep more than its scores.
 
-    `name` is what the table calls it, its path below the folder. `image_id` has no slash and is no other's.
-    `slice_axis` is that of the image's own voxels.
+    `name` is its name in the table, the path below the folder. `image_id` is unique and has no slash. `slice_axis` is
+    an axis of the image's own voxels.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Scored:
 
 
 def list_images(folder: Path, without: Collection[Path] = ()) -> FolderContent:
-    """The images of a folder and its sub-folders, and what was passed over.
+    """The images of a folder and its sub-folders, and the files that were passed over.
 
     Raises:
         InvalidInputError: there is no such folder, or no image in it.
@@ -65,10 +65,10 @@ def list_images(folder: Path, without: Collection[Path] = ()) -> FolderContent:
 
 
 class FileScorer:
-    """Scores image files as `wanted`, all alike or in a race.
+    """Scores image files as `wanted`, with equal repeats or in a race.
 
     Attributes:
-        intensities: what the numbers of the files are like that were read, by name.
+        intensities: the intensities of each file that was read, by name.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FileScorer:
         self.intensities: dict[str, Intensities] = {}
 
     def score_all(self, images: FolderContent, table: ScoreTable) -> Iterator[str | None]:
-        """Score the images that are not in the table yet. Yields after each: None, or why it could not be read."""
+        """Score the images that are not in the table yet; after each, yield None or why it could not be read."""
         wanted = self._wanted
         for image_id, name in images.files.items():
             if name in table.done:
@@ -112,17 +112,17 @@ class FileScorer:
     def race_for_top(
         self, images: FolderContent, k: int, table: ScoreTable, advanced: Callable[[int], None]
     ) -> list[str]:
-        """Score all images with few repeats, and with all repeats those that can still be among the top `k`.
+        """Score all images with few repeats, and those that can still be among the top `k` with all repeats.
 
         Args:
-            images: all of them, also those that a run which was stopped has scored.
+            images: all images, including those that a stopped run has scored.
             k: 1 or more; `wanted` names one measure, one region and one aggregation to race by, and no slices.
-            table: each image comes into it when the race is over, with the number of repeats that it got. What is in
-                its race journal is not sampled again.
-            advanced: told of each image by how many repeats it went on.
+            table: receives each image after the race, with its number of repeats. Results in its race journal are not
+                sampled again.
+            advanced: called for each image with the number of repeats that were added.
 
         Returns:
-            Why files could not be read, one line each.
+            One line for each file that could not be read.
         """
         ids = {name: image_id for image_id, name in images.files.items()}
         problems: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""All scores of an image from its Monte Carlo repeats, its slices counted as the image itself counts them."""
+"""All scores of an image and of the slices of its own voxels, from its Monte Carlo repeats."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,14 +23,14 @@ def image_scores(
 ) -> list[Score]:
     """`volume_scores` of the prepared image, with the scores of slices along `axis` of the image's own voxels.
 
-    Where the image was resampled, a slice has what the prepared slices around it have. `axis` None scores no slices.
+    If the image was resampled, a slice has the scores of the prepared slices around it. `axis` None scores no slices.
     """
     along = None if axis is None else prepared_axis(image.grid, image.original, axis)
     return _of_own_slices(volume_scores(statistics, settings, along, measures, regions), image, axis)
 
 
 def image_class_scores(statistics: MonteCarloStatistics, image: PreparedImage, axis: int | None) -> list[Score]:
-    """`class_scores` of the prepared image, with the scores of slices as `image_scores` has them."""
+    """`class_scores` of the prepared image, with scores of slices as in `image_scores`."""
     along = None if axis is None else prepared_axis(image.grid, image.original, axis)
     return _of_own_slices(class_scores(statistics, along), image, axis)
 

@@ -1,4 +1,4 @@
-"""A file that a long run writes its results into one by one, so that it can be stopped and gone on with at any time."""
+"""A file to which a long run appends each result, so that the run can be stopped and continued at any time."""
 
 import json
 import os
@@ -10,22 +10,22 @@ from activelabel.errors import InvalidInputError
 
 
 class Journal:
-    """Lines of JSON: the first says what is computed, each of the others is a result.
+    """Lines of JSON: the first identifies the computation, each of the others is a result.
 
     Attributes:
         entries: the results so far, those of earlier runs first.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], anew: bool = False) -> None:
-        """Begin the file, or go on with it; a last line that a kill has cut off is dropped.
+        """Begin the file, or continue it; an incomplete last line, left by a kill, is dropped.
 
         Args:
-            path: of the file; its folder is there.
-            identity: what must be the same for two runs to share a file.
-            anew: whether a file of something else is replaced.
+            path: the file; its folder must exist.
+            identity: the settings that two runs must share to share a file.
+            anew: whether to replace a file of another computation.
 
         Raises:
-            InvalidInputError: the file is of something else, and not to be replaced.
+            InvalidInputError: the file is of another computation, and `anew` is false.
         """
         self._path = path
         first = json.dumps(dict(identity), sort_keys=True)
@@ -48,7 +48,7 @@ class Journal:
             os.fsync(file.fileno())
 
     def remove(self) -> None:
-        """All is done, and kept elsewhere: the file goes."""
+        """Remove the file, once its results are kept elsewhere."""
         self._path.unlink()
 
 

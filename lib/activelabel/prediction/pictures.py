@@ -1,4 +1,4 @@
-"""Pictures of doubt: a slice of an image, the prediction, and a heat map of the uncertainty, side by side."""
+"""Pictures of uncertainty: a slice of an image, the prediction, and a heat map of the uncertainty, side by side."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from activelabel.analysis.harmless_text import visible
 
-if TYPE_CHECKING:  # a report draws curves without torch
+if TYPE_CHECKING:  # reports draw curves without torch
     from torch import Tensor
 
     from activelabel.data.preprocessing import PreparedImage
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
-"""Okabe and Ito's, which readers with any colour vision tell apart."""
+"""The colours of Okabe and Ito, which readers with any colour vision can tell apart."""
 AXIS_NAMES = ("sagittal", "coronal", "axial")
 
 
@@ -32,17 +32,17 @@ def doubt_figure(
     index: int,
     title: str = "",
 ) -> Figure:
-    """Draw one slice.
+    """The figure of one slice: image, prediction and uncertainty.
 
     Args:
         image: as the network saw it, `(1, *S)`, in RAS or LPS.
         mean: mean probabilities `(C, *S)`.
         map: the measure `(*S)`.
-        measure: its name.
+        measure: the name of the measure.
         labels: names of the classes 1 to C − 1.
         axis: axis of `S` across which the slice lies.
-        index: of the slice.
-        title: what stands above.
+        index: the index of the slice.
+        title: the text above the figure.
     """
     spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]
     grey = upright(image.tensor[0], axis, index)
@@ -75,7 +75,7 @@ def doubt_figure(
 
 
 def take_texts_literally(figure: Figure) -> None:
-    """Draw names as they are: one with a dollar in it is no formula, and what cannot be seen is drawn as its code."""
+    """Draw names literally: a dollar starts no formula, and invisible characters appear as their codes."""
     powers = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis) if axis.get_scale() == "log"]
     formulas = {label for axis in powers for label in axis.get_ticklabels(which="both")}
     for text in figure.findobj(Text):
@@ -92,7 +92,7 @@ def most_uncertain_slice(map: "Tensor", axis: int) -> int:
 
 
 def _draw_classes(panel: matplotlib.axes.Axes, classes: NDArray[np.float32], labels: Sequence[str]) -> None:
-    """Each class in its colour, with its name below the picture if it is in it."""
+    """Draw each class in its colour, with a legend of the classes in the slice."""
     colours = ListedColormap([COLOURS[value % len(COLOURS)] for value in range(len(labels))])
     masked = np.ma.masked_equal(classes, 0)
     panel.imshow(
@@ -112,10 +112,10 @@ def _draw_classes(panel: matplotlib.axes.Axes, classes: NDArray[np.float32], lab
 
 
 def upright(map: "Tensor", axis: int, index: int) -> NDArray[np.float32]:
-    """A slice as radiologists look at it: head or front up, the patient's right on the left side.
+    """A slice as radiologists view it: head or front up, the patient's right on the left side.
 
-    In RAS the two axes that are left run to the right or front and to the front or head; an image is drawn by rows from
-    the top, so the second axis is turned round, and in axial and coronal slices the first one too.
+    In RAS, the two axes of the slice run to the right or front, and to the front or head. An image is drawn by rows
+    from the top, so the second axis is reversed; in axial and coronal slices the first axis is reversed too.
     """
     array = map.float().cpu().numpy().take(index, axis=axis)
     turned = array.T[::-1]

@@ -1,6 +1,6 @@
-"""Which floating-point type a network runs in: bfloat16 where the hardware multiplies it natively, float32 elsewhere.
+"""The floating-point type of a network: bfloat16 where the hardware multiplies it natively, float32 elsewhere.
 
-Only the network's forward pass is concerned. Softmax, blending and statistics are float32 always.
+It applies to the forward pass alone. Softmax, blending and statistics are always float32.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 @dataclass(frozen=True)
 class Precision:
-    """What was chosen, and why, as one phrase for a log or a report."""
+    """The chosen type, and the reason as one phrase for a log or a report."""
 
     dtype: torch.dtype
     reason: str
@@ -27,7 +27,7 @@ class Precision:
 
 
 def choose_precision(requested: PrecisionName, device: torch.device) -> Precision:
-    """The precision for a network on `device`: what was requested or, for `auto`, bfloat16 where it is native."""
+    """The precision for a network on `device`: the requested one or, for `auto`, bfloat16 where it is native."""
     if requested != "auto":
         return Precision(torch.bfloat16 if requested == "bfloat16" else torch.float32, "as requested")
     if device.type == "cuda":

@@ -18,23 +18,24 @@ from activelabel.prediction.windows import Size3D, WindowedVolume, window_grid
 
 logger = logging.getLogger(__name__)
 
-# Most memory for maps of repeats that are blended side by side, and for what windows keep from one repeat to the next.
+# The most memory for maps of repeats that are blended side by side, and for features kept between repeats.
 _BLEND_BYTES = {"cpu": 64 << 20, "cuda": 2 << 30}
 _KEPT_BYTES = {"cpu": 2 << 30, "cuda": 8 << 30}
-# Where less of the network is shared, computing it again costs little time, and keeping it would cost much memory.
+# If less of the network is shared, computing it again costs little time, and keeping it would cost much memory.
 _LEAST_SHARED_TO_KEEP = 0.25
 
 
 class Predictor:
-    """A frozen copy of a network, to be run over any number of volumes; later training does not reach it.
+    """A frozen copy of a network that predicts any number of volumes; later training does not change it.
 
     Windows are blended with Gaussian weights; a volume smaller than the window is padded by reflection and cropped
-    back. Windows that are constant, outside the body, are not run where `skip_outside_body`: they count as background
-    with probability 1. Nothing here draws from torch's or numpy's global generators. Not for several threads at once.
+    back. With `skip_outside_body`, constant windows, outside the body, are not run: they count as background with
+    probability 1. Nothing here draws from torch's or numpy's global generators. One predictor serves one thread at a
+    time.
 
     Attributes:
         classes: number of classes C that the network tells apart.
-        precision: what the network runs in, and why; softmax and all after it are float32.
+        precision: the type of the forward pass, and why; softmax and all later steps are float32.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class Predictor:
             window_overlap: fraction of a side that neighbours share, in [0, 1).
             device: where the network runs and the maps are held: a CPU or a CUDA device.
             precision: `auto` takes bfloat16 where the hardware multiplies it natively.
-            skip_outside_body: whether windows that are constant are spared.
-            margin: how far windows reach beyond the ends of a volume at least, in voxels. What lies there is reflected:
-                without it, what is at an end of the volume sees the zeros with which convolutions pad a window.
+            skip_outside_body: whether constant windows are not run.
+            margin: the least number of voxels by which windows reach beyond the ends of a volume. The margin is filled
+                by reflection: without it, voxels at an end see the zeros with which convolutions pad a window.
 
         Raises:
-            InvalidInputError: the network does not take such windows, or gives something else for them.
+            InvalidInputError: the network does not take such windows, or gives an output of another shape.
         """
         self._device = torch.device(device)
         self._window_size = window_size
@@ -93,14 +94,15 @@ class Predictor:
     ) -> MonteCarloStatistics:
         """Statistics over repeats of the blended softmax with dropout on: image `(1, W, H, D)` → maps `(…, W, H, D)`.
 
-        Peak memory does not grow with `repeats`. Without any repeat, the statistics of a single pass with dropout off.
+        Peak memory does not grow with `repeats`. Without any repeat, they are the statistics of a single pass with
+        dropout off.
 
         Args:
             image: prepared as the network was trained.
-            repeats: how many to add; 0 with no `statistics` to go on from is the single pass.
+            repeats: the number of repeats to add; 0 without `statistics` means the single pass.
             seed: 0 or more. The masks depend on it, the repeat's number and the window only: the statistics are the
                 same whatever the batch size, up to the rounding of the forward pass.
-            statistics: of earlier repeats of this image and seed, to go on from: they are updated and returned.
+            statistics: those of earlier repeats of this image and seed; they are updated and returned.
 
         Raises:
             InvalidInputError: as `probabilities`, or the network has no dropout, so that repeats would be identical.
@@ -116,12 +118,12 @@ class Predictor:
         volume = self._windowed(image)
         at_once = self._repeats_at_once(volume, repeats)
         blend = Blend(volume.grid, at_once, self.classes, self._device)
-        last = statistics.repeats + repeats
+        total = statistics.repeats + repeats
         with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
             features = SharedFeatures(self._split.shared, self._kept_bytes() if repeats > at_once else 0)
             forward = self._stochastic_forward(volume, features, dropout, seed)
-            for first in range(statistics.repeats, last, at_once):
-                group = range(first, min(first + at_once, last))
+            for first in range(statistics.repeats, total, at_once):
+                group = range(first, min(first + at_once, total))
                 self._fill(blend, volume, group, forward)
                 for probabilities in blend.maps()[: len(group)]:
                     statistics.update(probabilities)
@@ -138,11 +140,11 @@ class Predictor:
         return forward
 
     def _fill(self, blend: Blend, volume: WindowedVolume, repeats: range, forward: Callable[[Job], Tensor]) -> None:
-        """Fill `blend` with all windows of `repeats`; `forward` gives a job's logits, a window's repeats in a row."""
+        """Fill `blend` with all windows of `repeats`; `forward` gives a job's logits, window by window."""
         blend.clear()
 
         def softmax(job: Job) -> Tensor:
-            # First to one class after the other: softmax and blending then walk through memory in order.
+            # The classes are laid out one after the other first: softmax and blending then read memory in order.
             logits = forward(job).to(torch.float32, memory_format=torch.contiguous_format)
             return torch.softmax(logits, dim=1)
 
@@ -161,7 +163,7 @@ class Predictor:
         return WindowedVolume(image.to(self._device, torch.float32), grid, self._skip_outside_body)
 
     def _repeats_at_once(self, volume: WindowedVolume, repeats: int) -> int:
-        """How many repeats share a pass: as many as fit into a batch and, with their maps, into memory."""
+        """The number of repeats in one pass: as many as fit into a batch and, with their maps, into memory."""
         w, h, d = volume.grid.padded_size
         fitting = _BLEND_BYTES[self._device.type] // (4 * self.classes * w * h * d)
         return max(min(repeats, fitting, self._limit.items), 1)

@@ -1,8 +1,8 @@
-"""Finding the k most uncertain volumes without giving every volume all repeats.
+"""A race for the k most uncertain volumes, in which not every volume gets all repeats.
 
 Successive halving (Jamieson and Talwalkar 2016, "Non-stochastic best arm identification"): a score settles as repeats
-are added, so after a few the lower half can be left out, and the rest goes on with twice as many, and so on. Scores
-are only compared after equal numbers of repeats: with few, variance and entropy are biased, but alike for all.
+are added, so after a few repeats the lower half drops out, the rest gets twice as many, and so on. Scores are only
+compared after equal numbers of repeats: with few repeats variance and entropy are biased, but equally for all.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from activelabel.acquisition.selection import Id, top_k
 
-# Variance needs two repeats to differ from 0.
+# The variance of a single repeat is 0.
 _FIRST_REPEATS = 2
-# So many times k stay until the end: scores around the k-th place are the closest.
+# This many times k volumes stay until the end, because scores around the k-th place are the closest.
 _FINALISTS_PER_PLACE = 2
 
 
 @dataclass(frozen=True)
 class RacedScore:
-    """A volume's score, and after how many repeats: all of them for those that stayed in the race."""
+    """A volume's score and its number of repeats: all repeats for volumes that stayed in the race."""
 
     value: float
     repeats: int
@@ -27,19 +27,19 @@ class RacedScore:
 def race(
     ids: Sequence[Id], score: Callable[[Id, int, int], float | None], k: int, repeats: int
 ) -> dict[Id, RacedScore]:
-    """Score those volumes with all `repeats` that can still be among the `k` with the largest scores.
+    """Score with all `repeats` the volumes that can still be among the `k` with the largest scores.
 
     Args:
         ids: the volumes, all different.
-        score: `score(id, first, last)` gives the score after the repeats 0 to `last` − 1, of which those before `first`
-            were asked for earlier, in the same order: whoever keeps the statistics only adds the rest. None: the volume
-            cannot be scored, and is out.
-        k: how many are looked for, 1 or more.
-        repeats: how many a volume has in the end, 1 or more.
+        score: `score(id, first, last)` gives the score after the repeats 0 to `last` − 1. Earlier calls have asked for
+            those before `first`, in the same order, so a caller that keeps the statistics only adds the rest. None: the
+            volume cannot be scored and drops out.
+        k: the number of volumes to find, 1 or more.
+        repeats: the full number of repeats, 1 or more.
 
     Returns:
-        The latest score of each id that has one. 2k have all repeats, or as many as there are: only these are to be
-        ranked with each other.
+        The latest score of each id that has one. 2k volumes, or all if there are fewer, have all repeats: rank only
+        these with each other.
 
     Raises:
         ValueError: `k` or `repeats` is below 1, or a score is NaN (the text names its id).
@@ -52,12 +52,12 @@ def race(
         racing = [id for id in racing if values[id] is not None]
         scores |= {id: RacedScore(value, goal) for id, value in values.items() if value is not None}
         done = goal
-    top_k({id: scores[id].value for id in racing}, k)  # refuses a NaN of the last round too
+    top_k({id: scores[id].value for id in racing}, k)  # also refuses a NaN in the last round
     return scores
 
 
 def plan_rounds(count: int, k: int, repeats: int) -> list[tuple[int, int]]:
-    """How many of `count` volumes are in each round of a race for the top `k`, and how many repeats they have after it.
+    """For each round of a race for the top `k`, how many of `count` volumes are in it and their repeats after it.
 
     Raises:
         ValueError: `k` or `repeats` is below 1.
@@ -75,7 +75,7 @@ def plan_rounds(count: int, k: int, repeats: int) -> list[tuple[int, int]]:
 
 
 def planned_passes(count: int, k: int, repeats: int) -> int:
-    """How many repeats all volumes of a race have together: `count` · `repeats` without racing."""
+    """The number of repeats of all volumes of a race together; without racing it is `count` · `repeats`."""
     passes, done = 0, 0
     for racing, goal in plan_rounds(count, k, repeats):
         passes, done = passes + racing * (goal - done), goal

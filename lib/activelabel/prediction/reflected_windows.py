@@ -1,4 +1,4 @@
-"""The windows of a validation during training, padded as those of a prediction."""
+"""Sliding windows for validation during training, padded like those of a prediction."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +12,11 @@ from activelabel.prediction.windows import Size3D, window_grid
 class ReflectedWindowInferer(SlidingWindowInferer):
     """MONAI's sliding windows, blended with Gaussian weights, over volumes that are padded by reflection.
 
-    MONAI's own reflection fails where the padding is as large as the volume.
+    MONAI's own reflection fails if the padding is as large as the volume.
     """
 
     def __init__(self, window_size: Size3D, window_overlap: float, batch_size: int, margin: Size3D = (0, 0, 0)) -> None:
-        """As `Predictor`; `batch_size` windows go through the network at once."""
+        """Arguments as in `Predictor`; `batch_size` windows go through the network at once."""
         super().__init__(roi_size=window_size, sw_batch_size=batch_size, overlap=window_overlap, mode="gaussian")
         self._window_size = window_size
         self._shared = window_overlap

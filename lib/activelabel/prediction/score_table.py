@@ -15,21 +15,22 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 
 
 class ScoreTable:
-    """A table of scores that grows image by image in a file beside it, so that a stopped run can go on.
+    """A table of scores that grows image by image in a file beside it, so that a stopped run can continue.
 
-    The file beside it is a journal with one entry an image. When all are done it becomes the table, CSV or Parquet by
-    its ending, and goes.
+    The file beside it is a journal with one entry for each image. After the last image, the table is written from it,
+    as CSV or Parquet by its ending, and the journal is removed.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Begin the table at `path`, or go on with it.
+        """Begin the table at `path`, or continue it.
 
         Args:
-            path: a `.csv` or `.parquet` file, which must not be there yet.
-            identity: what must be the same for two runs to go into one table.
+            path: a `.csv` or `.parquet` file that does not exist yet.
+            identity: the settings that two runs must share to go into one table.
 
         Raises:
-            InvalidInputError: another ending, no such folder, a table that is there, or a run of something else.
+            InvalidInputError: the ending is another, the folder is missing, the table exists, or the journal is of
+                another computation.
         """
         if path.suffix not in TABLE_SUFFIXES:
             raise InvalidInputError(f"--out {path}: expected a file that ends in {' or '.join(TABLE_SUFFIXES)}")
@@ -49,7 +50,7 @@ class ScoreTable:
         return frozenset(self._rows)
 
     def race_journal(self) -> Journal:
-        """The journal of a race that ends in this table; it goes when the table is finished."""
+        """The journal of a race that ends in this table; it is removed when the table is finished."""
         self._race = Journal(self._path.with_name(f"{self._path.name}.race"), self._identity)
         return self._race
 
@@ -58,7 +59,7 @@ class ScoreTable:
         self._add(image, [row for score in scores for row in _rows(image, score, repeats, seed)])
 
     def add_problem(self, image: str, problem: str) -> None:
-        """Add why an image has no scores."""
+        """Add the reason why an image has no scores."""
         self._add(image, [{"image": image, "problem": problem}])
 
     def finish(self) -> pd.DataFrame:
@@ -79,7 +80,7 @@ class ScoreTable:
 
 
 def _rows(image: str, score: Score, repeats: int, seed: int) -> Iterator[dict[str, Any]]:
-    """A row for the volume, and one for each of its slices."""
+    """One row for the volume, and one for each of its slices."""
     kind = {"measure": score.measure, "region": score.region, "aggregation": score.aggregation}
     how = {"repeats": repeats, "seed": seed, "problem": None}
     for index, value in [(None, score.value), *enumerate(score.slices or ())]:

@@ -1,6 +1,6 @@
-"""A network in two parts: what no dropout reaches, which runs once for all repeats, and the rest, which is repeated.
+"""A network in two parts: the part before any dropout runs once for all repeats, and only the rest is repeated.
 
-Where dropout sits only in the decoder the first part is the whole encoder; where it sits deeper, everything before it.
+If only the decoder has dropout, the first part is the whole encoder; else it is everything before the first dropout.
 """
 
 import logging
@@ -19,9 +19,9 @@ Features = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class SplitNetwork:
-    """`repeated(*shared(windows))` is the network, in evaluation mode. Both parts use the network's own modules.
+    """`repeated(*shared(windows))` equals the network in evaluation mode. Both parts use the network's own modules.
 
-    `shared_fraction` of the layers that have weights are in the first part.
+    `shared_fraction` is the share of the layers with weights that are in the first part.
     """
 
     shared: Callable[[Tensor], Features]
@@ -30,9 +30,9 @@ class SplitNetwork:
 
 
 def split_before_dropout(network: nn.Module, example: Tensor) -> SplitNetwork:
-    """Split `network` so that all that does not depend on a dropout layer is in the first part.
+    """Split `network` so that every operation that does not depend on a dropout layer is in the first part.
 
-    Where the network cannot be traced (its flow depends on its values), or where the parts would exchange anything but
+    If the network cannot be traced (its flow depends on its values), or if the parts would exchange anything but
     tensors of B items, the first part does nothing and the second is the whole network; a line in the log says so.
 
     Args:
@@ -62,7 +62,7 @@ def _split(network: nn.Module, graph: fx.Graph) -> SplitNetwork:
         if node not in random:
             in_shared[node] = shared.node_copy(node, in_shared.__getitem__)
     used_later = [node for node in in_shared if any(user in random for user in node.users)]
-    handed_on = [node for node in used_later if node.op != "get_attr"]  # weights are at hand in both parts
+    handed_on = [node for node in used_later if node.op != "get_attr"]  # both parts have access to all weights
     shared.output(tuple(in_shared[node] for node in handed_on))
     for node in handed_on:
         in_repeated[node] = repeated.placeholder(node.name)
@@ -75,7 +75,7 @@ def _split(network: nn.Module, graph: fx.Graph) -> SplitNetwork:
 
 
 def _random_nodes(network: nn.Module, graph: fx.Graph) -> set[fx.Node]:
-    """Nodes that depend on a dropout layer, and the output."""
+    """The nodes that depend on a dropout layer, and the output."""
     layers = {id(layer) for layer in random_layers(network)}
     random: set[fx.Node] = set()
     for node in graph.nodes:
@@ -90,9 +90,9 @@ def _has_weights(network: nn.Module, node: fx.Node) -> bool:
 
 
 class SharedFeatures:
-    """What the shared part gives for windows of one volume, kept as far as it fits into `kept_bytes`.
+    """Features of the shared part for windows of one volume, kept as far as they fit into `kept_bytes`.
 
-    What does not fit is computed again when it is asked for again.
+    Features that do not fit are computed again for each request.
     """
 
     def __init__(self, shared: Callable[[Tensor], Features], kept_bytes: int) -> None:
@@ -101,7 +101,7 @@ class SharedFeatures:
         self._kept: dict[tuple[int, ...], Features] = {}
 
     def of(self, numbers: tuple[int, ...], windows: Callable[[tuple[int, ...]], Tensor]) -> Features:
-        """Features of the windows with these `numbers`, which `windows` cuts out."""
+        """The features of the windows with these `numbers`; `windows` cuts them out of the volume."""
         if numbers in self._kept:
             return self._kept[numbers]
         features = self._shared(windows(numbers))
@@ -113,7 +113,7 @@ class SharedFeatures:
 
 
 def each_repeated(features: Tensor, times: int) -> Tensor:
-    """`(B, …)` → `(B · times, …)`, an item's repeats beside each other, laid out in memory as they were."""
+    """Repeat each item: `(B, …)` → `(B · times, …)`, an item's repeats beside each other, in the same memory layout."""
     if times == 1:
         return features
     repeated = features.repeat_interleave(times, dim=0)

@@ -1,4 +1,4 @@
-"""Statistics of volumes that are still racing, kept from one round of a race to the next as far as memory allows."""
+"""A store for the statistics of racing volumes, from one round to the next, as far as memory allows."""
 
 from torch import Tensor
 
@@ -9,14 +9,14 @@ SHELF_BYTES = 2 << 30
 
 
 class StatisticsShelf:
-    """Takes volumes on to more repeats: from where they were or, if they did not fit here, from the first repeat.
+    """Keeps statistics between rounds, so that a volume continues from its last repeat; else it starts at the first.
 
-    Statistics take four bytes a voxel for each class and two more: 1.2 MB for a hippocampus volume with three classes,
-    of which 200 fit; 330 MB for a CT of 320×320×160, of which a pool of 1000 would take 330 GB after the first round,
-    more than there is memory, and than anybody's disk should give up for a scoring. So what fits is kept, the largest
-    scores first, as only the upper half goes on. What does not fit is sampled anew, to the same statistics: masks
-    depend on seed, repeat and window alone. With 20 repeats, racing 200 volumes for the top 20 takes 1280 passes if all
-    are kept, 2000 if none is, and 4000 without a race.
+    Statistics of C classes take 4 · (C + 2) bytes a voxel: 1.2 MB for a hippocampus volume with three classes, and 330
+    MB for a CT of 320×320×160. 200 hippocampus volumes fit, but a pool of 1000 CTs would take 330 GB after the first
+    round, too much for memory and disk. The store therefore keeps the statistics with the largest scores, as only the
+    upper half goes on. Others are sampled again, with the same result: masks depend on seed, repeat and window alone.
+    With 20 repeats, racing 200 volumes for the top 20 takes 1280 passes if all are kept, 2000 if none are, and 4000
+    without a race.
     """
 
     def __init__(self, limit_bytes: int = SHELF_BYTES) -> None:
@@ -25,7 +25,7 @@ class StatisticsShelf:
         self._kept: dict[str, tuple[float, MonteCarloStatistics]] = {}
 
     def sample(self, name: str, predictor: Predictor, image: Tensor, repeats: int, seed: int) -> MonteCarloStatistics:
-        """Statistics of the repeats 0 to `repeats` − 1 of an image `(1, W, H, D)`, taken off the shelf.
+        """Statistics of the repeats 0 to `repeats` − 1 of an image `(1, W, H, D)`; kept ones are continued and removed.
 
         Raises what `Predictor.sample` does.
         """
@@ -33,7 +33,7 @@ class StatisticsShelf:
         return predictor.sample(image, repeats - statistics.repeats, seed, statistics)
 
     def keep(self, name: str, score: float, statistics: MonteCarloStatistics) -> None:
-        """Put the statistics of a volume on the shelf; if it is full, those with the smallest scores go."""
+        """Keep the statistics of a volume; beyond the limit, those with the smallest scores are dropped."""
         self._kept[name] = (score, statistics)
         self._held_bytes += statistics.memory_bytes
         while self._held_bytes > self._limit_bytes:

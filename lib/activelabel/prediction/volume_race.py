@@ -1,4 +1,4 @@
-"""A race between volumes that are read when it is their turn, and that can be stopped and gone on with at any time."""
+"""A race between volumes, each read at its turn; a stopped race can be continued."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ from activelabel.prediction.racing import race
 from activelabel.prediction.shelf import StatisticsShelf
 
 Sample = Callable[[Tensor], MonteCarloStatistics]
-"""From a prepared image `(1, W, H, D)` to its statistics."""
+"""A function from a prepared image `(1, W, H, D)` to its statistics."""
 
 
 @dataclass(frozen=True)
 class RaceSettings:
-    """What is raced for: the `k` volumes with the largest score of one kind."""
+    """The aim of a race: the `k` volumes with the largest score of one kind."""
 
     kind: ScoreKind
     k: int
@@ -28,13 +28,13 @@ class RaceSettings:
     seed: int
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, flat: what a journal is recognised by."""
+        """All settings as one flat dictionary, which identifies the journal."""
         return {**asdict(self.kind), "k": self.k, "repeats": self.repeats, "seed": self.seed}
 
 
 @dataclass(frozen=True)
 class RacedScores:
-    """All scores of a volume, and after how many repeats."""
+    """All scores of a volume, and its number of repeats."""
 
     scores: list[Score]
     repeats: int
@@ -48,20 +48,20 @@ def race_volumes(
     journal: Journal,
     advanced: Callable[[int], None] = lambda passes: None,
 ) -> dict[str, RacedScores]:
-    """Score every volume, those that can be among the top k with all repeats.
+    """Score every volume, with all repeats for those that can be among the top k.
 
     Args:
-        names: of the volumes, all different.
-        score: `score(name, sample)` reads the volume, calls `sample` once and gives its scores, among which is the one
-            that is raced by; or None, if the volume cannot be read, and is out.
-        predictor: what samples.
-        settings: what is raced for.
-        journal: holds the scores after each round. A race with the journal of one that was stopped goes on with the
-            volume at which that stopped; the statistics it had in memory are sampled anew.
-        advanced: told of each volume by how many repeats it went on.
+        names: the names of the volumes, all different.
+        score: `score(name, sample)` reads the volume, calls `sample` once and gives its scores, which include the kind
+            of the race; or None if the volume cannot be read: it drops out.
+        predictor: samples the repeats.
+        settings: the aim of the race.
+        journal: holds the scores after each round. With the journal of a stopped race, the race continues at the volume
+            where that one stopped; the statistics that it had in memory are sampled again.
+        advanced: called for each volume with the number of repeats that were added.
 
     Returns:
-        The latest scores of each volume that has any, those with most repeats first, by name among equals.
+        The latest scores of each volume that has any, most repeats first, ties by name.
     """
     step = _Step(score, predictor, settings, journal, advanced)
     race(names, step, settings.k, settings.repeats)
@@ -69,7 +69,7 @@ def race_volumes(
 
 
 class _Step:
-    """What `race` calls to take a volume on. Attribute `latest`: what each volume has by now."""
+    """The step that `race` calls to add repeats to a volume. Attribute `latest`: the scores of each volume so far."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class _Step:
         self._settings = settings
         self._journal = journal
         self._advanced = advanced
-        self._shelf = StatisticsShelf()
+        self._kept_statistics = StatisticsShelf()
         self._found = {
             (entry["image"], entry["repeats"]): [_score(fields) for fields in entry["scores"]]
             for entry in journal.entries
@@ -104,7 +104,7 @@ class _Step:
 
         def sample(image: Tensor) -> MonteCarloStatistics:
             nonlocal statistics
-            statistics = self._shelf.sample(name, self._predictor, image, repeats, self._settings.seed)
+            statistics = self._kept_statistics.sample(name, self._predictor, image, repeats, self._settings.seed)
             return statistics
 
         scores = self._score(name, sample)
@@ -112,7 +112,7 @@ class _Step:
             return None
         self._journal.add({"image": name, "repeats": repeats, "scores": [asdict(score) for score in scores]})
         if repeats < self._settings.repeats:
-            self._shelf.keep(name, self._raced_by(scores), statistics)
+            self._kept_statistics.keep(name, self._raced_by(scores), statistics)
         return scores
 
     def _raced_by(self, scores: list[Score]) -> float:
@@ -120,6 +120,6 @@ class _Step:
 
 
 def _score(fields: dict[str, Any]) -> Score:
-    """From JSON, which has lists only."""
+    """The score from its JSON fields, where tuples are lists."""
     slices = fields["slices"]
     return Score(**{**fields, "slices": None if slices is None else tuple(slices)})

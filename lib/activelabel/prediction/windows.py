@@ -1,4 +1,4 @@
-"""Where the windows lie in a volume, and which of them hold nothing."""
+"""The places of the windows in a volume, and the windows that hold nothing."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,10 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """The windows over one volume, which is reflected on both sides: by `margin`, and further to the size of a window.
+    """The windows over one volume, padded by reflection on both sides: by `margin`, and further to the size of a
+    window.
 
-    The odd voxel comes after.
+    An odd voxel of padding is put at the end.
     """
 
     volume_size: Size3D
@@ -49,16 +50,16 @@ class WindowGrid:
 
     def inside(self) -> Box:
         """The volume within the padded one."""
-        starts = (before(v, p) for v, p in zip(self.volume_size, self.padded_size, strict=True))
-        x, y, z = (slice(start, start + v) for start, v in zip(starts, self.volume_size, strict=True))
+        corner = (before(v, p) for v, p in zip(self.volume_size, self.padded_size, strict=True))
+        x, y, z = (slice(start, start + v) for start, v in zip(corner, self.volume_size, strict=True))
         return x, y, z
 
 
 def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float, margin: Size3D = (0, 0, 0)) -> WindowGrid:
     """Windows that cover the volume, neighbours sharing at least the fraction `overlap` of a side, in [0, 1).
 
-    The last window of an axis ends with the volume, or `margin` voxels beyond it, as the first begins before it.
-    Without a margin, the same places as MONAI's `sliding_window_inference`.
+    The first window of an axis begins `margin` voxels before the volume, the last one ends `margin` voxels after it.
+    Without a margin, the places are those of MONAI's `sliding_window_inference`.
     """
     sizes = zip(volume_size, margin, window_size, strict=True)
     xs, ys, zs = (_starts(volume + 2 * beyond, window, overlap) for volume, beyond, window in sizes)
@@ -67,17 +68,17 @@ def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float, margin
 
 def _starts(volume: int, window: int, overlap: float) -> list[int]:
     step = max(int(window * (1 - overlap)), 1)
-    last = max(volume - window, 0)
-    return [min(index * step, last) for index in range(math.ceil(last / step) + 1)]
+    furthest = max(volume - window, 0)
+    return [min(index * step, furthest) for index in range(math.ceil(furthest / step) + 1)]
 
 
 class WindowedVolume:
-    """A padded image and its windows, which are known by their number in the grid.
+    """A padded image and its windows, identified by their numbers in the grid.
 
     Attributes:
-        grid: where they lie.
+        grid: the places of the windows.
         occupied: numbers of the windows to run.
-        skipped: numbers of those that hold nothing; none where these are not looked for.
+        skipped: numbers of the windows that hold nothing; empty without `skip_empty`.
     """
 
     def __init__(self, image: Tensor, grid: WindowGrid, skip_empty: bool) -> None:
@@ -89,7 +90,7 @@ class WindowedVolume:
         self.occupied = sorted(set(numbers) - set(self.skipped))
 
     def batch(self, windows: Sequence[int]) -> Tensor:
-        """Those windows, `(B, K, *window_size)`."""
+        """The windows with these numbers, `(B, K, *window_size)`."""
         return torch.stack([self._window(number) for number in windows])
 
     def _window(self, number: int) -> Tensor:
@@ -101,7 +102,7 @@ class WindowedVolume:
 def holds_nothing(window: Tensor) -> bool:
     """Whether a window `(K, *S)` is constant in each channel: air outside the body.
 
-    There is nothing in it to segment, whatever the value (after z-scoring, air is not the least value of an image).
+    It has nothing to segment, whatever its value (after z-scoring, air is not the least value of an image).
     """
     flat = window.flatten(1)
     return bool((flat.amin(dim=1) == flat.amax(dim=1)).all())

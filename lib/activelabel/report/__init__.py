@@ -1,1 +1,1 @@
-"""A page that says what experiments, or a running project, have shown: for who annotates, all numbers beside it."""
+"""Reports on experiments, or on a running project: one page in plain words for annotators, with all numbers."""

@@ -1,4 +1,4 @@
-"""Learning curves of experiments: of an arm with its band, and of pairs of seed and test case at equal effort."""
+"""Learning curves of experiments: one for each arm, with its band, and Dice of seed and test case at equal effort."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,20 +24,21 @@ class LearningCurve:
 
     @property
     def paid_for(self) -> tuple[Vector, Vector]:
-        """Effort and mean Dice of the rounds that have cost something: a power law says nothing of the others."""
+        """Effort and mean Dice of the rounds with an effort above 0, the only ones that a power law describes."""
         paid = self.effort > 0
         return self.effort[paid], self.dice.mean[paid]
 
 
 @dataclass(frozen=True)
 class EqualEffort:
-    """Pairs of seed and test case that every arm has, at budgets that every run had.
+    """Pairs of seed and test case that every arm has, at budgets within the range of every run.
 
     Attributes:
-        budgets: of the effort, from least to most: what the run with the fewest models paid for each, within the range
-            that all runs cover.
-        aubc: area under the curve of each pair through its values at the budgets: rows (seed, case), a column an arm.
-        steps: Dice of each pair at every budget after the first; each a table like that of `aubc`.
+        budgets: efforts, from least to most: those of the models of the run with the fewest, within the range that all
+            runs cover.
+        aubc: area under the curve of each pair through its values at the budgets; one row for each (seed, case), one
+            column for each arm.
+        steps: for every budget after the first, a table like `aubc` with the Dice of each pair.
     """
 
     budgets: tuple[float, ...]
@@ -46,12 +47,12 @@ class EqualEffort:
 
     @property
     def low(self) -> float:
-        """Where the range begins."""
+        """The smallest budget."""
         return self.budgets[0]
 
     @property
     def high(self) -> float:
-        """Where it ends."""
+        """The largest budget."""
         return self.budgets[-1]
 
     @property
@@ -61,15 +62,15 @@ class EqualEffort:
 
 
 def over_cases(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The mean over the test cases of each seed: rows are seeds, which is what tests go over."""
+    """The mean over the test cases of each seed; one row for each seed, as tests need it."""
     return pairs.groupby(level="seed").mean()
 
 
 def learning_curves(dice: pd.DataFrame) -> dict[str, LearningCurve]:
-    """The curve of each arm, by the number of the round for now: see `over_effort`.
+    """The curve of each arm by the number of the round; `over_effort` turns it into a curve by effort.
 
     Args:
-        dice: `arm`, `seed`, `round`, `case` and `dice`, as of `results.mean_dice`, or of the metrics of one structure.
+        dice: `arm`, `seed`, `round`, `case` and `dice`, from `results.mean_dice` or from the metrics of one structure.
     """
     return {str(arm): _learning_curve(of_arm) for arm, of_arm in dice.groupby("arm", sort=False)}
 
@@ -83,12 +84,12 @@ def _learning_curve(dice: pd.DataFrame) -> LearningCurve:
 
 
 def over_effort(curves: Mapping[str, LearningCurve], efforts: pd.DataFrame, effort: str) -> dict[str, LearningCurve]:
-    """The curves by effort: that of a round is the mean over the seeds that had it, and rounds are in its order.
+    """The curves by effort: the effort of a round is the mean over the seeds with that round, and sorts the rounds.
 
     Args:
-        curves: of `learning_curves`.
-        efforts: as of `results.effort_table`.
-        effort: which of `results.EFFORTS` is meant.
+        curves: from `learning_curves`.
+        efforts: from `results.effort_table`.
+        effort: one of `results.EFFORTS`.
     """
     means = efforts.groupby(["arm", "round"])[effort].mean()
     return {arm: _over(curve, means[arm].loc[curve.effort].to_numpy(np.float64)) for arm, curve in curves.items()}
@@ -102,11 +103,11 @@ def _over(curve: LearningCurve, effort: Vector) -> LearningCurve:
 
 
 def at_equal_effort(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> EqualEffort | None:
-    """Compare all runs that have two models or more, at budgets of `effort` that all of them had.
+    """Compare all runs with two models or more, at budgets of `effort` within the range of all of them.
 
-    At a budget a run has the last model that was paid for within it (see `analysis.curves.value_at`): no value is read
-    off a line between two models. Of rounds at the same effort the last one counts. Only pairs that every arm has are
-    in the tables. The arguments are as above. None where no range or no pair is shared.
+    At a budget, a run has the value of its last model within that budget (see `analysis.curves.value_at`): no value is
+    read off a line between two models. Of rounds at the same effort, the last one counts. The tables hold only pairs
+    that every arm has. The arguments are as above. None if the runs share no range or no pair.
     """
     runs = {run: curve for run, curve in _run_curves(efforts, dice, effort).items() if len(curve) > 1}
     low, high = _shared_range(list(runs.values()))
@@ -128,13 +129,13 @@ def at_equal_effort(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> E
 
 
 def models_within(metrics: pd.DataFrame, efforts: pd.DataFrame, effort: str, budget: float) -> pd.DataFrame:
-    """Of the metrics of each run those of its last model that was paid for within a budget of an effort."""
+    """The metrics of each run's last model within a budget of an effort."""
     paid = efforts[efforts[effort] <= budget * (1 + EQUAL_EFFORT)]
     return metrics.merge(paid.groupby(RUN)["round"].max().reset_index())
 
 
 def _budgets(curves: Sequence[pd.DataFrame], low: float, high: float) -> tuple[float, ...]:
-    """The ends of the range, and between them what the run with the fewest models there has paid for each of them."""
+    """The ends of the range, and between them the efforts of the run with the fewest models there."""
     between = [[float(effort) for effort in curve.index if low < effort < high] for curve in curves]
     return (low, *min(between, key=len), high)
 
@@ -145,11 +146,11 @@ def _shared_range(curves: Sequence[pd.DataFrame]) -> tuple[float, float]:
 
 
 def _run_curves(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> dict[_RunKey, pd.DataFrame]:
-    """By arm and seed: Dice, a row an effort from least to most, a column a test case."""
+    """By arm and seed, a table of Dice: one row for each effort, from least to most, one column for each test case."""
     joined = dice.merge(efforts[[*RUN, "round", effort]], on=[*RUN, "round"]).sort_values("round", kind="stable")
-    last = joined.drop_duplicates([*RUN, "case", effort], keep="last")
+    final = joined.drop_duplicates([*RUN, "case", effort], keep="last")
     return {
-        run: of_run.pivot(index=effort, columns="case", values="dice") for run, of_run in last.groupby(RUN, sort=False)
+        run: of_run.pivot(index=effort, columns="case", values="dice") for run, of_run in final.groupby(RUN, sort=False)
     }
 
 
@@ -162,10 +163,10 @@ def _points(values: "pd.Series[float]") -> tuple[Vector, Vector]:
 
 
 def _by_pair(values: Mapping[_RunKey, "pd.Series[float]"]) -> pd.DataFrame:
-    """Rows (seed, case), a column an arm; NaN where an arm has not run that seed."""
+    """One row for each (seed, case), one column for each arm; NaN if the arm has not run that seed."""
     arms = dict.fromkeys(arm for arm, _ in values)
     columns = {
-        arm: pd.concat({seed: of_run for (of, seed), of_run in values.items() if of == arm}, names=["seed"])
+        arm: pd.concat({seed: of_run for (name, seed), of_run in values.items() if name == arm}, names=["seed"])
         for arm in arms
     }
     return pd.DataFrame(columns).rename_axis(["seed", "case"])

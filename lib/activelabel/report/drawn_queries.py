@@ -1,4 +1,4 @@
-"""A query drawn: the slice, what the model that asked saw in it, and its uncertainty."""
+"""The picture of a query: the slice, the prediction of the model that chose it, and its uncertainty."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from activelabel.training.checkpoints import open_model
 
 
 def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
-    """One query of a run, drawn from the image and the file of the model that asked.
+    """The picture of one query of a run, from the image and the file of the model that chose it.
 
     Raises:
         InvalidInputError: the image or the model cannot be read.
@@ -39,15 +39,15 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
     image = prepare_image(volume, description.preprocessing)
     statistics = predictor.sample(image.tensor, prediction.repeats, run.seed)
     measure = compared_measure(str(query["strategy"]))
-    doubt, asked = MEASURES[measure](statistics), query["slices"]
+    uncertainty, asked = MEASURES[measure](statistics), query["slices"]
     axis = slice_axis(volume.grid, description.preprocessing.slice_plane) if asked is None else int(query["axis"])
     along = prepared_axis(image.grid, image.original, axis)
     positions = prepared_positions(image.grid, image.original, axis)
-    # Of a volume the slice with most doubt, of several slices the middle one.
-    wanted = most_uncertain_slice(doubt, along) if asked is None else positions[asked[len(asked) // 2]]
+    # A volume shows its most uncertain slice, a query for several slices the middle one.
+    wanted = most_uncertain_slice(uncertainty, along) if asked is None else positions[asked[len(asked) // 2]]
     own = int(np.abs(positions - wanted).argmin())
     place = int(np.clip(np.rint(positions[own]), 0, image.grid.shape[along] - 1))
-    drawn = (image, statistics.mean, doubt, measure, description.labels, along, place)
+    drawn = (image, statistics.mean, uncertainty, measure, description.labels, along, place)
     what = "the whole volume" if asked is None else f"slices {', '.join(map(str, asked))}"
     return Picture(
         name=f"example_round_{query['round']}",

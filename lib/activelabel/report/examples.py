@@ -1,4 +1,4 @@
-"""Examples of what was asked for: the slice, what the model that asked saw in it, and its uncertainty."""
+"""Example queries: for each, the slice, the prediction of the model that chose it, and its uncertainty."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +15,11 @@ _COUNT = 3
 
 
 def example_queries(results: Results, arm: str) -> Iterator[Block]:
-    """Up to three queries of an arm's first run that a model asked for: the first of its first, middle and last round.
+    """Up to three queries of an arm's first run that a model chose: the first query of its first, middle and last
+    round.
 
-    Each is drawn from the image and the kept model, which takes a Monte Carlo prediction; where one of both is not
-    there any more, a line says so.
+    Each picture takes the image, the kept model and a Monte Carlo prediction. If the image or the model is missing, a
+    line takes the place of the picture.
     """
     run = next(run for run in results.runs if run.arm == arm)
     queries = results.queries[(results.queries["arm"] == arm) & (results.queries["seed"] == run.seed)]
@@ -39,7 +40,7 @@ def _draw(results: Results, run: Run, query: "pd.Series[Any]") -> Picture:
     model = _model_file(results, run, int(query["model_version"]))
     if not model.is_file():
         raise InvalidInputError(f"model {model.name}: there is no such file")
-    from activelabel.report.drawn_queries import draw_query  # runs a network, whose imports take seconds
+    from activelabel.report.drawn_queries import draw_query  # its imports, which run a network, take seconds
 
     return draw_query(run, query, model)
 
@@ -48,4 +49,4 @@ def _model_file(results: Results, run: Run, version: int) -> Path:
     models = results.models
     of_run = models[(models["arm"] == run.arm) & (models["seed"] == run.seed)]
     file = run.folder / "project" / "models" / str(of_run.set_index("model_version").at[version, "file"])
-    return file if file.is_file() else file.with_suffix(MODEL_ENDING)  # converted since its name was written down
+    return file if file.is_file() else file.with_suffix(MODEL_ENDING)  # an older file is converted under a new ending

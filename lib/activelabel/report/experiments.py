@@ -34,10 +34,10 @@ _METRICS = {
 
 
 def experiments_page(results: Results) -> Page:
-    """What experiments have shown, from the short answer to all settings.
+    """The page about experiments, from the short answer to all settings.
 
     Raises:
-        InvalidInputError: there is nothing to compare.
+        InvalidInputError: there is no arm to compare.
     """
     findings = find(results)
     efforts = [findings.main, *(effort for effort in findings.under if effort != findings.main)]
@@ -93,9 +93,10 @@ def _costs(results: Results) -> Table:
 
 
 def _worst_cases(findings: Findings) -> Iterator[tuple[str, list[Block]]]:
-    """By metric: how its values are spread over the cases, and what an arm does to the worst ones.
+    """By metric, the spread of its values over the cases, and the effect of each arm on the worst cases.
 
-    Of the arms that can be compared, at the largest effort that all of them had; else the last models, uncompared.
+    Comparable arms are judged at the largest effort that all of them reached. If no arms are comparable, the last
+    models are shown without a comparison.
     """
     under = findings.under[findings.main]
     metrics = findings.results.metrics[findings.results.metrics["arm"].isin(findings.arms)]
@@ -161,7 +162,7 @@ def _effects_on_worst(judged: pd.DataFrame, metric: str, reference: str, which: 
 
 
 def _reference(arms: Sequence[str]) -> str:
-    """Random, which all others have to beat; without it the first arm."""
+    """The random arm, which all others have to beat; the first arm if there is none."""
     return next((arm for arm in arms if arm.startswith("random")), arms[0])
 
 

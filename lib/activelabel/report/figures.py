@@ -1,4 +1,4 @@
-"""The figures of a report. Letters are large, for a phone shows them at less than half their size."""
+"""The figures of a report. Letters are large, because a phone shows them at less than half their size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,16 +20,16 @@ _LETTERS: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
 }
-# Without the yellow, which a thin line on white does not show, and with black.
+# The palette has black in place of yellow, which is invisible as a thin line on white.
 _LINE_COLOURS = [colour for colour in COLOURS if colour != "#f0e442"] + ["#000000"]
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = "osD^vPX"
 _GRID = "#e6eaee"
-_BAND_INK = 0.4  # Shared by all bands, which would hide each other.
+_BAND_INK = 0.4  # The bands share this opacity, so that they do not hide each other.
 _WIDTH_INCHES = 7.0
 _LEGEND_COLUMNS = 3
-_LONG_NAME = 18  # letters, of which three columns have no room
-_FEW_ARMS = 6  # whose numbers fit into a matrix in large letters
+_LONG_NAME = 18  # letters: longer names do not fit into three columns
+_FEW_ARMS = 6  # at most so many arms fit into a matrix in large letters
 
 
 def draw_curves(
@@ -38,10 +38,10 @@ def draw_curves(
     """Learning curves with their bands.
 
     Args:
-        panels: by title, the curves of the arms.
+        panels: by the title of a panel, the curves of the arms.
         arms: all arms, in the order that gives each its colour and marker in every figure.
         xlabel: the effort, with its unit.
-        full_dice: where the dotted line of all labels lies, None for none.
+        full_dice: the Dice of all labels, drawn as a dotted line; None for no line.
     """
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
@@ -63,7 +63,7 @@ def draw_curves(
 
 
 def draw_penalties(matrix: pd.DataFrame) -> Figure:
-    """How often the arm of a row beat the arm of a column: a matrix of shares of the steps, from 0 to 1."""
+    """A matrix of the share of steps, from 0 to 1, at which the arm of a row beat the arm of a column."""
     arms, values = list(matrix.columns), matrix.to_numpy(dtype=np.float64)
     size = len(arms)
     letters = _LETTERS["font.size"] * min(1, _FEW_ARMS / size)
@@ -88,7 +88,7 @@ def draw_penalties(matrix: pd.DataFrame) -> Figure:
 def draw_forecast(
     effort: Sequence[float] | Vector, dice: Sequence[float] | Vector, ahead: Forecast, xlabel: str
 ) -> Figure:
-    """A learning curve, the power law through it, and where the next round is expected; the points alone if too few."""
+    """A learning curve with its power law and the forecast of the next round; only the points if they are too few."""
     colour = _LINE_COLOURS[-2]
     with matplotlib.rc_context(_LETTERS):
         figure = Figure(figsize=(_WIDTH_INCHES, 4.2), layout="constrained")
@@ -107,7 +107,7 @@ def draw_forecast(
 
 
 def draw_doubts(worths: Sequence[float | None]) -> Figure:
-    """The worth of the doubt, label by label, from -1 to 1; None where there is none to tell."""
+    """The worth of the uncertainty, label by label, from -1 to 1; None where it is unknown."""
     with matplotlib.rc_context(_LETTERS):
         figure = Figure(figsize=(_WIDTH_INCHES, 3.2), layout="constrained")
         panel = figure.subplots()

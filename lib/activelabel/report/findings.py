@@ -1,4 +1,4 @@
-"""What an experiment has shown, in numbers: all that a report draws and says."""
+"""The findings of an experiment: all numbers that a report draws and states."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,19 +25,19 @@ from activelabel.simulation.results import ROUND, RUN, Results, effort_table, me
 ENOUGH = 0.95
 """The share of the Dice of all labels that counts as enough."""
 SIGNIFICANT = 0.05
-_LARGEST_PLATEAU = 0.995  # A curve that levels off at the most there can be has not begun to level off.
+_LARGEST_PLATEAU = 0.995  # A fitted curve with a plateau above this has not begun to level off.
 UNITS: Mapping[str, str] = {
     "volumes": "volumes",
     "slices": "slices",
     "foreground_voxels": "foreground voxels",
     "boundary_mm": "mm of contour",
 }
-"""The efforts that learning curves are drawn over, and what each is counted in."""
+"""The efforts that learning curves are drawn over, each with its unit."""
 
 
 @dataclass(frozen=True)
 class FullDice:
-    """The Dice that all labels would bring, and where that number is from."""
+    """The Dice that all labels would bring, and the source of that number."""
 
     value: float
     source: str
@@ -45,11 +45,11 @@ class FullDice:
 
 @dataclass(frozen=True)
 class UnderEffort:
-    """What is found when labels are counted by one effort.
+    """The findings when labels are counted by one effort.
 
-    `equal` is None where the finished arms share no range of it. `tests` compare the AUBC, `final_tests` the Dice where
-    the range ends, each pair of arms over seeds, the better ones first. `forecasts` say what one more round of an arm's
-    last size would bring.
+    `equal` is None if the finished arms share no range of the effort. `tests` compare the AUBC of each pair of arms
+    over seeds, with the better arm first; `final_tests` compare the Dice at the end of the range. `forecasts` estimate
+    the gain of one more round, as large as an arm's last one.
     """
 
     effort: str
@@ -64,10 +64,10 @@ class UnderEffort:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that is found about the `arms` that are compared.
+    """All findings about the `arms` that are compared.
 
     `efforts` and `dice` are the tables of `results.effort_table` and `results.mean_dice`, of rounds that have a model.
-    `main` is the effort that the summary goes by.
+    The summary counts labels by the effort `main`.
     """
 
     results: Results
@@ -80,7 +80,7 @@ class Findings:
 
     @property
     def best(self) -> str:
-        """The arm with the largest AUBC, or Dice where none can be compared."""
+        """The arm with the largest AUBC, or with the largest Dice if no arms are comparable."""
         ranking = self.under[self.main].ranking
         if not ranking.empty:
             return str(ranking.index[0])
@@ -92,18 +92,18 @@ def find(results: Results) -> Findings:
     """Compare the arms of experiments, under each effort.
 
     Raises:
-        InvalidInputError: there is nothing but the arm of all labels.
+        InvalidInputError: there is no arm but the one of all labels.
     """
     full_arms = tuple(arm for arm in results.arms if arm.split(" (")[0] == FULL_DATA)
     arms = tuple(arm for arm in results.arms if arm not in full_arms)
     if not arms:
         raise InvalidInputError(f"expected strategies to compare, got runs of {FULL_DATA} alone: simulate others too")
     metrics = results.metrics[results.metrics["arm"].isin(arms)]
-    efforts = effort_table(results.queries).merge(metrics[ROUND].drop_duplicates())  # Of the rounds with a model.
+    efforts = effort_table(results.queries).merge(metrics[ROUND].drop_duplicates())  # Only rounds with a model count.
     dice = mean_dice(metrics)
     curves = learning_curves(dice)
     by_label = {str(name): learning_curves(of_label) for name, of_label in metrics.groupby("label", sort=False)}
-    finished = ~dice["arm"].isin(results.unfinished)  # An arm that goes on still is not set beside one that is done.
+    finished = ~dice["arm"].isin(results.unfinished)  # An unfinished arm is not compared with a finished one.
     under = {effort: _under(efforts, dice, finished, curves, by_label, effort) for effort in UNITS}
     asked = results.queries[results.queries["role"] == "training"]
     main = "slices" if (asked["kind"] == "slices").any() else "volumes"
@@ -115,8 +115,8 @@ def efforts_to_reach(findings: Findings, effort: str) -> pd.DataFrame:
     """The effort at which each arm has `ENOUGH` of the Dice of all labels; none where there is no such Dice.
 
     Returns:
-        A row an arm: `arm`; `effort`, of its mean curve; `least` and `most` of its seeds; `reached`, by how many of its
-        `seeds`. NaN where it is not reached.
+        One row for each arm: `arm`; `effort`, that of its mean curve; `least` and `most`, over its seeds; `reached`,
+            the number of its `seeds` that reach it. NaN where it is not reached.
     """
     if findings.full is None:
         return pd.DataFrame()
@@ -138,7 +138,7 @@ def foreground_efficiencies(findings: Findings) -> pd.DataFrame:
     """How fast each thousand foreground voxels closes the gap to the Dice of all labels, along the arm's mean curve.
 
     Returns:
-        A row an arm: `arm`, `foreground efficiency`, NaN where there is no gap, and `n (seeds)`.
+        One row for each arm: `arm`, `foreground efficiency`, NaN where there is no gap, and `n (seeds)`.
     """
     rows = []
     for arm, curve in findings.under["foreground_voxels"].curves.items():
@@ -174,7 +174,7 @@ def _under(
 
 
 def _ranking(equal: EqualEffort | None) -> pd.DataFrame:
-    """Arms from best to worst by mean AUBC: `aubc`, `final`, and over how many `seeds` and `cases`."""
+    """Arms from best to worst by mean AUBC: `aubc`, `final`, and the numbers of `seeds` and `cases`."""
     if equal is None:
         return pd.DataFrame()
     aubc, final = over_cases(equal.aubc), over_cases(equal.final)
@@ -184,7 +184,7 @@ def _ranking(equal: EqualEffort | None) -> pd.DataFrame:
 
 
 def _forecast(curve: LearningCurve, unit: str) -> Forecast | None:
-    """What one more round as large as the last would bring; None where no round has cost anything."""
+    """The gain of one more round, as large as the last one; None if no round has an effort above 0."""
     effort, dice = curve.paid_for
     steps = np.diff(effort, prepend=0.0)
     return forecast(effort, dice, float(steps[steps > 0][-1]), unit=unit) if len(effort) else None
@@ -207,6 +207,6 @@ def _full_dice(full_arms: Collection[str], findings: Findings) -> FullDice | Non
 
 
 def _reach(effort: ArrayLike, dice: ArrayLike, wanted: float) -> float:
-    """NaN where it is not reached, or there is one point only."""
+    """The effort at which `wanted` is reached; NaN if it is not, or if there is only one point."""
     found = effort_to_reach(effort, dice, wanted) if np.size(effort) > 1 else None
     return np.nan if found is None else found

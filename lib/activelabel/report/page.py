@@ -1,4 +1,4 @@
-"""A page of HTML that needs nothing but itself, and a PNG and CSV of each figure and table in a folder beside it."""
+"""A self-contained page of HTML, and a folder beside it with a PNG of each figure and a CSV of each table."""
 
 import base64
 import io
@@ -26,7 +26,7 @@ _SMALLEST_P = 0.001
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of numbers, shown to three digits; the CSV has all of them. `name` is that of the file."""
+    """Rows of numbers, shown to three digits; the CSV has all digits. `name` is the name of the CSV."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class Table:
 
     @property
     def cells(self) -> Iterator[list[tuple[str, bool]]]:
-        """The rows as they are shown, and of each cell whether it is words."""
+        """The rows as they are shown; each cell with whether it holds words."""
         counts = [_holds_counts(self.frame[column]) for column in self.frame.columns]
         for row in self.frame.itertuples(index=False):
             yield [
@@ -46,13 +46,13 @@ class Table:
 
     @property
     def heads(self) -> list[tuple[str, bool]]:
-        """The names of the columns, and of each whether it holds words."""
+        """The names of the columns, each with whether it holds words."""
         return [(str(column), not is_numeric_dtype(self.frame[column])) for column in self.frame.columns]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, what it shows for those who do not see it, and the numbers that it draws, if it draws any."""
+    """A figure, a text alternative for readers who cannot see it, and the numbers that it draws, if any."""
 
     name: str
     title: str
@@ -64,7 +64,7 @@ class Picture:
 
     @property
     def png(self) -> bytes:
-        """The figure as a file."""
+        """The bytes of the figure as a PNG."""
         buffer = io.BytesIO()
         take_texts_literally(self.figure)
         self.figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white")
@@ -81,7 +81,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Folded:
-    """Text that is shown when asked for, as it is."""
+    """Preformatted text that is folded until the reader opens it."""
 
     title: str
     text: str
@@ -93,7 +93,7 @@ Block = Table | Picture | Text | Folded
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; `tabs`, by title, are shown one at a time."""
+    """A heading with its blocks; `tabs`, by title, are shown one at a time."""
 
     title: str
     blocks: Sequence[Block] = ()
@@ -102,7 +102,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A title, what all of it says in a few sentences, and the sections."""
+    """A title, a summary in a few sentences, and the sections."""
 
     title: str
     summary: Sequence[str]
@@ -110,7 +110,7 @@ class Page:
 
 
 def write_page(page: Page, out: Path) -> Path:
-    """Write the page at `out`, and its figures and tables into the folder `NAME_files` beside it; that folder.
+    """Write the page at `out`, and its figures and tables into the folder `NAME_files` beside it; return that folder.
 
     Raises:
         InvalidInputError: `out` does not end in .html, or cannot be written.
@@ -128,7 +128,7 @@ def write_page(page: Page, out: Path) -> Path:
 
 
 def shown(value: object, column: str) -> str:
-    """A cell as it is read: numbers to three digits, p-values no smaller than can be meant, nothing as a dash."""
+    """The text of a cell: numbers to three digits, tiny p-values as "<" a limit, missing values as a dash."""
     if not isinstance(value, float):
         return "–" if value is None else str(value)
     if math.isnan(value):
@@ -145,7 +145,7 @@ def _is_p(column: str) -> bool:
 
 
 def _holds_counts(column: "pd.Series[Any]") -> bool:
-    """Whether all numbers of a column are whole, means of counts too."""
+    """Whether all numbers of a column are whole; means of counts are among them."""
     if not is_numeric_dtype(column) or _is_p(str(column.name)):
         return False
     known = column.dropna()
@@ -153,12 +153,12 @@ def _holds_counts(column: "pd.Series[Any]") -> bool:
 
 
 def marked_up(text: str) -> Markup:
-    """HTML of a sentence, with names that stand between backticks set off from the words around them."""
+    """HTML of a sentence, with names between backticks as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
 
 
 def _write_files(page: Page, folder: Path) -> Iterator[tuple[str, str]]:
-    """The data URI of each figure, by its name."""
+    """Write all files of a page; return the data URI of each figure by its name."""
     for section in page.sections:
         for block in [*section.blocks, *(block for _, blocks in section.tabs for block in blocks)]:
             if isinstance(block, Table):

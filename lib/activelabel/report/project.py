@@ -1,4 +1,4 @@
-"""The page about a running project: how good its models are, what the labels cost, and whether to go on."""
+"""The page about a running project: the quality of its models, the cost of its labels, and whether to go on."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +19,11 @@ _SHOWN_DOUBTS = 30
 
 
 def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
-    """The project that a server has begun on these studies.
+    """The project that a server has begun on `studies`.
 
     Raises:
-        InvalidInputError: no server has, its labels have other names, or settings are wrong; the line says what.
+        InvalidInputError: no server has begun one, its labels have other names, or settings are wrong; the line names
+            the problem.
     """
     project = plan_project(app_dir, studies, conf)
     if project.ledger.file is not None and not project.ledger.file.is_file():
@@ -35,7 +36,7 @@ def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -
 
 
 def project_page(project: Project) -> Page:
-    """What the ledger of a project says so far, before its first model too."""
+    """The page about a project from its ledger; the project needs no model yet."""
     curve = learning_curve(project)
     progress = project.ledger.progress()
     return Page(
@@ -58,7 +59,7 @@ def project_page(project: Project) -> Page:
 
 
 def _not_drawn(project: Project) -> Iterator[str]:
-    """What is to be known of labels that nobody drew, and of cases that are not simply left; nothing if all is well."""
+    """Sentences about labels that nobody drew, drafts, and cases that are set aside; none if there are none."""
     unchanged, drafts = project.ledger.unchanged_labels(), len(project.ledger.open_drafts())
     if any(unchanged.values()):
         yield (

@@ -1,4 +1,4 @@
-"""What was found, in sentences that need no statistics to be read, with the numbers that they rest on."""
+"""The findings in sentences for readers without statistics, with the numbers behind them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from activelabel.simulation.results import EFFORTS
 
 
 def summarise(findings: Findings) -> Iterator[str]:
-    """What was compared, which arm won and whether that is more than chance, how much is enough, whether to go on."""
+    """Sentences on the compared arms, the winner, its significance, how much is enough, and whether to go on."""
     yield _compared(findings)
     yield from _winner(findings)
     yield _enough(findings)
@@ -60,7 +60,7 @@ def _winner(findings: Findings) -> Iterator[str]:
 
 
 def _significance(first: str, tests: Sequence[Comparison]) -> str:
-    """The tests have the better arm first, so those of the best one begin with it."""
+    """A sentence on the tests of the best arm, which is the first arm in each of its tests."""
     rivals = [test for test in tests if test.arm == first]
     seeds = rivals[0].seeds
     if not rivals[0].told:
@@ -70,14 +70,14 @@ def _significance(first: str, tests: Sequence[Comparison]) -> str:
         )
     ahead = [test for test in rivals if test.p_holm < SIGNIFICANT and test.first_is_better]
     level = [test for test in rivals if test not in ahead]
-    said = []
+    claims = []
     if ahead:
-        said.append(f"That is more than chance explains against {_listed([_tested(test) for test in ahead])}.")
+        claims.append(f"That is more than chance explains against {_listed([_tested(test) for test in ahead])}.")
     if level:
         than = "It" if ahead else "That is no more than chance explains: it"
-        said.append(f"{than} cannot be told from {_listed([_tested(test) for test in level])}.")
+        claims.append(f"{than} cannot be told from {_listed([_tested(test) for test in level])}.")
     return (
-        f"{' '.join(said)} Each test has n = {seeds} seeds, a seed being the mean over its test cases; p is that of "
+        f"{' '.join(claims)} Each test has n = {seeds} seeds, a seed being the mean over its test cases; p is that of "
         f"Student's paired t test, after Holm's correction for {len(tests)} test{'s' if len(tests) > 1 else ''}. In "
         "brackets: the difference, and where it lies with 95 % for other seeds."
     )
@@ -98,11 +98,11 @@ def _enough(findings: Findings) -> str:
     when = [f"`{arm}` after about {effort:,.0f}" for arm, effort in reached.dropna().sort_values().items()]
     never = list(reached[reached.isna()].index)
     full = f"{findings.full.value:.3f}, {findings.full.source}"
-    said = f"{100 * ENOUGH:.0f} % of the Dice that all labels would bring ({full})"
+    sentence = f"{100 * ENOUGH:.0f} % of the Dice that all labels would bring ({full})"
     if not when:
-        return f"{said} was not reached by any of them."
+        return f"{sentence} was not reached by any of them."
     return (
-        f"{said} was reached by {_listed(when)} {EFFORTS[findings.main]}"
+        f"{sentence} was reached by {_listed(when)} {EFFORTS[findings.main]}"
         + (f", and not by {_listed(_named(never))}" if never else "")
         + "."
     )

@@ -1,4 +1,4 @@
-"""What stands under one effort: learning curves, who is better at equal effort, how much is enough, what is ahead."""
+"""The section about one effort: learning curves, the ranking at equal effort, how much is enough, and the forecast."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,7 +26,7 @@ _OVER_SEEDS = (
 
 
 def blocks_under(findings: Findings, effort: str) -> Iterator[Block]:
-    """All figures and tables under this effort; the names of their files end in it."""
+    """All figures and tables of one effort; the names of their files end in its name."""
     under = findings.under[effort]
     yield _curves(findings, under)
     if under.equal is None:
@@ -78,7 +78,7 @@ def _structures(findings: Findings, under: UnderEffort) -> Picture:
 
 
 def _rows(curves: Mapping[str, LearningCurve]) -> pd.DataFrame:
-    """A row a point, as the figures draw them."""
+    """One row for each point of a curve, as the figures draw it."""
     frames = [pd.DataFrame({"arm": arm, "effort": curve.effort, **vars(curve.dice)}) for arm, curve in curves.items()]
     return pd.concat(frames, ignore_index=True)
 

@@ -1,1 +1,1 @@
-"""How well and at what cost a strategy does, judged on cases whose true labels are known."""
+"""Simulated annotation: the quality and the cost of strategies, judged on cases whose true labels are known."""

@@ -1,4 +1,4 @@
-"""The oracle: an annotator who draws what is true, where she is asked, and knows what it cost."""
+"""The oracle: a simulated annotator that draws the true label where a query asks for it, and records the cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from activelabel.simulation.cases import Cases
 from activelabel.simulation.truth import read_truth
 
 NAME = "oracle"
-"""Under which name she asks."""
+"""The name of the oracle as an annotator."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What she drew for a query: a label file, what a client says of it, and what it cost.
+    """The oracle's drawing for a query: a label file, the params that a client sends with it, and its cost.
 
     `info` are the params of a saved label. `boundary_mm` is the length of the contours on the annotated slices.
     """
@@ -34,7 +34,7 @@ class Drawing:
 
 
 class OracleAnnotator:
-    """Answers every query with the true label, cut down to what was asked for."""
+    """An annotator that answers every query with the true label, cut down to the slices of the query."""
 
     def __init__(self, cases: Cases, desk: Path, plane: SlicePlane = "acquisition") -> None:
         """Draw from the true labels of these cases into files on `desk`; whole volumes slice by slice in `plane`."""
@@ -43,51 +43,51 @@ class OracleAnnotator:
         self._plane = plane
 
     def draw(self, answer: Mapping[str, Any]) -> Drawing:
-        """What is true on the slices of a query, or in the whole volume, and nothing elsewhere.
+        """The true label on the slices of a query, or of the whole volume, and background elsewhere.
 
-        The label is opened here and not before; slices that were not asked for are blank before anything looks at them.
+        The label is opened here and not before. Slices outside the query are blanked before their values are used.
 
         Args:
             answer: a next-sample answer.
 
         Raises:
-            InvalidInputError: the label cannot be read, lies elsewhere than its image, or what is drawn are no whole
-                numbers from 0.
+            InvalidInputError: the label cannot be read, lies elsewhere than its image, or has values on the slices of
+                the query that are no whole numbers from 0.
         """
         image_id, query = str(answer["id"]), answer["query"]
-        truth = read_truth(self._cases.images[image_id], self._cases.labels[image_id], self._cases.label_names)
+        true_label = read_truth(self._cases.images[image_id], self._cases.labels[image_id], self._cases.label_names)
         by_slices = query["kind"] == "slices"
-        axis = int(query["axis"]) if by_slices else slice_axis(truth.grid, self._plane)
-        slices = [int(index) for index in query["slices"]] if by_slices else list(range(truth.grid.shape[axis]))
-        asked = slice_mask(truth.grid.shape, axis, slices)
-        as_stored = np.where(asked, truth.array, 0.0)
+        axis = int(query["axis"]) if by_slices else slice_axis(true_label.grid, self._plane)
+        slices = [int(index) for index in query["slices"]] if by_slices else list(range(true_label.grid.shape[axis]))
+        asked = slice_mask(true_label.grid.shape, axis, slices)
+        as_stored = np.where(asked, true_label.array, 0.0)
         drawn = np.rint(as_stored)
         off = (np.abs(as_stored - drawn) > NEARLY_WHOLE) | (drawn < 0) | (drawn > np.iinfo(np.uint16).max)
         wrong = as_stored[off]
         if wrong.size:
             raise InvalidInputError(
-                f"{truth.path}: expected whole numbers from 0, got {wrong[0]:g} where it is drawn: mend the label"
+                f"{true_label.path}: expected whole numbers from 0, got {wrong[0]:g} where it is drawn: mend the label"
             )
         array = smallest_type(drawn.astype(np.uint16), highest=int(drawn.max(initial=0)))
         self._desk.mkdir(parents=True, exist_ok=True)
         file = self._desk / f"{image_id}.nii.gz"
-        write_label(file, array, truth.affine_ras)
-        names = {"label_info": [{"name": name} for name in truth.names]} if truth.names else {}
+        write_label(file, array, true_label.affine_ras)
+        names = {"label_info": [{"name": name} for name in true_label.names]} if true_label.names else {}
         return Drawing(
             file,
             {"annotated_slices": slices if by_slices else "all", **names},
             annotated_slices=len(slices),
             foreground_slices=len(differing_slices(array, 0, axis)),
             foreground_voxels=int(np.count_nonzero(array)),
-            boundary_mm=contour_length_mm(array, axis, truth.spacing_mm),
+            boundary_mm=contour_length_mm(array, axis, true_label.spacing_mm),
         )
 
 
 def contour_length_mm(label: NDArray[np.integer[Any]], axis: int, spacing_mm: tuple[float, float, float]) -> float:
     """Length of all contours in the slices of a label map (W, H, D) along `axis`, in mm.
 
-    A contour runs along the edges of pixels, between pixels of two values; beyond the image is background. So an
-    outline at an angle counts as its steps, up to √2 times its length, which is the same for all who are compared.
+    A contour runs along the edges of pixels, between pixels of two values; beyond the image is background. An oblique
+    outline therefore counts as its steps, up to √2 times its length, which is the same for all arms.
     """
     padded = np.pad(label, 1)
     length = 0.0

@@ -1,4 +1,4 @@
-"""The ways to ask that an experiment compares: strategies under a recipe, and how much each asks for."""
+"""The arms that an experiment compares: each a strategy under a recipe, with the sizes of its queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,16 @@ from activelabel.recipes import load_recipe
 from activelabel.recipes.strategy_traits import traits_of
 
 FULL_DATA = "full_data"
-"""The name of the arm that learns from everything at once: what others are measured by, and not compared with."""
+"""The name of the arm that learns from everything at once: the upper bound for the others, not a rival."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the ways to ask that are compared: a strategy under a recipe, and how much it asks for in a round.
+    """An arm of an experiment: a strategy under a recipe, and the number of volumes or slices that it asks for in a
+    round.
 
-    `name` is that of its folder. `start` counts what the recipe starts with, `query_size` what the strategy asks for.
-    `start_strategy` asks for the start set, by default the recipe's cold start, or what it starts with.
+    `name` names its folder. `start` is the size of the start set and `query_size` that of a round, in volumes or
+    slices. `start_strategy` chooses the start set, by default the recipe's cold start or else its start strategy.
     """
 
     name: str
@@ -38,23 +39,23 @@ def plan_arms(
     rounds: int,
     start_strategy: str | None = None,
 ) -> tuple[Arm, ...]:
-    """An arm a strategy, under one recipe.
+    """One arm for each strategy, all under one recipe.
 
     Args:
-        recipe: its name or path.
+        recipe: the name or path of the recipe.
         strategies: their names.
         start: the size of the start set, default the recipe's.
         query_size: volumes a round, default the recipe's number of them.
         slices: slices a round for strategies that ask for slices, default `query_size`, else the recipe's number.
         rounds: after the start set.
-        start_strategy: who asks for the start set, default the recipe's choice.
+        start_strategy: the strategy that chooses the start set, default the recipe's.
 
     Raises:
         NotFoundError: there is no such recipe.
-        InvalidInputError: a strategy comes twice, or there is none of that name, or the start set would be slices where
-            the recipe starts with volumes, or the other way round; or how many volumes a round has is not said.
+        InvalidInputError: a strategy is unknown or comes twice; the start set would be slices where the recipe starts
+            with volumes, or the other way round; or nothing gives the number of volumes in a round.
     """
-    # A report reads experiments without what strategies need.
+    # Imported here, so that a report reads experiments without the imports of strategies.
     from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
     from activelabel.strategies.catalogue import strategy_names
 
@@ -98,21 +99,21 @@ def plan_arms(
 
 
 def full_data_arm(recipe: str) -> Arm:
-    """One model of all there is to learn from, to which the others are compared.
+    """The arm of one model that is trained on all cases of the pool: the upper bound for the others.
 
-    Its start set is larger than any pool: the server trains, too, when nothing is left to ask for.
+    Its start set is larger than any pool: the server also trains when no case is left to ask for.
     """
     everything = 10**6
     return Arm(FULL_DATA, "random_volumes", recipe, everything, 1, rounds=0, start_strategy="random_volumes")
 
 
 def recipe_content(arm: Arm) -> dict[str, Any]:
-    """What is in the recipe of an arm, wherever it lies."""
+    """The content of an arm's recipe, wherever its file lies."""
     return load_recipe(arm.recipe).model_dump(mode="json")
 
 
 def needed_cases(arm: Arm) -> int:
-    """How many cases there must be at least for a run to come to its end."""
+    """The least number of cases with which a run can play all its rounds."""
     recipe = load_recipe(arm.recipe)
     begin = 1 if recipe.query.starts_with_slices else arm.start
     asked = 1 if traits_of(arm.strategy).asks_slices else arm.rounds * arm.query_size

@@ -1,4 +1,4 @@
-"""The cases of an experiment: images with their labels, those that judge set aside before anything is asked."""
+"""The cases of an experiment: images with labels, of which the test cases are set aside before the first query."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from activelabel.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class Cases:
-    """Images and their true labels by id: `pool` are asked for, `test` judge the models and are never asked for.
+    """Images and their true labels by id: strategies ask for cases of `pool`; those of `test` only judge the models.
 
-    `passed_over`: one line a reason for which files of the two folders are not used. `label_names`: what is segmented;
-    None until it is known.
+    `passed_over`: one line for each reason why files of the two folders are not used. `label_names`: the names of the
+    segmented structures; None until they are known.
     """
 
     images: Mapping[str, Path]
@@ -37,16 +37,16 @@ def find_cases(
 ) -> Cases:
     """Pair the files of two folders by name and set the test cases aside, by a hash of their ids alone.
 
-    No label is opened: what one holds nobody may know before it is asked for.
+    No label is opened: its content must stay unknown until a query asks for it.
 
     Args:
         images: a folder of images.
-        labels: a folder with a label for each of them, of the same name or of that with a word for label.
+        labels: a folder with a label for each image, of the same name or of that name with a word for label.
         test_cases: how many are set aside, default one in four.
         smallest_pool: how many cases must be left at least.
         without: folders in `images` that hold something else.
-        split: which cases test, where people say so: its test cases, or where none of these is here, its
-            validation cases, as in nnU-Net. Images that it does not name take no part.
+        split: a given split: its test cases are set aside, or its validation cases, as in nnU-Net, where none of its
+            test cases is here. Images that it does not name take no part.
 
     Raises:
         InvalidInputError: a folder is missing or empty, an image has no label, there are too few cases, or a split and
@@ -64,8 +64,8 @@ def find_cases(
         raise InvalidInputError(f"--labels {labels}: expected files that end in {', '.join(ENDINGS)}, found none")
     listed, unlisted = _listed(content.files, split)
     found = {image_id: content.path(image_id) for image_id in listed}
-    truth = {image_id: drawn.path(image_id) for image_id in drawn.files}
-    unlabelled = sorted(found.keys() - truth.keys())
+    true_labels = {image_id: drawn.path(image_id) for image_id in drawn.files}
+    unlabelled = sorted(found.keys() - true_labels.keys())
     if unlabelled:
         raise InvalidInputError(
             f"--labels {labels}: {len(unlabelled)} of {len(found)} images have no label of their name, the first is "
@@ -83,12 +83,12 @@ def find_cases(
             "--query-size or --rounds"
         )
     test = choose_validation(found, test_cases) if given is None else given
-    said = tuple(lines_on({**content.passed_over, **drawn.unused, **unlisted}))
-    return Cases(found, truth, tuple(sorted(found.keys() - test)), tuple(sorted(test)), said)
+    passed_over = tuple(lines_on({**content.passed_over, **drawn.unused, **unlisted}))
+    return Cases(found, true_labels, tuple(sorted(found.keys() - test)), tuple(sorted(test)), passed_over)
 
 
 def _listed(files: Mapping[str, str], split: GivenSplit | None) -> tuple[list[str], dict[str, str]]:
-    """The images that take part, and why the others do not, by their paths."""
+    """The images that take part, and the reason by path for each that does not."""
     if split is None:
         return list(files), {}
     listed = [image_id for image_id in files if split.role_of(image_id) is not None]
@@ -120,7 +120,7 @@ def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
     studies.mkdir(parents=True, exist_ok=True)
     for image_id in ids:
         image = cases.images[image_id]
-        link = studies / f"{image_id}{ending_of(image.name)}"  # its own: what a link leads to may have any name
+        link = studies / f"{image_id}{ending_of(image.name)}"  # the link's own name: its target may have any name
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(image.resolve())

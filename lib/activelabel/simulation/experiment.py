@@ -1,4 +1,4 @@
-"""What an experiment compares, and the folder that holds it, so that it can be stopped, gone on with and read."""
+"""The description of an experiment, and its folder, in which it can be stopped, continued and read."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -17,19 +17,19 @@ from activelabel.simulation.cases import Cases, link_images
 EXPERIMENT_FILE = "experiment.json"
 LOCK_FILE = "lock"
 NOTHING_LEFT_FILE = "nothing_left.txt"
-"""Stands in the folder of a run that ended before its rounds were done, because there was nothing left to ask for."""
+"""The file that marks a run which ended before its last round, because no case was left to ask for."""
 SETTINGS_FILE = "settings.json"  # of a run; where it is, the run has begun
 SET_BY_RUNS: Mapping[str, str] = {
     "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",
     "query_size": "--query-size", "project_dir": "--out", "database_url": "--out", "database_url_file": "--out",
     "links_out_of_studies": "--images",
 }  # fmt: skip
-"""Settings of the server that each run has of its own, with the option that says them or where they lie."""
+"""Settings of the server that differ from run to run, each with the option or the place that sets it."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Arms over seeds on one set of cases. `conf` are settings of the server that hold for all runs."""
+    """Arms with several seeds on one set of cases. `conf` holds settings of the server for all runs."""
 
     arms: tuple[Arm, ...]
     seeds: int
@@ -38,21 +38,21 @@ class Experiment:
 
     @property
     def runs(self) -> list[tuple[Arm, int]]:
-        """Every arm with every seed, a seed after the other, so that those of one seed can soon be compared."""
+        """Every arm with every seed, one seed after the other, so that the arms of one seed can soon be compared."""
         return [(arm, seed) for seed in range(self.seeds) for arm in self.arms]
 
     @property
     def models(self) -> int:
-        """How many models are trained in all."""
+        """The number of models that all runs train."""
         return self.seeds * sum(arm.rounds + 1 for arm in self.arms)
 
 
 def open_experiment(experiment: Experiment, out: Path) -> None:
-    """Begin an experiment in a folder, or go on with it; arms and seeds may have been added since.
+    """Begin an experiment in a folder, or continue it; arms and seeds may be new since.
 
     Raises:
         InvalidInputError: the folder holds an experiment on other cases, or an arm of that name with other numbers; or
-            it cannot be made.
+            the folder cannot be made.
     """
     said, file = _described(experiment), out / EXPERIMENT_FILE
     try:
@@ -76,15 +76,15 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
 
 
 def run_folder(out: Path, arm: str, seed: int) -> Path:
-    """Where a run keeps its tables and its project."""
+    """The folder with the tables and the project of a run."""
     return out / "runs" / arm / str(seed)
 
 
 def check_settings(conf: Collection[str]) -> None:
-    """Refuse settings that cannot hold for all runs.
+    """Refuse settings that differ from run to run.
 
     Raises:
-        InvalidInputError: each run has one of its own.
+        InvalidInputError: one of the settings differs from run to run.
     """
     for key in sorted(SET_BY_RUNS.keys() & set(conf)):
         raise InvalidInputError(f"--conf {key}: each run has its own, that {SET_BY_RUNS[key]} decides: leave it out")
@@ -110,7 +110,7 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) ->
         if before[key] != now[key]:
             raise InvalidInputError(f"--out {out}: it holds an experiment with another {key}: {advice}")
     for key in ("images", "labels"):
-        # Files that are no longer there have moved; of those that are, others of the same names are other data.
+        # A file that is gone from its old path has moved; if it is still there, the new path holds other data.
         others = sorted(name for name, path in before[key].items() if path != now[key][name] and Path(path).is_file())
         if others:
             raise InvalidInputError(
@@ -118,8 +118,8 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) ->
             )
     for name, arm in now["arms"].items():
         was = before["arms"].get(name, arm)
-        for key in arm.keys() - {"recipe"}:  # what is in it counts, and is in `recipe_file`, not where it lies
+        for key in arm.keys() - {"recipe"}:  # the content of the recipe counts, which is in `recipe_file`, not its path
             value = arm[key]
-            # More rounds of the same are a continuation, not another experiment.
+            # More rounds of the same arm continue the experiment; they do not make another one.
             if was[key] != value and not (key == "rounds" and value > was[key]):
                 raise InvalidInputError(f"--out {out}: {name} was run with another {key}: {advice}")

@@ -19,23 +19,23 @@ from activelabel.simulation.experiment import Experiment, run_folder
 from activelabel.simulation.playing import Advanced, OpenApp, run_in_process
 
 Progress = tuple[str, int, int]
-"""Arm, seed, and how many of its models are measured."""
+"""Arm, seed, and the number of its models that are measured."""
 
 _LOOK_SECONDS = 0.5
 _progress: "SimpleQueue[Progress] | None" = None
 
 
 def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced, open_app: OpenApp) -> None:
-    """Play all runs, `jobs` at once, and say how far they are.
+    """Play all runs, `jobs` at once, and report their progress.
 
-    Each process gets its share of the threads that this one may have. When one run fails, the others are stopped where
-    they are.
+    Each process gets its share of the threads of this process. When one run fails, the others are stopped where they
+    are.
 
     Raises:
-        ActiveLabelError: what the first run that failed has raised; or that something has ended its process.
+        ActiveLabelError: the error of the first run that failed; or the line that its process was ended from outside.
     """
     context = multiprocessing.get_context("spawn")
-    queue: SimpleQueue[Progress] = context.SimpleQueue()  # says it at once, not from a thread of its own
+    queue: SimpleQueue[Progress] = context.SimpleQueue()  # sends at once, not from a thread of its own
     begin_with = (queue, threads_of_each(jobs))
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=begin_with) as pool:
         waiting = {pool.submit(_run, experiment, arm, seed, out, open_app) for arm, seed in experiment.runs}
@@ -60,7 +60,7 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced, op
 
 
 def threads_of_each(jobs: int) -> int:
-    """How many threads each of so many processes gets: its share of the processors, or of `OMP_NUM_THREADS`."""
+    """The number of threads for each of `jobs` processes: its share of the processors, or of `OMP_NUM_THREADS`."""
     return max(1, torch.get_num_threads() // jobs)
 
 
@@ -73,7 +73,7 @@ def _begin(queue: "SimpleQueue[Progress]", threads: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End soon after the process that shows the progress, however that was ended: nobody would hear of the rest."""
+    """End this process soon after its parent ends, for whatever reason: nobody would see further progress."""
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
     os._exit(1)
@@ -90,7 +90,7 @@ def _run(experiment: Experiment, arm: Arm, seed: int, out: Path, open_app: OpenA
 
 
 def _print_into(log: Path) -> None:
-    """Let all that this process prints, the host's own words included, go to the end of a file."""
+    """Append everything that this process prints, the host's own lines included, to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):

@@ -1,9 +1,9 @@
-"""One run: the oracle asks, draws and saves until the rounds are done. It goes on wherever a kill has left it.
+"""One run: the oracle asks, draws and saves until the rounds are done. A killed run continues where it stopped.
 
-What has happened is known from the app's ledger and from the tables of the run. A query is written down before its
-label is saved, and the app gives the same query again to who has not answered it; a model is written down when it is
-first seen, and measured before anything more is asked. A round is measured by the model that was trained in it, also
-where an earlier one stays in use and goes on asking, as in a live project.
+The app's ledger and the tables of the run tell what has happened. A query is written down before its label is saved,
+and the app gives an unanswered query again to the same annotator. A model is written down when it is first seen, and
+measured before the next query. A round is measured by the model that was trained in it, even where an earlier model
+stays in use and chooses the queries, as in a live project.
 """
 
 import time
@@ -21,15 +21,15 @@ from activelabel.simulation.tables import RunTables
 
 
 class Model(Protocol):
-    """A model of the task that the app has published."""
+    """A published model of the task."""
 
     @property
     def version(self) -> int:
-        """Its number."""
+        """The number of the version."""
 
     @property
     def sha256(self) -> str:
-        """Of its file."""
+        """The SHA-256 of its file."""
 
     @property
     def file(self) -> str:
@@ -37,19 +37,19 @@ class Model(Protocol):
 
 
 class App(Protocol):
-    """What the oracle talks to: the app itself, or a server that runs it."""
+    """The app as the oracle uses it: in this process, or on a server."""
 
     def train_if_due(self) -> None:
-        """Do, or wait for, all that is due before the next query or model."""
+        """Do, or wait for, the training that is due before the next query."""
 
     def score_if_due(self) -> None:
         """Do, or wait for, the scoring by the model in use."""
 
     def model(self) -> Model | None:
-        """The model that was published last: that of the round, in use or not."""
+        """The newest published model: the one of the round, whether it is in use or not."""
 
     def ask(self, strategy: str) -> Mapping[str, Any]:
-        """The next query; empty where nothing is left."""
+        """The next query; empty if no case is left."""
 
     def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
         """Send a label."""
@@ -58,7 +58,7 @@ class App(Protocol):
         """Go on without a case that cannot be annotated."""
 
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
-        """From the file of an image to the segmentation by that model, values 0..N on the image's own grid."""
+        """A function from an image file to its segmentation by that model, values 0..N on the image's own grid."""
 
     def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
         """All scores by that model, as rows of the table of scores."""
@@ -66,7 +66,7 @@ class App(Protocol):
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run does: who asks for the start set and who in the rounds after it, and how many these are."""
+    """The plan of a run: the strategy of the start set, the strategy of the rounds after it, and their number."""
 
     start_strategy: str
     strategy: str
@@ -82,10 +82,10 @@ def simulate_run(
     tables: RunTables,
     advanced: Callable[[int], None],
 ) -> bool:
-    """Play a run to its end; `advanced` hears how many models are measured, each time it is one more.
+    """Play a run to its end; call `advanced` with the number of measured models after each one.
 
     Returns:
-        Whether all rounds were played; the run ends earlier if nothing is left to ask for.
+        Whether all rounds were played; the run ends earlier if no case is left to ask for.
     """
     run = _Run(plan, app, annotator, cases, tables)
     advanced(run.measured)
@@ -99,14 +99,14 @@ def simulate_run(
 
 
 class _Run:
-    """The steps of a run. Each leaves the tables so that the next, or a later process, can go on."""
+    """The steps of a run. After each, the tables allow the next step, or a later process, to continue."""
 
     def __init__(self, plan: RunPlan, app: App, annotator: OracleAnnotator, cases: Cases, tables: RunTables) -> None:
         self._plan, self._app, self._annotator, self._cases, self._tables = plan, app, annotator, cases, tables
 
     @property
     def measured(self) -> int:
-        """How many models have their metrics."""
+        """The number of models with metrics."""
         return len({row["model_version"] for row in self._tables.metrics.rows})
 
     def train(self) -> None:
@@ -123,7 +123,7 @@ class _Run:
         self._tables.models.add([row])
 
     def measure_newest(self) -> bool:
-        """Measure the newest model if it is not measured; whether it was."""
+        """Measure the newest model if it is not measured yet; return whether it was measured now."""
         models = self._tables.models.rows
         if len(models) == self.measured:
             return False
@@ -134,7 +134,7 @@ class _Run:
         return True
 
     def ask_and_draw(self) -> bool:
-        """One query, answered; False if nothing is left to ask for. A case whose label is unfit is set aside."""
+        """Ask and answer one query; False if no case is left. A case with an unfit label is set aside."""
         self._score()
         number = len(self._tables.models.rows)
         answer = self._app.ask(self._plan.strategy if number else self._plan.start_strategy)
@@ -146,9 +146,9 @@ class _Run:
             self._app.set_aside(str(answer["id"]), error)
             return True
         row = _query_row(answer, drawing, number)
-        last = self._tables.queries.rows[-1] if self._tables.queries.rows else None
-        order = 0 if last is None else int(last["order"]) + 1
-        if last is None or any(last[key] != row[key] for key in ("round", "image_id", "slices")):
+        latest = self._tables.queries.rows[-1] if self._tables.queries.rows else None
+        order = 0 if latest is None else int(latest["order"]) + 1
+        if latest is None or any(latest[key] != row[key] for key in ("round", "image_id", "slices")):
             self._tables.queries.add([{"order": order, **row}])
         try:
             self._app.save(str(answer["id"]), drawing.file, drawing.info)
@@ -157,7 +157,7 @@ class _Run:
         return True
 
     def _score(self) -> None:
-        """Score if it is due, and write down what the newest model doubts; nothing if it is not in use."""
+        """Score if it is due, and write down the newest model's scores, of which there are none if it is not in use."""
         models = list(self._tables.models.rows)
         if not models or models[-1]["scoring_seconds"] is not None:
             return

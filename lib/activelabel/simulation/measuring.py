@@ -1,4 +1,4 @@
-"""How well a model segments the test cases: every metric of every structure in every case."""
+"""The quality of a model on the test cases: every metric of every structure in every case."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,12 +14,12 @@ from activelabel.simulation.metrics import dice, hausdorff_distance, mean_surfac
 
 
 def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[str, str]]:
-    """The cases with their label names, without those of `test` that cannot judge a model, and why not.
+    """The cases with their label names, without unusable ones of `test`, and a line on why each of these is unusable.
 
-    It is known before one is trained.
+    This check comes before the first model is trained.
 
     Raises:
-        InvalidInputError: none of them can; the line is that of the first.
+        InvalidInputError: no test case is usable; the line is that of the first.
     """
     problems: dict[str, str] = {}
     for case in cases.test:
@@ -37,11 +37,11 @@ def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[s
 def measure_test_cases(
     segment: Callable[[Path], LabelArray], cases: Cases, labels: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each test case and structure. Where a structure is in neither mask there is nothing to judge: Dice NaN.
+    """A row for each test case and structure. Where a structure is in neither mask, its Dice is NaN.
 
     Args:
-        segment: from the file of an image to values 0..N on the image's own grid.
-        cases: of which those of `test` are segmented.
+        segment: maps the file of an image to values 0..N on the image's own grid.
+        cases: the model segments those of `test`.
         labels: names of the values 1..N.
 
     Raises:

@@ -1,11 +1,12 @@
-"""How well a segmentation agrees with its reference (chlebus2022, II.F), and how such numbers are summed up.
+"""Agreement of a segmentation with its reference (chlebus2022, II.F), and summaries of such metrics over cases.
 
 `prediction` and `reference` are masks of one shape (W, H, D), True inside; `spacing_mm` is the distance between voxel
-centres along each axis. With only one of both masks empty, Dice is 0, the volume error 100 % where the prediction is
-empty and inf where the reference is, both distances inf; with both empty they are 1, 0 %, 0 mm, 0 mm.
+centres along each axis. If only one mask is empty, Dice is 0, both distances are inf, and the volume error is 100 % for
+an empty prediction and inf for an empty reference. If both are empty, Dice is 1, the volume error 0 % and both
+distances 0 mm.
 
 Distances are measured between the centres of surface voxels: those of a mask that share a face with a voxel outside it.
-What lies outside the image is outside the mask.
+Voxels beyond the image count as outside the mask.
 """
 
 import math
@@ -24,7 +25,7 @@ def dice(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
     """2 |X ∩ Y| / (|X| + |Y|), in [0, 1] (chlebus2022, eq. 3); whatever the spacing.
 
     Raises:
-        ValueError: the masks are not both (W, H, D) and bool, or a spacing is not above 0. So do all metrics.
+        ValueError: the masks are not both (W, H, D) and bool, or a spacing is not above 0. All metrics raise this.
     """
     _check(prediction, reference, spacing_mm)
     size = np.count_nonzero(prediction) + np.count_nonzero(reference)
@@ -52,7 +53,7 @@ def mean_surface_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing
 def hausdorff_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing) -> float:
     """Largest distance in mm from a surface voxel of either mask to the nearest of the other (chlebus2022, eq. 6).
 
-    Surfaces are what the paper's X and Y stand for in eq. 5; with all voxels instead, a hole would not count.
+    As in eq. 5, the paper's X and Y stand for surfaces; with all voxels instead, a hole would not count.
     """
     return float(np.max(_surface_distances(prediction, reference, spacing_mm)))
 
@@ -61,9 +62,9 @@ def hausdorff_distance(prediction: Mask, reference: Mask, spacing_mm: Spacing) -
 class Summary:
     """Mean, standard deviation and percentiles of a metric over cases, as the paper's tables give them.
 
-    `sd` is that of a sample (divided by n − 1), 0 for one value. With `infinite` values, which a distance has where a
-    mask is missed altogether, the mean is inf and `sd` NaN: leaving such cases out would reward missing them. Whoever
-    wants the others alone sums those up, and says how many are missing.
+    `sd` is that of a sample (divided by n − 1), 0 for one value. `infinite` counts infinite values, which a distance
+    has where a mask is missed altogether. With any, the mean is inf and `sd` NaN: leaving such cases out would reward
+    missing them. To summarise the finite values alone, leave the others out and report their number.
     """
 
     count: int
@@ -91,7 +92,7 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def _percentile(ordered: Sequence[float], fraction: float) -> float:
-    """Numpy's would be NaN where a neighbour is inf."""
+    """A percentile that is inf beside an infinite neighbour, where numpy's is NaN."""
     place = fraction * (len(ordered) - 1)
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
     return below if below == above else below + (place - math.floor(place)) * (above - below)
@@ -102,7 +103,7 @@ def _surface_distances(prediction: Mask, reference: Mask, spacing_mm: Spacing) -
     _check(prediction, reference, spacing_mm)
     if not prediction.any() or not reference.any():
         return np.array([0.0 if prediction.any() == reference.any() else math.inf])
-    (box,) = ndimage.find_objects((prediction | reference).astype(np.uint8))  # all of both: the rest only takes time
+    (box,) = ndimage.find_objects((prediction | reference).astype(np.uint8))  # the box of both masks
     surfaces = [mask[box] & ~ndimage.binary_erosion(mask[box]) for mask in (prediction, reference)]
     to_predicted, to_reference = (ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces)
     return np.concatenate([to_reference[surfaces[0]], to_predicted[surfaces[1]]])

@@ -1,4 +1,4 @@
-"""Foreground-aware random as nnActive has it: by the ground truth. What no live project can do, to compare with."""
+"""Foreground-aware random by the ground truth, as in nnActive: a reference that no live project can have."""
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -16,22 +16,22 @@ from activelabel.strategies.proposal import Proposal, proposals_left
 from activelabel.strategies.slice_rounds import Chosen, proposals_of_rounds
 
 Foreground = Callable[[str, int], tuple[int, ...]]
-"""From the id of an image and an axis to how many voxels of each slice along it are foreground in truth."""
+"""A function from an image id and an axis to the number of true foreground voxels in each slice along the axis."""
 
 ORACLE_STRATEGIES = {
     "foreground_random_oracle": "foreground_random",
     "foreground_random_oracle_slices": "foreground_random_slices",
 }
-"""Each with the strategy of a live project that takes its place in the settings."""
+"""By oracle strategy, the strategy of a live project that takes its place in the settings."""
 
 
 def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrategy]:
-    """All of them, by name, for a project on these cases."""
+    """The oracle strategies, by name, for a project on these cases."""
 
-    @cache  # of the counts: the labels of a whole pool are too much to keep
+    @cache  # keeps the counts: the labels of a whole pool would take too much memory
     def foreground(image_id: str, axis: int) -> tuple[int, ...]:
-        truth = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names).array
-        return tuple(np.count_nonzero(np.moveaxis(truth, axis, 0), axis=(1, 2)).tolist())
+        true_array = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names).array
+        return tuple(np.count_nonzero(np.moveaxis(true_array, axis, 0), axis=(1, 2)).tolist())
 
     volumes, slices = ORACLE_STRATEGIES
     by_volume, by_slice = partial(_volumes, foreground=foreground), partial(_slices, foreground=foreground)
@@ -56,7 +56,7 @@ def _slices(project: Project, foreground: Foreground) -> Iterator[Proposal]:
     some: dict[SliceId, float] = {}
     for image_id in _training(project):
         axis = project.ledger.image(image_id).slice_axis
-        assert axis is not None  # they are counted before anybody is asked
+        assert axis is not None  # the slices are counted before the first query
         some |= {(image_id, index): float(voxels > 0) for index, voxels in enumerate(foreground(image_id, axis))}
     order = (Chosen(*slice_) for slice_, _ in foreground_aware(some, _key(project)))
     size = project.recipe.query.round_size(of_slices=True)

@@ -1,4 +1,4 @@
-"""Playing one run, in this process or through a server: what it is set to, and where its tables are."""
+"""Playing one run, in this process or through a server, with its settings and its tables."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -30,34 +30,34 @@ class OwnApp(App, Protocol):
 
     @property
     def project(self) -> Project:
-        """Its settings, recipe and ledger."""
+        """The project: its settings, recipe and ledger."""
 
     def add_strategies(self, strategies: Mapping[str, ProjectStrategy]) -> None:
-        """Offer strategies that no server has."""
+        """Add strategies that a server does not offer."""
 
 
 class ServedApp(App, Protocol):
     """A server that runs the app."""
 
     def info(self) -> Mapping[str, Any]:
-        """Its `GET /info/`."""
+        """The answer to `GET /info/`."""
 
     def images(self) -> set[str]:
-        """The ids of its images."""
+        """The ids of the server's images."""
 
 
 OpenApp = Callable[[Path, Mapping[str, str], str], OwnApp]
-"""From a studies folder, settings and the name of an annotator to an app in this process. It can be pickled."""
+"""A function from a studies folder, settings and an annotator's name to an app in this process. It can be pickled."""
 Connect = Callable[[str, str], ServedApp]
-"""From the address of a server and the name of an annotator to that server."""
+"""A function from the address of a server and an annotator's name to that server."""
 Advanced = Callable[[str, int, int], None]
-"""Hears of an arm and a seed how many of its models are measured."""
+"""A function that is called with an arm, a seed and the number of its measured models."""
 
 
 def run_in_process(
     experiment: Experiment, arm: Arm, seed: int, out: Path, advanced: Advanced, open_app: OpenApp
 ) -> None:
-    """Play one run in this process, from where it is to its end; if another process is playing it, wait for that first.
+    """Play one run in this process to its end, from where it stopped; wait for another process that plays it already.
 
     Raises:
         InvalidInputError: a setting, a strategy or a file is wrong; the line says which.
@@ -82,10 +82,10 @@ def run_in_process(
 
 
 def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Advanced, connect: Connect) -> None:
-    """Play the one run of an experiment through a running server, as `run_in_process` does here.
+    """Play the single run of an experiment through a running server.
 
     Raises:
-        ActiveLabelError: nobody answers, or the server was not started for this run; the line says how to.
+        ActiveLabelError: no server answers, or it was not started for this run; the line says how to start it.
     """
     ((arm, seed),) = experiment.runs
     for strategy in (arm.strategy, arm.start_strategy):
@@ -103,17 +103,17 @@ def run_on_server(experiment: Experiment, address: str, out: Path, advanced: Adv
 
 
 def _play(
-    experiment: Experiment, arm: Arm, seed: int, app: App, said: Mapping[str, Any], out: Path, advanced: Advanced
+    experiment: Experiment, arm: Arm, seed: int, app: App, in_force: Mapping[str, Any], out: Path, advanced: Advanced
 ) -> None:
-    """Play one run with any app; `said` are the settings and the recipe in force."""
+    """Play one run with any app; `in_force` are the settings and the recipe in force."""
     folder = run_folder(out, arm.name, seed)
-    described = {"version": __version__, "arm": asdict(arm), "seed": seed, **said}
+    described = {"version": __version__, "arm": asdict(arm), "seed": seed, **in_force}
     write_atomically(folder / SETTINGS_FILE, json.dumps(described, indent=1).encode())
-    recipe = Recipe.model_validate(said["recipe"])
+    recipe = Recipe.model_validate(in_force["recipe"])
     plan = RunPlan(
-        arm.start_strategy or _first_strategy(recipe), arm.strategy, arm.rounds, tuple(said["settings"]["labels"])
+        arm.start_strategy or _first_strategy(recipe), arm.strategy, arm.rounds, tuple(in_force["settings"]["labels"])
     )
-    annotator = OracleAnnotator(experiment.cases, folder / "desk", said["settings"]["slice_plane"])
+    annotator = OracleAnnotator(experiment.cases, folder / "desk", in_force["settings"]["slice_plane"])
     tables = RunTables(folder)
     (folder / NOTHING_LEFT_FILE).unlink(missing_ok=True)
     if not simulate_run(plan, app, annotator, experiment.cases, tables, lambda count: advanced(arm.name, seed, count)):
@@ -123,7 +123,7 @@ def _play(
 def _check_server(
     running: Mapping[str, Any], conf: Mapping[str, str], images: set[str], cases: Cases, out: Path
 ) -> None:
-    """Refuse a server whose queries could not be those of the run."""
+    """Refuse a server whose images or settings are not those of the run."""
     pool = out / "pool"
     if images != set(cases.pool):
         raise InvalidInputError(
@@ -142,7 +142,7 @@ def _check_server(
 
 
 def _check_same_run(progress: Mapping[str, Any], tables: RunTables, folder: Path) -> None:
-    """Refuse a server that has been asked what the tables of the run do not know, or the other way round."""
+    """Refuse a server whose progress and the tables of the run contradict each other."""
     answered, asked = progress["annotated"] + progress["partly_annotated"], len(tables.queries.rows)
     if answered and not asked:
         raise InvalidInputError(
@@ -157,7 +157,7 @@ def _check_same_run(progress: Mapping[str, Any], tables: RunTables, folder: Path
 
 
 def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[str, str]:
-    """The settings of the server on which this run could be played."""
+    """The settings of a server on which this run can be played."""
     return {
         **experiment.conf,
         "recipe": arm.recipe,
@@ -171,7 +171,7 @@ def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[
 
 
 def check_arms(experiment: Experiment, images: Path) -> None:
-    """Plan the project of every arm as its runs will, before any of them begins.
+    """Plan the project of every arm before any run begins, to find wrong settings.
 
     Raises:
         ActiveLabelError: a setting does not go with this machine, or with the strategy of an arm.
@@ -181,7 +181,7 @@ def check_arms(experiment: Experiment, images: Path) -> None:
 
 
 def _first_strategy(recipe: Recipe) -> str:
-    """Who asks before the first model if the arm does not say: the recipe's cold start, or what it starts with."""
+    """The default strategy before the first model: the recipe's cold start, or else its start strategy."""
     if recipe.proxy is not None and recipe.proxy.cold_start != "none":
         return recipe.proxy.cold_start
     return recipe.query.start_strategy

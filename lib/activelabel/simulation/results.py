@@ -1,4 +1,4 @@
-"""What experiments left behind, read back as tables: every query, metric and model, with `arm` and `seed` in front."""
+"""The results of experiments as tables: every query, metric and model, with `arm` and `seed` in front."""
 
 import json
 from collections import Counter
@@ -22,14 +22,14 @@ EFFORTS: Mapping[str, str] = {
     "foreground_voxels": "foreground voxels drawn",
     "boundary_mm": "contour drawn (mm)",
 }
-"""What labels cost, counted in five ways: the columns of `effort_table`, and what each is called."""
+"""The cost of labels, counted in five ways: the columns of `effort_table`, each with its title."""
 
 _COLUMNS = {"queries": QUERIES, "metrics": METRICS, "models": MODELS}
 
 
 @dataclass(frozen=True)
 class PlayedExperiment:
-    """What an experiment compares. `rounds` counts those of each arm, the start set as one; `settings` is all of it."""
+    """An experiment. `rounds` counts the rounds of each arm, the start set as one; `settings` is its description."""
 
     folder: Path
     rounds: Mapping[str, int]
@@ -40,9 +40,9 @@ class PlayedExperiment:
 
 @dataclass(frozen=True)
 class Run:
-    """One arm and seed, and how many rounds of it there are; `settings` are those that made it.
+    """One arm with one seed, the number of its rounds so far, and the `settings` of its server.
 
-    `nothing_left` says that it ended because there was nothing left to ask for.
+    `nothing_left` is true if the run ended because no case was left to ask for.
     """
 
     experiment: PlayedExperiment
@@ -56,11 +56,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """Experiments on the same test cases, put together.
+    """Experiments on the same test cases, joined.
 
-    `runs` are those that have a model with metrics, or more; `shorter` says of each run, of those without any too, that
-    has fewer rounds than were asked for: it goes on still, was stopped, or had nothing left to ask for. `unfinished`
-    are the arms of which a run goes on still or was stopped: they are not compared with others.
+    `runs` holds the runs with at least one measured model. `shorter` has a line for each run, measured or not, with
+    fewer rounds than planned: it is still going, was stopped, or had no case left to ask for. `unfinished` holds the
+    arms with a run that is still going or was stopped: they are not compared with others.
     """
 
     experiments: tuple[PlayedExperiment, ...]
@@ -73,7 +73,7 @@ class Results:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that have runs, in the order in which they were asked for."""
+        """The arms that have runs, in the order of the experiments."""
         return tuple(dict.fromkeys(run.arm for run in self.runs))
 
     @property
@@ -88,9 +88,9 @@ class Results:
 
 
 def read_results(folders: Sequence[Path]) -> Results:
-    """Read the folders of experiments; runs that were stopped count as far as they went.
+    """Read the folders of experiments; a stopped run counts up to its last measured model.
 
-    Where two experiments have an arm of the same name, the name of its experiment's folder is put behind it.
+    If two experiments have an arm of the same name, the name of the experiment's folder is appended to it.
 
     Raises:
         InvalidInputError: a folder is no experiment or no run has a model yet; or the runs were not judged by the same
@@ -120,16 +120,16 @@ def read_results(folders: Sequence[Path]) -> Results:
 
 
 def effort_table(queries: pd.DataFrame) -> pd.DataFrame:
-    """What the labels of each run had cost when a round's model was trained: the sum of all rounds up to it.
+    """The cost of each run's labels when a round's model was trained: the sum of all rounds up to it.
 
-    Volumes are the different images that were opened. Validation cases are all drawn with the start set, so what they
-    cost is in its row and in no other round's, for every arm alike.
+    Volumes are the different images that were opened. All validation cases are drawn with the start set, so their cost
+    is in its row and in no other row, for every arm alike.
 
     Args:
         queries: of any number of runs.
 
     Returns:
-        A row a run and round, with the columns `arm`, `seed`, `round` and those of `EFFORTS`.
+        One row for each run and round, with the columns `arm`, `seed`, `round` and those of `EFFORTS`.
     """
     in_order = queries.sort_values("round", kind="stable")
     counted = in_order.assign(volumes=~in_order.duplicated([*RUN, "image_id"]), slices=in_order["annotated_slices"])
@@ -138,10 +138,10 @@ def effort_table(queries: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_dice(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Dice of each test case: the mean over its structures, but for those in neither mask; NaN where all are.
+    """Dice of each test case: the mean over its structures, without those in neither mask; NaN if no structure is left.
 
     Returns:
-        A row a run, round and case, with the columns `arm`, `seed`, `round`, `case`, `dice`.
+        One row for each run, round and case, with the columns `arm`, `seed`, `round`, `case`, `dice`.
     """
     return metrics.groupby([*ROUND, "case"], sort=False)["dice"].mean().reset_index()
 
@@ -164,7 +164,7 @@ def _read_experiment(folder: Path) -> PlayedExperiment:
 
 
 def _runs_of(experiment: PlayedExperiment, shared: Collection[str]) -> Iterator[tuple[Run, int]]:
-    """The runs as far as they are, and how many rounds each was to have; arms in `shared` get longer names."""
+    """The runs as far as they are, and the planned number of rounds of each; arms in `shared` get longer names."""
     for arm, rounds in experiment.rounds.items():
         name = f"{arm} ({experiment.folder.name})" if arm in shared else arm
         for seed in range(experiment.seeds):
@@ -172,7 +172,7 @@ def _runs_of(experiment: PlayedExperiment, shared: Collection[str]) -> Iterator[
 
 
 def _check_comparable(experiments: Sequence[PlayedExperiment], runs: Sequence[Run], metrics: pd.DataFrame) -> None:
-    """The same test cases in all experiments, and the same structures in all runs."""
+    """Check that all experiments have the same test cases, and all runs the same structures."""
     first = experiments[0]
     for other in experiments[1:]:
         if set(other.test_cases) != set(first.test_cases):
@@ -191,7 +191,7 @@ def _check_comparable(experiments: Sequence[PlayedExperiment], runs: Sequence[Ru
 
 
 def _read_run(experiment: PlayedExperiment, folder: Path, arm: str, seed: int) -> Run:
-    """The run as far as it is; one that did not begin has no rounds."""
+    """The run as far as it is; a run that has not begun has no rounds."""
     file = folder / "metrics.parquet"
     if not file.is_file():
         return Run(experiment, arm, seed, folder, 0, {})

@@ -1,6 +1,6 @@
-"""What runs of one seed have in common is made once: the start set, its labels, and the first model with its metrics.
+"""Shared starts of runs with one seed, made once: the start set, its labels, and the first model with its metrics.
 
-All of it hangs on the seed, the recipe and who asks first, and on nothing that a strategy decides.
+A start depends on the seed, the recipe and the start strategy, and on nothing that the arm's strategy decides.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _KEPT = ("project", "queries.parquet", "models.parquet", "metrics.parquet")
 
 
 def start_folder(out: Path, arm: Arm, seed: int) -> Path:
-    """Where an experiment keeps the start of a run, and of all that begin as it does."""
+    """The folder with the shared start of a run and of all runs that begin like it."""
     decides = {
         "version": __version__,
         "recipe": recipe_content(arm),
@@ -28,9 +28,9 @@ def start_folder(out: Path, arm: Arm, seed: int) -> Path:
 
 
 def keep_start(run: Path, kept: Path) -> None:
-    """Copy a run whose first model is measured, and that has done nothing since, unless that is kept already."""
+    """Copy a run to `kept` unless a copy is there; its first model must be measured, and no query may follow it."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(kept.with_suffix(".lock")):  # runs at once come to the same start
+    with FileLock(kept.with_suffix(".lock")):  # several runs may reach the same start at once
         if not kept.is_dir():
             copy = kept.with_suffix(".new")
             _remove(copy)
@@ -41,7 +41,7 @@ def keep_start(run: Path, kept: Path) -> None:
 
 
 def begin_with_start(kept: Path, run: Path) -> None:
-    """Begin a run that has not begun with what is kept, if anything; what a copy that was cut short has left goes."""
+    """Copy the kept start, if there is one, into a run that has not begun; remove what an interrupted copy left."""
     if kept.is_dir():
         for name in _KEPT:
             _remove(run / name)

@@ -1,4 +1,4 @@
-"""The tables of a run: what was asked, which models came of it, how good they are, what they doubted. All Parquet."""
+"""The tables of a run, as Parquet files: its queries, its models, their metrics and their scores."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -32,10 +32,10 @@ SCORES = {
 
 
 class Table:
-    """A table that grows by rows; the file holds all of them or, after a kill, all but the last that were added."""
+    """A table that grows by rows; after a kill, the file holds all rows or all but those of the last `add`."""
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
-        """Begin the table at `path`, or go on with it.
+        """Begin the table at `path`, or continue it.
 
         Raises:
             InvalidInputError: the file is no such table.
@@ -53,7 +53,7 @@ class Table:
         self._write([*self.rows, *rows])
 
     def replace(self, rows: Iterable[Row]) -> None:
-        """Put `rows` in place of what there was, all or none."""
+        """Replace all rows by `rows`, completely or not at all."""
         self._write(list(rows))
 
     def _write(self, rows: list[Row]) -> None:
@@ -69,7 +69,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     """The table at `path`.
 
     Raises:
-        InvalidInputError: there is none, or it has not these columns.
+        InvalidInputError: there is no table, or its columns differ.
     """
     try:
         frame = pd.read_parquet(path)
@@ -82,7 +82,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
-    """As they were added: what is missing is None, lists are lists."""
+    """The rows as they were added: missing values are None, lists are lists."""
     return [
         {str(name): _plain(value) for name, value in row.items()} for row in frame.astype(object).to_dict("records")
     ]
@@ -98,7 +98,7 @@ class RunTables:
     """The four tables of a run."""
 
     def __init__(self, folder: Path) -> None:
-        """Those in `folder`, which may not be there yet."""
+        """Open the tables in `folder`, which need not exist yet."""
         self.queries = Table(folder / "queries.parquet", QUERIES)
         self.metrics = Table(folder / "metrics.parquet", METRICS)
         self.models = Table(folder / "models.parquet", MODELS)

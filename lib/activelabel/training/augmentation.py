@@ -1,4 +1,4 @@
-"""Random changes to training patches, by name. Labels are shifted here (`transforms`), so that 0 is "not annotated"."""
+"""Random changes to training patches, by name. Labels are shifted here (see `transforms`): 0 means "not annotated"."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -19,12 +19,12 @@ from activelabel.data.reflection import reflect_to
 from activelabel.training.patches import KEYS
 
 _TURNED_IN = ("reflection", "zeros")
-"""What comes into a patch from beyond its ends: the image reflected, where nothing is annotated. Zeros in the image
-would be tissue after z-scoring."""
+"""The values beyond the ends of a patch: a reflection of the image, unannotated in the label. Zeros in the image would
+be tissue after z-scoring."""
 
 _MOST_BLUR = 1.5  # voxels
 _BLUR_REACH = math.ceil(4 * _MOST_BLUR)
-"""How far MONAI's Gaussian reaches: four standard deviations."""
+"""The reach of MONAI's Gaussian: four standard deviations."""
 
 
 def _nothing() -> Sequence[Transform]:
@@ -33,9 +33,9 @@ def _nothing() -> Sequence[Transform]:
 
 
 def _between_scans() -> Sequence[Transform]:
-    """What may differ between two scans: position and size of the patient, scanner gain and noise.
+    """Changes as between two scans: position and size of the patient, scanner gain and noise.
 
-    Nothing is mirrored: left and right are different in a patient, and prepared images all lie the same way. Image
+    Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Image
     intensities are about 0 to 1 (window) or -3 to 3 (z-score) here.
     """
     return (
@@ -56,7 +56,8 @@ def _between_scans() -> Sequence[Transform]:
 def _blur_rotate_flip() -> Sequence[Transform]:
     """Gaussian blur, rotations and flips, all within slices along the last axis (ma2024, 3.1).
 
-    The paper says neither how often nor how much: half of the patches each, up to 1.5 voxels and 15 degrees, are ours.
+    The paper gives neither frequency nor strength; half of the patches each, up to 1.5 voxels and 15 degrees, are our
+    choice.
     """
     return (
         RandFlipd(KEYS, prob=0.5, spatial_axis=0),
@@ -75,7 +76,7 @@ def _blur_rotate_flip() -> Sequence[Transform]:
 class ReflectedBlur(RandGaussianSmoothd):
     """Gaussian blur of the image within slices along the last axis, of a patch reflected at its ends.
 
-    MONAI's own takes zeros from beyond the ends, and so draws a frame around each patch that it blurs.
+    MONAI's own blur assumes zeros beyond the ends, and so draws a frame around each blurred patch.
     """
 
     def __init__(self, prob: float, sigma: tuple[float, float]) -> None:
@@ -83,7 +84,7 @@ class ReflectedBlur(RandGaussianSmoothd):
         super().__init__("image", prob=prob, sigma_x=sigma, sigma_y=sigma, sigma_z=(0.0, 0.0))
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """`image` (1, *S) blurred or not, other entries as they are."""
+        """The patch with its `image` (1, *S) blurred or not, and other entries unchanged."""
         image = convert_to_tensor(data["image"], track_meta=False)
         width, height, depth = image.shape[1:]
         wider = reflect_to(image, (width + 2 * _BLUR_REACH, height + 2 * _BLUR_REACH, depth))
@@ -95,8 +96,8 @@ class ReflectedBlur(RandGaussianSmoothd):
 def _intensity() -> Sequence[Transform]:
     """Shifted and scaled intensities and Gaussian noise, as nath2022 (4.1) names them; voxels stay where they are.
 
-    Two views of a patch can then be compared voxel by voxel. How much and how often is not in the paper: as `scan`, but
-    every patch is shifted and scaled, so that the second view always differs.
+    Two views of a patch can then be compared voxel by voxel. The paper gives neither strength nor frequency: both are
+    those of `scan`, but every patch is shifted and scaled, so that the second view always differs.
     """
     return (
         RandScaleIntensityd("image", factors=0.1, prob=1.0),

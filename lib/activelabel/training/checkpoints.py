@@ -1,7 +1,7 @@
-"""Files of published models, as safetensors: written once and completely, and nothing in them is ever run.
+"""Files of published models, as safetensors: each is written once and completely, and no code in it is ever run.
 
-A file holds the weights as they are, and in its metadata what they were trained for. Its header is read first, and
-compared with the network that is expected, before any weight is.
+A file holds the weights unchanged, and their description in its metadata. The header is read first, and compared with
+the expected network before any weight is read.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
     torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
-"""What a safetensors header calls the types of a network's weights and buffers."""
+"""The names in a safetensors header for the types of a network's weights and buffers."""
 
 
 class ModelDescription(BaseModel):
-    """What must be known to use a model's weights. `labels` belong to the values 1..N, background is not among them."""
+    """The description that a use of a model's weights needs. `labels` name the values 1..N, without background."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +53,7 @@ class ModelDescription(BaseModel):
 
 @dataclass(frozen=True)
 class _StoredModel:
-    """A model file as it was read: what it was trained for, type and shape of each weight, and all its bytes."""
+    """A model file as it was read: its description, type and shape of each weight, and all its bytes."""
 
     description: ModelDescription
     weights: Mapping[str, tuple[str, tuple[int, ...]]]
@@ -75,14 +75,14 @@ def save_model(path: Path, weights: Mapping[str, torch.Tensor], description: Mod
 
 
 def model_bytes(weights: Mapping[str, torch.Tensor], description: ModelDescription) -> bytes:
-    """The file of a model: of equal weights and descriptions always the same."""
-    said = json.dumps({"format": FORMAT, "description": description.model_dump(mode="json")}, sort_keys=True)
+    """The bytes of a model's file; equal weights and descriptions always give the same bytes."""
+    metadata = json.dumps({"format": FORMAT, "description": description.model_dump(mode="json")}, sort_keys=True)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    return save(plain, {_METADATA: said})
+    return save(plain, {_METADATA: metadata})
 
 
 def largest_model_bytes(description: ModelDescription) -> int:
-    """How large the file of a model of this kind can be."""
+    """The largest possible size of a file for a model of this kind."""
     with torch.device("meta"):  # Shapes only: nothing is allocated.
         weights = build_network(description.network, description.classes).state_dict().values()
     return sum(weight.nbytes for weight in weights) + MOST_HEADER_BYTES + _LENGTH_BYTES
@@ -92,9 +92,9 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
     """The network of the model version at `path`, on the CPU and in evaluation mode.
 
     Args:
-        path: a file of `save_model`.
-        expected: what the app is set up for; its recipe's name is not compared.
-        sha256: of the file as it was published, to be compared.
+        path: a file from `save_model`.
+        expected: the description that the app is set up for; the recipe's name is not compared.
+        sha256: the SHA-256 of the published file, to be compared.
 
     Raises:
         InvalidInputError: there is no such file; it is no model of this app or was changed; it was trained for other
@@ -117,7 +117,7 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
 
 
 def open_model(path: Path) -> tuple[nn.Module, ModelDescription]:
-    """The network of any model version, as `load_model` gives it, and what it was trained for.
+    """The network of any model version, as from `load_model`, and its description.
 
     Raises:
         InvalidInputError: there is no such file, or it is no model of this app.
@@ -137,18 +137,18 @@ def _read(path: Path, sha256: str | None) -> _StoredModel:
         )
     header = _header(path, raw)
     try:
-        said = json.loads(header.pop("__metadata__")[_METADATA])
+        metadata = json.loads(header.pop("__metadata__")[_METADATA])
         weights = {name: (str(entry["dtype"]), tuple(entry["shape"])) for name, entry in header.items()}
-        if said["format"] != FORMAT:
+        if metadata["format"] != FORMAT:
             raise _no_model(path)
-        description = said["description"]
+        description = metadata["description"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _no_model(path) from error
     return _StoredModel(described(path, description), weights, raw)
 
 
 def _header(path: Path, raw: bytes) -> dict[str, Any]:
-    """What a safetensors file begins with: its length in 8 bytes, then JSON."""
+    """The header of a safetensors file: its length in 8 bytes, then JSON."""
     length = int.from_bytes(raw[:_LENGTH_BYTES], "little")
     if len(raw) < _LENGTH_BYTES or length > min(MOST_HEADER_BYTES, len(raw) - _LENGTH_BYTES):
         raise _no_model(path)
@@ -168,14 +168,14 @@ def _no_model(path: Path) -> InvalidInputError:
     )
 
 
-def described(path: Path, said: object) -> ModelDescription:
-    """What a model file says of itself.
+def described(path: Path, content: object) -> ModelDescription:
+    """The checked description in a model file.
 
     Raises:
-        InvalidInputError: it is no description of a model.
+        InvalidInputError: `content` is no description of a model.
     """
     try:
-        return ModelDescription.model_validate(said)
+        return ModelDescription.model_validate(content)
     except ValidationError as error:
         raise InvalidInputError(f"model {path.name}: {first_problem(error)}: train a new model") from error
 
@@ -183,7 +183,7 @@ def described(path: Path, said: object) -> ModelDescription:
 def _compare_weights(
     path: Path, found: Mapping[str, tuple[str, tuple[int, ...]]], expected: Mapping[str, torch.Tensor]
 ) -> None:
-    """Whether a file holds the weights of a network, each in its own type: a complex or whole number is never cast."""
+    """Refuse weights that are not those of the network, by name, type or shape: nothing is cast."""
     differing = sorted(found.keys() ^ expected.keys())
     if differing:
         problem = f"{differing[0][:80]!r} is {'missing' if differing[0] in expected else 'none of it'}"
@@ -206,7 +206,7 @@ def _compare(path: Path, found: ModelDescription, expected: ModelDescription) ->
     for section in ("network", "preprocessing"):
         wanted = getattr(expected, section).model_dump()
         pairs |= {f"{section}.{key}": (value, wanted[key]) for key, value in getattr(found, section)}
-    if "auto" in pairs["preprocessing.intensity"]:  # An older model's images each decided that for themselves.
+    if "auto" in pairs["preprocessing.intensity"]:  # In older models, each image decided this for itself.
         del pairs["preprocessing.intensity"]
     if not expected.preprocessing.slices_last:  # The plane of the slices then makes no difference to the network.
         del pairs["preprocessing.slice_plane"]

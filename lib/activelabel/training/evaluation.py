@@ -1,4 +1,4 @@
-"""How well a model segments annotated cases: Dice per class, on the images' own grids."""
+"""Evaluation of a model on annotated cases: Dice per class, on the images' own grids."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from activelabel.recipes import PreprocessingSettings
 from activelabel.training.transforms import Case
 
 ClassDice = dict[str, float | None]
-"""Dice by label name; None where a label is in neither prediction nor reference, and there is nothing to judge."""
+"""Dice by label name; None if the label is in neither prediction nor reference."""
 
 
 def evaluate_cases(
@@ -25,10 +25,10 @@ def evaluate_cases(
     """Dice of each label in each case, between its annotation and the most probable class of each of its voxels.
 
     Args:
-        probabilities: from a prepared image (1, *S) to (C, *S), as `Predictor.probabilities`.
-        cases: to be judged by.
+        probabilities: maps a prepared image (1, *S) to (C, *S), as `Predictor.probabilities`.
+        cases: the annotated cases.
         labels: names of the values 1..N.
-        preprocessing: what the network was trained with.
+        preprocessing: the settings that the network was trained with.
 
     Raises:
         InvalidInputError: the image or the label of a case cannot be read.
@@ -54,12 +54,12 @@ def class_dice(predicted: LabelArray, reference: LabelArray, labels: Sequence[st
 
 
 def mean_class_dice(cases: Sequence[ClassDice], labels: Sequence[str]) -> ClassDice:
-    """Mean of each label over the cases that have a value; None where none has."""
+    """Mean of each label over the cases that have a value; None if no case has one."""
     return {name: _mean(case[name] for case in cases) for name in labels}
 
 
 def mean_dice(classes: Mapping[str, float | None]) -> float | None:
-    """Mean over the labels that have a value; None where none has."""
+    """Mean over the labels that have a value; None if no label has one."""
     return _mean(classes.values())
 
 

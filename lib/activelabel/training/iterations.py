@@ -1,6 +1,7 @@
 """Steps of training and validation that MONAI's engines do not have, each for use as their `iteration_update`.
 
-In bfloat16 on a CPU, as the engines know mixed precision on CUDA only; and semi-supervised, on two batches at once.
+They run in bfloat16 on a CPU, because the engines have mixed precision on CUDA only; or semi-supervised, on two batches
+at once.
 """
 
 from collections.abc import Mapping
@@ -17,13 +18,13 @@ from activelabel.training.semi_supervised import ConsistencyLoss, total_loss
 from activelabel.training.two_views import VIEWS
 
 Output = dict[str, Tensor] | list[dict[str, Tensor]]
-"""Of a batch, or of each of its items after post-processing."""
+"""The entries of a batch, or of each of its items after post-processing."""
 
 
 def bfloat16_training_step(engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> Output:
-    """One step of the optimiser, the network in bfloat16, its weights and the loss in float32.
+    """Run one step of the optimiser, with the network in bfloat16, and its weights and the loss in float32.
 
-    Fires the events and returns the entries that `SupervisedTrainer`'s own step does.
+    It fires the same events and returns the same entries as `SupervisedTrainer`'s own step.
     """
     images, labels = engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
     output: dict[str, Tensor] = {CommonKeys.IMAGE: images, CommonKeys.LABEL: labels}
@@ -45,7 +46,7 @@ def bfloat16_training_step(engine: SupervisedTrainer, batch: Mapping[str, Tensor
 
 
 def bfloat16_validation_step(engine: SupervisedEvaluator, batch: Mapping[str, Tensor]) -> Output:
-    """One prediction, the network in bfloat16, what it gives in float32; see `bfloat16_training_step`."""
+    """Run one prediction, with the network in bfloat16 and its output in float32; see `bfloat16_training_step`."""
     images, labels = engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
     output: dict[str, Tensor] = {CommonKeys.IMAGE: images, CommonKeys.LABEL: labels}
     engine.state.output = output
@@ -61,9 +62,9 @@ class SemiSupervisedStep:
     """One step of fine-tuning on annotated and unannotated patches (nath2022, 3.3, eq. 1).
 
     A batch has an `image` and a `label`, and the two views of other patches (see `two_views`). The plain views are
-    predicted without dropout and without a gradient: they are kept "unaugmented for best prediction", and are what the
-    prediction of the augmented ones is drawn to. Annotated patches and augmented views go through the network together.
-    The network runs in what the engine's own step runs in, the losses in float32.
+    predicted without dropout and without a gradient: the paper keeps them "unaugmented for best prediction". They are
+    the target for the prediction of the augmented views. Annotated patches and augmented views go through the network
+    together. The network runs in the precision of the engine's own step, the losses in float32.
     """
 
     def __init__(self, settings: SemiSupervisedSettings, bfloat16_on_cpu: bool) -> None:
@@ -72,8 +73,8 @@ class SemiSupervisedStep:
         self._consistency = ConsistencyLoss()
 
     def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> Output:
-        """Fires the events and returns the entries that `SupervisedTrainer`'s own step does: of annotated patches, with
-        the total loss.
+        """Fire the same events and return the same entries as `SupervisedTrainer`'s own step, for annotated patches and
+        with the total loss.
         """
         images, labels = engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
         plain, augmented = (batch[view].to(images.device, non_blocking=engine.non_blocking) for view in VIEWS)
@@ -84,7 +85,8 @@ class SemiSupervisedStep:
             target = engine.inferer(plain, engine.network)
         engine.network.train()
         engine.optimizer.zero_grad()
-        # An autocast of its own, as it keeps the weights that it converts: those of the target are without a gradient.
+        # The target has an autocast of its own, because an autocast keeps the weights that it converts: those of the
+        # target have no gradient.
         with self._autocast(engine, images.device):
             logits = engine.inferer(torch.cat([images, augmented]), engine.network).float()
         output[CommonKeys.PRED], of_views = logits.split([len(images), len(augmented)])
@@ -108,7 +110,7 @@ class SemiSupervisedStep:
 
 
 def _descend(engine: SupervisedTrainer, loss: Tensor) -> None:
-    """One step of the optimiser, the loss scaled where the engine scales it for half precision."""
+    """Run one step of the optimiser; scale the loss if the engine does so for half precision."""
     if engine.amp and engine.scaler is not None:
         engine.scaler.scale(loss).backward()
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)

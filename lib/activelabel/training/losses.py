@@ -1,4 +1,4 @@
-"""Losses by name. All learn from partly annotated volumes: voxels that are not annotated have no influence."""
+"""Losses by name. All learn from partly annotated volumes: unannotated voxels have no influence."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 from activelabel.errors import NotFoundError
 
 UNANNOTATED = -1
-"""The value of a voxel in a training label where nobody said what is there."""
+"""The value of an unannotated voxel in a training label."""
 
 _SMOOTHING = 1e-5  # MONAI's
 
@@ -17,13 +17,13 @@ _SMOOTHING = 1e-5  # MONAI's
 class PartialDiceLoss(nn.Module):
     """Soft Dice loss over annotated voxels (chlebus2022, eq. 1): 1 - 2 Σwyp / (Σwy + Σwp).
 
-    The sums run over all voxels of the mini-batch, y is 1 where the label is the class, p the softmax probability, w 1
-    where the voxel is annotated. With several foreground classes, the mean over them. Whatever the labels of voxels
-    that are not annotated hold has no influence on loss or gradient.
+    The sums run over all voxels of the mini-batch; y is 1 where the label is the class, p is the softmax probability, w
+    is 1 where the voxel is annotated. With several foreground classes, the loss is the mean over them. The label values
+    of unannotated voxels have no influence on loss or gradient.
     """
 
     def __init__(self, smoothing: float = 0.0) -> None:
-        """`smoothing` is added to numerator and denominator: with it a class that is nowhere need not cost 1."""
+        """`smoothing` is added to numerator and denominator, so that an absent class need not cost 1."""
         super().__init__()
         self._smoothing = smoothing
 
@@ -36,15 +36,15 @@ class PartialDiceLoss(nn.Module):
             annotated: (B, 1, *S), bool or 0 and 1.
 
         Returns:
-            1 for a class that is nowhere annotated as such, without smoothing; 0, with a zero gradient, if no voxel is
+            Without smoothing, 1 for a class that no annotated voxel has; 0, with a zero gradient, if no voxel is
             annotated.
 
         Raises:
-            ValueError: the shapes do not belong together.
+            ValueError: the shapes do not match.
         """
         _check_shapes(logits, labels, annotated)
         weights = annotated.bool()
-        # In single precision also under autocast: sums over millions of voxels do not fit into half precision.
+        # Single precision also under autocast: sums over millions of voxels do not fit into half precision.
         predicted = logits.float().softmax(dim=1)[:, 1:] * weights
         wanted = _foreground(logits, labels, weights)
         over_batch_and_space = [0, *range(2, logits.dim())]
@@ -75,7 +75,7 @@ class PartialBinaryCrossEntropy(nn.Module):
         """The loss, a scalar of 0 or more; 0, with a zero gradient, if no voxel is annotated."""
         _check_shapes(logits, labels, annotated)
         weights = annotated.bool()
-        # The logit of one class against all others, whose softmax probabilities add up: exact also near 0 and 1.
+        # The logit of one class against the sum of all others: exact even near 0 and 1.
         values = logits.float()
         others = [torch.cat([values[:, :c], values[:, c + 1 :]], dim=1) for c in range(1, values.shape[1])]
         against = torch.stack([other.logsumexp(dim=1) for other in others], dim=1)
@@ -86,11 +86,11 @@ class PartialBinaryCrossEntropy(nn.Module):
 
 
 class PartialDiceCELoss(nn.Module):
-    """Dice loss plus cross-entropy; as `PartialDiceLoss` where not all is annotated.
+    """Dice loss plus cross-entropy over annotated voxels, as in `PartialDiceLoss`.
 
-    Where all is, MONAI's `DiceCELoss` with `include_background=False` and `batch=True`, which are not its defaults: a
-    small structure then counts as much as the background, and a patch without it teaches too. For the defaults see
-    `PartialPatchDiceCELoss`.
+    If everything is annotated, it equals MONAI's `DiceCELoss` with `include_background=False` and `batch=True`, which
+    are not its defaults: a small structure then counts as much as a large one, and a patch without it teaches too. For
+    the defaults see `PartialPatchDiceCELoss`.
     """
 
     def __init__(self) -> None:
@@ -106,11 +106,11 @@ class PartialDiceCELoss(nn.Module):
 
 
 class PartialPatchDiceCELoss(nn.Module):
-    """MONAI's `DiceCELoss(to_onehot_y=True, softmax=True)`, all else as it is by default; of what is annotated.
+    """MONAI's `DiceCELoss(to_onehot_y=True, softmax=True)`, with other defaults unchanged, over annotated voxels.
 
-    Dice is that of each patch by itself and of each class, the background too, and the loss the mean over both: patches
-    count alike, however much foreground is in them. The cross-entropy is the mean over the annotated voxels of the
-    mini-batch. A patch of which nothing is annotated has a Dice loss of 0 and no gradient.
+    Dice is computed for each patch and each class, background included, and the Dice loss is the mean over both:
+    patches count equally, however much foreground they have. The cross-entropy is the mean over the annotated voxels of
+    the mini-batch. A patch without annotated voxels has a Dice loss of 0 and no gradient.
     """
 
     def __init__(self) -> None:
@@ -130,8 +130,8 @@ class PartialPatchDiceCELoss(nn.Module):
         return dice.mean() + cross_entropy
 
 
-# Dice over foreground classes only, each over the whole mini-batch: a patch in which a class is absent teaches too. But
-# for `patch_dice_ce`, which is what nath2022 has used.
+# Dice is over foreground classes only, each over the whole mini-batch: a patch in which a class is absent teaches too.
+# The exception is `patch_dice_ce`, which nath2022 uses.
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "bce": PartialBinaryCrossEntropy,
     "dice": lambda: PartialDiceLoss(_SMOOTHING),
@@ -142,10 +142,10 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
 
 
 def build_loss(name: str) -> nn.Module:
-    """The loss called `name`, of logits (B, C, *S), labels (B, 1, *S) and where these are annotated (B, 1, *S).
+    """The loss called `name`, a function of logits (B, C, *S), labels (B, 1, *S) and the annotated mask (B, 1, *S).
 
     Raises:
-        NotFoundError: there is no such loss; the text lists those there are.
+        NotFoundError: there is no such loss; the text lists all names.
     """
     if name not in LOSSES:
         raise NotFoundError(f"training.loss '{name}' does not exist: use one of {', '.join(sorted(LOSSES))}")
@@ -153,10 +153,10 @@ def build_loss(name: str) -> nn.Module:
 
 
 class MarkedLabelLoss(nn.Module):
-    """A loss for engines that know logits and labels only: `UNANNOTATED` in a label says where it is not annotated."""
+    """A loss for engines that pass only logits and labels: `UNANNOTATED` in a label marks unannotated voxels."""
 
     def __init__(self, loss: nn.Module) -> None:
-        """`loss` takes logits, labels and annotated, as those of `build_loss`."""
+        """`loss` takes logits, labels and the annotated mask, like those of `build_loss`."""
         super().__init__()
         self._loss = loss
 

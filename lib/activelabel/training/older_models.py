@@ -1,6 +1,6 @@
-"""Model files of earlier versions, which were pickles: read once, from a project's own folder, to be written anew.
+"""Model files of earlier versions, which are pickles: read once, from a project's own folder, and written anew.
 
-No other code reads a pickle that is said to be a model, and none that a client has sent is ever read here.
+No other code reads a pickle as a model, and no file from a client is ever read here.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ _FORMAT = "activelabel model 1"
 
 
 def read_older_model(path: Path, sha256: str) -> bytes:
-    """The same model as the file that is written today; of one file always the same.
+    """The same model as the bytes of a current model file; the same file always gives the same bytes.
 
     Args:
-        path: of a model of the project.
-        sha256: of the file as it was published; nothing is unpacked of another one.
+        path: a model file of the project.
+        sha256: the SHA-256 of the published file; a file with another one is not unpacked.
 
     Raises:
-        InvalidInputError: the file was changed since, or is no model.
+        InvalidInputError: the file has changed since, or is no model.
     """
     raw = path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != sha256:

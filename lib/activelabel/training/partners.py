@@ -1,4 +1,4 @@
-"""Foreground in every mini-batch (chlebus2022, II.B), also where slices were asked for and are empty."""
+"""Foreground in every mini-batch (chlebus2022, II.B), even where the annotated slices of a case are empty."""
 
 from monai.transforms import Randomizable
 from torch import Tensor
@@ -10,21 +10,23 @@ Patch = dict[str, Tensor]
 
 
 class PartneredCases(Dataset[list[Patch]]):
-    """The patches of cases; where nothing is drawn in a case, another one, its partner, gives the first patch.
+    """The patches of cases; a partner, another case with foreground, gives the first patch of a case without
+    foreground.
 
-    Without it, Dice over the mini-batch is 0 whatever the network predicts there, so that nothing would be learnt from
-    empty slices. The partner is drawn anew each time, from all that have foreground; without any, the case stays alone.
-    That a case has none is known from its first patch, so cases are neither read nor kept for being partners.
+    Without foreground, Dice over the mini-batch is 0 whatever the network predicts, so the network would learn nothing
+    from empty slices. The partner is drawn anew each time from all cases with foreground; if there are none, the case
+    stays alone. The first patch of a case shows whether it has foreground, so no case is read or kept only to be a
+    partner.
     """
 
     def __init__(self, cases: Dataset[list[Patch]]) -> None:
-        """`cases` give patches as `training_transforms` does, the first of them around foreground if there is any."""
+        """`cases` give patches like `training_transforms`, the first of them around foreground if there is any."""
         self._cases = cases
-        self._random = Randomizable()  # seeded by the loader, with all else that is random in `cases`
+        self._random = Randomizable()  # seeded by the loader, like all randomness in `cases`
         self._empty: set[int] = set()
 
     def __len__(self) -> int:
-        """How many cases there are."""
+        """The number of cases."""
         return len(self._cases)  # type: ignore[arg-type]  # torch declares no length
 
     def __getitem__(self, index: int) -> list[Patch]:
@@ -45,13 +47,13 @@ class PartneredCases(Dataset[list[Patch]]):
     def _draw(self, index: int) -> list[Patch]:
         patches = self._cases[index]
         if (patches[0]["label"] > 0).any():
-            self._empty.discard(index)  # its only foreground, in a corner, may have been turned out of the patch before
+            self._empty.discard(index)  # an earlier rotation may have moved its only foreground out of the patch
         else:
             self._empty.add(index)
         return patches
 
 
 def with_partners(cases: Dataset[list[Patch]], settings: TrainingSettings) -> Dataset[list[Patch]]:
-    """The same cases, with partners if one patch of several is to hold foreground."""
+    """The same cases, with partners if the first of several patches must hold foreground."""
     stratified = settings.patches_per_volume > 1 and settings.foreground_share is None
     return PartneredCases(cases) if stratified else cases

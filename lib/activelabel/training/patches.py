@@ -1,4 +1,4 @@
-"""Patches of cases: how one is cut around a voxel, and in which ratio they lie around foreground and background."""
+"""Patches of cases: cutting one around a voxel, and the ratio of patches around foreground and background."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,14 @@ from torch.nn import functional
 from activelabel.data.reflection import before, reflect_to
 
 KEYS = ("image", "label")
-"""What travels together through all transforms of a training."""
+"""The tensors that pass together through all transforms of a training."""
 
 
 class PadToPatch(Transform):
-    """A case no smaller than a patch: its image padded by reflection, as for prediction, its label with 0.
+    """Pad a case to at least the size of a patch: the image by reflection, as for prediction, the label with 0.
 
-    What is reflected is context: where it lies nothing is annotated, so no patch is drawn around it, and nothing is
-    learnt there that is not learnt from the case itself.
+    The reflection is only context: it is not annotated, so no patch is drawn around it, and the network learns nothing
+    from it that it does not learn from the case itself.
     """
 
     def __init__(self, size: Sequence[int]) -> None:
@@ -55,12 +55,12 @@ def patch_around(
 
 
 class RatioPatches(RandomizableTransform):
-    """Patches each of which lies around foreground with one probability, and else around background (nath2022, 4.2).
+    """Patches that lie around foreground with a given probability, and else around background (nath2022, 4.2).
 
     The paper has 1:1 for annotated cases and 9:1 for noisy labels.
 
-    A voxel is drawn from all annotated ones of that kind, all equally likely, whatever their class; where a case has
-    none of a kind, from the other. Labels are shifted (see `transforms`): 0 is not annotated, 1 is background.
+    The voxel is drawn from all annotated voxels of that kind, equally likely whatever their class; from the other kind
+    if the case has none. Labels are shifted (see `transforms`): 0 is not annotated, 1 is background.
     """
 
     def __init__(self, size: Sequence[int], count: int, foreground_share: float) -> None:

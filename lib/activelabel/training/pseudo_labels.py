@@ -1,7 +1,7 @@
-"""Pseudo-labels: a foreground that nobody drew, from which a proxy model learns before anything is annotated.
+"""Pseudo-labels: a computed foreground from which a proxy model learns before anything is annotated.
 
-For CT, nath2022 (3.1): the largest connected part of a soft-tissue window. The paper stops there; for all other images
-the foreground is tissue that gives signal, found by multi-Otsu thresholds.
+For CT, nath2022 (3.1): the largest connected part of a soft-tissue window. The paper covers CT only; for all other
+images the foreground is tissue that gives signal, found by multi-Otsu thresholds.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ from activelabel.errors import InvalidInputError
 Mask = NDArray[np.bool_]
 
 CLASSES = 4
-"""Of multi-Otsu, the darkest of which is not foreground. With three, half of a hippocampus falls to the darkest."""
+"""Classes of multi-Otsu; the darkest is not foreground. With three, half of a hippocampus would be darkest."""
 COMPONENT_SHARE = 0.1
-"""Components at least so large beside the largest are kept: the other lung, leg or hemisphere."""
+"""Components of at least this share of the largest are kept, such as the other lung, leg or hemisphere."""
 
 _NEIGHBOURS_26 = np.ones((3, 3, 3), dtype=np.bool_)
 _BINS = 256
@@ -29,25 +29,25 @@ def pseudo_label(volume: Volume, modality: Modality, window_hu: float = 50.0, le
     """The pseudo-label of an image on its own voxels: bool (W, H, D), neither empty nor everything.
 
     Args:
-        volume: as it was read.
+        volume: the image as it was read.
         modality: CT gives `soft_tissue`, anything else `foreground`.
         window_hu: width of the window, for CT.
-        level_hu: its middle.
+        level_hu: middle of the window, for CT.
 
     Raises:
-        InvalidInputError: nothing, or everything, is foreground: the volume has no pseudo-label, and is ranked last.
-            Or the window is empty.
+        InvalidInputError: nothing or everything is foreground, so the volume has no pseudo-label and is ranked last; or
+            the window is empty.
     """
     ct = modality == "CT"
     mask = soft_tissue(volume.array, window_hu, level_hu) if ct else foreground(volume.array)
     if mask.any() and not mask.all():
         return mask
-    said = "everything" if mask.any() else "empty"
+    extent = "everything" if mask.any() else "empty"
     low, high = float(volume.array.min()), float(volume.array.max())
     how = f"{level_hu - window_hu / 2:g} to {level_hu + window_hu / 2:g} HU" if ct else "foreground by intensity"
     hint = "proxy.window_hu and proxy.level_hu" if ct else "the image"
     raise InvalidInputError(
-        f"{volume.path.name}: its pseudo-label ({how}) is {said}, expected foreground and background; its voxels are "
+        f"{volume.path.name}: its pseudo-label ({how}) is {extent}, expected foreground and background; its voxels are "
         f"{low:g} to {high:g}: check {hint}, or set proxy.modality; the image is ranked last"
     )
 
@@ -61,7 +61,7 @@ def soft_tissue(volume_hu: NDArray[np.float32], window_hu: float = 50.0, level_h
         level_hu: middle of the window.
 
     Returns:
-        Bool (W, H, D); of components of one size the first by voxel index; all False where nothing lies in the window.
+        Bool (W, H, D); of equal components, the first by voxel index; all False if nothing lies in the window.
 
     Raises:
         InvalidInputError: the window is empty or inverted.
@@ -77,20 +77,19 @@ def soft_tissue(volume_hu: NDArray[np.float32], window_hu: float = 50.0, level_h
 
 
 def foreground(volume: NDArray[np.float32]) -> Mask:
-    """Tissue that gives signal: what is brighter than the darkest of four classes, in its large components.
+    """Tissue that gives signal: the large components of the voxels brighter than the darkest of four classes.
 
-    A constant background, on most of the image's border and whatever its value (0 in z-scored images, where tissue lies
-    on both sides of it), is left out first and never foreground. Multi-Otsu thresholds of the rest tell air, fluid or
-    cortical bone from tissue, also in crops that have no background at all. Then each voxel goes
-    with the majority of the 27 around it, which takes noise away, and components below a tenth of the largest are left
-    out.
+    First, a constant background on most of the image's border is left out, whatever its value (0 in z-scored images,
+    where tissue lies on both sides of it). Multi-Otsu thresholds of the rest then tell air, fluid or cortical bone from
+    tissue, even in crops without any background. A majority vote over the 27 voxels around each voxel removes noise,
+    and components below a tenth of the largest are left out.
 
     Args:
-        volume: (W, H, D), finite, in whatever numbers; scaling and shifting them changes nothing.
+        volume: (W, H, D), finite, in any unit; scaling and shifting it changes nothing.
 
     Returns:
-        Bool (W, H, D). A constant image gives all False; one of background and a single other value, all of the latter
-        that is large enough to survive.
+        Bool (W, H, D). A constant image gives all False. An image of background and one other value gives the voxels of
+        that value that remain after the vote and the removal of small components.
     """
     background = _constant_background(volume)
     body = np.ones(volume.shape, dtype=np.bool_) if background is None else volume != background
@@ -107,7 +106,7 @@ def foreground(volume: NDArray[np.float32]) -> Mask:
 
 
 def _constant_background(volume: NDArray[np.float32]) -> float | None:
-    """The value that most voxels of the six faces share; None if no value has most of them."""
+    """The value that more than half of the voxels of the six faces share; None if there is none."""
     faces = np.concatenate([volume.take(end, axis=axis).ravel() for axis in range(3) for end in (0, -1)])
     values, counts = np.unique(faces, return_counts=True)
     most = int(counts.argmax())
@@ -115,7 +114,7 @@ def _constant_background(volume: NDArray[np.float32]) -> float | None:
 
 
 def _darkest_class_threshold(values: NDArray[np.float32]) -> float | None:
-    """The upper end of the darkest of `CLASSES` classes, or of as many as there are values; None for one value."""
+    """The upper end of the darkest of `CLASSES` classes, or of fewer if there are fewer values; None for one value."""
     low, high = np.percentile(values, [_OUTLIER_PERCENT, 100 - _OUTLIER_PERCENT])
     if low == high:
         low, high = values.min(), values.max()

@@ -1,4 +1,4 @@
-"""How long a training is: as many steps as the effort of what it learns from is worth."""
+"""The length of a training: its number of steps grows with the effort spent on its labels."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,10 @@ from activelabel.recipes import TrainingSettings
 
 
 def scheduled(settings: TrainingSettings, effort_units: float) -> TrainingSettings:
-    """The settings of one training, its steps spread over the epochs if they go by the effort; else as they are.
+    """The settings of one training, with steps by effort spread over the epochs; unchanged if steps do not go by
+    effort.
 
-    `effort_units` are those of chlebus2022 (IV), see `acquisition.effort`. An epoch has at least one step.
+    `effort_units` counts the units of chlebus2022 (IV), see `acquisition.effort`. An epoch has at least one step.
     """
     if settings.steps_by_effort is None:
         return settings
@@ -19,6 +20,6 @@ def scheduled(settings: TrainingSettings, effort_units: float) -> TrainingSettin
 
 
 def steps_of_effort(effort_units: float, pairs: Sequence[tuple[float, int]]) -> float:
-    """Steps on the line from (0, 0) through the pairs of effort and steps, which rise; after the last they stay."""
+    """Steps on the line from (0, 0) through the rising `pairs` of effort and steps; constant after the last pair."""
     efforts, steps = zip((0.0, 0), *pairs, strict=True)
     return float(np.interp(effort_units, efforts, steps))

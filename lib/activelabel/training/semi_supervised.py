@@ -1,7 +1,7 @@
-"""The second stage of a round (nath2022, 3.3): what is learnt from volumes that nobody annotated.
+"""The second stage of a round (nath2022, 3.3): learning from unannotated volumes.
 
-The paper is silent on how several foreground classes compete for the threshold, which of the two views carries the
-gradient, and whether its target is a class or a probability. What is decided here is said at each function.
+The paper leaves open how several foreground classes compete for the threshold, which of the two views carries the
+gradient, and whether its target is a class or a probability. Each function states its choice.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from activelabel.acquisition.selection import Id, top_k
 
-_SMOOTHING = 1e-5  # That of the supervised loss.
+_SMOOTHING = 1e-5  # the smoothing of the supervised loss
 
 
 def most_certain(scores: Mapping[Id, float], k: int) -> list[Id]:
@@ -26,10 +26,10 @@ def most_certain(scores: Mapping[Id, float], k: int) -> list[Id]:
 
 
 def noisy_label(probabilities: Tensor, threshold: float) -> Tensor:
-    """A label without an annotator (nath2022, 3.3): (C, *S), background first, to int64 (*S) with values 0..C-1.
+    """A label from a prediction (nath2022, 3.3): (C, *S), background first, to int64 (*S) with values 0..C-1.
 
-    A voxel is its most probable foreground class if that has *more* than `threshold`, and background otherwise, so that
-    false positives go. Of two equal classes, which the threshold of 0.9 excludes, the first.
+    A voxel gets its most probable foreground class if the probability is *above* `threshold`, and background otherwise,
+    which removes false positives. Of two equal classes, impossible above a threshold of 0.9, the first one counts.
 
     Raises:
         ValueError: there is no foreground class, or `threshold` lies outside [0, 1).
@@ -43,7 +43,7 @@ def noisy_label(probabilities: Tensor, threshold: float) -> Tensor:
 
 
 class ConsistencyLoss(nn.Module):
-    """How far two predictions of one patch are apart: soft Dice loss plus cross-entropy (nath2022, eq. 1, second term).
+    """Difference of two predictions of one patch: soft Dice loss plus cross-entropy (nath2022, eq. 1, second term).
 
     The prediction of the plain view is the target and carries no gradient; that of the augmented view learns from it.
     The paper leaves this open. It keeps the plain view "unaugmented for best prediction": a gradient through it would
@@ -51,9 +51,9 @@ class ConsistencyLoss(nn.Module):
 
     The target is the softmax itself, not its most probable class: with p of the plain view and q of the augmented one,
     mean(-Σ p ln q) over voxels, plus 1 - 2 Σpq / (Σp + Σq) over batch and space, the mean over foreground classes. (The
-    supervised loss of the recipe, MONAI's `DiceCELoss`, counts the background too, and each patch by itself.) It
-    is 0 for two equal, certain views, also where both are background throughout; for two equal views in doubt it is
-    positive (their entropy, at least), so that it also rewards certainty.
+    supervised loss of the recipe, MONAI's `DiceCELoss`, counts the background too, and each patch by itself.) It is 0
+    for two equal, certain views, even if both are background throughout. For two equal, uncertain views it is positive
+    (at least their entropy), so that it also rewards certainty.
     """
 
     def forward(self, plain: Tensor, augmented: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Mini-batches of annotated slices, all equally likely, of whichever case (ma2024, 3.1; chlebus2022, II.B)."""
+"""Mini-batches of annotated slices of all cases, all equally likely (ma2024, 3.1; chlebus2022, II.B)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Patch = dict[str, Tensor]
 
 
 class KeepAnnotatedSlices(Transform):
-    """A case cut down to its annotated slices, for patches of one slice: of a volume there may be one of hundreds."""
+    """Cut a case down to its annotated slices, for patches of one slice: a volume may have one of hundreds."""
 
     def __call__(self, case: ShiftedCase) -> Patch:
-        """From `ShiftedCase` to another, whose D is the number of annotated slices."""
+        """A `ShiftedCase` whose D is the number of annotated slices."""
         annotated = (convert_to_tensor(case["label"], track_meta=False) > 0).flatten(0, 2).any(dim=0)
         return {key: convert_to_tensor(case[key], track_meta=False)[..., annotated].contiguous() for key in KEYS}
 
@@ -38,19 +38,19 @@ class _Slice:
 class SlicePatches(Dataset[list[Patch]]):
     """An item for each annotated slice of all cases: a patch around one of its voxels, all equally likely.
 
-    Of `patches_per_volume` patches, if these are two or more, the first lies around a foreground voxel of a slice with
-    foreground, all such slices of all cases equally likely, so that every mini-batch holds foreground (chlebus2022,
-    II.B); then comes the item's own; any others lie around other annotated slices. Without any foreground the first is
-    the item's own too.
+    If `patches_per_volume` is two or more, the first patch lies around a foreground voxel of a slice with foreground,
+    all such slices of all cases equally likely, so that every mini-batch holds foreground (chlebus2022, II.B). The
+    second patch is the item's own; any others lie around other annotated slices. Without any foreground, the first
+    patch is also of the item's own slice.
     """
 
     def __init__(self, cases: Dataset[ShiftedCase], settings: TrainingSettings, after: Compose) -> None:
-        """Read all `cases` once, to know their slices; `after` is what happens to patches, and draws at random."""
+        """Read all `cases` once for their slices; `after` holds the random transforms of patches."""
         self._cases = cases
         self._size = np.array(settings.patch_size)
         self._count = settings.patches_per_volume
         self._after = after
-        self._random = Randomizable()  # seeded by the loader, with all else that is random in here
+        self._random = Randomizable()  # seeded by the loader, like all randomness here
         self._slices: list[_Slice] = []
         self._foreground: list[_Slice] = []
         for number in range(len(cases)):  # type: ignore[arg-type]  # torch declares no length
@@ -60,7 +60,7 @@ class SlicePatches(Dataset[list[Patch]]):
             self._foreground += [_Slice(number, int(index)) for index in np.flatnonzero(highest > 1)]
 
     def __len__(self) -> int:
-        """How many annotated slices there are."""
+        """The number of annotated slices."""
         return len(self._slices)
 
     def __getitem__(self, index: int) -> list[Patch]:
@@ -78,7 +78,7 @@ class SlicePatches(Dataset[list[Patch]]):
         return slices[self._random.R.randint(len(slices))]
 
     def _patch(self, slice_: _Slice, foreground: bool) -> Patch:
-        """A patch around an annotated voxel of a slice, or one of its foreground; no view of what is cached."""
+        """A patch around an annotated voxel of a slice, or around a foreground voxel; never a view of the cache."""
         case = self._cases[slice_.case]
         label = _label(case)
         in_plane = np.flatnonzero(label[..., slice_.index] > (1 if foreground else 0))

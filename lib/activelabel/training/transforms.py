@@ -1,7 +1,7 @@
-"""From annotated cases to training patches: deterministic steps, which are cached, then random ones.
+"""Transforms from annotated cases to training patches: deterministic steps, which are cached, then random ones.
 
-Between reading and handing over, a label is shifted by one, so that 0 is "not annotated": it is filled with zeros
-around a small image and in a corner that was turned in, where the image is reflected.
+In between, labels are shifted by one, so that 0 means "not annotated". Around a small image, and in corners that a
+rotation brings in, the label is filled with 0 and the image is reflected.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -33,8 +33,7 @@ from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches
 class Case(TypedDict):
     """An annotated case: the files of its image and of its label, whose values are those of the app.
 
-    `slices` are those that are annotated, along `slice_axis` of the image's own voxel array; without them, or with
-    None, all are.
+    `slices` lists the annotated slices along `slice_axis` of the image's own voxel array; None means all slices.
     """
 
     image: str
@@ -44,7 +43,7 @@ class Case(TypedDict):
 
 
 class LoadCase(Transform):
-    """A `Case` as the network sees it: image float32, label, and bool `annotated`, each (1, *S).
+    """Load a `Case` as the network sees it: image float32, label, and bool `annotated`, each (1, *S).
 
     Deterministic: MONAI caches it.
     """
@@ -57,9 +56,9 @@ class LoadCase(Transform):
         """Read, check and prepare both files.
 
         Raises:
-            InvalidInputError: one of them cannot be read, the label does not belong to the image, or an annotated slice
-                is none of the image.
-            ValueError: there are slices, and no axis.
+            InvalidInputError: a file cannot be read, the label does not belong to the image, or an annotated slice lies
+                outside the image.
+            ValueError: the case has slices but no axis.
         """
         volume = read_volume(case["image"])
         checked = check_label(case["label"], volume.grid, self.labels).array
@@ -76,35 +75,36 @@ class LoadCase(Transform):
 
 
 def check_slices(label: str, slices: Sequence[int], count: int) -> None:
-    """Whether the `slices` that a label covers are some of the `count` of its image.
+    """Check that the `slices` that a label covers are among the `count` slices of its image.
 
     Raises:
-        InvalidInputError: one is not, or there are none.
+        InvalidInputError: one is not among them, or `slices` is empty.
     """
     wrong = [index for index in slices if not 0 <= index < count]
     if wrong or not slices:
-        said = f"slice {wrong[0]} of" if wrong else "no slice of"
+        which = f"slice {wrong[0]} of" if wrong else "no slice of"
         raise InvalidInputError(
-            f"{label}: {said} {count} is recorded as annotated, expected one or more from 0 to {count - 1}: "
+            f"{label}: {which} {count} is recorded as annotated, expected one or more from 0 to {count - 1}: "
             "annotate the image again"
         )
 
 
 class ShiftLabel(Transform):
-    """Labels one higher, 0 where nothing is annotated; what the file held there is gone from here on."""
+    """Raise labels by one and set unannotated voxels to 0; later steps never see the values of the file there."""
 
     def __call__(self, case: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """From `LoadCase`'s three tensors to image, int16 label, and `values`: the label's, without 0, rising."""
+        """From `LoadCase`'s three tensors to image, int16 label, and `values`, the label's values above 0, rising."""
         label = (case["label"].to(torch.int16) + 1) * case["annotated"]
         values = torch.unique(label)
         return {"image": case["image"], "label": label, "values": values[values > 0]}
 
 
 class StratifiedPatches(RandomizableTransform):
-    """Patches around annotated voxels, of a class that is drawn first, so that a small organ is seen like a large one.
+    """Patches around annotated voxels of a class that is drawn first, so that a small organ is as frequent as a large
+    one.
 
-    Of two patches or more the first lies around a voxel of a foreground class, if any is annotated (chlebus2022, II.B);
-    the others around one of any class, background among them. Each holds the voxel that it was drawn around.
+    The first of two or more patches lies around a voxel of a foreground class, if any is annotated (chlebus2022, II.B);
+    the others lie around a voxel of any class, background included. Each patch holds its voxel.
     """
 
     def __init__(self, size: Sequence[int], count: int) -> None:
@@ -113,7 +113,7 @@ class StratifiedPatches(RandomizableTransform):
         self._count = count
 
     def __call__(self, case: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Patches of what `ShiftLabel` gives, of a case that is annotated somewhere and no smaller than a patch."""
+        """Patches of an output of `ShiftLabel`; the case must be annotated somewhere and no smaller than a patch."""
         label = convert_to_tensor(case["label"], track_meta=False)[0].numpy()
         annotated = case["values"].tolist()
         foreground = [value for value in annotated if value > 1]
@@ -126,7 +126,7 @@ class StratifiedPatches(RandomizableTransform):
 
 
 class MarkUnannotated(Transform):
-    """Patches as the network takes them: plain tensors, the label's values as they were, `UNANNOTATED` among them."""
+    """Patches as the network takes them: plain tensors, label values shifted back, `UNANNOTATED` among them."""
 
     def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The image and the label of `patch`, without MONAI's metadata, which costs time to collate."""
@@ -135,13 +135,13 @@ class MarkUnannotated(Transform):
 
 
 class OneHotWhereAnnotated(Transform):
-    """Logits and label of a patch as a metric wants them; what is not annotated is background in both."""
+    """Logits and label of a patch as a metric takes them; unannotated voxels are background in both."""
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
 
     def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`pred` from logits (C, *S), `label` from (1, *S), to one channel a class; other entries as they are."""
+        """`pred` from logits (C, *S) and `label` from (1, *S), both one-hot; other entries unchanged."""
         annotated = patch["label"] >= 0  # Not `!= UNANNOTATED`, which is 255 for bytes.
         predicted = patch["pred"].argmax(dim=0, keepdim=True) * annotated
         label = patch["label"] * annotated
@@ -155,9 +155,9 @@ class OneHotWhereAnnotated(Transform):
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
     """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
 
-    Labels are `UNANNOTATED` wherever nobody said what is there. Images smaller than a patch are padded by reflection,
-    as they are for prediction; the label says nothing there. Where slices are sampled, the case whole, its label
-    shifted: `training_items` draws from it.
+    Unannotated voxels have the label `UNANNOTATED`. Images smaller than a patch are padded by reflection, as for
+    prediction; the padding is unannotated. If slices are sampled, the result is the whole case with its label shifted,
+    from which `training_items` draws.
     """
     prepared: list[Callable[..., Any]] = [load, ShiftLabel(), PadToPatch(settings.patch_size)]
     if settings.sampling == "slices":
@@ -166,14 +166,14 @@ def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -
 
 
 def training_items(cases: Dataset[Any], settings: TrainingSettings, seed: int) -> Dataset[list[dict[str, Tensor]]]:
-    """What a loader draws from: cases that went through `training_transforms`, or their annotated slices."""
+    """The items of a loader: cases after `training_transforms`, or their annotated slices."""
     if settings.sampling == "slices":
         return SlicePatches(cases, settings, _seeded(_after(settings), seed))
     return with_partners(cases, settings)
 
 
 def _after(settings: TrainingSettings) -> list[Transform]:
-    """What happens to a patch once it is cut out."""
+    """The transforms of a patch after it is cut out."""
     return [*AUGMENTATIONS[settings.augmentation](), MarkUnannotated()]
 
 

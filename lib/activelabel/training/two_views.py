@@ -1,4 +1,4 @@
-"""From volumes that nobody annotated to two views of patches around their noisy labels (nath2022, 3.3)."""
+"""Two views of patches of unannotated volumes, around their noisy labels (nath2022, 3.3)."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,9 +28,9 @@ class NoisyCase(TypedDict):
 
 
 class LoadNoisyCase(Transform):
-    """A `NoisyCase` as `RatioPatches` takes it: image float32 and label int16, (1, *S) each.
+    """Load a `NoisyCase` as `RatioPatches` takes it: image float32 and label int16, (1, *S) each.
 
-    The label is shifted by one, as those that were drawn: 1 is background. Deterministic: MONAI caches it.
+    The label is shifted by one, like an annotator's label: 1 is background. Deterministic: MONAI caches it.
     """
 
     def __init__(self, preprocessing: PreprocessingSettings) -> None:
@@ -40,7 +40,7 @@ class LoadNoisyCase(Transform):
         """Read and prepare the image, and read its label.
 
         Raises:
-            InvalidInputError: one of them cannot be read.
+            InvalidInputError: the image or the label cannot be read.
             ValueError: the label is not on the grid of the prepared image.
         """
         image = prepare_image(read_volume(case["image"]), self._preprocessing).tensor
@@ -52,10 +52,10 @@ class LoadNoisyCase(Transform):
 
 
 class TakeViews(Transform):
-    """Both views of a patch as plain tensors; where it lies around a noisy label, the label has served its purpose."""
+    """Both views of a patch as plain tensors, without the noisy label, which only placed the patch."""
 
     def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """From `plain` and `image`, which was augmented, to `plain` and `augmented`."""
+        """From `plain` and `image`, the augmented view, to `plain` and `augmented`."""
         plain, augmented = (convert_to_tensor(patch[key], track_meta=False).contiguous() for key in (PLAIN, "image"))
         return {PLAIN: plain, AUGMENTED: augmented}
 
@@ -63,10 +63,10 @@ class TakeViews(Transform):
 def two_view_transforms(
     load: LoadNoisyCase, training: TrainingSettings, settings: SemiSupervisedSettings, seed: int
 ) -> Compose:
-    """From a `NoisyCase` to pairs of views of as many patches as an annotated case gives: float32 (1, *S) each.
+    """From a `NoisyCase` to two views of each of as many patches as an annotated case gives: float32 (1, *S) each.
 
-    A share of `settings.foreground_share` of the patches lies around the noisy label's foreground. The plain view is
-    the patch, the augmented one the same voxels after a random augmentation, which leaves them where they are.
+    A patch lies around the noisy label's foreground with the probability `settings.foreground_share`. The plain view is
+    the patch; the augmented view has the same voxels after a random augmentation that does not move them.
     """
     steps = [
         load,
@@ -82,9 +82,9 @@ def two_view_transforms(
 
 
 class PairedBatches:
-    """Batches of annotated patches, each together with one of views of unannotated ones, without an end.
+    """An endless series of batches of annotated patches, each with a batch of views of unannotated patches.
 
-    Whichever loader ends begins anew, so that how many cases the other has makes no difference.
+    A loader that ends begins anew, so that both may have different numbers of cases.
     """
 
     def __init__(self, annotated: Iterable[Mapping[str, Tensor]], unannotated: Iterable[Mapping[str, Tensor]]) -> None:

@@ -1,4 +1,4 @@
-"""Closed contours of one plane as pixels: which pixel centres they enclose, and which lie on them.
+"""Closed contours of one plane as pixels: the pixel centres that they enclose, and those that lie on them.
 
 Coordinates are pixel indices: a pixel's centre lies at whole numbers. Contours are combined by exclusive disjunction
 (XOR): an inner one is a hole, and one within the hole an island (DICOM PS3.3 C.8.8.6.3).
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from activelabel.errors import InvalidInputError
 
 Contour = NDArray[np.float64]
-"""Corners (N, 2); the last is connected to the first."""
+"""The corners (N, 2) of a contour; the last is connected to the first."""
 ON_LINE_PIXELS = 0.01
-"""So near to a contour a pixel's centre lies on it: coordinates are stored with few decimals."""
+"""A pixel centre this near to a contour lies on it: coordinates are stored with few decimals."""
 MOST_CROSSINGS = 2**26
-"""How often the contours of a plane may cross the lines of its pixels; each costs some bytes while they are filled."""
+"""The most crossings of a plane's contours with its pixel lines; each takes some bytes during filling."""
 
 
 def enclosed(contours: Sequence[Contour], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels, bool `shape`, whose centre an odd number of the contours enclose.
+    """Bool of `shape`: the pixels whose centre is enclosed by an odd number of contours.
 
-    A centre that lies on a contour is enclosed on its lower sides only: areas with a common side share no pixel.
+    A centre on a contour counts as enclosed on its lower sides only, so that areas with a common side share no pixel.
 
     Raises:
         InvalidInputError: the contours cross more lines than `MOST_CROSSINGS`.
@@ -32,14 +32,14 @@ def enclosed(contours: Sequence[Contour], shape: tuple[int, int]) -> NDArray[np.
     edge, line = _steps(np.ceil(low), np.ceil(high) - 1, shape[1])
     share = (line - start[edge, 1]) / (end[edge, 1] - start[edge, 1])
     crossing = start[edge, 0] + share * (end[edge, 0] - start[edge, 0])
-    # From its crossing on, a line is on the other side of the edge.
+    # Beyond a crossing, the line is on the other side of the edge.
     first = np.clip(np.ceil(crossing), 0, shape[0]).astype(np.intp)
     turns = np.bincount(first * shape[1] + line, minlength=(shape[0] + 1) * shape[1])
     return np.asarray(np.cumsum(turns.reshape(-1, shape[1]), axis=0)[:-1] % 2 == 1)
 
 
 def on_line(contours: Sequence[Contour], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels, bool `shape`, whose centre lies on a contour; also on one of a single point or of two.
+    """Bool of `shape`: the pixels whose centre lies on a contour, including contours of one or two points.
 
     Raises:
         InvalidInputError: as `enclosed`.
@@ -79,7 +79,7 @@ def _edges(contours: Sequence[Contour]) -> tuple[NDArray[np.float64], NDArray[np
 def _steps(
     first: NDArray[np.float64], last: NDArray[np.float64], size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Each whole number from `first` to `last` of each edge that lies within `size`: the edges, and the numbers."""
+    """All whole numbers from `first` to `last` of each edge, within `size`: indices of edges, and the numbers."""
     begin = np.clip(first, 0, size).astype(np.intp)
     count = np.maximum(np.clip(last, -1, size - 1).astype(np.intp) - begin + 1, 0)
     total = int(count.sum())

@@ -1,6 +1,7 @@
-"""A DICOM series as voxels: which frames it has, whether they make one regular volume, and their values.
+"""A DICOM series as voxels: its frames, a check that they form one regular volume, and their values.
 
-One file may hold one slice, or many (enhanced CT and MR). What cannot be read rightly is refused with the reason.
+One file may hold one slice, or many (enhanced CT and MR). A series that cannot be read correctly is refused with the
+reason.
 """
 
 from collections import defaultdict
@@ -19,15 +20,15 @@ from activelabel.data.dicom.stack import Stack, check_stack
 from activelabel.errors import InvalidInputError
 
 SAME_DIRECTION = 2e-3
-"""How far two unit vectors of one orientation may lie apart: those rounded to three decimals come as near as this."""
+"""The largest distance of two unit vectors of one orientation: rounding to three decimals stays within it."""
 _SAME_SPACING = 1e-3  # of the spacing
 _DIFFERENT_VOLUMES = ("AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime")
-"""What tells volumes of one series apart where each has slices all over the same region."""
+"""Attributes that tell apart the volumes of one series when each covers the same region."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One slice: where it lies in LPS millimetres, and what its stored values mean."""
+    """One slice: its place in LPS millimetres, and the meaning of its stored values."""
 
     file: Path
     index: int
@@ -46,8 +47,8 @@ def read_frames(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]
     The first two axes run along a slice's rows and columns, the third along the normal of both.
 
     Raises:
-        InvalidInputError: a file cannot be read, there is none or more than one series, or it is no regular volume of
-            grey values; the line says what is wrong with it.
+        InvalidInputError: a file cannot be read, the folder holds no series or several, or the series is no regular
+            volume of grey values; the line names the problem.
     """
     frames, affine_ras = stacked_frames(folder)
     return _voxels(folder, frames), affine_ras
@@ -87,7 +88,7 @@ def _read_header(path: Path) -> FileDataset:
     check_file(path)
     try:
         return open_object(path, stop_before_pixels=True)
-    except Exception as error:  # of a damaged file anything may come: KeyError, struct.error, RecursionError
+    except Exception as error:  # a damaged file may raise anything: KeyError, struct.error, RecursionError
         raise InvalidInputError(f"{path.name}: cannot be read as DICOM ({error}): send the series again") from error
 
 
@@ -113,7 +114,7 @@ def _frames(series: str, path: Path, header: FileDataset) -> Iterator[Frame]:
 
 
 def _flat(shared: Dataset, own: Dataset | None) -> Dataset:
-    """The attributes of a frame in one data set: those of its functional groups, its own before those of all."""
+    """The attributes of a frame in one data set: its own functional groups take precedence over the shared ones."""
     if own is None:
         return shared
     found = Dataset()
@@ -124,9 +125,9 @@ def _flat(shared: Dataset, own: Dataset | None) -> Dataset:
     return found
 
 
-def _frame(series: str, path: Path, index: int, header: Dataset, said: Dataset) -> Frame:
+def _frame(series: str, path: Path, index: int, header: Dataset, attributes: Dataset) -> Frame:
     def numbers(name: str, count: int) -> NDArray[np.float64]:
-        value = said.get(name)
+        value = attributes.get(name)
         try:
             found = np.array([] if value is None else value, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
@@ -147,13 +148,13 @@ def _frame(series: str, path: Path, index: int, header: Dataset, said: Dataset) 
             f"series {series}: {path.name} has ImageOrientationPatient {orientation}, expected two directions at a "
             "right angle"
         )
-    slope, intercept = float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0)
+    slope, intercept = float(attributes.get("RescaleSlope") or 1), float(attributes.get("RescaleIntercept") or 0)
     position_mm = numbers("ImagePositionPatient", 3)
-    return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, said)
+    return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, attributes)
 
 
 def _check_meaning(series: str, path: Path, header: Dataset) -> None:
-    """Refuse what holds no grey values, or such as mean something else here than elsewhere."""
+    """Refuse a file without grey values, or with values of another meaning than usual."""
     if "Rows" not in header:
         kind = getattr(header.get("SOPClassUID"), "name", "another kind of object")
         raise InvalidInputError(f"series {series}: {path.name} is no image ({kind}): take it out of the series")
@@ -176,7 +177,7 @@ def _check_meaning(series: str, path: Path, header: Dataset) -> None:
 
 
 def _check_alike(series: str, frames: Sequence[Frame]) -> None:
-    """Refuse slices of which no one volume can be made, but take numbers that differ by rounding for the same."""
+    """Refuse slices that cannot form one volume; numbers that differ by rounding count as equal."""
     first = frames[0]
     for frame in frames[1:]:
         for name in ("Rows", "Columns"):
@@ -197,7 +198,7 @@ def _check_same(series: str, name: str, first: object, second: object) -> None:
 
 
 def _value(frame: Frame, name: str) -> str | None:
-    """What tells frames of different volumes apart; of one in a functional group, or of its whole file."""
+    """The value of an attribute that tells volumes apart, from the frame's functional groups or from its file."""
     value: Any = frame.own.get({"TemporalPositionIdentifier": "TemporalPositionIndex"}.get(name, name))
     if value is None:
         value = frame.own.get(name, frame.header.get(name))
@@ -205,7 +206,7 @@ def _value(frame: Frame, name: str) -> str | None:
 
 
 def _unit_axes(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Directions of rows and columns, (2, 3), at a right angle and of length 1: the nearest to those given."""
+    """The directions of rows and columns, (2, 3), orthonormal and nearest to the given ones."""
     left, _, right = np.linalg.svd(orientation.reshape(2, 3), full_matrices=False)
     return np.asarray(left @ right)
 
@@ -225,14 +226,15 @@ def _voxels(folder: Path, frames: Sequence[Frame]) -> NDArray[np.float32]:
 
 
 def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
-    """Slices of one file each. ITK applies the slope of each by itself, and decodes most of what is compressed.
+    """The voxels of a series with one slice in each file. ITK applies the slope of each file, and decodes most
+    compressions.
 
-    None where it cannot; it knows other JPEGs than pydicom, but not every series compressed by run lengths.
+    None if ITK cannot read them: it knows other JPEGs than pydicom, but not every run-length compression.
     """
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(files)
     reader.SetImageIO("GDCMImageIO")
-    reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # else that of the first, whose slope may be a whole number
+    reader.SetOutputPixelType(SimpleITK.sitkFloat32)  # else the type follows the first file
     try:
         image = reader.Execute()
     except RuntimeError:
@@ -241,7 +243,7 @@ def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
 
 
 def _stored_values(series: str, path: Path, frame: Frame) -> NDArray[np.generic]:
-    """All frames of a file as they are stored: (N, H, W)."""
+    """All frames of a file with their stored values: (N, H, W)."""
     dataset = open_object(path)
     try:
         return np.asarray(dataset.pixel_array).reshape(-1, frame.header.Rows, frame.header.Columns)

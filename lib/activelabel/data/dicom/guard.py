@@ -1,6 +1,6 @@
-"""What a DICOM object claims, read from its bytes before a library unpacks it: no more than it holds and can be taken.
+"""Checks of the sizes that a DICOM object claims, on its bytes, before a library unpacks it.
 
-The libraries unpack a deflated object whole, allocate what a JPEG's own header says, and fill up what is missing.
+The libraries unpack a deflated object whole, allocate the size in a JPEG's own header, and fill in missing voxels.
 """
 
 import io
@@ -28,17 +28,17 @@ _BYTES_OF_A_VALUE = 8  # as stored, and as float32
 
 
 def open_object(path: Path, **options: Any) -> FileDataset:
-    """As `pydicom.dcmread`, which makes room for as many bytes as an element says it has, were they there or not.
+    """Open an object as `pydicom.dcmread` does, but never allocate more bytes than the file has.
 
     Raises:
-        Exception: whatever pydicom raises for a damaged file.
+        Exception: any error of pydicom for a damaged file.
     """
     with _ReaderOfWhatIsThere(io.FileIO(path)) as file:
         return pydicom.dcmread(file, **options)
 
 
 class _ReaderOfWhatIsThere(io.BufferedReader):
-    """Asks for no more bytes than the file has left."""
+    """A reader that asks for no more bytes than the file has left."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
@@ -46,7 +46,7 @@ class _ReaderOfWhatIsThere(io.BufferedReader):
 
 
 def check_object(content: bytes, name: str = "object") -> None:
-    """Refuse an object that unpacks to more than may be taken.
+    """Refuse an object that unpacks to more than the limit.
 
     Raises:
         InvalidInputError: it does; the line begins with `name`.
@@ -67,16 +67,16 @@ def check_object(content: bytes, name: str = "object") -> None:
 
 
 def check_file(path: Path) -> None:
-    """As `check_object`, of a file."""
+    """`check_object` for a file."""
     check_object(path.read_bytes() if _is_deflated(path) else b"", path.name)
 
 
 def check_values(path: Path, header: Dataset) -> int:
-    """How many values the voxels of a file are.
+    """The number of values in the voxels of a file.
 
     Raises:
-        InvalidInputError: it has none, it holds less than it says, what is packed in it has another size than it says,
-            or it says more than may be taken.
+        InvalidInputError: it has none, it holds fewer than it claims, its packed frames have another size than it
+            claims, or it claims more than the limit.
     """
     values = _values(path.name, header)
     if values > file_guard.largest_voxels():
@@ -100,9 +100,9 @@ def check_values(path: Path, header: Dataset) -> int:
 
 
 def check_frames(name: str, dataset: Dataset) -> bool:
-    """Refuse an object whose frames are larger than what it holds; whether they are packed.
+    """Refuse an object whose frames are larger than its content; return whether they are packed.
 
-    Those that are not need no memory before each is looked at, so that there may be as many as the object holds.
+    Unpacked frames need no memory before each is read, so that their number is not limited.
 
     Raises:
         InvalidInputError: as `check_values`.
@@ -120,7 +120,7 @@ def check_frames(name: str, dataset: Dataset) -> bool:
 
 
 def check_together(series: str, values: Sequence[int]) -> None:
-    """Refuse files that are too much together, of which each may be taken."""
+    """Refuse files that exceed the limits together, though each is within them."""
     total, free = sum(values), psutil.virtual_memory().available
     if total > file_guard.largest_voxels():
         raise InvalidInputError(
@@ -134,9 +134,9 @@ def check_together(series: str, values: Sequence[int]) -> None:
 
 
 def _check_stored(name: str, dataset: Dataset, values: int) -> None:
-    stored, said = len(dataset.PixelData), values * int(dataset.BitsAllocated) // 8
-    if stored < said:
-        raise _refused(name, f"it holds {stored:,} bytes of voxels, and says {said:,}")
+    stored, claimed = len(dataset.PixelData), values * int(dataset.BitsAllocated) // 8
+    if stored < claimed:
+        raise _refused(name, f"it holds {stored:,} bytes of voxels, and says {claimed:,}")
 
 
 def _values(name: str, header: Dataset) -> int:
@@ -155,7 +155,7 @@ def _values(name: str, header: Dataset) -> int:
 
 
 def _check_packed(name: str, content: bytes, header: Dataset) -> None:
-    """Each JPEG of a file says in its own header how much memory it takes."""
+    """Refuse a file with a JPEG whose own header claims another size."""
     expected = int(header.Rows), int(header.Columns)
     items = DicomBytesIO(_after_offsets(name, content))
     items.is_little_endian = True
@@ -169,14 +169,14 @@ def _check_packed(name: str, content: bytes, header: Dataset) -> None:
 
 
 def _after_offsets(name: str, content: bytes) -> bytes:
-    """The items of packed voxels, without the first, which is a table of places."""
+    """The items of packed voxels, without the first one, the table of offsets."""
     if content[:4] != b"\xfe\xff\x00\xe0" or len(content) < 8:
         raise _refused(name, "its packed voxels do not begin with an item")
     return content[8 + struct.unpack_from("<I", content, 4)[0] :]
 
 
 def jpeg_size(packed: bytes) -> tuple[int, int] | None:
-    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 says it has; None where these bytes do not begin one."""
+    """Rows and columns in the header of a JPEG, JPEG-LS or JPEG 2000; None if the bytes do not begin one."""
     if packed[:4] == b"\xff\x4f\xff\x51" and len(packed) >= 24:
         columns, rows, first_column, first_row = struct.unpack_from(">4I", packed, 8)
         return rows - first_row, columns - first_column
@@ -190,7 +190,7 @@ def jpeg_size(packed: bytes) -> tuple[int, int] | None:
 
 
 def _segments(packed: bytes) -> Iterator[tuple[int, int]]:
-    """Markers of a JPEG's header, and where they stand."""
+    """The markers of a JPEG's header, and their positions."""
     place = 2
     while place + 4 <= len(packed) and packed[place] == 0xFF:
         yield packed[place + 1], place
@@ -203,7 +203,7 @@ def _is_deflated(path: Path) -> bool:
 
 
 def _transfer_syntax(content: bytes) -> tuple[str, int]:
-    """How an object is stored, empty if it does not say so, and where its data set begins."""
+    """The transfer syntax of an object, empty if it has none, and the offset of its data set."""
     syntax, place = "", _PREAMBLE_BYTES
     while content[place : place + 2] == b"\x02\x00" and len(content) >= place + 12:
         is_long = content[place + 4 : place + 6] in _LONG
@@ -217,5 +217,5 @@ def _transfer_syntax(content: bytes) -> tuple[str, int]:
     return syntax, place
 
 
-def _refused(name: str, said: str) -> InvalidInputError:
-    return InvalidInputError(f"{name}: cannot be read as DICOM ({said}): send the series again")
+def _refused(name: str, problem: str) -> InvalidInputError:
+    return InvalidInputError(f"{name}: cannot be read as DICOM ({problem}): send the series again")

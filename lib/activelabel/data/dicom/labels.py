@@ -33,7 +33,7 @@ def read_dicom_file(path: Path, image: Grid, wanted: Sequence[str] | None = None
     check_file(path)
     try:
         dataset = open_object(path)
-    except Exception as error:  # of a damaged file anything may come
+    except Exception as error:  # a damaged file may raise anything
         raise InvalidInputError(
             f"{path.name}: cannot be read as DICOM ({type(error).__name__}: {error}): export it again"
         ) from error
@@ -43,19 +43,19 @@ def read_dicom_file(path: Path, image: Grid, wanted: Sequence[str] | None = None
 def read_dicom_label(
     dataset: Dataset, image: Grid, wanted: Sequence[str] | None = None, origin: str | None = None
 ) -> NamedLabel:
-    """As `read_dicom_file`, of an object that is there.
+    """`read_dicom_file` for an object in memory.
 
     Args:
         dataset: a SEG or RTSTRUCT.
         image: the grid that was drawn on.
-        wanted: the project's label names. Only these are read of an RTSTRUCT, and where two structures overlap, the one
+        wanted: the project's label names. Only these structures of an RTSTRUCT are read, and where two overlap, the one
             that is named later counts. None: all are read, and overlapping ones are refused.
-        origin: with which an error begins; default the kind of the object.
+        origin: the beginning of an error; default the kind of the object.
 
     Raises:
         InvalidInputError: it is no label, is damaged, or does not lie on the voxels of its image.
     """
-    from activelabel.data.files.one_case import one_case  # it brings torch, which takes a second to import
+    from activelabel.data.files.one_case import one_case  # it imports torch, which takes a second
 
     kind = "RTSTRUCT" if is_rtstruct(dataset) else "SEG"
     with one_case(origin or kind):
@@ -65,7 +65,7 @@ def read_dicom_label(
 
 
 def referenced_series(label: Dataset) -> tuple[str, ...]:
-    """The series that a SEG or RTSTRUCT says that it was drawn on, each once."""
+    """The series to which a SEG or RTSTRUCT refers, each once."""
     try:
         if is_rtstruct(label):
             series = [
@@ -77,5 +77,5 @@ def referenced_series(label: Dataset) -> tuple[str, ...]:
         else:
             series = list(label.get("ReferencedSeriesSequence") or ())
         return tuple(dict.fromkeys(str(item.SeriesInstanceUID) for item in series))
-    except (AttributeError, TypeError, ValueError):  # what cannot be read names none
+    except (AttributeError, TypeError, ValueError):  # an unreadable object refers to none
         return ()

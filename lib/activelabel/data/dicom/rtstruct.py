@@ -1,8 +1,8 @@
 """DICOM RTSTRUCT, the contours of radiotherapy, as a label on the grid of its image.
 
 Closed contours of one structure in one plane are combined by XOR, and points on a contour belong to its structure, as
-DICOM has it. Programs that make contours from masks connect the centres of the outermost voxels, so that a reader that
-leaves those out makes every structure smaller.
+DICOM has it. Programs that make contours from masks connect the centres of the outermost voxels, so a reader that
+leaves these out would shrink every structure.
 """
 
 from collections import defaultdict
@@ -21,16 +21,16 @@ from activelabel.data.segmentations import NamedLabel
 from activelabel.errors import InvalidInputError
 
 MOST_POINTS = 2**24
-"""How many points all contours of an object may have: a hundred structures of a whole body have two million."""
+"""The most points that all contours of an object may have: a hundred structures of a whole body have two million."""
 OFF_PLANE_VOXELS = 0.25
-"""How far a contour may lie from the slice that it is drawn on, in slices."""
+"""The largest distance of a contour from its slice, in slices."""
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _KNOWN = (*_CLOSED, "POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 _DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError)
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 Points = NDArray[np.float64]
-"""Points of one contour: (N, 3)."""
+"""The points of one contour: (N, 3)."""
 
 
 def is_rtstruct(dataset: Dataset) -> bool:
@@ -43,15 +43,15 @@ def read_rtstruct(
 ) -> NamedLabel:
     """The structures of an RTSTRUCT on the grid of their image.
 
-    A voxel belongs to a structure if its centre lies within the contours or on them. Structures that have points and
-    open lines alone hold no voxel. Of the places at which the image's header may put it, the first that fits counts.
+    A voxel belongs to a structure if its centre lies within the contours or on them. Structures with only points and
+    open lines hold no voxel. Of the places that the image's header gives, the first that fits counts.
 
     Args:
         dataset: the RTSTRUCT.
         image: the grid that was drawn on.
-        wanted: names of the structures to read, as such an object has many more; None reads all. Where two overlap,
+        wanted: names of the structures to read, as an RTSTRUCT often has many more; None reads all. Where two overlap,
             the one that is named later counts.
-        origin: with which an error begins.
+        origin: the beginning of an error.
 
     Raises:
         InvalidInputError: it is damaged or too large; none of its structures is wanted; contours lie beside the slices
@@ -80,7 +80,7 @@ def read_rtstruct(
 
 
 def _contours(dataset: Dataset, names: Mapping[int, str], origin: str) -> dict[int, list[Points]]:
-    """The closed contours of each structure, in RAS millimetres; of one structure none comes twice."""
+    """The closed contours of each structure, in RAS millimetres, without duplicates within a structure."""
     found: dict[int, dict[bytes, Points]] = {number: {} for number in names}
     left = MOST_POINTS
     for item in dataset.ROIContourSequence:
@@ -97,23 +97,23 @@ def _contours(dataset: Dataset, names: Mapping[int, str], origin: str) -> dict[i
             if kind in _CLOSED:
                 points = _points(contour, left, f"{origin}: structure '{names[number]}'")
                 left -= len(points)
-                # One that is there twice would be a hole in itself.
+                # A contour that is there twice would cancel itself.
                 found[number][points.tobytes()] = points
     return {number: list(contours.values()) for number, contours in found.items()}
 
 
 def _points(contour: Dataset, most: int, origin: str) -> Points:
-    """The points of a contour. Their text is not parsed by pydicom, which makes an object of each number."""
+    """The points of a contour, parsed without pydicom, which makes an object of each number."""
     element = contour.get_item("ContourData")
     value = element.value if isinstance(element, RawDataElement) else contour.ContourData
     texts = value.strip(b" \0").split(b"\\") if isinstance(value, bytes) else list(np.atleast_1d(value))
-    said = int(contour.get("NumberOfContourPoints") or len(texts) // 3)
-    if len(texts) != 3 * said or not texts:
+    count = int(contour.get("NumberOfContourPoints") or len(texts) // 3)
+    if len(texts) != 3 * count or not texts:
         raise InvalidInputError(
-            f"{origin} has a contour of {len(texts)} numbers, expected {3 * said} for its {said} points: export it "
+            f"{origin} has a contour of {len(texts)} numbers, expected {3 * count} for its {count} points: export it "
             "again, with implicit VR if it is long"
         )
-    if said > most:
+    if count > most:
         raise InvalidInputError(
             f"{origin}: contours of more than {MOST_POINTS:,} points, which is the most that is taken"
         )
@@ -145,7 +145,7 @@ def _structure(name: str, contours_ras: Sequence[Points], image: Grid, origin: s
 
 
 def _slice_axis(contours: Sequence[Points], origin: str) -> int:
-    """The axis of the image across which all contours are drawn; the last that fits, as small ones fit several."""
+    """The axis of the image across which all contours are drawn; the last that fits, as small contours fit several."""
     spreads = np.array([np.ptp(points, axis=0) for points in contours]).max(axis=0)
     fitting = np.flatnonzero(spreads <= OFF_PLANE_VOXELS)
     if not len(fitting):
@@ -157,7 +157,7 @@ def _slice_axis(contours: Sequence[Points], origin: str) -> int:
 
 
 def _by_slice(contours: Sequence[Points], axis: int, image: Grid, origin: str) -> Iterator[tuple[int, list[Contour]]]:
-    """Slices that have contours, with their corners along the two other axes."""
+    """The slices with contours, each with the contours' corners along the two other axes."""
     found = defaultdict[int, list[Contour]](list)
     size, across = image.shape[axis], [number for number in range(3) if number != axis]
     for points in contours:
@@ -169,7 +169,7 @@ def _by_slice(contours: Sequence[Points], axis: int, image: Grid, origin: str) -
                 f"less than {OFF_PLANE_VOXELS} from one: was it drawn on another series?"
             )
         corners = points[:, across]
-        # Up to one voxel beyond the outermost, there is no centre that would be lost.
+        # Contours up to one voxel beyond the outermost slices enclose no centre that would be lost.
         sides = np.array([image.shape[number] for number in across])
         if not 0 <= index < size or (corners <= -1).any() or (corners >= sides).any():
             raise InvalidInputError(
@@ -187,7 +187,7 @@ def _by_slice(contours: Sequence[Points], axis: int, image: Grid, origin: str) -
 
 
 def _flat(pixels: NDArray[np.bool_], index: int, axis: int, image: Grid) -> NDArray[np.intp]:
-    """Pixels of a slice as indices into the flattened image."""
+    """The pixels of a slice as indices into the flattened image."""
     place: list[NDArray[np.intp]] = list(np.nonzero(pixels))
     place.insert(axis, np.full(len(place[0]), index))
     return np.asarray(np.ravel_multi_index((place[0], place[1], place[2]), image.shape))

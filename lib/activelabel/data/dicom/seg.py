@@ -1,7 +1,7 @@
-"""DICOM SEG, which other viewers of a PACS write, as a label on the grid of its image.
+"""DICOM SEG, the format of other viewers of a PACS, as a label on the grid of its image.
 
-Three kinds are read (DICOM PS3.3 C.8.20.2.3): BINARY, a bit a voxel and segment, where segments may overlap;
-FRACTIONAL, a share a voxel and segment; LABELMAP (Supplement 243), a number a voxel.
+Three kinds are read (DICOM PS3.3 C.8.20.2.3): BINARY, one bit for each voxel and segment, where segments may overlap;
+FRACTIONAL, a share for each voxel and segment; LABELMAP (Supplement 243), a number for each voxel.
 """
 
 from collections import defaultdict
@@ -29,20 +29,20 @@ Pixels = NDArray[np.unsignedinteger[Any]]
 
 
 def read_seg(seg: Dataset, image: Grid, wanted: Sequence[str] | None = None, origin: str = "SEG") -> NamedLabel:
-    """Put a SEG back on the grid of its image. It holds only slices that are not empty; the others are background.
+    """Put a SEG back on the grid of its image. A SEG holds only slices that are not empty; the others are background.
 
-    Of shares, more than half is the structure. Of the places at which the image's header may put it, the first that
-    fits counts.
+    A share above one half counts as the structure. Of the places that the image's header gives, the first that fits
+    counts.
 
     Args:
         seg: the object.
         image: the grid that was drawn on.
-        wanted: where two of these overlap, the one that stands later counts.
-        origin: with which an error begins.
+        wanted: label names; where two of these overlap, the later one counts.
+        origin: the beginning of an error.
 
     Raises:
-        InvalidInputError: it is no SEG, is damaged, holds less than it says, lies beside the image's voxels, has values
-            that are no segment's, or segments overlap that are not `wanted`.
+        InvalidInputError: it is no SEG, is damaged, holds less than it claims, does not lie on the image's voxels, has
+            values of no segment, or has overlapping segments that are not `wanted`.
     """
     kind = str(seg.get("SegmentationType") or "")
     if kind not in _KINDS.get(str(seg.get("SOPClassUID")), ()):
@@ -85,7 +85,7 @@ def _structures(seg: Dataset, kind: str, image: Grid, origin: str) -> list[Struc
 
 
 def _background(seg: Dataset) -> frozenset[int]:
-    """The values of a label map that are no structure: that which says so, 0 where none does, and what is called so."""
+    """Values of a label map for background: the declared one, else 0, and those of segments called background."""
     padding = seg.get("PixelPaddingValue")
     called = {
         int(item.SegmentNumber)
@@ -107,7 +107,7 @@ def _fractional(seg: Dataset, pixels: Pixels, own: Dataset, shared: Dataset) -> 
     most = int(seg.MaximumFractionalValue)
     if most < 1:
         raise ValueError(f"MaximumFractionalValue is {most}")
-    # Half of an odd number is rounded up by some, and two segments that share a voxel would both have more than half.
+    # Some programs round half of an odd number up, so that two segments that share a voxel would both exceed one half.
     rounded = most % 2 if most > 1 else 0
     yield _segment_number(own, shared), pixels.astype(np.int64) * 2 > most + rounded
 
@@ -129,12 +129,12 @@ def _segment_number(own: Dataset, shared: Dataset) -> int:
 
 
 def _group(own: Dataset, shared: Dataset, name: str) -> Dataset:
-    """A functional group, which is of one frame or of all."""
+    """A functional group of one frame, or the shared one."""
     return own[name][0] if name in own else shared[name][0]
 
 
 def _frame_affine(own: Dataset, shared: Dataset) -> NDArray[np.float64]:
-    """From (column, row, 1) of a frame to RAS millimetres: (4, 3)."""
+    """The affine (4, 3) from (column, row, 1) of a frame to RAS millimetres."""
     orientation = np.array(_group(own, shared, "PlaneOrientationSequence").ImageOrientationPatient, dtype=np.float64)
     between_rows, between_columns = map(float, _group(own, shared, "PixelMeasuresSequence").PixelSpacing)
     position = np.array(_group(own, shared, "PlanePositionSequence").ImagePositionPatient, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The frames of a DICOM SEG as they are stored, one after the other: all together may be larger than the memory."""
+"""The stored frames of a DICOM SEG, one after the other, because all together may be larger than the memory."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +15,8 @@ def stored_frames(seg: Dataset, origin: str) -> Iterator[NDArray[np.unsignedinte
     """The stored values of each frame: (rows, columns).
 
     Raises:
-        InvalidInputError: it holds less than it says, or is compressed in a way that cannot be decoded; the line begins
-            with `origin`.
+        InvalidInputError: it holds less than it claims, or its compression cannot be decoded; the line begins with
+            `origin`.
     """
     packed = check_frames(origin, seg)
     rows, columns, count = int(seg.Rows), int(seg.Columns), int(seg.get("NumberOfFrames") or 1)
@@ -35,7 +35,7 @@ def stored_frames(seg: Dataset, origin: str) -> Iterator[NDArray[np.unsignedinte
 
 
 def _frame(seg: Dataset, index: int, size: int, origin: str) -> NDArray[np.unsignedinteger[Any]]:
-    """One frame that is not compressed. Of bits, one may begin in the middle of a byte."""
+    """One uncompressed frame. A frame of bits may begin in the middle of a byte."""
     bits = int(seg.BitsAllocated)
     first, last = index * size * bits, (index + 1) * size * bits
     content = np.frombuffer(seg.PixelData, dtype=np.uint8, count=-(-last // 8) - first // 8, offset=first // 8)

@@ -26,38 +26,37 @@ _COLOURS = ((221, 130, 101), (157, 108, 162), (185, 102, 83), (216, 191, 90), (1
 _CATEGORY = Code("123037004", "SCT", "Anatomical Structure")
 _ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 _KNOWN: tuple[tuple[Code, Any], ...] = ((_CATEGORY, codes.cid7192), (_ABNORMAL, codes.cid7159))
-"""DICOM's context groups of anatomical structures and of lesions, each with its category."""
+"""DICOM's context groups of anatomical structures and of lesions, by category."""
 _FAMILY = Code("123110", "DCM", "Artificial Intelligence")
 _SERIES_NUMBER = 300
 _EMPTY_IF_MISSING = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
-"""DICOM lets them be empty, not missing; of a series in which they are missing, what is made is still sound."""
+"""Attributes that DICOM allows to be empty, but not missing; they are added if a series lacks them."""
 
 
 def write_seg(
     label: Path, series: Path, names: Sequence[str], uid: str, author: str, model_version: int | None = None
 ) -> FileDataset | None:
-    """A label as DICOM SEG, each segment called as its value is, whichever values occur.
+    """A label as DICOM SEG; each segment has the name of its value, whichever values occur.
 
-    A segment has the code of SNOMED CT that DICOM gives for a structure of exactly its name, else one of our own. Its
-    tracking identifier is the same in every label of the image.
+    If DICOM lists a structure of exactly a segment's name, the segment has its SNOMED CT code, else a code of our own.
+    Its tracking identifier is the same in every label of the image.
 
     Args:
-        label: a file on the grid of the series; value v is `names[v - 1]`.
+        label: a file on the grid of the series; the name of value v is `names[v - 1]`.
         series: folder with the DICOM files of the image.
-        names: of the values 1..N.
+        names: the names of the values 1..N.
         uid: identifier of the new series and of its one instance.
-        author: who made the label.
-        model_version: the model that drew it, where nobody changed anything.
+        author: the name of the label's author.
+        model_version: the model that drew the label, if no annotator changed it.
 
     Returns:
         The SEG; None for an empty label, which SEG cannot hold.
 
     Raises:
-        InvalidInputError: `label` or `series` cannot be read, or they are not the same voxels; the series says too
-            little of itself.
+        InvalidInputError: `label` or `series` cannot be read, or their voxels differ; or the series lacks attributes.
     """
     drawn = read_volume(label)
     values = drawn.array.astype(np.uint16)
@@ -106,7 +105,7 @@ def _made(
         device_serial_number="1",
         content_label="SEGMENTATION",
         content_description="Label of an annotator",
-        # In a file of many frames, ours are those with something drawn, in the order of their places.
+        # In a file of many frames, only frames with something drawn are referenced, in the order of their places.
         plane_positions=[_position(frame) for frame in frames] if several else None,
     )
     seg.SpecificCharacterSet = "ISO_IR 192"
@@ -116,7 +115,7 @@ def _made(
 
 
 def _sources(frames: Sequence[Frame]) -> list[Dataset]:
-    """The files of these frames in their order, each once, with their texts decoded from whatever they were in."""
+    """The files of these frames in their order, each once, with their texts decoded."""
     by_file: Mapping[Path, Dataset] = {frame.file: frame.header for frame in frames}
     sources = list(by_file.values())
     distance_mm = float(np.linalg.norm(frames[-1].position_mm - frames[0].position_mm)) / (len(frames) - 1)
@@ -157,7 +156,7 @@ def _segment(number: int, value: int, name: str, series_uid: str, model_version:
 
 
 def _meaning(name: str, value: int) -> tuple[Code, Code]:
-    """Category and type of a structure: those of DICOM where its name is one of DICOM's, else a type of our own."""
+    """Category and type of a structure: those of DICOM if DICOM knows its name, else a type of our own."""
     keyword = "".join(word[:1].upper() + word[1:].lower() for word in re.split(r"[^A-Za-z0-9]+", name))
     for category, known in _KNOWN if name.isascii() and keyword else ():
         found = getattr(known, keyword, None)
@@ -180,5 +179,5 @@ def cielab(colour: tuple[int, int, int]) -> list[int]:
 
 
 def _text(text: str) -> str:
-    """As DICOM can hold it: a backslash would separate two values."""
+    """The text without backslashes, which would separate two values in DICOM."""
     return text.replace("\\", "/")[:_LONGEST_NAME]

@@ -1,4 +1,4 @@
-"""A DICOM series as one volume, and the NIfTI that everything else reads."""
+"""A DICOM series as one volume, and its conversion to the NIfTI that everything else reads."""
 
 import gzip
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_series(folder: Path) -> Volume:
     """Read a folder that holds one series, whose files lie directly in it.
 
     Raises:
-        InvalidInputError: as `read_volume`; of a series, what `dicom_frames` and `dicom_stack` refuse.
+        InvalidInputError: as `read_volume`, or `frames` or `stack` refuses the series.
     """
     return read_volume(folder)
 

@@ -1,4 +1,4 @@
-"""Whether slices lie one above the other at even distances, and in one line what is wrong where they do not."""
+"""A check that slices lie one above the other at even distances, with a line that names the problem."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from activelabel.errors import InvalidInputError
 
 POSITION_TOLERANCE_MM = 0.1
-"""How far a slice may lie from where even spacing puts it. Scanners round positions to hundredths of a millimetre."""
+"""The most that a slice may be off its evenly spaced place. Scanners round positions to hundredths of a millimetre."""
 
 _SAME_HEIGHT_MM = 1e-3
 
@@ -21,8 +21,8 @@ class Stack:
 
     Attributes:
         positions_mm: (N, 3), corners of the slices.
-        normal: of length 1.
-        groups: for each attribute that tells volumes of one series apart, its value in each slice.
+        normal: the normal of the slices, of length 1.
+        groups: for each attribute that tells apart volumes of one series, its value in each slice.
     """
 
     positions_mm: NDArray[np.float64]
@@ -57,14 +57,15 @@ def check_stack(series: str, stack: Stack) -> NDArray[np.float64]:
 
 
 def unevenness_mm(positions_mm: NDArray[np.float64], normal: NDArray[np.float64]) -> float:
-    """How far any slice lies from its place at even distances along the normal between the first and the last.
+    """The largest distance of a slice from its evenly spaced place along the normal between the first and the last
+    slice.
 
     Args:
         positions_mm: (N, 3), N ≥ 2, corners of the slices in any order.
         normal: (3,), of length 1.
 
     Returns:
-        The largest distance; infinite where two slices lie at one place.
+        The distance; infinite if two slices lie at one place.
     """
     heights = positions_mm @ normal
     order = np.argsort(heights)
@@ -77,7 +78,7 @@ def unevenness_mm(positions_mm: NDArray[np.float64], normal: NDArray[np.float64]
 
 
 def _check_one_volume(series: str, stack: Stack, heights: NDArray[np.float64]) -> None:
-    """Refuse slices of several volumes all over one region, though they may lie at even distances by chance."""
+    """Refuse slices of several volumes of one region, even if their distances are even by chance."""
     for name, values in stack.groups.items():
         ranges = []
         for value in sorted({value for value in values if value is not None}):

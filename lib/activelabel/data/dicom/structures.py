@@ -1,4 +1,4 @@
-"""Structures that may overlap, each with a name and its voxels, put together to one label."""
+"""Named structures, which may overlap, joined to one label."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _NONE: NDArray[np.intp] = np.array([], dtype=np.intp)
 class Structure:
     """A structure with its voxels as rising indices into the flattened array (W, H, D).
 
-    `edge`: voxels whose centre lies on its contour. They belong to it where no other structure holds them.
+    `edge`: voxels whose centre lies on its contour. They belong to it unless another structure holds them.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Structure:
 
 
 def wanted_names(origin: str, found: Sequence[str], wanted: Sequence[str] | None) -> frozenset[str]:
-    """The names to read of those that an object has: all, or those in `wanted` that it has.
+    """The names of the structures to read: all that an object has, or those of them in `wanted`.
 
     Raises:
-        InvalidInputError: it has names, and none of them is wanted; the line begins with `origin`.
+        InvalidInputError: it has names, but none in `wanted`; the line begins with `origin`.
     """
     if wanted is None:
         return frozenset(found)
@@ -50,23 +50,23 @@ def wanted_names(origin: str, found: Sequence[str], wanted: Sequence[str] | None
 def one_label(
     origin: str, structures: Sequence[Structure], shape: Shape3D, order: Sequence[str] | None = None
 ) -> NamedLabel:
-    """Structures as one label of the given shape; those without a voxel are left out.
+    """One label of the given shape from structures; those without a voxel are left out.
 
     Args:
-        origin: of the structures, with which an error begins.
-        structures: in their order, which the values of the label follow.
-        shape: of the image.
-        order: where two structures overlap, that one counts which stands later here, as a tumour does that is named
-            after its organ.
+        origin: the origin of the structures, with which an error begins.
+        structures: the structures in the order of the label's values.
+        shape: the shape of the image.
+        order: names; where two structures overlap, the one that is later here counts, such as a tumour named after its
+            organ.
 
     Raises:
-        InvalidInputError: two structures overlap, and not both are in `order`; two that are drawn have one name.
+        InvalidInputError: two structures overlap and are not both in `order`, or two drawn structures have one name.
     """
     array = np.zeros(shape, dtype=np.uint16)
     flat, places = array.reshape(-1), {name: place for place, name in enumerate(order or ())}
     _check_names(origin, structures)
     values = {id(structure): value for value, structure in enumerate(structures, start=1)}
-    # A stable sort keeps the order of the file for names that have no place.
+    # A stable sort keeps the order of the file for names outside of `order`.
     for structure in sorted(structures, key=lambda item: places.get(item.name, -1)):
         _check_overlap(origin, structure, flat[structure.voxels], structures, places)
         flat[structure.voxels] = values[id(structure)]
@@ -92,7 +92,7 @@ def _check_overlap(
     structures: Sequence[Structure],
     places: dict[str, int],
 ) -> None:
-    """Whether what a structure would lie over may lie below it."""
+    """Refuse a structure that would cover voxels of another one without an order between them."""
     for value in np.unique(there[there > 0]):
         below, count = structures[value - 1].name, int(np.count_nonzero(there == value))
         if below not in places or structure.name not in places:

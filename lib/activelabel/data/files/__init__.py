@@ -1,1 +1,1 @@
-"""Files as people have them: what is an image, under which name, opened with limits."""
+"""Files of images and labels: their names and ids, and opening them within limits."""

@@ -1,7 +1,7 @@
-"""What a file claims, read from its first bytes before a library opens it: one file, no larger than it can be.
+"""Checks of the sizes that a file claims, on its first bytes, before a library opens it.
 
-The libraries follow a header to other files of the machine, allocate whatever size it names, and do not read a gzip's
-checksum. What a client sends is hostile until it has passed here.
+The libraries follow a header to other files of the machine, allocate whatever size it names, and do not check a gzip's
+checksum. A file from a client counts as hostile until it has passed these checks.
 """
 
 import gzip
@@ -20,9 +20,9 @@ from activelabel.data.files.names import NIFTI_ENDINGS, ending_of
 from activelabel.errors import InvalidInputError
 
 LARGEST_IMAGE_VOXELS = 2**30
-"""512 x 512 x 4096: more than a CT of a whole body has. `--conf largest_image_voxels` says otherwise."""
-_SPARE_BYTES = 2**20  # What may stand in a file behind its voxels, and what a header may take.
-_MOST_OF_DEFLATE = 1032  # Deflate makes no more than so many bytes of one.
+"""512 x 512 x 4096: more than a CT of a whole body has. `--conf largest_image_voxels` changes it."""
+_SPARE_BYTES = 2**20  # The most bytes after the voxels of a file, and the most bytes of a header.
+_MOST_OF_DEFLATE = 1032  # Deflate expands one byte to at most so many.
 _BYTES_AS_FLOAT = 4
 _CHUNK = 2**20
 _NRRD_BYTES = {
@@ -42,18 +42,18 @@ _largest = LARGEST_IMAGE_VOXELS
 
 
 def limit_images(voxels: int) -> None:
-    """Refuse larger images in this process from now on."""
+    """Refuse images with more voxels in this process from now on."""
     global _largest
     _largest = voxels
 
 
 def largest_voxels() -> int:
-    """How many voxels an image may have in this process."""
+    """The most voxels that an image may have in this process."""
     return _largest
 
 
 def largest_file_bytes() -> int:
-    """How long the file of an image, or of its label, may be at all, with eight bytes a voxel."""
+    """The largest size of the file of an image or label, at eight bytes a voxel."""
     return _largest * 8 + _SPARE_BYTES
 
 
@@ -62,9 +62,9 @@ _Take = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Claim:
-    """What a header says. `values` counts the numbers of all voxels, `start` is where their bytes begin.
+    """The claims of a header. `values` counts the numbers of all voxels, `start` is the offset of their bytes.
 
-    `packed` unpacks the rest of the file: None if its voxels lie there as they are, or as text.
+    `packed` unpacks the rest of the file; None if its voxels are stored unpacked, or as text.
     """
 
     values: int
@@ -75,17 +75,18 @@ class Claim:
 
 
 def check_file(path: Path, *, whole: bool) -> io.BytesIO | None:
-    """Refuse a file that names another, or that claims what it cannot hold or this machine cannot take.
+    """Refuse a file that refers to another file, or claims more than it can hold or than this machine can take.
 
     Args:
-        path: a NIfTI, NRRD or MetaImage file that is there.
-        whole: its voxels are to be read: unpack them once, to their checksum, with a bound.
+        path: an existing NIfTI, NRRD or MetaImage file.
+        whole: whether its voxels will be read: they are then unpacked once, within a limit and up to the checksum.
 
     Returns:
-        What a packed NIfTI file holds, if it was unpacked: nobody has to do it again. None of other files.
+        The content of a packed NIfTI file if it was unpacked, so that it need not be unpacked again; None for other
+        files.
 
     Raises:
-        InvalidInputError: the line names the file and what is wrong with it.
+        InvalidInputError: the file fails a check; the line names the file and the problem.
     """
     ending = ending_of(path.name).lower()
     if ending in NIFTI_ENDINGS:
@@ -114,8 +115,8 @@ def _check_size(path: Path, claim: Claim) -> None:
     size = path.stat().st_size
     room = size - claim.start if claim.packed is None else (size - claim.start) * _MOST_OF_DEFLATE
     if not claim.as_text and room < claim.data_bytes:
-        said = f"its header says {claim.data_bytes:,} bytes of voxels, and it holds {max(room, 0):,} at most"
-        raise _refused(path, said)
+        problem = f"its header says {claim.data_bytes:,} bytes of voxels, and it holds {max(room, 0):,} at most"
+        raise _refused(path, problem)
     needed, free = claim.values * _BYTES_AS_FLOAT, psutil.virtual_memory().available
     if needed > free:
         raise InvalidInputError(f"{path.name}: it takes {needed:,} bytes of memory, and {free:,} are free: try later")
@@ -145,7 +146,7 @@ def _nifti_claim(path: Path, compressed: bool) -> Claim:
     if not math.isfinite(start) or not 0 <= start <= _SPARE_BYTES + size:
         raise _refused(path, f"its header says that voxels begin at byte {start}")
     values = math.prod(dims[1 : dims[0] + 1])
-    # Where the file is packed the start is within what it holds.
+    # In a packed file, the start is an offset in the unpacked content.
     return Claim(values, values * bits // 8, 0 if compressed else int(start), _gzip_length if compressed else None)
 
 
@@ -217,7 +218,7 @@ def _first_bytes(path: Path, count: int, compressed: bool) -> bytes:
 
 
 def _gzip_length(path: Path, start: int, most: int, take: _Take) -> int:
-    """How much a gzip holds, read to its end and checksum, but no more than `most`; `take` is given all of it."""
+    """The unpacked length of a gzip, read up to its checksum, within `most`; `take` receives the content."""
     try:
         with path.open("rb") as file:
             file.seek(start)
@@ -228,7 +229,7 @@ def _gzip_length(path: Path, start: int, most: int, take: _Take) -> int:
 
 
 def _zlib_length(path: Path, start: int, most: int, take: _Take) -> int:
-    """As `_gzip_length`, of a zlib stream."""
+    """`_gzip_length` for a zlib stream."""
     unpacker = zlib.decompressobj()
     try:
         with path.open("rb") as file:
@@ -259,8 +260,8 @@ def _counted(path: Path, read: Callable[[int], bytes], most: int, take: _Take) -
     return count
 
 
-def _refused(path: Path, said: str) -> InvalidInputError:
+def _refused(path: Path, problem: str) -> InvalidInputError:
     return InvalidInputError(
-        f"{path.name}: cannot be read as a 3D image ({said}): the file is truncated, damaged or of another kind; "
+        f"{path.name}: cannot be read as a 3D image ({problem}): the file is truncated, damaged or of another kind; "
         "export or copy it again, as one file"
     )

@@ -1,4 +1,4 @@
-"""Links in a studies folder: what lies outside of it is read only where a setting allows that."""
+"""Links in a studies folder: a target outside of it is read only if a setting allows that."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,6 @@ LINKS_OUT = (
 
 
 def leads_out(path: Path | str, folder: Path | str) -> bool:
-    """Whether what is found at `path` lies outside of `folder`, wherever that itself lies; nothing need be there."""
+    """Whether `path`, with links resolved, lies outside of `folder`, also resolved; it need not exist."""
     inside = os.path.realpath(folder)
     return os.path.commonpath((os.path.realpath(path), inside)) != inside

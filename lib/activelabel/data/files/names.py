@@ -1,6 +1,6 @@
-"""What a file's name says: whether it is an image, whose label it may be, and the id that an image gets.
+"""Names of files: whether one is an image, which image a label may belong to, and the id of an image.
 
-This is the one place that knows endings. Everything that lists or opens an image or a label asks here.
+Only this module knows endings. Everything that lists or opens an image or a label uses it.
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from pathlib import PurePosixPath
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 ITK_ENDINGS = (".nrrd", ".mha")
 ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
-"""Formats of one file that 3D Slicer opens too; of two images of one name, the one that comes first here has its id."""
+"""Single-file formats that 3D Slicer opens too; of two images of one name, the earlier ending here gets the id."""
 
 SEGMENTATION_ENDING = ".seg.nrrd"
 DICOM_ENDING = ".dcm"
-"""Of a label as SEG or RTSTRUCT; a series of slices is no file of a studies folder."""
+"""The ending of a label as SEG or RTSTRUCT; a series of slices is no file of a studies folder."""
 BETWEEN_FOLDERS = "~"
-"""Stands for the slash in the id of an image in a sub-folder: every client and file system takes it in a name."""
+"""It replaces the slash in the id of an image in a sub-folder: every client and file system allows it in a name."""
 
 LONGEST_ID = 200  # bytes; the names of label files are longer by an ending and a temporary suffix
 
@@ -37,14 +37,14 @@ _LABEL_FOLDER = re.compile(
 
 
 def ending_of(name: str) -> str:
-    """The ending of an image's name as it is written there (`.NII.GZ`), or "" where it is none of `ENDINGS`."""
+    """The ending of an image's name in its own spelling (`.NII.GZ`), or "" if it is none of `ENDINGS`."""
     lower = name.lower()
     ending = next((ending for ending in ENDINGS if lower.endswith(ending)), "")
     return name[len(name) - len(ending) :] if ending else ""
 
 
 def stem_of(name: str) -> str:
-    """A name without its ending: `a.b.nii.gz` is `a.b`, of labels `a.seg.nrrd` and `a.dcm` are `a`."""
+    """A name without its ending: `a.b.nii.gz` gives `a.b`; the labels `a.seg.nrrd` and `a.dcm` give `a`."""
     for of_labels in (SEGMENTATION_ENDING, DICOM_ENDING):
         if name.lower().endswith(of_labels):
             return name[: -len(of_labels)]
@@ -52,22 +52,22 @@ def stem_of(name: str) -> str:
 
 
 def is_dicom(name: str) -> bool:
-    """Whether a file is a DICOM object by its name."""
+    """Whether the name is that of a DICOM object."""
     return name.lower().endswith(DICOM_ENDING)
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a system hides a file or folder of that name; `._case.nii.gz` of macOS holds no image."""
+    """Whether a file or folder of that name is hidden, such as `._case.nii.gz` of macOS, which holds no image."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def is_label_folder(name: str) -> bool:
-    """Whether a folder holds labels by its name: `labelsTr`, `masks`."""
+    """Whether the name is that of a folder of labels, such as `labelsTr` or `masks`."""
     return _LABEL_FOLDER.match(name) is not None
 
 
 def no_image(name: str) -> str | None:
-    """Why a file is no image by its name alone; None for an image, "" for what nobody takes for one."""
+    """The reason why a name is not that of an image; None for an image, "" for a file that needs no reason."""
     lower = name.lower()
     if lower.endswith(SEGMENTATION_ENDING):
         return "a segmentation of 3D Slicer is a label, no image: it belongs into labels/final"
@@ -86,7 +86,7 @@ def no_image(name: str) -> str | None:
 
 
 def label_words_off(stem: str) -> Iterator[tuple[str, bool]]:
-    """What is left of a name that says that it is a label, and whether that is its beginning: `case_seg` is `case`."""
+    """The rest of a name without a word for label, and whether that is its beginning: `case_seg` gives `case`."""
     at_end = _LABEL_AT_END.match(stem)
     if at_end is not None:
         yield at_end["rest"].rstrip(_SEPARATORS), True
@@ -96,9 +96,9 @@ def label_words_off(stem: str) -> Iterator[tuple[str, bool]]:
 
 
 def image_ids(path: str) -> Iterator[str]:
-    """The ids that an image may get, by its path below the studies folder; it gets the first that is free.
+    """The possible ids of an image, from its path below the studies folder; it gets the first free one.
 
-    The first is the name without its ending, with `~` for each slash. It does not change when other files come.
+    The first is the name without its ending, with `~` for each slash. It does not change when other files are added.
     """
     plain = plain_id(path)
     digest = hashlib.sha256(path.encode()).hexdigest()
@@ -108,15 +108,16 @@ def image_ids(path: str) -> Iterator[str]:
 
 
 def plain_id(path: str) -> str:
-    """The id that a file at this path below its folder has, or would have, if no other asked for it."""
+    """The id of a file at this path below its folder if no other file has taken it."""
     *folders, name = PurePosixPath(path).parts
     return BETWEEN_FOLDERS.join((*folders, stem_of(name)))
 
 
 def labelled_ids(path: str) -> Iterator[str]:
-    """The ids of images that a label file at this path may belong to, the likeliest first.
+    """The ids of the images to which a label file at this path may belong, the likeliest first.
 
-    Its own name; that without a word for label, twice at most (`case-segmentation-label`); that of the first channel.
+    They are its own name; that name without a word for label, at most two (`case-segmentation-label`); and the first
+    channel's name.
     """
     whole = plain_id(path)
     yield whole
@@ -131,7 +132,7 @@ def labelled_ids(path: str) -> Iterator[str]:
 
 
 def _opens(ending: str) -> bool:
-    """Whether ITK, by which 3D Slicer reads, knows the ending as it is written."""
+    """Whether ITK, with which 3D Slicer reads files, knows the ending in this spelling."""
     if ending.lower() in NIFTI_ENDINGS:
         return ending in (ending.lower(), ending.upper())
     return ending.lower() == ".nrrd" or ending == ending.lower()
@@ -148,5 +149,5 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def is_tag(tag: str) -> bool:
-    """Whether a label tag is one: letters, digits, '-' and '_'."""
+    """Whether a label tag is valid: letters, digits, '-' and '_'."""
     return _TAG.fullmatch(tag) is not None

@@ -1,4 +1,4 @@
-"""One bad case never stops the rest: whatever is raised while one is read is a line about that case."""
+"""Errors of one case, turned into one line about it, so that a bad case never stops the rest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from activelabel.errors import ActiveLabelError, InvalidInputError
 
 @contextmanager
 def one_case(name: str) -> Iterator[None]:
-    """Around all that is done to read and prepare one case: what goes wrong is one line that names it.
+    """A context for reading and preparing one case: any error becomes one line that names the case.
 
     Raises:
-        InvalidInputError: in place of whatever is raised; errors that have a line already stay what they are.
+        InvalidInputError: in place of any other error; errors of this project pass unchanged.
     """
     try:
         yield
@@ -25,14 +25,14 @@ def one_case(name: str) -> Iterator[None]:
                 f"{name}: it needs more memory than there is: check size and spacing in its header, or free some "
                 "memory and start again"
             ) from error
-        said = " ".join(str(error).split())[:200]
+        message = " ".join(str(error).split())[:200]
         raise InvalidInputError(
-            f"{name}: cannot be read ({type(error).__name__}: {said}): export or copy it again"
+            f"{name}: cannot be read ({type(error).__name__}: {message}): export or copy it again"
         ) from error
 
 
 def for_want_of_memory(error: BaseException | None) -> bool:
-    """Whether an error says that memory was not enough, which it may be at another time."""
+    """Whether an error means a lack of memory, which may be over at another time."""
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             return True

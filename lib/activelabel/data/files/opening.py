@@ -1,7 +1,8 @@
-"""The one place where the file of an image or a label is opened, whoever asks: its header, or its voxels too.
+"""The only place that opens the file of an image or label: its header, or its voxels too.
 
-Where voxels lie is read as ITK reads it, by which 3D Slicer opens the same file: a label that is drawn there comes back
-on the place that Slicer saw. Two forms in a NIfTI header may disagree, or be missing, and libraries then differ.
+The place of voxels is read as by ITK, with which 3D Slicer opens the same file: a label from Slicer then comes back at
+the place that Slicer saw. The two forms of the affine in a NIfTI header may disagree or be missing, and libraries then
+differ.
 """
 
 import io
@@ -22,7 +23,7 @@ from activelabel.data.files.names import ENDINGS, NIFTI_ENDINGS, ending_of, no_i
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 
-# What nibabel, gzip and numpy raise for a file that is truncated, of another kind, or larger than it says.
+# Errors of nibabel, gzip and numpy for a file that is truncated, of another kind, or larger than it claims.
 _NIFTI_FAILURES = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, MemoryError)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ITK_FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
@@ -33,15 +34,15 @@ SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # it would print each od
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What a file says of its voxels.
+    """The header of a file.
 
     Attributes:
         shape: without trailing axes of length 1 beyond the third.
         affine_ras: from voxel index to millimetres as ITK has it; None unless the image is 3D.
-        other_affines: where other readers put the same voxels, if elsewhere.
-        layers: values of a voxel.
-        fields: text by name, of a `.nrrd`.
-        not_by_itk: why 3D Slicer could not open the file; None if it can.
+        other_affines: affines of other readers, if these put the voxels elsewhere.
+        layers: the number of values of a voxel.
+        fields: the fields of a `.nrrd`, text by name.
+        not_by_itk: the reason why 3D Slicer cannot open the file; None if it can.
     """
 
     shape: tuple[int, ...]
@@ -53,7 +54,7 @@ class Header:
 
     @property
     def size(self) -> str:
-        """The lengths of the axes, for people."""
+        """The lengths of the axes as text."""
         return "x".join(map(str, self.shape))
 
 
@@ -68,7 +69,7 @@ def open_header(path: Path) -> Header:
 
 
 def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
-    """The voxels of a file, float32 `header.shape`, with `header.layers` values each along a last axis if not one.
+    """The voxels of a file, float32 `header.shape`; `header.layers` values each, if several, along a last axis.
 
     Raises:
         InvalidInputError: as `open_header`, or the file is truncated or damaged.
@@ -89,13 +90,13 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
         raise unreadable(path, error) from error
     header = _itk_header(path, reader)
     array = SimpleITK.GetArrayViewFromImage(image).astype(np.float32)
-    # SimpleITK's arrays have the axes the other way round, but for the values of a voxel, which come last in both.
+    # SimpleITK's arrays have the axes in reverse order, except for the values of a voxel, which come last in both.
     axes = tuple(range(len(header.shape)))[::-1]
     return array.transpose(axes if header.layers == 1 else (*axes, len(axes))), header
 
 
 def finite(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The voxels themselves, if each is a number.
+    """The same `array`, if all voxels are finite.
 
     Raises:
         InvalidInputError: one is NaN or infinite.
@@ -110,9 +111,9 @@ def finite(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def slicer_moves_voxels(grid: Grid) -> float:
-    """How far 3D Slicer would put a voxel of a label elsewhere than that of its image, in voxels: 0 at right angles.
+    """The shift in voxels between a label from 3D Slicer and its image; 0 if the image's axes are at right angles.
 
-    What ITK writes has axes at right angles, the nearest to those that the image has.
+    ITK writes axes at right angles, the nearest to those of the image.
     """
     spacing_mm = np.array(grid.spacing_mm)
     left, _, right = np.linalg.svd(grid.affine_ras[:3, :3] / spacing_mm)
@@ -121,11 +122,11 @@ def slicer_moves_voxels(grid: Grid) -> float:
 
 
 def unreadable(path: Path, error: BaseException) -> InvalidInputError:
-    """What a reader said, on one line and without the path of this machine."""
+    """The error of a reader as one line, without the path on this machine."""
     lines = str(error).replace(str(path), path.name).strip().splitlines()
-    said = " ".join(lines[-1].split()) if lines else type(error).__name__
+    line = " ".join(lines[-1].split()) if lines else type(error).__name__
     return InvalidInputError(
-        f"{path.name}: cannot be read as a 3D image ({said[:200]}): the file is truncated, damaged or of another kind; "
+        f"{path.name}: cannot be read as a 3D image ({line[:200]}): the file is truncated, damaged or of another kind; "
         "export or copy it again"
     )
 
@@ -184,7 +185,7 @@ def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
 
 
 def _apart_voxels(grid: Grid, affine_ras: NDArray[np.float64]) -> float:
-    """How far another affine puts any corner from where `grid` has it, in voxels."""
+    """The largest distance, in voxels, between a corner by another affine and the same corner of `grid`."""
     corners = grid.corners()
     return float(np.abs(np.linalg.solve(grid.affine_ras, affine_ras @ corners) - corners).max())
 
@@ -197,7 +198,7 @@ def _without_single_frames(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _itk_reader(path: Path) -> SimpleITK.ImageFileReader:
-    """ITK's reader of the format that the ending names, with the header read: no other format is tried."""
+    """ITK's reader for the format of the ending, with the header read; no other format is tried."""
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_ITK_FORMATS[ending_of(path.name).lower()])
@@ -215,7 +216,7 @@ def _itk_header(path: Path, reader: SimpleITK.ImageFileReader) -> Header:
 
 
 def _itk_affine_ras(reader: SimpleITK.ImageFileReader) -> NDArray[np.float64] | None:
-    """Affine from ITK's spacing, direction and origin, which are LPS; None below three dimensions."""
+    """The affine from ITK's spacing, direction and origin, which are LPS; None below three dimensions."""
     dimensions = reader.GetDimension()
     if dimensions < 3:
         return None

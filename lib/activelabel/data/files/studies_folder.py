@@ -1,6 +1,7 @@
-"""What lies in a folder of images: each image with its id, and what was passed over, with the reason.
+"""The content of a folder of images: each image with its id, and each file that was passed over, with the reason.
 
-The datastore, `doctor`, `score` and `simulate` all ask here, so that they agree. Names alone decide; nothing is opened.
+The datastore, `doctor`, `score` and `simulate` all use this module, so that they agree. Names alone decide; no file is
+opened.
 """
 
 import os
@@ -26,10 +27,10 @@ from activelabel.data.files.names import (
 )
 
 PROJECT_FOLDER = "activelabel"
-"""Below the images: where a server keeps its project unless it is told otherwise."""
+"""The folder below the images in which a server keeps its project by default."""
 LEDGER_FILE = "ledger.sqlite"
 LABEL_ENDING = ".nii.gz"
-"""Of every label that a server keeps."""
+"""The ending of every label that a server keeps."""
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _NAMES_IN_A_LINE = 5
 DOUBLE = "another label of the same image is used: leave one"
@@ -37,13 +38,13 @@ DOUBLE = "another label of the same image is used: leave one"
 
 @dataclass(frozen=True)
 class FolderContent:
-    """Files by the id of the image that they are, or whose label they are, with paths below the folder.
+    """Files by image id, either the images or their labels, with paths below the folder.
 
     Attributes:
-        folder: that was looked into.
-        files: path below the folder by id; rising.
-        passed_over: why a file or folder is not used, by its path.
-        more: of labels, further ones of an image that has one: its id by their paths.
+        folder: the folder that was searched.
+        files: paths below the folder by id, sorted.
+        passed_over: by path, the reason why a file or folder is not used.
+        more: for labels, by path, the image id of further labels of an image that has one already.
     """
 
     folder: Path
@@ -53,20 +54,20 @@ class FolderContent:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Why files are not used where one label an image is enough."""
+        """By path, the reason why files are not used if each image needs only one label."""
         return {**self.passed_over, **dict.fromkeys(self.more, DOUBLE)}
 
     def path(self, image_id: str) -> Path:
-        """Where the file of an id is."""
+        """The path of the file of an id."""
         return self.folder / self.files[image_id]
 
     def lines(self) -> list[str]:
-        """One line a reason: how many files were passed over for it, and which."""
+        """One line for each reason: the number of files that were passed over for it, and their names."""
         return lines_on(self.passed_over)
 
 
 def lines_on(passed_over: Mapping[str, str]) -> list[str]:
-    """One line a reason: `2 passed over (old.hdr, old.img): ...`."""
+    """One line for each reason: `2 passed over (old.hdr, old.img): ...`."""
     by_reason = defaultdict(list)
     for path, reason in sorted(passed_over.items()):
         by_reason[reason].append(path)
@@ -82,13 +83,13 @@ def find_images(
 ) -> FolderContent:
     """The images in a folder and its sub-folders.
 
-    Hidden files, the host's folder of labels, project folders and files that nobody takes for images are not mentioned.
+    Hidden files, the host's folder of labels, project folders and files unlike images are skipped without a reason.
 
     Args:
         folder: must exist.
-        known: paths below the folder by ids that were given before; they keep these as long as they are there.
-        without: folders that hold something else, and are not looked into.
-        links_out: take files too that are links to files elsewhere.
+        known: paths below the folder by id from earlier; files keep these ids as long as they exist.
+        without: folders with other content, which are not searched.
+        links_out: whether to take links to files outside of the folder too.
     """
     passed_over: dict[str, str] = {}
     skipped = {path.resolve() for path in without}
@@ -97,14 +98,14 @@ def find_images(
 
 
 def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = None) -> FolderContent:
-    """The label files in a folder and its sub-folders, by the id of the image that each belongs to.
+    """The label files in a folder and its sub-folders, by the id of their image.
 
-    A label belongs to the image of its name, or to that of its name without a word for label, as `case_seg.nii.gz`.
+    A label belongs to the image of its name, or of its name without a word for label, as in `case_seg.nii.gz`.
 
     Args:
-        folder: need not exist.
+        folder: the folder to search; it need not exist.
         images: paths of the images below their folder, by id.
-        within: a folder out of which no link is followed.
+        within: no link is followed out of this folder.
     """
     passed_over: dict[str, str] = {}
     by_path = {path: image_id for image_id, path in images.items()}
@@ -122,9 +123,9 @@ def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = N
 
 
 def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
-    """The image that a label file belongs to, after how many likelier ones."""
+    """The image to which a label file belongs, and the number of likelier ids before it."""
     plain = plain_id(path)
-    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own
+    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own labels
         return 0, plain
     if path in by_path:
         return 1, by_path[path]
@@ -135,7 +136,7 @@ def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> 
 
 
 def label_files(folder: Path, within: Path | None = None) -> list[Path]:
-    """All files in a folder and its sub-folders that may be labels, whatever image they belong to; none without it.
+    """All possible label files in a folder and its sub-folders, of any image; none if the folder does not exist.
 
     No link out of `within` is followed.
     """
@@ -145,7 +146,7 @@ def label_files(folder: Path, within: Path | None = None) -> list[Path]:
 def _images_below(
     folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str], within: Path | None
 ) -> Iterator[str]:
-    """Paths of images below `folder`, `below` being its own path below the first one."""
+    """Paths of images below `folder`; `below` is the path of `folder` below the first folder."""
     names = []
     for entry in _entries(folder, below, passed_over):
         path = f"{below}{entry.name}"
@@ -169,7 +170,7 @@ def _images_below(
 
 
 class _Stems:
-    """The names of a folder's images, without those that say that they are labels."""
+    """The names of a folder's images, without the names of labels."""
 
     def __init__(self, names: Iterable[str]) -> None:
         stems = [stem for stem in map(stem_of, names) if not any(label_words_off(stem))]
@@ -177,7 +178,7 @@ class _Stems:
         self._backwards = sorted(stem[::-1] for stem in stems)
 
     def hold_image_of(self, name: str) -> bool:
-        """Whether a file is a label by its name, and an image that begins or ends as it does is there."""
+        """Whether a file has the name of a label, and the rest of its name begins or ends that of an image."""
         return any(
             _one_starts_with(self._rising if is_start else self._backwards, rest if is_start else rest[::-1])
             for rest, is_start in label_words_off(stem_of(name))
@@ -201,7 +202,7 @@ def _labels_below(folder: Path, below: str, passed_over: dict[str, str], within:
         elif entry.is_dir():
             yield from _labels_below(folder / entry.name, f"{path}/", passed_over, within)
         elif entry.is_file():
-            # A segmentation of 3D Slicer is no image, but it is a label; so is a DICOM object.
+            # Segmentations of 3D Slicer and DICOM objects are labels, though not images.
             reason = None if is_dicom(entry.name) else no_image(f"{stem_of(entry.name)}{ending_of(entry.name)}")
             if reason is None:
                 yield path
@@ -210,7 +211,7 @@ def _labels_below(folder: Path, below: str, passed_over: dict[str, str], within:
 
 
 def _entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
-    """What a folder holds that is not hidden and has a name that can be sent, by name."""
+    """The entries of a folder, sorted, without hidden ones and names that cannot be sent."""
     with os.scandir(folder) as entries:
         shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
     for entry in shown:
@@ -220,14 +221,14 @@ def _entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.D
 
 
 def _not_entered(entry: os.DirEntry[str]) -> str | None:
-    """Why a folder is not looked into for images."""
+    """The reason why a folder is not searched for images."""
     if is_label_folder(entry.name):
         return "a folder of this name holds labels, no images"
     return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
 
 
 def _not_taken(entry: os.DirEntry[str], within: Path | None) -> str | None:
-    """Why a file is no image; "" for what nobody takes for one."""
+    """The reason why a file is no image; "" for a file that needs no reason."""
     if not entry.is_file():
         return "a link that leads nowhere, or no file: remove it"
     reason = no_image(entry.name)
@@ -258,7 +259,7 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str
     for path in new:
         if given.setdefault(next(image_ids(path)), path) != path:
             late.append(path)
-    for path in late:  # once each has its own that can
+    for path in late:  # after each file that can has its own id
         given[next(candidate for candidate in image_ids(path) if candidate not in given)] = path
     return given
 

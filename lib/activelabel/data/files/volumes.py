@@ -1,4 +1,4 @@
-"""Reading 3D images, and saying in one line what is wrong with those that cannot be used."""
+"""Reading 3D images, with one line on the problem of each unusable image."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from activelabel.errors import ActiveLabelError, InvalidInputError
 class Volume:
     """A 3D image that passed all checks: `array` float32 (W, H, D), finite; `affine_ras` (4, 4); its file or folder.
 
-    `other_affines`: as those of its `grid`.
+    `other_affines`: see `Grid`.
     """
 
     array: NDArray[np.float32]
@@ -29,7 +29,7 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
-        """Where the voxels lie."""
+        """The grid of the voxels."""
         width, height, depth = self.array.shape
         return Grid((width, height, depth), self.affine_ras, self.other_affines)
 
@@ -40,10 +40,10 @@ class Volume:
 
 
 def read_volume(path: Path | str) -> Volume:
-    """Read a file that ends as `file_names.ENDINGS` say, or a folder that holds one DICOM series.
+    """Read a file with one of `names.ENDINGS`, or a folder that holds one DICOM series.
 
     Intensities are those that the header's slope and intercept give, Hounsfield units for CT. Trailing axes of length 1
-    (a NIfTI of one time point) are dropped. Voxels lie where 3D Slicer puts them.
+    (a NIfTI of one time point) are dropped. Voxels have the place that 3D Slicer gives them.
 
     Raises:
         InvalidInputError: the file is missing, empty, truncated or of another kind; the image is not 3D (an axis of one
@@ -62,7 +62,7 @@ def read_volume(path: Path | str) -> Volume:
 
 
 def read_grid(path: Path | str) -> Grid:
-    """Grid of an image, from its header alone: the voxels are neither read nor checked.
+    """The grid of an image from its header alone: the voxels are neither read nor checked.
 
     Raises:
         InvalidInputError: as `read_volume`, as far as the header shows it.
@@ -73,7 +73,7 @@ def read_grid(path: Path | str) -> Grid:
 
 
 def _checked_grid(path: Path, header: Header) -> Grid:
-    """Where the voxels of an image lie that every client can open and annotate."""
+    """The grid of an image after the checks that every client can open and annotate it."""
     if segments_of(path.name, header.fields) is not None:
         raise InvalidInputError(
             f"{path.name}: it is a segmentation of 3D Slicer, expected an image: labels belong into labels/final"
@@ -116,10 +116,10 @@ def regular_grid(path: Path, header: Header, smallest: int) -> Grid:
 
 @contextmanager
 def _of_this_file(path: Path) -> Iterator[None]:
-    """Whatever a reader raises for a file is that file's problem, and one line: a header may hold any number."""
+    """A context that turns any error of a reader into one line about the file: a header may hold any number."""
     try:
         yield
     except ActiveLabelError:
         raise
-    except Exception as error:  # libraries raise struct.error, OverflowError and what not
+    except Exception as error:  # libraries raise struct.error, OverflowError and others
         raise unreadable(path, error) from error

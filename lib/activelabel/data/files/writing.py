@@ -1,4 +1,4 @@
-"""Writing a file so that it is there completely or not at all."""
+"""Writing a file completely or not at all."""
 
 import errno
 import os
@@ -6,17 +6,17 @@ import secrets
 from pathlib import Path
 
 CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What the system says of a disk that is full, or that may not be written."""
+"""Error numbers of the system for a full or read-only disk."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Put `content` at `path`: at every moment, also after a power cut, the file is the earlier one or the new one.
 
-    The unfinished file lies in the same folder under a name that ends in `.part`, which no reader of images or models
-    takes for one of its own.
+    The unfinished file lies in the same folder under a name that ends in `.part`, which readers of images and models
+    ignore.
 
     Raises:
-        OSError: the folder is missing, read-only or full; `path` is then as it was, and nothing else is left.
+        OSError: the folder is missing, read-only or full; `path` is then unchanged, and no other file is left.
     """
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
