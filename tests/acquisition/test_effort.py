@@ -40,7 +40,7 @@ def test_the_papers_first_rounds_cost_about_the_same() -> None:
     assert volumes.units == pytest.approx(1045 / 3)
 
 
-def test_nothing_costs_nothing() -> None:
+def test_an_empty_query_costs_nothing() -> None:
     assert effort([]) == Effort(0, 0, 0, 0.0, 0, None)
 
 
@@ -54,6 +54,6 @@ def test_effort_adds_up(drawn: list[tuple[str, bool, int, int]]) -> None:
 
 
 @pytest.mark.parametrize("query", [AnnotatedQuery("case7", True, 3, 4), AnnotatedQuery("case7", False, 3, 1, -1.0)])
-def test_nonsense_is_refused(query: AnnotatedQuery) -> None:
+def test_impossible_numbers_are_refused(query: AnnotatedQuery) -> None:
     with pytest.raises(ValueError, match="case7: expected 0 <= foreground slices <= slices"):
         effort([query])

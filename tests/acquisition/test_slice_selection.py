@@ -115,7 +115,7 @@ def test_rounds_and_volumes_by_hand() -> None:
     assert len(list(in_rounds(order[:4], 2))) == 2
 
 
-def test_nothing_is_chosen_of_volumes_without_slices() -> None:
+def test_no_slice_is_chosen_from_volumes_without_slices() -> None:
     assert random_slices({"a": 0}, 0) == strided_slices({"a": 0}, 5, 0) == []
     assert peaks_first({"a": []}, 5) == []
     assert np.array(list(slice_values({"a": ()}))).size == 0

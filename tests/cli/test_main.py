@@ -178,5 +178,5 @@ def test_score_has_the_windows_of_the_recipe(
     assert totals[0] != pytest.approx(totals[1], rel=1e-4)
 
 
-def test_it_says_its_version() -> None:
+def test_version_option_prints_the_version() -> None:
     assert activelabel("--version").stdout == f"activelabel {activelabel_package.__version__}\n"

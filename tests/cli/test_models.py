@@ -63,7 +63,7 @@ def test_the_list_says_what_each_scored_and_which_is_in_use(
     assert of_proxy.startswith("Of the proxy models: Model 1 is in use: the newest")
 
 
-def test_a_choice_and_the_way_back(
+def test_a_model_can_be_chosen_and_the_best_restored(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     models(monkeypatch, "--studies", tmp_path, "--use", 3, "--by", "Dr. Ann")
@@ -76,7 +76,7 @@ def test_a_choice_and_the_way_back(
     assert ledger.model_use().chosen_by, "the login says who"
 
 
-def test_before_the_first_model_there_is_none(
+def test_the_list_is_empty_before_the_first_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     open_project("app", str(tmp_path), {"labels": "liver"})
@@ -94,7 +94,7 @@ def test_before_the_first_model_there_is_none(
         (["--conf", "project_dir=nowhere"], "got no ledger.sqlite there: start the server first"),
     ],
 )
-def test_wrong_input_is_one_line(
+def test_wrong_input_to_models_is_one_line(
     ledger: Ledger,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

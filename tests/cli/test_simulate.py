@@ -75,7 +75,7 @@ def test_wrong_input_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_label_names_it_says_where_they_may_come_from(
+def test_without_label_names_one_line_says_where_they_may_come_from(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, labels = folders
@@ -150,7 +150,7 @@ def test_two_commands_that_add_arms_at_once_lose_none(folders: tuple[Path, Path]
     assert set(json.loads((tmp_path / "out" / "experiment.json").read_text())["arms"]) == set(names)
 
 
-def test_where_no_folder_can_be_made_it_says_so(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_one_line(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InvalidInputError, match=r"no folder can be made there \("):

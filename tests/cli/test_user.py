@@ -57,13 +57,13 @@ def test_users_from_the_first_to_the_last(run, tmp_path: Path) -> None:
         (["list", "--studies", "/nowhere/at/all"], "", "start the server first"),
     ],
 )
-def test_what_cannot_be_is_one_line(run, arguments: list[str], said: str, line: str) -> None:
+def test_wrong_input_to_user_is_one_line(run, arguments: list[str], said: str, line: str) -> None:
     code, printed = run(*arguments, said=said)
     assert code == 2
     assert line in " ".join(printed.split())
 
 
-def test_who_is_not_there_is_named_before_a_password_is_asked_for(run) -> None:
+def test_an_unknown_user_is_named_before_a_password_is_asked_for(run) -> None:
     run("add", "ann")
     code, printed = run("password", "bob", said="")
     assert (code, printed) == (2, "user 'bob': there is none; there are: ann\n")

@@ -68,7 +68,7 @@ def test_a_text_file_has_a_case_and_its_role_a_line(tmp_path: Path) -> None:
         ("s.json", 7, "got TypeError"),
     ],
 )
-def test_what_is_no_split_is_refused_in_a_line(tmp_path: Path, name: str, content: object, said: str) -> None:
+def test_a_file_that_is_no_split_is_refused_in_one_line(tmp_path: Path, name: str, content: object, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         read_split(put(tmp_path, name, content))
 

@@ -46,14 +46,14 @@ def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected:
         (mr, mr(9) * 1000 - 499_000, "another scale"),
     ],
 )
-def test_the_one_that_differs_from_the_others_is_named(others: object, one: np.ndarray, said: str) -> None:
+def test_the_image_whose_intensities_differ_from_the_others_is_named(others: object, one: np.ndarray, said: str) -> None:
     images = {f"case{number}": measure_intensities(others(number)) for number in range(4)}
     odd = odd_ones({**images, "odd": measure_intensities(one)})
     assert list(odd) == ["odd"]
     assert said in odd["odd"]
 
 
-def test_a_hot_voxel_makes_no_odd_image_and_of_two_nobody_can_say() -> None:
+def test_one_hot_voxel_makes_no_odd_image_and_two_images_name_none() -> None:
     hot = mr(9)
     hot[0] = 1e6
     assert odd_ones({str(n): measure_intensities(mr(n)) for n in range(4)} | {"hot": measure_intensities(hot)}) == {}

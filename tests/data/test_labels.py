@@ -138,7 +138,7 @@ def test_labels_that_were_stored_as_scaled_numbers_are_what_they_were(tmp_path: 
         (0.5, r"the label was resampled \(use nearest neighbour only\), or stored with a scale"),
     ],
 )
-def test_what_is_no_whole_number_is_shown_with_enough_digits_and_its_likely_cause(
+def test_a_fractional_label_value_is_shown_with_enough_digits_and_its_likely_cause(
     tmp_path: Path, value: float, said: str
 ) -> None:
     array = label_array().astype(np.float32)
@@ -205,7 +205,7 @@ def test_a_value_always_ends_at_its_own_name(
     assert [checked.array[position, 0, 0] for position in range(used)] == [1 + NAMES.index(name) for name in segments]
 
 
-def test_what_is_written_is_what_nibabel_and_itk_read(tmp_path: Path) -> None:
+def test_a_written_label_is_read_alike_by_nibabel_and_itk(tmp_path: Path) -> None:
     write_label(tmp_path / "label.nii.gz", label_array(), AFFINE)
 
     written = nibabel.load(tmp_path / "label.nii.gz")

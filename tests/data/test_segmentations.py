@@ -97,7 +97,7 @@ def test_layers_are_put_together(tmp_path: Path) -> None:
     np.testing.assert_array_equal(check_label(file, IMAGE, NAMES).array, drawn(liver=LIVER, tumour=TUMOUR))
 
 
-def test_before_there_were_layers_each_segment_had_its_own(tmp_path: Path) -> None:
+def test_a_file_of_a_slicer_without_layers_has_a_volume_for_each_segment(tmp_path: Path) -> None:
     layers = np.zeros((2, *SHAPE))
     layers[0][TUMOUR], layers[1][LIVER] = 1, 1
     file = write(tmp_path / "case.seg.nrrd", layers, {**segment(0, "tumour"), **segment(1, "liver")})
@@ -118,7 +118,7 @@ def test_a_single_voxel_says_that_nothing_is_drawn(tmp_path: Path) -> None:
         ({**FIELDS, "Segmentation_SourceRepresentation": "Fractional labelmap"}, "expected 'Binary labelmap'"),
     ],
 )
-def test_what_is_not_meant_for_the_project_is_refused_by_name(
+def test_segments_with_names_unknown_to_the_project_are_refused_by_name(
     tmp_path: Path, fields: dict[str, object], expected: str
 ) -> None:
     layer = np.zeros(SHAPE)
@@ -138,7 +138,7 @@ def test_segments_that_overlap_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "expected"), [((4, 0, 0), "outside its image"), ((0.5, 0, 0), "do not lie on those of its image")]
 )
-def test_what_lies_elsewhere_is_refused(tmp_path: Path, start: Any, expected: str) -> None:
+def test_a_segmentation_of_another_grid_is_refused(tmp_path: Path, start: Any, expected: str) -> None:
     layer = np.zeros(SHAPE)
     layer[TUMOUR] = 1
     with pytest.raises(InvalidInputError, match=expected):

@@ -39,7 +39,7 @@ def test_validation_is_never_more_than_a_quarter(images, wanted, expected):
 
 
 @given(id_sets, counts)
-def test_chosen_have_the_smallest_hashes(image_ids, count):
+def test_validation_images_have_the_smallest_hashes(image_ids, count):
     chosen = choose_validation(image_ids, count)
     assert chosen <= image_ids
     assert len(chosen) == min(count, len(image_ids))
@@ -49,7 +49,7 @@ def test_chosen_have_the_smallest_hashes(image_ids, count):
 
 
 @given(id_sets, counts)
-def test_order_and_repetition_do_not_matter(image_ids, count):
+def test_the_split_does_not_depend_on_order_or_repetition_of_ids(image_ids, count):
     once = sorted(image_ids)
     assert choose_validation(once, count) == choose_validation(once[::-1] + once, count)
 
@@ -84,7 +84,7 @@ def test_a_patient_with_too_many_images_is_passed_over_for_one_that_fits():
     assert choose_validation(said, 2, said) == {"b1"}
 
 
-def test_if_all_patients_have_too_many_images_one_judges_nevertheless_but_not_the_only_one():
+def test_if_all_patients_have_too_many_images_one_is_for_validation_unless_it_is_the_only_one():
     said = of_patients(ann="a1 a2 a3", bob="b1 b2")
     assert choose_validation(said, 1, said) == {"b1", "b2"}
     assert choose_validation(said, 1, said, at_least_one=False) == frozenset()

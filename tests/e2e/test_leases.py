@@ -102,7 +102,7 @@ def test_readers_who_ask_at_once_get_different_images(first: Samples) -> None:
     assert all("no model yet" in reason or "a validation case" in reason for reason in reasons)
 
 
-def test_a_reader_who_asks_again_gets_her_own_query(server: RunningServer, first: Samples) -> None:
+def test_a_reader_who_asks_again_gets_their_own_query(server: RunningServer, first: Samples) -> None:
     assert ask_at_once(server, first) == first
     assert server.next_sample("random_volumes", "reader 3") == first["reader 3"]
 
@@ -142,7 +142,7 @@ def test_readers_who_ask_at_once_get_different_scored_images(
     assert min(ranked) >= max(left.values())
 
 
-def test_what_cannot_be_read_is_recorded_and_never_asked_for(
+def test_unreadable_images_are_recorded_and_never_asked_for(
     scored: RunningServer, first: Samples, second: Samples, ledger: Ledger
 ) -> None:
     given = ids(first) | ids(second)

@@ -73,7 +73,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(1200)
-def test_in_process_and_through_a_server_the_same_is_asked(
+def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
     phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
 ) -> None:
     (phantoms.studies / "dataset.json").unlink()  # the names are given on the command line

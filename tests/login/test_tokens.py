@@ -26,7 +26,7 @@ def verify(rules: TokenRules) -> Callable[[str], Identity]:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
-def test_a_token_says_who_and_as_what(
+def test_a_token_gives_the_persons_name_and_role(
     openid: OpenIdProvider, verify: Callable[[str], Identity], algorithm: str
 ) -> None:
     openid.rotate(algorithm)
@@ -110,7 +110,7 @@ def test_a_key_too_small_is_no_key(openid: OpenIdProvider, verify: Callable[[str
         verify(openid.token("ann"))
 
 
-def test_keys_are_fetched_once_again_for_a_new_one_and_not_for_each_that_nobody_has(
+def test_an_unknown_key_id_fetches_the_keys_once_and_not_for_every_token(
     openid: OpenIdProvider, clock: Callable[[], float]
 ) -> None:
     keys = SigningKeys(lambda: fetch(openid), clock)

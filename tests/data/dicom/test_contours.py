@@ -88,14 +88,14 @@ def test_a_point_and_a_line_alone_have_the_centres_on_them() -> None:
     assert not enclosed([np.array([(3.0, 4.0)])], SHAPE).any()
 
 
-def test_what_lies_beyond_the_image_is_cut_off() -> None:
+def test_contours_beyond_the_image_are_cut_off() -> None:
     wide = np.array([(-5, -5), (50, -5), (50, 50), (-5, 50)], dtype=float)
     assert enclosed([wide], SHAPE).all()
     assert not on_line([wide], SHAPE).any()
     assert not enclosed([wide + 100], SHAPE).any()
 
 
-def test_nothing_drawn_is_nothing() -> None:
+def test_no_contours_give_an_empty_mask() -> None:
     assert not enclosed([], SHAPE).any()
     assert not on_line([], SHAPE).any()
 

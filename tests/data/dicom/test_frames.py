@@ -91,7 +91,7 @@ def _compress(source: Path, target: Path, compressor: str) -> None:
     assert pydicom.dcmread(target).file_meta.TransferSyntaxUID.is_compressed
 
 
-def test_what_nobody_can_decode_is_refused(tmp_path: Path) -> None:
+def test_slices_in_an_unknown_compression_are_refused(tmp_path: Path) -> None:
     write_slices(tmp_path, [NOTHING] * SLICES)
     for path in tmp_path.iterdir():
         dataset = pydicom.dcmread(path)
@@ -134,7 +134,7 @@ def test_what_nobody_can_decode_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_regular_volume_of_grey_values_is_refused_with_the_reason(
+def test_a_series_that_is_no_regular_grey_volume_is_refused_with_the_reason(
     tmp_path: Path, changes: list[dict[str, Any]], expected: str
 ) -> None:
     write_slices(tmp_path, changes)
@@ -196,5 +196,5 @@ def test_a_missing_frame_is_noticed(tmp_path: Path) -> None:
         read_series(tmp_path)
 
 
-def test_axial_is_what_it_says() -> None:
+def test_axial_slices_are_recognised_by_their_orientation() -> None:
     assert np.cross(AXIAL[:3], AXIAL[3:]).tolist() == [0, 0, 1]

@@ -111,7 +111,7 @@ def test_only_wanted_structures_are_read_and_empty_ones_left_out() -> None:
         read_rtstruct(sent(made), GRID, ("Liver",), "plan.dcm")
 
 
-def test_where_two_overlap_the_one_named_later_counts_and_without_names_neither() -> None:
+def test_of_two_overlapping_structures_the_one_named_later_wins_and_without_names_both_are_refused() -> None:
     made = sent(rtstruct({"tumour": slices(INNER, 2), "organ": slices(SQUARE, 2)}))
     label = read_rtstruct(made, GRID, ("organ", "tumour"))
     assert {name: np.count_nonzero(label.array == value) for value, name in enumerate(label.names, start=1)} == {
@@ -138,7 +138,7 @@ def test_contours_of_another_plane_are_read_too() -> None:
     np.testing.assert_array_equal(label.array, expected)
 
 
-def test_of_the_places_of_an_image_the_one_that_fits_counts() -> None:
+def test_of_several_affines_of_an_image_the_one_that_fits_the_contours_is_used() -> None:
     moved = AFFINE_RAS.copy()
     moved[:3, 3] += 0.5 * AFFINE_RAS[:3, 2]
     label = read_rtstruct(sent(rtstruct({"cord": slices(SQUARE, 2, 3)})), Grid(SHAPE, moved, (AFFINE_RAS,)))
@@ -156,17 +156,17 @@ def test_of_the_places_of_an_image_the_one_that_fits_counts() -> None:
         ([in_slice(GRID, 2, SQUARE) * np.nan], "has a point that is no place"),
     ],
 )
-def test_what_does_not_lie_in_the_slices_of_the_image_is_refused(contours: list[np.ndarray], said: str) -> None:
+def test_contours_outside_the_slices_of_the_image_are_refused(contours: list[np.ndarray], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         read_rtstruct(sent(rtstruct({"GTV": contours})), GRID)
 
 
-def test_up_to_the_edge_of_the_outermost_voxels_nothing_is_outside() -> None:
+def test_points_up_to_the_edge_of_the_outermost_voxels_are_inside() -> None:
     whole = [(-0.5, -0.5), (23.5, -0.5), (23.5, 19.5), (-0.5, 19.5)]
     assert (read_rtstruct(sent(rtstruct({"BODY": slices(whole, *range(7))})), GRID).array == 1).all()
 
 
-def test_two_of_one_name_are_refused() -> None:
+def test_two_structures_of_one_name_are_refused() -> None:
     made = rtstruct({"GTV": slices(SQUARE, 2), "other": slices(NEXT, 2)})
     made.StructureSetROISequence[1].ROIName = "GTV"
     with pytest.raises(InvalidInputError, match="two structures are called 'GTV'"):
@@ -174,7 +174,7 @@ def test_two_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["StructureSetROISequence", "ROIContourSequence"])
-def test_a_damaged_one_is_refused(missing: str) -> None:
+def test_a_damaged_rtstruct_is_refused(missing: str) -> None:
     made = rtstruct({"GTV": slices(SQUARE, 2)})
     del made[missing]
     with pytest.raises(InvalidInputError, match="RTSTRUCT: damaged or incomplete"):

@@ -78,7 +78,7 @@ def test_a_label_comes_back_under_its_own_names(case: Case, values: tuple[int, .
     np.testing.assert_array_equal(by_name[back.array], case.label(*values))
 
 
-def test_it_survives_being_sent_as_a_file(case: Case) -> None:
+def test_a_seg_survives_being_sent_as_a_file(case: Case) -> None:
     seg = case.write(case.label(1, 3), uid="1.2.3.4", author="Müller\\Ann")
     assert seg is not None
     seg.save_as(case.folder / "seg.dcm", write_like_original=False)
@@ -201,7 +201,7 @@ def test_overlapping_segments_are_refused(case: Case) -> None:
 
 
 @pytest.mark.parametrize("change", [{"SegmentationType": "LABELMAP"}, {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}])
-def test_what_is_no_seg_of_a_known_kind_is_refused(case: Case, change: dict[str, str]) -> None:
+def test_objects_that_are_no_seg_of_a_known_kind_are_refused(case: Case, change: dict[str, str]) -> None:
     seg = case.write(case.label(1))
     assert seg is not None
     for name, value in change.items():
@@ -221,7 +221,7 @@ def test_a_damaged_seg_is_refused(case: Case, missing: str) -> None:
         read_seg(seg, case.grid)
 
 
-def test_one_that_holds_less_than_it_says_is_refused_before_it_takes_memory(case: Case) -> None:
+def test_a_seg_that_holds_less_than_its_header_says_is_refused_before_it_takes_memory(case: Case) -> None:
     seg = case.write(case.label(1))
     assert seg is not None
     seg.NumberOfFrames = 10**9
@@ -239,7 +239,7 @@ def test_frames_that_begin_in_the_middle_of_a_byte_are_read(case: Case) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_of_shares_more_than_half_is_the_structure(case: Case, compressed: bool) -> None:
+def test_fractional_segments_are_thresholded_above_one_half(case: Case, compressed: bool) -> None:
     """Written by highdicom, as it is or packed in runs."""
     shares = np.zeros((*SHAPE[::-1], 2))
     shares[2, 3, 4], shares[2, 3, 5], shares[2, 3, 6] = (0.9, 0.1), (0.5, 0.5), (0.4, 0.6)
@@ -343,7 +343,7 @@ def test_a_structure_has_dicoms_code_where_it_has_dicoms_name_and_is_tracked(cas
     assert tracked["spleen"] not in {item.TrackingUID for item in seg.SegmentSequence}
 
 
-def test_it_says_which_model_drew_it_where_nobody_changed_anything(case: Case) -> None:
+def test_an_unchanged_prediction_names_its_model_as_the_algorithm(case: Case) -> None:
     by_hand = case.write(case.label(1))
     nibabel.save(nibabel.Nifti1Image(case.label(1), AFFINE_RAS), case.folder / "label.nii.gz")
     drawn = write_seg(case.folder / "label.nii.gz", case.series, NAMES, generate_uid(), "Ann", model_version=7)
@@ -356,7 +356,7 @@ def test_it_says_which_model_drew_it_where_nobody_changed_anything(case: Case) -
     assert said.endswith(", model 7")
 
 
-def test_highdicom_reads_it_as_we_do(case: Case) -> None:
+def test_highdicom_reads_a_seg_as_this_package_does(case: Case) -> None:
     array = case.label(3, 1)
     seg = case.write(array)
     assert seg is not None

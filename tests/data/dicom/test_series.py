@@ -109,7 +109,7 @@ def test_unevenness_by_hand(positions_mm: list[list[float]], expected_mm: float)
 @pytest.mark.parametrize(
     ("values", "kind"), [([-1024, 0, 3071], np.int16), ([0.5, 1, 2], np.float32), ([0, 1, 40000], np.float32)]
 )
-def test_whole_numbers_are_written_as_such(tmp_path: Path, values: list[float], kind: type) -> None:
+def test_a_volume_of_whole_numbers_is_written_as_integers(tmp_path: Path, values: list[float], kind: type) -> None:
     array = np.resize(np.array(values, dtype=np.float32), (4, 3, 2))
     affine_ras = oblique_affine_ras()
     write_volume(tmp_path / "volume.nii.gz", Volume(array, affine_ras, tmp_path))

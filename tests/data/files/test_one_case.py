@@ -18,7 +18,7 @@ def test_any_exception_names_the_case_and_what_was_raised(error: Exception) -> N
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 160 TB")])
-def test_want_of_memory_is_told_from_damage(error: Exception) -> None:
+def test_lack_of_memory_is_told_from_damage(error: Exception) -> None:
     with (
         pytest.raises(InvalidInputError, match="it needs more memory than there is") as raised,
         one_case("case7"),
@@ -27,7 +27,7 @@ def test_want_of_memory_is_told_from_damage(error: Exception) -> None:
     assert for_want_of_memory(raised.value)
 
 
-def test_what_has_a_line_already_and_an_interrupt_stay_what_they_are() -> None:
+def test_errors_that_have_a_line_and_interrupts_pass_unchanged() -> None:
     with pytest.raises(UnavailableError, match="the PACS is away"), one_case("case7"):
         raise UnavailableError("the PACS is away")
     with pytest.raises(KeyboardInterrupt), one_case("case7"):
