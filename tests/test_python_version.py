@@ -28,7 +28,7 @@ def test_another_python_is_refused_with_what_is_needed_and_what_came(version: tu
     assert "\n" not in line
 
 
-def test_the_command_ends_with_that_line_and_exit_code_2_before_it_reads_its_options(
+def test_the_command_refuses_an_unfit_python_with_exit_code_2_before_it_reads_its_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(python_version, "HIGHEST", (3, 9))
@@ -39,13 +39,13 @@ def test_the_command_ends_with_that_line_and_exit_code_2_before_it_reads_its_opt
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_make_asks_the_same_script_with_nothing_installed() -> None:
+def test_make_checks_the_python_with_the_same_script_and_nothing_installed() -> None:
     """With `-I -S` Python sees neither our package nor any other."""
     done = subprocess.run([sys.executable, "-I", "-S", SCRIPT], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_script_is_readable_by_old_pythons() -> None:
+def test_the_script_that_checks_the_python_can_be_compiled_by_old_pythons() -> None:
     """It is compiled for the grammar of 3.7, the oldest that `ast` knows."""
     ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 7))
 

@@ -59,7 +59,7 @@ def test_the_workflow_runs_the_tests_and_the_audit() -> None:
     assert steps == ["make test", "python -m pip install pip-audit", "python .ci/audit.py"]
 
 
-def test_what_the_verdicts_say_of_this_program_is_so() -> None:
+def test_the_claims_of_the_verdicts_about_this_program_hold() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "lib").rglob("*.py"))
     for never in ("algo_from_pickle", "auto3dseg", "NumpyReader", "diskcache", "torch.jit.script", "torch.jit.load"):
         assert never not in sources

@@ -48,9 +48,7 @@ def test_beta_is_the_power() -> None:
 
 
 @given(positive, st.sets(st.text(max_size=3)), st.floats(0.1, 100))
-def test_removing_ids_leaves_the_order_of_the_others(
-    scores: dict[str, float], gone: set[str], beta: float
-) -> None:
+def test_removing_ids_leaves_the_order_of_the_others(scores: dict[str, float], gone: set[str], beta: float) -> None:
     left = {id: score for id, score in reversed(scores.items()) if id not in gone}
     assert power_order(left, beta, "key") == [id for id in power_order(scores, beta, "key") if id not in gone]
 

@@ -104,7 +104,9 @@ def test_a_gap_closed_at_once_is_a_large_rate() -> None:
 
 
 @given(CURVES, st.floats(0.3, 1))
-def test_the_fitted_efficiency_is_the_rate_with_the_least_error(curve: tuple[list[int], list[float]], full: float) -> None:
+def test_the_fitted_efficiency_is_the_rate_with_the_least_error(
+    curve: tuple[list[int], list[float]], full: float
+) -> None:
     voxels, values = np.cumsum(curve[0]).astype(float), np.array(curve[1])
     assume(full - values[0] > 0.01)
     spent, left = voxels[1:] - voxels[0], (full - values[1:]) / (full - values[0])

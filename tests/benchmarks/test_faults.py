@@ -69,9 +69,7 @@ def test_a_file_that_is_gone_or_another_is_lost(ledger: Ledger, labels: Path, do
     assert lost_labels(record, ledger, labels) == [f"the file of version 1 of {IMAGE}"]
 
 
-def test_the_witness_reads_a_file_again_if_it_changed_or_its_memory_was_cleared(
-    ledger: Ledger, labels: Path
-) -> None:
+def test_the_witness_reads_a_file_again_if_it_changed_or_its_memory_was_cleared(ledger: Ledger, labels: Path) -> None:
     record, files = Record(), KeptFiles()
     file = keep(ledger, labels, drawing(3))
     assert lost_labels(record, ledger, labels, files) == []

@@ -46,7 +46,9 @@ def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected:
         (mr, mr(9) * 1000 - 499_000, "another scale"),
     ],
 )
-def test_the_image_whose_intensities_differ_from_the_others_is_named(others: object, one: np.ndarray, said: str) -> None:
+def test_the_image_whose_intensities_differ_from_the_others_is_named(
+    others: object, one: np.ndarray, said: str
+) -> None:
     images = {f"case{number}": measure_intensities(others(number)) for number in range(4)}
     odd = odd_ones({**images, "odd": measure_intensities(one)})
     assert list(odd) == ["odd"]

@@ -150,7 +150,9 @@ def test_it_says_that_it_is_ready_when_it_listens_and_not_before(server: Running
 
 
 @pytest.mark.parametrize("request_", FIRST, ids=str)
-def test_requests_that_need_a_label_or_model_first_are_refused_in_one_line(server: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
+def test_requests_that_need_a_label_or_model_first_are_refused_in_one_line(
+    server: RunningServer, files: Path, unchanged: None, request_: Bad
+) -> None:
     answer = answer_of(server, request_, files)
     assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
 
@@ -229,7 +231,9 @@ def test_dots_below_the_viewer_give_its_page(labelled: RunningServer, unchanged:
     assert "<html" in body.lower()
 
 
-def test_head_requests_refuse_a_missing_image_or_label_by_status_alone(labelled: RunningServer, unchanged: None) -> None:
+def test_head_requests_refuse_a_missing_image_or_label_by_status_alone(
+    labelled: RunningServer, unchanged: None
+) -> None:
     for path, status in [
         ("image?image=../case_0", 404),
         ("image?image=case_0&check_sum=CRC:1", 422),

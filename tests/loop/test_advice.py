@@ -32,7 +32,7 @@ def annotate_and_publish(study: Study, dices: list[float | None]) -> None:
         publish(study, study.project.ledger.annotations(), dice)
 
 
-def test_before_the_first_model_it_says_so(study: Study) -> None:
+def test_before_the_first_model_the_advice_says_that_it_is_too_early(study: Study) -> None:
     said = advice(study.project)
     assert said["learning_curve"] == []
     assert said["forecast"] is None
@@ -85,7 +85,7 @@ def test_a_project_of_slices_counts_slices(slice_study: Study) -> None:
     assert "slices would bring" in advice(slice_study.project)["sentence"]
 
 
-def test_slices_that_nobody_counted_are_no_point(slice_study: Study) -> None:
+def test_a_model_whose_slices_were_not_counted_is_no_point(slice_study: Study) -> None:
     image_id = slice_study.ids("training")[0]
     publish(slice_study, [slice_study.project.ledger.record_annotation(image_id, "f", "0", "ann")], 0.5)
     said = advice(slice_study.project)

@@ -94,7 +94,7 @@ def test_volumes_to_start_with_and_slices_afterwards_are_counted_apart(
         (Situation(2, 0, 0, 0), None),
     ],
 )
-def test_what_is_due(situation: Situation, due: Work | None) -> None:
+def test_the_work_that_is_due(situation: Situation, due: Work | None) -> None:
     assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
 
 
@@ -118,7 +118,7 @@ WARM = replace(NOTHING, proxy_missing=True)
         (Situation(1, 4, 4, 0, nothing_left=True), None),
     ],
 )
-def test_what_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:
+def test_the_work_that_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:
     assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
 
 
@@ -185,7 +185,7 @@ def run_until_stopped(autopilot: Autopilot) -> None:
 
 
 @pytest.mark.parametrize("error", [UnavailableError("the ledger does not answer"), KeyError("a defect")])
-def test_what_stops_it_from_looking_is_logged_once_in_a_while(
+def test_an_error_that_stops_the_autopilot_from_looking_is_logged_once_in_a_while(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     seconds = [0.0]
@@ -220,7 +220,7 @@ def test_a_problem_that_comes_back_after_it_was_gone_is_logged_again(caplog: pyt
     assert caplog.text.count("could not look for work") == 2
 
 
-def test_after_a_rest_it_tries_again() -> None:
+def test_the_autopilot_tries_a_failed_task_again_after_a_rest() -> None:
     tasks, now = FakeTasks(), [0.0]
     situation = Situation(None, 11, 11, 0)
     autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5), clock=lambda: now[0])

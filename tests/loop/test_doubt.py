@@ -78,7 +78,7 @@ def draw(study: Study, image_id: str, wrong: NDArray[np.bool_], slices: list[int
     return made
 
 
-def test_wrong_where_it_doubts_most_is_worth_one_and_where_least_minus_one(study: Study) -> None:
+def test_errors_where_uncertainty_is_largest_are_worth_1_and_where_least_minus_1(study: Study) -> None:
     first, second = study.ids("training")[:2]
     for image_id, sign in ((first, 1), (second, -1)):
         _, variance = seen_by(study, image_id)
@@ -105,7 +105,7 @@ def test_the_correlation_is_scipys_over_the_whole_volume(study: Study) -> None:
     assert doubt.correlation == pytest.approx(spearmanr(variance, ball != truth, axis=None).statistic)
 
 
-def test_a_perfect_prediction_says_nothing_against_the_doubt(study: Study) -> None:
+def test_a_perfect_prediction_is_no_evidence_against_the_uncertainty(study: Study) -> None:
     draw(study, study.ids("training")[0], np.zeros(SHAPE, dtype=bool))
 
     (doubt,) = compare(study)
@@ -165,7 +165,7 @@ def test_a_model_that_was_withdrawn_is_not_judged(study: Study) -> None:
     assert [doubt.model_version for doubt in compare(study)] == [1]
 
 
-def test_labels_from_before_the_first_model_are_compared_with_none(make_study: Callable[..., Study], blobs) -> None:
+def test_labels_saved_before_the_first_model_are_not_compared(make_study: Callable[..., Study], blobs) -> None:
     study = make_study(blobs(4))
     study.annotate(*study.ids("training")[:1])
     assert compare(study) == []
@@ -174,7 +174,7 @@ def test_labels_from_before_the_first_model_are_compared_with_none(make_study: C
     assert compare(study) == []
 
 
-def test_labels_that_the_newest_model_has_seen_are_not_looked_at_again(study: Study) -> None:
+def test_labels_that_the_newest_model_has_learnt_are_not_compared_again(study: Study) -> None:
     publish(study, seen=study.annotate(*study.ids("training")[:2]))
     files = CountedReads(study.get_image_uri)
 
@@ -293,7 +293,9 @@ def test_labels_are_compared_with_the_measure_that_the_strategy_is_named_after(m
         ("proxy_rank", "entropy"),
     ],
 )
-def test_where_the_name_has_no_measure_it_is_that_of_the_method_or_entropy(strategy: str, measure: str) -> None:
+def test_strategies_named_after_no_measure_are_compared_by_their_methods_measure_or_entropy(
+    strategy: str, measure: str
+) -> None:
     assert compared_measure(strategy) == measure
 
 
@@ -337,7 +339,7 @@ SAID = (
 
 
 @pytest.mark.parametrize("strategy", ["random", "variance_slices"])
-def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_says_so(
+def test_a_model_that_is_wrong_where_it_is_certain_is_distrusted_and_the_reason_says_so(
     misled: Callable[..., Study], strategy: str
 ) -> None:
     study = misled()
@@ -352,7 +354,9 @@ def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_s
 @pytest.mark.parametrize(
     ("strategy", "instead"), [("variance", "foreground_random"), ("uncertainty_slices", "foreground_random_slices")]
 )
-def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study], strategy: str, instead: str) -> None:
+def test_a_distrusted_model_is_replaced_by_random_foreground_queries_if_allowed(
+    misled: Callable[..., Study], strategy: str, instead: str
+) -> None:
     study = misled(fallback="true")
     first = next(build_strategy(study.project, instead).proposals())
 
@@ -365,7 +369,7 @@ def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study]
     assert answer["strategy"] == strategy
 
 
-def test_strategies_that_do_not_go_by_uncertainty_do_not_mind(misled: Callable[..., Study]) -> None:
+def test_distrust_does_not_change_strategies_without_uncertainty(misled: Callable[..., Study]) -> None:
     study = misled(fallback="true")
     names = strategy_names(study.project.recipe)
     minding = {

@@ -116,7 +116,7 @@ def test_a_volume_that_cannot_be_read_is_set_aside(warm: Study) -> None:
     assert unscored_by_proxy(warm.project) == 0
 
 
-def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> None:
+def test_a_proxy_scoring_killed_among_the_features_begins_with_them_again(warm: Study) -> None:
     files = CountedReads(warm.get_image_uri)
     files.killed_at = 4
     with pytest.raises(Killed):
@@ -127,7 +127,7 @@ def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> Non
     assert len(features(warm)) == len(warm.project.ledger.volume_scores(1, VARIANCE)) == 6
 
 
-def test_killed_among_the_scores_it_goes_on_with_those_that_are_left(warm: Study) -> None:
+def test_a_proxy_scoring_killed_among_the_scores_goes_on_with_those_that_are_left(warm: Study) -> None:
     files = CountedReads(warm.get_image_uri)
     files.killed_at = 6 + 4
     with pytest.raises(Killed):
@@ -199,7 +199,7 @@ def test_the_proxy_model_is_missing_only_where_the_recipe_asks_for_one(
     assert not proxy_is_missing(make_study(warm, recipe=recipe).project)
 
 
-def test_its_scores_are_due_before_the_first_model_and_for_its_own_strategies_always(
+def test_proxy_scores_are_due_before_the_first_model_and_for_proxy_strategies_always(
     warm: Study, make_study: Callable[..., Study]
 ) -> None:
     assert unscored_by_proxy(warm.project) == 6

@@ -139,7 +139,7 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
     assert sorted(project.ledger.score_repeats(1, KIND).values()) == [2, 2, 2, 2, 4, 8, 8]
 
 
-def test_a_race_of_an_earlier_model_is_not_gone_on_with(open_study: Callable[..., Any]) -> None:
+def test_a_race_of_an_earlier_model_is_not_resumed(open_study: Callable[..., Any]) -> None:
     project, files = open_study("renewed", racing="true")
     files.killed_at = 3
     with pytest.raises(Killed):
@@ -181,7 +181,7 @@ def test_a_strategy_that_does_not_go_by_one_score_cannot_race(tmp_path: Path) ->
         open_project("app", str(tmp_path), {**CONF, "recipe": str(recipe), "racing": "true"})
 
 
-def test_the_journal_of_a_race_names_what_it_is_of(open_study: Callable[..., Any]) -> None:
+def test_the_journal_of_a_race_names_its_model_and_settings(open_study: Callable[..., Any]) -> None:
     project, files = open_study("named", racing="true")
     files.killed_at = 1
     with pytest.raises(Killed):
@@ -212,7 +212,9 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
     assert {"variance", "selective_mutual_information", "power_bald"}.isdisjoint(build_strategies(project))
 
 
-def test_with_repeats_again_what_a_single_pass_scored_is_scored_anew(open_study: Callable[..., Any]) -> None:
+def test_images_scored_by_a_single_pass_are_scored_anew_when_repeats_are_set_again(
+    open_study: Callable[..., Any],
+) -> None:
     single, files = open_study("again", repeats="0", strategy="entropy")
     build_scoring_methods(single)["entropy"].run(files)  # type: ignore[arg-type]
     conf = {**CONF, "project_dir": str(single.folder)}

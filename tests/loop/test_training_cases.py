@@ -68,7 +68,7 @@ def test_validation_cases_of_which_some_slices_are_annotated_judge_nothing_and_t
     assert said == [f"not used for validation, as only some slices are annotated: {partly}"]
 
 
-def test_what_a_label_holds_on_other_slices_makes_no_other_model(study: Study) -> None:
+def test_label_values_on_slices_that_are_not_annotated_do_not_change_the_model(study: Study) -> None:
     """A whole training through the host: the same weights to the last bit."""
     first = study.ids("training")[0]
     study.set_slices(axis=2, count=16)
@@ -142,7 +142,7 @@ def unnamed_value(study: Study, image_id: str) -> None:
 
 @pytest.mark.parametrize("role", ["training", "validation"])
 @pytest.mark.parametrize("what", ["changed", "gone"])
-def test_a_label_that_is_not_what_was_kept_is_not_learnt_from_until_it_is_back(
+def test_a_label_file_that_differs_from_the_archive_is_not_learnt_from_until_it_is_back(
     annotated: Study, monkeypatch: pytest.MonkeyPatch, role: str, what: str
 ) -> None:
     used = used_cases(monkeypatch)
@@ -239,7 +239,7 @@ def test_a_case_that_fails_only_when_it_is_loaded_is_dropped_and_the_training_be
     assert ledger.image(broken).unreadable_reason.startswith(f"{broken}: cannot be read (error: unpack requires")
 
 
-def test_an_error_that_is_no_cases_fault_is_not_hidden(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_no_case_causes_is_not_hidden(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     def defect(*arguments: object) -> None:
         raise RuntimeError("a defect of ours")
 

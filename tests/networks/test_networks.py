@@ -34,7 +34,7 @@ def make_network() -> Callable[..., nn.Module]:
     return make
 
 
-def test_each_kind_is_tested_here() -> None:
+def test_the_parameters_of_these_tests_hold_each_kind_of_network() -> None:
     assert KINDS.keys() == NETWORKS.keys()
 
 

@@ -48,7 +48,7 @@ def network_of(settings: NetworkSettings, classes: int = 3) -> nn.Module:
 
 
 @pytest.mark.parametrize("recipe", ["quick", "quick_slices", "ma2024"])
-def test_a_smooth_image_gives_no_grid(recipe: str) -> None:
+def test_the_prediction_of_a_smooth_image_has_no_grid(recipe: str) -> None:
     settings = load_recipe(recipe).network
     thin = settings.model_copy(update={"channels": (8, 8, 16, 16), "strides": (2, 2, 2)})
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_a_smooth_image_gives_no_grid(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])
-def test_nothing_gives_nothing_but_a_constant(kind: str) -> None:
+def test_the_prediction_of_a_constant_image_is_constant(kind: str) -> None:
     """Of a constant image the middle of what is predicted is constant; transposed convolutions draw a grid on it."""
     settings = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, normalisation="batch")
     image = torch.full((1, 1, 32, 32, 32), 0.7)
@@ -77,7 +77,7 @@ def test_nothing_gives_nothing_but_a_constant(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])
 @pytest.mark.parametrize("residual_units", [0, 1])
-def test_all_ways_up_are_smoothed_and_the_rest_stays(kind: str, residual_units: int) -> None:
+def test_every_upsampling_layer_is_smoothed_and_the_other_layers_stay(kind: str, residual_units: int) -> None:
     settings = NetworkSettings(kind=kind, channels=(4, 8, 16), strides=(2, 2), residual_units=residual_units)
     plain = network_of(settings)
     smoothed = network_of(settings.model_copy(update={"upsampling": "smoothed"}))
@@ -101,7 +101,7 @@ def test_a_voxel_is_smoothed_by_a_quarter_a_half_and_a_quarter() -> None:
 
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (3, 3, 3), (1, 1, 1)])
-def test_nothing_is_left_at_the_period_of_the_stride_and_a_ramp_stays_where_it_is(stride: tuple[int, ...]) -> None:
+def test_smoothing_removes_the_period_of_the_stride_and_keeps_a_ramp(stride: tuple[int, ...]) -> None:
     grid = torch.zeros(1, 1, 12, 12, 12)
     grid[:, :, :: stride[0], :: stride[1], :: stride[2]] = 1.0
     inner = Smooth(stride)(grid)[..., 3:9, 3:9, 3:9]
@@ -118,7 +118,7 @@ def test_a_transposed_convolution_without_a_stride_is_left_alone() -> None:
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_it_trains_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
+def test_smoothed_layers_train_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
     network = network_of(load_recipe("quick").network.model_copy(update={"channels": (16, 16), "strides": (2,)}))
     if channels_last:
         network = with_cpu_layers(network)
@@ -134,7 +134,7 @@ def test_what_comes_before_the_first_dropout_still_runs_once_for_all_repeats() -
 
 
 @pytest.mark.parametrize("kind", ["anisotropic_unet", "residual_unet"])
-def test_networks_without_a_grid_know_no_other_way_up(kind: str) -> None:
+def test_networks_whose_upsampling_cannot_be_smoothed_refuse_the_setting(kind: str) -> None:
     settings = NetworkSettings(kind=kind, residual_units=int(kind == "residual_unet"), upsampling="smoothed")
     with pytest.raises(
         InvalidInputError, match=f"network.upsampling is smoothed: a {kind} has transposed convolutions"

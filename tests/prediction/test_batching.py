@@ -70,7 +70,7 @@ def test_out_of_memory_halves_warns_and_loses_nothing(error: Exception, caplog: 
     assert "going on with 4" in caplog.text
 
 
-def test_one_window_too_many_says_what_to_do() -> None:
+def test_the_error_for_one_window_too_large_for_memory_says_what_to_do() -> None:
     forward, _ = failing_above(0, RuntimeError(CPU_MESSAGE))
     with pytest.raises(InvalidInputError, match=r"single window does not fit into memory.*smaller window"):
         list(limit_of(4).run([Job((0,), (0, 1))], forward))

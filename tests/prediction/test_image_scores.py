@@ -20,7 +20,7 @@ def doubtful_where_bright(tensor: torch.Tensor) -> MonteCarloStatistics:
     return statistics
 
 
-def test_own_order_of_a_turned_image_by_hand() -> None:
+def test_slice_scores_of_a_turned_image_are_in_its_own_order() -> None:
     array = np.zeros((2, 3, 4), dtype=np.float32)
     array[:, 1, :] = 0.1
     array[:, 2, 0] = 0.4

@@ -297,7 +297,9 @@ def test_an_image_of_another_shape_is_refused(make_network: MakeNetwork, shape: 
         float32_predictor(make_network()).sample(torch.zeros(shape), 1, 1)
 
 
-def test_without_repeats_it_is_the_single_pass_with_dropout_off(make_network: MakeNetwork, image: Tensor) -> None:
+def test_without_repeats_the_prediction_is_a_single_pass_with_dropout_off(
+    make_network: MakeNetwork, image: Tensor
+) -> None:
     network = make_network()
     predictor = float32_predictor(network)
     statistics = predictor.sample(image, repeats=0, seed=1)

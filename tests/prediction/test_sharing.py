@@ -38,7 +38,7 @@ def test_the_encoder_is_shared_where_only_the_decoder_drops(
     assert split.shared_fraction == 3 / 4
 
 
-def test_where_the_encoder_drops_only_what_precedes_is_shared(
+def test_if_the_encoder_has_dropout_only_the_layers_before_it_are_shared(
     make_network: Callable[..., nn.Module], windows: Tensor
 ) -> None:
     network = make_network().eval()
@@ -89,7 +89,7 @@ class HandsOnItsBatchSize(nn.Module):
     ("network", "reason"),
     [(BranchesOnValues(), "cannot be traced"), (HandsOnItsBatchSize(), "more than tensors of its batch")],
 )
-def test_what_cannot_be_split_is_run_whole_and_the_log_says_why(
+def test_a_network_that_cannot_be_split_runs_whole_and_the_log_says_why(
     network: nn.Module, reason: str, windows: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):

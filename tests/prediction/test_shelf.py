@@ -25,7 +25,7 @@ def predictor(make_network: Callable[..., nn.Module]) -> CountingPredictor:
     return CountingPredictor(make_network(), (8, 8, 8), 0.25, precision="float32")
 
 
-def test_what_is_on_the_shelf_goes_on_and_gives_the_same(predictor: CountingPredictor, image: Tensor) -> None:
+def test_statistics_resumed_from_the_shelf_equal_those_of_one_run(predictor: CountingPredictor, image: Tensor) -> None:
     shelf = StatisticsShelf(BYTES)
     statistics = shelf.sample("a", predictor, image, 2, seed=1)
     assert statistics.memory_bytes == BYTES
@@ -36,7 +36,7 @@ def test_what_is_on_the_shelf_goes_on_and_gives_the_same(predictor: CountingPred
     torch.testing.assert_close(after_five.variance(), at_once.variance(), rtol=1e-4, atol=1e-6)
 
 
-def test_where_there_is_no_room_the_smallest_scores_go(predictor: CountingPredictor, image: Tensor) -> None:
+def test_a_full_shelf_drops_the_statistics_of_the_smallest_scores(predictor: CountingPredictor, image: Tensor) -> None:
     shelf = StatisticsShelf(2 * BYTES)
     for name, score in (("a", 3.0), ("b", 1.0), ("c", 2.0)):
         shelf.keep(name, score, shelf.sample(name, predictor, image, 2, seed=1))

@@ -48,7 +48,7 @@ def test_the_odd_voxel_of_padding_comes_after() -> None:
     assert padded[0, 1, :, 0].tolist() == [2, 1, 2, 3, 2, 1]
 
 
-def test_windows_by_hand() -> None:
+def test_places_of_windows_by_hand() -> None:
     # Steps of 4·0.75 = 3; the last window ends with the volume.
     assert window_grid((9, 4, 3), (4, 4, 4), 0.25).starts == ((0, 0, 0), (3, 0, 0), (5, 0, 0))
 

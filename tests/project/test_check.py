@@ -78,9 +78,7 @@ def first_label(project: Project) -> Path:
     return project.labels_folder / label.file
 
 
-def test_a_whole_project_is_said_to_be_whole_and_nothing_is_written(
-    project: Project, check: Callable[..., Checked]
-) -> None:
+def test_check_reports_an_intact_project_and_writes_nothing(project: Project, check: Callable[..., Checked]) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(project.studies).rglob("*.*") if "sqlite" not in path.name}
     code, lines = check()
     assert (code, lines[-1]) == (0, "7 files are what they were when they were kept")  # 3 images, 3 labels, 1 model
@@ -127,7 +125,7 @@ DAMAGE: dict[str, tuple[Callable[[Project], None], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_what_is_not_what_it_was_is_named_with_what_to_do(
+def test_check_names_each_changed_file_and_what_to_do(
     project: Project, check: Callable[..., Checked], damage: str
 ) -> None:
     spoil, said = DAMAGE[damage]
@@ -140,7 +138,7 @@ def test_what_is_not_what_it_was_is_named_with_what_to_do(
     assert last == "1 of 7 files are not what they were"
 
 
-def test_where_there_is_no_project_it_is_one_line(check: Callable[..., Checked], tmp_path: Path) -> None:
+def test_check_of_a_folder_without_a_project_is_one_line(check: Callable[..., Checked], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     code, lines = check(str(tmp_path / "other"))
     assert code == 2

@@ -41,7 +41,7 @@ def log(tmp_path: Path) -> Iterator[Path]:
             handler.close()
 
 
-def test_what_is_logged_here_is_in_the_log_without_secrets_and_with_its_traceback(log: Path) -> None:
+def test_log_entries_have_their_traceback_and_no_secrets(log: Path) -> None:
     try:
         raise ValueError("postgresql://ann:s3cret@db/study does not answer")
     except ValueError:
@@ -59,7 +59,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_said_once_and_what_is_missing_when_there_is_room(
+def test_a_full_disk_is_reported_once_and_the_gap_when_there_is_room_again(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (handler,) = (one for one in logging.getLogger().handlers if getattr(one, "baseFilename", "") == str(log))

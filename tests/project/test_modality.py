@@ -43,7 +43,7 @@ def test_images_vote_and_later_ones_change_nothing(tmp_path: Path, caplog: pytes
 
 
 @pytest.mark.parametrize(("said", "intensity"), [("CT", "window"), ("ct", "window"), ("MR", "zscore")])
-def test_what_the_user_says_comes_first(tmp_path: Path, said: str, intensity: str) -> None:
+def test_the_users_setting_of_the_modality_comes_first(tmp_path: Path, said: str, intensity: str) -> None:
     write_ct(tmp_path / "a.nii.gz")
     (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}}))
     project = start(tmp_path, modality=said)
@@ -67,7 +67,9 @@ def test_a_vote_may_be_corrected_until_a_model_has_learned(tmp_path: Path) -> No
         start(tmp_path, modality="MR")
 
 
-def test_without_an_image_the_first_ones_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_project_begun_without_images_gets_its_modality_from_the_first_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     project = start(tmp_path)
     assert project.modality is None
     assert "there is none yet" in caplog.text
@@ -76,7 +78,7 @@ def test_without_an_image_the_first_ones_say_it(tmp_path: Path, caplog: pytest.L
     assert project.modality.name == "CT"
 
 
-def test_a_recipe_that_says_it_is_followed(tmp_path: Path) -> None:
+def test_the_modality_of_a_recipe_is_followed(tmp_path: Path) -> None:
     write_mr(tmp_path / "a.nii.gz")
     recipe = tmp_path / "own.toml"
     text = (Path(__file__).parents[1] / "support" / "tiny.toml").read_text()

@@ -50,7 +50,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_training_goes_on_without(
+def test_a_training_goes_on_without_an_optional_part_that_failed(
     part: str, annotated: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place, warning = PARTS[part]
@@ -68,14 +68,14 @@ def test_a_training_goes_on_without(
     assert annotated.train()["epoch"] > 0  # and the next one too
 
 
-def test_a_training_goes_on_with_damaged_statistics_of_the_last(annotated: Study) -> None:
+def test_a_training_goes_on_if_the_statistics_of_the_previous_one_are_damaged(annotated: Study) -> None:
     annotated.train()
     (annotated.project.folder / "train_stats.json").write_text('{"epoch": ')
     annotated.train()
     assert annotated.project.ledger.latest_model().version == 2
 
 
-def test_what_is_optional_is_passed_over_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_optional_part_that_fails_is_passed_over_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with optional("there is no cake"):
         raise GoneError("first\nsecond")
     assert [record.getMessage() for record in caplog.records] == ["there is no cake: GoneError: first"]

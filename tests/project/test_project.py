@@ -32,7 +32,7 @@ def test_a_project_travels_to_other_processes(tmp_path: Path) -> None:
     assert project.ledger.pool("training") == ["a"]
 
 
-def test_a_gpu_that_is_not_there_is_said_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InvalidInputError, match="--conf device cuda: this machine has no CUDA GPU"):
         open_project("app", str(tmp_path), {"labels": "heart", "device": "cuda"})
@@ -46,7 +46,7 @@ def test_a_gpu_that_is_not_there_is_said_at_start(tmp_path: Path, monkeypatch: p
         (2, "cuda:7", "2 CUDA GPUs, numbered from 0"),
     ],
 )
-def test_so_is_one_of_too_high_a_number(
+def test_a_gpu_number_too_high_is_refused_at_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, device: str, said: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
@@ -56,7 +56,7 @@ def test_so_is_one_of_too_high_a_number(
 
 
 @pytest.mark.parametrize("place", ["studies", "project_dir"])
-def test_a_file_where_the_project_folder_should_be_is_said(tmp_path: Path, place: str) -> None:
+def test_a_file_in_place_of_the_project_folder_is_refused(tmp_path: Path, place: str) -> None:
     file = tmp_path / "file"
     file.write_text("no folder")
     studies, conf = (file, {}) if place == "studies" else (tmp_path, {"project_dir": str(file)})

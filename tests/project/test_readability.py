@@ -123,7 +123,7 @@ def test_a_file_is_read_once_as_long_as_it_stays_the_same(
 
 
 @pytest.mark.parametrize("error", [OverflowError("int too large"), zlib.error("-3"), MemoryError()])
-def test_whatever_a_reader_raises_is_the_cases_problem(
+def test_every_exception_while_a_case_is_read_sets_that_case_aside(
     store: LedgerDatastore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(path: object) -> None:

@@ -18,7 +18,7 @@ def test_texts_become_values() -> None:
     assert (settings.repeats, settings.autopilot, settings.seed) == (7, False, 3)
 
 
-def test_what_is_left_out_is_the_default() -> None:
+def test_settings_that_are_left_out_have_their_defaults() -> None:
     assert parse_settings({}) == Settings()
 
 
@@ -78,7 +78,7 @@ def test_origins_are_web_addresses(given: str, kept: tuple[str, ...]) -> None:
     assert parse_settings({"allowed_origins": given}).allowed_origins == kept
 
 
-def test_an_empty_project_folder_is_the_default_not_the_folder_one_is_in() -> None:
+def test_an_empty_project_folder_means_the_default_not_the_working_folder() -> None:
     assert parse_settings({"project_dir": ""}).project_dir is None
 
 

@@ -17,7 +17,7 @@ def places() -> SlicePlaces:
     return slice_places(Grid((9, 9, 48), affine), 2)
 
 
-def test_where_the_client_cannot_be_told_the_place_comes_first_and_the_number_says_its_start(
+def test_for_an_unknown_client_the_place_comes_first_and_the_number_says_where_it_counts_from(
     places: SlicePlaces,
 ) -> None:
     one, two = (slices_named(places, slices, ClientKind.OTHER) for slices in ([7], [7, 13]))

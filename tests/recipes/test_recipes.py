@@ -30,7 +30,7 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 
 
-def test_a_recipe_is_called_what_its_file_is_called(recipe: Recipe) -> None:
+def test_a_recipe_has_the_name_of_its_file(recipe: Recipe) -> None:
     assert load_recipe(recipe.name) == recipe
 
 
@@ -46,7 +46,7 @@ def test_a_network_of_a_recipe_halves_its_windows_and_patches_evenly(recipe: Rec
 
 
 @pytest.mark.parametrize(("key", "known"), [("loss", LOSSES), ("augmentation", AUGMENTATIONS)])
-def test_what_a_recipe_may_name_is_what_there_is(key: str, known: Collection[str]) -> None:
+def test_the_names_allowed_in_a_recipe_are_the_existing_ones(key: str, known: Collection[str]) -> None:
     assert set(get_args(TrainingSettings.model_fields[key].annotation)) == set(known)
 
 

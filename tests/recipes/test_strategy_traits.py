@@ -44,7 +44,7 @@ def test_every_measure_is_a_strategy_in_five_ways() -> None:
         assert [TRAITS[name].measure for name in names] == [measure] * 5
 
 
-def test_what_needs_repeats_is_what_goes_by_how_they_differ() -> None:
+def test_strategies_need_repeats_if_their_measure_compares_repeats() -> None:
     assert [measure for measure in MEASURES if needs_repeats(measure)] == ["variance", "mutual_information"]
     assert not needs_repeats(None)
 

@@ -68,7 +68,7 @@ def test_slices_count_where_slices_are_asked_for(tmp_path: Path) -> None:
     assert find(replace(results, queries=pd.concat([results.queries, only_validation]))).main == "volumes"
 
 
-def test_what_is_enough_is_measured_by_the_arm_of_all_labels(lines: Findings) -> None:
+def test_the_sufficient_effort_is_measured_against_the_arm_of_all_labels(lines: Findings) -> None:
     assert lines.full is not None
     assert lines.full.value == pytest.approx(0.72 + OF_SEEDS)
     assert lines.full.source == "measured by the runs of `full_data`"
@@ -81,7 +81,7 @@ def test_what_is_enough_is_measured_by_the_arm_of_all_labels(lines: Findings) ->
     assert reached.loc["random", ["reached", "seeds"]].to_list() == [0, 4]
 
 
-def test_without_such_an_arm_it_is_where_the_best_curve_levels_off(tmp_path: Path) -> None:
+def test_without_an_arm_of_all_labels_the_sufficient_effort_is_where_the_best_curve_levels_off(tmp_path: Path) -> None:
     findings = found(tmp_path, {"variance": lambda number: 0.9 - 0.3 / (number + 1)})
     assert findings.full is not None
     assert findings.full.value == pytest.approx(0.9 + OF_SEEDS, abs=1e-6)
@@ -107,7 +107,7 @@ def test_foreground_efficiency_is_the_rate_at_which_the_gap_closes(tmp_path: Pat
     assert set(rates["n (seeds)"]) == {4}
 
 
-def test_what_was_asked_for_a_model_to_come_moves_no_point(tmp_path: Path) -> None:
+def test_queries_for_a_model_still_to_come_move_no_point(tmp_path: Path) -> None:
     results = results_of(tmp_path, {"variance": LINES["variance"]}, seeds=2, rounds_done={("variance", 1): 2})
     begun = results.queries.query("seed == 1 and round == 1").assign(round=2, annotated_slices=500)
     ahead = find(replace(results, queries=pd.concat([results.queries, begun])))
@@ -169,7 +169,7 @@ def test_the_summary_says_that_seeds_are_too_few_to_tell(tmp_path: Path, seeds: 
     assert "more than chance" not in text
 
 
-def test_an_arm_that_goes_on_still_is_compared_with_none(tmp_path: Path) -> None:
+def test_an_unfinished_arm_is_not_compared(tmp_path: Path) -> None:
     curves = {**LINES, "bald": lambda number: 0.9}
     findings = found(tmp_path, curves, rounds_done={("bald", 3): 2})
     assert findings.results.unfinished == {"bald"}

@@ -151,7 +151,7 @@ def test_the_same_patient_and_seed_give_the_same_scan(scans: dict[str, Scan]) ->
     np.testing.assert_array_equal(again.affine_ras, scans["native"].affine_ras)
 
 
-def test_another_number_is_another_body(scans: dict[str, Scan]) -> None:
+def test_cases_of_different_numbers_have_different_bodies(scans: dict[str, Scan]) -> None:
     other = scan(replace(PATIENTS["native"], number=40), seed=11)
     assert (other.label != scans["native"].label).mean() > 0.02
     assert not np.array_equal(other.affine_ras, scans["native"].affine_ras)

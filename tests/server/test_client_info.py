@@ -46,7 +46,7 @@ def test_the_hosts_client_without_a_name_overwrites_one_and_is_known_by_its_mach
     assert asks_and_saves_as(client, {"client_id": "ann"}) == asks_and_saves_as(client, {}) == {"10.0.0.7"}
 
 
-def test_two_of_them_at_one_machine_are_one_annotator_and_at_two_machines_two() -> None:
+def test_two_nameless_clients_at_one_machine_are_one_annotator_and_at_two_machines_two() -> None:
     one, other = MONAILabelClient("http://server"), MONAILabelClient("http://server")
     assert asks_and_saves_as(one, {}) == asks_and_saves_as(other, {})
     assert asks_and_saves_as(one, {}) != asks_and_saves_as(other, {}, "10.0.0.8")

@@ -57,7 +57,9 @@ def send(store: LedgerDatastore, image_id: str, *values: int, **info: Any) -> No
     store.keep_label(image_id, str(file), "final", {"client_id": "ann", "finished": True, "confirmed": True, **info})
 
 
-def test_nothing_is_written_beside_the_images(studies: Path, tmp_path: Path, open_store: Callable[..., Any]) -> None:
+def test_a_project_kept_elsewhere_writes_nothing_beside_the_images(
+    studies: Path, tmp_path: Path, open_store: Callable[..., Any]
+) -> None:
     before = everything(studies)
     project, store = open_store()
 
@@ -78,7 +80,9 @@ def test_nothing_is_written_beside_the_images(studies: Path, tmp_path: Path, ope
     assert [item["image"] for item in store.datalist()] == [str(studies / "a.nii.gz")]
 
 
-def test_the_next_start_knows_it_all(studies: Path, open_store: Callable[..., Any]) -> None:
+def test_the_next_start_of_a_project_kept_elsewhere_knows_its_labels(
+    studies: Path, open_store: Callable[..., Any]
+) -> None:
     project, store = open_store()
     send(store, "a", 1, 2)
     store.close()

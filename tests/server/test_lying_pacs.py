@@ -151,7 +151,7 @@ def test_a_listed_series_that_cannot_be_read_stops_no_other(liar: Liar, item: ob
         (b"NaN", JSON),
     ],
 )
-def test_a_listing_that_is_none_is_one_line(liar: Liar, body: bytes, kind: str) -> None:
+def test_an_answer_that_is_no_listing_is_one_line(liar: Liar, body: bytes, kind: str) -> None:
     liar.respond = says(body, kind)
     with pytest.raises(UnavailableError) as caught:
         Pacs(liar.url).images()
@@ -245,7 +245,7 @@ def test_a_body_that_drips_is_not_waited_for(liar: Liar, monkeypatch: pytest.Mon
         (b"[]", JSON),
     ],
 )
-def test_a_series_that_is_none_is_one_line(liar: Liar, body: bytes, kind: str, tmp_path: Path) -> None:
+def test_an_answer_that_is_no_series_is_one_line(liar: Liar, body: bytes, kind: str, tmp_path: Path) -> None:
     liar.respond = says(body, kind)
     with pytest.raises((UnavailableError, NotFoundError)) as caught:
         Pacs(liar.url).download("1.2.3", STUDY, tmp_path)

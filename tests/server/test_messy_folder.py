@@ -281,7 +281,7 @@ def test_labels_by_hand_stay_as_they_are_and_are_taken_in_once(
     assert (by_hand / "two_seg.nii.gz").is_file()
 
 
-def test_what_somebody_changed_by_hand_is_kept_before_it_is_replaced(
+def test_a_label_changed_by_hand_is_kept_before_it_is_replaced(
     messy: Path, open_store: Callable[[], LedgerDatastore], tmp_path: Path
 ) -> None:
     store = open_store()

@@ -39,7 +39,7 @@ def test_a_port_whose_last_connections_are_still_ending_is_free() -> None:
     require_free_port("127.0.0.1", port)
 
 
-def test_nothing_is_said_before_this_process_listens_whoever_else_does() -> None:
+def test_ready_is_printed_only_when_this_process_itself_listens() -> None:
     port = free_port()
     script = f"import socket; s = socket.create_server(('127.0.0.2', {port})); print(); input()"
     said = threading.Event()

@@ -99,7 +99,7 @@ def test_a_killed_training_goes_on_and_publishes_what_an_undisturbed_one_does(
     assert not resume_folder(warm).exists()
 
 
-def test_killed_between_training_and_publishing_it_trains_no_epoch_again(
+def test_a_training_killed_before_publishing_trains_no_epoch_again(
     warm: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_power(*arguments: object) -> None:
@@ -114,7 +114,7 @@ def test_killed_between_training_and_publishing_it_trains_no_epoch_again(
     assert warm.project.ledger.latest_model("proxy").version == 1
 
 
-def test_only_the_same_training_goes_on(warm: Study, make_study: Callable[..., Study]) -> None:
+def test_only_a_training_with_the_same_inputs_is_resumed(warm: Study, make_study: Callable[..., Study]) -> None:
     """Each is killed before its first epoch has ended, so that what the first one left stays."""
     assert kill(warm, Events.EPOCH_COMPLETED(once=1)) == 1
     begin = Events.EPOCH_STARTED

@@ -96,6 +96,6 @@ def test_a_server_of_another_kind_is_refused(
         RemoteApp(f"http://127.0.0.1:{serve(info).server_port}", "oracle")
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_a_malformed_address_is_refused() -> None:
     with pytest.raises(ActiveLabelError, match=r"--server http://127\.0\.0\.1:port: "):
         RemoteApp("http://127.0.0.1:port", "oracle")

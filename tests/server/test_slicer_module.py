@@ -71,7 +71,7 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])
 @pytest.mark.parametrize("file_name", ["label.nii.gz", "label.nrrd"])
-def test_what_is_drawn_in_slicer_is_what_is_kept(desk: Desk, file_name: str, params: Any) -> None:
+def test_a_label_drawn_in_slicer_is_kept_voxel_by_voxel(desk: Desk, file_name: str, params: Any) -> None:
     desk.module.add_segments(LABELS)
     desk.module.draw("liver", drawing() == 1)
     desk.module.draw("kidney", drawing() == 3)
@@ -79,7 +79,7 @@ def test_what_is_drawn_in_slicer_is_what_is_kept(desk: Desk, file_name: str, par
 
 
 @pytest.mark.parametrize("codes", ["LPS", "SRA", "PIR"])
-def test_it_is_kept_so_whichever_way_the_axes_run(tmp_path: Path, codes: str) -> None:
+def test_a_label_drawn_in_slicer_is_kept_in_every_orientation_of_the_axes(tmp_path: Path, codes: str) -> None:
     desk = Desk(tmp_path, oblique(codes))
     desk.module.add_segments(LABELS)
     desk.module.draw("liver", drawing() == 1)
@@ -88,7 +88,7 @@ def test_it_is_kept_so_whichever_way_the_axes_run(tmp_path: Path, codes: str) ->
 
 
 @pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])
-def test_segments_in_another_order_and_those_that_the_module_leaves_out(desk: Desk, params: Any) -> None:
+def test_values_follow_segments_in_another_order_and_with_some_left_out(desk: Desk, params: Any) -> None:
     """Values follow the segments that are sent; `idx` counts the others too."""
     desk.module.add_segments(["foreground_scribbles", "kidney", "background", "liver"])
     desk.module.draw("liver", drawing() == 1)
@@ -98,13 +98,13 @@ def test_segments_in_another_order_and_those_that_the_module_leaves_out(desk: De
     np.testing.assert_array_equal(desk.submit("label.nii.gz", params), drawing())
 
 
-def test_a_label_on_which_nothing_is_drawn(desk: Desk) -> None:
+def test_a_label_on_which_nothing_is_drawn_is_kept_as_empty(desk: Desk) -> None:
     desk.module.add_segments(LABELS)
     assert not desk.submit("label.nii.gz", params_at_main).any()
 
 
 @pytest.mark.parametrize("empty", [(), (1,), (3,), (1, 3)])
-def test_what_opens_with_the_image_comes_back_as_it_was(desk: Desk, empty: tuple[int, ...]) -> None:
+def test_a_label_that_opens_with_the_image_comes_back_unchanged(desk: Desk, empty: tuple[int, ...]) -> None:
     """Slicer maps values to names by their place among the names, also where values are missing."""
     before = np.where(np.isin(drawing(), empty), 0, drawing()).astype(np.uint8)
     original = write_nifti(desk.folder / "original.nii.gz", before, oblique())

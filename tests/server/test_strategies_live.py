@@ -55,7 +55,9 @@ class Host:
 
 
 @pytest.mark.parametrize("name", [*NEW, *(f"{name}_slices" for name in NEW)])
-def test_each_asks_by_the_model_in_use_as_soon_as_it_has_scored(open_study: Callable[..., Study], name: str) -> None:
+def test_each_strategy_asks_by_the_model_in_use_as_soon_as_it_has_scored(
+    open_study: Callable[..., Study], name: str
+) -> None:
     study = open_study(name)
     strategy = build_strategies(study.project)["random"]
     assert score(study)["scored"] == 4

@@ -135,7 +135,9 @@ def test_the_most_certain_volumes_get_noisy_labels_as_many_as_are_annotated(
     assert set(noisy_labels(two_stages)) == set(stats["semi_supervised"]["volumes"])
 
 
-def test_where_fewer_are_left_all_of_them_are_used(study: Study, make_two_stages: MakeStudy) -> None:
+def test_if_fewer_unlabelled_volumes_are_left_all_of_them_get_noisy_labels(
+    study: Study, make_two_stages: MakeStudy
+) -> None:
     study.annotate(*study.ids("training")[:5])
     two_stages = make_two_stages(study)
 
@@ -144,7 +146,7 @@ def test_where_fewer_are_left_all_of_them_are_used(study: Study, make_two_stages
     assert stats["semi_supervised"]["volumes"] == two_stages.ids("training")[5:]
 
 
-def test_what_is_annotated_in_part_is_annotated_and_validation_cases_are_left_alone(study: Study) -> None:
+def test_partly_annotated_and_validation_cases_get_no_noisy_labels(study: Study) -> None:
     study.set_slices(axis=2, count=16)
     first, second, *left = study.ids("training")
     study.annotate(first)
@@ -195,7 +197,7 @@ def test_a_stage_shorter_than_an_epoch_is_judged_at_its_end(
     assert stats["eval"]["best_metric_epoch"] != -1
 
 
-def test_the_statistics_say_which_stage_it_is(
+def test_the_statistics_name_the_current_stage(
     annotated: Study, make_two_stages: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = []
@@ -221,7 +223,7 @@ def test_the_statistics_say_which_stage_it_is(
     assert returned["semi_supervised"]["best_metric_before"] == shown[1]["best_metric"]
 
 
-def test_where_nothing_is_left_the_supervised_model_is_published(
+def test_without_unlabelled_volumes_the_supervised_model_is_published(
     study: Study, make_two_stages: MakeStudy, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.annotate(*study.ids("training"), *study.ids("validation"))
@@ -239,7 +241,7 @@ def test_where_nothing_is_left_the_supervised_model_is_published(
     assert all(torch.equal(published[name], value) for name, value in supervised.items())
 
 
-def test_where_nothing_is_certain_enough_the_supervised_model_is_published(
+def test_without_certain_volumes_the_supervised_model_is_published(
     annotated: Study, make_two_stages: MakeStudy, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = make_two_stages(annotated, threshold=0.9999)
@@ -284,7 +286,7 @@ def test_an_image_that_cannot_be_read_is_passed_over(annotated: Study, make_two_
     assert "not" in study.project.ledger.image(damaged).unreadable_reason
 
 
-def test_a_second_stage_that_is_turned_off_is_none(annotated: Study, make_two_stages: MakeStudy) -> None:
+def test_a_second_stage_that_is_turned_off_does_not_run(annotated: Study, make_two_stages: MakeStudy) -> None:
     study = make_two_stages(annotated, enabled="false")
 
     stats = study.train()

@@ -77,11 +77,11 @@ def chunks(count: int, sent: list[int]) -> Iterator[bytes]:
     yield b"\r\n--b--\r\n"
 
 
-def test_what_is_small_enough_is_taken(client: TestClient) -> None:
+def test_an_upload_within_the_limit_is_accepted(client: TestClient) -> None:
     assert send(client, MB - 1000) == (200, MB - 1000)
 
 
-def test_what_is_too_large_is_413_in_one_line(client: TestClient) -> None:
+def test_an_upload_that_is_too_large_is_413_in_one_line(client: TestClient) -> None:
     status, line = send(client, MB)
     assert (status, line) == (
         413,
@@ -90,7 +90,7 @@ def test_what_is_too_large_is_413_in_one_line(client: TestClient) -> None:
     )
 
 
-def test_what_does_not_say_how_large_it_is_is_413_too(client: TestClient) -> None:
+def test_an_upload_that_is_too_large_and_has_no_length_is_413(client: TestClient) -> None:
     answer = client.put("/file", content=chunks(4, []), headers=FORM)
     assert (answer.status_code, answer.json()) == (200, 4 * 2**16)
     answer = client.put("/file", content=chunks(40, []), headers=FORM)
@@ -128,13 +128,13 @@ def test_a_body_without_an_end_is_read_up_to_the_limit(path: str) -> None:
     assert received == MB + 2**16
 
 
-def test_params_are_small(client: TestClient) -> None:
+def test_params_have_a_small_limit_of_their_own(client: TestClient) -> None:
     assert client.post("/json", json={"a": "x" * 1000}).json() == 1
     answer = client.post("/json", json={"a": "x" * LARGEST_JSON_BYTES})
     assert answer.status_code == 413
 
 
-def test_a_length_that_is_none_and_one_of_many_digits_do_no_harm(client: TestClient) -> None:
+def test_a_malformed_length_and_one_of_many_digits_do_no_harm(client: TestClient) -> None:
     answer = client.put("/file", content=b"x", headers={**FORM, "content-length": "9" * 30})
     assert answer.status_code == 413
 

@@ -90,7 +90,7 @@ def test_validation_cases_that_come_late_take_turns_and_end_no_round(open_study:
     assert annotate_next(project) == "V"
 
 
-def test_the_line_counts_what_there_is_and_what_is_missing(open_study: Callable[..., Project]) -> None:
+def test_the_line_on_the_start_set_counts_annotated_and_missing_cases(open_study: Callable[..., Project]) -> None:
     project = open_study(start="2", retrain_after="50")
 
     def line() -> str:
@@ -105,7 +105,9 @@ def test_the_line_counts_what_there_is_and_what_is_missing(open_study: Callable[
     assert "2 training cases, you have 2, and 3 for validation: the first training is due" in line()
 
 
-def test_the_line_counts_slices_where_a_recipe_starts_with_them(open_study: Callable[..., Project]) -> None:
+def test_the_line_on_the_start_set_counts_slices_if_the_recipe_starts_with_them(
+    open_study: Callable[..., Project],
+) -> None:
     project = open_study(recipe="ma2024")
     image_id = project.ledger.pool("training")[0]
     project.ledger.record_annotation(image_id, "f", "0", "ann", slices=[3, 7])

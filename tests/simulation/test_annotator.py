@@ -33,14 +33,14 @@ def box() -> np.ndarray:
     return label
 
 
-def test_draws_a_whole_volume(tmp_path: Path) -> None:
+def test_the_oracle_draws_a_whole_volume(tmp_path: Path) -> None:
     drawing = annotator(box(), tmp_path).draw({"id": "case", "query": {"kind": "volume"}})
     assert np.array_equal(np.asarray(nibabel.load(drawing.file).dataobj), box())
     assert drawing.info == {"annotated_slices": "all"}
     assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (4, 2, 12)
 
 
-def test_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> None:
+def test_the_oracle_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> None:
     query = {"kind": "slices", "axis": 2, "slices": [0, 1]}
     drawing = annotator(box(), tmp_path).draw({"id": "case", "query": query})
     drawn = np.asarray(nibabel.load(drawing.file).dataobj)
@@ -50,7 +50,7 @@ def test_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> No
     assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (2, 1, 6)
 
 
-def test_looks_at_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
+def test_the_oracle_looks_at_no_label_that_was_not_asked_for(tmp_path: Path) -> None:
     label = box().astype(np.int16)
     label[..., 3] = 999
     label[..., 2] = -7
@@ -71,7 +71,7 @@ def test_slices_are_those_of_the_image_however_its_label_was_stored(tmp_path: Pa
     assert np.array_equal(nibabel.load(drawing.file).affine, AFFINE)
 
 
-def test_a_label_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_a_reference_label_of_another_grid_is_refused(tmp_path: Path) -> None:
     moved = AFFINE + np.array([[0, 0, 0, 3.0], *[[0] * 4] * 3])
     with pytest.raises(
         InvalidInputError,
@@ -81,7 +81,7 @@ def test_a_label_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [0.5, -1.0, 70000.0])
-def test_what_is_no_value_of_a_structure_is_refused_and_not_rounded(tmp_path: Path, value: float) -> None:
+def test_reference_values_of_no_structure_are_refused_and_not_rounded(tmp_path: Path, value: float) -> None:
     label = np.where(box() == 2, value, box()).astype(np.float32)
     with pytest.raises(InvalidInputError, match=f"whole numbers from 0, got {value:g} where it is drawn"):
         annotator(label, tmp_path).draw({"id": "case", "query": {"kind": "volume"}})

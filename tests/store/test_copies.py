@@ -80,7 +80,7 @@ def test_copying_does_not_disturb_a_writer_and_sees_one_state(file: Path) -> Non
     assert found == [None] * 5
 
 
-def test_the_newest_are_kept(file: Path) -> None:
+def test_the_newest_copies_are_kept(file: Path) -> None:
     made = [copy_ledger(file, keep=3, now=NOON + timedelta(days=day)) for day in range(5)]
     assert list_copies(file) == made[2:]
 
@@ -109,7 +109,7 @@ def test_a_failed_copy_is_reported_and_ends_nothing(file: Path, monkeypatch: pyt
     assert list(copies_folder(file).iterdir()) == []
 
 
-def test_what_is_restored_is_the_copy_and_what_was_there_is_moved_aside(file: Path) -> None:
+def test_restoring_puts_the_copy_in_place_and_moves_the_old_ledger_aside(file: Path) -> None:
     copy = copy_ledger(file)
     ledger = Ledger(sqlite_url(file))
     ledger.sync_images("abc", 0)

@@ -202,7 +202,7 @@ def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clo
     assert ledger_of_0001.grant_lease("bob", "a", 30, "variance", slices=[5]).id == 3
 
 
-def test_of_the_first_ledgers_scores_those_of_volumes_survive(ledger_of_0001, engine):
+def test_the_first_ledgers_scores_of_volumes_survive(ledger_of_0001, engine):
     kind = ScoreKind("entropy", aggregation="mean")
     assert ledger_of_0001.volume_scores(1, kind) == {"a": 0.25}
     assert ledger_of_0001.score_repeats(1, kind) == {"a": 5}

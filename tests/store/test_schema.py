@@ -80,7 +80,7 @@ def test_an_image_and_tag_has_one_current_annotation(study):
     refused(study, update(AnnotationRow).where(AnnotationRow.id == 1).values(superseded_at=None))
 
 
-def test_a_version_is_given_once(study):
+def test_a_version_number_is_given_once(study):
     study.record_annotation("a", "f", "0", "ann")
     study.record_annotation("a", "g", "0", "ann")
     refused(study, update(AnnotationRow).where(AnnotationRow.id == 1).values(version=2))
@@ -93,7 +93,7 @@ def test_a_lease_ends_with_an_outcome(two_leases):
 
 
 @pytest.mark.parametrize("table", ["images", "leases", "rounds"])
-def test_what_others_refer_to_cannot_be_removed(two_leases, table):
+def test_rows_that_others_refer_to_cannot_be_removed(two_leases, table):
     refused(two_leases, text(f"DELETE FROM {table}"))  # noqa: S608
 
 

@@ -75,7 +75,9 @@ def test_before_the_proxy_model_is_ready_cases_are_drawn_at_random_and_the_reaso
     assert all(proposal.reason.endswith(" yet: drawn at random") for proposal in drawn)
 
 
-def test_the_least_certain_comes_first_and_what_has_no_pseudo_label_last(open_warm: Callable[..., Project]) -> None:
+def test_the_least_certain_image_comes_first_and_images_without_a_pseudo_label_last(
+    open_warm: Callable[..., Project],
+) -> None:
     project = open_warm()
     publish(project, {"a": 0.1, "b": 0.3, "c": -1, "d": 0.2, "e": 0.0, "f": 0.6, "g": 0.5, "h": 0.4})
     proposals = list(proxy_rank_proposals(project))
@@ -87,7 +89,7 @@ def test_the_least_certain_comes_first_and_what_has_no_pseudo_label_last(open_wa
     assert ids(proxy_rank_proposals(project)) == list("gbdaec")
 
 
-def test_it_ranks_by_the_measure_of_the_recipe(open_warm: Callable[..., Project]) -> None:
+def test_the_proxy_strategy_ranks_by_the_measure_of_the_recipe(open_warm: Callable[..., Project]) -> None:
     project = open_warm(measure='"entropy"')
     publish(project, {"a": 0.1, "b": 0.3}, "entropy")
     proposals = list(proxy_rank_proposals(project))
@@ -124,7 +126,7 @@ def test_coreset_asks_for_the_farthest_of_all_that_were_asked_for(open_warm: Cal
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_what_has_no_features_comes_last_and_then_the_validation_cases(
+def test_images_without_features_come_last_and_then_the_validation_cases(
     open_warm: Callable[..., Project], name: str
 ) -> None:
     project = open_warm(validation_cases=2)

@@ -180,7 +180,9 @@ def test_after_the_first_model_clasp_pe_is_noisy_and_proxy_models_are_no_rounds(
 
 
 @pytest.mark.parametrize("propose", VOLUMES)
-def test_after_a_race_those_with_all_repeats_come_first(open_with: Callable[..., Project], propose: Propose) -> None:
+def test_after_a_race_power_strategies_ask_first_for_images_with_all_repeats(
+    open_with: Callable[..., Project], propose: Propose
+) -> None:
     project = open_with()
     publish(project, repeats=dict.fromkeys("abc", 20) | dict.fromkeys("de", 10))
     order = ids(propose(project))
@@ -212,7 +214,7 @@ def test_before_the_first_model_a_noisy_strategy_asks_as_the_recipe_starts(
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
-def test_when_nothing_scored_is_left_the_others_are_asked_for_at_random(
+def test_images_without_a_score_are_asked_for_at_random_after_the_scored_ones(
     open_with: Callable[..., Project], name: str
 ) -> None:
     project = open_with()

@@ -97,7 +97,9 @@ def test_typiclust_asks_for_clusters_of_which_nothing_was_learnt(project: Projec
     assert ids(typiclust_proposals(project))[0] == "d"
 
 
-def test_while_a_model_has_no_features_the_one_before_it_is_asked_then_the_proxy_model(project: Project) -> None:
+def test_without_features_of_the_newest_model_the_one_before_is_asked_and_then_the_proxy_model(
+    project: Project,
+) -> None:
     publish(project, [], {id: -place for id, place in PLACES.items()}, kind="proxy")
     assert "by the features of proxy model 1" in next(coreset_proposals(project)).reason
     publish(project, [], {})
@@ -109,7 +111,7 @@ def test_while_a_model_has_no_features_the_one_before_it_is_asked_then_the_proxy
     assert next(coreset_proposals(project)).reason.endswith("by the features of model 3")
 
 
-def test_without_any_features_it_is_random_and_says_so(tmp_path: Path) -> None:
+def test_without_any_features_strategies_ask_at_random_and_say_so(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "ball"})
     project.ledger.sync_images("abc", 0)
     coreset, typiclust, slices = (build_strategy(project, name) for name in ("coreset", "typiclust", "coreset_slices"))

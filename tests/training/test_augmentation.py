@@ -25,7 +25,7 @@ def test_intensity_changes_brightness_alone_so_that_views_compare_voxel_by_voxel
 
 
 @pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
-def test_nothing_but_the_patch_comes_in_from_beyond_its_ends(augmentation: str) -> None:
+def test_augmentation_fills_in_no_values_from_outside_the_patch(augmentation: str) -> None:
     """A patch of tens: zeros that were turned or blurred in would show as less, most of all at the border."""
     image, label = torch.full((1, 12, 10, 6), 10.0), torch.ones(1, 12, 10, 6, dtype=torch.int16)
     augment = Compose(AUGMENTATIONS[augmentation]())

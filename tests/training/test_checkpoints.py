@@ -53,7 +53,7 @@ def model(tmp_path: Path, network: nn.Module) -> Path:
     return tmp_path / "v1.safetensors"
 
 
-def test_a_model_comes_back_as_it_was(model: Path, network: nn.Module) -> None:
+def test_a_published_model_is_read_back_unchanged(model: Path, network: nn.Module) -> None:
     loaded = load_model(model, DESCRIPTION)
     image = torch.randn(1, 1, 4, 4, 4)
 
@@ -211,7 +211,7 @@ def test_the_plane_of_the_slices_matters_only_where_the_network_sees_it(
         load_model(tmp_path / "v1.safetensors", coronal)
 
 
-def test_the_name_of_the_recipe_may_differ(model: Path) -> None:
+def test_a_model_of_a_recipe_with_another_name_is_accepted(model: Path) -> None:
     load_model(model, DESCRIPTION.model_copy(update={"recipe": "renamed"}))
 
 

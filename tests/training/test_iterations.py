@@ -225,7 +225,7 @@ def test_without_beta_fine_tuning_is_supervised_fine_tuning(network: Network) ->
     assert semi_supervised.state.output[0]["loss"] == pytest.approx(supervised.state.output[0]["loss"], abs=1e-6)
 
 
-def test_what_is_not_annotated_has_no_influence() -> None:
+def test_voxels_that_are_not_annotated_do_not_change_the_step() -> None:
     network = Signs()
 
     fine_tuned(network, pairs(plain=2.0, augmented=-1.0, label=UNANNOTATED), SemiSupervisedSettings(beta=0))

@@ -100,7 +100,7 @@ def test_the_seed_decides_who_is_the_partner_of_whom(make_cases: Callable[[str],
     assert list(map(sources, first)) == list(map(sources, again)) != list(map(sources, other))
 
 
-def test_where_nothing_is_drawn_at_all_cases_stay_alone_and_are_looked_for_once(
+def test_without_any_foreground_cases_stay_alone_and_partners_are_looked_for_once(
     make_cases: Callable[[str], list[Case]],
 ) -> None:
     drawn = []

@@ -41,7 +41,9 @@ def test_the_share_of_patches_around_foreground(share: float) -> None:
 
 
 @pytest.mark.parametrize(("foreground", "background", "found"), [(2, 0, 2), (0, 1, 1)])
-def test_where_a_case_has_none_of_a_kind_the_other_is_taken(foreground: int, background: int, found: int) -> None:
+def test_a_case_without_foreground_or_background_gives_patches_of_the_other(
+    foreground: int, background: int, found: int
+) -> None:
     patches = drawn(0.5, a_case(foreground, background), count=20)
 
     assert all(holds(patch, found) for patch in patches)

@@ -56,7 +56,7 @@ def test_of_components_of_one_size_the_first_stays() -> None:
     assert np.argwhere(soft_tissue(hu)).tolist() == [[1, 0, 0]]
 
 
-def test_nothing_in_the_window_gives_nothing() -> None:
+def test_a_window_without_voxels_gives_an_empty_mask() -> None:
     assert soft_tissue(air(3, 4, 5)).shape == (3, 4, 5)
     assert not soft_tissue(air(3, 4, 5)).any()
 
@@ -173,7 +173,7 @@ def test_a_volume_without_a_pseudo_label_is_one_line_that_names_it(array: np.nda
         pseudo_label(a_volume(array), modality)  # type: ignore[arg-type]
 
 
-def test_the_modality_chooses() -> None:
+def test_the_modality_chooses_the_rule_of_the_pseudo_label() -> None:
     volume = a_volume(head(AIR, fluid=0, tissue=50, bright=125))
 
     np.testing.assert_array_equal(pseudo_label(volume, "CT"), volume.array == 125)

@@ -286,7 +286,7 @@ def test_a_metric_does_not_see_what_is_not_annotated() -> None:
     assert torch.equal(result["image"], torch.zeros(1))
 
 
-def test_only_what_is_random_is_done_again(case: Case) -> None:
+def test_only_the_random_transforms_run_again_in_each_epoch(case: Case) -> None:
     """Files are read once when the dataset is made, and can then even be gone."""
     dataset = CacheDataset([case], training_transforms(LoadCase(PREPROCESSING, LABELS), TRAINING, 0), progress=False)
     Path(case["image"]).unlink()

@@ -74,7 +74,7 @@ def test_the_augmented_view_shows_the_same_voxels_in_other_intensities(case: Noi
         assert (patch["augmented"] - patch["plain"]).abs().max() < 0.1 + 0.1 + 6 * 0.05
 
 
-def test_the_other_share_lies_around_background(case: NoisyCase) -> None:
+def test_the_patches_not_drawn_for_foreground_lie_around_background(case: NoisyCase) -> None:
     """All foreground but one voxel, around which all patches then lie."""
     prepared = prepare_image(read_volume(case["image"]), PREPROCESSING)
     noisy = np.ones(prepared.grid.shape, np.uint8)

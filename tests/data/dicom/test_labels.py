@@ -65,7 +65,9 @@ def test_contours_of_another_image_are_refused(folder: Path) -> None:
         check_label(folder / "labels" / "final" / "a_rtstruct.dcm", elsewhere, NAMES)
 
 
-def test_a_file_that_is_no_dicom_or_no_label_is_refused_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_no_dicom_or_no_label_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = folder / "labels" / "final" / "b.dcm"
     with pytest.raises(InvalidInputError, match=r"^b\.dcm: there is no such file"):
         read_dicom_file(file, GRID)

@@ -16,7 +16,7 @@ def write_dataset(folder: Path, labels: object) -> None:
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
 
 
-def test_the_setting_wins(tmp_path: Path) -> None:
+def test_the_setting_of_label_names_comes_first(tmp_path: Path) -> None:
     write_dataset(tmp_path, {"0": "background", "1": "liver"})
     assert resolve_label_names(("spleen",), str(tmp_path)) == ("spleen",)
 
@@ -29,7 +29,7 @@ def test_a_decathlon_dataset_names_them_by_value(tmp_path: Path, place: str) -> 
     assert resolve_label_names((), str(studies)) == ("anterior", "posterior")
 
 
-def test_labels_already_there_count_as_they_are(tmp_path: Path) -> None:
+def test_without_a_list_existing_labels_give_the_names(tmp_path: Path) -> None:
     folder = tmp_path / "labels" / "final"
     folder.mkdir(parents=True)
     for name, largest in (("a", 1), ("b", 3)):
@@ -39,7 +39,7 @@ def test_labels_already_there_count_as_they_are(tmp_path: Path) -> None:
     assert resolve_label_names((), str(tmp_path)) == ("label_1", "label_2", "label_3")
 
 
-def test_without_any_of_them_the_line_says_what_to_do(tmp_path: Path) -> None:
+def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"no label names: start with --conf labels liver,spleen"):
         resolve_label_names((), str(tmp_path))
 
@@ -54,7 +54,7 @@ def test_without_any_of_them_the_line_says_what_to_do(tmp_path: Path) -> None:
         ({"one": "a"}, 'expected "labels" like'),
     ],
 )
-def test_a_contradictory_dataset_is_named(tmp_path: Path, labels: object, said: str) -> None:
+def test_a_dataset_that_contradicts_itself_is_named(tmp_path: Path, labels: object, said: str) -> None:
     write_dataset(tmp_path, labels)
     with pytest.raises(InvalidInputError, match=said) as error:
         resolve_label_names((), str(tmp_path))
@@ -83,7 +83,7 @@ def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...])
         ({"background": 0, "liver": 1, "spleen": 1}, "two names have one value"),
     ],
 )
-def test_what_a_dataset_cannot_mean_is_said(tmp_path: Path, labels: object, said: str) -> None:
+def test_a_dataset_whose_names_cannot_be_used_is_refused(tmp_path: Path, labels: object, said: str) -> None:
     write_dataset(tmp_path, labels)
     with pytest.raises(InvalidInputError, match=said):
         resolve_label_names((), str(tmp_path))
@@ -97,7 +97,9 @@ def test_what_a_dataset_cannot_mean_is_said(tmp_path: Path, labels: object, said
         ({"file_ending": ".tif"}, r"its files end in \.tif, expected one of \.nii\.gz"),
     ],
 )
-def test_what_cannot_be_read_yet_of_a_data_set_is_said(tmp_path: Path, more: dict[str, object], said: str) -> None:
+def test_a_dataset_whose_images_are_not_supported_is_refused(
+    tmp_path: Path, more: dict[str, object], said: str
+) -> None:
     labels = {"background": 0, "liver": 1}
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, **more}))
     with pytest.raises(InvalidInputError, match=said):

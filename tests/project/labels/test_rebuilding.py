@@ -92,7 +92,7 @@ def restored(monkeypatch: pytest.MonkeyPatch, project: Project, *arguments: str)
     return int(ended.value.code or 0)
 
 
-def test_every_row_is_as_it_was(
+def test_a_rebuilt_ledger_has_every_row_as_it_was(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {table: rows(project, table) for table in TABLES}
@@ -125,7 +125,7 @@ def test_every_row_is_as_it_was(
     assert (progress.annotated, progress.partly_annotated) == (states.annotated, states.partly_annotated)
 
 
-def test_the_next_start_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_after_a_rebuild_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_ledger(project)
     assert restored(monkeypatch, project) == 0
     before = rows(project, "annotations")
@@ -137,7 +137,7 @@ def test_the_next_start_changes_nothing(project: Project, monkeypatch: pytest.Mo
     assert saved.id > max(row["id"] for row in before)
 
 
-def test_what_the_record_says_for_people(project: Project) -> None:
+def test_the_record_of_a_label_says_for_people_what_happened(project: Project) -> None:
     label = next(item for item in project.ledger.annotations("training") if item.annotator == "bob")
     said = read_record(project.labels_folder / label.file)
     assert said is not None

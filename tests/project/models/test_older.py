@@ -50,7 +50,7 @@ def assert_converted(project: Project, before: ModelVersion) -> None:
     assert hashlib.sha256((folder / SET_ASIDE / before.file).read_bytes()).hexdigest() == before.sha256
 
 
-def test_a_server_converts_at_its_start(project: Project, tmp_path: Path) -> None:
+def test_a_server_converts_older_models_at_its_start(project: Project, tmp_path: Path) -> None:
     before = [publish_older(project, f"quick-{number}.pt") for number in range(2)]
     project.ledger.withdraw_model(1)
     before = [project.ledger.model(model.version) for model in before]
@@ -65,7 +65,7 @@ def test_a_server_converts_at_its_start(project: Project, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("place", ["_write_once", "_set_aside"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_in_between_is_made_good(
+def test_a_conversion_that_crashed_is_completed_at_the_next_start(
     project: Project, monkeypatch: pytest.MonkeyPatch, place: str, when: str
 ) -> None:
     model = publish_older(project)
@@ -85,7 +85,9 @@ def test_a_crash_in_between_is_made_good(
     assert_converted(project, model)
 
 
-def test_a_crash_between_ledger_and_moving_is_made_good(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_that_crashed_after_the_ledger_is_completed_at_the_next_start(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = publish_older(project, "a.pt"), publish_older(project, "b.pt")
     rename = project.ledger.rename_model_file
 

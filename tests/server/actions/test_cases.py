@@ -66,7 +66,7 @@ def app(make_app: Callable[..., App]) -> App:
     return make_app()
 
 
-def test_a_skipped_case_is_given_to_others_at_once_and_to_who_skipped_it_after_five_others(app: App) -> None:
+def test_a_skipped_case_is_given_to_others_at_once_and_to_its_skipper_after_five_others(app: App) -> None:
     skipped = app.ask()["id"]
     answer = app.ask(skip="not now", reason="the phone rings")
     assert answer["id"] != skipped
@@ -101,7 +101,7 @@ def test_an_expired_lease_frees_the_image(make_app: Callable[..., App]) -> None:
     assert bobs.granted_at >= anns.expires_at
 
 
-def test_others_are_not_kept_from_it(app: App) -> None:
+def test_a_case_skipped_for_now_is_given_to_another_annotator(app: App) -> None:
     skipped = app.ask()["id"]
     app.ask(skip="not now")
     app.project.ledger.release_lease("ann")
@@ -131,7 +131,7 @@ def test_a_validation_case_can_be_skipped_like_any_other(app: App) -> None:
     pytest.fail("no validation case was asked for")
 
 
-def test_what_cannot_be_annotated_is_never_asked_for_until_it_is_brought_back(app: App) -> None:
+def test_a_case_that_cannot_be_annotated_is_never_asked_for_until_it_is_brought_back(app: App) -> None:
     first = app.ask()["id"]
     assert app.ask(skip="cannot be annotated", reason="no contrast")["id"] != first
     assert [case["id"] for case in app.actions.cases()["cannot_be_annotated"]] == [first]
@@ -160,7 +160,7 @@ def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app:
     assert app.ask("latest")["id"] == second["id"]
 
 
-def test_a_skip_without_a_case_is_said_so_at_the_route_and_nothing_to_who_asks_for_the_next(app: App) -> None:
+def test_a_skip_without_a_case_is_refused_at_its_route_and_ignored_with_a_next_sample(app: App) -> None:
     assert "skipped" not in app.ask(skip="not now")
     app.project.ledger.release_lease("ann")
     with pytest.raises(NotReadyError, match="bob holds no case that could be skipped: ask for one, or name an image"):
@@ -180,14 +180,14 @@ def test_a_skip_without_a_case_is_said_so_at_the_route_and_nothing_to_who_asks_f
         ({"skip": "not now", "reason": "x" * 501}, "reason: expected a text of at most 500 characters"),
     ],
 )
-def test_what_is_no_skip_is_refused_and_nothing_is_lost(app: App, params: dict[str, Any], line: str) -> None:
+def test_an_impossible_skip_is_refused_and_the_query_kept(app: App, params: dict[str, Any], line: str) -> None:
     held = app.ask()["id"]
     with pytest.raises(InvalidInputError, match=line):
         app.ask(**params)
     assert app.ask()["id"] == held
 
 
-def test_the_stock_clients_offer_it_in_their_options(app: App) -> None:
+def test_the_stock_clients_offer_skipping_in_their_options(app: App) -> None:
     config = app.strategies["random"].info()["config"]
     assert config == {"skip this case": ["no", "not now", "cannot be annotated"], "reason to skip it": ""}
     held = app.ask()["id"]
@@ -289,7 +289,7 @@ def test_a_draft_that_is_skipped_for_now_is_kept_and_comes_back(app: App) -> Non
     assert [draft["id"] for draft in app.actions.cases()["drafts"]] == [case]
 
 
-def test_what_a_model_drew_is_counted(app: App) -> None:
+def test_labels_that_a_model_drew_are_counted(app: App) -> None:
     training, validation = (
         next(image.id for image in app.project.ledger.images() if image.role == role)
         for role in ("training", "validation")

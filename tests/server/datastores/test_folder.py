@@ -173,7 +173,7 @@ def test_a_label_that_was_overtaken_is_not_shown(
     assert store.get_label_info("a", "final")["client_id"] == "fast"
 
 
-def test_a_label_taken_back_is_gone_but_for_the_archive(
+def test_a_label_taken_back_remains_only_in_the_archive(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
@@ -321,7 +321,7 @@ def test_the_view_says_which_slices_a_label_covers_whatever_its_client_said(
     }
 
 
-def test_another_project_takes_in_exactly_these_slices(
+def test_another_project_takes_in_exactly_the_annotated_slices_of_the_view(
     open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path, other: Ledger
 ) -> None:
     cover(open_store(), tmp_path)
@@ -532,7 +532,7 @@ def test_an_image_of_another_format_is_not_added(store: LedgerDatastore, tmp_pat
         store.add_image("c", str(tmp_path / "sent.png"), {})
 
 
-def test_what_a_system_hides_or_no_client_could_name_is_passed_over(
+def test_hidden_files_and_names_that_no_client_could_send_are_passed_over(
     open_store: Callable[..., LedgerDatastore], studies: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (studies / "._a.nii.gz").write_bytes(b"what another system leaves beside a file")
@@ -541,7 +541,7 @@ def test_what_a_system_hides_or_no_client_could_name_is_passed_over(
     assert "its name is not UTF-8" in caplog.text
 
 
-def test_an_image_in_another_format_takes_the_place_of_one(store: LedgerDatastore, studies: Path) -> None:
+def test_an_image_in_another_format_replaces_one_of_the_same_id(store: LedgerDatastore, studies: Path) -> None:
     (studies / "a.nii.gz").unlink()
     write_nifti(studies / "a.nii", np.zeros(SHAPE, np.float32), AFFINE_RAS)
     store.refresh()

@@ -374,7 +374,7 @@ def _in_study(made: FileDataset, site: Site, uid: str) -> FileDataset:
     return made
 
 
-def test_its_names_may_stand_in_another_order(site: Site) -> None:
+def test_a_seg_of_another_viewer_may_have_its_names_in_another_order(site: Site) -> None:
     store = site.open()
     site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
     store.refresh()
@@ -382,7 +382,7 @@ def test_its_names_may_stand_in_another_order(site: Site) -> None:
     np.testing.assert_array_equal(voxels(store.get_label_uri(site.uids[0], "final")), expected)
 
 
-def test_it_is_taken_in_once(site: Site) -> None:
+def test_a_seg_of_another_viewer_is_taken_in_once(site: Site) -> None:
     site.store_seg(site.uids[0], LABELS, 1)
     store = site.open()
     store.refresh()
@@ -393,7 +393,7 @@ def test_it_is_taken_in_once(site: Site) -> None:
     assert site.ledger.annotations() == []
 
 
-def test_of_several_the_last_counts_and_all_are_kept(site: Site) -> None:
+def test_of_several_segs_the_last_counts_and_all_are_kept(site: Site) -> None:
     uid = site.uids[0]
     late = site.store_seg(uid, LABELS, 2, ContentDate="20260302")
     early = site.store_seg(uid, LABELS, 1, ContentDate="20260301")
@@ -405,7 +405,7 @@ def test_of_several_the_last_counts_and_all_are_kept(site: Site) -> None:
         assert name.startswith(f"seg-{seg}-")
 
 
-def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
+def test_a_seg_of_another_viewer_ends_the_lease_that_it_answers(site: Site) -> None:
     store = site.open()
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
@@ -415,7 +415,7 @@ def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
     assert site.ledger.leases()[0].outcome == "saved"
 
 
-def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site: Site) -> None:
+def test_a_seg_without_an_author_answers_the_query_of_an_anonymous_viewer(site: Site) -> None:
     """OHIF is asked under the address of its machine, and its SEGs name nobody. A SEG holds no empty slice."""
     store = site.open(asks_slices=True)
     uid = site.uids[0]
@@ -428,7 +428,7 @@ def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site:
     assert len(site.segments()) == 1  # what is kept is what it held, and is not sent back
 
 
-def test_it_is_the_label_of_who_was_logged_in_when_it_was_sent_and_answers_nobody_elses_query(site: Site) -> None:
+def test_a_seg_belongs_to_the_user_logged_in_when_it_was_sent_and_answers_no_other_query(site: Site) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("carol", uid, 60, "random_slices", slices=[1, 3])
@@ -439,7 +439,7 @@ def test_it_is_the_label_of_who_was_logged_in_when_it_was_sent_and_answers_nobod
     assert site.ledger.leases()[0].outcome is None
 
 
-def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
+def test_a_seg_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
     """As validation cases are, also where the recipe asks for slices."""
     site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]
     store = site.open(asks_slices=True)
@@ -451,7 +451,7 @@ def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None
     assert site.ledger.leases()[0].outcome == "saved"
 
 
-def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
+def test_a_seg_of_one_stroke_is_a_draft_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
     """A SEG that is a draft must not be taken for the same sent again when the next server finds it in the PACS."""
     store = site.open(finished_by=FinishedBy.ESTIMATE)
     uid = site.uids[0]
@@ -473,7 +473,7 @@ def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_
     assert len(site.segments()) == 2  # as they were stored, and none of ours
 
 
-def test_one_drawn_beside_what_was_asked_for_is_a_draft_until_it_is_exported_again(site: Site) -> None:
+def test_a_seg_drawn_outside_the_query_is_a_draft_until_it_is_exported_again(site: Site) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[3])
@@ -498,7 +498,7 @@ def test_a_draft_of_a_script_is_not_stored_in_the_pacs_until_it_is_finished(site
     assert site.segments() == [["liver"]]
 
 
-def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:
+def test_the_label_merged_from_several_segs_opens_with_the_image(site: Site) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     for index in (1, 4):
@@ -509,7 +509,9 @@ def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:
         assert store.get_label_info(uid, tag)["version"] == 2
 
 
-def test_what_it_is_merged_to_is_sent_even_if_the_server_is_killed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_label_merged_from_several_segs_is_sent_even_if_the_server_is_killed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     store.save_label(uid, str(site.drawing(1)), "final", {"client_id": "ann"})
@@ -532,7 +534,7 @@ def test_what_it_is_merged_to_is_sent_even_if_the_server_is_killed(site: Site, m
     )
 
 
-def test_it_is_not_sent_back_when_a_prediction_is_kept(site: Site) -> None:
+def test_a_seg_of_another_viewer_is_not_sent_back_when_a_prediction_is_kept(site: Site) -> None:
     store = site.open()
     site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
     store.refresh()
@@ -561,7 +563,7 @@ def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site
         (("liver",), {"SegmentationType": "LABELMAP"}, "expected a SEG (BINARY, FRACTIONAL or LABELMAP)"),
     ],
 )
-def test_one_that_fails_the_checks_is_passed_over(
+def test_a_seg_that_fails_the_checks_is_passed_over(
     site: Site, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], changes: dict[str, str], line: str
 ) -> None:
     store = site.open()
@@ -578,7 +580,7 @@ def test_one_that_fails_the_checks_is_passed_over(
 # A PACS that is not there
 
 
-def test_its_revision_changes_when_the_pacs_says_something_else_and_not_at_every_look(site: Site) -> None:
+def test_the_revision_changes_when_the_pacs_answers_something_else_and_not_at_every_look(site: Site) -> None:
     store = site.open()
     revisions = [store.revision]
     for change in (
@@ -644,7 +646,9 @@ def test_a_project_can_begin_before_its_pacs_answers(site: Site) -> None:
 # The server's children
 
 
-def test_a_child_reads_images_and_asks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_process_reads_images_and_sends_the_pacs_no_request(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = site.open()
     store.get_image_uri(site.uids[0])
     store.close()

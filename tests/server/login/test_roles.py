@@ -62,11 +62,11 @@ def test_a_request_takes_what_the_table_says(entry: str) -> None:
         ("GET", "/login", None),
     ],
 )
-def test_what_is_not_in_the_table_takes_an_admin(method: str, path: str, role: Role | None) -> None:
+def test_a_route_that_is_not_in_the_table_takes_an_admin(method: str, path: str, role: Role | None) -> None:
     assert least_role(method, path) == role
 
 
-def test_a_label_of_somebody_else_is_a_reviewers_to_take_back() -> None:
+def test_a_label_of_another_annotator_takes_a_reviewer_to_take_back() -> None:
     require(OTHERS_LABEL)  # nobody has to log in
     before = asking.set(Identity("ann", Role.ANNOTATOR))
     try:

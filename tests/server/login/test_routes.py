@@ -205,7 +205,9 @@ def test_a_browser_that_another_provider_sends_is_refused(
     assert answer.status_code == 303
 
 
-def test_a_person_without_a_role_is_told_so(make_client: Make, by_provider: Login, openid: OpenIdProvider) -> None:
+def test_a_person_without_a_role_gets_a_page_that_says_so(
+    make_client: Make, by_provider: Login, openid: OpenIdProvider
+) -> None:
     openid.at_browser = "guest"
     client = make_client(server=by_provider)
     answer = client.get("/login/callback", params=go(client, openid))

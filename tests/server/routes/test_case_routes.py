@@ -61,7 +61,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
         ("finish", {"image": "case7"}, {"finish": {}, "image": "case7"}),
     ],
 )
-def test_what_is_asked_is_passed_on(client: TestClient, address: str, body: Any, answer: dict[str, Any]) -> None:
+def test_requests_about_cases_are_passed_on(
+    client: TestClient, address: str, body: Any, answer: dict[str, Any]
+) -> None:
     response = client.post(f"/activelabel/{address}", json=body)
     assert (response.status_code, response.json()) == (200, answer)
 
@@ -77,12 +79,12 @@ def test_what_is_asked_is_passed_on(client: TestClient, address: str, body: Any,
         ("finish", {"image": "case8"}, 404, "there is no image 'case8'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_impossible_requests_about_cases_are_refused_in_one_line(
     client: TestClient, address: str, body: Any, status: int, line: str
 ) -> None:
     response = client.post(f"/activelabel/{address}", json=body)
     assert (response.status_code, response.json()["detail"].startswith(line)) == (status, True)
 
 
-def test_where_the_cases_stand_is_listed(client: TestClient) -> None:
+def test_the_states_of_the_cases_are_listed(client: TestClient) -> None:
     assert client.get("/activelabel/cases").json() == {"drafts": []}

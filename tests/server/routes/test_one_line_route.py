@@ -42,7 +42,7 @@ def test_one_line_is_one_short_line_that_can_be_sent(text: str) -> None:
         ("x" * (LONGEST_LINE + 1), "x" * LONGEST_LINE + "…"),
     ],
 )
-def test_one_line_by_hand(text: str, line: str) -> None:
+def test_one_line_of_a_message_by_hand(text: str, line: str) -> None:
     assert one_line(text) == line
 
 

@@ -84,7 +84,7 @@ def test_params_cannot_override_what_the_address_names(key: str) -> None:
 
 
 @pytest.mark.parametrize("said", [{"model": "segmentation"}, {"model": ""}, {"strategy": "variance"}, {"note": "pale"}])
-def test_a_client_may_say_of_a_label_what_it_likes(said: dict[str, str]) -> None:
+def test_a_client_may_send_any_keys_with_a_label(said: dict[str, str]) -> None:
     assert parse_label_params(json.dumps(said), "case7") == said
 
 
@@ -96,7 +96,7 @@ def test_a_client_cannot_say_that_a_label_is_another_images(key: str) -> None:
             parse_label_params(json.dumps({key: other}), "case7")
 
 
-def test_what_a_client_says_of_a_label_is_a_json_object_of_somebody_with_a_name() -> None:
+def test_the_params_of_a_label_are_a_json_object_with_a_valid_name() -> None:
     with pytest.raises(InvalidInputError, match="params: expected a JSON object"):
         parse_label_params("[1]", "case7")
     with pytest.raises(InvalidInputError, match="client_id: expected a name"):
@@ -141,14 +141,14 @@ def test_a_prediction_is_nobodys_final_label() -> None:
         check_params({"label_tag": "final"})
 
 
-def test_what_the_server_says_of_a_label_cannot_be_changed() -> None:
+def test_keys_of_a_label_that_the_server_sets_are_refused() -> None:
     refuse_servers_own({"note": "motion artefact"}, SERVERS_LABEL_INFO)
     for key in ("label_info", "params", "name", "version", "annotated_slices", "slice_axis"):
         with pytest.raises(ForbiddenError, match=f"'{key}': the server sets it"):
             refuse_servers_own({"note": "", key: 1}, SERVERS_LABEL_INFO)
 
 
-def test_what_could_not_be_shown_beside_a_label_is_refused() -> None:
+def test_params_of_a_label_that_could_not_be_listed_are_refused() -> None:
     check_label_info({"params": {"label_names": {}}, "label_info": []})
     check_label_info({})
     for odd in ([1], "x", 5, None):

@@ -25,7 +25,7 @@ class Studies:
         return str(self.folder / f"{image_id}.nii.gz")
 
 
-def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_batch_inference_sets_unreadable_images_aside_and_goes_on(tmp_path: Path) -> None:
     studies = tmp_path / "studies"
     studies.mkdir()
     for name in ("a", "z"):  # one before and one after those that are broken

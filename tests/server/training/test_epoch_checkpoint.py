@@ -141,7 +141,7 @@ def test_a_training_killed_twice_is_still_the_same(folders: tuple[Path, Path]) -
     assert last.epochs == [5]
 
 
-def test_each_epoch_is_drawn_otherwise(folders: tuple[Path, Path]) -> None:
+def test_each_epoch_has_its_own_random_numbers(folders: tuple[Path, Path]) -> None:
     training = Training(folders[0])
     drawn: list[torch.Tensor] = []
     training.context.trainer.add_event_handler(
@@ -220,7 +220,9 @@ def test_a_damaged_file_is_one_line_in_the_log(
     assert "epochs.pt: the file is damaged" in line
 
 
-def test_where_it_goes_on_is_one_line_in_the_log(folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_epoch_at_which_a_training_resumes_is_one_line_in_the_log(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     Training(folders[1]).killed_at(Events.EPOCH_COMPLETED(once=3))
     with caplog.at_level(logging.INFO, "activelabel"):
         Training(folders[1]).run()

@@ -17,7 +17,7 @@ def offered() -> dict[str, Any]:
     return offered_options(TRAINING, torch.device("cpu"))
 
 
-def test_what_is_not_asked_for_is_the_recipes(offered: dict[str, Any]) -> None:
+def test_options_that_are_not_sent_are_the_recipes(offered: dict[str, Any]) -> None:
     options = parse_options({}, offered)
 
     assert (options.max_epochs, options.train_batch_size, options.device) == (24, 2, "cpu")
@@ -94,5 +94,5 @@ def test_the_hosts_start_does_not_turn_tracking_on(monkeypatch: pytest.MonkeyPat
     assert offered_options(TRAINING, torch.device("cpu"))["tracking"] == ["None", "mlflow"]
 
 
-def test_tracking_is_the_default_for_who_asks_for_it() -> None:
+def test_mlflow_is_the_default_if_the_setting_asks_for_tracking() -> None:
     assert offered_options(TRAINING, torch.device("cpu"), "mlflow")["tracking"] == ["mlflow", "None"]

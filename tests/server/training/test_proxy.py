@@ -46,7 +46,7 @@ def flatten(study: Study, image_id: str) -> None:
     write_nifti(Path(study.get_image_uri(image_id)), np.full((24, 20, 16), 7.0, np.float32))
 
 
-def test_it_is_the_hosts_own_training_and_its_form_can_be_shown(warm: Study) -> None:
+def test_the_proxy_task_is_one_of_the_hosts_trainings_and_its_form_can_be_shown(warm: Study) -> None:
     task = task_of(warm)
     assert isinstance(task, BasicTrainTask)
     info = json.loads(json.dumps(task.info()))
@@ -163,7 +163,7 @@ def test_an_image_that_cannot_be_read_is_set_aside(warm: Study, kind: str) -> No
     assert stats["pseudo_labels"]["without"] == {}
 
 
-def test_without_any_pseudo_label_it_says_why(warm: Study) -> None:
+def test_a_proxy_training_without_any_pseudo_label_says_why(warm: Study) -> None:
     for image_id in warm.ids("training"):
         flatten(warm, image_id)
 

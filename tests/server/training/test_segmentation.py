@@ -26,7 +26,7 @@ from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training.checkpoints import load_model
 
 
-def test_it_is_the_hosts_own_training(study: Study) -> None:
+def test_the_segmentation_task_is_one_of_the_hosts_trainings(study: Study) -> None:
     assert isinstance(SegmentationTrainTask(study.project), BasicTrainTask)
 
 
@@ -106,7 +106,7 @@ def test_the_statistics_have_what_clients_read(annotated: Study) -> None:
     assert set(stats["validation"]) == set(annotated.ids("validation"))
 
 
-def test_while_it_runs_it_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_training_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients take `total_time` for the end; the model is there only after it was judged and published."""
     shown = []
     show = SegmentationTrainTask.show
@@ -140,7 +140,7 @@ def test_the_best_epoch_is_published_not_the_last(annotated: Study, monkeypatch:
     assert all(parameter.abs().max() > 0.01 for name, parameter in network.named_parameters() if "conv.weight" in name)
 
 
-def test_without_a_judge_the_last_epoch_is_published_and_the_log_says_so(
+def test_without_validation_cases_the_last_epoch_is_published_and_the_log_says_so(
     study: Study, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.annotate(*study.ids("training")[:2])
@@ -253,7 +253,7 @@ def test_mlflow_tracks_where_it_is_asked_for(annotated: Study) -> None:
     assert any("val_mean_dice" in run.data.metrics for run in runs)
 
 
-def test_nothing_is_tracked_that_nobody_asked_for(annotated: Study) -> None:
+def test_mlflow_does_not_track_unless_it_is_asked_for(annotated: Study) -> None:
     annotated.train()
 
     assert not (annotated.project.folder / "mlflow.db").exists()

@@ -6,7 +6,7 @@ import pytest
 from activelabel.server.training.stats import Stats, for_bars, read_stats, shown_stats, write_stats
 
 
-def test_before_the_first_time_there_is_nothing(tmp_path: Path) -> None:
+def test_before_the_first_training_the_statistics_are_empty(tmp_path: Path) -> None:
     assert read_stats(tmp_path / "stats.json") == {}
 
 

@@ -31,7 +31,7 @@ ANN, BOB = frozenset({"ann"}), frozenset({"bob"})
         (CaseFacts(finished=True, set_aside=True, drafts_of=ANN), "finished"),
     ],
 )
-def test_the_state_is_the_one_that_says_most(facts, state):
+def test_the_state_of_a_case_by_hand(facts, state):
     assert facts.state.value == state
 
 
@@ -63,7 +63,7 @@ def test_no_state_is_a_dead_end():
         (CaseEvent.FINISH, CaseFacts(set_aside=True, held_by=BOB), None),
     ],
 )
-def test_who_may_do_what(event, facts, line):
+def test_the_events_that_each_annotator_may_cause(event, facts, line):
     problem = refusal(event, facts, "ann")
     assert problem is None if line is None else problem.startswith(line)
 
@@ -100,5 +100,5 @@ ESTIMATE, CLIENT, SAVING = FinishedBy.ESTIMATE, FinishedBy.CLIENT, FinishedBy.SA
         (Submission(whole=True, unchanged_from=3), ESTIMATE, None),
     ],
 )
-def test_what_is_a_draft(sent, finished_by, reason):
+def test_the_labels_that_are_drafts(sent, finished_by, reason):
     assert draft_reason(sent, finished_by) == (None if reason is None else DraftReason(reason))

@@ -57,7 +57,7 @@ def test_the_place_is_that_among_the_same_judges() -> None:
         (3, [measured(1, 0.8), measured(2, 0.1, NEW), measured(3, 0.9, NEW)], {1, 2, 3}),
     ],
 )
-def test_sound_is_what_led_to_the_model_in_use(
+def test_sound_models_are_those_that_led_to_the_model_in_use(
     in_use: int | None, measurements: list[Measurement], sound: set[int]
 ) -> None:
     assert sound_versions(in_use, {1, 2, 3}, measurements) == sound

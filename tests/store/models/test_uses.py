@@ -136,7 +136,7 @@ def test_progress_scores_by_the_model_in_use(judged):
     assert (progress.latest_model, progress.model_in_use) == (2, 1)
 
 
-def test_doubts_of_a_worse_model_do_not_count_for_the_one_in_use(judged):
+def test_comparisons_of_a_worse_model_do_not_count_for_the_model_in_use(judged):
     publish(judged, 0.8)
     publish(judged, 0.1)
     judged.use_model(2, "ann")
