@@ -138,7 +138,7 @@ def request_as_written(server: RunningServer, method: str, path: str) -> tuple[i
 # Before there is anything
 
 
-def test_it_says_that_it_is_ready_when_it_listens_and_not_before(server: RunningServer) -> None:
+def test_the_server_prints_ready_when_it_listens_and_not_before(server: RunningServer) -> None:
     """The host has the app ready before the web server has tried to take the port."""
 
     def printed() -> str:
@@ -293,7 +293,7 @@ def refuse_model(server: RunningServer, file: Path, *said: str) -> None:
     assert_refused(answer.status_code, answer.text, 422, file.name, *said)
 
 
-def test_what_is_no_model_of_this_project_is_refused(
+def test_a_file_that_is_no_model_of_this_project_is_refused(
     labelled: RunningServer, files: Path, tmp_path: Path, unchanged: None
 ) -> None:
     refuse_model(labelled, files / "notes.txt", "is no model of this app")

@@ -128,7 +128,7 @@ def test_smoothed_layers_train_in_either_precision_and_layout(channels_last: boo
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
 
 
-def test_what_comes_before_the_first_dropout_still_runs_once_for_all_repeats() -> None:
+def test_layers_before_the_first_dropout_still_run_once_for_all_repeats() -> None:
     split = split_before_dropout(network_of(load_recipe("quick").network), torch.randn(2, 1, 16, 16, 16))
     assert split.shared_fraction > 0
 

@@ -116,7 +116,7 @@ def test_labels_that_lie_beside_the_images_are_taken_in_once(
     assert everything(studies) == before
 
 
-def test_what_another_project_beside_the_images_listed_of_a_label_counts(
+def test_the_slices_that_another_projects_listing_gives_for_a_label_count(
     studies: Path, open_store: Callable[..., Any]
 ) -> None:
     """Slices that are not drawn are not background."""

@@ -263,7 +263,7 @@ def test_objects_of_another_series_are_not_taken(liar: Liar, tmp_path: Path) -> 
         pacs.download("1.2.3", STUDY, into)
 
 
-def test_of_a_series_that_is_refused_nothing_is_kept(liar: Liar, tmp_path: Path) -> None:
+def test_no_file_of_a_refused_series_is_kept(liar: Liar, tmp_path: Path) -> None:
     liar.respond = says(parts(*slices(tmp_path / "made", Rows=7)), PARTS)
     cache = SeriesCache(Pacs(liar.url), tmp_path / "cache")
     with pytest.raises(InvalidInputError, match="it holds 60 bytes of voxels, and says 70"):

@@ -101,7 +101,7 @@ def names_in(lines: list[str]) -> list[str]:
     return [name for line in lines for name in line.split("(", 1)[1].split("):")[0].split(", ")]
 
 
-def test_all_who_list_images_list_the_same_and_pass_over_the_same(
+def test_the_server_and_all_commands_list_the_same_images_and_pass_over_the_same_files(
     messy: Path, open_store: Callable[[], LedgerDatastore], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

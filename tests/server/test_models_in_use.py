@@ -136,7 +136,7 @@ def dice_by_hand(study: Study, version: int) -> float:
     return float(np.mean(values))
 
 
-def test_what_somebody_chose_stays_and_the_statistics_say_who(annotated: Study) -> None:
+def test_a_chosen_model_stays_in_use_and_the_statistics_name_the_chooser(annotated: Study) -> None:
     publish(annotated, 0.0)
     annotated.project.ledger.use_model(1, "ann")
 

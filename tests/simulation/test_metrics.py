@@ -101,7 +101,7 @@ def test_distances_are_those_of_all_pairs_of_surface_voxels(
 
 
 @given(masks, masks, st.integers(0, 3))
-def test_where_in_the_image_the_masks_are_does_not_matter(prediction: Mask, reference: Mask, margin: int) -> None:
+def test_metrics_do_not_depend_on_the_position_of_the_masks(prediction: Mask, reference: Mask, margin: int) -> None:
     padded = [np.pad(given, ((margin, 1), (0, margin), (2, 0))) for given in (prediction, reference)]
     for metric in (dice, relative_volume_error, mean_surface_distance, hausdorff_distance):
         assert metric(prediction, reference, SPACING) == metric(padded[0], padded[1], SPACING)

@@ -64,7 +64,7 @@ def played(blob_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def test_all_begin_with_the_same_start_set_and_validation_cases(played: Path) -> None:
+def test_all_strategies_begin_with_the_same_start_set_and_validation_cases(played: Path) -> None:
     starts = []
     for arm in ("variance", "entropy_slices", "random_volumes"):
         queries = tables(played, arm)["queries"]
@@ -89,7 +89,7 @@ def test_each_round_asks_for_as_much_as_was_said_and_trains_once(played: Path) -
         assert len(read["metrics"]) == 3 * (ROUNDS + 1), "three test cases, one structure"
 
 
-def test_what_is_asked_is_what_the_scores_say(played: Path) -> None:
+def test_queries_are_the_cases_with_the_largest_scores(played: Path) -> None:
     read = tables(played, "variance")
     scores = read["scores"].query("model_version == 1 and measure == 'variance' and region == 'everything'")
     largest = scores[scores["aggregation"] == "total"].nlargest(QUERY_SIZE, "value")

@@ -1,4 +1,4 @@
-"""Requests that are wrong in one way each, with the status and the words that each must be answered with."""
+"""Requests that are wrong in one way each, with the status and the words that the answer to each must have."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ HUGE = "x" * 5000
 
 @dataclass(frozen=True)
 class Bad:
-    """A request, the status it must have, and what its one line must say.
+    """A request, the status of its answer, and the words that the answer's one line must contain.
 
-    `files` are names of bad or good files by the field in which they are sent.
+    `files` maps the form field in which a file is sent to the file's name.
     """
 
     name: str
@@ -37,7 +37,7 @@ def bad(
 
 
 def params_of(params: object) -> dict[str, Any]:
-    """A form with the field `params`."""
+    """Return a form with the field `params`."""
     return {"data": {"params": params if isinstance(params, str) else json.dumps(params)}}
 
 

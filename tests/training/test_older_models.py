@@ -69,7 +69,7 @@ def test_a_file_that_is_not_the_published_one_is_not_unpickled(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("what", ["code", "no weights", "a list"])
-def test_what_is_no_model_is_refused_and_nothing_in_it_is_run(tmp_path: Path, what: str) -> None:
+def test_a_file_that_is_no_model_is_refused_and_no_code_in_it_runs(tmp_path: Path, what: str) -> None:
     contents = {"code": older_content(Harmful(tmp_path / "ran")), "no weights": older_content([1]), "a list": [1]}
     sha256 = written(tmp_path / "m.pt", contents[what])
 

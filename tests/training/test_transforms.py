@@ -237,7 +237,7 @@ def test_without_annotated_foreground_patches_are_drawn_around_background(case: 
         ("anisotropic_unet", "partial_dice", "scan"),
     ],
 )
-def test_what_is_drawn_on_other_slices_changes_no_bit_of_the_gradient(
+def test_labels_on_slices_that_are_not_annotated_change_no_bit_of_the_gradient(
     case: Case, kind: str, loss: str, augmentation: str
 ) -> None:
     """From the files through the transforms, the network and the loss, resampled to coarser slices on the way."""

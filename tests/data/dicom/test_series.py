@@ -33,7 +33,9 @@ def series_of(folder: Path, affine_ras: np.ndarray) -> tuple[Path, np.ndarray]:
     series = folder / "series"
     series.mkdir()
     for index, dataset in enumerate(ct_series(folder / "image.nii.gz", "case", datetime.datetime(2026, 1, 2, 3, 4))):
-        dataset.save_as(series / f"{9 - index}.dcm", write_like_original=False)  # the names say nothing of the order
+        dataset.save_as(
+            series / f"{9 - index}.dcm", write_like_original=False
+        )  # file names do not follow the order of slices
     return series, voxels_hu
 
 

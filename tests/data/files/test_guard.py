@@ -39,13 +39,13 @@ def refused(path: Path) -> str:
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha", "A.NII.GZ"])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_what_itk_writes_passes(tmp_path: Path, name: str, compressed: bool) -> None:
+def test_files_written_by_itk_pass(tmp_path: Path, name: str, compressed: bool) -> None:
     path = write(tmp_path / name.lower(), compressed).rename(tmp_path / name)
     np.testing.assert_array_equal(read_volume(path).array, image())
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "ascii"])
-def test_what_pynrrd_writes_passes(tmp_path: Path, encoding: str) -> None:
+def test_files_written_by_pynrrd_pass(tmp_path: Path, encoding: str) -> None:
     space = {"space": "left-posterior-superior", "space directions": np.eye(3).tolist(), "space origin": [0, 0, 0]}
     nrrd.write(str(tmp_path / "a.nrrd"), image(), {"encoding": encoding, **space})
     check_file(tmp_path / "a.nrrd", whole=True)

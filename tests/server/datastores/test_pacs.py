@@ -183,7 +183,7 @@ def test_an_image_is_read_as_it_was_sent(site: Site) -> None:
     np.testing.assert_allclose(nibabel.load(path).affine, AFFINE_RAS, atol=1e-5)
 
 
-def test_what_is_known_of_an_image_that_was_not_fetched_can_be_added_to(site: Site) -> None:
+def test_the_info_of_an_image_that_was_not_fetched_can_be_extended(site: Site) -> None:
     store = site.open()
     store.update_image_info(site.uids[0], {"note": "urgent"})
     store.refresh()
@@ -598,7 +598,7 @@ def test_the_revision_changes_when_the_pacs_answers_something_else_and_not_at_ev
     assert changed == [False, True, True, True, False, True]
 
 
-def test_what_is_known_outlives_the_pacs(site: Site) -> None:
+def test_known_images_and_labels_are_listed_while_the_pacs_is_away(site: Site) -> None:
     store = site.open()
     fetched, other = site.uids
     store.get_image_uri(fetched)
@@ -678,7 +678,7 @@ def test_the_list_for_training_names_files_that_are_there(site: Site) -> None:
     assert all(Path(path).is_file() for path in pairs[0].values())
 
 
-def test_what_the_images_are_is_found_out_when_the_first_ones_come(
+def test_the_modality_is_determined_when_the_first_images_come(
     orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_SEARCH_FILTER", {})

@@ -138,7 +138,7 @@ def test_two_servers_of_one_machine_leave_each_other_their_cookies(with_users: L
         assert client.get("/info/").json() == "annotator"
 
 
-def test_a_wrong_password_is_said_on_the_page_and_shows_nothing_of_it(with_users: Ledger, make_client: Make) -> None:
+def test_the_page_reports_a_wrong_password_without_showing_it(with_users: Ledger, make_client: Make) -> None:
     answer = send(make_client(), password="<b>wrong</b>")
     assert answer.status_code == 401
     assert "name or password is wrong" in answer.text

@@ -122,7 +122,7 @@ def test_the_host_says_which_series_are_images(fake: FakePacs, monkeypatch: pyte
     assert (query["Modality"], query["PatientID"]) == (["MR"], ["X"])
 
 
-def test_a_pacs_that_is_not_there_is_said_in_one_line() -> None:
+def test_a_pacs_that_does_not_answer_is_one_line() -> None:
     with pytest.raises(UnavailableError, match=r"the PACS http://127\.0\.0\.1:9/dicom-web cannot be reached"):
         Pacs("http://user:secret@127.0.0.1:9/dicom-web/").images()
 
@@ -136,7 +136,7 @@ def test_a_pacs_that_is_not_there_is_said_in_one_line() -> None:
         ((503, "text/plain", b"busy"), "answered 503"),
     ],
 )
-def test_wrong_answers_are_said_in_one_line(fake: FakePacs, answer: Answer, line: str) -> None:
+def test_wrong_answers_of_a_pacs_are_one_line(fake: FakePacs, answer: Answer, line: str) -> None:
     fake.answer = lambda path: answer
     with pytest.raises(UnavailableError, match=line):
         Pacs(fake.url).images()

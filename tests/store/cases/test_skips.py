@@ -102,7 +102,7 @@ def test_a_case_that_another_annotator_holds_or_has_finished_cannot_be_skipped(s
         study.skip_case("ann", CANNOT, image_id="x")
 
 
-def test_of_two_who_work_on_slices_of_a_volume_one_may_skip_and_the_other_is_not_disturbed(study):
+def test_of_two_annotators_of_one_volumes_slices_one_may_skip_without_disturbing_the_other(study):
     study.fix_slices("a", 2, (4, 4, 8))
     give(study, "ann", "a", slices=[1])
     give(study, "bob", "a", slices=[3])

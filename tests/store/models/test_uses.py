@@ -40,7 +40,7 @@ def test_a_worse_model_is_published_and_not_in_use(judged, clock):
     assert [use.model_version for use in judged.model_uses()] == [1, 3]
 
 
-def test_what_somebody_chose_stays_until_the_best_is_asked_for(judged, clock):
+def test_a_chosen_model_stays_in_use_until_the_best_is_asked_for(judged, clock):
     publish(judged, 0.7)
     publish(judged, 0.8)
     clock.advance(5)
