@@ -1,4 +1,4 @@
-"""The demonstration in OHIF: what it starts, and that nothing of it is left."""
+"""The demonstration in OHIF: the processes that it starts, and that none of them is left."""
 
 import json
 import os
