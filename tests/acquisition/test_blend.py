@@ -1,4 +1,4 @@
-"""Our own order of slices: classes alike, volume by volume, apart from each other and from what was learnt; by hand."""
+"""The order of slices of the blend, by hand: equal classes, volume by volume, apart from chosen and learnt slices."""
 
 import pytest
 from hypothesis import given
@@ -38,7 +38,7 @@ def test_neighbouring_slices_of_a_chosen_slice_come_at_the_end() -> None:
 
 def test_learnt_slices_keep_their_neighbours_away_in_their_own_volume_only() -> None:
     scores = {("a", 3): 9.0, ("a", 4): 8.0, ("a", 6): 7.0, ("b", 3): 6.0}
-    # Learnt is slice 2 of a: 3 and 4 are nearer than 3 to it, 6 is not, and 3 of b is of another volume.
+    # Slice 2 of a is learnt: slices 3 and 4 of a are nearer than 3 to it, 6 is not, and 3 of b is in another volume.
     assert order(scores, distance=3, learnt={("a", 2)}) == [("a", 6), ("b", 3), ("a", 3), ("a", 4)]
 
 

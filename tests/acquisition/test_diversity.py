@@ -55,7 +55,7 @@ def test_typiclust_goes_round_again_if_there_are_fewer_clusters_than_asked_for()
 
 
 def test_typiclust_measures_typicality_by_the_twenty_nearest_not_by_all() -> None:
-    """Of one cluster of 41 on a line, 21 are dense and 20 spread: the middle of the dense ones, not that of all."""
+    """Of one cluster of 41 on a line, 21 are dense and 20 spread: the choice is the middle of the dense ones."""
     features = {f"{index:02d}": [index * 0.01] for index in range(21)}
     features |= {f"{21 + index:02d}": [1.0 + index * 0.3] for index in range(20)}
 
@@ -81,7 +81,7 @@ def test_diverse_choices_are_min_k_n_distinct_ids_whatever_the_order(features: d
 
 @given(small, st.integers(1, 5))
 def test_coreset_is_greedy(features: dict[str, np.ndarray], k: int) -> None:
-    """Each next one is as far from those before as any that is left: counted one by one."""
+    """Each choice is at least as far from the earlier choices as every remaining image, compared one by one."""
     chosen = [min(features)]
     for next_id in coreset(features, k, chosen):
         distance = {
@@ -119,7 +119,7 @@ def test_a_chosen_image_without_features_and_a_negative_number_are_refused() -> 
 
 
 def test_typiclust_asks_first_for_the_clusters_in_which_nothing_is_chosen() -> None:
-    """Three clusters for one that is asked for beside two chosen: of m's and v's one is chosen, of a's none."""
+    """One query beside two chosen makes three clusters: those of m and v each hold a chosen image, that of a none."""
     assert typiclust(GROUPS, 1, seed=0, chosen=["k", "u"]) == ["a"]
     # Two for one beside n: the four and the three; a is nearer to the four's, or the other way round.
     assert typiclust({id: GROUPS[id] for id in "klmnuvw"}, 1, seed=0, chosen=["n"]) == ["v"]
@@ -144,7 +144,7 @@ def test_typiclust_never_proposes_a_chosen_image_and_refuses_one_without_feature
 
 
 def test_coreset_compares_many_centres_in_blocks_as_one_by_one() -> None:
-    """More than are compared at a time: of 200 points on a line, ever nearer to each other, 150 are chosen."""
+    """150 of 200 points on a line, ever nearer to each other, are chosen: more centres than one block compares."""
     features = {f"{number:03d}": [number**0.5] for number in range(200)}
     chosen = [id for id in features if int(id) % 4]
     (farthest,) = coreset(features, 1, chosen)
@@ -155,7 +155,7 @@ def test_coreset_compares_many_centres_in_blocks_as_one_by_one() -> None:
 
 
 def test_typiclust_finds_more_than_fifty_clusters() -> None:
-    """Sixty groups of three far apart, the middle one of each typical; in batches, not each group need be found."""
+    """Sixty distant groups of three, each with a typical middle; clustering in batches need not find every group."""
     features = {f"{group:02d}{side}": [100.0 * group + side] for group in range(60) for side in (0, 1, 2)}
     found = typiclust(features, 60, seed=0)
     assert len(set(found)) == 60

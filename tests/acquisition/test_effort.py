@@ -17,7 +17,7 @@ def test_volumes_and_slices_by_hand() -> None:
     assert effort(queries) == Effort(36, 15, 2, units=7.0, timed_queries=2, seconds_per_query=60.0)
 
 
-# chlebus2022, Table 2: five volumes at first; then 200 slices in one round of USS, or five volumes more in one of UVS.
+# chlebus2022, Table 2: five volumes to start with; then 200 slices in a round of USS, or five volumes in one of UVS.
 INITIAL = [AnnotatedQuery(f"initial {number}", True, 282, 100 + (number == 0)) for number in range(5)]
 
 

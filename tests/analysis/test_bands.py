@@ -69,7 +69,7 @@ def test_steps_and_cases_without_a_number() -> None:
     values = np.full((2, 3, 2), np.nan)
     values[0, 1, 1] = 0.5
     band = bootstrap_band(values)
-    # The one number there is, wherever a resample draws it.
+    # The only number that is not missing, in every resample that draws it.
     np.testing.assert_array_equal([band.mean, band.low, band.high], [[np.nan, 0.5]] * 3)
     assert (band.seeds, band.cases) == (2, 1)
 

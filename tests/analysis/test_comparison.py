@@ -102,7 +102,7 @@ def test_holm_does_not_count_missing_p_values() -> None:
 
 @pytest.fixture
 def dice() -> pd.DataFrame:
-    """Of five seeds: entropy is above random in all; a strided choice is random's own, but for one seed."""
+    """Dice of five seeds: entropy is above random in all; strided equals random in all seeds except one."""
     random = np.linspace(0.6, 0.8, 5)
     return pd.DataFrame(
         {"random": random, "entropy": random + np.arange(4, 9) / 100, "strided": [*random[:4], np.nan]},
@@ -138,7 +138,7 @@ def test_arms_that_cannot_be_compared_are_refused(dice: pd.DataFrame) -> None:
 
 
 def made_up_seeds(generator: np.random.Generator, arms: int, seeds: int, cases: int = 16) -> np.ndarray:
-    """Dice (seeds, cases, arms) where no arm is better: each run's models have a level of their own, each case too."""
+    """Return Dice (seeds, cases, arms) of equally good arms: each run and each case has its own level."""
     run = generator.normal(0, 0.03, (seeds, 1, arms))
     return 0.8 + run + generator.normal(0, 0.05, (1, cases, 1)) + generator.normal(0, 0.02, (seeds, cases, arms))
 
@@ -165,8 +165,8 @@ def test_a_true_difference_is_found() -> None:
 
 
 def test_penalty_matrix_by_hand(dice: pd.DataFrame) -> None:
-    # At the first step entropy beats both others, at the second nobody does, at the third strided beats random alone:
-    # entropy is above it in some seeds, below in the others.
+    # At the first step entropy beats both others, at the second no arm wins, at the third strided beats random alone:
+    # entropy is above random in some seeds, below in the others.
     level = dice.assign(entropy=dice["random"], strided=dice["random"])
     swinging = dice["random"] + [0.02, -0.02, 0.02, -0.02, 0.0]
     last = dice.assign(entropy=swinging, strided=dice["random"] + 0.01)

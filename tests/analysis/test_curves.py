@@ -57,7 +57,7 @@ def test_a_model_may_exceed_the_budget_by_a_twentieth() -> None:
 def test_effort_of_the_first_model_that_reaches_it() -> None:
     assert effort_to_reach(EFFORT, VALUES, 0.7) == 3
     assert effort_to_reach(EFFORT, VALUES, 0.6) == 1
-    assert effort_to_reach(EFFORT, VALUES, 0.1) == 0  # It begins above.
+    assert effort_to_reach(EFFORT, VALUES, 0.1) == 0  # The curve begins above the value.
     assert effort_to_reach(EFFORT, VALUES, 0.81) is None
 
 
@@ -115,7 +115,7 @@ def test_the_fitted_efficiency_is_the_rate_with_the_least_error(
         return float(np.square(np.exp(-rate * spent) - left).sum())
 
     found = misfit(foreground_efficiency(voxels, values, full))
-    unclosed = 3e-6 * abs(left).sum() + 1e-9  # What the millionth of a gap that is always left may cost.
+    unclosed = 3e-6 * abs(left).sum() + 1e-9  # A millionth of the gap always remains, which bounds the error.
     assert found <= min(misfit(rate) for rate in np.linspace(-1, 1, 401)) * (1 + 1e-6) + unclosed
 
 

@@ -1,4 +1,4 @@
-"""The power law through points without noise, against scipy's own fit, and what a forecast says of it."""
+"""The power law through points without noise, against scipy's own fit, and the forecast derived from it."""
 
 import numpy as np
 import pytest
@@ -123,7 +123,7 @@ def test_the_interval_widens_with_scatter_and_narrows_with_more_models() -> None
     [
         ([5], [0.7], "1 with 1"),
         ([5, 10], [0.7, 0.8], "2 with 2"),
-        ([5, 10, 15], [0.7, 0.8, 0.85], "3 with 3"),  # They fit exactly, and how surely nobody knows.
+        ([5, 10, 15], [0.7, 0.8, 0.85], "3 with 3"),  # The points fit exactly, so that the uncertainty is unknown.
         ([5, 5, 10, 10], [0.7, 0.72, 0.8, 0.81], "4 with 2"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The correlation of doubt and error by hand and against scipy."""
+"""The correlation of uncertainty and error by hand and against scipy."""
 
 import math
 
@@ -59,7 +59,7 @@ def test_many_voxels_with_few_errors_lose_no_digits() -> None:
     doubt[7] = 1.0
     wrong = np.zeros(2_000_000, dtype=bool)
     wrong[[7, 8]] = True
-    # Both maps have two values: the correlation is Pearson's of two indicators, 1 / sqrt(2) but for 1 / n.
+    # Both maps have two values: the correlation is Pearson's of two indicators, 1 / sqrt(2) up to a term of 1 / n.
     assert doubt_error_correlation(doubt, wrong) == pytest.approx(math.sqrt(0.5), rel=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The witness of `benchmarks/faults.py` sees what it is there to see: its 0 would mean nothing otherwise."""
+"""The witness of `benchmarks/faults.py` detects each fault that it counts: otherwise its 0 would mean nothing."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def keep(ledger: Ledger, labels: Path, voxels: np.ndarray, annotator: str = "ann") -> Path:
-    """A label as the server keeps it."""
+    """Keep a label as the server does."""
     file = labels / f"{digest_of(voxels)[:8]}.nii.gz"
     nibabel.save(nibabel.Nifti1Image(voxels.astype(np.uint16), AFFINE), file)
     ledger.record_annotation(IMAGE, file.name, hashlib.sha256(file.read_bytes()).hexdigest(), annotator)

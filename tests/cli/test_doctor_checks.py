@@ -1,4 +1,4 @@
-"""What the examination finds, on folders made for it."""
+"""The findings of `activelabel doctor` on folders made for them."""
 
 import datetime
 import hashlib

@@ -1,4 +1,4 @@
-"""The command, as a user types it: what it writes, and how it says what is wrong."""
+"""The command as a user types it: the files that it writes, and its lines about wrong input."""
 
 import subprocess
 import sys
@@ -85,7 +85,7 @@ def test_a_race_leaves_a_table_with_the_repeats_of_each_image(
 
 
 def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
-    """What the command says of wrong input, run in this process: a new one takes seconds to import everything."""
+    """Return the command's line about wrong input. It runs in this process, as a new one takes seconds to import."""
     monkeypatch.setattr(sys, "argv", ["activelabel", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -155,7 +155,7 @@ def test_without_repeats_the_measures_of_a_single_pass_are_scored(
 def test_score_has_the_windows_of_the_recipe(
     blobs: Callable[[int], Any], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With their margin: as the server scores, so that both ask for the same slices."""
+    """The windows have their margin, as the server's have, so that both ask for the same slices."""
     studies, recipe, out = blobs(1).studies, tmp_path / "mine.toml", tmp_path / "s.csv"
     recipe.write_text(TINY.read_text().replace("[prediction]", "[prediction]\nwindow_margin = [3, 4, 5]"))
     only = ("--measure", "entropy", "--region", "everything", "--aggregation", "total", "--repeats", 0)

@@ -1,4 +1,4 @@
-"""`activelabel models`: the list, a choice, and what is refused."""
+"""`activelabel models`: the list, a choice, and the refusals."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from activelabel.store.ledger import Ledger
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """That of a project with a good model, a worse one, a withdrawn one and a proxy model."""
+    """The ledger of a project with a good model, a worse one, a withdrawn one and a proxy model."""
     project = open_project("app", str(tmp_path), {"labels": "liver"})
     ledger = project.ledger
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)

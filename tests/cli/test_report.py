@@ -1,4 +1,4 @@
-"""`activelabel report`, as it is typed: the page in a browser, what lies beside it, and what it refuses."""
+"""`activelabel report` as it is typed: the page in a browser, the files beside it, and the refusals."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CURVES = {"random": lambda number: 0.9 - 0.4 / (number + 1), "variance": lambda 
 
 
 def activelabel(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    """In this process: a new one takes seconds to import everything."""
+    """Run the command in this process: a new one takes seconds to import everything."""
     monkeypatch.setattr(sys, "argv", ["activelabel", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()

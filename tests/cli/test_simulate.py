@@ -1,4 +1,4 @@
-"""`activelabel simulate` on the command line: what is wrong is one line and exit code 2, before anything is written."""
+"""`activelabel simulate` on the command line: wrong input is one line and exit code 2 before anything is written."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from activelabel.simulation.experiment import open_experiment
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Twelve images and their labels, all empty files: nothing here reads them."""
+    """Twelve images and their labels, all empty files, as these tests do not read them."""
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
         for index in range(12):

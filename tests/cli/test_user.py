@@ -1,4 +1,4 @@
-"""`activelabel user`: the first user begins the project's ledger, and no password is seen."""
+"""`activelabel user`: the first user begins the project's ledger, and no password is shown."""
 
 import io
 import sys

@@ -64,7 +64,7 @@ def test_every_third_slice_is_a_drawing_with_most_left_out():
 
 def test_a_drawing_is_questioned_if_the_model_predicts_more_elsewhere():
     dab = [0, 0, 1, 4, 1, 0, 0, 0, 0, 0]
-    seen = model(0, 0, 4, 9, 12, 9, 4, 2, 0, 0)  # 15 of 40 voxels are where nothing is drawn
+    seen = model(0, 0, 4, 9, 12, 9, 4, 2, 0, 0)  # 15 of 40 predicted voxels are not drawn
     assert why_incomplete(dab, seen) is None
     seen = model(0, 0, 4, 9, 12, 12, 9, 9, 4, 0)  # 34 of 59
     assert why_incomplete(dab, seen) == "something is drawn on 3 of 10 slices, while model 3 sees something on 7"
@@ -75,7 +75,7 @@ def test_a_model_vouches_for_what_looks_broken_off_if_it_sees_the_same():
     assert why_incomplete(basal) is not None
     assert why_incomplete(basal, model(0, 0, 2, 9, 12, 3, 0, 0)) is None
     assert why_incomplete(basal, model(0, 0, 2, 9, 12, 9, 0, 0)) is not None  # 9 of 32 lie beyond, more than a quarter
-    assert why_incomplete(basal, model(0, 0, 0, 0, 12, 0, 0, 0)) is not None  # it sees one of three slices
+    assert why_incomplete(basal, model(0, 0, 0, 0, 12, 0, 0, 0)) is not None  # the model predicts one of three slices
 
 
 def test_a_model_that_predicts_nothing_does_not_change_the_verdict():
@@ -88,7 +88,8 @@ def test_without_a_model_earlier_labels_say_how_much_there_is():
     assert why_incomplete(dab, smallest_share=0.14) is None
     said = "something is drawn on 3 of 40 slices, less than half of any label before"
     assert why_incomplete(dab, smallest_share=0.16) == said
-    assert why_incomplete(dab) == "something is drawn on 3 of 40 slices"  # fewer than a tenth, and nothing is known
+    # Fewer than a tenth, and no earlier label or model.
+    assert why_incomplete(dab) == "something is drawn on 3 of 40 slices"
     assert why_incomplete([0] * 18 + [1, 4, 4, 1] + [0] * 18) is None
 
 

@@ -1,4 +1,4 @@
-"""`dataset.json` as nnU-Net and the Decathlon write it, all that they may say."""
+"""`dataset.json` as nnU-Net and the Decathlon write it, with every key that they define."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a folder of images is like, by images made for it."""
+"""The fingerprint of a folder of images that are made for the test."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the numbers of images say, and that a few extreme voxels say nothing."""
+"""Percentiles of image intensities, which a few extreme voxels do not change."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from activelabel.data.intensities import Intensities, is_hounsfield, measure_int
 
 
 def ct(seed: int = 0) -> np.ndarray:
-    """Half air, a tenth fat, the rest soft tissue."""
+    """Return a CT of half air, a tenth fat, the rest soft tissue."""
     random = np.random.default_rng(seed)
     return np.concatenate([np.full(500, -1000), random.normal(-100, 10, 100), random.normal(40, 20, 400)]).astype("f4")
 
@@ -25,7 +25,7 @@ def test_percentiles_are_worked_out_over_all_voxels() -> None:
     [
         (ct(), True),
         (mr(), False),
-        (np.append(mr(), np.float32(-201)), False),  # one voxel of a thousand, as splines leave it
+        (np.append(mr(), np.float32(-201)), False),  # one voxel of a thousand, as spline resampling leaves it
         (ct() + 1024, False),
         (ct() - 1024, False),  # air at -2024, and hardly anything where tissue is
         (ct().clip(-160, 240), False),

@@ -114,7 +114,7 @@ def test_an_empty_folder_has_no_tag_and_a_text_is_no_dicom(tmp_path: Path) -> No
         ({"modality": {"0": "CT"}}, "CT", "window"),
         ({"modality": "mri"}, "MRI", "zscore"),
         ({"channel_names": {"0": "CT"}}, "CT", "window"),
-        ({"channel_names": {"0": "noNorm"}}, "other", "zscore"),  # nnU-Net: whatever is not CT
+        ({"channel_names": {"0": "noNorm"}}, "other", "zscore"),  # nnU-Net: every modality except CT
         ({"channel_names": {"0": "T2w"}}, "other", "zscore"),
     ],
 )

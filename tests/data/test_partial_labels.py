@@ -1,4 +1,4 @@
-"""Labels of some slices: what a drawing covers, and how drawings become one label. Worked out by hand."""
+"""Labels of some slices, by hand: the slices that a drawing covers, and the merging of drawings."""
 
 import numpy as np
 from hypothesis import given
@@ -9,7 +9,7 @@ from activelabel.data.partial_labels import PartialLabel, drawn_slices, merge
 
 
 def label(*values: int, axis: int = 2) -> NDArray[np.uint8]:
-    """Two by two voxels a slice; each slice is filled with its value."""
+    """Return a label of two by two voxels a slice, each slice filled with its value."""
     array = np.zeros((2, 2, len(values)), np.uint8) + np.array(values, np.uint8)
     return np.moveaxis(array, 2, axis)
 

@@ -1,4 +1,4 @@
-"""Reflection against numpy's, which reflects as often as it must."""
+"""Reflection against numpy's, which reflects as often as the padding needs."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Segmentations as 3D Slicer writes them, their headers by hand after its description of the format."""
+"""Segmentations as 3D Slicer writes them, with headers made by hand after its description of the format."""
 
 import gzip
 from pathlib import Path
@@ -18,7 +18,7 @@ NAMES = ["liver", "spleen", "tumour"]
 
 
 def write(path: Path, layers: np.ndarray, fields: dict[str, object], start: tuple[int, int, int] = (0, 0, 0)) -> Path:
-    """`layers` (L, W, H, D) of the image's voxels from `start` on."""
+    """Write `layers` (L, W, H, D) that begin at voxel `start` of the image."""
     origin = (IMAGE.affine_ras @ [*start, 1])[:3] * (-1, -1, 1)
     several = len(layers) > 1
     lines = [
@@ -45,7 +45,7 @@ def segment(number: int, name: str, **fields: Any) -> dict[str, object]:
 
 
 def drawn(**boxes: tuple[slice, slice, slice]) -> np.ndarray:
-    """In the project's values."""
+    """Return the expected label in the project's values."""
     array = np.zeros(SHAPE, dtype=np.uint8)
     for name, box in boxes.items():
         array[box] = NAMES.index(name) + 1

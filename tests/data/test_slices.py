@@ -26,7 +26,7 @@ from activelabel.recipes import PreprocessingSettings
 
 
 def grid_of(codes: str, shape: tuple[int, int, int], spacing: tuple[float, float, float], tilt: float = 0.0) -> Grid:
-    """A grid whose voxel axes run towards the sides in `codes`, turned by `tilt` radians about the patient's x axis."""
+    """Return a grid with axes towards the sides in `codes`, turned by `tilt` radians about the patient's x axis."""
     turned = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     affine = affine_towards(codes, spacing)
     affine[:3, :3] = turned @ affine[:3, :3]

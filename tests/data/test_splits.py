@@ -60,7 +60,7 @@ def test_a_negative_count_is_refused():
 
 
 def of_patients(**images: str) -> dict[str, str]:
-    """Patients, each with their images, as whose each image is."""
+    """Map each image to its patient, from the patients' lists of images."""
     return {image_id: patient for patient, image_ids in images.items() for image_id in image_ids.split()}
 
 

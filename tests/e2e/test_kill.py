@@ -138,8 +138,7 @@ def kill(server: RunningServer, target: str) -> None:
         return
     children = server.children()
     server.kill()
-    _, alive = psutil.wait_procs(
-        children, timeout=60
-    )  # a child that was just starting notices the kill once it has started
+    # A child that was just starting notices the kill once it has started.
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive, "children outlived their server"
     server.start()

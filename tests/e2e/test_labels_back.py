@@ -121,11 +121,8 @@ def test_a_label_sent_as_a_bare_file_is_kept_in_every_version(
     """Every version stays, the newest counts, and no time is recorded as the image was not asked for."""
     image = next_case()
     address = f"{server.address}/datastore/label?image={image}"
-    versions = [
-        boxes(1),
-        boxes(3, 2),
-        boxes(0),
-    ]  # the last one is empty, which is a label too: the structure is not visible
+    # The last one is empty, which is a label too: the structure is not visible.
+    versions = [boxes(1), boxes(3, 2), boxes(0)]
     for values in versions:
         with label_file(tmp_path, values).open("rb") as content:
             answer = requests.put(address, files={"label": content}, timeout=60)
@@ -259,9 +256,8 @@ def infer(server: RunningServer, image: str) -> None:
 
 
 def test_info_answers_while_an_inference_runs(server: RunningServer) -> None:
-    assert (
-        answers_meanwhile(server, lambda: infer(server, "big")) >= 5
-    )  # the host's own route answers no other request meanwhile
+    # The host's own route answers no other request meanwhile.
+    assert answers_meanwhile(server, lambda: infer(server, "big")) >= 5
 
 
 def test_info_answers_while_labels_are_saved(server: RunningServer, studies: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hashes of passwords: slow, salted, and of the kind that is asked for."""
+"""Hashes of passwords: slow, salted, and with the parameters of RFC 9106."""
 
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters

@@ -1,4 +1,4 @@
-"""Which tokens of a login provider are believed, and what each of the others is told."""
+"""The accepted tokens of a login provider, and the refusal of each other one."""
 
 import base64
 import hashlib
@@ -82,7 +82,7 @@ def test_a_token_that_anybody_could_have_made_is_refused(
     claims = openid.claims("ann")
     own = SigningKey("RS256")
     own.id = openid.key.id
-    # The public key as the secret of a signature that whoever sees it can make.
+    # A signature with the public key as its secret, which everybody who sees the key can make.
     signed = f"{encoded({'alg': 'HS256', 'kid': openid.key.id})}.{encoded(claims)}"
     public = json.dumps(openid.key.public()).encode()
     digest = base64.urlsafe_b64encode(hmac.new(public, signed.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()

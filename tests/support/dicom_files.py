@@ -33,9 +33,8 @@ def write_slices(
         dataset.PixelSpacing = [0.7, 0.5]
         dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1000
         _change(dataset, changed)
-        dataset.save_as(
-            folder / f"{90 - index}.dcm", write_like_original=False
-        )  # file names do not follow the order of slices
+        # File names do not follow the order of slices.
+        dataset.save_as(folder / f"{90 - index}.dcm", write_like_original=False)
     return values
 
 

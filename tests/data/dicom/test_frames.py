@@ -24,7 +24,7 @@ def at(height_mm: float, beside_mm: float = 20.0) -> dict[str, Any]:
 
 
 def by_pydicom(folder: Path) -> np.ndarray:
-    """(W, H, D): what pydicom and the slope of each file give, in the order of their heights."""
+    """Return the values (W, H, D) by pydicom and each file's slope, in the order of heights."""
     slices = sorted((pydicom.dcmread(path) for path in folder.iterdir()), key=lambda one: one.ImagePositionPatient[2])
     hu = [one.pixel_array.astype(float) * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in slices]
     return np.stack(hu).transpose()
@@ -78,7 +78,7 @@ def test_compressed_slices_are_decoded(tmp_path: Path, syntax: str) -> None:
 
 
 def _compress(source: Path, target: Path, compressor: str) -> None:
-    """By ITK, without loss."""
+    """Compress by ITK without loss."""
     image = SimpleITK.ReadImage(str(source), SimpleITK.sitkUInt16)
     for tag in set(image.GetMetaDataKeys()) - KEPT_TAGS:
         image.EraseMetaData(tag)

@@ -1,4 +1,4 @@
-"""DICOM labels in files: beside an image they are found, named and checked as any label is."""
+"""DICOM labels in files: beside an image they are found, named and checked as other labels are."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ NAMES = ("liver", "tumour")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two images; beside them the contours of the first, with a structure that nobody wants."""
+    """Two images; beside them the contours of the first, with one structure that is not in the project."""
     for name in ("a", "b"):
         nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), AFFINE_RAS), tmp_path / f"{name}.nii.gz")
     drawn = {

@@ -1,4 +1,4 @@
-"""RTSTRUCT on the grid of its image: holes, several structures, and what cannot be drawn rightly is refused."""
+"""RTSTRUCT on the grid of its image: holes, several structures, and the contours that are refused."""
 
 import io
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def blob(seed: int) -> np.ndarray:
 
 
 def distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Of each point from the outline with these corners."""
+    """Return the distance of each point from the outline with these corners."""
     ends = np.roll(corners, -1, axis=0) - corners
     apart = points[:, None] - corners
     share = np.clip((apart * ends).sum(axis=2) / (ends**2).sum(axis=1), 0, 1)
@@ -45,7 +45,7 @@ def slices(corners: Sequence[Sequence[float]], *indices: float) -> list[np.ndarr
 
 
 def sent(dataset: pydicom.Dataset) -> pydicom.Dataset:
-    """As it is after it was stored: no value is parsed yet."""
+    """Return the object as it is after it was stored, with no value parsed."""
     file = io.BytesIO()
     dataset.save_as(file, write_like_original=False)
     file.seek(0)
@@ -85,7 +85,7 @@ def test_a_contour_that_is_there_twice_is_there_once() -> None:
 
 
 def test_contours_through_the_centres_of_the_outermost_voxels_give_back_the_mask() -> None:
-    """As programs write them that make contours from masks; a structure of one voxel is a point, of a row a line."""
+    """Programs that make contours from masks write these: one voxel becomes a point, a row of voxels a line."""
     mask = np.zeros(SHAPE, dtype=bool)
     mask[4:9, 5:8, 2] = mask[4, 5, 3] = mask[4:7, 5, 4] = True
     around = [(4, 5), (8, 5), (8, 7), (4, 7)]

@@ -27,15 +27,14 @@ def oblique_affine_ras() -> np.ndarray:
 
 
 def series_of(folder: Path, affine_ras: np.ndarray) -> tuple[Path, np.ndarray]:
-    """A folder with a series of 7 x 6 x 5 voxels of different whole Hounsfield units, and these."""
+    """Write a series of 7 x 6 x 5 voxels of different whole Hounsfield units, and return its folder and values."""
     voxels_hu = np.arange(7 * 6 * 5, dtype=np.int16).reshape(7, 6, 5) - 100
     nibabel.save(nibabel.Nifti1Image(voxels_hu, affine_ras), folder / "image.nii.gz")
     series = folder / "series"
     series.mkdir()
     for index, dataset in enumerate(ct_series(folder / "image.nii.gz", "case", datetime.datetime(2026, 1, 2, 3, 4))):
-        dataset.save_as(
-            series / f"{9 - index}.dcm", write_like_original=False
-        )  # file names do not follow the order of slices
+        # File names do not follow the order of slices.
+        dataset.save_as(series / f"{9 - index}.dcm", write_like_original=False)
     return series, voxels_hu
 
 

@@ -1,4 +1,4 @@
-"""Files that lie about themselves, made by hand and by the programs that write such files."""
+"""Files whose headers are false, made by hand and by the programs that write such files."""
 
 import gzip
 import struct
@@ -23,13 +23,13 @@ def image(shape: tuple[int, int, int] = (6, 5, 4)) -> np.ndarray:
 
 
 def write(path: Path, compressed: bool = True) -> Path:
-    """The image as ITK writes it under this name."""
+    """Write the image by ITK under this name."""
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(image().transpose()), str(path), compressed)
     return path
 
 
 def refused(path: Path) -> str:
-    """The one line with which a file is refused, by its header alone and with its voxels."""
+    """Return the one line with which a file is refused, by its header alone and with its voxels."""
     with pytest.raises(InvalidInputError) as by_voxels:
         read_volume(path)
     assert "\n" not in str(by_voxels.value)
@@ -123,7 +123,7 @@ def test_a_nifti_header_that_claims_what_cannot_be_is_one_line(
 def test_a_size_that_no_gzip_of_so_few_bytes_can_have_is_refused_before_anything_is_allocated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """130 bytes that said 2000 x 2000 x 2000 took 8.9 GB and a minute."""
+    """Without the check, 130 bytes with a header of 2000 x 2000 x 2000 voxels took 8.9 GB and a minute."""
     path = tmp_path / "bomb.nii.gz"
     path.write_bytes(gzip.compress(nifti_header([900, 900, 900])))
     assert path.stat().st_size < 130
@@ -139,7 +139,7 @@ def test_more_than_the_header_says_is_not_unpacked_to_its_end(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.mha"])
 def test_a_flipped_byte_anywhere_is_noticed(tmp_path: Path, name: str) -> None:
-    """The gzip checksum was never read: 46 of 60 flipped bytes were taken, with other voxels than were sent."""
+    """Without a look at the gzip checksum, 46 of 60 files with a flipped byte were accepted with wrong voxels."""
     path = write(tmp_path / name)
     whole = path.read_bytes()
     begin = 10 if name.endswith(".gz") else len(whole) // 2
@@ -151,7 +151,7 @@ def test_a_flipped_byte_anywhere_is_noticed(tmp_path: Path, name: str) -> None:
         spoilt[place] ^= 0x10
         path.write_bytes(spoilt)
         try:
-            np.testing.assert_array_equal(read_volume(path).array, before)  # a byte that no voxel hangs on
+            np.testing.assert_array_equal(read_volume(path).array, before)  # a byte that affects no voxel
         except InvalidInputError:
             taken += 1
     assert taken > len(places) * 0.9

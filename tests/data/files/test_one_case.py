@@ -1,4 +1,4 @@
-"""Whatever is raised while one case is read is a line about that case."""
+"""Every exception that is raised while one case is read becomes a line about that case."""
 
 import struct
 import zlib

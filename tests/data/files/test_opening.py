@@ -1,4 +1,4 @@
-"""Images whose headers put them at two places, or at none: what ITK writes on its copy lands on the same voxels."""
+"""Images whose headers give two places or none: a label that ITK writes on the opened copy has the same voxels."""
 
 import zlib
 from pathlib import Path

@@ -13,7 +13,7 @@ def put(tmp_path: Path) -> "Put":
 
 
 class Put:
-    """Makes empty files; nothing here opens one."""
+    """Makes empty files, as these tests open none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
