@@ -1,4 +1,4 @@
-"""The advice of a running project: its learning curve is what its models saw and how they did, and what follows."""
+"""The advice of a running project: a learning curve of its models' labels and scores, and the forecast from it."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from activelabel.store.records import Annotation
 
 
 def publish(study: Study, seen: list[Annotation], dice: float | None) -> None:
-    """A model that saw these labels, and was judged so."""
+    """Publish a model that learnt these labels and has this Dice."""
     roles = {image.id: image.role for image in study.project.ledger.images()}
     used = {role: [item.id for item in seen if roles[item.image_id] == role] for role in ("training", "validation")}
     metrics = {"dice": dice, "dice_ball": dice}
@@ -24,7 +24,7 @@ def publish(study: Study, seen: list[Annotation], dice: float | None) -> None:
 
 
 def annotate_and_publish(study: Study, dices: list[float | None]) -> None:
-    """The first model saw two labels, each other one more; a slice of each of them holds foreground."""
+    """The first model learns two labels, each later one another label; one slice of each label holds foreground."""
     study.set_slices(2, 16)
     for count, dice in enumerate(dices, start=2):
         for image_id in study.ids("training")[:count]:

@@ -1,4 +1,4 @@
-"""Each label beside what the model in use doubted: by a network, with labels made to be wrong where that is wanted."""
+"""Labels compared with the uncertainty of the model in use: a real network, and labels made wrong at chosen voxels."""
 
 import logging
 import math
@@ -44,7 +44,7 @@ def study(study: Study) -> Study:
 
 
 def publish(study: Study, seen: list[int] | None = None, seed: int = 0, scale: float = 1.0) -> int:
-    """A model of random weights that has seen these labels; its version."""
+    """Publish a model of random weights that has learnt these labels, and return its version."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         weights = build_network(study.project.recipe.network, classes=2).state_dict()
@@ -62,7 +62,7 @@ def compare(study: Study, datastore: object = None) -> list[Doubt]:
 
 
 def seen_by(study: Study, image_id: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Where the model in use sees the ball, and its variance, as the image's file has its voxels."""
+    """Return the predicted ball and the variance of the model in use, in the voxel order of the image's file."""
     image = prepare_image(read_volume(study.get_image_uri(image_id)), study.project.recipe.preprocessing)
     statistics = study.project.predictor(study.project.current_model()).sample(image.tensor, 3, 0)
     ball, variance = statistics.mean.argmax(dim=0).numpy() == 1, statistics.variance().numpy()
@@ -70,7 +70,7 @@ def seen_by(study: Study, image_id: str) -> tuple[NDArray[np.bool_], NDArray[np.
 
 
 def draw(study: Study, image_id: str, wrong: NDArray[np.bool_], slices: list[int] | None = None) -> int:
-    """Annotate an image so that the model in use is wrong exactly there; the id of the label."""
+    """Annotate an image so that the model in use is wrong at exactly these voxels, and return the label's id."""
     ball, _ = seen_by(study, image_id)
     (made,) = study.annotate(image_id, slices=slices)
     file = study.project.labels_folder / f"{image_id}.nii.gz"
@@ -240,7 +240,7 @@ def test_a_model_whose_file_is_gone_is_compared_with_nothing_and_the_next_one_is
 
 
 def test_a_model_that_gives_no_numbers_is_compared_with_nothing(study: Study, caplog: pytest.LogCaptureFixture) -> None:
-    publish(study, scale=1e38)  # finite weights, of which come infinite numbers
+    publish(study, scale=1e38)  # finite weights whose results are infinite
     study.annotate(study.ids("training")[0])
 
     with caplog.at_level(logging.WARNING):
@@ -300,7 +300,7 @@ def test_strategies_named_after_no_measure_are_compared_by_their_methods_measure
 
 
 class Host:
-    """What a strategy asks of the host's datastore."""
+    """The part of the host's datastore that a strategy uses."""
 
     def __init__(self, study: Study) -> None:
         self.get_image_uri = study.get_image_uri
@@ -311,7 +311,7 @@ class Host:
 
 @pytest.fixture
 def misled(make_study: Callable[..., Study], blobs: Callable[[int], Any]) -> Callable[..., Study]:
-    """A study whose model was wrong in two labels exactly where it was most certain, and has scored the rest."""
+    """A study whose model was wrong exactly where it was most certain, in two labels, and has scored the rest."""
 
     def make(**conf: str) -> Study:
         study = make_study(blobs(8), doubt_window="2", **conf)

@@ -1,4 +1,4 @@
-"""Scoring by a proxy model with a real ledger and network: the scores, the features, and what a kill leaves of both."""
+"""Scoring by a proxy model with a real ledger and network: scores, features, and the state of both after a kill."""
 
 import logging
 import re
@@ -73,7 +73,7 @@ def test_the_scores_are_the_means_of_variance_and_entropy_over_all_voxels(warm: 
 
 
 def test_the_features_are_the_networks_lowest_level_of_every_training_image(warm: Study) -> None:
-    """The blobs are larger than a window, so those of one window are worked out on a smaller image."""
+    """The blobs are larger than a window, so the features of one window are checked on a smaller image."""
     path = warm.studies / "small.nii.gz"
     write_nifti(path, np.random.default_rng(3).normal(100, 30, (16, 16, 16)).astype(np.float32))
     ids = [*warm.ids("training"), *warm.ids("validation"), "small"]

@@ -7,7 +7,7 @@ import pytest
 
 from activelabel.loop.run_folder import exclusive_run, finish_run
 
-# Begins a run, says so, and waits until it is killed.
+# Begins a run, prints that it has begun, and waits until it is killed.
 CHILD = """
 import sys, time
 from pathlib import Path

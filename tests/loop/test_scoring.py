@@ -1,4 +1,4 @@
-"""Scoring, all images alike and as a race, with a real ledger and network: who gets which scores, also after kills."""
+"""Scoring with a real ledger and network, all images alike and as a race: each image's scores, also after kills."""
 
 import json
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def test_without_racing_each_image_has_the_score_of_all_repeats(open_study: Call
 
 
 def by_hand(project: Project, files: CountedReads, repeats: dict[str, int]) -> dict[str, float]:
-    """The sum of the variance over an image after so many repeats."""
+    """Return the sum of the variance over an image after this number of repeats."""
     predictor: Predictor = project.predictor(project.current_model())
     found = {}
     for image_id, count in repeats.items():
@@ -132,10 +132,10 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
         score(project, files)
     monkeypatch.undo()
     first = project.ledger.score_repeats(1, KIND)
-    assert sorted(first.values()) == [4, 8, 8]  # those with most repeats come first
+    assert sorted(first.values()) == [4, 8, 8]  # images with most repeats come first
     read = len(files.read)
     score(project, files)
-    assert len(files.read) == read  # nothing had to be read again
+    assert len(files.read) == read  # no image had to be read again
     assert sorted(project.ledger.score_repeats(1, KIND).values()) == [2, 2, 2, 2, 4, 8, 8]
 
 
@@ -205,7 +205,7 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
     image = prepare_image(read_volume(files.uri_of("blob_03")), project.recipe.preprocessing)
     by_hand = total(torch.special.entr(predictor.probabilities(image.tensor)).sum(dim=0))
     assert project.ledger.volume_scores(1, kind)["blob_03"] == pytest.approx(by_hand, rel=1e-5)
-    assert len(project.ledger.slice_scores(1, kind)) == 7  # all that a volume of all repeats has
+    assert len(project.ledger.slice_scores(1, kind)) == 7  # all scores that a volume with all repeats has
     assert not project.ledger.has_scores(1, ScoreKind("variance"))
     ranking = current_ranking(project, kind)
     assert len(ranking.scores) == 7

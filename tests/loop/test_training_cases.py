@@ -1,4 +1,4 @@
-"""Which cases, and which of their slices, a training learns from and is judged by."""
+"""The cases and slices that a training learns from, and those that judge it."""
 
 import logging
 import struct
@@ -22,7 +22,7 @@ from activelabel.training import transforms
 
 
 def used_cases(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
-    """Filled, when a training begins, with the cases that it learns from and those that judge."""
+    """The training and validation cases of a training, filled when it begins."""
     used: dict[str, list[dict[str, Any]]] = {}
     finalize = SegmentationTrainTask.finalize
 
@@ -69,7 +69,7 @@ def test_validation_cases_of_which_some_slices_are_annotated_judge_nothing_and_t
 
 
 def test_label_values_on_slices_that_are_not_annotated_do_not_change_the_model(study: Study) -> None:
-    """A whole training through the host: the same weights to the last bit."""
+    """A whole training through the host gives the same weights to the last bit."""
     first = study.ids("training")[0]
     study.set_slices(axis=2, count=16)
     study.annotate(first, slices=[7, 9])
@@ -122,7 +122,7 @@ def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> 
 
 
 def reexported(study: Study, image_id: str) -> None:
-    """Cropped by four columns, under its old name."""
+    """Export an image again, cropped by four columns, under its old name."""
     path = study.studies / f"{image_id}.nii.gz"
     image = nibabel.load(path)
     nibabel.save(nibabel.Nifti1Image(image.get_fdata()[:-4].astype(np.float32), image.affine), path)

@@ -1,4 +1,4 @@
-"""What the autopilot says that it waits for."""
+"""The autopilot's sentence on what it waits for."""
 
 from pathlib import Path
 

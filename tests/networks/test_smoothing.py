@@ -1,4 +1,4 @@
-"""No grid in what a network predicts: the power at the grid's frequencies, on inputs that have none there."""
+"""Predictions without a grid: the power at the grid's frequencies, for inputs that have none there."""
 
 import pytest
 import torch
@@ -13,20 +13,20 @@ from activelabel.recipes import NetworkSettings, load_recipe
 from activelabel.training.cpu_layers import with_cpu_layers
 
 SIZE = 64
-INNER = slice(16, 48)  # away from the ends, where convolutions see their own zeros
-PERIODS = (2, 4, 8)  # of the grids that three strides of 2 leave, one in the other
+INNER = slice(16, 48)  # away from the ends, where convolutions see their zero padding
+PERIODS = (2, 4, 8)  # the periods of the nested grids that three strides of 2 leave
 
 
 def smooth_image() -> Tensor:
-    """One slow wave along each axis: nothing shorter than 64 voxels."""
+    """Return one slow wave along each axis, with no period shorter than 64 voxels."""
     wave = torch.sin(torch.arange(SIZE) * 2 * torch.pi / SIZE)
     return (wave[:, None, None] + wave[None, :, None] * 0.5 + wave[None, None, :] * 0.25)[None, None]
 
 
 def grid_power(maps: Tensor) -> float:
-    """The share of a map's variance at the grid's periods along the first axis, of the inner part: (B, C, *S)."""
+    """Return the share of the variance of a map's inner part (B, C, *S) at the grid's periods along the first axis."""
     inner = maps[..., INNER, INNER, INNER].double()
-    profile = inner.mean(dim=(3, 4)).flatten(0, 1)  # a grid is the same in all rows, so that it stays in the mean
+    profile = inner.mean(dim=(3, 4)).flatten(0, 1)  # a grid is the same in all rows, so the mean keeps it
     profile = (profile - _curve_through(profile)) * torch.hann_window(profile.shape[1], dtype=torch.float64)
     power = torch.fft.rfft(profile, dim=1).abs() ** 2
     length = profile.shape[1]
@@ -35,7 +35,7 @@ def grid_power(maps: Tensor) -> float:
 
 
 def _curve_through(profile: Tensor) -> Tensor:
-    """A polynomial of the third degree, which takes the slow wave away: it would leak into all frequencies."""
+    """Return a cubic polynomial that removes the slow wave, which would leak into all frequencies."""
     places = torch.linspace(-1, 1, profile.shape[1], dtype=torch.float64)
     basis = torch.stack([places**power for power in range(4)], dim=1)
     return (basis @ torch.linalg.lstsq(basis, profile.T).solution).T
@@ -61,7 +61,7 @@ def test_the_prediction_of_a_smooth_image_has_no_grid(recipe: str) -> None:
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])
 def test_the_prediction_of_a_constant_image_is_constant(kind: str) -> None:
-    """Of a constant image the middle of what is predicted is constant; transposed convolutions draw a grid on it."""
+    """The middle of the prediction of a constant image is constant; transposed convolutions put a grid on it."""
     settings = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, normalisation="batch")
     image = torch.full((1, 1, 32, 32, 32), 0.7)
     spread = {}
@@ -95,7 +95,7 @@ def test_a_voxel_is_smoothed_by_a_quarter_a_half_and_a_quarter() -> None:
     values = torch.zeros(1, 1, 5, 4, 3)
     values[0, 0, 2, 0, 1] = 1.0
     expected = torch.zeros(5, 4, 3)
-    expected[1:4, 0, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.75  # at an end, what is beyond is the last voxel again
+    expected[1:4, 0, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.75  # beyond an end the last voxel is repeated
     expected[1:4, 1, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.25
     torch.testing.assert_close(Smooth((2, 2, 1))(values)[0, 0], expected)
 

@@ -1,4 +1,4 @@
-"""Features of slices come back in the image's own order, from a network that saw it turned round."""
+"""Features of slices come back in the image's own order from a network that saw the image reversed."""
 
 from pathlib import Path
 

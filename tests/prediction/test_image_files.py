@@ -1,4 +1,4 @@
-"""Scores of files: the same as by hand, and a stopped run goes on."""
+"""Scores of files equal those by hand, and a stopped run is resumed."""
 
 import json
 from collections.abc import Callable
@@ -88,7 +88,7 @@ RACED = replace(WANTED, aggregations=("total",), repeats=8, slices=False)
 def race_for_top(
     studies: Path, predictor: Predictor, out: Path, also: Callable[[Scored], None] | None = None
 ) -> ScoreTable:
-    """A race for the top 1 of the studies, and its table, not finished yet."""
+    """Return a race for the best image of the studies, and its unfinished table."""
     table = ScoreTable(out, {})
     scorer = FileScorer(predictor, PreprocessingSettings(), RegionSettings(), RACED, also)
     assert scorer.race_for_top(list_images(studies), 1, table, lambda passes: None) == []

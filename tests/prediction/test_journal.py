@@ -1,4 +1,4 @@
-"""A journal survives what a kill leaves, and mixes no two runs."""
+"""A journal survives a kill, and never mixes two runs."""
 
 from pathlib import Path
 

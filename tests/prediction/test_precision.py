@@ -1,4 +1,4 @@
-"""What is chosen, from the flags that a processor lists."""
+"""The precision that is chosen from the flags of a processor."""
 
 from pathlib import Path
 

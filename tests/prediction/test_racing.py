@@ -1,4 +1,4 @@
-"""Races worked out by hand, and that their winners are those of the full ranking where scores settle in time."""
+"""Races worked out by hand; their winners are those of the full ranking if scores settle in time."""
 
 import math
 

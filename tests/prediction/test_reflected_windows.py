@@ -1,4 +1,4 @@
-"""Validation pads as prediction does."""
+"""Validation pads windows as prediction does."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ WINDOW = (8, 8, 8)
 
 
 def least_and_middle(windows: Tensor) -> Tensor:
-    """Two "logits": the least value of a window at each of its voxels, and the window itself."""
+    """Return two "logits": the least value of a window at each of its voxels, and the window itself."""
     return torch.cat([torch.full_like(windows, windows.min().item()), windows], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""The two parts together are the network, and the first is as large as it can be."""
+"""The two parts together are the network, and the first part is as large as possible."""
 
 import logging
 from collections.abc import Callable
@@ -68,14 +68,14 @@ def test_weights_used_after_dropout_are_not_handed_on(windows: Tensor) -> None:
 
 
 class BranchesOnValues(nn.Module):
-    """Cannot be traced: which way it takes depends on the image."""
+    """A network that cannot be traced, as its branch depends on the image."""
 
     def forward(self, image: Tensor) -> Tensor:
         return image * 2 if image.sum() > 0 else image
 
 
 class HandsOnItsBatchSize(nn.Module):
-    """Can be traced, but what follows the dropout needs a number that counts the items of the first part."""
+    """A network that can be traced, but whose part after the dropout uses the number of items of the first part."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Statistics that go on from the shelf, or from the start when there was no room: the same."""
+"""Statistics resumed from the shelf, or begun anew if there was no room, give the same result."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ BYTES = 4 * (3 + 2) * 14 * 11 * 9  # of the image in conftest.py, with three cla
 
 
 class CountingPredictor(Predictor):
-    """Notes how many repeats each call adds."""
+    """A predictor that records the number of repeats that each call adds."""
 
     def sample(self, image: Tensor, repeats: int, *rest: object) -> object:  # type: ignore[override]
         self.added = repeats
@@ -45,7 +45,7 @@ def test_a_full_shelf_drops_the_statistics_of_the_smallest_scores(predictor: Cou
         assert shelf.sample(name, predictor, image, 4, seed=1).repeats == 4
         added[name] = predictor.added
     assert added == {"a": 2, "b": 4, "c": 2}
-    # What was taken off left room again.
+    # Taking statistics off the shelf frees their room.
     for name in "ab":
         shelf.keep(name, 0.0, shelf.sample(name, predictor, image, 2, seed=1))
     assert shelf.sample("a", predictor, image, 3, seed=1).repeats == 3

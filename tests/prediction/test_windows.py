@@ -1,4 +1,4 @@
-"""Windows against MONAI's places, and what must hold for any size."""
+"""Places of windows against MONAI's, and properties that hold for any size."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_cropping_undoes_padding(volume: Size3D, window: Size3D) -> None:
     padded = grid.pad(image)
     assert padded.shape[1:] == grid.padded_size
     assert grid.crop(padded).equal(image)
-    assert padded.unique().equal(image.unique())  # nothing but the image: no zeros
+    assert padded.unique().equal(image.unique())  # only voxels of the image, no zeros
 
 
 def test_the_odd_voxel_of_padding_comes_after() -> None:

@@ -1,4 +1,4 @@
-"""`activelabel check`, as it is typed: every file of a project is read, and compared with what was kept."""
+"""`activelabel check` as it is typed: it reads every file of a project and compares it with the ledger."""
 
 import dataclasses
 import hashlib
@@ -51,7 +51,7 @@ Checked = tuple[int, list[str]]
 def check(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Checked]:
-    """Exit code and lines."""
+    """Run the check, and return its exit code and lines."""
 
     def run(studies: str = project.studies) -> Checked:
         conf = [word for key, value in CONF.items() for word in ("--conf", f"{key}={value}")]
@@ -66,7 +66,7 @@ def check(
 
 
 def flip(file: Path) -> None:
-    """One byte is another, size and time are the same: only who reads it all can tell."""
+    """Change one byte, but neither size nor time: only a full read can detect it."""
     status, content = file.stat(), bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)

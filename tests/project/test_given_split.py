@@ -1,4 +1,4 @@
-"""A live project goes by the split that people give, from its first image on."""
+"""A live project follows a given split from its first image on."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The log of a project: what is in it, and what is in no log."""
+"""The log of a project: its entries, and the secrets that it never holds."""
 
 import errno
 import io
@@ -31,7 +31,7 @@ def test_secrets_are_not_shown(said: str, shown: str) -> None:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
-    """A project's log, into which this process writes."""
+    """The log of a project, to which this process writes."""
     before = {name: list(logging.getLogger(name).handlers) for name in LOGGERS}
     keep_log(tmp_path / "logs" / "server.log")
     yield tmp_path / "logs" / "server.log"

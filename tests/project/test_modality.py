@@ -1,4 +1,4 @@
-"""What the images of a project are: found out once, recorded with the reason, and the same ever after."""
+"""The modality of a project is determined once, recorded with the reason, and never changed."""
 
 import json
 import logging

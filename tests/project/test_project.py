@@ -1,4 +1,4 @@
-"""A project as its settings make it."""
+"""A project opened from its settings."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Images that changed under their labels, and cases that come back when they are mended."""
+"""Images that changed after they were labelled, and cases that come back when their files are mended."""
 
 import logging
 import shutil
@@ -73,7 +73,7 @@ def test_an_image_that_changed_under_its_label_is_set_aside_and_comes_back_with_
     assert "a is set aside: a: its image has changed" in caplog.text
     store.refresh()
     assert [image.id for image in ledger.images_set_aside()] == ["a"], "nothing has changed since"
-    shutil.copy2(old, studies / "a.nii.gz")  # with its old time
+    shutil.copy2(old, studies / "a.nii.gz")  # with its old modification time
     store.refresh()
     assert ledger.images_set_aside() == []
     assert ledger.progress().annotated == 1

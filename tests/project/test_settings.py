@@ -1,4 +1,4 @@
-"""`--conf` as the host hands it over: texts in, typed values out, and one line for what is wrong."""
+"""`--conf` as the host passes it: texts become typed values, and each error is one line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What goes by how repeats differ needs two of them, wherever it is said; a single pass has none to spare."""
+"""Measures that compare repeats need two of them, in every setting that names one; a single pass has one."""
 
 from pathlib import Path
 

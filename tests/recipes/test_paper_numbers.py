@@ -1,4 +1,4 @@
-"""Each recipe of a paper beside a table of what the paper says; all else in it is marked as ours."""
+"""Each recipe of a paper against a table of the paper's numbers; all other numbers are marked as ours."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ OURS = re.compile(r"ours: \S+")
 
 
 def values_of(paper: str) -> dict[str, Any]:
-    """Every number of a recipe as it is read, by `section.key`; None is none, and so is a section that is left out."""
+    """Return every number of a loaded recipe by `section.key`, without None and without sections left out."""
     return dict(flat(load_recipe(paper).model_dump()))
 
 
@@ -30,7 +30,7 @@ def flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, A
 
 
 def comments_of(paper: str) -> dict[str, str]:
-    """What the file says of each of its keys on the key's own line."""
+    """Return the comment on the line of each key of the file."""
     comments, section = {}, ""
     for line in (FOLDER / f"{paper}.toml").read_text(encoding="utf-8").splitlines():
         if heading := re.match(r"\[(\w+)\]", line):
@@ -80,7 +80,7 @@ def test_the_start_of_table_3_is_12_thousand_and_round_5_lies_between_98_and_139
 
 
 def test_the_recipes_head_lists_the_sizes_that_differ_for_the_spleen() -> None:
-    """ma2024, 3.1, has two data sets; the recipe's head says what changes for the second."""
+    """ma2024, 3.1, has two data sets; the recipe's head lists the changes for the second."""
     head = (FOLDER / "ma2024.toml").read_text().split("\nname = ")[0]
     for said in ("--conf start 150", "--conf query_size 50", "batch_size = 16"):
         assert said in head

@@ -1,4 +1,4 @@
-"""Plans by hand-worked numbers, and by what must hold whatever the images are like."""
+"""Plans against numbers worked out by hand, and properties that hold for all images."""
 
 import itertools
 import math
@@ -40,7 +40,7 @@ def test_the_spacing_is_the_median() -> None:
 
 
 def test_the_spacing_of_thick_slices_is_the_10th_percentile_but_not_below_that_of_the_pixels() -> None:
-    """Between 5 and 10 at four tenths of the way. 10 slices are less than a third of 216 pixels."""
+    """The percentile lies at four tenths of the way from 5 to 10. 10 slices are less than a third of 216 pixels."""
     shapes = [ImageShape((216, 256, 10), (1.5, 1.5, apart)) for apart in (5.0, 10.0, 10.0, 10.0, 10.0)]
     assert target_spacing(shapes) == (1.5, 1.5, 7.0)
     many = [ImageShape((216, 256, 100), shape.spacing_mm) for shape in shapes]

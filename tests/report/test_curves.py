@@ -1,4 +1,4 @@
-"""Curves at equal effort: areas worked out by hand, whatever the arms' own rounds are."""
+"""Curves at equal effort, with areas worked out by hand, for arms with different rounds."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ Runs = dict[tuple[str, int], tuple[list[float], list[float]]]
 
 
 def tables(runs: Runs, cases: dict[str, float] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Effort and Dice as results give them; each of the `cases` lies so much beside the curve."""
+    """Return effort and Dice as results give them; `cases` holds the offset of each case from the curve."""
     rows = [
         {"arm": arm, "seed": seed, "round": number, "slices": effort, "dice": dice}
         for (arm, seed), (efforts, dices) in runs.items()

@@ -1,4 +1,4 @@
-"""Examples of queries: of the image, slice and model that were meant."""
+"""Examples of queries show the right image, slice and model."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def asked_by(results: Results, arm: str, **columns: object) -> Results:
-    """The results with other queries of an arm."""
+    """Return the results with other queries of an arm."""
     queries = results.queries.copy()
     rows = queries.index[queries["arm"] == arm]
     for name, value in columns.items():

@@ -1,4 +1,4 @@
-"""What is found in an experiment whose curves are known, and what is said about it."""
+"""Findings and summary of an experiment whose curves are known."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from activelabel.simulation.results import Results, read_results
 
 LINES = {"random": lambda number: 0.6 + 0.02 * number, "variance": lambda number: 0.6 + 0.03 * number}
 LIKE_RANDOM = {"bald": lambda number: 0.6 + 0.02 * number}
-OF_SEEDS = 0.00015  # What the four seeds add on average.
+OF_SEEDS = 0.00015  # The mean offset of the four seeds.
 Curves = dict[str, Callable[[int], float]]
 
 
@@ -35,7 +35,7 @@ def said(findings: Findings) -> str:
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    """Two straight lines, another like the first, and a run with all labels that ended after its second round."""
+    """Two straight lines, another like the first, and an arm of all labels that ended after its second round."""
     curves = {**LINES, **LIKE_RANDOM, "full_data": lambda number: 0.72 if number else 0.5}
     folder = tmp_path_factory.mktemp("lines")
     return found(folder, curves, rounds_done={("full_data", seed): 2 for seed in range(4)})

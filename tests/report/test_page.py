@@ -1,4 +1,4 @@
-"""What a page holds and what lies beside it, read as a browser and a spreadsheet read them."""
+"""The content of a page and the files beside it, read as a browser and a spreadsheet read them."""
 
 import base64
 import html.parser

@@ -39,12 +39,12 @@ def volume_ml(made: Scan, value: int) -> float:
 
 
 def core_hu(made: Scan, value: int) -> float:
-    """Without the outermost voxels, which mix with what is outside."""
+    """Return the HU of a structure without its outermost voxels, which mix with their surroundings."""
     return float(made.volume_hu[ndimage.binary_erosion(made.label == value)].mean())
 
 
 def spine_x_mm(made: Scan) -> float:
-    """The middle of the bone in the body's middle third: spine, not ribs."""
+    """Return the middle of the bone in the body's middle third, which holds the spine and no ribs."""
     bone = made.volume_hu > 250
     bone[:32] = bone[64:] = False
     bone[:, :48] = False

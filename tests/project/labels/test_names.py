@@ -1,4 +1,4 @@
-"""Where label names come from, and that contradictions are said."""
+"""The sources of label names, and the refusal of contradictions."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A ledger that is gone without a copy: made anew of the label archive, row by row as it was."""
+"""A lost ledger without a copy is rebuilt from the label archive, row by row."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ TABLES = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Three annotators, several versions, slices, a draft, a label that was taken back, a query that is open."""
+    """A project of three annotators with several versions, slices, a draft, a label taken back and an open query."""
     studies = tmp_path / "studies"
     studies.mkdir()
     for number in range(8):
@@ -108,7 +108,7 @@ def test_a_rebuilt_ledger_has_every_row_as_it_was(
     for row in (row for row in before["leases"] if row["ended_at"] is None):
         row["ended_at"], row["outcome"] = "now", "released"
     after = {table: rows(project, table) for table in TABLES}
-    # A query that nothing was sent for has no label that tells of it; one that was open is released.
+    # No label records a query without an answer, so it is lost; a query that was open is released.
     told = {row["lease_id"] for table in ("annotations", "drafts") for row in before[table]}
     assert [row["id"] for row in after["leases"]] == [row["id"] for row in before["leases"] if row["id"] in told]
     for row in after["leases"]:
@@ -153,7 +153,7 @@ def test_the_record_of_a_label_says_for_people_what_happened(project: Project) -
 def test_records_that_were_not_refreshed_are_completed_by_those_of_later_versions(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the server had been killed between the ledger and the record of the version before."""
+    """The state is that of a server killed after the ledger and before the record of the earlier version."""
     before = rows(project, "annotations")
     for file in project.labels_folder.rglob("*.json"):
         record = json.loads(file.read_text())
@@ -174,7 +174,8 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     annotated = project.ledger.annotations()
     for file in project.labels_folder.rglob("*.json"):
         file.unlink()
-    store = open_datastore(project, project.studies, follow_changes=True)  # whose listing tells slices and annotator
+    # Whose listing names the slices and the annotator.
+    store = open_datastore(project, project.studies, follow_changes=True)
     store._observer.stop()
     store.close()
     lose_ledger(project)

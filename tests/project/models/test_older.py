@@ -1,4 +1,4 @@
-"""A project whose models are pickles: converted at its next start, whatever happens in between, and nothing is lost."""
+"""A project whose models are pickles is converted at its next start without loss, also if the server crashes."""
 
 import hashlib
 import logging
@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish_older(project: Project, name: str = "quick-1.pt") -> ModelVersion:
-    """Publish a model as it was done then."""
+    """Publish a model as earlier versions did."""
     description = project.model_description
     weights = build_network(description.network, description.classes).state_dict()
     project.models_folder.mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ def publish_older(project: Project, name: str = "quick-1.pt") -> ModelVersion:
 
 
 def assert_converted(project: Project, before: ModelVersion) -> None:
-    """The model is the same but for its file, is used as before, and the earlier file is kept."""
+    """Check that only the model's file has changed, that it is used as before, and that the earlier file is kept."""
     after = project.ledger.model(before.version)
     assert after.file == before.file.replace(".pt", ".safetensors")
     assert {**vars(after), "file": "", "sha256": ""} == {**vars(before), "file": "", "sha256": ""}

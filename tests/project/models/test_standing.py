@@ -1,4 +1,4 @@
-"""What clients are told of the models, sentence by sentence."""
+"""The sentences that clients show about the models."""
 
 from datetime import datetime, timezone
 
@@ -28,7 +28,7 @@ def model(version: int, withdrawn: bool = False) -> ModelVersion:
 
 
 def standing(in_use: int | None, *dices: float | None, by: str | None = None, judges: Judges = CASES) -> Standing:
-    """Models 1, 2, … with these Dices; None: not judged."""
+    """Return the standing of models 1, 2, … with these Dice values; None means not judged."""
     measured = [
         Measurement(version, judges, {"dice": dice}) for version, dice in enumerate(dices, start=1) if dice is not None
     ]
