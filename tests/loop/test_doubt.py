@@ -32,7 +32,7 @@ SLICE_VOXELS = 24 * 20
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who is answered: by hand, and through the wrapper as a web server calls it."""
+"""The requests that are answered, by hand and through the wrapper as a web server calls it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def test_remote_server_answers_other_machines_but_not_other_pages() -> None:
 
 
 def answer_of(scope: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the guard sends for a request; the application behind it sends one message of its own."""
+    """Return the messages that the guard sends for a request; the application behind it sends one message."""
     sent: list[dict[str, Any]] = []
 
     async def application(scope: object, receive: object, send: Any) -> None:
@@ -86,7 +86,7 @@ LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch
 @pytest.mark.parametrize(
     ("method", "path", "headers", "passes"),
     [
-        ("GET", "/datastore/dataset", CROSS, False),  # an <img> of another page that would make an archive of it all
+        ("GET", "/datastore/dataset", CROSS, False),  # an <img> on another page whose address would archive all images
         ("GET", "/datastore/dataset", LINK, False),
         ("GET", "/logs/", LINK, False),
         ("GET", "/info/", {**CROSS, "sec-fetch-site": "same-site"}, False),  # another port of this machine

@@ -1,4 +1,4 @@
-"""Who is asking, for clients with a name and without one."""
+"""The annotator of a request, for clients with and without a name."""
 
 import json
 from typing import Annotated, Any
@@ -16,19 +16,19 @@ router = APIRouter(route_class=OneLineRoute)
 
 @router.post("/ask")
 def ask(params: dict[str, Any] | None = None) -> str:
-    """Reads its params as the route to the next sample does."""
+    """Read the client's params as the route to the next sample does."""
     check_params(params or {})
     return annotator_of(params or {})
 
 
 @router.put("/save")
 def save(params: Annotated[str, Form()] = "{}") -> str:
-    """Reads its params as the route to labels does."""
+    """Read the client's params as the route to labels does."""
     return annotator_of(parse_label_params(params, "case"))
 
 
 def asks_and_saves_as(client: MONAILabelClient, said: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
-    """Whom the server takes a client for that says this, when it asks and when it saves."""
+    """Return the annotators that the server derives from a client's params when it asks and when it saves."""
     app = FastAPI()
     app.router.routes[:0] = router.routes
     http = TestClient(app, client=(machine, 50000))

@@ -1,4 +1,4 @@
-"""What a process that scores imports, seen in a process of its own."""
+"""The imports of a scoring process, seen in a process of its own."""
 
 import json
 import sqlite3

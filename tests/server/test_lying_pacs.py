@@ -1,4 +1,4 @@
-"""A PACS, or what answers in its place, that lies: one line, in little time and memory, nothing written elsewhere."""
+"""A PACS (or a server in its place) that lies costs one line, little time and memory, and writes nothing elsewhere."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ Respond = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Liar:
-    """A web server that answers each request as it is told."""
+    """A web server with a preset answer to each request."""
 
     def __init__(self) -> None:
         self.respond: Respond = says(b"[]", JSON)
@@ -85,7 +85,7 @@ def says(body: bytes, kind: str, status: int = 200, **headers: str) -> Respond:
 
 
 def goes_on(part: bytes, kind: str, pause: float = 0.0) -> Respond:
-    """A body without an end."""
+    """Return a body without an end."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -103,7 +103,7 @@ def listed(uid: object = "1.2.3", study: object = STUDY, **more: object) -> dict
 
 
 def once(*items: object) -> Respond:
-    """A listing of these, however often it is asked for."""
+    """Return a listing of these series for every request."""
     return says(json.dumps(items).encode(), JSON)
 
 
@@ -307,6 +307,6 @@ def test_frames_fetched_one_by_one_make_the_same_series(
     Pacs(liar.url).download(SERIES, STUDY, into)
     found = {one.SOPInstanceUID: one.PixelData for one in map(pydicom.dcmread, into.iterdir())}
     assert found == pixels
-    pixels.popitem()  # One frame cannot be had: the series is not taken without it.
+    pixels.popitem()  # One frame cannot be fetched, and the series is not accepted without it.
     with pytest.raises(UnavailableError):
         Pacs(liar.url).download(SERIES, STUDY, into)

@@ -1,4 +1,4 @@
-"""A studies folder as it comes from a colleague: everybody who lists images lists the same, and nothing is lost."""
+"""A studies folder as it comes from a colleague: all parts list the same images, and no file is lost."""
 
 import json
 import logging
@@ -89,7 +89,7 @@ def _save(label: np.ndarray, path: Path) -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """All files but those of the project and the host's listing."""
+    """Return all files except those of the project and the host's listing."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -198,7 +198,7 @@ def test_taking_an_image_out_of_the_studies_deletes_no_file(
 
 
 def _segmentation(path: Path) -> None:
-    """Of 3D Slicer: value 1 is `b`."""
+    """Write a segmentation of 3D Slicer in which value 1 is `b`."""
     label = SimpleITK.GetImageFromArray((_drawn() == 1).astype(np.uint8).transpose())
     label.SetSpacing((1.5, 1.5, 2.0))
     for key, value in {"ID": "Segment_1", "Name": "b", "LabelValue": "1", "Layer": "0"}.items():
@@ -242,7 +242,7 @@ def test_labels_by_hand_are_used_or_passed_over_with_a_line(
 ) -> None:
     store = open_store()
     assert sorted(store.get_labeled_images()) == sorted(BY_HAND.values())
-    store.refresh()  # now those of the server lie beside them
+    store.refresh()  # now the server's labels lie beside them
     store.close()
     of_labels = [line for line in store.passed_over() if "labels/final" in line.split(":")[0]]
     assert sorted(names_in(of_labels)) == ["labels/final/case0_nrrd.nii.gz", "labels/final/stranger.nii.gz"]
@@ -264,7 +264,7 @@ def test_labels_by_hand_stay_as_they_are_and_are_taken_in_once(
 ) -> None:
     before = files_below(messy)
     store = open_store()
-    own = "labels/final/case.1.nii.gz"  # at the very place where the server keeps its own
+    own = "labels/final/case.1.nii.gz"  # at the path at which the server keeps its own label
     after = files_below(messy)
     assert {path: after[path] for path in before if path != own} == {
         path: content for path, content in before.items() if path != own

@@ -1,4 +1,4 @@
-"""A model that is published is in use if it is the best: after a training, an upload, and whatever somebody chose."""
+"""A published model is in use if it is the best: after a training, an upload and a choice by a person."""
 
 import logging
 from collections.abc import Callable
@@ -34,7 +34,7 @@ KIND = ScoreKind("variance")
 
 
 def publish(study: Study, dice: float | None, seed: int = 0) -> int:
-    """A model of random weights with this Dice by the validation labels of now; its version."""
+    """Publish a model of random weights with this Dice on the current validation labels, and return its version."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         weights = build_network(study.project.recipe.network, classes=2).state_dict()
@@ -107,7 +107,7 @@ def test_a_model_as_good_or_better_is_in_use(annotated: Study) -> None:
 
 
 def test_labels_drawn_anew_are_compared_by_measuring_the_model_in_use_again(annotated: Study) -> None:
-    """Of random weights the Dice is worked out again from the file, with nothing but the network and the voxels."""
+    """The Dice of random weights is computed again from the file, with only the network and the voxels."""
     publish(annotated, 0.99)
     annotated.annotate(*annotated.ids("validation"))
 
@@ -124,7 +124,7 @@ def test_labels_drawn_anew_are_compared_by_measuring_the_model_in_use_again(anno
 
 
 def dice_by_hand(study: Study, version: int) -> float:
-    """Mean over the validation cases, each in one piece."""
+    """Return the mean Dice over the validation cases, each predicted as one whole volume."""
     network = study.project.network(study.project.ledger.model(version))
     values = []
     for image_id in study.ids("validation"):

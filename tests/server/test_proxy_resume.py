@@ -19,7 +19,7 @@ EPOCHS = 3
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def task_of(study: Study) -> ProxyTrainTask:
 
 
 def train(study: Study, **request: Any) -> list[int]:
-    """Train, and say at which epochs the statistics were while it ran."""
+    """Train, and return the epochs that the statistics showed meanwhile."""
     task, shown = task_of(study), []
     show = task.show
 
@@ -50,7 +50,7 @@ def train(study: Study, **request: Any) -> list[int]:
 
 
 def kill(study: Study, event: Any, **request: Any) -> int:
-    """Train until `event`, and say in which epoch it was."""
+    """Train until `event`, and return its epoch."""
     task, epochs = task_of(study), []
     finalize = task.finalize
 
@@ -115,7 +115,7 @@ def test_a_training_killed_before_publishing_trains_no_epoch_again(
 
 
 def test_only_a_training_with_the_same_inputs_is_resumed(warm: Study, make_study: Callable[..., Study]) -> None:
-    """Each is killed before its first epoch has ended, so that what the first one left stays."""
+    """Each training is killed before its first epoch has ended, so that the checkpoint of the first one stays."""
     assert kill(warm, Events.EPOCH_COMPLETED(once=1)) == 1
     begin = Events.EPOCH_STARTED
     assert kill(warm, begin) == 2

@@ -1,4 +1,4 @@
-"""Strategies on a tiny study: real networks are trained and score, and every strategy asks by what they have left."""
+"""Strategies on a tiny study: real networks train and score, and every strategy asks by their results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ NEW = ("foreground_random", "power_bald", "power_entropy", "clasp_pe", "coreset"
 
 @pytest.fixture
 def open_study(blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path) -> Callable[..., Study]:
-    """Five blobs, none for validation; one is annotated, and a model of random weights is there."""
+    """A project of five blobs, none for validation; one is annotated, and a model of random weights is published."""
 
     def open_(strategy: str) -> Study:
         recipe = tmp_path / "recipe.toml"
@@ -45,7 +45,7 @@ def score(study: Study) -> dict[str, Any]:
 
 
 class Host:
-    """What a strategy asks of the host's datastore."""
+    """The part of the host's datastore that a strategy uses."""
 
     def __init__(self, study: Study) -> None:
         self.get_image_uri = study.get_image_uri

@@ -1,4 +1,4 @@
-"""Skipping, drafts and what comes next, as clients ask for it: a real project and datastore, without the host."""
+"""Skips, drafts and the next case as clients request them: a real project and datastore, without the host."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -22,7 +22,7 @@ NAMES = [f"case_{number}" for number in range(8)]
 
 
 class App:
-    """A project on a folder of eight images, two of them for validation, asked one case after the other."""
+    """A project on a folder of eight images, two of them for validation, whose cases are asked for one by one."""
 
     def __init__(self, folder: Path, **conf: str) -> None:
         self.studies, self.folder = folder / "studies", folder
@@ -46,7 +46,7 @@ class App:
         return kept_said(self._datastore.keep_label(image_id, str(file), "final", {"client_id": annotator, **info}))
 
     def opens_with(self, image_id: str) -> np.ndarray | None:
-        """What Slicer finds under `original`: listed, and in the folder."""
+        """Return the label `original` as it is listed and as it is in the folder."""
         file = self.studies / "labels" / "original" / f"{image_id}.nii.gz"
         listed = "original" in self._datastore.get_labels_by_image_id(image_id)
         assert listed == file.exists()
@@ -153,7 +153,7 @@ def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app:
     third = app.ask(skip="cannot be annotated")
     assert third["id"] not in (first["id"], second["id"])
     given = [app.ask(f"reader {number}").get("id") for number in range(40)]
-    assert first["id"] in given  # others may be asked for it at once
+    assert first["id"] in given  # it may be given to other annotators at once
     assert second["id"] not in given
     assert given[-1] is None
     app.actions.bring_back({"client_id": "ann"}, second["id"])
@@ -191,7 +191,7 @@ def test_the_stock_clients_offer_skipping_in_their_options(app: App) -> None:
     config = app.strategies["random"].info()["config"]
     assert config == {"skip this case": ["no", "not now", "cannot be annotated"], "reason to skip it": ""}
     held = app.ask()["id"]
-    assert app.ask(**{"skip this case": "no", "reason to skip it": ""})["id"] == held  # as Slicer sends it untouched
+    assert app.ask(**{"skip this case": "no", "reason to skip it": ""})["id"] == held  # the untouched form of Slicer
     answer = app.ask(**{"skip this case": "not now", "reason to skip it": "late"})
     assert (answer["skipped"]["id"], answer["skipped"]["reason"]) == (held, "late")
 
@@ -205,7 +205,7 @@ def test_a_form_that_stays_filled_in_takes_only_one_case_out_of_the_pool(app: Ap
         app.ask(**form)
     assert app.ask()["id"] == second
     app.send(second, finished=True)
-    third = app.ask(**form)["id"]  # nothing is held that it could be about
+    third = app.ask(**form)["id"]  # the annotator holds no case to skip
     assert app.ask(**{**form, "reason to skip it": "another patient"})["skipped"]["id"] == third
     assert {case["id"] for case in app.actions.cases()["cannot_be_annotated"]} == {first, third}
 
@@ -221,13 +221,13 @@ def test_asking_again_soon_after_skips_if_the_project_says_so(make_app: Callable
     app = make_app(skip_by_asking_again="30")
     held = app.ask()["id"]
     app.now += timedelta(seconds=1)
-    assert app.ask()["id"] == held  # pressed twice
+    assert app.ask()["id"] == held  # the button pressed twice
     app.now += timedelta(seconds=19)
     answer = app.ask()
     assert answer["id"] != held
     assert answer["skipped"]["reason"] == "asked again after 20 s"
     app.now += timedelta(seconds=31)
-    assert app.ask()["id"] == answer["id"]  # has looked at it for a while: what was a reload is no skip
+    assert app.ask()["id"] == answer["id"]  # some time later: a reload before was no skip
 
 
 def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> None:
@@ -248,7 +248,7 @@ def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> 
     for image_id in set(NAMES) - {case}:
         app.send(image_id, "eve", finished=True)
     app.project.ledger.release_lease("ann")
-    assert app.ask("bob")["id"] == case  # nothing else is left
+    assert app.ask("bob")["id"] == case  # no other case is left
     assert app.opens_with(case) is None
     assert "draft" not in app.ask("bob")
 
@@ -285,7 +285,7 @@ def test_a_draft_that_is_skipped_for_now_is_kept_and_comes_back(app: App) -> Non
     others = app.ask(skip="not now")["id"]
     assert others != case
     app.send(others, finished=True)
-    assert app.ask()["id"] != case  # four more first
+    assert app.ask()["id"] != case  # four other cases first
     assert [draft["id"] for draft in app.actions.cases()["drafts"]] == [case]
 
 

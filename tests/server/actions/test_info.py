@@ -1,4 +1,4 @@
-"""What `GET /info/` answers: computed once for each event, whoever caused it, and never older than the last event."""
+"""The answer of `GET /info/`: computed once for each event of any source, and never older than the last event."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ with sqlite3.connect(sys.argv[1]) as ledger:
 
 
 class Tasks:
-    """Background tasks that start nothing."""
+    """Background tasks that start no process."""
 
     running = False
 
@@ -44,7 +44,7 @@ class Tasks:
 
 
 class App(Application):
-    """A project on a folder of five images as a server opens it, and what annotators and others do with it."""
+    """A project on a folder of five images as a server opens it, and the actions of annotators and others."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,7 +118,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 def poll(app: App) -> dict[str, Any]:
-    """What a client reads that asks again and again."""
+    """Return the info that a polling client reads."""
     for _ in range(5):
         app.info.read()
         answer = app.info.as_json()

@@ -47,7 +47,7 @@ class Site:
         self.uids = [self.send(f"case{number}", seed=number) for number in (1, 2)]
 
     def send(self, patient: str, seed: int, slices: slice = slice(None), owner: str | None = None) -> str:
-        """Send a CT, or some of its slices, of this patient or of another `owner`; the series' UID."""
+        """Send a CT, or some of its slices, of this patient or of another `owner`, and return the series' UID."""
         voxels_hu = np.random.default_rng(seed).integers(-50, 150, SHAPE).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(voxels_hu, AFFINE_RAS), self.folder / f"{patient}.nii.gz")
         datasets = ct_series(self.folder / f"{patient}.nii.gz", patient, datetime.datetime(2026, 3, 4, 5, 6, 7))
@@ -64,7 +64,7 @@ class Site:
         asks_slices: bool = False,
         finished_by: FinishedBy = FinishedBy.SAVING,
     ) -> PacsDatastore:
-        """The datastore as a server, or one of its children, opens it."""
+        """Open the datastore as a server or one of its children does."""
         pacs = Pacs(self.orthanc.dicom_web)
         return PacsDatastore(
             pacs,
@@ -82,7 +82,7 @@ class Site:
         )
 
     def label(self, *values: int, shape: tuple[int, int, int] = SHAPE) -> Path:
-        """A file with a box of each value."""
+        """Write a label with a box of each value, and return its file."""
         array = np.zeros(shape, np.uint8)
         for place, value in enumerate(values):
             array[2 * place : 2 * place + 2, 1:4, 1 + place : 3 + place] = value
@@ -91,7 +91,7 @@ class Site:
         return path
 
     def drawing(self, *slices: int, value: int = 1) -> Path:
-        """A file with a box on each of these slices, which lie across the last axis."""
+        """Write a label with a box on each of these slices across the last axis, and return its file."""
         array = np.zeros(SHAPE, np.uint8)
         for index in slices:
             array[2:5, 1:4, index] = value
@@ -100,7 +100,7 @@ class Site:
         return path
 
     def segments(self) -> list[list[str]]:
-        """Names of the segments of each SEG in the PACS."""
+        """Return the names of the segments of each SEG in the PACS."""
         found = []
         for series in self.orthanc.series("SEG"):
             (instance,) = series["Instances"]  # type: ignore[misc]
@@ -109,13 +109,13 @@ class Site:
         return found
 
     def store_seg(self, uid: str, names: tuple[str, ...], *values: int, **changes: str) -> str:
-        """Store a SEG as another viewer would; its series' UID."""
+        """Store a SEG as another viewer would, and return its series' UID."""
         return self.store_drawing(uid, self.label(*values), names, **changes)
 
     def store_drawing(
         self, uid: str, drawn: Path, names: tuple[str, ...] = LABELS, author: str = "Bob", **changes: str
     ) -> str:
-        """Store a label as a SEG, as another viewer would; its series' UID."""
+        """Store a label as a SEG, as another viewer would, and return its series' UID."""
         slices = SeriesCache(Pacs(self.orthanc.dicom_web), self.folder / "other").slices(uid, None)
         seg = write_seg(drawn, slices, names, generate_uid(), author)
         assert seg is not None
@@ -127,7 +127,7 @@ class Site:
 
 @pytest.fixture
 def site(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # tests look when they want to
+    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # tests call for a look themselves
     made = Site(orthanc, tmp_path)
     yield made
     made.ledger.close()
@@ -143,7 +143,7 @@ def voxels(path: str | Path) -> np.ndarray:
 def test_the_series_of_the_pacs_are_the_images(site: Site) -> None:
     store = site.open()
     assert sorted(store.list_images()) == sorted(site.uids)
-    info = store.get_image_info(site.uids[0])  # nothing was fetched yet
+    info = store.get_image_info(site.uids[0])  # no image was fetched yet
     assert {
         "Modality": "CT",
         "StudyDate": "20260304",
@@ -260,7 +260,7 @@ def test_a_label_is_in_ledger_archive_and_pacs(site: Site) -> None:
     assert (annotation.image_id, annotation.annotator, annotation.version) == (uid, "ann", 1)
     np.testing.assert_array_equal(voxels(site.folder / "labels" / annotation.file), voxels(site.label(3)))
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(3)))
-    assert site.segments() == [["kidneys"]]  # not the first of the names
+    assert site.segments() == [["kidneys"]]  # not the first name
     assert store.get_labeled_images() == [uid]
     assert store.get_unlabeled_images() == [site.uids[1]]
     assert store.status()["completed"] == 1
@@ -330,7 +330,7 @@ def test_a_label_that_was_taken_back_stays_away(site: Site) -> None:
     assert site.open().get_labeled_images() == []
 
 
-# Segmentations of others
+# Segmentations of other programs
 
 
 def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
@@ -341,11 +341,11 @@ def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
     (annotation,) = site.ledger.annotations()
     assert (annotation.image_id, annotation.annotator) == (uid, "Bob")
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(1, 3)))
-    assert len(site.segments()) == 1  # it is not sent back
+    assert len(site.segments()) == 1  # the label is not sent back
 
 
 def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_have_names_here(site: Site) -> None:
-    """Structures that nobody named here are no reason to refuse the others."""
+    """Structures without a name in the project do not lead to a refusal of the others."""
     uid, grid = site.uids[0], Grid(SHAPE, AFFINE_RAS)
     corners = ((1.5, 1.5), (4.5, 1.5), (4.5, 3.5), (1.5, 3.5))
     drawn = {"spleen": [in_slice(grid, index, corners) for index in (2, 3)], "BODY": [in_slice(grid, 3, corners)]}
@@ -364,11 +364,11 @@ def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_h
     assert "none of its structures (BODY) is one of liver, spleen, kidneys" in reason
     store.refresh()
     assert len(site.ledger.history(uid)) == 1
-    assert site.segments() == []  # it is not sent back
+    assert site.segments() == []  # the label is not sent back
 
 
 def _in_study(made: FileDataset, site: Site, uid: str) -> FileDataset:
-    """The object as one of the study and patient of a series."""
+    """Move the object into the study and patient of a series."""
     made.StudyInstanceUID = Pacs(site.orthanc.dicom_web).study_of(uid)
     made.PatientID, made.SeriesNumber, made.InstanceNumber = "case1", 2, 1
     return made
@@ -416,7 +416,7 @@ def test_a_seg_of_another_viewer_ends_the_lease_that_it_answers(site: Site) -> N
 
 
 def test_a_seg_without_an_author_answers_the_query_of_an_anonymous_viewer(site: Site) -> None:
-    """OHIF is asked under the address of its machine, and its SEGs name nobody. A SEG holds no empty slice."""
+    """OHIF asks under the address of its machine, and its SEGs name no author. A SEG holds no empty slice."""
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[1, 3])
@@ -425,7 +425,7 @@ def test_a_seg_without_an_author_answers_the_query_of_an_anonymous_viewer(site: 
     (annotation,) = site.ledger.annotations()
     assert (annotation.annotator, annotation.slices, annotation.foreground_slices) == ("PACS", (1, 3), 1)
     assert site.ledger.leases()[0].outcome == "saved"
-    assert len(site.segments()) == 1  # what is kept is what it held, and is not sent back
+    assert len(site.segments()) == 1  # the kept label is the SEG's content, and is not sent back
 
 
 def test_a_seg_belongs_to_the_user_logged_in_when_it_was_sent_and_answers_no_other_query(site: Site) -> None:
@@ -440,7 +440,7 @@ def test_a_seg_belongs_to_the_user_logged_in_when_it_was_sent_and_answers_no_oth
 
 
 def test_a_seg_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
-    """As validation cases are, also where the recipe asks for slices."""
+    """Validation cases are asked for as whole volumes, even if the recipe asks for slices."""
     site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]
     store = site.open(asks_slices=True)
     (uid,) = site.ledger.pool("validation")
@@ -452,7 +452,7 @@ def test_a_seg_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> N
 
 
 def test_a_seg_of_one_stroke_is_a_draft_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
-    """A SEG that is a draft must not be taken for the same sent again when the next server finds it in the PACS."""
+    """The next server finds a draft SEG in the PACS, and must not count it as a second export."""
     store = site.open(finished_by=FinishedBy.ESTIMATE)
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
@@ -470,7 +470,7 @@ def test_a_seg_of_one_stroke_is_a_draft_also_after_a_restart_until_it_is_exporte
     (annotation,) = site.ledger.annotations()
     assert (annotation.slices, annotation.foreground_slices, site.ledger.open_drafts()) == (None, 1, [])
     assert site.ledger.leases()[0].outcome == "saved"
-    assert len(site.segments()) == 2  # as they were stored, and none of ours
+    assert len(site.segments()) == 2  # only the stored SEGs, none written by the server
 
 
 def test_a_seg_drawn_outside_the_query_is_a_draft_until_it_is_exported_again(site: Site) -> None:
@@ -572,12 +572,12 @@ def test_a_seg_that_fails_the_checks_is_passed_over(
         store.refresh()
     assert site.ledger.annotations() == []
     said = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
-    assert len(said) == 1  # said once, not at every look
+    assert len(said) == 1  # logged once, not at every look
     assert line in said[0]
     assert line in store.status()["pacs_refused"][uid]
 
 
-# A PACS that is not there
+# A PACS that does not answer
 
 
 def test_the_revision_changes_when_the_pacs_answers_something_else_and_not_at_every_look(site: Site) -> None:

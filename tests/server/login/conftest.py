@@ -1,4 +1,4 @@
-"""A server in this process, with the guard, the pages of the login and a few routes behind them."""
+"""A server in this process with the guard, the login pages and a few routes behind them."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -61,7 +61,7 @@ def next_sample(request: Request, strategy: str, params: dict[str, object]) -> s
 
 
 class Clock:
-    """A clock in seconds that is told how many have passed."""
+    """A clock in seconds that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -72,7 +72,7 @@ class Clock:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_hashes() -> Iterator[None]:
-    """The same algorithm with less work, as these tests log in often; `test_passwords` looks at the real one."""
+    """Hash with the same algorithm and less work, as these tests log in often; `test_passwords` checks the real one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         yield
@@ -97,7 +97,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def with_users(ledger: Ledger, password_hash: str) -> Ledger:
-    """A user of each role, called as the role is."""
+    """A ledger with one user of each role, who has the role's name."""
     for role in ("annotator", "reviewer", "manager", "admin"):
         ledger.add_user(role, role, password_hash)
     return ledger
@@ -105,7 +105,7 @@ def with_users(ledger: Ledger, password_hash: str) -> Ledger:
 
 @pytest.fixture
 def make_client(ledger: Ledger, clock: Clock) -> Callable[..., TestClient]:
-    """A browser or script of a machine on the network, at a server that would answer its own machine only."""
+    """Make a client at another machine, of a server that would answer only its own machine."""
 
     def make(machine: str = "10.0.0.7", scheme: str = "https", server: Login | None = None) -> TestClient:
         app = FastAPI()

@@ -1,4 +1,4 @@
-"""Who gets in where there are users: a browser, Slicer, a script; and what is answered to all others."""
+"""Access to a server with users: by a browser, Slicer and a script, and the refusals of all other requests."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +17,7 @@ NAVIGATES = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fe
 
 
 def token_of(client: TestClient, name: str) -> dict[str, str]:
-    """The header that Slicer sends once it has asked for a token."""
+    """Return the header that Slicer sends once it has a token."""
     answer = client.post("/auth/token", data={"username": name, "password": PASSWORD, "grant_type": "password"})
     said = answer.json()
     return {"Authorization": f"{said['token_type']} {said['access_token']}"}

@@ -1,4 +1,4 @@
-"""A server that others can reach does not start where nobody asks who they are."""
+"""A server that other machines can reach does not start without a login."""
 
 from pathlib import Path
 

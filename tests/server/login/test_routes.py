@@ -58,7 +58,7 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(with_users: Ledger
 
 @pytest.fixture
 def minutes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many have passed for the ledger since the test began."""
+    """The minutes that have passed for the ledger since the test began."""
     passed, began = [0.0], datetime.now(timezone.utc)
     monkeypatch.setattr(ledger, "_clock", lambda: began + timedelta(minutes=passed[0]))
     return passed
@@ -163,7 +163,7 @@ def test_a_page_of_another_site_cannot_log_anybody_in_or_out(with_users: Ledger,
 
 
 def go(client: TestClient, openid: OpenIdProvider, next: str = "/") -> dict[str, str]:
-    """A browser goes to the provider; with what it is sent back."""
+    """Follow the redirect to the provider, and return the query with which it sends the browser back."""
     openid.redirects = {CALLBACK}
     leaves = client.get("/login/start", params={"next": next})
     assert leaves.status_code == 303
@@ -249,7 +249,7 @@ def test_a_provider_that_is_away_is_503(make_client: Make, by_provider: Login, o
 def test_the_hosts_own_routes_believe_the_guard(
     by_provider: Login, openid: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host's check of tokens refuses all of them, and that of roles knows no manager."""
+    """The host's own check refuses all tokens, and its check of roles knows no manager."""
     monkeypatch.setattr(host_settings, "MONAI_LABEL_AUTH_ENABLE", True)
     app = FastAPI()
     app.include_router(train.router)

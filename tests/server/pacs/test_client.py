@@ -16,7 +16,7 @@ Answer = tuple[int, str, bytes]
 
 
 class FakePacs:
-    """A web server that answers as it is told, and keeps what it was asked."""
+    """A web server with preset answers that records its requests."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -56,7 +56,7 @@ def fake() -> Iterator[FakePacs]:
 
 
 def listed(uid: str, **more: object) -> dict[str, object]:
-    """A series as QIDO lists it."""
+    """Return a series as QIDO lists it."""
     tags: dict[str, object] = {
         "0020000E": {"vr": "UI", "Value": [uid]},
         "0020000D": {"vr": "UI", "Value": ["1.9"]},

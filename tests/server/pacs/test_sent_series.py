@@ -1,4 +1,4 @@
-"""Whose series a viewer stores is read from what it sends."""
+"""The series that a viewer stores are read from its request."""
 
 import io
 

@@ -15,7 +15,7 @@ UID = "1.2.3"
 
 
 class Archive:
-    """Stands for the PACS: one series of 5 x 4 x 3 voxels, sent slowly, perhaps not to its end."""
+    """Stands for the PACS: one series of 5 x 4 x 3 voxels, sent slowly and perhaps incompletely."""
 
     def __init__(self, folder: Path) -> None:
         self.voxels_hu = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
@@ -70,7 +70,7 @@ def test_the_study_is_looked_up_where_it_is_not_known(cache: SeriesCache, archiv
 def test_two_threads_that_need_a_series_at_once_share_one_download(
     cache: SeriesCache, archive: Archive, tmp_path: Path
 ) -> None:
-    other = SeriesCache(archive, tmp_path / "cache")  # as another process has it
+    other = SeriesCache(archive, tmp_path / "cache")  # as another process opens it
     found: list[Path] = []
     threads = [threading.Thread(target=lambda one=one: found.append(one.volume(UID, "1.9"))) for one in (cache, other)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Our own routes to cases, as a client reaches them: what they pass on, and what they refuse."""
+"""The routes for cases as a client calls them: the requests that they pass on, and those that they refuse."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ class Store:
         return ["case7"]
 
     def refresh(self) -> None:
-        """Nothing new."""
+        """Find no change."""
 
 
 class Cases:
-    """Says what it was asked."""
+    """Returns the request that it was asked."""
 
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
         return {"skip": dict(params), "image": image_id}
@@ -37,7 +37,7 @@ class Cases:
 
 
 class App:
-    """What these routes use of an app."""
+    """The part of an app that these routes use."""
 
     datastore = Store()
     cases = Cases()

@@ -1,4 +1,4 @@
-"""What a refusal looks like: its status, and one line whatever a client has put into it."""
+"""The form of a refusal: its status, and one line whatever text the client has sent."""
 
 import errno
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def test_one_line_is_one_short_line_that_can_be_sent(text: str) -> None:
     line = one_line(text)
     assert len(line.splitlines()) <= 1
     assert len(line) <= LONGEST_LINE + 1
-    line.encode()  # half a character could not be
+    line.encode()  # half a character could not be sent
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_one_line_of_a_message_by_hand(text: str, line: str) -> None:
 
 
 def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
-    """Status and detail that a client gets from a route."""
+    """Return the status and detail that a client gets from a route."""
     router = APIRouter(route_class=OneLineRoute)
     router.post("/ask")(answer)
     app = FastAPI()
@@ -117,7 +117,7 @@ def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> No
     [
         ({"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0 Safari/537.36"}, "OHIF"),
         ({"User-Agent": "python-requests/2.32.3"}, "OTHER"),
-        ({"User-Agent": ""}, "OTHER"),  # Slicer's module, and MONAILabelClient, send none
+        ({"User-Agent": ""}, "OTHER"),  # Slicer's module and MONAILabelClient send none
     ],
 )
 def test_a_route_knows_which_client_it_answers(headers: dict[str, str], kind: str) -> None:

@@ -1,4 +1,4 @@
-"""What a request may name, and what it may not."""
+"""The images, tags, params and names that a request may hold."""
 
 import json
 
@@ -21,7 +21,7 @@ from activelabel.server.routes.request_checks import (
 
 
 class FakeStudies:
-    """Studies of one image, which were last looked at before it came."""
+    """Studies of one image that came after the last look."""
 
     def __init__(self, listed: bool = True) -> None:
         self._images = ["case7"] if listed else []

@@ -1,6 +1,6 @@
-"""Training as the host starts it, on tiny volumes: what is learned from, what comes out, what an interruption leaves.
+"""Training as the host starts it, on tiny volumes: its cases, its published model, and its state after a stop.
 
-The network is far too small and trained far too briefly to be good; it is only asked to be the one that was measured.
+The network is too small and trained too briefly to be good; tests check that the published model is the measured one.
 """
 
 import json
@@ -71,7 +71,7 @@ def test_a_training_publishes_one_model_that_can_be_loaded(annotated: Study) -> 
 
 
 def test_the_ledger_gets_the_dice_of_the_published_model(annotated: Study) -> None:
-    """Worked out again from the published file with nothing but the network and the images' voxels."""
+    """The Dice is computed again from the published file with only the network and the images' voxels."""
     annotated.train()
 
     project = annotated.project
@@ -107,7 +107,7 @@ def test_the_statistics_have_what_clients_read(annotated: Study) -> None:
 
 
 def test_a_running_training_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients take `total_time` for the end; the model is there only after it was judged and published."""
+    """Clients take `total_time` as the end, but the model exists only after it was validated and published."""
     shown = []
     show = SegmentationTrainTask.show
     monkeypatch.setattr(SegmentationTrainTask, "show", lambda task, stats: shown.append(stats) or show(task, stats))
@@ -184,7 +184,7 @@ def test_training_leaves_the_callers_random_numbers_alone(annotated: Study) -> N
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 def test_an_interrupted_training_leaves_the_earlier_model_and_the_next_begins_anew(
@@ -263,7 +263,7 @@ def test_mlflow_does_not_track_unless_it_is_asked_for(annotated: Study) -> None:
 def test_a_broken_tracking_database_is_a_warning_and_the_training_goes_on(
     annotated: Study, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a kill in the first migration of MLflow leaves it: some of its tables, and no mark of how far it was."""
+    """A kill in the first migration of MLflow leaves some of its tables and no mark of its progress."""
     with closing(sqlite3.connect(annotated.project.folder / "mlflow.db")) as database:
         database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")
