@@ -1,4 +1,4 @@
-"""What `make` shows while it installs: what a command is at and for how long, at a terminal and without one."""
+"""The output of `make` while it installs: a command's step and its duration, with and without a terminal."""
 
 import importlib.util
 import subprocess
@@ -68,7 +68,7 @@ def test_the_output_of_a_failed_command_is_shown_with_its_exit_code(capfd: pytes
 
 
 def test_lines_come_while_the_command_runs_and_not_after_it() -> None:
-    """Without a terminal Python would keep them back."""
+    """Without a terminal Python would buffer them."""
     command = [sys.executable, SCRIPT, sys.executable, "-uc", "print('Collecting x'); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None

@@ -1,4 +1,4 @@
-"""Known vulnerabilities: each exception was judged, of the version that is pinned, and is passed on to pip-audit."""
+"""Known vulnerabilities: each exception has a verdict for the pinned version, and is passed on to pip-audit."""
 
 import datetime
 import importlib.util
@@ -39,7 +39,7 @@ def test_an_exception_has_a_date_and_a_verdict(item: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("item", EXCEPTIONS, ids=name_of)
 def test_an_exception_is_of_the_version_that_is_pinned(item: dict[str, Any]) -> None:
-    """Another version is to be judged anew, or needs no exception any more."""
+    """Another version needs a new verdict, or no exception any more."""
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert f"{item['package']}=={item['version']}" in pinned
 

@@ -1,4 +1,4 @@
-"""The wheel: everything that runs is in it, with what it needs, under one version."""
+"""The wheel holds all files of the package, with its requirements, under one version."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ MADE = ("__pycache__", "activelabel.egg-info")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """Built of links to the sources, beside which nothing is written."""
+    """The wheel, built from links to the sources, so that no file is written beside them."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
     for name in ("README.md", "LICENSE", "pyproject.toml"):
         (tree / name).symlink_to(ROOT / name)
@@ -43,7 +43,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 
 @pytest.fixture(scope="module")
 def project() -> Mapping[str, Any]:
-    """The table of pyproject.toml."""
+    """The project table of pyproject.toml."""
     return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
 
 
@@ -82,7 +82,7 @@ def test_every_required_package_is_pinned_to_its_tested_version(project: Mapping
     pinned = [Requirement(line) for line in _lines(ROOT / "constraints.txt")]
     versions = {line.name.lower().replace("_", "-"): next(iter(line.specifier)).version for line in pinned}
     for asked in map(Requirement, project["dependencies"]):
-        if asked.marker is None:  # the others are not needed by the Python of the tests
+        if asked.marker is None:  # the Python of the tests does not need the others
             assert asked.specifier.contains(versions[asked.name.lower()]), asked
 
 
@@ -95,7 +95,7 @@ def test_the_wheel_has_one_version_which_the_changelog_describes(metadata: Messa
 
 
 def test_every_imported_package_is_required(project: Mapping[str, Any]) -> None:
-    """Names of packages and of what is imported of them differ in places."""
+    """Some packages are imported under another name."""
     imported_as = {
         "PyJWT": "jwt", "argon2-cffi": "argon2", "dicomweb-client": "dicomweb_client", "psycopg": "psycopg",
         "scikit-image": "skimage", "scikit-learn": "sklearn", "typing-extensions": "typing_extensions",

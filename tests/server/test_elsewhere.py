@@ -29,7 +29,7 @@ def studies(tmp_path: Path) -> Path:
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Return every file and folder with its inode number, size and times of change."""
+    """Return every file and folder with its inode number and its times of change."""
     found = [folder, *folder.rglob("*")]
     status = {str(path.relative_to(folder)): path.stat() for path in found}
     return {name: (one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for name, one in status.items()}

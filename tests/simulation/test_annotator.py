@@ -1,4 +1,4 @@
-"""The oracle draws what is true where she is asked, nothing elsewhere, and what she counts is counted by hand here."""
+"""The oracle draws the reference where they are asked and nothing elsewhere; their counts are checked by hand."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ AFFINE = np.diag([*SPACING, 1.0])
 def annotator(
     label: np.ndarray, folder: Path, plane: SlicePlane = "acquisition", affine: np.ndarray = AFFINE
 ) -> OracleAnnotator:
-    """With an image of 6x6x4 voxels, and its label, which may have been stored in another order."""
+    """Make an annotator of an image of 6x6x4 voxels with a reference label, which may be stored in another order."""
     image, truth = folder / "image.nii.gz", folder / "truth.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.zeros((6, 6, 4), np.uint8), AFFINE), image)
     nibabel.save(nibabel.Nifti1Image(label, affine), truth)
@@ -26,7 +26,7 @@ def annotator(
 
 
 def box() -> np.ndarray:
-    """A box of 2x3 voxels on slices 1 and 2 of 4 along the last axis, with one voxel of a second structure on 2."""
+    """A box of 2x3 voxels on slices 1 and 2 of 4 along the last axis, with a voxel of a second structure on slice 2."""
     label = np.zeros((6, 6, 4), np.uint8)
     label[1:3, 1:4, 1:3] = 1
     label[1, 1, 2] = 2
@@ -60,7 +60,7 @@ def test_the_oracle_looks_at_no_label_that_was_not_asked_for(tmp_path: Path) -> 
 
 
 def test_slices_are_those_of_the_image_however_its_label_was_stored(tmp_path: Path) -> None:
-    """The last axis first, and turned round: slice 1 of the image is the third along the first axis of the file."""
+    """The label has the last axis first and reversed: slice 1 of the image is the third along the file's first axis."""
     stored = np.flip(np.moveaxis(box(), 2, 0), axis=0)
     affine = np.array([[0, 1, 0, 0], [0, 0, 2, 0], [-5, 0, 0, 15], [0, 0, 0, 1]], float)
     query = {"kind": "slices", "axis": 2, "slices": [1]}

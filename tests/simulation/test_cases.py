@@ -1,4 +1,4 @@
-"""Cases are paired by name, and those that test are set aside by their ids alone."""
+"""Cases are paired by name, and test cases are set aside by their ids alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ Folders = tuple[Path, Path]
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Callable[..., Folders]:
-    """Folders of empty files of these names: nothing of what they hold is read."""
+    """Make folders of empty files of these names; their content is never read."""
 
     def make(images: list[str], labels: list[str]) -> Folders:
         made = (tmp_path / "images", tmp_path / "labels")
@@ -97,7 +97,7 @@ def test_links_are_renewed_after_the_images_have_moved(folders: Callable[..., Fo
 def test_a_link_is_named_after_the_image_whatever_the_image_links_to(
     folders: Callable[..., Folders], tmp_path: Path
 ) -> None:
-    """As git-annex and DVC keep files: under their hash, without an ending."""
+    """git-annex and DVC keep files under their hash, without an ending."""
     images, labels = folders(["a.nii.gz"], ["a.nii"])
     (images / "a.nii.gz").rename(tmp_path / "8f14e45f")
     (images / "a.nii.gz").symlink_to(tmp_path / "8f14e45f")

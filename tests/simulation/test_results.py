@@ -1,4 +1,4 @@
-"""What is read back from the folders of experiments, against what was written there."""
+"""Results read back from the folders of experiments, against the data written there."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CURVES = {"random": lambda number: 0.6 + 0.02 * number, "variance": lambda numbe
 
 
 def queries(*rows: tuple[int, str, int, int]) -> pd.DataFrame:
-    """Of one run: round, image, slices and voxels."""
+    """Return the queries of one run: round, image, slices and voxels."""
     frame = pd.DataFrame(rows, columns=["round", "image_id", "annotated_slices", "foreground_voxels"])
     return frame.assign(arm="a", seed=0, role="training", foreground_slices=1, boundary_mm=2.5)
 

@@ -1,4 +1,4 @@
-"""Runs of the simulator on tiny volumes: what is asked, that a kill changes nothing, and that no truth leaks."""
+"""Runs of the simulator on tiny volumes: queries, kills without effect, and no leak of reference labels."""
 
 import shutil
 from collections.abc import Callable
@@ -34,12 +34,12 @@ VALIDATION = 2
 
 
 class Killed(Exception):
-    """As far as the ledger and the files can tell, the process ends here."""
+    """Stands for the end of the process, which leaves the ledger and the files as they are."""
 
 
 @pytest.fixture(scope="module")
 def blob_folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Fourteen volumes that no test changes."""
+    """Folders of fourteen volumes that no test changes."""
     folder = tmp_path_factory.mktemp("blobs")
     grid = np.stack(np.meshgrid(*(np.arange(size) for size in (20, 18, 16)), indexing="ij"))
     for name in ("images", "labels"):
@@ -58,7 +58,7 @@ def blob_folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def played(blob_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An experiment of a strategy of volumes, one of slices, and random, played undisturbed."""
+    """An experiment of a volume strategy, a slice strategy and random, played without interruption."""
     out = tmp_path_factory.mktemp("played") / "out"
     play(blob_experiment(*blob_folders, "variance", "entropy_slices", "random_volumes"), out)
     return out
@@ -110,17 +110,17 @@ def test_no_test_case_is_ever_asked_for(played: Path, blob_folders: tuple[Path, 
 KILLS = [
     (OracleAnnotator, "draw", 1, "after"),
     (Table, "add", 1, "before"),
-    (Table, "add", 1, "after"),  # the query is written down, its label is not saved
+    (Table, "add", 1, "after"),  # the query is recorded, its label is not saved
     (LocalApp, "save", 1, "before"),
     (LocalApp, "save", 1, "after"),
     (LocalApp, "ask", 2, "after"),
     (SegmentationTrainTask, "__call__", 1, "before"),
-    (SegmentationTrainTask, "learn", 1, "after"),  # trained, and nothing is published
-    (SegmentationTrainTask, "__call__", 1, "after"),  # published, and not written down
-    (Table, "add", 1, "after"),  # written down, and not measured
-    (Table, "add", 1, "before"),  # measured, and not written down
+    (SegmentationTrainTask, "learn", 1, "after"),  # trained, and not published
+    (SegmentationTrainTask, "__call__", 1, "after"),  # published, and not recorded
+    (Table, "add", 1, "after"),  # recorded, and not measured
+    (Table, "add", 1, "before"),  # measured, and the metrics not recorded
     (Table, "add", 1, "after"),
-    (Ledger, "record_scores", 3, "after"),  # some are scored
+    (Ledger, "record_scores", 3, "after"),  # some images are scored
     (VolumeScoring, "run", 1, "after"),
     (Table, "replace", 1, "after"),
     (Table, "replace", 2, "before"),
@@ -162,7 +162,7 @@ def _killed_at(step: Callable[..., Any], call: int, done: bool) -> Callable[...,
 def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew(
     played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside it, the run that makes it and the one that takes it over are as those in which each made its own."""
+    """The run that makes the start and the one that copies it equal runs that each made their own."""
     trained: list[int] = []
     learn = SegmentationTrainTask.learn
     monkeypatch.setattr(
@@ -186,7 +186,7 @@ def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew
 def test_impossible_values_in_what_was_not_asked_for_change_nothing(
     played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    """Every label is poison until the moment it is asked for, and of slices all others remain so."""
+    """Every label has impossible values until it is asked for, and slices not asked for keep theirs."""
     images, truth = blob_folders
     labels = tmp_path / "labels"
     shutil.copytree(truth, labels)
@@ -225,7 +225,7 @@ def test_a_pool_that_runs_dry_ends_the_run(blob_folders: tuple[Path, Path], tmp_
     assert len(read["queries"]) == len(experiment.cases.pool)
     results = read_results([tmp_path])
     assert results.shorter
-    assert results.unfinished == frozenset()  # It ended, so it may be compared.
+    assert results.unfinished == frozenset()  # The run ended, so it may be compared.
 
 
 def test_a_folder_of_another_experiment_is_left_alone(
@@ -255,7 +255,7 @@ def test_a_strategy_that_nobody_knows_is_named_with_those_there_are(
 def test_the_oracle_strategies_see_what_no_other_may(
     blob_folders: tuple[Path, Path], tmp_path: Path, strategy: str
 ) -> None:
-    """Of slices, two thirds hold foreground although fewer than half of all do; and truth alone decides the order."""
+    """Two thirds of the slices asked for hold foreground although fewer than half of all do; labels set the order."""
     experiment = blob_experiment(*blob_folders, strategy)
     play(experiment, tmp_path)
     asked = tables(tmp_path, strategy)["queries"]
@@ -318,7 +318,7 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
 def test_a_round_of_random_slices_may_end_when_so_many_with_foreground_are_drawn(
     blob_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """chlebus2022, IV.A, RSS: five a round, whatever is drawn in between; the blob is on every third slice or so."""
+    """chlebus2022, IV.A, RSS: five foreground slices a round, and any number of others; about a third have the blob."""
     recipe = tmp_path / "rss.toml"
     recipe.write_text(TINY.read_text() + "random_until_foreground = true\n")
     experiment = blob_experiment(*blob_folders, "random_slices", slices=5)
@@ -349,7 +349,7 @@ def test_a_label_that_cannot_be_drawn_is_set_aside_and_the_run_goes_on(
 
 
 def first_asked(experiment: Any, out: Path) -> str:
-    """Which case a run asks for first, without drawing it."""
+    """Return the case that a run asks for first, without drawing it."""
     link_images(experiment.cases, experiment.cases.pool, out / "studies")
     app = LocalApp(out / "studies", run_conf(experiment, experiment.arms[0], 0, out), "oracle")
     return str(app.ask("random_volumes")["id"])

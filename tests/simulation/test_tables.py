@@ -1,4 +1,4 @@
-"""Tables hold what was added, in the types that were said, also in another process; what is no table says so."""
+"""Tables return added rows in their declared types, also in another process; other files are refused."""
 
 from pathlib import Path
 

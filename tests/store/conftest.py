@@ -1,4 +1,4 @@
-"""Ledgers to test: each on SQLite and on a PostgreSQL server that lives as long as the tests."""
+"""Ledgers for tests, each on SQLite and on a PostgreSQL server that runs as long as the tests."""
 
 import os
 import secrets
@@ -24,7 +24,7 @@ PASSWORD = "do-not-show-this"
 
 
 class Clock:
-    """A clock that stands still until it is told how many minutes have passed."""
+    """A clock that stands still until a test advances it by minutes."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -43,7 +43,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The URL of a server, without a database, as a user who may do everything."""
+    """The URL of a server, without a database, for a superuser."""
     if not POSTGRESQL_BINARIES:
         pytest.skip("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin")
     binaries = POSTGRESQL_BINARIES[-1]
@@ -56,12 +56,12 @@ def postgresql_server() -> Iterator[str]:
     password_file.write_text(PASSWORD)
     password_file.chmod(0o644)
     initdb = [binaries / "initdb", "-D", folder / "data", "-U", "tester", "--pwfile", password_file, "--no-sync"]
-    # A server that sorts as a dictionary does: the ledger must order by code point all the same.
+    # The server sorts as a dictionary does, and the ledger must still order by code point.
     language = ["--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en-US"]
     subprocess.run([*initdb, "-A", "scram-sha-256", *language], user=user, check=True, capture_output=True, cwd=folder)
     port = free_port()
     settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "shared_buffers=16MB"]
-    # What a power cut would lose does not matter here.
+    # Data lost in a power cut do not matter here.
     settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
     command = [binaries / "postgres", "-D", folder / "data", "-p", str(port)]
     with (folder / "log").open("wb") as log:
@@ -94,14 +94,14 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def administrator(postgresql_server: str) -> Iterator[psycopg.Connection]:
-    """Creates and drops databases."""
+    """A connection that creates and drops databases."""
     with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def new_postgresql(postgresql_server: str, administrator: psycopg.Connection) -> Iterator[Callable[..., str]]:
-    """Makes databases, empty unless a template is named; each call gives a URL. They are dropped at the end."""
+    """Make a database, empty unless a template is named, and return its URL. All are dropped at the end."""
     names: list[str] = []
 
     def make(options: str = "") -> str:
@@ -125,7 +125,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the tables of a ledger, to be copied: that is quicker than to migrate for every test."""
+    """A file with the tables of a ledger; a copy of it is quicker than a migration for every test."""
     path = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
     ledger = Ledger(sqlite_url(path))
     ledger.open()
@@ -135,7 +135,7 @@ def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_postgresql(postgresql_server: str, administrator: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """A connection to a database with the tables of a ledger, to be emptied: that is quicker than a database a test."""
+    """A connection to a database with the tables of a ledger; to empty it is quicker than a database for every test."""
     administrator.execute("CREATE DATABASE shared_ledger")
     url = f"{postgresql_server}/shared_ledger"
     ledger = Ledger(url)
@@ -147,7 +147,7 @@ def shared_postgresql(postgresql_server: str, administrator: psycopg.Connection)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a ledger in which nothing happened yet."""
+    """The URL of a ledger without events."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "ledger.sqlite")
         return sqlite_url(tmp_path / "ledger.sqlite")
@@ -161,7 +161,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def ledger(empty_url: str, clock: Clock) -> Iterator[Ledger]:
-    """An empty ledger, whose time is that of `clock`."""
+    """An empty ledger whose time is that of `clock`."""
     ledger = Ledger(empty_url, clock)
     yield ledger
     ledger.close()

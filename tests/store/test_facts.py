@@ -1,4 +1,4 @@
-"""What holds for the whole project, and what is kept of files."""
+"""Facts of the whole project, and those of files."""
 
 import pytest
 

@@ -158,7 +158,7 @@ def test_an_image_may_be_sliced_another_way_until_somebody_goes_by_slices_of_it(
     study.fix_slices("a", 2, SHAPE)
     image = study.fix_slices("a", 1, SHAPE)
     assert (image.slice_axis, image.slice_count) == (1, 20)
-    study.record_annotation("a", "f", "0", "ann")  # a whole volume is whole whichever way
+    study.record_annotation("a", "f", "0", "ann")  # a whole volume has no slice axis to keep
     assert study.fix_slices("a", 0, SHAPE).slice_count == 10
 
 

@@ -79,7 +79,7 @@ def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
     training, validation = split.pool("training"), split.pool("validation")
     learned = split.record_annotation(training[0], "f", "0", "ann").id
     judged = split.record_annotation(validation[0], "f", "0", "ann").id
-    split.record_annotation(training[1], "f", "0", "ann")  # it came while the model was in training
+    split.record_annotation(training[1], "f", "0", "ann")  # the label came while the model was in training
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned], [judged])
     assert split.progress() == but(
         annotated=3, latest_model=1, model_in_use=1, new_annotations=1, new_training_annotations=1
@@ -118,7 +118,7 @@ def test_slices_are_new_that_the_model_has_not_seen(split):
     progress = split.progress()
     assert (progress.annotated_slices, progress.foreground_slices, progress.new_training_slices) == (16, 7, 4)
     assert (progress.annotated, progress.partly_annotated, progress.new_annotations) == (1, 2, 2)
-    split.record_annotation(second, "g", "0", "ann", foreground_slices=3)  # a correction covers nothing new
+    split.record_annotation(second, "g", "0", "ann", foreground_slices=3)  # a correction covers no new slice
     assert split.progress().new_training_slices == 4
 
 

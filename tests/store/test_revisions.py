@@ -1,4 +1,4 @@
-"""The revision of a ledger: another after every event, whoever caused it, and the same as long as nothing happens."""
+"""The revision of a ledger changes with every event of any source, and only then."""
 
 import multiprocessing
 import pickle
@@ -45,7 +45,7 @@ def test_reading_does_not_change_the_revision(study: Ledger) -> None:
     study.images()
     study.models()
     study.leases()
-    study.sync_images("abcdef", validation_cases=0)  # which are there already
+    study.sync_images("abcdef", validation_cases=0)  # which exist already
     assert study.revision() == before
 
 
@@ -87,7 +87,7 @@ def test_a_forked_process_has_its_own_revision(study: Ledger) -> None:
 
 
 def test_the_revision_is_another_after_the_ledger_was_closed(study: Ledger) -> None:
-    """What happened meanwhile is not known to a new connection, so that no old revision may be equal to a new one."""
+    """A new connection does not know the events meanwhile, so no old revision may equal a new one."""
     before = study.revision()
     study.close()
     _annotate(study)

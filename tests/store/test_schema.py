@@ -1,4 +1,4 @@
-"""What must never happen is forbidden by the database itself, whoever writes."""
+"""The database itself forbids impossible states to every writer."""
 
 import pytest
 from sqlalchemy import insert, text, update
@@ -15,7 +15,7 @@ def item(lease_id, slice_index):
 
 @pytest.fixture
 def two_leases(study):
-    """Ann holds a, bob holds b: leases 1 and 2."""
+    """Lease 1 of a to ann, and lease 2 of b to bob."""
     study.grant_lease("ann", "a", 30, "random")
     study.grant_lease("bob", "b", 30, "random")
     return study
@@ -23,7 +23,7 @@ def two_leases(study):
 
 @pytest.fixture
 def slice_lease(study):
-    """Ann holds the slices 3 and 4 of a, bob holds b: leases 1 and 2."""
+    """Lease 1 of slices 3 and 4 of a to ann, and lease 2 of b to bob."""
     study.grant_lease("ann", "a", 30, "random", slices=[3, 4])
     study.grant_lease("bob", "b", 30, "random")
     return study

@@ -1,4 +1,4 @@
-"""Who may log in, and who is logged in, on both databases."""
+"""Users and their sessions, on both databases."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What is asked for, from a ledger filled by hand."""
+"""Queries by scores, from a ledger filled by hand."""
 
 import pickle
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish(project: Project, scores: dict[str, float], region: str = "everything", again: bool = False) -> None:
-    """A new model (or the same once more), and what it thinks of the images."""
+    """Publish a new model (or use the same `again`) with its scores of the images."""
     if not again:
         project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
     version = len(project.ledger.models())
@@ -116,7 +116,7 @@ def test_selective_passes_over_images_asked_for_since_the_ranking(project: Proje
 
 @pytest.fixture
 def raced(tmp_path: Path) -> Project:
-    """A race is over: a, b and c have few repeats and the largest scores, d to h all 20."""
+    """A project after a race: a, b and c have few repeats and the largest scores, d to h all 20."""
     project = open_project("app", str(tmp_path), {"labels": "ball", "query_size": "2", "racing": "true"})
     project.ledger.sync_images("abcdefgh", 0)
     project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])

@@ -1,4 +1,4 @@
-"""Which proposal an annotator gets: their own query first, nothing that cannot be read, more where all was taken."""
+"""The proposal that an annotator gets: first their own query, no unreadable image, more proposals if all are taken."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ IMAGES = [f"case_{number}" for number in range(4)]
 
 
 class Studies:
-    """The folder of the images, as a strategy asks for them."""
+    """The folder of the images, as a strategy uses it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ def project(studies: Studies, tmp_path: Path) -> Project:
 
 
 def listed(project: Project, order: list[str], at_a_time: int = 100) -> ProjectStrategy:
-    """Proposes what it is told, a few at a time, and only what is still in the pool, as a ranking does."""
+    """Propose these images a few at a time, and only those still in the pool, as a ranking does."""
 
     def propose(project: Project) -> Iterator[Proposal]:
         pool = project.ledger.pool("training")
@@ -88,7 +88,7 @@ def test_more_proposals_are_read_when_all_of_the_first_fail(project: Project, st
 
 
 def test_asking_ends_if_proposals_are_never_granted(project: Project, studies: Studies) -> None:
-    """Somebody holds the image, and yet it is proposed again and again."""
+    """Another annotator holds the image, and it is proposed again and again."""
 
     def propose(project: Project) -> Iterator[Proposal]:
         return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))

@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish(project: Project, images: str = IMAGES, kind: str = "task", old: bool = False) -> None:
-    """A new model and what it predicts: half of the foreground in slice 1 and half in slice 2."""
+    """Publish a new model that predicts half of the foreground in slice 1 and half in slice 2."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [], kind=kind).version
     for image_id in images:
         half = VOXELS[image_id] / 2
@@ -66,7 +66,7 @@ def test_foreground_volumes_are_those_of_the_draw_and_the_reason_says_what_for(p
 
 
 def test_slices_with_foreground_have_two_thirds_of_the_places_and_a_part_of_the_others(project: Project) -> None:
-    """Of the first: 0.66 for foreground, and of the rest 10 of 32 slices."""
+    """The first slice is drawn for foreground with probability 0.66, else from all 32 slices, of which 10 have some."""
     publish(project)
     with_foreground = 0
     for seed in range(120):

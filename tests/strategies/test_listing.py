@@ -1,4 +1,4 @@
-"""In which order clients are offered the strategies, and what each says of itself."""
+"""The order in which clients are offered the strategies, and their descriptions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which slices are asked for, from a ledger filled by hand."""
+"""Queries of slices, from a ledger filled by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish(project: Project, trained_on: list[int], **kinds: dict[str, list[float]]) -> None:
-    """A new model, and what it thinks of slices: measure and region, joined by two underscores."""
+    """Publish a new model with scores of slices by measure and region, joined by two underscores."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, trained_on).version
     for image_id in "ab":
         scores = [
@@ -149,7 +149,7 @@ def test_validation_cases_are_asked_for_whole(tmp_path: Path) -> None:
 
 
 class Studies:
-    """A folder, as a strategy asks for its images."""
+    """The folder of the images, as a strategy uses it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -226,7 +226,7 @@ def test_the_names_of_all_slice_strategies_end_in_slices(project: Project) -> No
 
 
 def test_images_of_which_no_slices_were_scored_come_after_those_that_were(project: Project) -> None:
-    """After a race, or in a ledger that was kept before slices were scored."""
+    """Such images exist after a race, or in a ledger from before slices were scored."""
     project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
     kind = ScoreKind("entropy", aggregation="mean")
     project.ledger.record_scores(1, "a", [Score.of_kind(kind, 1.0, tuple(PROFILES["a"]))], 5, 0)
@@ -266,7 +266,7 @@ def rss_project(tmp_path: Path, size: int, **conf: str) -> Project:
 
 
 def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -> None:
-    """chlebus2022, IV.A. Each third slice holds foreground; three are wanted, however many are drawn."""
+    """chlebus2022, IV.A. Each third slice holds foreground; a round has three of these and any number of others."""
     project = rss_project(tmp_path, size=3)
     project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [])
     order, drawn = random_slices(dict.fromkeys("abc", 10), seed=0), list[tuple[str, int]]()
@@ -283,7 +283,7 @@ def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -
         )
     assert sum(index % 3 == 0 for _, index in drawn) == 3
     assert len(drawn) > 3, "some of the first three are empty"
-    # No slice is drawn that could not have been the next one or, of a volume with it, soon after.
+    # Every drawn slice could have been the next one, or one of the same volume soon after.
     assert set(drawn) <= set(order[: len(drawn) + 2])
 
 

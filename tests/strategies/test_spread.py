@@ -1,4 +1,4 @@
-"""What is asked for by the features of the task's own models, from a ledger and features filled by hand."""
+"""Queries by the features of the task's own models, from a ledger and features filled by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ def annotate(project: Project, image_id: str, slices: list[int] | None = None) -
 
 
 def publish(project: Project, trained_on: list[int], places: dict[str, float], kind: str = "task") -> None:
-    """A new model, and where it sees the images: one number each."""
+    """Publish a new model with one feature for each image."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, trained_on, kind=kind).version
     write(project, version, {image_id: np.array([place], np.float32) for image_id, place in places.items()})
 
@@ -87,7 +87,7 @@ def test_in_every_round_coreset_goes_by_what_the_latest_model_sees(project: Proj
 
 
 def test_typiclust_asks_for_clusters_of_which_nothing_was_learnt(project: Project) -> None:
-    """Four clusters for two beside b and h: abc, d, efg and h. f is the most typical of the larger one left, then d."""
+    """Two queries beside b and h make four clusters: abc, d, efg and h. f is typical of the larger free one, then d."""
     publish(project, [annotate(project, "b"), annotate(project, "h")], PLACES)
     proposals = list(typiclust_proposals(project))
     assert ids(iter(proposals))[:2] == ["f", "d"]
@@ -123,7 +123,7 @@ def test_without_any_features_strategies_ask_at_random_and_say_so(tmp_path: Path
 
 
 def test_the_farthest_slices_by_hand(project: Project) -> None:
-    """From slice 0 of a, at 0: 103 of c, then 52 of b, 51 from the nearer of both; 51 of b is too, but later."""
+    """From slice 0 of a, at 0: 103 of c, then 52 of b, 51 from the nearer of both; 51 of b ties, and is later."""
     publish_slices(project, [annotate(project, "a", [0])], SLICES)
     proposals = list(coreset_slice_proposals(project))
     assert asked(iter(proposals))[:2] == [("c", (1,)), ("b", (1,))]
@@ -143,7 +143,7 @@ def test_all_slices_of_a_volume_that_was_learnt_wholly_are_centres(project: Proj
 
 
 def test_the_most_typical_slices_by_hand(project: Project) -> None:
-    """Three clusters for two beside slice 1 of a, of which one is chosen: b 51 and c 101 are the middle of theirs."""
+    """Two queries beside slice 1 of a make three clusters, one with it; b 51 and c 101 are the middles of two."""
     publish_slices(project, [annotate(project, "a", [1])], SLICES)
     proposals = list(typiclust_slice_proposals(project))
     assert asked(iter(proposals))[:2] == [("b", (2,)), ("c", (2,))]

@@ -1,4 +1,4 @@
-"""What is made of the labels that came back: trusted or not, said in the reason, asked for at random instead."""
+"""Trust in uncertainty by the labels that came back: the verdict, its reason, and random queries instead."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 
 
 def come_back(project: Project, *worths: float | None) -> None:
-    """Labels of training cases that find the doubt worth so much."""
+    """Record labels of training cases whose comparison gives the uncertainty this worth."""
     for worth in worths:
         label = project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
         # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
@@ -53,7 +53,7 @@ def labelled(project: Project) -> set[str]:
 
 
 def proposed(project: Project) -> list[Proposal]:
-    """By the highest score; where that is not allowed, at random."""
+    """Return the proposals by the highest score, or at random if uncertainty is not trusted."""
 
     def by_uncertainty(project: Project) -> Iterator[Proposal]:
         return highest_proposals(project, KIND)

@@ -36,7 +36,7 @@ Weights = dict[str, torch.Tensor]
 
 
 def write(path: Path, weights: Weights, description: object) -> None:
-    """A model file that says of itself what it is told to."""
+    """Write a model file with the given description."""
     said = json.dumps({"format": FORMAT, "description": description})
     save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"activelabel": said})
 
@@ -92,7 +92,7 @@ def test_a_file_that_was_changed_is_refused(model: Path, network: nn.Module, tmp
 
 
 class Harmful:
-    """An object whose unpickling makes a file: what a model from elsewhere could hold."""
+    """An object whose unpickling makes a file, as a model from elsewhere could hold."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -167,7 +167,7 @@ def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, obj
 
 
 def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(model: Path, tmp_path: Path) -> None:
-    """Its description does not say which it has: MONAI's, the only one there was."""
+    """Such a description has no key for the upsampling, which was always MONAI's."""
     said = DESCRIPTION.model_dump(mode="json")
     del said["network"]["upsampling"]
     write(tmp_path / "old.safetensors", load_file(model), said)
@@ -216,7 +216,7 @@ def test_a_model_of_a_recipe_with_another_name_is_accepted(model: Path) -> None:
 
 
 def first_as(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weights], Weights]:
-    """Changes the first of some weights."""
+    """Return a function that changes the first of some weights."""
     return lambda weights: {name: change(weight) if not place else weight for place, (name, weight) in
                             enumerate(weights.items())}  # fmt: skip
 

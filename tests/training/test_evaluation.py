@@ -40,7 +40,7 @@ def test_without_cases_there_is_no_mean() -> None:
 
 
 def test_a_case_is_judged_on_its_own_grid(tmp_path: Path) -> None:
-    """A stand-in for a network thresholds the prepared image, which is turned and has its own voxels."""
+    """A stand-in for a network thresholds the prepared image, which has other axes and voxels than the file."""
     affine = np.array([[0, -1.0, 0, 0], [1.0, 0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1]])
     label = np.zeros((12, 10, 6), dtype=np.uint8)
     label[2:8, 2:8, 1:5] = 1

@@ -22,7 +22,7 @@ LIKE_MONAI = {"include_background": False, "to_onehot_y": True, "softmax": True,
 
 
 def logits_of(probability: torch.Tensor) -> torch.Tensor:
-    """Logits (B, 2, *S) whose softmax gives the foreground this probability (B, *S)."""
+    """Return logits (B, 2, *S) whose softmax gives the foreground this probability (B, *S)."""
     return torch.stack([torch.zeros_like(probability), torch.logit(probability)], dim=1)
 
 

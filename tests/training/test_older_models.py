@@ -1,4 +1,4 @@
-"""Models of before safetensors: read once, and nothing in them is run."""
+"""Models from before safetensors are read once, and no code in them runs."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,7 @@ DESCRIPTION = ModelDescription(
 
 
 def written(path: Path, content: object) -> str:
-    """The SHA-256 of a file as it was written then."""
+    """Write a model as earlier versions did, and return the SHA-256 of its file."""
     torch.save(content, path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

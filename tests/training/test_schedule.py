@@ -1,4 +1,4 @@
-"""How many steps a training has, by hand."""
+"""The number of steps of a training, by hand."""
 
 import pytest
 from pydantic import ValidationError
@@ -59,6 +59,6 @@ def test_chlebus2022_trains_as_long_as_its_table_3_where_volumes_are_annotated(l
 def test_chlebus2022_has_98_to_139_thousand_steps_after_its_fifth_round(
     strategy: str, added: float, fewest: int, most: int
 ) -> None:
-    """Tables 2 and 3: liver slices after five rounds, those of the 5 volumes to start with among them."""
+    """Tables 2 and 3: liver slices after five rounds, including those of the 5 volumes of the start."""
     training = scheduled(load_recipe("chlebus2022").training, 501 / 3 + added)
     assert fewest - 30 <= 30 * (training.steps_per_epoch or 0) <= most + 30

@@ -12,13 +12,13 @@ CERTAIN = 40.0  # a logit so large that its softmax is 0 or 1 to single precisio
 
 
 def views(*probabilities: float) -> torch.Tensor:
-    """Logits (1, 2, n, 1, 1) whose foreground has these probabilities."""
+    """Return logits (1, 2, n, 1, 1) whose foreground has these probabilities."""
     p = torch.tensor(probabilities)
     return torch.stack([(1 - p).log(), p.log()])[None, :, :, None, None]
 
 
 def certain(*classes: int, of: int = 3) -> torch.Tensor:
-    """Logits (1, C, n, 1, 1) that are certain of these classes."""
+    """Return logits (1, C, n, 1, 1) that are certain of these classes."""
     return CERTAIN * torch.nn.functional.one_hot(torch.tensor(classes), of).T[None, :, :, None, None].float()
 
 
@@ -94,7 +94,7 @@ def test_the_loss_grows_with_disagreement() -> None:
 
     assert losses == sorted(losses)
     assert losses[0] < 0.02
-    # Two certain views that say the opposite: the logit's 40 nats, and no overlap.
+    # Two certain views of opposite classes cost the logit's 40 nats, and have no overlap.
     assert ConsistencyLoss()(plain, certain(0, 0, of=2)).item() == pytest.approx(CERTAIN + 1, abs=1e-3)
 
 

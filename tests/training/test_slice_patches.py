@@ -1,4 +1,4 @@
-"""Mini-batches of slices: every annotated slice alike, and nothing of the others."""
+"""Mini-batches of slices: every annotated slice equally often, and no other slice."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def settings(patch_size: tuple[int, int, int], patches: int, batch_size: int = 1
 
 @pytest.fixture
 def make_cases(tmp_path: Path) -> Callable[..., list[Case]]:
-    """Cases of 8 slices, each with those annotated that are given (None: all); foreground on slice 3 of all.
+    """Make cases of 8 slices, each with the given annotated slices (None: all) and with foreground on slice 3.
 
     Every voxel of slice s of case c is 10 c + s, and its network axis is the file's first.
     """
@@ -55,7 +55,7 @@ def make_cases(tmp_path: Path) -> Callable[..., list[Case]]:
 
 
 def epoch_of(cases: list[Case], training: TrainingSettings, seed: int = 0, cached: bool = True) -> Iterator[dict]:
-    """Its mini-batches as the host loads them."""
+    """Return the mini-batches of an epoch as the host loads them."""
     transforms = training_transforms(LoadCase(PREPROCESSING, ("liver",)), training, seed)
     dataset = CacheDataset(cases, transforms, progress=False) if cached else Dataset(cases, transforms)
     with torch.random.fork_rng():
@@ -65,7 +65,7 @@ def epoch_of(cases: list[Case], training: TrainingSettings, seed: int = 0, cache
 
 
 def slices_of(batch: dict) -> list[int]:
-    """10 c + s of each patch of one slice."""
+    """Return 10 c + s of each patch of one slice."""
     return (batch["image"].flatten(1).amax(dim=1) * 1000).round().int().tolist()
 
 

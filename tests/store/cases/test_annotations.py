@@ -148,7 +148,7 @@ def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are
     study.record_annotation("a", "prediction", "0", "model", tag="original")
     assert not study.shows("a", "original")
     study.record_annotation("a", "whole", "0", "ann", shown_as="original")
-    assert shown() == ("prediction", 1)  # what a model drew stays beside a whole label
+    assert shown() == ("prediction", 1)  # a prediction stays beside a whole label
     study.record_annotation("a", "f", "0", "ann", slices=[1], shown_as="original")
     assert shown() == ("f", 2)
     assert study.shows("a", "original")

@@ -1,4 +1,4 @@
-"""Drafts: kept in every version, one open an image and annotator, shown to whoever made them, never counted."""
+"""Drafts are kept in every version, one is open per image and annotator, shown to its annotator, never counted."""
 
 import pytest
 from sqlalchemy import update
@@ -89,7 +89,7 @@ def test_a_finished_label_ends_its_annotators_draft_and_is_shown_in_its_place(st
     save("bob", "of bob")
     study.record_annotation("a", "f", "0", "ann", shown_as="original")
     assert study.open_draft("a", "ann") is None
-    assert study.open_draft("a", "bob") is not None  # nobody's drawing is lost by another's
+    assert study.open_draft("a", "bob") is not None  # no drawing is lost by another annotator's
     assert shown(study) == "f"
     assert study.drafts_to_finish("bob") == []
     study.delete_annotation("a")

@@ -1,4 +1,4 @@
-"""Skipped cases: when they come back, and for whom."""
+"""Skipped cases: the time of their return, and the annotators who get them."""
 
 import pytest
 

@@ -15,7 +15,7 @@ from activelabel.store.records import Doubt
 
 @pytest.fixture
 def labelled(study):
-    """Labels 1 to 3, of a, b and c, with a model that has seen none of them."""
+    """Labels 1 to 3, of a, b and c, with a model that has learnt none of them."""
     study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
     for image_id in "abc":
         study.record_annotation(image_id, f"{image_id}_1", "0", "ann")
@@ -103,7 +103,7 @@ def doubt_of(uncertainty, wrong):
 
 
 def test_worth_by_hand():
-    # One wrong voxel of four, doubted second most: of three pairs with a right one two are in order and one is not,
+    # One wrong voxel of four, second in uncertainty: of three pairs with a right one two are in order and one is not,
     # (2 - 1) / 3. Spearman's is 1 / sqrt(15), the largest there can be 3 / sqrt(15).
     doubt = doubt_of(np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, False, True, False]))
     assert doubt.correlation == pytest.approx(1 / math.sqrt(15))

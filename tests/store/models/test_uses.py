@@ -1,4 +1,4 @@
-"""Which model is in use, as events write it down one by one."""
+"""The model in use, as events record it one by one."""
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -9,7 +9,7 @@ from activelabel.store.records import Judges, ModelUse
 
 @pytest.fixture
 def judged(ledger):
-    """Eight images; both of those for validation are labelled."""
+    """A ledger of eight images; the two for validation are labelled."""
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     for image_id in ledger.pool("validation"):
         ledger.record_annotation(image_id, "f", "0", "ann")
