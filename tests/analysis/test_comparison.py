@@ -169,8 +169,8 @@ def test_penalty_matrix_by_hand(dice: pd.DataFrame) -> None:
     # entropy is above random in some seeds, below in the others.
     level = dice.assign(entropy=dice["random"], strided=dice["random"])
     swinging = dice["random"] + [0.02, -0.02, 0.02, -0.02, 0.0]
-    last = dice.assign(entropy=swinging, strided=dice["random"] + 0.01)
-    matrix = penalty_matrix([dice, level, last])
+    third = dice.assign(entropy=swinging, strided=dice["random"] + 0.01)
+    matrix = penalty_matrix([dice, level, third])
     assert list(matrix.index) == list(matrix.columns) == ["random", "entropy", "strided"]
     np.testing.assert_allclose(matrix.to_numpy(), np.array([[0, 0, 0], [1, 0, 1], [1, 0, 0]]) / 3)
 

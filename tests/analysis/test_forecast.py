@@ -98,15 +98,15 @@ def test_the_advice_follows_what_is_worthwhile() -> None:
 def test_the_interval_covers_the_true_value_about_as_often_as_it_claims() -> None:
     # With five points; 95 % of 40 are 38, and 33 or more in 999 of 1000 draws.
     generator = np.random.default_rng(0)
-    truth, gain = curve(EFFORT, 0.9, 0.8, 0.7), 0.8 * (30**-0.7 - 40**-0.7)
-    found = [forecast(EFFORT, truth + generator.normal(0, 0.005, 5), 10) for _ in range(40)]
+    true_dice, gain = curve(EFFORT, 0.9, 0.8, 0.7), 0.8 * (30**-0.7 - 40**-0.7)
+    found = [forecast(EFFORT, true_dice + generator.normal(0, 0.005, 5), 10) for _ in range(40)]
     assert sum(one.gain_low <= gain <= one.gain_high for one in found) >= 33  # type: ignore[operator]
     assert sum(one.low <= 0.9 - 0.8 * 40**-0.7 <= one.high for one in found) >= 33  # type: ignore[operator]
 
 
 def test_the_interval_widens_with_scatter_and_narrows_with_more_models() -> None:
     noise = np.array([0.004, -0.006, 0.003, 0.002, -0.004])
-    truth = curve(EFFORT, 0.9, 0.8, 0.7)
+    true_dice = curve(EFFORT, 0.9, 0.8, 0.7)
 
     def width(effort: np.ndarray, dice: np.ndarray) -> float:
         found = forecast(effort, dice, 10)
@@ -114,8 +114,8 @@ def test_the_interval_widens_with_scatter_and_narrows_with_more_models() -> None
         assert found.low is not None
         return found.high - found.low
 
-    assert width(EFFORT, truth + 3 * noise) > 2 * width(EFFORT, truth + noise)
-    assert width(np.tile(EFFORT, 4), np.tile(truth + noise, 4)) < width(EFFORT, truth + noise) / 2
+    assert width(EFFORT, true_dice + 3 * noise) > 2 * width(EFFORT, true_dice + noise)
+    assert width(np.tile(EFFORT, 4), np.tile(true_dice + noise, 4)) < width(EFFORT, true_dice + noise) / 2
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({"--images": "nowhere"}, "there is no such folder"),
         ({"--model": "nothing.safetensors"}, "there is no such file"),
@@ -122,11 +122,11 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     changed: dict[str, object],
-    said: str,
+    expected: str,
 ) -> None:
     options = {"--images": blobs(1).studies, "--model": model, "--recipe": TINY, "--out": tmp_path / "s.csv", **changed}
     line = refused(capfd, monkeypatch, "score", *(part for pair in options.items() for part in pair))
-    assert said in line
+    assert expected in line
     assert len(line.splitlines()) == 1
     assert not (tmp_path / "s.csv").exists()
 

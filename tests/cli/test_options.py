@@ -68,6 +68,6 @@ def test_both_forms_reach_the_settings_of_each_command(words: list[str], tmp_pat
         CliRunner().invoke(app, [*words, *needed, "--conf", *setting])
         for setting in (["colour", "red"], ["colour=red"])
     ]
-    said = [str(answer.exception) + answer.output for answer in answers]
-    assert "colour" in said[0]
-    assert said[0] == said[1]
+    messages = [str(answer.exception) + answer.output for answer in answers]
+    assert "colour" in messages[0]
+    assert messages[0] == messages[1]

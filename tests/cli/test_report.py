@@ -160,7 +160,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "expected folders of experiments, or --studies of a project, got both or neither: give one"),
         (["nowhere"], "nowhere: expected the folder of an experiment, got one without experiment.json"),
@@ -172,7 +172,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
 )
 def test_wrong_input_is_one_line(
     arguments: list[str],
-    said: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -180,6 +180,6 @@ def test_wrong_input_is_one_line(
     monkeypatch.chdir(tmp_path)
     activelabel(monkeypatch, "report", *arguments)
     line = capfd.readouterr().err.strip()
-    assert said in line
+    assert expected in line
     assert len(line.splitlines()) == 1
     assert not (tmp_path / "report.html").exists()

@@ -68,10 +68,10 @@ def test_wrong_input_is_one_line(
     monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert ended.value.code == 2
-    assert expected in said
-    assert said.count("\n") == 1
+    assert expected in printed
+    assert printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -122,9 +122,9 @@ def test_strategies_seeds_and_rounds_can_be_added_later(folders: tuple[Path, Pat
     other = tuple(replace(arm, recipe=str(moved)) for arm in other)
     open_experiment(replace(first, arms=(longer, *other), seeds=5), tmp_path / "out")
     open_experiment(replace(first, arms=(replace(longer, recipe=str(moved)),), seeds=1), tmp_path / "out")
-    said = json.loads((tmp_path / "out" / "experiment.json").read_text())
-    assert list(said["arms"]) == ["variance", "entropy"]
-    assert (said["seeds"], said["arms"]["variance"]["rounds"]) == (5, longer.rounds)
+    description = json.loads((tmp_path / "out" / "experiment.json").read_text())
+    assert list(description["arms"]) == ["variance", "entropy"]
+    assert (description["seeds"], description["arms"]["variance"]["rounds"]) == (5, longer.rounds)
     with pytest.raises(InvalidInputError, match="variance was run with another rounds"):
         open_experiment(first, tmp_path / "out")
 

@@ -65,7 +65,7 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (["--studies", "nowhere"], "--studies nowhere: expected a folder with images, or the address of a PACS"),
         (["--conf", "colour", "red"], "--conf colour red: there is no such setting"),
@@ -77,12 +77,12 @@ def taken() -> Iterator[int]:
     ],
 )
 def test_wrong_input_is_one_line_and_nothing_is_started(
-    options: list[str], said: str, started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    options: list[str], expected: str, started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert run(monkeypatch, "--studies", tmp_path, "--port", free_port(), *options) == 2
     line = capfd.readouterr().err.strip()
-    assert line.startswith(said)
+    assert line.startswith(expected)
     assert len(line.splitlines()) == 1
     assert started == []
     assert list(tmp_path.iterdir()) == []

@@ -86,8 +86,8 @@ def test_a_model_that_predicts_nothing_does_not_change_the_verdict():
 def test_without_a_model_earlier_labels_say_how_much_there_is():
     dab = [0] * 18 + [1, 4, 1] + [0] * 19
     assert why_incomplete(dab, smallest_share=0.14) is None
-    said = "something is drawn on 3 of 40 slices, less than half of any label before"
-    assert why_incomplete(dab, smallest_share=0.16) == said
+    expected = "something is drawn on 3 of 40 slices, less than half of any label before"
+    assert why_incomplete(dab, smallest_share=0.16) == expected
     # Fewer than a tenth, and no earlier label or model.
     assert why_incomplete(dab) == "something is drawn on 3 of 40 slices"
     assert why_incomplete([0] * 18 + [1, 4, 4, 1] + [0] * 18) is None

@@ -41,7 +41,7 @@ def test_every_key_of_the_decathlon_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ([], 'expected "labels" like .* got TypeError'),
         ({"labels": {"a": []}}, r"the value of 'a' is \[\], no whole number"),
@@ -55,6 +55,6 @@ def test_every_key_of_the_decathlon_is_read(tmp_path: Path) -> None:
         ({"labels": {"a": 1}, "channel_names": {"first": "CT"}}, "expected .channel_names. like"),
     ],
 )
-def test_a_dataset_json_of_another_form_is_refused_in_one_line(tmp_path: Path, content: object, said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_dataset_json_of_another_form_is_refused_in_one_line(tmp_path: Path, content: object, expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         read_dataset(put(tmp_path, content))

@@ -37,7 +37,7 @@ def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected:
 
 
 @pytest.mark.parametrize(
-    ("others", "one", "said"),
+    ("others", "one", "expected"),
     [
         (mr, mr(9) - 2048, "stored with an offset"),
         (mr, ct(9), "look like Hounsfield units, and the others' do not"),
@@ -47,12 +47,12 @@ def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected:
     ],
 )
 def test_the_image_whose_intensities_differ_from_the_others_is_named(
-    others: object, one: np.ndarray, said: str
+    others: object, one: np.ndarray, expected: str
 ) -> None:
     images = {f"case{number}": measure_intensities(others(number)) for number in range(4)}
     odd = odd_ones({**images, "odd": measure_intensities(one)})
     assert list(odd) == ["odd"]
-    assert said in odd["odd"]
+    assert expected in odd["odd"]
 
 
 def test_one_hot_voxel_makes_no_odd_image_and_two_images_name_none() -> None:

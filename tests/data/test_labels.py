@@ -129,7 +129,7 @@ def test_labels_that_were_stored_as_scaled_numbers_are_what_they_were(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (
             1.0015,
@@ -139,12 +139,12 @@ def test_labels_that_were_stored_as_scaled_numbers_are_what_they_were(tmp_path: 
     ],
 )
 def test_a_fractional_label_value_is_shown_with_enough_digits_and_its_likely_cause(
-    tmp_path: Path, value: float, said: str
+    tmp_path: Path, value: float, expected: str
 ) -> None:
     array = label_array().astype(np.float32)
     array[2, 2, 2] = value
 
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         check_label(save(tmp_path / "label.nii.gz", array), IMAGE, NAMES)
 
 
@@ -179,12 +179,12 @@ def test_two_segments_with_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "the file is empty"), (b"not a label", "cannot be read as a 3D image")]
+    ("content", "expected"), [(b"", "the file is empty"), (b"not a label", "cannot be read as a 3D image")]
 )
-def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "label.nii.gz").write_bytes(content)
 
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         check_label(tmp_path / "label.nii.gz", IMAGE, NAMES)
 
 

@@ -40,8 +40,8 @@ def write(path: Path, layers: np.ndarray, fields: dict[str, object], start: tupl
 
 
 def segment(number: int, name: str, **fields: Any) -> dict[str, object]:
-    said = {"ID": f"Segment_{number + 1}", "Name": name, "Extent": "0 8 0 7 0 6", **fields}
-    return {f"Segment{number}_{key}": value for key, value in said.items()}
+    keys = {"ID": f"Segment_{number + 1}", "Name": name, "Extent": "0 8 0 7 0 6", **fields}
+    return {f"Segment{number}_{key}": value for key, value in keys.items()}
 
 
 def drawn(**boxes: tuple[slice, slice, slice]) -> np.ndarray:

@@ -113,14 +113,14 @@ def answer_of(server: RunningServer, request: Bad, files: Path) -> requests.Resp
     )
 
 
-def assert_refused(status: int, body: str, wanted: int, *said: str) -> None:
-    """Check the status, and that the body is one line with all words of `said` and no internals of the server."""
+def assert_refused(status: int, body: str, wanted: int, *expected: str) -> None:
+    """Check the status, and that the body is one line with all words of `expected` and no internals of the server."""
     assert status == wanted, body
     line = json.loads(body)["detail"]
     assert isinstance(line, str)
     assert "\n" not in line
     assert len(line) < 700
-    for part in said:
+    for part in expected:
         assert part in line, line
     for inside in ("Traceback", "Error:", "/tmp/tmp", "site-packages"):
         assert inside not in line
@@ -153,7 +153,7 @@ def test_requests_that_need_a_label_or_model_first_are_refused_in_one_line(
     server: RunningServer, files: Path, unchanged: None, request_: Bad
 ) -> None:
     answer = answer_of(server, request_, files)
-    assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
+    assert_refused(answer.status_code, answer.text, request_.status, *request_.expected)
 
 
 # Labels, by the host's own client
@@ -214,7 +214,7 @@ def test_label_of_an_unknown_image_is_refused(labelled: RunningServer, files: Pa
 @pytest.mark.parametrize("request_", WITHOUT_MODEL, ids=str)
 def test_bad_request_is_refused(labelled: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
     answer = answer_of(labelled, request_, files)
-    assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
+    assert_refused(answer.status_code, answer.text, request_.status, *request_.expected)
 
 
 @pytest.mark.parametrize("path", ["/session/..", "/session/../../etc/passwd", "/datastore/../../x", "/infer/../x"])
@@ -286,10 +286,10 @@ def test_code_in_a_model_is_not_run(
     assert not marker.exists()
 
 
-def refuse_model(server: RunningServer, file: Path, *said: str) -> None:
+def refuse_model(server: RunningServer, file: Path, *expected: str) -> None:
     with file.open("rb") as content:
         answer = requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60)
-    assert_refused(answer.status_code, answer.text, 422, file.name, *said)
+    assert_refused(answer.status_code, answer.text, 422, file.name, *expected)
 
 
 def test_a_file_that_is_no_model_of_this_project_is_refused(
@@ -327,7 +327,7 @@ def test_model_under_an_unknown_name_is_refused(labelled: RunningServer, tmp_pat
 @pytest.mark.parametrize("request_", WITH_MODEL, ids=str)
 def test_bad_inference_is_refused(model: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
     answer = answer_of(model, request_, files)
-    assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
+    assert_refused(answer.status_code, answer.text, request_.status, *request_.expected)
 
 
 def test_names_of_uploads_stay_inside(model: RunningServer, files: Path, unchanged: None) -> None:
@@ -398,13 +398,13 @@ def test_wrong_setting_stops_the_server_with_one_line(tmp_path: Path) -> None:
         ended = dict(zip(wrong, threads.map(start, wrong), strict=True))
     for key, (code, printed) in ended.items():
         value, allowed = wrong[key]
-        said = [line for line in printed.splitlines() if "cannot start" in line]
+        lines = [line for line in printed.splitlines() if "cannot start" in line]
         assert code == 2, printed
         assert "Traceback" not in printed
-        assert len(said) == 1
+        assert len(lines) == 1
         for part in (key, value, allowed):
-            assert part in said[0]
-        assert printed.splitlines()[-1] == said[0]
+            assert part in lines[0]
+        assert printed.splitlines()[-1] == lines[0]
         assert [path.name for path in (tmp_path / key).rglob("*")] == ["studies", "case.nii.gz"]
 
 

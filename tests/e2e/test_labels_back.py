@@ -156,8 +156,8 @@ def test_a_draft_opens_again_and_counts_when_it_is_finished(
     finished = requests.post(
         f"{server.address}/activelabel/finish", json={"client_id": "dan", "image": image}, timeout=60
     )
-    said = {"image": image, "state": "finished", "coverage": "answer for the volume"}
-    assert (finished.status_code, finished.json()) == (200, said)
+    expected = {"image": image, "state": "finished", "coverage": "answer for the volume"}
+    assert (finished.status_code, finished.json()) == (200, expected)
     np.testing.assert_array_equal(values_of(shown(studies, image)), values)
     assert server.progress()["annotated"] == annotated + 1
     assert ledger.open_drafts() == []

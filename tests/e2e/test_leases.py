@@ -208,7 +208,7 @@ def test_a_model_that_another_process_chose_is_in_use_at_once_and_every_client_i
     Path(mask).unlink()
     assert (info["model"]["version"], info["model"]["chosen_by"]) == (newest_not_in_use, "Dr. Ann")
     assert info["progress"]["model_in_use"] == params["model_version"] == newest_not_in_use
-    for said in (info["standing"], info["description"], info["models"]["segmentation"]["description"]):
-        assert "Dr. Ann" in said
+    for text in (info["standing"], info["description"], info["models"]["segmentation"]["description"]):
+        assert "Dr. Ann" in text
     ledger.use_best()
     assert scored.info()["model"]["chosen_by"] is None

@@ -100,8 +100,8 @@ def test_the_servers_line_follows_what_the_panel_says_once(page: Page, kind: str
 
 
 def test_a_server_that_does_not_answer_is_reported_as_gone(page: Page) -> None:
-    said = ask(page, "/gone", "json", ("MONAI Label", "Failed to Fetch Next Sample", "error"))
-    assert said == ["Failed to Fetch Next Sample: the server does not answer: does it run?"]
+    shown = ask(page, "/gone", "json", ("MONAI Label", "Failed to Fetch Next Sample", "error"))
+    assert shown == ["Failed to Fetch Next Sample: the server does not answer: does it run?"]
 
 
 def test_other_notices_stay_as_they_are(page: Page) -> None:

@@ -40,7 +40,7 @@ NOW = int(time.time())
 
 
 @pytest.mark.parametrize(
-    ("claims", "said"),
+    ("claims", "expected"),
     [
         ({"exp": NOW - 120}, "has expired"),
         ({"nbf": NOW + 100_000}, "not valid"),
@@ -65,10 +65,10 @@ NOW = int(time.time())
     ],
 )
 def test_a_token_that_is_not_what_it_must_be_is_refused(
-    openid: OpenIdProvider, verify: Callable[[str], Identity], claims: dict[str, Any], said: str
+    openid: OpenIdProvider, verify: Callable[[str], Identity], claims: dict[str, Any], expected: str
 ) -> None:
     all_claims = {key: value for key, value in {**openid.claims("ann"), **claims}.items() if value is not None}
-    with pytest.raises(NotLoggedInError, match=said):
+    with pytest.raises(NotLoggedInError, match=expected):
         verify(openid.key.sign(all_claims))
 
 

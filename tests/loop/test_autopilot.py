@@ -198,9 +198,9 @@ def test_an_error_that_stops_the_autopilot_from_looking_is_logged_once_in_a_whil
 
     autopilot = Autopilot(look_up, FakeTasks(), Thresholds(11, 5), clock=lambda: seconds[0])
     run_until_stopped(autopilot)
-    said = [record for record in caplog.records if "could not look for work" in record.getMessage()]
-    assert len(said) == 2, "at once, and again after the pause"
-    assert all(bool(record.exc_info) == isinstance(error, KeyError) for record in said)
+    logged = [record for record in caplog.records if "could not look for work" in record.getMessage()]
+    assert len(logged) == 2, "at once, and again after the pause"
+    assert all(bool(record.exc_info) == isinstance(error, KeyError) for record in logged)
 
 
 def test_a_problem_that_comes_back_after_it_was_gone_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -96,13 +96,13 @@ def test_the_correlation_is_scipys_over_the_whole_volume(study: Study) -> None:
     first = study.ids("training")[0]
     ball, variance = seen_by(study, first)
     (made,) = study.annotate(first)
-    truth = np.asarray(nibabel.load(study.labels / f"{first}.nii.gz").dataobj) == 1
+    reference = np.asarray(nibabel.load(study.labels / f"{first}.nii.gz").dataobj) == 1
 
     (doubt,) = compare(study)
 
     assert (doubt.annotation_id, doubt.model_version) == (made, 1)
-    assert doubt.wrong_voxels == np.count_nonzero(ball != truth)
-    assert doubt.correlation == pytest.approx(spearmanr(variance, ball != truth, axis=None).statistic)
+    assert doubt.wrong_voxels == np.count_nonzero(ball != reference)
+    assert doubt.correlation == pytest.approx(spearmanr(variance, ball != reference, axis=None).statistic)
 
 
 def test_a_perfect_prediction_is_no_evidence_against_the_uncertainty(study: Study) -> None:

@@ -64,8 +64,8 @@ def test_validation_cases_of_which_some_slices_are_annotated_judge_nothing_and_t
         study.train()
 
     assert [case["image_id"] for case in used["validation"]] == [whole]
-    said = [record.message for record in caplog.records if "only some slices" in record.message]
-    assert said == [f"not used for validation, as only some slices are annotated: {partly}"]
+    logged = [record.message for record in caplog.records if "only some slices" in record.message]
+    assert logged == [f"not used for validation, as only some slices are annotated: {partly}"]
 
 
 def test_label_values_on_slices_that_are_not_annotated_do_not_change_the_model(study: Study) -> None:
@@ -172,7 +172,7 @@ def test_a_label_file_that_differs_from_the_archive_is_not_learnt_from_until_it_
 
 @pytest.mark.parametrize("role", ["training", "validation"])
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (reexported, "the label is 24x20x16 voxels, expected its image's 20x20x16"),
         (unreadable_label, "cannot be read as a 3D image"),
@@ -180,7 +180,7 @@ def test_a_label_file_that_differs_from_the_archive_is_not_learnt_from_until_it_
     ],
 )
 def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
-    annotated: Study, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Study, str], None], said: str, role: str
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Study, str], None], expected: str, role: str
 ) -> None:
     used = used_cases(monkeypatch)
     broken = annotated.ids(role)[0]
@@ -191,7 +191,7 @@ def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
     (aside,) = annotated.project.ledger.images_set_aside()
     assert aside.id == broken
     assert aside.unreadable_reason.startswith(f"{broken}: its label (version 1, by reader) cannot be used: ")
-    assert said in aside.unreadable_reason
+    assert expected in aside.unreadable_reason
     seen = {case["image_id"] for case in (*used["training"], *used["validation"])}
     assert seen == {*annotated.ids("training")[:3], *annotated.ids("validation")} - {broken}
     situation = read_situation(annotated.project, "variance")

@@ -30,8 +30,8 @@ def test_the_sentence_between_two_models() -> None:
 
 
 def test_with_the_autopilot_off_the_sentence_asks_for_a_start_by_hand() -> None:
-    said = waits_for(situation(), None, Counts("volumes", 0, 4, 0, 0), on=False)
-    assert said.startswith("The first model can be trained after 4 training volumes; none is there.")
+    sentence = waits_for(situation(), None, Counts("volumes", 0, 4, 0, 0), on=False)
+    assert sentence.startswith("The first model can be trained after 4 training volumes; none is there.")
     assert waits_for(situation(new=4), Work.TRAIN, Counts("volumes", 4, 4, 0, 0), on=False) == (
         "A training is due, but the autopilot is off (--conf autopilot false): start it yourself."
     )
@@ -48,8 +48,8 @@ def test_the_sentence_names_the_work_that_is_due_or_running() -> None:
 
 
 def test_the_sentence_when_all_is_done() -> None:
-    said = waits_for(situation(3, 0, nothing_left=True), None, Counts("volumes", 0, 5, 3, 3))
-    assert said == "Nothing more: all cases are annotated, and the last model has learnt from them."
+    sentence = waits_for(situation(3, 0, nothing_left=True), None, Counts("volumes", 0, 5, 3, 3))
+    assert sentence == "Nothing more: all cases are annotated, and the last model has learnt from them."
 
 
 def test_info_counts_what_the_ledger_holds(tmp_path: Path) -> None:

@@ -180,12 +180,12 @@ def test_an_existing_table_is_not_overwritten(tmp_path: Path) -> None:
         ScoreTable(tmp_path / "scores.csv", {})
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "no such folder"), (["notes.txt"], "found none")])
-def test_a_folder_without_images_is_refused(tmp_path: Path, content: list[str] | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "expected"), [(None, "no such folder"), (["notes.txt"], "found none")])
+def test_a_folder_without_images_is_refused(tmp_path: Path, content: list[str] | None, expected: str) -> None:
     folder = tmp_path / "images"
     if content is not None:
         folder.mkdir()
         for name in content:
             (folder / name).touch()
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         list_images(folder)

@@ -33,8 +33,8 @@ def project(tmp_path: Path) -> Project:
     project.ledger.sync_images(store.list_images(), 1)
     for image_id, values, finished in (("a", (1,), True), ("a", (1, 2), True), ("b", (1,), False)):
         sent = write_nifti(tmp_path / "sent.nii.gz", boxes(*values), AFFINE_RAS)
-        said = {"client_id": "ann", "confirmed": True, "finished": finished}
-        store.keep_label(image_id, str(sent), "final", said)
+        params = {"client_id": "ann", "confirmed": True, "finished": finished}
+        store.keep_label(image_id, str(sent), "final", params)
     note_image("c", studies / "c.nii.gz", project.ledger)
     store.close()
     project.models_folder.mkdir()
@@ -128,14 +128,14 @@ DAMAGE: dict[str, tuple[Callable[[Project], None], str]] = {
 def test_check_names_each_changed_file_and_what_to_do(
     project: Project, check: Callable[..., Checked], damage: str
 ) -> None:
-    spoil, said = DAMAGE[damage]
+    spoil, expected = DAMAGE[damage]
     spoil(project)
     code, lines = check()
     assert code == 1
-    named, last = lines
-    assert said in named
-    assert ": " in named.partition(said)[2] or named.endswith(said) or "put" in named
-    assert last == "1 of 7 files are not what they were"
+    named, summary = lines
+    assert expected in named
+    assert ": " in named.partition(expected)[2] or named.endswith(expected) or "put" in named
+    assert summary == "1 of 7 files are not what they were"
 
 
 def test_check_of_a_folder_without_a_project_is_one_line(check: Callable[..., Checked], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from activelabel.project.log_file import LOGGERS, keep_log, last_lines, without_
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "shown"),
     [
         ("open postgresql://ann:s3cret@db:5432/study now", "open postgresql://ann:***@db:5432/study now"),
         ("http://u:p%40w@host/ and http://v:x@host", "http://u:***@host/ and http://v:***@host"),
@@ -25,8 +25,8 @@ from activelabel.project.log_file import LOGGERS, keep_log, last_lines, without_
         ("the token of the query is gone", "the token of the query is gone"),
     ],
 )
-def test_secrets_are_not_shown(said: str, shown: str) -> None:
-    assert without_secrets(said) == shown
+def test_secrets_are_not_shown(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
 
 
 @pytest.fixture
@@ -68,11 +68,11 @@ def test_a_full_disk_is_reported_once_and_the_gap_when_there_is_room_again(
     logger = logging.getLogger("activelabel.test")
     for number in range(3):
         logger.warning("number %d", number)
-    said = capsys.readouterr().err.splitlines()
-    assert [line for line in said if "cannot be written" in line] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert [line for line in printed if "cannot be written" in line] == [
         f"{log}: the log cannot be written ([Errno 28] No space left on device); the work goes on"
     ]
-    assert "Traceback" not in "".join(said)
+    assert "Traceback" not in "".join(printed)
     handler.stream = file
     logger.warning("there is room")
     logger.warning("again")

@@ -42,13 +42,13 @@ def test_images_vote_and_later_ones_change_nothing(tmp_path: Path, caplog: pytes
     assert again.settings_in_force()["modality"] == "other"
 
 
-@pytest.mark.parametrize(("said", "intensity"), [("CT", "window"), ("ct", "window"), ("MR", "zscore")])
-def test_the_users_setting_of_the_modality_comes_first(tmp_path: Path, said: str, intensity: str) -> None:
+@pytest.mark.parametrize(("setting", "intensity"), [("CT", "window"), ("ct", "window"), ("MR", "zscore")])
+def test_the_users_setting_of_the_modality_comes_first(tmp_path: Path, setting: str, intensity: str) -> None:
     write_ct(tmp_path / "a.nii.gz")
     (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}}))
-    project = start(tmp_path, modality=said)
+    project = start(tmp_path, modality=setting)
     assert project.preprocessing.intensity == intensity
-    assert (project.modality.name, project.modality.reason) == (said.upper(), "--conf modality")
+    assert (project.modality.name, project.modality.reason) == (setting.upper(), "--conf modality")
 
 
 def test_a_modality_that_nobody_knows_is_refused(tmp_path: Path) -> None:

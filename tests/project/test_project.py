@@ -39,7 +39,7 @@ def test_a_missing_gpu_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("count", "device", "said"),
+    ("count", "device", "expected"),
     [
         (0, "cuda:0", "no CUDA GPU"),
         (1, "cuda:1", "1 CUDA GPU, numbered from 0"),
@@ -47,11 +47,11 @@ def test_a_missing_gpu_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_a_gpu_number_too_high_is_refused_at_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, device: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, device: str, expected: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    with pytest.raises(InvalidInputError, match=f"--conf device {device}: this machine has {said}"):
+    with pytest.raises(InvalidInputError, match=f"--conf device {device}: this machine has {expected}"):
         open_project("app", str(tmp_path), {"labels": "heart", "device": device})
 
 

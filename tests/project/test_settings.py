@@ -105,7 +105,7 @@ def test_the_database_is_that_of_one_of_three_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conf", "environment", "said"),
+    ("conf", "environment", "expected"),
     [
         ({"database_url": SECRET}, {}, "holds a password, which the list of processes would show"),
         ({"database_url": "sqlite:////a"}, {DATABASE_URL: SECRET}, "both name the database"),
@@ -114,9 +114,9 @@ def test_the_database_is_that_of_one_of_three_places(tmp_path: Path) -> None:
     ],
 )
 def test_a_database_that_is_named_wrongly_is_one_line_without_its_password(
-    conf: dict[str, str], environment: dict[str, str], said: str
+    conf: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
-    with pytest.raises(InvalidInputError, match=said) as refusal:
+    with pytest.raises(InvalidInputError, match=expected) as refusal:
         database_url(parse_settings(conf), environment)
     assert "s3cret" not in str(refusal.value)
     assert "\n" not in str(refusal.value)

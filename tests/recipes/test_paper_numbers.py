@@ -58,7 +58,7 @@ def test_a_recipe_has_the_papers_number_and_says_where_it_stands(paper: str, row
 @pytest.mark.parametrize("paper", PAPERS)
 def test_numbers_that_the_paper_does_not_give_are_marked_as_ours(paper: str) -> None:
     of_paper = stated_keys(paper)
-    unmarked = {key for key, said in comments_of(paper).items() if key not in of_paper and not OURS.match(said)}
+    unmarked = {key for key, comment in comments_of(paper).items() if key not in of_paper and not OURS.match(comment)}
     assert unmarked == set()
 
 
@@ -82,5 +82,5 @@ def test_the_start_of_table_3_is_12_thousand_and_round_5_lies_between_98_and_139
 def test_the_recipes_head_lists_the_sizes_that_differ_for_the_spleen() -> None:
     """ma2024, 3.1, has two data sets; the recipe's head lists the changes for the second."""
     head = (FOLDER / "ma2024.toml").read_text().split("\nname = ")[0]
-    for said in ("--conf start 150", "--conf query_size 50", "batch_size = 16"):
-        assert said in head
+    for change in ("--conf start 150", "--conf query_size 50", "batch_size = 16"):
+        assert change in head

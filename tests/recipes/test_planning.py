@@ -20,8 +20,8 @@ Size = tuple[int, int, int]
 
 def images(count: int, size: Size, spacing: tuple[float, float, float], **changed: object) -> Fingerprint:
     shapes = (ImageShape(size, spacing),) * count
-    said = {"is_ct": False, "window": (0.0, 1.0), "foreground_share": 0.1, "measured": count, **changed}
-    return Fingerprint(shapes, shapes, **said)  # type: ignore[arg-type]
+    values = {"is_ct": False, "window": (0.0, 1.0), "foreground_share": 0.1, "measured": count, **changed}
+    return Fingerprint(shapes, shapes, **values)  # type: ignore[arg-type]
 
 
 def value(planned: Plan, section: str, key: str) -> object:

@@ -12,7 +12,7 @@ HERE = "127.0.0.1"
 
 
 @pytest.mark.parametrize(
-    ("client", "host", "origin", "said"),
+    ("client", "host", "origin", "expected"),
     [
         (HERE, "localhost:8000", "", None),
         ("::1", "[::1]:8000", "", None),
@@ -27,10 +27,10 @@ HERE = "127.0.0.1"
     ],
 )
 def test_local_server_answers_its_own_machine_and_its_own_pages(
-    client: str, host: str, origin: str, said: str | None
+    client: str, host: str, origin: str, expected: str | None
 ) -> None:
     reason = refusal(client, host, origin, local_only=True, allowed_origins=frozenset({"http://viewer.example"}))
-    assert reason is None if said is None else (reason is not None and said in reason)
+    assert reason is None if expected is None else (reason is not None and expected in reason)
 
 
 def test_remote_server_answers_other_machines_but_not_other_pages() -> None:

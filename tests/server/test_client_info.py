@@ -27,12 +27,12 @@ def save(params: Annotated[str, Form()] = "{}") -> str:
     return annotator_of(parse_label_params(params, "case"))
 
 
-def asks_and_saves_as(client: MONAILabelClient, said: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
+def asks_and_saves_as(client: MONAILabelClient, sent: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
     """Return the annotators that the server derives from a client's params when it asks and when it saves."""
     app = FastAPI()
     app.router.routes[:0] = router.routes
     http = TestClient(app, client=(machine, 50000))
-    params = client._update_client_id(dict(said))
+    params = client._update_client_id(dict(sent))
     return {http.post("/ask", json=params).json(), http.put("/save", data={"params": json.dumps(params)}).json()}
 
 

@@ -289,14 +289,14 @@ def test_frames_fetched_one_by_one_make_the_same_series(
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME", True)
     objects = [pydicom.dcmread(io.BytesIO(one)) for one in slices(tmp_path / "made")]
     pixels = {str(one.SOPInstanceUID): one.PixelData for one in objects}
-    said = []
+    metadata = []
     for one in objects:
         del one.PixelData
-        said.append(one.to_json_dict())
+        metadata.append(one.to_json_dict())
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         if handler.path.endswith("metadata"):
-            once(*said)(handler)
+            once(*metadata)(handler)
             return
         uid = handler.path.split("/instances/")[1].split("/")[0]
         says(parts(pixels[uid]), 'multipart/related; type="application/octet-stream"; boundary=b')(handler)

@@ -251,9 +251,9 @@ def test_labels_by_hand_are_used_or_passed_over_with_a_line(
         expected = 2 * (_drawn() == 1) if image_id == "case0" else _drawn()
         np.testing.assert_array_equal(kept.array, expected, err_msg=image_id)
     found = list(examine("app", str(messy), {"labels": "a,b"}))
-    said = [finding.text for finding in found if finding.subject == "labels"]
-    assert said[0] == f"{len(BY_HAND)} of {len(BY_HAND) + 1} label files can be used"
-    assert "stranger.nii.gz" in said[1]
+    texts = [finding.text for finding in found if finding.subject == "labels"]
+    assert texts[0] == f"{len(BY_HAND)} of {len(BY_HAND) + 1} label files can be used"
+    assert "stranger.nii.gz" in texts[1]
     (refused,) = [finding for finding in found if finding.subject == "label"]
     assert not refused.fit
     assert "case0_nrrd.nii.gz: the label is 7x7x6 voxels" in refused.text

@@ -69,12 +69,12 @@ def test_one_press_of_train_with_one_epoch_replaces_no_better_model(
     assert (stats["newest_model"]["place"], stats["newest_model"]["compared"]) == (2, 2)
     assert (stats["model"]["in_use"], stats["newest_model"]["in_use"]) == (True, False)
     assert stats["best_metric"] == 0.99 != stats["eval"]["best_metric"]
-    said = (
+    expected = (
         f"Model 2 was published and is not in use: Dice {newest:.3f} on 2 validation cases, place 2 of 2. Model 1 "
         "stays in use: Dice 0.990 on the same cases. `activelabel models --use 2` puts the newest in use."
     )
-    assert stats["standing"] == said
-    assert last_line == said, "the last of the lines that a client sees of the task"
+    assert stats["standing"] == expected
+    assert last_line == expected, "the last of the lines that a client sees of the task"
 
 
 def test_a_worse_model_ends_its_round_and_makes_nothing_be_scored_again(annotated: Study) -> None:
@@ -131,8 +131,8 @@ def dice_by_hand(study: Study, version: int) -> float:
         prepared = prepare_image(read_volume(study.get_image_uri(image_id)), study.project.recipe.preprocessing)
         with torch.no_grad():
             ball = np.flip(network(prepared.tensor[None])[0].argmax(dim=0).numpy() == 1, axis=(0, 1))
-        truth = np.asarray(nibabel.load(study.labels / f"{image_id}.nii.gz").dataobj) == 1
-        values.append(2 * (ball & truth).sum() / (ball.sum() + truth.sum()))
+        reference = np.asarray(nibabel.load(study.labels / f"{image_id}.nii.gz").dataobj) == 1
+        values.append(2 * (ball & reference).sum() / (ball.sum() + reference.sum()))
     return float(np.mean(values))
 
 

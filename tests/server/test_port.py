@@ -42,23 +42,23 @@ def test_a_port_whose_last_connections_are_still_ending_is_free() -> None:
 def test_ready_is_printed_only_when_this_process_itself_listens() -> None:
     port = free_port()
     script = f"import socket; s = socket.create_server(('127.0.0.2', {port})); print(); input()"
-    said = threading.Event()
+    ready_printed = threading.Event()
     ports: list[int] = []
 
     def say(port: int) -> None:
         ports.append(port)
-        said.set()
+        ready_printed.set()
 
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         when_listening(port, say, 0.01)
-        assert not said.wait(0.3)
+        assert not ready_printed.wait(0.3)
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", port))
-            assert not said.wait(0.3), "a socket that is bound answers nobody"
+            assert not ready_printed.wait(0.3), "a socket that is bound answers nobody"
             bound.listen()
-            assert said.wait(10)
+            assert ready_printed.wait(10)
         other.communicate(b"\n")
     assert ports == [port]
 

@@ -108,8 +108,8 @@ def test_other_strategies_cost_no_features(open_study: Callable[..., Study]) -> 
     study = open_study("entropy")
     score(study)
     assert not study.project.features_folder.exists()
-    said = "model 1 has no features yet, for which its recipe must ask: drawn at random"
-    assert next(build_strategy(study.project, "coreset").proposals()).reason == said
+    reason = "model 1 has no features yet, for which its recipe must ask: drawn at random"
+    assert next(build_strategy(study.project, "coreset").proposals()).reason == reason
 
 
 @pytest.mark.parametrize("name", ["clasp_pe", "typiclust", "coreset_slices", "power_entropy_slices"])

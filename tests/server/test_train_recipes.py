@@ -205,10 +205,10 @@ def test_the_proxy_model_is_what_a_training_begins_with(
 
     study.train()
 
-    published, last = study.published_weights(), last_layer(project.recipe.network)
-    assert 0 < len(last) < len(proxy)
+    published, left_out = study.published_weights(), last_layer(project.recipe.network)
+    assert 0 < len(left_out) < len(proxy)
     for name, value in proxy.items():
-        assert torch.allclose(published[name], value, atol=1e-6) == (name not in last), name
+        assert torch.allclose(published[name], value, atol=1e-6) == (name not in left_out), name
 
 
 def watch_steps(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[int]]:

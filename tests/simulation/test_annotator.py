@@ -19,10 +19,10 @@ def annotator(
     label: np.ndarray, folder: Path, plane: SlicePlane = "acquisition", affine: np.ndarray = AFFINE
 ) -> OracleAnnotator:
     """Make an annotator of an image of 6x6x4 voxels with a reference label, which may be stored in another order."""
-    image, truth = folder / "image.nii.gz", folder / "truth.nii.gz"
+    image, reference = folder / "image.nii.gz", folder / "truth.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.zeros((6, 6, 4), np.uint8), AFFINE), image)
-    nibabel.save(nibabel.Nifti1Image(label, affine), truth)
-    return OracleAnnotator(Cases({"case": image}, {"case": truth}, ("case",), ()), folder / "desk", plane)
+    nibabel.save(nibabel.Nifti1Image(label, affine), reference)
+    return OracleAnnotator(Cases({"case": image}, {"case": reference}, ("case",), ()), folder / "desk", plane)
 
 
 def box() -> np.ndarray:

@@ -65,17 +65,17 @@ def played(blob_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFac
 
 
 def test_all_strategies_begin_with_the_same_start_set_and_validation_cases(played: Path) -> None:
-    starts = []
+    start_sets = []
     for arm in ("variance", "entropy_slices", "random_volumes"):
         queries = tables(played, arm)["queries"]
         start = queries[queries["round"] == 0]
         assert sorted(start["role"]) == ["training"] * START + ["validation"] * VALIDATION
         assert set(start["kind"]) == {"volume"}
-        starts.append(list(start["image_id"]))
-    assert starts[0] == starts[1] == starts[2]
+        start_sets.append(list(start["image_id"]))
+    assert start_sets[0] == start_sets[1] == start_sets[2]
 
 
-def test_each_round_asks_for_as_much_as_was_said_and_trains_once(played: Path) -> None:
+def test_each_round_asks_for_its_set_number_and_trains_once(played: Path) -> None:
     for arm, asked in (("variance", QUERY_SIZE), ("entropy_slices", 4), ("random_volumes", QUERY_SIZE)):
         read = tables(played, arm)
         queries = read["queries"]
@@ -183,13 +183,13 @@ def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew
 
 
 @pytest.mark.parametrize("strategy", ["variance", "entropy_slices"])
-def test_impossible_values_in_what_was_not_asked_for_change_nothing(
+def test_labels_that_were_not_asked_for_do_not_change_a_run(
     played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
     """Every label has impossible values until it is asked for, and slices not asked for keep theirs."""
-    images, truth = blob_folders
+    images, references = blob_folders
     labels = tmp_path / "labels"
-    shutil.copytree(truth, labels)
+    shutil.copytree(references, labels)
     experiment = blob_experiment(images, labels, strategy)
     for image_id in experiment.cases.pool:
         _poison(labels / f"{image_id}.nii.gz", slice(None))
@@ -197,7 +197,7 @@ def test_impossible_values_in_what_was_not_asked_for_change_nothing(
 
     def reveal_and_draw(annotator: OracleAnnotator, answer: dict[str, Any]) -> Any:
         file = labels / f"{answer['id']}.nii.gz"
-        shutil.copy(truth / file.name, file)
+        shutil.copy(references / file.name, file)
         if answer["query"]["kind"] == "slices":
             assert answer["query"]["axis"] == 2
             depth = nibabel.load(file).shape[2]
@@ -302,7 +302,7 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
     experiment = blob_experiment(*blob_folders, "random_volumes", "random_slices")
     open_experiment(experiment, tmp_path)
     heard: list[tuple[str, int, int]] = []
-    run_all(experiment, tmp_path, 2, lambda *said: heard.append(said), LocalApp)
+    run_all(experiment, tmp_path, 2, lambda *message: heard.append(message), LocalApp)
     for arm in ("random_volumes", "random_slices"):
         assert [count for name, seed, count in heard if (name, seed) == (arm, 0)] == list(range(ROUNDS + 2))
     asked = [list(tables(out, "random_volumes")["queries"]["image_id"]) for out in (played, tmp_path)]

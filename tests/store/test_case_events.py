@@ -45,10 +45,10 @@ class Cases(RuleBasedStateMachine):
     @rule(annotator=annotators)
     def ask(self, annotator):
         """Ask as a strategy does: for the annotator's own query, their draft, other cases, then those passed over."""
-        last = self.ledger.passed_over(annotator)
+        passed_over = self.ledger.passed_over(annotator)
         begun = [draft.image_id for draft in self.ledger.drafts_to_finish(annotator)]
         pool = [*begun, *self.ledger.pool("training")]
-        wanted = [*(one for one in pool if one not in last), *(one for one in last if one in pool)]
+        wanted = [*(one for one in pool if one not in passed_over), *(one for one in passed_over if one in pool)]
         held = self.ledger.active_lease(annotator)
         for image_id in wanted:
             lease = self.ledger.grant_lease(annotator, image_id, 30, "random")

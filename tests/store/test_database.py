@@ -146,15 +146,15 @@ def test_a_server_that_does_not_answer_is_named():
 
 
 @pytest.mark.parametrize(
-    ("path", "password", "said"),
+    ("path", "password", "expected"),
     [
         ("postgres", "wrong-do-not-show-this", "authentication failed"),
         ("nowhere", "do-not-show-this", "does not exist"),
     ],
 )
-def test_a_refusal_of_the_server_is_told_without_the_password(postgresql_server, caplog, path, password, said):
+def test_a_refusal_of_the_server_is_told_without_the_password(postgresql_server, caplog, path, password, expected):
     url = f"{postgresql_server.replace('do-not-show-this', password)}/{path}"
-    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidInputError, match=said) as refusal:
+    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidInputError, match=expected) as refusal:
         Ledger(url).open()
     one_line(refusal)
     assert "do-not-show-this" not in caplog.text

@@ -85,8 +85,8 @@ def first_of_each(project: Project) -> dict[str, Proposal]:
 
 
 def roles(project: Project, proposals: dict[str, Proposal]) -> dict[str, str]:
-    of = {image.id: image.role for image in project.ledger.images()}
-    return {name: of[proposal.image_id] for name, proposal in proposals.items()}
+    role_of = {image.id: image.role for image in project.ledger.images()}
+    return {name: role_of[proposal.image_id] for name, proposal in proposals.items()}
 
 
 @pytest.mark.parametrize(("worth", "fallback"), [(None, "false"), (-0.9, "true")])

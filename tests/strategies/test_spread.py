@@ -131,9 +131,9 @@ def test_the_farthest_slices_by_hand(project: Project) -> None:
     assert proposals[0].model_version == 1
     # The next round: 9 of a, then 100 of c, 3 from 103; images without features come last, at random.
     assert asked(iter(proposals))[2:4] == [("a", (2,)), ("c", (0,))]
-    last = [proposal for proposal in proposals if proposal.image_id in "defgh"]
-    assert {proposal.reason for proposal in last} == {"model 1 has no features of it: drawn at random"}
-    assert {proposal.model_version for proposal in last} == {None}
+    without_features = [proposal for proposal in proposals if proposal.image_id in "defgh"]
+    assert {proposal.reason for proposal in without_features} == {"model 1 has no features of it: drawn at random"}
+    assert {proposal.model_version for proposal in without_features} == {None}
     assert sum(len(proposal.slices or ()) for proposal in proposals) == 8 * 3 - 1
 
 

@@ -70,10 +70,10 @@ def test_uncertainty_is_trusted_without_labels(open_study: Callable[..., Project
 def test_the_worth_is_the_mean_over_the_last_labels_with_a_correlation(open_study: Callable[..., Project]) -> None:
     project = open_study()
     come_back(project, 0.9, -0.6, None, 0.3, 0.0, None)
-    said = read_trust(project).as_json()
-    assert said["last"] == pytest.approx([-0.6, 0.3, 0.0], abs=1e-6)
-    assert said["mean"] == pytest.approx(-0.1, abs=1e-6)
-    assert (said["labels"], said["trusted"]) == (4, False)
+    verdict = read_trust(project).as_json()
+    assert verdict["last"] == pytest.approx([-0.6, 0.3, 0.0], abs=1e-6)
+    assert verdict["mean"] == pytest.approx(-0.1, abs=1e-6)
+    assert (verdict["labels"], verdict["trusted"]) == (4, False)
 
 
 def test_with_fewer_labels_than_the_window_no_verdict_is_given(open_study: Callable[..., Project]) -> None:
@@ -138,8 +138,8 @@ def test_a_distrusted_strategy_is_replaced_by_random_if_allowed_and_the_reason_s
     assert [proposal.image_id for proposal in instead] == [proposal.image_id for proposal in random]
     validation = set(project.ledger.pool("validation"))
     for proposal, at_random in zip(instead, random, strict=True):
-        said = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
-        assert proposal.reason == at_random.reason + said
+        ending = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
+        assert proposal.reason == at_random.reason + ending
 
 
 def test_uncertainty_is_trusted_again_after_its_worth_rises(open_study: Callable[..., Project]) -> None:

@@ -37,8 +37,8 @@ Weights = dict[str, torch.Tensor]
 
 def write(path: Path, weights: Weights, description: object) -> None:
     """Write a model file with the given description."""
-    said = json.dumps({"format": FORMAT, "description": description})
-    save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"activelabel": said})
+    metadata = json.dumps({"format": FORMAT, "description": description})
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"activelabel": metadata})
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"labels": ("spleen", "liver")}, "labels liver, spleen, expected spleen, liver"),
         ({"network": NetworkSettings(channels=(4, 16), strides=(2,))}, r"network\.channels 4, 8, expected 4, 16"),
@@ -161,16 +161,16 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ],
     ids=["labels", "network", "preprocessing"],
 )
-def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, object], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, object], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         load_model(model, DESCRIPTION.model_copy(update=change))
 
 
 def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(model: Path, tmp_path: Path) -> None:
     """Such a description has no key for the upsampling, which was always MONAI's."""
-    said = DESCRIPTION.model_dump(mode="json")
-    del said["network"]["upsampling"]
-    write(tmp_path / "old.safetensors", load_file(model), said)
+    older = DESCRIPTION.model_dump(mode="json")
+    del older["network"]["upsampling"]
+    write(tmp_path / "old.safetensors", load_file(model), older)
     smoothed = DESCRIPTION.network.model_copy(update={"upsampling": "smoothed"})
 
     load_model(tmp_path / "old.safetensors", DESCRIPTION)
@@ -179,9 +179,9 @@ def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(mo
 
 
 def test_a_model_with_a_way_up_that_there_is_no_more_is_refused_in_one_line(model: Path, tmp_path: Path) -> None:
-    said = DESCRIPTION.model_dump(mode="json")
-    said["network"]["upsampling"] = "resize"
-    write(tmp_path / "old.safetensors", load_file(model), said)
+    older = DESCRIPTION.model_dump(mode="json")
+    older["network"]["upsampling"] = "resize"
+    write(tmp_path / "old.safetensors", load_file(model), older)
 
     for read in (open_model, lambda file: load_model(file, DESCRIPTION)):
         with pytest.raises(InvalidInputError) as refused:
@@ -222,7 +222,7 @@ def first_as(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weight
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda weights: {"nothing": torch.zeros(1)}, "its weights do not fit the network"),
         (lambda weights: {**weights, "more": torch.zeros(1)}, "'more' is none of it"),
@@ -238,12 +238,12 @@ def first_as(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weight
     ids=["others", "one more", "one less", "complex", "whole numbers", "double", "bfloat16", "shape", "nan", "inf"],
 )
 def test_weights_that_do_not_fit_are_refused_and_never_cast(
-    tmp_path: Path, network: nn.Module, change: Callable[[Weights], Weights], said: str
+    tmp_path: Path, network: nn.Module, change: Callable[[Weights], Weights], expected: str
 ) -> None:
     weights = {name: weight for name, weight in network.state_dict().items()}
     write(tmp_path / "v1.safetensors", change(weights), DESCRIPTION.model_dump(mode="json"))
 
-    with pytest.raises(InvalidInputError, match=rf"^model v1\.safetensors: [^\n]*{said}[^\n]*$"):
+    with pytest.raises(InvalidInputError, match=rf"^model v1\.safetensors: [^\n]*{expected}[^\n]*$"):
         load_model(tmp_path / "v1.safetensors", DESCRIPTION)
 
 

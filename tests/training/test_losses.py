@@ -181,7 +181,7 @@ def test_the_255th_class_of_a_label_in_bytes_is_no_mark() -> None:
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 @pytest.mark.parametrize(
-    ("logits", "labels", "annotated", "said"),
+    ("logits", "labels", "annotated", "expected"),
     [
         ((1, 1, 4, 4), (1, 1, 4, 4), (1, 1, 4, 4), "at least 2 classes"),
         ((1, 2, 4, 4), (1, 4, 4), (1, 1, 4, 4), "labels: expected shape"),
@@ -189,9 +189,9 @@ def test_the_255th_class_of_a_label_in_bytes_is_no_mark() -> None:
     ],
 )
 def test_shapes_that_do_not_belong_together_are_refused(
-    name: str, logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], said: str
+    name: str, logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], expected: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=expected):
         build_loss(name)(torch.zeros(logits), torch.zeros(labels), torch.zeros(annotated))
 
 

@@ -190,15 +190,15 @@ def test_only_the_annotated_slices_of_a_case_are_annotated(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slices", "said"),
+    ("slices", "expected"),
     [
         ([3, 6], r"label\.nii\.gz: slice 6 of 6 is recorded as annotated, expected one or more from 0 to 5"),
         ([-1], r"slice -1 of 6"),
         ([], "no slice of 6"),
     ],
 )
-def test_slices_that_the_image_has_not_are_refused(case: Case, slices: list[int], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_slices_that_the_image_has_not_are_refused(case: Case, slices: list[int], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         LoadCase(PREPROCESSING, LABELS)(partial(case, *slices))
 
 

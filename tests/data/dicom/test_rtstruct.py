@@ -146,7 +146,7 @@ def test_of_several_affines_of_an_image_the_one_that_fits_the_contours_is_used()
 
 
 @pytest.mark.parametrize(
-    ("contours", "said"),
+    ("contours", "expected"),
     [
         (slices(SQUARE, 2.5), r"'GTV' has a contour between two slices of the image \(at 2\.5, counted from 0\)"),
         (slices(SQUARE, 7), r"'GTV' is drawn outside its image \(24x20x7 voxels\)"),
@@ -156,8 +156,8 @@ def test_of_several_affines_of_an_image_the_one_that_fits_the_contours_is_used()
         ([in_slice(GRID, 2, SQUARE) * np.nan], "has a point that is no place"),
     ],
 )
-def test_contours_outside_the_slices_of_the_image_are_refused(contours: list[np.ndarray], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_contours_outside_the_slices_of_the_image_are_refused(contours: list[np.ndarray], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         read_rtstruct(sent(rtstruct({"GTV": contours})), GRID)
 
 

@@ -352,8 +352,8 @@ def test_an_unchanged_prediction_names_its_model_as_the_algorithm(case: Case) ->
     assert by_hand.SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
     segment = reopened(drawn, case).SegmentSequence[0]
     assert (segment.SegmentAlgorithmType, segment.SegmentAlgorithmName) == ("AUTOMATIC", "activelabel")
-    said = segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion
-    assert said.endswith(", model 7")
+    version = segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion
+    assert version.endswith(", model 7")
 
 
 def test_highdicom_reads_a_seg_as_this_package_does(case: Case) -> None:

@@ -98,7 +98,7 @@ def nifti_header(dims: list[int], start: float = 352.0, bits: int = 16) -> bytes
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "expected"),
     [
         (nifti_header([2000, 2000, 2000]), "8,000,000,000 voxels"),
         (nifti_header([1000, 1000, 1000]), "2,000,000,000 bytes of voxels, and it holds"),
@@ -113,11 +113,11 @@ def nifti_header(dims: list[int], start: float = 352.0, bits: int = 16) -> bytes
 )
 @pytest.mark.parametrize("name", ["l.nii", "l.nii.gz"])
 def test_a_nifti_header_that_claims_what_cannot_be_is_one_line(
-    tmp_path: Path, header: bytes, said: str, name: str
+    tmp_path: Path, header: bytes, expected: str, name: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(header) if name.endswith(".gz") else header)
-    assert said in refused(path)
+    assert expected in refused(path)
 
 
 def test_a_size_that_no_gzip_of_so_few_bytes_can_have_is_refused_before_anything_is_allocated(

@@ -11,8 +11,8 @@ from activelabel.errors import InvalidInputError, UnavailableError
 
 @pytest.mark.parametrize("error", [OverflowError("large"), struct.error("unpack"), zlib.error("-3"), KeyError("a")])
 def test_any_exception_names_the_case_and_what_was_raised(error: Exception) -> None:
-    said = rf"^case7: cannot be read \({type(error).__name__}: "
-    with pytest.raises(InvalidInputError, match=said) as raised, one_case("case7"):
+    expected = rf"^case7: cannot be read \({type(error).__name__}: "
+    with pytest.raises(InvalidInputError, match=expected) as raised, one_case("case7"):
         raise error
     assert not for_want_of_memory(raised.value)
 

@@ -45,7 +45,7 @@ def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "expected"),
     [
         ({"0": "background", "1": "a", "3": "b"}, "without a gap"),
         ({"0": "background", "1": "a", "2": "a"}, "named twice"),
@@ -54,9 +54,9 @@ def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) ->
         ({"one": "a"}, 'expected "labels" like'),
     ],
 )
-def test_a_dataset_that_contradicts_itself_is_named(tmp_path: Path, labels: object, said: str) -> None:
+def test_a_dataset_that_contradicts_itself_is_named(tmp_path: Path, labels: object, expected: str) -> None:
     write_dataset(tmp_path, labels)
-    with pytest.raises(InvalidInputError, match=said) as error:
+    with pytest.raises(InvalidInputError, match=expected) as error:
         resolve_label_names((), str(tmp_path))
     assert "dataset.json" in str(error.value)
 
@@ -68,13 +68,13 @@ def test_nnunet_writes_names_before_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("configured", [("background", "liver"), ("liver", "Background")])
 def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...]) -> None:
-    said = r"^--conf labels .*: background is value 0 and is never listed: --conf labels liver$"
-    with pytest.raises(InvalidInputError, match=said):
+    expected = r"^--conf labels .*: background is value 0 and is never listed: --conf labels liver$"
+    with pytest.raises(InvalidInputError, match=expected):
         resolve_label_names(configured, str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "expected"),
     [
         ({"0": "liver", "1": "spleen"}, "value 0 is 'liver', expected the background"),
         ({"0": "clear", "1": "liver", "2": "background"}, "background is value 0 and is never listed"),
@@ -83,14 +83,14 @@ def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...])
         ({"background": 0, "liver": 1, "spleen": 1}, "two names have one value"),
     ],
 )
-def test_a_dataset_whose_names_cannot_be_used_is_refused(tmp_path: Path, labels: object, said: str) -> None:
+def test_a_dataset_whose_names_cannot_be_used_is_refused(tmp_path: Path, labels: object, expected: str) -> None:
     write_dataset(tmp_path, labels)
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         resolve_label_names((), str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
         ({"channel_names": {"1": "T2", "0": "T1"}}, r"its images have 2 channels \(T1, T2\), expected one"),
         ({"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}}, "its images have 4 channels"),
@@ -98,11 +98,11 @@ def test_a_dataset_whose_names_cannot_be_used_is_refused(tmp_path: Path, labels:
     ],
 )
 def test_a_dataset_whose_images_are_not_supported_is_refused(
-    tmp_path: Path, more: dict[str, object], said: str
+    tmp_path: Path, more: dict[str, object], expected: str
 ) -> None:
     labels = {"background": 0, "liver": 1}
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, **more}))
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         resolve_label_names((), str(tmp_path))
     assert resolve_label_names(("liver",), str(tmp_path)) == ("liver",)
 

@@ -139,12 +139,16 @@ def test_the_start_after_a_rebuild_changes_nothing(project: Project, monkeypatch
 
 def test_the_record_of_a_label_says_for_people_what_happened(project: Project) -> None:
     label = next(item for item in project.ledger.annotations("training") if item.annotator == "bob")
-    said = read_record(project.labels_folder / label.file)
-    assert said is not None
-    assert (said["annotator"], said["sha256"], said["tags"]) == ("bob", label.sha256, ["final", "original"])
-    (query,) = said["queries"]
+    label_record = read_record(project.labels_folder / label.file)
+    assert label_record is not None
+    assert (label_record["annotator"], label_record["sha256"], label_record["tags"]) == (
+        "bob",
+        label.sha256,
+        ["final", "original"],
+    )
+    (query,) = label_record["queries"]
     assert (query["slices"], query["strategy"], query["score"]) == ([2, 3], "variance", 0.25)
-    final = next(row for row in said["annotations"] if row["tag"] == "final")
+    final = next(row for row in label_record["annotations"] if row["tag"] == "final")
     assert (final["slices"], final["label_names"]) == ([0, 1, 2, 3], ["ball", "box"])
     assert final["seconds"] == label.seconds is not None
     assert final["created_at"] == label.created_at.isoformat()
@@ -245,8 +249,8 @@ def test_records_that_cannot_be_true_are_one_line_and_change_nothing(
         file.write_text(json.dumps(record))
     lose_ledger(project)
     assert restored(monkeypatch, project) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "the records beside the labels contradict each other, or lack something" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "the records beside the labels contradict each other, or lack something" in printed
     assert project.ledger.file is not None
     assert not project.ledger.file.exists()
     assert not list(project.folder.glob(".rebuilt*"))

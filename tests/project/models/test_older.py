@@ -31,8 +31,8 @@ def publish_older(project: Project, name: str = "quick-1.pt") -> ModelVersion:
     weights = build_network(description.network, description.classes).state_dict()
     project.models_folder.mkdir(exist_ok=True)
     file = project.models_folder / name
-    said = description.model_dump(mode="json")
-    torch.save({"format": "activelabel model 1", "description": said, "weights": weights}, file)
+    older_description = description.model_dump(mode="json")
+    torch.save({"format": "activelabel model 1", "description": older_description, "weights": weights}, file)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     return project.ledger.publish_model(name, sha256, "quick", project.labels, {"dice": 0.5}, [])
 

@@ -40,7 +40,7 @@ SECOND, WAY = "Model 2 was published and is not in use", "`activelabel models --
 
 
 @pytest.mark.parametrize(
-    ("models", "said"),
+    ("models", "expected"),
     [
         (standing(None), "No model yet."),
         (
@@ -74,8 +74,8 @@ SECOND, WAY = "Model 2 was published and is not in use", "`activelabel models --
         ),
     ],
 )
-def test_the_sentence_on_the_standing_of_models(models: Standing, said: str) -> None:
-    assert str(models) == said
+def test_the_sentence_on_the_standing_of_models(models: Standing, expected: str) -> None:
+    assert str(models) == expected
 
 
 def test_dice_values_of_other_validation_cases_are_not_compared() -> None:

@@ -232,19 +232,19 @@ def test_asking_again_soon_after_skips_if_the_project_says_so(make_app: Callable
 
 def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> None:
     case = app.ask()["id"]
-    said = app.send(case, values=(0, 0, 1))
-    assert said["state"] == "draft"
-    assert said["message"].startswith("kept as a draft: something is drawn on 2 of 8 slices")
+    saved = app.send(case, values=(0, 0, 1))
+    assert saved["state"] == "draft"
+    assert saved["message"].startswith("kept as a draft: something is drawn on 2 of 8 slices")
     np.testing.assert_array_equal(app.opens_with(case), boxes(0, 0, 1))
     answer = app.ask()
     assert (answer["id"], answer["PatientID"]) == (case, f"{case} | draft")
-    assert answer["draft"]["why"] == said["message"]
+    assert answer["draft"]["why"] == saved["message"]
     app.project.ledger.release_lease("ann")
     others = app.ask("bob")
     assert others["id"] != case
     app.project.ledger.release_lease("bob")
     answer = app.ask()
-    assert (answer["id"], answer["reason"]) == (case, f"your draft of it is open: {said['message']}")
+    assert (answer["id"], answer["reason"]) == (case, f"your draft of it is open: {saved['message']}")
     for image_id in set(NAMES) - {case}:
         app.send(image_id, "eve", finished=True)
     app.project.ledger.release_lease("ann")

@@ -299,14 +299,14 @@ def other(tmp_path: Path) -> Ledger:
     return Ledger(sqlite_url(tmp_path / "other" / "ledger.sqlite"))
 
 
-def test_the_view_says_which_slices_a_label_covers_whatever_its_client_said(
+def test_the_view_lists_the_slices_that_a_label_covers_and_not_its_clients_params(
     store: LedgerDatastore, studies: Path, tmp_path: Path
 ) -> None:
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [5, 0]})
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [1]})
-    said = {"annotated_slices": [1], "slice_axis": 0}
-    store.save_label("b", str(label_file(tmp_path, 1)), "original", said)
-    store.save_label("b", str(label_file(tmp_path, 1)), "final", {**said, "annotated_slices": "all"})
+    params = {"annotated_slices": [1], "slice_axis": 0}
+    store.save_label("b", str(label_file(tmp_path, 1)), "original", params)
+    store.save_label("b", str(label_file(tmp_path, 1)), "final", {**params, "annotated_slices": "all"})
     store.close()
     listed = {
         (image_id, tag): (label["info"].get("annotated_slices"), label["info"].get("slice_axis"))

@@ -571,9 +571,9 @@ def test_a_seg_that_fails_the_checks_is_passed_over(
     for _ in range(2):
         store.refresh()
     assert site.ledger.annotations() == []
-    said = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
-    assert len(said) == 1  # logged once, not at every look
-    assert line in said[0]
+    logged = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
+    assert len(logged) == 1  # logged once, not at every look
+    assert line in logged[0]
     assert line in store.status()["pacs_refused"][uid]
 
 

@@ -19,8 +19,8 @@ NAVIGATES = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fe
 def token_of(client: TestClient, name: str) -> dict[str, str]:
     """Return the header that Slicer sends once it has a token."""
     answer = client.post("/auth/token", data={"username": name, "password": PASSWORD, "grant_type": "password"})
-    said = answer.json()
-    return {"Authorization": f"{said['token_type']} {said['access_token']}"}
+    token = answer.json()
+    return {"Authorization": f"{token['token_type']} {token['access_token']}"}
 
 
 def test_without_users_every_request_of_this_machine_passes(make_client: Make) -> None:

@@ -84,9 +84,9 @@ def test_a_label_of_another_annotator_takes_a_reviewer_to_take_back() -> None:
 
 def test_the_page_for_people_has_the_table() -> None:
     text = SECURITY.read_text(encoding="utf-8").partition("### Roles")[2].partition("\n#")[0]
-    said = {}
+    documented = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] in ROLES:
-            said |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[-1]), ROLES[cells[0]])
-    assert said == LEAST
+            documented |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[-1]), ROLES[cells[0]])
+    assert documented == LEAST

@@ -92,8 +92,8 @@ def test_a_browser_that_is_always_used_is_logged_out_after_the_hours_of_a_sessio
 
 def test_slicers_token_outlives_hours_of_drawing(with_users: Ledger, make_client: Make, minutes: list[float]) -> None:
     client = make_client()
-    said = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD}).json()
-    header = {"Authorization": f"Bearer {said['access_token']}"}
+    token = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD}).json()
+    header = {"Authorization": f"Bearer {token['access_token']}"}
     minutes[0] = 12 * 60 - 1
     assert client.get("/info/", headers=header).status_code == 200
     minutes[0] = 12 * 60

@@ -94,7 +94,7 @@ def test_a_route_knows_whose_machine_it_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "expected"),
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the disk is full"),
@@ -102,13 +102,13 @@ def test_a_route_knows_whose_machine_it_answers() -> None:
         (errno.EACCES, "written"),
     ],
 )
-def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> None:
+def test_a_disk_that_takes_no_more_is_507_in_words(number: int, expected: str) -> None:
     def fail() -> None:
         raise OSError(number, "as the system says it", "/srv/secret/place")
 
     status, detail = ask(fail)
     assert status == 507
-    assert said in str(detail)
+    assert expected in str(detail)
     assert "secret" not in str(detail)
 
 

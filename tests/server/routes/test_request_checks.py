@@ -83,9 +83,11 @@ def test_params_cannot_override_what_the_address_names(key: str) -> None:
         parse_params(json.dumps({key: "/etc/passwd"}))
 
 
-@pytest.mark.parametrize("said", [{"model": "segmentation"}, {"model": ""}, {"strategy": "variance"}, {"note": "pale"}])
-def test_a_client_may_send_any_keys_with_a_label(said: dict[str, str]) -> None:
-    assert parse_label_params(json.dumps(said), "case7") == said
+@pytest.mark.parametrize(
+    "params", [{"model": "segmentation"}, {"model": ""}, {"strategy": "variance"}, {"note": "pale"}]
+)
+def test_a_client_may_send_any_keys_with_a_label(params: dict[str, str]) -> None:
+    assert parse_label_params(json.dumps(params), "case7") == params
 
 
 @pytest.mark.parametrize("key", ["image", "image_id", "images", "image_path", "label", "session", "session_id"])

@@ -135,10 +135,10 @@ def test_a_training_killed_twice_is_still_the_same(folders: tuple[Path, Path]) -
 
     Training(killed).killed_at(Events.EPOCH_COMPLETED(once=1))
     Training(killed).killed_at(Events.EPOCH_COMPLETED(once=4))
-    last = Training(killed)
+    resumed = Training(killed)
 
-    assert equal(last.run(), undisturbed)
-    assert last.epochs == [5]
+    assert equal(resumed.run(), undisturbed)
+    assert resumed.epochs == [5]
 
 
 def test_each_epoch_has_its_own_random_numbers(folders: tuple[Path, Path]) -> None:

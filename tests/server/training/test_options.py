@@ -42,7 +42,7 @@ def test_numbers_may_come_as_text_as_forms_send_them(offered: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "expected"),
     [
         ({"max_epochs": "many"}, "training: 'max_epochs' is 'many'"),
         ({"max_epochs": 0}, "training: 'max_epochs' is 0"),
@@ -56,8 +56,8 @@ def test_numbers_may_come_as_text_as_forms_send_them(offered: dict[str, Any]) ->
         ({"device": "abacus"}, "training: 'device' is 'abacus'.*use one of"),
     ],
 )
-def test_a_wrong_value_is_named(offered: dict[str, Any], request_: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_wrong_value_is_named(offered: dict[str, Any], request_: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         parse_options(request_, offered)
 
 

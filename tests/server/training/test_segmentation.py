@@ -85,8 +85,8 @@ def test_the_ledger_gets_the_dice_of_the_published_model(annotated: Study) -> No
             # 24 x 20 x 16 voxels: the whole volume at once instead of windows of 16.
             ball = network(prepared.tensor[None])[0].argmax(dim=0).numpy() == 1
         ball = np.flip(ball, axis=(0, 1))  # the files' x and y run against RAS
-        truth = np.asarray(nibabel.load(annotated.labels / f"{image_id}.nii.gz").dataobj) == 1
-        expected.append(2 * (ball & truth).sum() / (ball.sum() + truth.sum()))
+        reference = np.asarray(nibabel.load(annotated.labels / f"{image_id}.nii.gz").dataobj) == 1
+        expected.append(2 * (ball & reference).sum() / (ball.sum() + reference.sum()))
     # Windows and bfloat16 differ a little from the whole volume in float32.
     assert model.metrics["dice_ball"] == pytest.approx(np.mean(expected), abs=0.1)
     assert model.metrics["dice"] == model.metrics["dice_ball"]

@@ -29,10 +29,10 @@ def told(tmp_path, clock):
     ledger.record_annotation(second, f"{second}/1.nii.gz", "3" * 64, "ann")
     ledger.delete_annotation(second)
     ledger.grant_lease("ann", second, 30, "variance")
-    said = {"reason": DraftReason.SAID, "why": "as said", "shown_as": "original", "lease_id": 3}
+    details = {"reason": DraftReason.SAID, "why": "as said", "shown_as": "original", "lease_id": 3}
     for number in (1, 2):
         clock.now += timedelta(seconds=5)
-        ledger.record_draft(second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **said)
+        ledger.record_draft(second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **details)
     records = [record for image in (first, second) for record in ledger.label_records(image).values()]
     return ledger, json.loads(json.dumps(records))
 
