@@ -1,14 +1,14 @@
-"""Faults while ten annotators work: kills, a database that goes away, a full disk and a clock set back.
+"""Kills, a database that goes away, a full disk and a clock set back, while ten annotators work.
 
     python benchmarks/faults.py --kills 100 --database sqlite --out faults.jsonl
     python benchmarks/faults.py --kills 100 --database postgresql --restarts 5 --out faults.jsonl
     python benchmarks/faults.py --kills 0 --disk --clock --out faults.jsonl
     python benchmarks/faults.py --table faults.jsonl
 
-Each run is a new project of tiny volumes. Server, training, proxy training and scoring are killed (SIGKILL) at a random
-moment of their work, cheap ones more often. After each fault, the script checks all acknowledged labels voxel by voxel,
-all files of labels and models, and all scores. `--disk` puts the project on a small file system and fills it, which
-takes root; `--clock` takes a C compiler.
+Each run is a new project of tiny volumes. Server, training, proxy training and scoring are killed (SIGKILL), the ones
+that are cheap to kill more often, at a random moment of what they do. All that was acknowledged, voxel by voxel, all
+files of labels and models, and all scores are looked for after each fault. `--disk` puts the project on a small file
+system that is filled, which takes root; `--clock` takes a C compiler.
 """
 
 import argparse
@@ -79,15 +79,15 @@ CONF: dict[str, object] = {"labels": "ball", "device": "cpu", "modality": "CT", 
 CONF |= {"retrain_after": 8}
 LONGEST_DELAY_SECONDS = 8.0
 WEIGHTS = {"training": 10, "scoring": 7, "server": 2, "proxy": 1}
-"""The kills of each kind among 20. Kills of the server, and proxy trainings, take longer and are fewer."""
+"""Of 20 kills. After one of the server all wait until it has started again, and a proxy training waits for its turn."""
 ALL_FILES_EVERY = 10
-"""After so many faults, every file is read again; in between, only files that are new or have another size or time."""
+"""After so many faults each file is read again; else those that are new, or of another size or time than they were."""
 DISK_MEGABYTES = 48
 
 
 @dataclass
 class Row:
-    """The results of one kind of fault on one database."""
+    """What one kind of fault did on one database."""
 
     fault: str
     database: str
@@ -101,7 +101,7 @@ class Row:
 
 
 class Project:
-    """A running server with annotators, and a record of everything that has been there."""
+    """A running server with annotators, and a witness of all that was there once."""
 
     def __init__(self, folder: Path, database: str, url: str, annotators: int, seed: int, **more: Any) -> None:
         """Start it in `folder`; `more` are `environment` and `project_dir`."""
@@ -125,7 +125,7 @@ class Project:
         self.annotators.start()
 
     def lost(self, *, whole: bool = False) -> list[str]:
-        """Labels, models and scores that are missing or changed."""
+        """What is not there any more, or has become another: labels, models, scores."""
         self._looked += 1
         if whole or self._looked % ALL_FILES_EVERY == 0:
             self._files.forget()
@@ -152,7 +152,7 @@ class Project:
 
 
 def row_of(fault: str, project: Project, act: Callable[[Row], None]) -> Row:
-    """The results of `act`, which breaks something: what was acknowledged meanwhile, and what of it is lost."""
+    """Let `act` break things, and say what was acknowledged meanwhile, and what of it is lost."""
     row, record = Row(fault, project.database), project.record
     answers, doubles = record.answers.copy(), len(record.doubles)
     act(row)
@@ -167,40 +167,45 @@ def row_of(fault: str, project: Project, act: Callable[[Row], None]) -> Row:
 
 
 class Killer:
-    """Kills the server of a project, or a process that it runs, at a random moment of its life."""
+    """Kills what a project's server runs, and the server, each at a random moment of its life."""
 
     def __init__(self, project: Project, random: np.random.Generator) -> None:
         self._project, self._random = project, random
         self._lives = dict.fromkeys(CHILDREN, LONGEST_DELAY_SECONDS)
 
     def kill(self, target: str) -> Callable[[Row], None]:
-        """Kill `target` once. A process that ended before the kill only tells how long such a process lives."""
+        """Kill `target` once. One that ended before was not killed, and tells how long such a life is."""
 
         def act(row: Row) -> None:
-            self._ask_for(target)
+            if target == "proxy":
+                self._ask_for_proxy()
+            self._keep_busy()
             began = self._kill_server() if target == "server" else self._kill_child(target)
             if began is not None:
                 row.faults += 1
                 record = self._project.record
-                wait_for(lambda: record.last_kept > began, "the next label to be kept")
-                row.seconds.append(round(record.last_kept - began, 1))
+                wait_for(lambda: record.last > began, "the next label to be kept")
+                row.seconds.append(round(record.last - began, 1))
 
         return act
 
-    def _ask_for(self, target: str) -> None:
-        """Ask as a manager would: for a proxy training, or for a training and a scoring, to be killed next."""
+    def _ask_for_proxy(self) -> None:
         server = self._project.server
-        if target == "proxy" and not server.children("proxy"):
+        if not server.children("proxy"):
             requests.post(f"{server.address}/train/proxy?enqueue=true", json={}, timeout=60).raise_for_status()
+
+    def _keep_busy(self) -> None:
+        """As a manager would: ask for a training and a scoring where there is none, to be killed next."""
+        server = self._project.server
         if not server.children("scoring"):
             self._use_unscored_model()
             requests.post(f"{server.address}/scoring/variance", json={}, timeout=60)
         if not server.children("training"):
             requests.post(f"{server.address}/train/segmentation", json={}, timeout=60)
-        # 429: there is one already; after any other refusal, the process to be killed does not start.
+        # 429: there is one already; whatever else they are refused for, what is killed next does not come then.
 
     def _use_unscored_model(self) -> None:
-        """Choose the newest model if the one in use has scored all images, so that a scoring has work."""
+        """Choose the newest model where the one in use has scored all: a scoring is to have something to do."""
         ledger = self._project.ledger
         in_use, newest = ledger.model_in_use(), max(model.version for model in task_models(ledger))
         if in_use is not None and not ledger.unscored(in_use.version, ScoreKind("variance")):
@@ -214,9 +219,15 @@ class Killer:
         return began
 
     def _kill_child(self, target: str) -> float | None:
-        """The moment of the kill. Late moments are drawn more often, as at early ones the process only starts."""
+        """When it was killed. Late moments are drawn more often than early ones, at which it only starts to work."""
         server = self._project.server
-        wait_for(lambda: bool(server.children(target)), f"{target} to run")
+
+        def runs() -> bool:
+            if not server.children(target):
+                self._keep_busy()  # The one that ran a moment ago has ended.
+            return bool(server.children(target))
+
+        wait_for(runs, f"{target} to run")
         victims = server.children(target)
         born = min(victim.create_time() for victim in victims)
         moment = self._lives[target] * float(self._random.uniform()) ** 0.5
@@ -226,7 +237,7 @@ class Killer:
             self._lives[target] = time.time() - born
             return None
         if moment > 0.9 * self._lives[target]:
-            self._lives[target] *= 1.2  # This process lives longer than earlier ones.
+            self._lives[target] *= 1.2  # It lives longer than those before.
         for victim in running:
             victim.kill()
         psutil.wait_procs(running, timeout=60)
@@ -234,12 +245,12 @@ class Killer:
 
 
 def task_models(ledger: Ledger) -> list[ModelVersion]:
-    """The models of the task, without proxy models."""
+    """The models that segment, of all there are."""
     return [model for model in ledger.models() if model.kind == "task"]
 
 
 def restart_postgresql(project: Project, database: PostgreSQL, random: np.random.Generator) -> Callable[[Row], None]:
-    """Kill the database server (SIGKILL), and start it again after some seconds."""
+    """SIGKILL for the database server; it is away for some seconds."""
 
     def act(row: Row) -> None:
         time.sleep(random.uniform(0, LONGEST_DELAY_SECONDS))
@@ -249,8 +260,8 @@ def restart_postgresql(project: Project, database: PostgreSQL, random: np.random
         database.start()
         back = time.monotonic()
         row.faults += 1
-        wait_for(lambda: project.record.last_kept > back, "a label to be kept after the restart of PostgreSQL")
-        row.seconds.append(round(project.record.last_kept - began, 1))
+        wait_for(lambda: project.record.last > back, "a label to be kept after the restart of PostgreSQL")
+        row.seconds.append(round(project.record.last - began, 1))
 
     return act
 
@@ -272,35 +283,35 @@ def fill_disk(project: Project) -> Callable[[Row], None]:
         filler.unlink()
         freed = time.monotonic()
         row.faults += 1
-        wait_for(lambda: project.record.last_kept > freed, "a label to be kept after the disk was freed")
-        row.seconds.append(round(project.record.last_kept - freed, 1))
+        wait_for(lambda: project.record.last > freed, "a label to be kept after the disk was freed")
+        row.seconds.append(round(project.record.last - freed, 1))
 
     return act
 
 
 def set_clock_back(project: Project, clock: Path) -> Callable[[Row], None]:
-    """Set the clock of the server and its children back by an hour, and let the annotators work for a while."""
+    """Set the server's clock, and its children's, back an hour, and work on for a while."""
 
     def act(row: Row) -> None:
         clock.write_text("-3600\n")
         began = time.monotonic()
         row.faults += 1
-        wait_for(lambda: project.record.last_kept > began, "a label to be kept after the clock was set back")
-        row.seconds.append(round(project.record.last_kept - began, 1))
+        wait_for(lambda: project.record.last > began, "a label to be kept after the clock was set back")
+        row.seconds.append(round(project.record.last - began, 1))
         models = len(project.ledger.models())
         wait_for(lambda: len(project.ledger.models()) > models, "a training after the clock was set back")
         began = time.monotonic()
-        project.server.kill()  # The server reads times of the future when it starts.
+        project.server.kill()  # It reads times of the future when it starts.
         project.server.start()
         row.faults += 1
-        wait_for(lambda: project.record.last_kept > began, "a label to be kept after a start in the past")
-        row.seconds.append(round(project.record.last_kept - began, 1))
+        wait_for(lambda: project.record.last > began, "a label to be kept after a start in the past")
+        row.seconds.append(round(project.record.last - began, 1))
 
     return act
 
 
 def run(options: argparse.Namespace) -> Iterator[Row]:
-    """Run all requested kinds of faults, one after the other."""
+    """All that was asked for, each kind of fault in turn."""
     random = np.random.default_rng(options.seed)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
@@ -329,7 +340,7 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def kills(project: Project, options: argparse.Namespace, random: np.random.Generator) -> Iterator[Row]:
-    """Kill until there are enough kills, or the time is over; processes that run already come first."""
+    """One kill after the other until there are enough, or the time is over; what runs already goes first."""
     end, killed, killer = time.monotonic() + options.minutes * 60, 0, Killer(project, random)
     targets = [target for target, weight in WEIGHTS.items() for _ in range(weight)]
     order: list[str] = []
@@ -347,7 +358,7 @@ def kills(project: Project, options: argparse.Namespace, random: np.random.Gener
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a small file system for the project, which takes root."""
+    """A small file system for the project; only root may make one."""
     place = folder / "disk"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", place], check=True)
@@ -358,7 +369,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def clock_environment(clock: Path) -> dict[str, str]:
-    """The environment that shifts a process's clock by the number of seconds in a file."""
+    """What makes a process tell the time as many seconds off as the file says."""
     library = clock.with_suffix(".so")
     source = Path(__file__).with_name("faults_clock.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
@@ -367,7 +378,7 @@ def clock_environment(clock: Path) -> dict[str, str]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The table of results, with one line for each kind of fault."""
+    """All rows of a kind in one line."""
     kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         kinds[row.fault, row.database].append(row)
@@ -386,13 +397,13 @@ def _line(fault: str, database: str, rows: Sequence[Row]) -> str:
             answers[answer] += count
     seconds = [value for row in rows for value in row.seconds]
     back = f"{statistics.median(seconds):.1f} ({max(seconds):.1f})" if seconds else "none"
-    listed = ", ".join(f"{answer}: {count}" for answer, count in sorted(answers.items())) or "none"
+    said = ", ".join(f"{answer}: {count}" for answer, count in sorted(answers.items())) or "none"
     numbers = [sum(getattr(row, name) for row in rows) for name in ("faults", "saved", "samples", "lost", "doubles")]
-    return f"| {fault} | {database} | {' | '.join(map(str, numbers))} | {listed} | {back} |"
+    return f"| {fault} | {database} | {' | '.join(map(str, numbers))} | {said} | {back} |"
 
 
 def main() -> None:
-    """Run the faults, or print the table of earlier runs."""
+    """Run, or print the table of earlier runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="how many processes are killed")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
@@ -408,7 +419,7 @@ def main() -> None:
     if options.table:
         print(table(Row(**json.loads(line)) for line in options.table.read_text().splitlines()))
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all ends and the disk is unmounted
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # What was started is ended, and the small disk unmounted.
     rows = []
     for row in run(options):
         rows.append(row)

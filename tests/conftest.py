@@ -1,4 +1,4 @@
-"""What all tests share: where the real images are, and small studies to work on."""
+"""Fixtures that all tests share: the folder of real images, and small studies to work on."""
 
 import os
 import shutil
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-# Several tests run at once, each with a server and its children: with more threads they would wait for each other. Set
-# here, before torch is imported, and inherited by all that the tests start.
+# Several tests run at once, each with a server and its children: with more threads they would wait for each other. The
+# number is set here, before torch is imported, and all processes that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PHANTOMS = 12
@@ -40,13 +40,13 @@ SLOWEST_FIRST = (
 )
 """Files with which a run begins, so that it does not end with one worker busy and the others idle."""
 
-# How long an example takes says more of what else runs on the machine than of the code.
+# The time that an example takes depends more on the machine's other load than on the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest come first, then those with servers; the order within a file stays."""
+    """Put the files that take longest first, then those with servers; the order within a file stays."""
 
     def place(item: pytest.Item) -> int:
         file = item.path.as_posix()
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """The folders that the host makes beside an app: two servers that start at once would both try to."""
+    """Make the folders that the host makes beside an app, as two servers that start at once would both try to."""
     for name in ("model", "lib", "logs", "bin"):
         (ROOT / "apps" / "activelabel" / name).mkdir(exist_ok=True)
 
@@ -70,7 +70,7 @@ class Cases:
     labels: Path
 
     def label_of(self, image_id: str) -> Path:
-        """The true label of an image."""
+        """Return the path of an image's true label."""
         return self.labels / f"{image_id}.nii.gz"
 
 
@@ -85,7 +85,7 @@ def real_images() -> Path:
 
 @pytest.fixture
 def hippocampus(real_images: Path, tmp_path: Path) -> Callable[[int], Cases]:
-    """Copies of the first so many hippocampus volumes, so that nothing is written into the original folder."""
+    """Copy the first hippocampus volumes, so that no test writes into the original folder."""
 
     def copy(count: int) -> Cases:
         studies = tmp_path / "hippocampus"
@@ -128,10 +128,10 @@ def _ball(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def phantoms(tmp_path: Path) -> Cases:
     """Copies of volumes of the sample data, which are made once for all runs."""
-    folder = ROOT / ".pytest_cache" / "phantoms"  # not the folder that `make run` fills: that one has more
+    folder = ROOT / ".pytest_cache" / "phantoms"  # another folder than that of `make run`, which has more volumes
     folder.mkdir(parents=True, exist_ok=True)
     script = ROOT / "sample-data" / "make_abdomen.py"
-    with FileLock(folder / ".making.lock"):  # other workers want it too
+    with FileLock(folder / ".making.lock"):  # other workers use it too
         command = [sys.executable, script, "--cases", str(PHANTOMS), "--out", folder]
         subprocess.run(command, check=True, capture_output=True)
     studies = tmp_path / "abdomen"
@@ -141,7 +141,7 @@ def phantoms(tmp_path: Path) -> Cases:
 
 @pytest.fixture
 def make_study(tmp_path: Path) -> "Callable[..., Study]":
-    # Here, and not for those who need neither torch nor the host.
+    # Imported here, as tests of other fixtures need neither torch nor the host.
     from training_study import TINY, Study
 
     from activelabel.project.project import open_project
@@ -164,7 +164,7 @@ def study(blobs: Callable[[int], Any], make_study: "Callable[..., Study]") -> "S
 
 @pytest.fixture
 def annotated(study: "Study") -> "Study":
-    """The same with labels for three training cases and both validation cases."""
+    """The study with labels for three training cases and both validation cases."""
     study.annotate(*study.ids("training")[:3], *study.ids("validation"))
     return study
 
@@ -182,7 +182,7 @@ def running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Ortha
 
 @pytest.fixture
 def orthanc(running_orthanc: "Orthanc") -> "Iterator[Orthanc]":
-    """Tests may stop it; it takes seconds to end."""
+    """A PACS that tests may stop; it takes seconds to end."""
     yield running_orthanc
     running_orthanc.start()
     running_orthanc.clear()

@@ -1,4 +1,4 @@
-"""What `make` shows while it installs: what a command is at and for how long, at a terminal and without one."""
+"""The output of `make` while it installs: a command's step and its duration, with and without a terminal."""
 
 import importlib.util
 import subprocess
@@ -31,7 +31,7 @@ specification.loader.exec_module(alive)
         ("ERROR: No matching distribution found for torch", None),
     ],
 )
-def test_a_line_says_what_the_command_is_at(line: str, step: str | None) -> None:
+def test_a_line_shows_the_step_that_the_command_is_at(line: str, step: str | None) -> None:
     assert alive.step_of(line) == step
 
 
@@ -41,7 +41,7 @@ def shown(script: str, capfd: pytest.CaptureFixture[str], every: float = 0.05) -
     return code, out.splitlines(), err
 
 
-def test_a_silent_command_is_told_of_again_and_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_command_is_reported_at_intervals(capfd: pytest.CaptureFixture[str]) -> None:
     code, lines, err = shown("import time; print('Collecting torch'); time.sleep(1)", capfd)
     assert code == 0
     assert len(lines) > 4
@@ -50,16 +50,16 @@ def test_a_silent_command_is_told_of_again_and_again(capfd: pytest.CaptureFixtur
     assert err == ""
 
 
-def test_a_talkative_command_is_told_of_now_and_then(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_talkative_command_is_reported_now_and_then(capfd: pytest.CaptureFixture[str]) -> None:
     _, lines, _ = shown("for number in range(500): print(f'Collecting p{number}')", capfd, every=60)
     assert [line.split(maxsplit=1)[1] for line in lines] == ["looking for p0", "done"]
 
 
-def test_nothing_is_said_where_all_is_there(capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_if_everything_is_installed(capfd: pytest.CaptureFixture[str]) -> None:
     assert shown("print('Requirement already satisfied: six in ./lib')", capfd) == (0, [], "")
 
 
-def test_what_failed_is_shown_with_the_exit_code_of_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_a_failed_command_is_shown_with_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
     script = "import sys; print('Collecting x'); print('ERROR: no such x', file=sys.stderr); sys.exit(7)"
     code, lines, err = shown(script, capfd)
     assert code == 7
@@ -68,7 +68,7 @@ def test_what_failed_is_shown_with_the_exit_code_of_the_command(capfd: pytest.Ca
 
 
 def test_lines_come_while_the_command_runs_and_not_after_it() -> None:
-    """Without a terminal Python would keep them back."""
+    """Without a terminal Python would buffer them."""
     command = [sys.executable, SCRIPT, sys.executable, "-uc", "print('Collecting x'); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None

@@ -1,4 +1,4 @@
-"""Which Pythons are refused, and how: before anything is imported that would fail on them; and that others are fit."""
+"""Unfit Pythons are refused before any import that would fail on them; the others are fit."""
 
 import ast
 import os
@@ -28,7 +28,7 @@ def test_another_python_is_refused_with_what_is_needed_and_what_came(version: tu
     assert "\n" not in line
 
 
-def test_the_command_ends_with_that_line_and_exit_code_2_before_it_reads_its_options(
+def test_the_command_refuses_an_unfit_python_with_exit_code_2_before_it_reads_its_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(python_version, "HIGHEST", (3, 9))
@@ -39,14 +39,14 @@ def test_the_command_ends_with_that_line_and_exit_code_2_before_it_reads_its_opt
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_make_asks_the_same_script_with_nothing_installed() -> None:
-    """With `-I -S` Python sees neither our package nor any other."""
+def test_make_checks_the_python_with_the_same_script_and_nothing_installed() -> None:
+    """With `-I -S` Python finds neither this package nor any other."""
     done = subprocess.run([sys.executable, "-I", "-S", SCRIPT], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_script_is_readable_by_old_pythons() -> None:
-    """It is compiled for the grammar of 3.7, the oldest that `ast` knows."""
+def test_the_script_that_checks_the_python_can_be_compiled_by_old_pythons() -> None:
+    """The script is compiled for the grammar of 3.7, the oldest that `ast` knows."""
     ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
@@ -70,7 +70,7 @@ assert not activelabel.python_version.unfit(sys.version_info)
 
 
 def interpreters() -> list[str]:
-    """This Python, and of the lowest and the highest that fit those that this machine has."""
+    """Return this Python, and the lowest and highest fit ones that this machine has."""
     found = [sys.executable]
     for major, minor in (python_version.LOWEST, python_version.HIGHEST):
         name = f"python{major}.{minor}"
@@ -81,7 +81,7 @@ def interpreters() -> list[str]:
 
 
 def _runs(python: str) -> bool:
-    """Whether it is one: on the path may be no more than a name, as pyenv makes one for each Python it knows of."""
+    """Return whether a Python runs: pyenv puts a name on the path for each Python that it knows of."""
     return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
 
 
@@ -99,7 +99,7 @@ def test_every_source_is_read_by_each_python_that_is_here(python: str) -> None:
 
 
 def test_lint_holds_the_code_against_the_lowest_python() -> None:
-    """What a later one has brought is then an error of mypy, and of ruff where it is grammar."""
+    """A feature of a later Python is then an error of mypy, and new grammar one of ruff."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     major, minor = python_version.LOWEST
     assert f'python_version = "{major}.{minor}"' in text

@@ -1,4 +1,4 @@
-"""Known vulnerabilities: each exception was judged, of the version that is pinned, and is passed on to pip-audit."""
+"""Known vulnerabilities: each exception has a verdict for the pinned version, and is passed on to pip-audit."""
 
 import datetime
 import importlib.util
@@ -39,7 +39,7 @@ def test_an_exception_has_a_date_and_a_verdict(item: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("item", EXCEPTIONS, ids=name_of)
 def test_an_exception_is_of_the_version_that_is_pinned(item: dict[str, Any]) -> None:
-    """Another version is to be judged anew, or needs no exception any more."""
+    """Another version needs a new verdict, or no exception any more."""
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert f"{item['package']}=={item['version']}" in pinned
 
@@ -58,7 +58,7 @@ def test_the_workflow_runs_the_tests_and_the_audit() -> None:
     assert steps == ["make test", "python -m pip install pip-audit", "python .ci/audit.py", "make docs"]
 
 
-def test_what_the_verdicts_say_of_this_program_is_so() -> None:
+def test_the_claims_of_the_verdicts_about_this_program_hold() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "lib").rglob("*.py"))
     for never in ("algo_from_pickle", "auto3dseg", "NumpyReader", "diskcache", "torch.jit.script", "torch.jit.load"):
         assert never not in sources

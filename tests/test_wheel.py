@@ -1,4 +1,4 @@
-"""The wheel: everything that runs is in it, with what it needs, under one version."""
+"""The wheel holds all files of the package, with its requirements, under one version."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ MADE = ("__pycache__", "activelabel.egg-info")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """Built of links to the sources, beside which nothing is written."""
+    """The wheel, built from links to the sources, so that no file is written beside them."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
     for name in ("README.md", "LICENSE", "pyproject.toml"):
         (tree / name).symlink_to(ROOT / name)
@@ -43,27 +43,27 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 
 @pytest.fixture(scope="module")
 def project() -> Mapping[str, Any]:
-    """The table of pyproject.toml."""
+    """The project table of pyproject.toml."""
     return dict(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"])
 
 
-def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     lib = ROOT / "lib"
     files = (path for path in lib.rglob("*") if path.is_file() and not set(MADE) & set(path.parts))
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == {path.relative_to(lib).as_posix() for path in files}
 
 
-def test_the_app_of_the_host_is_in_it(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_the_app_of_the_host(wheel: zipfile.ZipFile) -> None:
     assert b"App = app_class()" in wheel.read("activelabel/server/host_app/main.py")
 
 
-def test_it_gives_the_command(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "activelabel = activelabel.__main__:main" in wheel.read(name).decode()
 
 
-def test_it_asks_for_all_that_pyproject_names_and_for_the_pythons_that_fit(
+def test_the_wheel_requires_all_packages_of_pyproject_and_a_fit_python(
     metadata: Message, project: Mapping[str, Any]
 ) -> None:
     asked = {str(Requirement(line)) for line in metadata.get_all("Requires-Dist", [])}
@@ -73,20 +73,20 @@ def test_it_asks_for_all_that_pyproject_names_and_for_the_pythons_that_fit(
     assert [(3, minor) for minor in (minors[0], minors[-1])] == [LOWEST, HIGHEST]
 
 
-def test_the_pins_that_the_doctor_looks_for_are_those_that_it_asks_for(project: Mapping[str, Any]) -> None:
+def test_the_pins_that_the_doctor_checks_are_those_that_the_wheel_requires(project: Mapping[str, Any]) -> None:
     asked = {Requirement(line).name: Requirement(line).specifier for line in project["dependencies"]}
     assert {name: asked[name] for name in PINS} == {name: SpecifierSet(pin) for name, pin in PINS.items()}
 
 
-def test_every_package_that_it_asks_for_has_the_version_with_which_it_was_tested(project: Mapping[str, Any]) -> None:
+def test_every_required_package_is_pinned_to_its_tested_version(project: Mapping[str, Any]) -> None:
     pinned = [Requirement(line) for line in _lines(ROOT / "constraints.txt")]
     versions = {line.name.lower().replace("_", "-"): next(iter(line.specifier)).version for line in pinned}
     for asked in map(Requirement, project["dependencies"]):
-        if asked.marker is None:  # the others are not needed by the Python of the tests
+        if asked.marker is None:  # the Python of the tests does not need the others
             assert asked.specifier.contains(versions[asked.name.lower()]), asked
 
 
-def test_it_has_one_version_which_the_changelog_describes(metadata: Message) -> None:
+def test_the_wheel_has_one_version_which_the_changelog_describes(metadata: Message) -> None:
     assert metadata["Version"] == __version__
     assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     headings = [line for line in _lines(ROOT / "CHANGELOG.md", "") if line.startswith("## ")]
@@ -94,8 +94,8 @@ def test_it_has_one_version_which_the_changelog_describes(metadata: Message) -> 
     assert headings[1].startswith(f"## {__version__} - ")
 
 
-def test_what_the_package_imports_is_asked_for(project: Mapping[str, Any]) -> None:
-    """Names of packages and of what is imported of them differ in places."""
+def test_every_imported_package_is_required(project: Mapping[str, Any]) -> None:
+    """Some packages are imported under another name."""
     imported_as = {
         "PyJWT": "jwt", "argon2-cffi": "argon2", "dicomweb-client": "dicomweb_client", "psycopg": "psycopg",
         "scikit-image": "skimage", "scikit-learn": "sklearn", "typing-extensions": "typing_extensions",

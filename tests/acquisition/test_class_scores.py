@@ -17,7 +17,7 @@ def of(*classes: list[list[float]]) -> MonteCarloStatistics:
 
 
 def test_two_voxels_a_slice_by_hand() -> None:
-    """Entropy ln 2 at p = .5 and 0 where certain; half of it counts for the class. At .5 nothing is predicted."""
+    """The entropy is ln 2 at p = .5 and 0 where certain; half of it counts for the class. At .5 none is predicted."""
     foreground, entropy = class_scores(of([[0.5, 0.0], [0.0, 1.0]], [[0.5, 1.0], [1.0, 0.0]]), slice_axis=0)
     assert (foreground.measure, foreground.region, foreground.aggregation) == ("foreground", "everything", "total")
     assert (foreground.value, foreground.slices) == (2.0, (1.0, 1.0))

@@ -30,14 +30,14 @@ def test_two_thirds_of_a_round_are_of_classes_equally_many_of_each(size: int, of
     assert abs(counts["liver"] - counts["tumour"]) == of_classes % 2
 
 
-def test_which_class_gets_a_place_more_is_drawn_for_each_round_and_model() -> None:
+def test_the_class_that_gets_the_extra_place_is_drawn_anew_for_each_round_and_model() -> None:
     more = Counter(name for seed in range(200) for _, name in first_round(1, f"{seed}:1"))
     assert 70 <= more["liver"] <= 130
     by_round = [name for _, name in class_stratified({"liver": LIVER, "tumour": TUMOUR}, PLAIN, 1, "0:1")]
     assert set(by_round) == {"liver", "tumour"}
 
 
-def test_an_id_that_is_taken_leaves_its_place_to_the_next_of_its_class() -> None:
+def test_a_place_whose_id_is_taken_goes_to_the_next_id_of_that_class() -> None:
     rounds = class_stratified({"liver": ["a", "b", "c"]}, ["a", "b", "c"], 3, "0")
     assert list(rounds) == [("a", "liver"), ("b", "liver"), ("c", None)]
 

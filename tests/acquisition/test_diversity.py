@@ -47,15 +47,15 @@ def test_typiclust_takes_the_most_typical_of_each_cluster_the_largest_first() ->
     assert typiclust(LINE, 1, seed=0) == ["b"]
 
 
-def test_where_there_are_fewer_clusters_than_asked_for_typiclust_goes_round_again() -> None:
+def test_typiclust_goes_round_again_if_there_are_fewer_clusters_than_asked_for() -> None:
     """Two distinct vectors, two clusters: one of each, then the next of the larger and of the smaller."""
     features = {"a": [0.0], "b": [0.0], "c": [0.0], "x": [9.0], "y": [9.0]}
 
     assert typiclust(features, 4, seed=0) == ["a", "x", "b", "y"]
 
 
-def test_typical_is_near_to_the_twenty_nearest_not_to_all() -> None:
-    """Of one cluster of 41 on a line, 21 are dense and 20 spread: the middle of the dense ones, not that of all."""
+def test_typiclust_measures_typicality_by_the_twenty_nearest_not_by_all() -> None:
+    """Of one cluster of 41 on a line, 21 are dense and 20 spread: the choice is the middle of the dense ones."""
     features = {f"{index:02d}": [index * 0.01] for index in range(21)}
     features |= {f"{21 + index:02d}": [1.0 + index * 0.3] for index in range(20)}
 
@@ -68,7 +68,7 @@ small = st.dictionaries(
 
 
 @given(small, st.integers(0, 15))
-def test_there_are_always_min_k_n_distinct_ids_whatever_the_order(features: dict[str, np.ndarray], k: int) -> None:
+def test_diverse_choices_are_min_k_n_distinct_ids_whatever_the_order(features: dict[str, np.ndarray], k: int) -> None:
     backwards = dict(reversed(features.items()))
     for found, again in (
         (typiclust(features, k, seed=1), typiclust(backwards, k, seed=1)),
@@ -81,7 +81,7 @@ def test_there_are_always_min_k_n_distinct_ids_whatever_the_order(features: dict
 
 @given(small, st.integers(1, 5))
 def test_coreset_is_greedy(features: dict[str, np.ndarray], k: int) -> None:
-    """Each next one is as far from those before as any that is left: counted one by one."""
+    """Each choice is at least as far from the earlier choices as every remaining image, compared one by one."""
     chosen = [min(features)]
     for next_id in coreset(features, k, chosen):
         distance = {
@@ -93,7 +93,7 @@ def test_coreset_is_greedy(features: dict[str, np.ndarray], k: int) -> None:
         chosen.append(next_id)
 
 
-def test_nothing_asked_for_or_nothing_there_gives_nothing() -> None:
+def test_choosing_zero_images_or_choosing_from_none_gives_an_empty_list() -> None:
     assert typiclust({}, 3, seed=0) == coreset({}, 3) == typiclust(LINE, 0, seed=0) == coreset(LINE, 0) == []
     assert coreset(LINE, 2, chosen=list(LINE)) == []
 
@@ -119,32 +119,32 @@ def test_a_chosen_image_without_features_and_a_negative_number_are_refused() -> 
 
 
 def test_typiclust_asks_first_for_the_clusters_in_which_nothing_is_chosen() -> None:
-    """Three clusters for one that is asked for beside two chosen: of m's and v's one is chosen, of a's none."""
+    """One query beside two chosen makes three clusters: those of m and v each hold a chosen image, that of a none."""
     assert typiclust(GROUPS, 1, seed=0, chosen=["k", "u"]) == ["a"]
     # Two for one beside n: the four and the three; a is nearer to the four's, or the other way round.
     assert typiclust({id: GROUPS[id] for id in "klmnuvw"}, 1, seed=0, chosen=["n"]) == ["v"]
 
 
-def test_of_clusters_that_hold_some_the_one_that_holds_fewer_comes_first() -> None:
+def test_typiclust_asks_next_for_the_cluster_in_which_fewest_are_chosen() -> None:
     """Three clusters, k, l and m around 0, u to w around 100, and a: two of the first are chosen, one of each other."""
     places = {id: GROUPS[id] for id in "klmuvwa"}
     assert typiclust(places, 2, seed=0, chosen=["k", "l", "u", "a"])[0] in {"v", "w"}
 
 
-def test_the_next_of_a_cluster_counts_as_if_the_one_before_were_chosen() -> None:
+def test_typiclust_counts_its_own_earlier_choices_as_chosen() -> None:
     """Two clusters of equal vectors: a, then b and y, as both clusters then hold one, and x is chosen."""
     features = {"a": [0.0], "b": [0.0], "x": [9.0], "y": [9.0], "z": [9.0]}
     assert typiclust(features, 4, seed=0, chosen=["x"]) == ["a", "b", "y", "z"]
 
 
-def test_a_chosen_one_is_never_typical_and_must_have_features() -> None:
+def test_typiclust_never_proposes_a_chosen_image_and_refuses_one_without_features() -> None:
     assert typiclust(LINE, 9, seed=0, chosen=["b", "d"]) in (["a", "c"], ["c", "a"])
     with pytest.raises(ValueError, match="chosen: 'z' has no features"):
         typiclust(LINE, 1, seed=0, chosen=["z"])
 
 
-def test_many_centres_are_compared_as_one_by_one() -> None:
-    """More than are compared at a time: of 200 points on a line, ever nearer to each other, 150 are chosen."""
+def test_coreset_compares_many_centres_in_blocks_as_one_by_one() -> None:
+    """150 of 200 points on a line, ever nearer to each other, are chosen: more centres than one block compares."""
     features = {f"{number:03d}": [number**0.5] for number in range(200)}
     chosen = [id for id in features if int(id) % 4]
     (farthest,) = coreset(features, 1, chosen)
@@ -154,8 +154,8 @@ def test_many_centres_are_compared_as_one_by_one() -> None:
     assert gaps[farthest] == max(gaps.values())
 
 
-def test_more_than_fifty_clusters_are_found_too() -> None:
-    """Sixty groups of three far apart, the middle one of each typical; in batches, not each group need be found."""
+def test_typiclust_finds_more_than_fifty_clusters() -> None:
+    """Sixty distant groups of three, each with a typical middle; clustering in batches need not find every group."""
     features = {f"{group:02d}{side}": [100.0 * group + side] for group in range(60) for side in (0, 1, 2)}
     found = typiclust(features, 60, seed=0)
     assert len(set(found)) == 60

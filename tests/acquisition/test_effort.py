@@ -17,7 +17,7 @@ def test_volumes_and_slices_by_hand() -> None:
     assert effort(queries) == Effort(36, 15, 2, units=7.0, timed_queries=2, seconds_per_query=60.0)
 
 
-# chlebus2022, Table 2: five volumes at first; then 200 slices in one round of USS, or five volumes more in one of UVS.
+# chlebus2022, Table 2: five volumes to start with; then 200 slices in a round of USS, or five volumes in one of UVS.
 INITIAL = [AnnotatedQuery(f"initial {number}", True, 282, 100 + (number == 0)) for number in range(5)]
 
 
@@ -40,7 +40,7 @@ def test_the_papers_first_rounds_cost_about_the_same() -> None:
     assert volumes.units == pytest.approx(1045 / 3)
 
 
-def test_nothing_costs_nothing() -> None:
+def test_an_empty_query_costs_nothing() -> None:
     assert effort([]) == Effort(0, 0, 0, 0.0, 0, None)
 
 
@@ -54,6 +54,6 @@ def test_effort_adds_up(drawn: list[tuple[str, bool, int, int]]) -> None:
 
 
 @pytest.mark.parametrize("query", [AnnotatedQuery("case7", True, 3, 4), AnnotatedQuery("case7", False, 3, 1, -1.0)])
-def test_nonsense_is_refused(query: AnnotatedQuery) -> None:
+def test_impossible_numbers_are_refused(query: AnnotatedQuery) -> None:
     with pytest.raises(ValueError, match="case7: expected 0 <= foreground slices <= slices"):
         effort([query])

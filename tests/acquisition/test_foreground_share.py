@@ -17,14 +17,14 @@ def test_two_of_three_places_are_for_foreground_in_proportion_to_it() -> None:
     assert chisquare(others).pvalue > 1e-3
 
 
-def test_what_was_drawn_for_its_foreground_does_not_tell_what_is_drawn_from_all() -> None:
-    """Where the first was for foreground and the second from all, it is each of the three others equally often."""
+def test_draws_for_foreground_and_draws_from_all_are_independent() -> None:
+    """If the first id was drawn for foreground and the second from all, each other id is second equally often."""
     orders = [list(foreground_aware(dict.fromkeys("abc", 1.0) | {"d": 0.0}, f"{seed}")) for seed in range(4000)]
     second = [order[1][0] for order in orders if order[0] == ("a", True) and not order[1][1]]
     assert chisquare([second.count(id) for id in "bcd"]).pvalue > 1e-3
 
 
-def test_without_foreground_all_are_drawn_from_all() -> None:
+def test_without_foreground_every_place_is_drawn_from_all_ids() -> None:
     assert {source for _, source in foreground_aware(dict.fromkeys("abcdefgh", 0.0), "0:1")} == {False}
 
 

@@ -48,22 +48,20 @@ def test_beta_is_the_power() -> None:
 
 
 @given(positive, st.sets(st.text(max_size=3)), st.floats(0.1, 100))
-def test_what_is_taken_away_leaves_the_order_of_the_others(
-    scores: dict[str, float], gone: set[str], beta: float
-) -> None:
+def test_removing_ids_leaves_the_order_of_the_others(scores: dict[str, float], gone: set[str], beta: float) -> None:
     left = {id: score for id, score in reversed(scores.items()) if id not in gone}
     assert power_order(left, beta, "key") == [id for id in power_order(scores, beta, "key") if id not in gone]
 
 
-def test_those_without_a_score_come_last_in_a_random_order() -> None:
+def test_ids_without_a_score_come_last_in_a_random_order() -> None:
     scores = {"a": 0.0, "b": 1e-9, "c": 0.0, "d": -1e-12}
     orders = [power_order(scores, 1.0, str(seed)) for seed in range(600)]
     assert {order[0] for order in orders} == {"b"}
-    last = [sum(order[-1] == image_id for order in orders) for image_id in "acd"]
-    assert chisquare(last).pvalue > 1e-3
+    times_last = [sum(order[-1] == image_id for order in orders) for image_id in "acd"]
+    assert chisquare(times_last).pvalue > 1e-3
 
 
-def test_noise_is_gumbel_and_another_one_for_each_key_and_id() -> None:
+def test_noise_is_gumbel_and_differs_for_each_key_and_id() -> None:
     noise = [gumbel_noise((f"volume {number % 7}", number), "0:1") for number in range(3000)]
     assert kstest(noise, "gumbel_r").pvalue > 1e-3
     assert len({uniform_noise(id, key) for id in ("a", ("a", 1), 1) for key in ("0:1", "0:2", "1:1")}) == 9
@@ -76,7 +74,7 @@ def test_beta_rises_from_1_to_100_over_five_rounds() -> None:
         scheduled_beta(0)
 
 
-def test_what_cannot_be_ranked_is_named() -> None:
+def test_an_id_whose_score_cannot_be_ranked_is_named() -> None:
     with pytest.raises(ValueError, match="the score of 'b' is NaN"):
         power_order({"a": 1.0, "b": math.nan}, 1.0, "key")
     with pytest.raises(ValueError, match="beta must be above 0, got 0"):

@@ -157,7 +157,7 @@ def test_seen_voxels_by_counting(shape: tuple[int, ...], kernel: int) -> None:
 
 
 def test_the_object_is_the_same_in_an_image_twice_as_large() -> None:
-    """Whatever is around it, the region has as many voxels; everything has eight times as many."""
+    """The region has the same number of voxels in both images, and `everything` has eight times as many."""
     small = torch.zeros(2, 20, 20, 20)
     small[0] = 1
     small[:, 9:12, 9:12, 9:12] = torch.tensor([0.2, 0.8]).view(2, 1, 1, 1)

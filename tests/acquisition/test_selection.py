@@ -22,7 +22,7 @@ def test_top_k_of_slices_takes_tuples() -> None:
     assert top_k({("ct", 12): 0.5, ("ct", 3): 0.5, ("mr", 1): 0.9}, 2) == [("mr", 1), ("ct", 3)]
 
 
-def test_top_k_of_more_than_there_are_is_all() -> None:
+def test_top_k_returns_all_ids_if_k_exceeds_their_number() -> None:
     assert top_k({"a": 0.0, "b": -1.0}, 5) == ["a", "b"]
     assert top_k({}, 5) == []
     assert top_k({"a": 0.0}, 0) == []
@@ -36,7 +36,7 @@ def test_top_k_refuses_a_nan_by_name_and_a_negative_k() -> None:
 
 
 @given(scores, st.integers(0, 12))
-def test_nothing_left_out_beats_what_was_chosen(scores: dict[str, float], k: int) -> None:
+def test_top_k_leaves_out_no_id_that_scores_above_a_chosen_one(scores: dict[str, float], k: int) -> None:
     chosen = top_k(scores, k)
     assert len(chosen) == len(set(chosen)) == min(k, len(scores))
     left = [score for id, score in scores.items() if id not in chosen]
@@ -67,7 +67,7 @@ def test_selective_union_by_hand(k: int, expected: list[tuple[str, str]]) -> Non
     assert selective_union(TARGET, BOUNDARY, k) == [id for id, _ in expected]
 
 
-def test_duplicates_are_refilled_in_turn() -> None:
+def test_selective_union_refills_duplicates_in_turn() -> None:
     target = {"a": 9.0, "b": 8.0, "t": 7.0, "x": 0.0, "y": 0.0}
     boundary = {"a": 8.0, "b": 9.0, "u": 7.0, "x": 0.0, "y": 0.0}
     assert selective_sources(target, boundary, 4) == [
@@ -78,7 +78,7 @@ def test_duplicates_are_refilled_in_turn() -> None:
     ]
 
 
-def test_an_exhausted_list_leaves_the_rest_to_the_other() -> None:
+def test_selective_union_takes_the_rest_from_the_other_list_if_one_is_exhausted() -> None:
     assert selective_sources({"a": 1.0}, {"b": 1.0, "c": 0.5, "d": 0.2}, 4) == [
         ("a", "target"),
         ("b", "boundary"),

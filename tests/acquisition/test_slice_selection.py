@@ -23,7 +23,7 @@ def test_the_largest_peaks_over_all_volumes_by_hand() -> None:
     order = [item for item, _ in peaks_first(profiles, min_distance=5)]
     # a: peaks at 1 and 4 are 3 apart, so 4 goes; b: its ends, the highest of all, are none, so its peak is at 2.
     assert order[:2] == [("a", 1), ("b", 2)]
-    # No inner slice is 5 apart from those and from the ends, so the others come by their value, and the ends last.
+    # No inner slice is 5 apart from the peaks and the ends, so the others follow by value, and the ends come last.
     assert order[2:5] == [("b", 5), ("a", 4), ("a", 2)]
     assert order[-4:] == [("b", 0), ("b", 6), ("a", 0), ("a", 5)]
     assert len(order) == 13
@@ -115,7 +115,7 @@ def test_rounds_and_volumes_by_hand() -> None:
     assert len(list(in_rounds(order[:4], 2))) == 2
 
 
-def test_nothing_is_chosen_of_volumes_without_slices() -> None:
+def test_no_slice_is_chosen_from_volumes_without_slices() -> None:
     assert random_slices({"a": 0}, 0) == strided_slices({"a": 0}, 5, 0) == []
     assert peaks_first({"a": []}, 5) == []
     assert np.array(list(slice_values({"a": ()}))).size == 0

@@ -31,20 +31,20 @@ def test_cases_of_one_seed_equal_scipys_percentile_bootstrap() -> None:
     assert (band.seeds, band.cases) == (1, 25)
 
 
-def test_what_all_seeds_share_gets_no_surer_by_more_seeds() -> None:
+def test_more_seeds_do_not_narrow_the_band_of_variation_that_all_seeds_share() -> None:
     # Hard and easy cases, the same for all seeds: the standard error is that of the cases, sd / sqrt(40).
     cases = np.random.default_rng(0).normal(0.8, 0.1, 40)
     band = bootstrap_band(np.tile(cases[None, :, None], (8, 1, 1)), resamples=20_000)
     assert (band.high - band.low)[0] == pytest.approx(2 * 1.96 * cases.std() / np.sqrt(40), rel=0.03)
 
 
-def test_what_all_cases_share_gets_no_surer_by_more_cases() -> None:
+def test_more_cases_do_not_narrow_the_band_of_variation_that_all_cases_share() -> None:
     seeds = np.random.default_rng(0).normal(0.8, 0.1, 40)
     band = bootstrap_band(np.tile(seeds[:, None, None], (1, 30, 1)), resamples=20_000)
     assert (band.high - band.low)[0] == pytest.approx(2 * 1.96 * seeds.std() / np.sqrt(40), rel=0.03)
 
 
-def test_equals_a_plain_loop() -> None:
+def test_bands_equal_those_of_a_plain_loop() -> None:
     values = np.random.default_rng(5).uniform(0.5, 0.9, (4, 6, 3))
     values[1, 2, 0] = values[:, 5, 1] = np.nan
     generator = np.random.default_rng(9)
@@ -69,7 +69,7 @@ def test_steps_and_cases_without_a_number() -> None:
     values = np.full((2, 3, 2), np.nan)
     values[0, 1, 1] = 0.5
     band = bootstrap_band(values)
-    # The one number there is, wherever a resample draws it.
+    # The only number that is not missing, in every resample that draws it.
     np.testing.assert_array_equal([band.mean, band.low, band.high], [[np.nan, 0.5]] * 3)
     assert (band.seeds, band.cases) == (2, 1)
 
@@ -84,6 +84,6 @@ def test_steps_and_cases_without_a_number() -> None:
         (np.zeros((2, 3, 1)), 0.0, "and 0.0"),
     ],
 )
-def test_what_has_no_band_is_refused(values: np.ndarray, level: float, message: str) -> None:
+def test_arrays_without_a_band_are_refused(values: np.ndarray, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         bootstrap_band(values, level)

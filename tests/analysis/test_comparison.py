@@ -50,7 +50,7 @@ def test_seeds_with_a_nan_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("seeds", [3, 4, 10, 50])
-def test_equals_scipys(seeds: int) -> None:
+def test_p_values_equal_scipys(seeds: int) -> None:
     generator = np.random.default_rng(seeds)
     a, b = generator.normal(0.2, 1, seeds), generator.normal(0, 1, seeds)
     test, theirs = seed_test(a, b), ttest_rel(a, b)
@@ -74,7 +74,7 @@ def test_swapping_the_arms_swaps_the_signs(values: list[tuple[int, int]]) -> Non
     [([1, 2], [1], "one length"), ([[1]], [[2]], "two vectors"), ([math.nan], [1], "finite"), ([], [], "one seed"),
      ([math.inf, 1], [1, 1], "finite")],
 )  # fmt: skip
-def test_what_are_no_seeds_is_refused(a: list[float], b: list[float], message: str) -> None:
+def test_values_that_are_no_list_of_seeds_are_refused(a: list[float], b: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         seed_test(a, b)
 
@@ -94,7 +94,7 @@ def test_holm_by_hand_and_like_statsmodels() -> None:
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
-def test_what_was_no_test_is_not_counted_by_holm() -> None:
+def test_holm_does_not_count_missing_p_values() -> None:
     corrected = holm([0.01, math.nan, 0.03])
     assert [corrected[0], corrected[2]] == pytest.approx([0.02, 0.03])
     assert math.isnan(corrected[1])
@@ -102,7 +102,7 @@ def test_what_was_no_test_is_not_counted_by_holm() -> None:
 
 @pytest.fixture
 def dice() -> pd.DataFrame:
-    """Of five seeds: entropy is above random in all; a strided choice is random's own, but for one seed."""
+    """Dice of five seeds: entropy is above random in all; strided equals random in all seeds except one."""
     random = np.linspace(0.6, 0.8, 5)
     return pd.DataFrame(
         {"random": random, "entropy": random + np.arange(4, 9) / 100, "strided": [*random[:4], np.nan]},
@@ -121,14 +121,14 @@ def test_all_pairs_are_corrected_together(dice: pd.DataFrame) -> None:
     assert [one.p_holm for one in found] == pytest.approx([3 * p[0], 1, 2 * p[2]])
 
 
-def test_each_against_one(dice: pd.DataFrame) -> None:
+def test_each_arm_is_compared_with_one_reference_arm(dice: pd.DataFrame) -> None:
     found = compare(dice, against="random")
     assert [(one.arm, one.against) for one in found] == [("entropy", "random"), ("strided", "random")]
     assert found[0].mean_difference == pytest.approx(0.06)
     assert [one.p_holm for one in found] == pytest.approx([2 * found[0].p, 1])
 
 
-def test_what_cannot_be_compared_is_refused(dice: pd.DataFrame) -> None:
+def test_arms_that_cannot_be_compared_are_refused(dice: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="two arms or more"):
         compare(dice[["random"]])
     with pytest.raises(ValueError, match=r"nobody among them, got \['random', 'entropy', 'strided'\]"):
@@ -138,12 +138,12 @@ def test_what_cannot_be_compared_is_refused(dice: pd.DataFrame) -> None:
 
 
 def made_up_seeds(generator: np.random.Generator, arms: int, seeds: int, cases: int = 16) -> np.ndarray:
-    """Dice (seeds, cases, arms) where no arm is better: each run's models have a level of their own, each case too."""
+    """Return Dice (seeds, cases, arms) of equally good arms: each run and each case has its own level."""
     run = generator.normal(0, 0.03, (seeds, 1, arms))
     return 0.8 + run + generator.normal(0, 0.05, (1, cases, 1)) + generator.normal(0, 0.02, (seeds, cases, arms))
 
 
-def test_where_no_arm_is_better_one_is_found_in_no_more_than_chance_allows() -> None:
+def test_false_findings_among_equal_arms_are_no_more_than_chance_allows() -> None:
     """A headline is false in at most 7 % of 600 experiments; over (seed, case) pairs it would be in most of them."""
     generator = np.random.default_rng(0)
     false, false_over_pairs, experiments = 0, 0, 600
@@ -157,7 +157,7 @@ def test_where_no_arm_is_better_one_is_found_in_no_more_than_chance_allows() -> 
     assert false_over_pairs / 60 > 0.3
 
 
-def test_a_difference_that_is_there_is_found() -> None:
+def test_a_true_difference_is_found() -> None:
     generator = np.random.default_rng(1)
     found = [seed_test(dice[..., 0].mean(axis=1) + 0.1, dice[..., 1].mean(axis=1)).p < 0.05
              for dice in (made_up_seeds(generator, 2, 6) for _ in range(50))]  # fmt: skip
@@ -165,12 +165,12 @@ def test_a_difference_that_is_there_is_found() -> None:
 
 
 def test_penalty_matrix_by_hand(dice: pd.DataFrame) -> None:
-    # At the first step entropy beats both others, at the second nobody does, at the third strided beats random alone:
-    # entropy is above it in some seeds, below in the others.
+    # At the first step entropy beats both others, at the second no arm wins, at the third strided beats random alone:
+    # entropy is above random in some seeds, below in the others.
     level = dice.assign(entropy=dice["random"], strided=dice["random"])
     swinging = dice["random"] + [0.02, -0.02, 0.02, -0.02, 0.0]
-    last = dice.assign(entropy=swinging, strided=dice["random"] + 0.01)
-    matrix = penalty_matrix([dice, level, last])
+    third = dice.assign(entropy=swinging, strided=dice["random"] + 0.01)
+    matrix = penalty_matrix([dice, level, third])
     assert list(matrix.index) == list(matrix.columns) == ["random", "entropy", "strided"]
     np.testing.assert_allclose(matrix.to_numpy(), np.array([[0, 0, 0], [1, 0, 1], [1, 0, 0]]) / 3)
 

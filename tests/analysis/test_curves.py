@@ -42,14 +42,14 @@ def test_the_area_lies_between_the_least_and_the_largest_value(curve: tuple[list
     assert min(curve[1]) - 1e-12 <= aubc(np.cumsum(curve[0]), curve[1]) <= max(curve[1]) + 1e-12
 
 
-def test_at_a_budget_there_is_the_last_model_that_it_paid_for() -> None:
+def test_the_value_at_a_budget_is_that_of_the_last_model_it_paid_for() -> None:
     assert value_at(EFFORT, VALUES, 0.25) == 0.2  # A line to the next model would say 0.3.
     assert value_at(EFFORT, VALUES, 2.8) == 0.6
     assert value_at(EFFORT, VALUES, 4) == 0.4
     assert value_at(EFFORT, VALUES, 100) == 0.4
 
 
-def test_a_budget_may_be_passed_by_a_twentieth() -> None:
+def test_a_model_may_exceed_the_budget_by_a_twentieth() -> None:
     assert value_at([50, 73.5], [0.1, 0.2], 70) == 0.2
     assert value_at([50, 73.6], [0.1, 0.2], 70) == 0.1
 
@@ -57,7 +57,7 @@ def test_a_budget_may_be_passed_by_a_twentieth() -> None:
 def test_effort_of_the_first_model_that_reaches_it() -> None:
     assert effort_to_reach(EFFORT, VALUES, 0.7) == 3
     assert effort_to_reach(EFFORT, VALUES, 0.6) == 1
-    assert effort_to_reach(EFFORT, VALUES, 0.1) == 0  # It begins above.
+    assert effort_to_reach(EFFORT, VALUES, 0.1) == 0  # The curve begins above the value.
     assert effort_to_reach(EFFORT, VALUES, 0.81) is None
 
 
@@ -104,7 +104,9 @@ def test_a_gap_closed_at_once_is_a_large_rate() -> None:
 
 
 @given(CURVES, st.floats(0.3, 1))
-def test_no_other_rate_fits_better(curve: tuple[list[int], list[float]], full: float) -> None:
+def test_the_fitted_efficiency_is_the_rate_with_the_least_error(
+    curve: tuple[list[int], list[float]], full: float
+) -> None:
     voxels, values = np.cumsum(curve[0]).astype(float), np.array(curve[1])
     assume(full - values[0] > 0.01)
     spent, left = voxels[1:] - voxels[0], (full - values[1:]) / (full - values[0])
@@ -113,7 +115,7 @@ def test_no_other_rate_fits_better(curve: tuple[list[int], list[float]], full: f
         return float(np.square(np.exp(-rate * spent) - left).sum())
 
     found = misfit(foreground_efficiency(voxels, values, full))
-    unclosed = 3e-6 * abs(left).sum() + 1e-9  # What the millionth of a gap that is always left may cost.
+    unclosed = 3e-6 * abs(left).sum() + 1e-9  # A millionth of the gap always remains, which bounds the error.
     assert found <= min(misfit(rate) for rate in np.linspace(-1, 1, 401)) * (1 + 1e-6) + unclosed
 
 
@@ -128,7 +130,7 @@ def test_no_other_rate_fits_better(curve: tuple[list[int], list[float]], full: f
         ([1, 2], [0.5, np.nan], "finite"),
     ],
 )
-def test_what_is_no_curve_is_refused(effort: list[float], values: list[float], message: str) -> None:
+def test_arrays_that_form_no_curve_are_refused(effort: list[float], values: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         aubc(effort, values)
     with pytest.raises(ValueError, match=message):

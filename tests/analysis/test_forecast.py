@@ -1,4 +1,4 @@
-"""The power law through points without noise, against scipy's own fit, and what a forecast says of it."""
+"""The power law through points without noise, against scipy's own fit, and the forecast derived from it."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_the_order_of_the_points_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("dice", [[0.8, 0.8, 0.8, 0.8, 0.8], [0.84, 0.82, 0.8, 0.78, 0.76]])
-def test_what_does_not_rise_is_flat(dice: list[float]) -> None:
+def test_the_law_of_points_that_do_not_rise_is_flat(dice: list[float]) -> None:
     law = fit_power_law(EFFORT, dice)
     assert [law(effort) for effort in (5, 30, 1000)] == pytest.approx([0.8] * 3, abs=1e-8)
 
@@ -95,18 +95,18 @@ def test_the_advice_follows_what_is_worthwhile() -> None:
     assert forecast(EFFORT, dice, 10, unit="slices").sentence.startswith("The next 10 slices would bring about +0.")
 
 
-def test_the_interval_holds_the_truth_mostly() -> None:
+def test_the_interval_covers_the_true_value_about_as_often_as_it_claims() -> None:
     # With five points; 95 % of 40 are 38, and 33 or more in 999 of 1000 draws.
     generator = np.random.default_rng(0)
-    truth, gain = curve(EFFORT, 0.9, 0.8, 0.7), 0.8 * (30**-0.7 - 40**-0.7)
-    found = [forecast(EFFORT, truth + generator.normal(0, 0.005, 5), 10) for _ in range(40)]
+    true_dice, gain = curve(EFFORT, 0.9, 0.8, 0.7), 0.8 * (30**-0.7 - 40**-0.7)
+    found = [forecast(EFFORT, true_dice + generator.normal(0, 0.005, 5), 10) for _ in range(40)]
     assert sum(one.gain_low <= gain <= one.gain_high for one in found) >= 33  # type: ignore[operator]
     assert sum(one.low <= 0.9 - 0.8 * 40**-0.7 <= one.high for one in found) >= 33  # type: ignore[operator]
 
 
-def test_more_scatter_is_a_wider_interval_and_more_models_a_narrower() -> None:
+def test_the_interval_widens_with_scatter_and_narrows_with_more_models() -> None:
     noise = np.array([0.004, -0.006, 0.003, 0.002, -0.004])
-    truth = curve(EFFORT, 0.9, 0.8, 0.7)
+    true_dice = curve(EFFORT, 0.9, 0.8, 0.7)
 
     def width(effort: np.ndarray, dice: np.ndarray) -> float:
         found = forecast(effort, dice, 10)
@@ -114,8 +114,8 @@ def test_more_scatter_is_a_wider_interval_and_more_models_a_narrower() -> None:
         assert found.low is not None
         return found.high - found.low
 
-    assert width(EFFORT, truth + 3 * noise) > 2 * width(EFFORT, truth + noise)
-    assert width(np.tile(EFFORT, 4), np.tile(truth + noise, 4)) < width(EFFORT, truth + noise) / 2
+    assert width(EFFORT, true_dice + 3 * noise) > 2 * width(EFFORT, true_dice + noise)
+    assert width(np.tile(EFFORT, 4), np.tile(true_dice + noise, 4)) < width(EFFORT, true_dice + noise) / 2
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_more_scatter_is_a_wider_interval_and_more_models_a_narrower() -> None:
     [
         ([5], [0.7], "1 with 1"),
         ([5, 10], [0.7, 0.8], "2 with 2"),
-        ([5, 10, 15], [0.7, 0.8, 0.85], "3 with 3"),  # They fit exactly, and how surely nobody knows.
+        ([5, 10, 15], [0.7, 0.8, 0.85], "3 with 3"),  # The points fit exactly, so that the uncertainty is unknown.
         ([5, 5, 10, 10], [0.7, 0.72, 0.8, 0.81], "4 with 2"),
     ],
 )
-def test_too_few_points_are_too_early(effort: list[float], dice: list[float], told: str) -> None:
+def test_with_too_few_points_the_advice_is_too_early(effort: list[float], dice: list[float], told: str) -> None:
     found = forecast(effort, dice, more=5, unit="slices")
     numbers = (found.expected, found.low, found.high, found.gain_expected, found.gain_low, found.gain_high)
     assert numbers == (None,) * 6
@@ -138,13 +138,13 @@ def test_too_few_points_are_too_early(effort: list[float], dice: list[float], to
     )
 
 
-def test_four_points_of_three_efforts_are_enough() -> None:
+def test_four_points_of_three_efforts_are_enough_for_a_forecast() -> None:
     assert forecast([5, 5, 10, 20], [0.7, 0.71, 0.8, 0.84], more=5).gain_high is not None
 
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1)), min_size=4, max_size=8), st.integers(1, 50))
-def test_no_forecast_falls_or_leaves_what_dice_can_be(points: list[tuple[int, float]], more: int) -> None:
+def test_forecasts_never_fall_and_stay_between_0_and_1(points: list[tuple[int, float]], more: int) -> None:
     effort, dice = np.array(points).T
     found = forecast(effort, dice, more)
     if len(set(effort)) < 3:
@@ -180,7 +180,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
         ([1, 2, 3], [0.5, -0.6, 0.7], r"Dice in \[0, 1\]"),
     ],
 )
-def test_what_is_no_learning_curve_is_refused(effort: list[float], dice: list[float], message: str) -> None:
+def test_arrays_that_form_no_learning_curve_are_refused(effort: list[float], dice: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit_power_law(effort, dice)
     with pytest.raises(ValueError, match=message):

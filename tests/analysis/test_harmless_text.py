@@ -1,4 +1,4 @@
-"""Names that are meant to do harm, on every way to a reader: a page, a spreadsheet, a figure, a log."""
+"""Hostile names in every output that people read: a page, a spreadsheet, a figure, a log."""
 
 import csv
 import io

@@ -92,7 +92,7 @@ def test_a_seed_without_one_of_the_arms_is_left_out(table: pd.DataFrame) -> None
     assert {effect.seeds for effect in quantile_effects(without, "dice", 0.05, {"arm": "random_volume"})} == {3}
 
 
-def test_what_cannot_be_regressed_is_refused(table: pd.DataFrame) -> None:
+def test_tables_that_cannot_be_regressed_are_refused(table: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="'plain' and another level"):
         quantile_effects(table, "dice", 0.05, {"arm": "plain"})
     with pytest.raises(ValueError, match=r"another level, got \['random'\]"):

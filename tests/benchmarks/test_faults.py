@@ -1,4 +1,4 @@
-"""The witness of `benchmarks/faults.py` sees what it is there to see: its 0 would mean nothing otherwise."""
+"""The witness of `benchmarks/faults.py` detects each fault that it counts: otherwise its 0 would mean nothing."""
 
 import hashlib
 import os
@@ -33,14 +33,14 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def keep(ledger: Ledger, labels: Path, voxels: np.ndarray, annotator: str = "ann") -> Path:
-    """A label as the server keeps it."""
+    """Keep a label as the server does."""
     file = labels / f"{digest_of(voxels)[:8]}.nii.gz"
     nibabel.save(nibabel.Nifti1Image(voxels.astype(np.uint16), AFFINE), file)
     ledger.record_annotation(IMAGE, file.name, hashlib.sha256(file.read_bytes()).hexdigest(), annotator)
     return file
 
 
-def test_what_is_there_is_not_lost(ledger: Ledger, labels: Path) -> None:
+def test_the_witness_reports_nothing_lost_while_all_labels_and_files_are_there(ledger: Ledger, labels: Path) -> None:
     record = Record()
     keep(ledger, labels, drawing(3))
     record.kept(IMAGE, "ann", digest_of(drawing(3)))
@@ -69,9 +69,7 @@ def test_a_file_that_is_gone_or_another_is_lost(ledger: Ledger, labels: Path, do
     assert lost_labels(record, ledger, labels) == [f"the file of version 1 of {IMAGE}"]
 
 
-def test_a_file_that_was_looked_at_is_read_again_where_it_changed_and_when_all_is_forgotten(
-    ledger: Ledger, labels: Path
-) -> None:
+def test_the_witness_reads_a_file_again_if_it_changed_or_its_memory_was_cleared(ledger: Ledger, labels: Path) -> None:
     record, files = Record(), KeptFiles()
     file = keep(ledger, labels, drawing(3))
     assert lost_labels(record, ledger, labels, files) == []
@@ -88,7 +86,7 @@ def test_a_file_that_was_looked_at_is_read_again_where_it_changed_and_when_all_i
     assert lost_labels(record, ledger, labels, files) == [f"the file of version 1 of {IMAGE}"]
 
 
-def test_two_who_have_one_image_at_a_time_are_a_double(labels: Path) -> None:
+def test_two_annotators_who_hold_one_image_at_a_time_are_counted_as_a_double(labels: Path) -> None:
     record = Record()
     record.gave(IMAGE, "ann")
     record.gave(IMAGE, "ann")  # the same query again
@@ -112,7 +110,7 @@ def test_a_refusal_is_counted_by_its_status_wherever_the_client_keeps_it() -> No
     assert status_of(MONAILabelClientException(MONAILabelError.SERVER_ERROR, "no answer")) == "unknown"
 
 
-def test_drawings_are_told_apart(tmp_path: Path) -> None:
+def test_each_numbered_drawing_has_its_own_digest(tmp_path: Path) -> None:
     make_studies(tmp_path / "studies", 3)
     assert len(list((tmp_path / "studies").iterdir())) == 3
     assert len({digest_of(drawing(number)) for number in range(50)}) == 50

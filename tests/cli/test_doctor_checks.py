@@ -1,4 +1,4 @@
-"""What the examination finds, on folders made for it."""
+"""The findings of `activelabel doctor` on folders made for them."""
 
 import datetime
 import hashlib
@@ -81,13 +81,13 @@ def test_wrong_settings_are_a_finding_with_their_line(tmp_path: Path) -> None:
     assert "quik" in found.text
 
 
-def test_the_command_says_no_by_its_exit_code(tmp_path: Path) -> None:
+def test_doctor_exits_with_an_error_code_if_a_check_fails(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--studies", str(tmp_path / "nowhere")])
     assert result.exit_code == 1
     assert "is no folder" in " ".join(result.output.split())
 
 
-def test_a_version_that_does_not_fit_is_said_and_nothing_is_imported_that_would_fail_on_it(
+def test_an_unfit_version_is_reported_before_anything_that_fails_on_it_is_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "version", lambda package: "2.1.0" if package == "numpy" else version(package))
@@ -116,7 +116,7 @@ def test_background_in_the_list_and_other_names_than_those_of_the_labels_are_nam
     assert "labels box: the labels of this project are kept under the names ball" in found.text
 
 
-def test_what_images_are_and_which_differs_is_said_before_the_first_start(blobs: Callable[[int], Any]) -> None:
+def test_the_modality_and_odd_images_are_reported_before_the_first_start(blobs: Callable[[int], Any]) -> None:
     studies = blobs(4).studies
     odd = nibabel.load(studies / "blob_02.nii.gz")
     nibabel.save(nibabel.Nifti1Image(odd.get_fdata() - 2048, odd.affine), studies / "blob_02.nii.gz")
@@ -143,7 +143,7 @@ def test_a_case_whose_image_was_exported_again_is_named(blobs: Callable[[int], A
     assert found["case"].text.startswith("blob_01: its image has changed since its label was drawn")
 
 
-def test_a_label_that_was_changed_on_disk_is_named_and_nothing_is_noted(blobs: Callable[[int], Any]) -> None:
+def test_a_label_that_was_changed_on_disk_is_named_and_the_ledger_stays_unchanged(blobs: Callable[[int], Any]) -> None:
     cases = blobs(1)
     project = open_project("app", str(cases.studies), {"labels": "ball"})
     project.ledger.sync_images(["blob_00"], 0)

@@ -1,4 +1,4 @@
-"""The command, as a user types it: what it writes, and how it says what is wrong."""
+"""The command as a user types it: the files that it writes, and its lines about wrong input."""
 
 import subprocess
 import sys
@@ -85,7 +85,7 @@ def test_a_race_leaves_a_table_with_the_repeats_of_each_image(
 
 
 def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
-    """What the command says of wrong input, run in this process: a new one takes seconds to import everything."""
+    """Return the command's line about wrong input. It runs in this process, as a new one takes seconds to import."""
     monkeypatch.setattr(sys, "argv", ["activelabel", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -94,7 +94,7 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({"--images": "nowhere"}, "there is no such folder"),
         ({"--model": "nothing.safetensors"}, "there is no such file"),
@@ -122,11 +122,11 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     changed: dict[str, object],
-    said: str,
+    expected: str,
 ) -> None:
     options = {"--images": blobs(1).studies, "--model": model, "--recipe": TINY, "--out": tmp_path / "s.csv", **changed}
     line = refused(capfd, monkeypatch, "score", *(part for pair in options.items() for part in pair))
-    assert said in line
+    assert expected in line
     assert len(line.splitlines()) == 1
     assert not (tmp_path / "s.csv").exists()
 
@@ -155,7 +155,7 @@ def test_without_repeats_the_measures_of_a_single_pass_are_scored(
 def test_score_has_the_windows_of_the_recipe(
     blobs: Callable[[int], Any], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With their margin: as the server scores, so that both ask for the same slices."""
+    """The windows have their margin, as the server's have, so that both ask for the same slices."""
     studies, recipe, out = blobs(1).studies, tmp_path / "mine.toml", tmp_path / "s.csv"
     recipe.write_text(TINY.read_text().replace("[prediction]", "[prediction]\nwindow_margin = [3, 4, 5]"))
     only = ("--measure", "entropy", "--region", "everything", "--aggregation", "total", "--repeats", 0)
@@ -178,5 +178,5 @@ def test_score_has_the_windows_of_the_recipe(
     assert totals[0] != pytest.approx(totals[1], rel=1e-4)
 
 
-def test_it_says_its_version() -> None:
+def test_version_option_prints_the_version() -> None:
     assert activelabel("--version").stdout == f"activelabel {activelabel_package.__version__}\n"

@@ -1,4 +1,4 @@
-"""`activelabel models`: the list, a choice, and what is refused."""
+"""`activelabel models`: the list, a choice, and the refusals."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from activelabel.store.ledger import Ledger
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    """That of a project with a good model, a worse one, a withdrawn one and a proxy model."""
+    """The ledger of a project with a good model, a worse one, a withdrawn one and a proxy model."""
     project = open_project("app", str(tmp_path), {"labels": "liver"})
     ledger = project.ledger
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
@@ -37,7 +37,7 @@ def test_the_list_says_what_each_scored_and_which_is_in_use(
     (tmp_path / "activelabel" / "models").mkdir(exist_ok=True)
     (tmp_path / "activelabel" / "models" / "a.pt").touch()
     models(monkeypatch, "--studies", tmp_path)
-    header, proxy, first, second, third, place_of_files, said, of_proxy = capfd.readouterr().out.splitlines()
+    header, proxy, first, second, third, place_of_files, sentence, of_proxy = capfd.readouterr().out.splitlines()
     published = f"{ledger.model(2).created_at:%Y-%m-%d %H:%M}".split()
     assert header.split() == ["version", "kind", "published", "recipe", "Dice", "cases", "place", "in", "use", "file"]
     assert proxy.split() == [
@@ -59,11 +59,13 @@ def test_the_list_says_what_each_scored_and_which_is_in_use(
     assert second.split()[-6:] == ["2", "of", "2", "-", "b.pt", "(missing)"]
     assert "withdrawn 2" in third
     assert place_of_files == f"The files are in {tmp_path / 'activelabel' / 'models'}."
-    assert said.startswith("Model 3 was published and is not in use: Dice 0.057 on 2 validation cases, place 2 of 2.")
+    assert sentence.startswith(
+        "Model 3 was published and is not in use: Dice 0.057 on 2 validation cases, place 2 of 2."
+    )
     assert of_proxy.startswith("Of the proxy models: Model 1 is in use: the newest")
 
 
-def test_a_choice_and_the_way_back(
+def test_a_model_can_be_chosen_and_the_best_restored(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     models(monkeypatch, "--studies", tmp_path, "--use", 3, "--by", "Dr. Ann")
@@ -76,7 +78,7 @@ def test_a_choice_and_the_way_back(
     assert ledger.model_use().chosen_by, "the login says who"
 
 
-def test_before_the_first_model_there_is_none(
+def test_the_list_is_empty_before_the_first_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     open_project("app", str(tmp_path), {"labels": "liver"})
@@ -85,7 +87,7 @@ def test_before_the_first_model_there_is_none(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--use", "7"], "model version 7: not in the ledger; there are: 1, 2, 3, 4"),
         (["--use", "4"], "model version 4: it was withdrawn for good"),
@@ -94,18 +96,18 @@ def test_before_the_first_model_there_is_none(
         (["--conf", "project_dir=nowhere"], "got no ledger.sqlite there: start the server first"),
     ],
 )
-def test_wrong_input_is_one_line(
+def test_wrong_input_to_models_is_one_line(
     ledger: Ledger,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     arguments: list[str],
-    said: str,
+    expected: str,
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["activelabel", "models", "--studies", str(tmp_path), *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     line = capfd.readouterr().err.strip()
     assert ended.value.code == 2
-    assert said in line
+    assert expected in line
     assert len(line.splitlines()) == 1

@@ -34,7 +34,7 @@ def test_a_setting_may_be_empty() -> None:
 
 
 def commands_with_settings() -> list[list[str]]:
-    """Every command that has `--conf`, by its words."""
+    """Return every command that has `--conf`, by its words."""
     found: list[list[str]] = []
 
     def look(command: object, words: list[str]) -> None:
@@ -62,12 +62,12 @@ NEEDED = {
 
 @pytest.mark.parametrize("words", commands_with_settings(), ids=" ".join)
 def test_both_forms_reach_the_settings_of_each_command(words: list[str], tmp_path: object) -> None:
-    """Each refuses the same wrong setting in the same words, whichever way it came."""
+    """Each command refuses the same wrong setting in the same words in both forms."""
     needed = NEEDED.get(words[-1], "--studies .").split()
     answers = [
         CliRunner().invoke(app, [*words, *needed, "--conf", *setting])
         for setting in (["colour", "red"], ["colour=red"])
     ]
-    said = [str(answer.exception) + answer.output for answer in answers]
-    assert "colour" in said[0]
-    assert said[0] == said[1]
+    messages = [str(answer.exception) + answer.output for answer in answers]
+    assert "colour" in messages[0]
+    assert messages[0] == messages[1]

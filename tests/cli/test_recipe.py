@@ -30,13 +30,13 @@ def run(folder: Path, *more: str, out: str = "mine.toml") -> Path:
     return folder / out
 
 
-def test_it_writes_a_recipe_that_can_be_used(folder: Path) -> None:
+def test_recipe_command_writes_a_recipe_that_can_be_used(folder: Path) -> None:
     recipe = load_recipe(str(run(folder, "--labels", str(folder / "labels"), "--memory-gb", "4")))
     assert (recipe.name, recipe.network.kind, recipe.training.patch_size) == ("mine", "unet", (40, 56, 40))
 
 
 @pytest.mark.parametrize(
-    ("more", "out", "said"),
+    ("more", "out", "expected"),
     [
         (("--labels", "/nowhere"), "a.toml", "--labels /nowhere: there is no such folder"),
         ((), "a.txt", r"expected a file that ends in \.toml"),
@@ -44,8 +44,8 @@ def test_it_writes_a_recipe_that_can_be_used(folder: Path) -> None:
         ((), "none/a.toml", "cannot be written"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(folder: Path, more: tuple[str, ...], out: str, said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_wrong_input_to_recipe_is_one_line(folder: Path, more: tuple[str, ...], out: str, expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         run(folder, *more, out=out)
 
 

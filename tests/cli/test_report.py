@@ -1,4 +1,4 @@
-"""`activelabel report`, as it is typed: the page in a browser, what lies beside it, and what it refuses."""
+"""`activelabel report` as it is typed: the page in a browser, the files beside it, and the refusals."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CURVES = {"random": lambda number: 0.9 - 0.4 / (number + 1), "variance": lambda 
 
 
 def activelabel(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    """In this process: a new one takes seconds to import everything."""
+    """Run the command in this process: a new one takes seconds to import everything."""
     monkeypatch.setattr(sys, "argv", ["activelabel", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -61,7 +61,9 @@ def opened(browser: Browser, file: Path, width: int) -> Page:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_every_screen_and_asks_nobody_for_anything(browser: Browser, written: Path, width: int) -> None:
+def test_the_page_fits_every_screen_and_loads_nothing_from_the_network(
+    browser: Browser, written: Path, width: int
+) -> None:
     page = opened(browser, written, width)
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     for tab in page.locator(".tabs > label").all():
@@ -115,14 +117,18 @@ def test_numbers_beside_the_page_are_those_of_the_experiment(written: Path) -> N
     assert worst.loc["variance", "n (seeds)"] == 4
 
 
-def test_a_model_that_is_gone_leaves_a_line(written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_model_file_is_one_line_on_the_page(
+    written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     experiment = make_experiment(tmp_path / "experiment", {"variance": CURVES["variance"]}, seeds=1, rounds=1)
     activelabel(monkeypatch, "report", experiment, "--out", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Round 1, pool_2: no picture, as model model.safetensors: there is no such file" in text
 
 
-def test_a_running_project_is_reported_before_its_first_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_project_can_be_reported_before_its_first_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = open_project("", str(tmp_path), {"labels": "liver", "project_dir": str(tmp_path / "project")})
     project.ledger.sync_images(["a", "b", "c", "d"], 1)
     text = project_page(tmp_path, monkeypatch)
@@ -130,7 +136,9 @@ def test_a_running_project_is_reported_before_its_first_model(tmp_path: Path, mo
     assert "It is too early for a forecast: no model has been judged yet." in text
 
 
-def test_and_with_its_curve_its_costs_and_its_doubts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = open_project("", str(tmp_path), {"labels": "liver", "project_dir": str(tmp_path / "project")})
     ledger = project.ledger
     ledger.sync_images("abcdefgh", 0)
@@ -152,7 +160,7 @@ def test_and_with_its_curve_its_costs_and_its_doubts(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "expected folders of experiments, or --studies of a project, got both or neither: give one"),
         (["nowhere"], "nowhere: expected the folder of an experiment, got one without experiment.json"),
@@ -164,7 +172,7 @@ def test_and_with_its_curve_its_costs_and_its_doubts(tmp_path: Path, monkeypatch
 )
 def test_wrong_input_is_one_line(
     arguments: list[str],
-    said: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -172,6 +180,6 @@ def test_wrong_input_is_one_line(
     monkeypatch.chdir(tmp_path)
     activelabel(monkeypatch, "report", *arguments)
     line = capfd.readouterr().err.strip()
-    assert said in line
+    assert expected in line
     assert len(line.splitlines()) == 1
     assert not (tmp_path / "report.html").exists()

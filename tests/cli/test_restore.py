@@ -21,7 +21,7 @@ def restore(monkeypatch: pytest.MonkeyPatch, studies: Path, *arguments: str) -> 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project with one image, of whose ledger there is a copy."""
+    """A project with one image and a copy of its ledger."""
     project = open_project("", str(tmp_path), {"labels": "liver"})
     project.ledger.sync_images(["a"], 0)
     assert project.ledger.file is not None

@@ -1,4 +1,4 @@
-"""`activelabel simulate` on the command line: what is wrong is one line and exit code 2, before anything is written."""
+"""`activelabel simulate` on the command line: wrong input is one line and exit code 2 before anything is written."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from activelabel.simulation.experiment import open_experiment
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Twelve images and their labels, all empty files: nothing here reads them."""
+    """Twelve images and their labels, all empty files, as these tests do not read them."""
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
         for index in range(12):
@@ -68,14 +68,14 @@ def test_wrong_input_is_one_line(
     monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert ended.value.code == 2
-    assert expected in said
-    assert said.count("\n") == 1
+    assert expected in printed
+    assert printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_without_label_names_it_says_where_they_may_come_from(
+def test_without_label_names_one_line_says_where_they_may_come_from(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, labels = folders
@@ -122,9 +122,9 @@ def test_strategies_seeds_and_rounds_can_be_added_later(folders: tuple[Path, Pat
     other = tuple(replace(arm, recipe=str(moved)) for arm in other)
     open_experiment(replace(first, arms=(longer, *other), seeds=5), tmp_path / "out")
     open_experiment(replace(first, arms=(replace(longer, recipe=str(moved)),), seeds=1), tmp_path / "out")
-    said = json.loads((tmp_path / "out" / "experiment.json").read_text())
-    assert list(said["arms"]) == ["variance", "entropy"]
-    assert (said["seeds"], said["arms"]["variance"]["rounds"]) == (5, longer.rounds)
+    description = json.loads((tmp_path / "out" / "experiment.json").read_text())
+    assert list(description["arms"]) == ["variance", "entropy"]
+    assert (description["seeds"], description["arms"]["variance"]["rounds"]) == (5, longer.rounds)
     with pytest.raises(InvalidInputError, match="variance was run with another rounds"):
         open_experiment(first, tmp_path / "out")
 
@@ -150,7 +150,7 @@ def test_two_commands_that_add_arms_at_once_lose_none(folders: tuple[Path, Path]
     assert set(json.loads((tmp_path / "out" / "experiment.json").read_text())["arms"]) == set(names)
 
 
-def test_where_no_folder_can_be_made_it_says_so(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_one_line(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InvalidInputError, match=r"no folder can be made there \("):

@@ -1,4 +1,4 @@
-"""`activelabel start`: what it looks at before it is the host's start command, and as what it goes on."""
+"""`activelabel start`: its checks, and the start command of the host that it then becomes."""
 
 import socket
 import sys
@@ -17,7 +17,7 @@ Started = list[tuple[str, list[str]]]
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
-    """The programs that the command would have become: this process stays what it is."""
+    """The programs that the command would have become; this process itself is not replaced."""
     became: Started = []
     monkeypatch.setattr(start, "run", lambda program, arguments: became.append((program, list(arguments))))
     return became
@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
-def test_it_is_the_start_command_of_the_host_with_the_same_settings(
+def test_start_becomes_the_hosts_start_command_with_the_same_settings(
     started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -59,13 +59,13 @@ def test_a_certificate_goes_on_to_the_host_however_it_is_spelled(
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port at which somebody else listens."""
+    """A port at which another process listens."""
     with socket.create_server(("127.0.0.1", free_port())) as listener:
         yield listener.getsockname()[1]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         (["--studies", "nowhere"], "--studies nowhere: expected a folder with images, or the address of a PACS"),
         (["--conf", "colour", "red"], "--conf colour red: there is no such setting"),
@@ -77,12 +77,12 @@ def taken() -> Iterator[int]:
     ],
 )
 def test_wrong_input_is_one_line_and_nothing_is_started(
-    options: list[str], said: str, started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    options: list[str], expected: str, started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert run(monkeypatch, "--studies", tmp_path, "--port", free_port(), *options) == 2
     line = capfd.readouterr().err.strip()
-    assert line.startswith(said)
+    assert line.startswith(expected)
     assert len(line.splitlines()) == 1
     assert started == []
     assert list(tmp_path.iterdir()) == []
@@ -114,7 +114,7 @@ def test_in_a_checkout_the_app_is_the_one_of_the_checkout(tmp_path: Path) -> Non
 
 
 def test_an_installed_package_has_its_app_in_a_folder_of_the_user(tmp_path: Path) -> None:
-    """The host writes into the folder of an app, and an installed package may not be written into."""
+    """The host writes into the folder of an app, and an installed package may be read-only."""
     folder = app_folder(tmp_path / "site-packages" / "apps" / "activelabel", {"XDG_DATA_HOME": str(tmp_path / "data")})
     assert folder == tmp_path / "data" / "activelabel"
     assert start.prepare_app_folder(folder) == folder

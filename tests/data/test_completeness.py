@@ -17,7 +17,7 @@ def test_a_drawing_that_tapers_at_both_ends_is_complete():
     assert why_incomplete([0, 0, 2, 9, 12, 9, 2, 0, 0, 0]) is None
 
 
-def test_nothing_is_no_drawing_whatever_a_model_sees():
+def test_an_empty_drawing_is_incomplete_whatever_a_model_predicts():
     assert why_incomplete([0] * 8) == why_incomplete([0] * 8, model(*[0] * 8)) == "nothing is drawn"
 
 
@@ -27,17 +27,17 @@ def test_one_stroke_of_48_slices_is_not_complete():
 
 
 @pytest.mark.parametrize("drawn", [[0, 0, 0, 10, 12, 10, 0, 0], [0, 2, 9, 12, 0, 0, 0, 0], [0, 0, 0, 0, 12, 9, 2, 0]])
-def test_what_stops_in_the_middle_is_broken_off(drawn):
+def test_a_drawing_that_stops_at_a_wide_slice_is_broken_off(drawn):
     assert why_incomplete(drawn).endswith("it ends where it is still wide")
 
 
-def test_what_ends_with_the_image_may_be_wide_there():
+def test_a_drawing_may_be_wide_where_the_image_ends():
     assert why_incomplete([12, 9, 2, 0, 0]) is None
     assert why_incomplete([0, 0, 2, 9, 12]) is None
     assert why_incomplete([5, 5, 5]) is None
 
 
-def test_how_wide_an_end_may_be_goes_by_the_number_of_slices():
+def test_the_allowed_width_of_an_end_depends_on_the_number_of_slices():
     """4 / (n + 1) of the largest slice for n slices, but between a third and four fifths."""
     assert why_incomplete([0, 80, 100, 80, 0]) is None
     assert why_incomplete([0, 81, 100, 80, 0]) is not None
@@ -62,9 +62,9 @@ def test_every_third_slice_is_a_drawing_with_most_left_out():
     assert why_incomplete(every_third) == "something is drawn on 4 of 12 slices, and most of those between are left out"
 
 
-def test_a_model_that_sees_more_elsewhere_is_asked_back():
+def test_a_drawing_is_questioned_if_the_model_predicts_more_elsewhere():
     dab = [0, 0, 1, 4, 1, 0, 0, 0, 0, 0]
-    seen = model(0, 0, 4, 9, 12, 9, 4, 2, 0, 0)  # 15 of 40 voxels are where nothing is drawn
+    seen = model(0, 0, 4, 9, 12, 9, 4, 2, 0, 0)  # 15 of 40 predicted voxels are not drawn
     assert why_incomplete(dab, seen) is None
     seen = model(0, 0, 4, 9, 12, 12, 9, 9, 4, 0)  # 34 of 59
     assert why_incomplete(dab, seen) == "something is drawn on 3 of 10 slices, while model 3 sees something on 7"
@@ -75,10 +75,10 @@ def test_a_model_vouches_for_what_looks_broken_off_if_it_sees_the_same():
     assert why_incomplete(basal) is not None
     assert why_incomplete(basal, model(0, 0, 2, 9, 12, 3, 0, 0)) is None
     assert why_incomplete(basal, model(0, 0, 2, 9, 12, 9, 0, 0)) is not None  # 9 of 32 lie beyond, more than a quarter
-    assert why_incomplete(basal, model(0, 0, 0, 0, 12, 0, 0, 0)) is not None  # it sees one of three slices
+    assert why_incomplete(basal, model(0, 0, 0, 0, 12, 0, 0, 0)) is not None  # the model predicts one of three slices
 
 
-def test_a_model_that_sees_nothing_says_nothing():
+def test_a_model_that_predicts_nothing_does_not_change_the_verdict():
     assert why_incomplete([0, 0, 3, 9, 12, 9, 3, 0], model(*[0.0] * 8)) is None
     assert why_incomplete([0, 0, 12, 0], model(*[0.0] * 4)) is not None
 
@@ -86,9 +86,10 @@ def test_a_model_that_sees_nothing_says_nothing():
 def test_without_a_model_earlier_labels_say_how_much_there_is():
     dab = [0] * 18 + [1, 4, 1] + [0] * 19
     assert why_incomplete(dab, smallest_share=0.14) is None
-    said = "something is drawn on 3 of 40 slices, less than half of any label before"
-    assert why_incomplete(dab, smallest_share=0.16) == said
-    assert why_incomplete(dab) == "something is drawn on 3 of 40 slices"  # fewer than a tenth, and nothing is known
+    expected = "something is drawn on 3 of 40 slices, less than half of any label before"
+    assert why_incomplete(dab, smallest_share=0.16) == expected
+    # Fewer than a tenth, and no earlier label or model.
+    assert why_incomplete(dab) == "something is drawn on 3 of 40 slices"
     assert why_incomplete([0] * 18 + [1, 4, 4, 1] + [0] * 18) is None
 
 

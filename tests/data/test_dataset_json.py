@@ -1,4 +1,4 @@
-"""`dataset.json` as nnU-Net and the Decathlon write it, all that they may say."""
+"""`dataset.json` as nnU-Net and the Decathlon write it, with every key that they define."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ def put(folder: Path, content: object) -> Path:
     return path
 
 
-def test_all_that_nnunet_says_is_read(tmp_path: Path) -> None:
+def test_every_key_of_nnunet_is_read(tmp_path: Path) -> None:
     content = {
         "channel_names": {"0": "T1", "10": "FLAIR", "2": "T2"},
         "labels": {"background": 0, "whole tumour": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4},
@@ -32,7 +32,7 @@ def test_all_that_nnunet_says_is_read(tmp_path: Path) -> None:
     assert dataset.file_ending == ".nii.gz"
 
 
-def test_all_that_the_decathlon_says_is_read(tmp_path: Path) -> None:
+def test_every_key_of_the_decathlon_is_read(tmp_path: Path) -> None:
     content = {"modality": {"0": "CT"}, "labels": {"2": "tumour", "0": "background", "1": "liver"}, "training": []}
     dataset = read_dataset(put(tmp_path, content))
     assert dataset.labels == {"background": (0,), "liver": (1,), "tumour": (2,)}
@@ -41,7 +41,7 @@ def test_all_that_the_decathlon_says_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ([], 'expected "labels" like .* got TypeError'),
         ({"labels": {"a": []}}, r"the value of 'a' is \[\], no whole number"),
@@ -55,6 +55,6 @@ def test_all_that_the_decathlon_says_is_read(tmp_path: Path) -> None:
         ({"labels": {"a": 1}, "channel_names": {"first": "CT"}}, "expected .channel_names. like"),
     ],
 )
-def test_what_is_written_otherwise_is_refused_in_a_line(tmp_path: Path, content: object, said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_dataset_json_of_another_form_is_refused_in_one_line(tmp_path: Path, content: object, expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         read_dataset(put(tmp_path, content))

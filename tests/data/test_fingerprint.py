@@ -1,4 +1,4 @@
-"""What a folder of images is like, by images made for it."""
+"""The fingerprint of a folder of images that are made for the test."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_the_window_is_that_of_the_foreground(tmp_path: Path) -> None:
     assert whole.window[0] == pytest.approx(-1000)
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named_and_the_others_are_measured(tmp_path: Path) -> None:
     (tmp_path / "bad.nii.gz").write_bytes(b"no image")
     good = put(tmp_path / "good.nii.gz", np.ones((5, 5, 5), np.int16), np.eye(4))
     seen: list[str] = []

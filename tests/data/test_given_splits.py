@@ -54,7 +54,7 @@ def test_a_text_file_has_a_case_and_its_role_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "expected"),
     [
         ("s.txt", "a training\nb\n", r"line 2: expected a case and its role .* got 'b'"),
         ("s.txt", "a training\nb learning\n", "line 2: expected a case and its role"),
@@ -68,8 +68,10 @@ def test_a_text_file_has_a_case_and_its_role_a_line(tmp_path: Path) -> None:
         ("s.json", 7, "got TypeError"),
     ],
 )
-def test_what_is_no_split_is_refused_in_a_line(tmp_path: Path, name: str, content: object, said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_file_that_is_no_split_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: object, expected: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         read_split(put(tmp_path, name, content))
 
 

@@ -17,7 +17,7 @@ ORDERS = [
 
 
 def reordered(grid: Grid, order: AxisOrder) -> Grid:
-    """The grid of an array on `grid` after `order`, worked out from the world positions of four voxels."""
+    """Return the grid of an array on `grid` after `order`, computed from the world positions of four voxels."""
     indices = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
     world = indices @ grid.affine_ras[:3, :3].T + grid.affine_ras[:3, 3]
     moved = np.stack([order.apply(world[..., axis]) for axis in range(3)], axis=-1)

@@ -1,4 +1,4 @@
-"""What the numbers of images say, and that a few extreme voxels say nothing."""
+"""Percentiles of image intensities, which a few extreme voxels do not change."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from activelabel.data.intensities import Intensities, is_hounsfield, measure_int
 
 
 def ct(seed: int = 0) -> np.ndarray:
-    """Half air, a tenth fat, the rest soft tissue."""
+    """Return a CT of half air, a tenth fat, the rest soft tissue."""
     random = np.random.default_rng(seed)
     return np.concatenate([np.full(500, -1000), random.normal(-100, 10, 100), random.normal(40, 20, 400)]).astype("f4")
 
@@ -25,7 +25,7 @@ def test_percentiles_are_worked_out_over_all_voxels() -> None:
     [
         (ct(), True),
         (mr(), False),
-        (np.append(mr(), np.float32(-201)), False),  # one voxel of a thousand, as splines leave it
+        (np.append(mr(), np.float32(-201)), False),  # one voxel of a thousand, as spline resampling leaves it
         (ct() + 1024, False),
         (ct() - 1024, False),  # air at -2024, and hardly anything where tissue is
         (ct().clip(-160, 240), False),
@@ -37,7 +37,7 @@ def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected:
 
 
 @pytest.mark.parametrize(
-    ("others", "one", "said"),
+    ("others", "one", "expected"),
     [
         (mr, mr(9) - 2048, "stored with an offset"),
         (mr, ct(9), "look like Hounsfield units, and the others' do not"),
@@ -46,14 +46,16 @@ def test_hounsfield_units_have_air_and_soft_tissue(voxels: np.ndarray, expected:
         (mr, mr(9) * 1000 - 499_000, "another scale"),
     ],
 )
-def test_the_one_that_differs_from_the_others_is_named(others: object, one: np.ndarray, said: str) -> None:
+def test_the_image_whose_intensities_differ_from_the_others_is_named(
+    others: object, one: np.ndarray, expected: str
+) -> None:
     images = {f"case{number}": measure_intensities(others(number)) for number in range(4)}
     odd = odd_ones({**images, "odd": measure_intensities(one)})
     assert list(odd) == ["odd"]
-    assert said in odd["odd"]
+    assert expected in odd["odd"]
 
 
-def test_a_hot_voxel_makes_no_odd_image_and_of_two_nobody_can_say() -> None:
+def test_one_hot_voxel_makes_no_odd_image_and_two_images_name_none() -> None:
     hot = mr(9)
     hot[0] = 1e6
     assert odd_ones({str(n): measure_intensities(mr(n)) for n in range(4)} | {"hot": measure_intensities(hot)}) == {}

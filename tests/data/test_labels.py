@@ -129,7 +129,7 @@ def test_labels_that_were_stored_as_scaled_numbers_are_what_they_were(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (
             1.0015,
@@ -138,13 +138,13 @@ def test_labels_that_were_stored_as_scaled_numbers_are_what_they_were(tmp_path: 
         (0.5, r"the label was resampled \(use nearest neighbour only\), or stored with a scale"),
     ],
 )
-def test_what_is_no_whole_number_is_shown_with_enough_digits_and_its_likely_cause(
-    tmp_path: Path, value: float, said: str
+def test_a_fractional_label_value_is_shown_with_enough_digits_and_its_likely_cause(
+    tmp_path: Path, value: float, expected: str
 ) -> None:
     array = label_array().astype(np.float32)
     array[2, 2, 2] = value
 
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         check_label(save(tmp_path / "label.nii.gz", array), IMAGE, NAMES)
 
 
@@ -179,12 +179,12 @@ def test_two_segments_with_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "the file is empty"), (b"not a label", "cannot be read as a 3D image")]
+    ("content", "expected"), [(b"", "the file is empty"), (b"not a label", "cannot be read as a 3D image")]
 )
-def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "label.nii.gz").write_bytes(content)
 
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         check_label(tmp_path / "label.nii.gz", IMAGE, NAMES)
 
 
@@ -205,7 +205,7 @@ def test_a_value_always_ends_at_its_own_name(
     assert [checked.array[position, 0, 0] for position in range(used)] == [1 + NAMES.index(name) for name in segments]
 
 
-def test_what_is_written_is_what_nibabel_and_itk_read(tmp_path: Path) -> None:
+def test_a_written_label_is_read_alike_by_nibabel_and_itk(tmp_path: Path) -> None:
     write_label(tmp_path / "label.nii.gz", label_array(), AFFINE)
 
     written = nibabel.load(tmp_path / "label.nii.gz")

@@ -37,7 +37,7 @@ GREY = np.array([[[0.0, 40.0]]], np.float32)
         (HOUNSFIELD, "auto", None, "FLAIR", "other"),
     ],
 )
-def test_the_first_that_says_something_decides(
+def test_the_first_source_that_names_a_modality_decides(
     voxels: np.ndarray, choice: ModalityChoice, dicom: str | None, declared: str | None, expected: str
 ) -> None:
     assert choose_modality(voxels, choice, dicom, declared) == expected
@@ -50,7 +50,7 @@ def test_a_modality_that_nobody_knows_is_one_line_with_what_came_and_what_is_kno
         choose_modality(HOUNSFIELD, declared="Hounsfield")
 
 
-def test_what_the_user_says_comes_before_a_modality_that_nobody_knows() -> None:
+def test_the_users_setting_comes_before_an_unknown_modality() -> None:
     assert choose_modality(GREY, "ct", dicom="ECG", declared="?") == "CT"
 
 
@@ -70,7 +70,7 @@ def test_a_dataset_says_what_its_images_are(tmp_path: Path, content: object, exp
     assert declared_modality(file) == expected
 
 
-def test_no_dataset_says_nothing(tmp_path: Path) -> None:
+def test_without_a_dataset_no_modality_is_named(tmp_path: Path) -> None:
     assert declared_modality(tmp_path / "dataset.json") is None
 
 
@@ -114,7 +114,7 @@ def test_an_empty_folder_has_no_tag_and_a_text_is_no_dicom(tmp_path: Path) -> No
         ({"modality": {"0": "CT"}}, "CT", "window"),
         ({"modality": "mri"}, "MRI", "zscore"),
         ({"channel_names": {"0": "CT"}}, "CT", "window"),
-        ({"channel_names": {"0": "noNorm"}}, "other", "zscore"),  # nnU-Net: whatever is not CT
+        ({"channel_names": {"0": "noNorm"}}, "other", "zscore"),  # nnU-Net: every modality except CT
         ({"channel_names": {"0": "T2w"}}, "other", "zscore"),
     ],
 )

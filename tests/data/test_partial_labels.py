@@ -1,4 +1,4 @@
-"""Labels of some slices: what a drawing covers, and how drawings become one label. Worked out by hand."""
+"""Labels of some slices, by hand: the slices that a drawing covers, and the merging of drawings."""
 
 import numpy as np
 from hypothesis import given
@@ -9,7 +9,7 @@ from activelabel.data.partial_labels import PartialLabel, drawn_slices, merge
 
 
 def label(*values: int, axis: int = 2) -> NDArray[np.uint8]:
-    """Two by two voxels a slice; each slice is filled with its value."""
+    """Return a label of two by two voxels a slice, each slice filled with its value."""
     array = np.zeros((2, 2, len(values)), np.uint8) + np.array(values, np.uint8)
     return np.moveaxis(array, 2, axis)
 
@@ -26,7 +26,7 @@ def test_an_empty_slice_is_not_drawn() -> None:
     assert drawn_slices(label(0, 0), 2, [label(1, 0)]) == set()
 
 
-def test_merging_by_hand() -> None:
+def test_merging_drawings_by_hand() -> None:
     before = PartialLabel(label(3, 0, 3, 0, 0), 2, frozenset({0, 1, 2}))
     merged = merge(before, label(1, 1, 1, 1, 1), 2, {2, 4})
     np.testing.assert_array_equal(merged.array, label(3, 0, 1, 0, 1))
@@ -35,7 +35,7 @@ def test_merging_by_hand() -> None:
     np.testing.assert_array_equal(before.array, label(3, 0, 3, 0, 0))
 
 
-def test_the_first_drawing_is_nothing_outside_what_it_covers() -> None:
+def test_the_first_drawing_is_empty_on_slices_that_it_does_not_cover() -> None:
     merged = merge(None, label(1, 1, 1), 2, {1})
     np.testing.assert_array_equal(merged.array, label(0, 1, 0))
     assert merged.slices == {1}

@@ -29,12 +29,12 @@ shapes = st.tuples(*[st.integers(3, 9)] * 3)
 
 
 def one_hot(label: torch.Tensor) -> torch.Tensor:
-    """A label (1, *S) as certain probabilities (C, *S)."""
+    """Return a label (1, *S) as certain probabilities (C, *S)."""
     return torch.nn.functional.one_hot(label[0].long()).movedim(-1, 0).float()
 
 
 def ramp_along_world(grid: Grid, direction: tuple[float, float, float]) -> np.ndarray:
-    """An image whose value is a linear function of the position in millimetres, on any grid."""
+    """Return an image whose value is a linear function of the position in millimetres, on any grid."""
     indices = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
     return (indices @ grid.affine_ras[:3, :3].T + grid.affine_ras[:3, 3]) @ np.array(direction)
 
@@ -182,18 +182,18 @@ def test_without_resampling_the_way_back_is_exact(
 def test_resampled_and_restored_maps_lie_where_they_lay(
     affine: np.ndarray, spacing: tuple[float, float, float]
 ) -> None:
-    """A linear function of the position is what trilinear interpolation keeps, inside the field of view."""
+    """Trilinear interpolation keeps a linear function of the position inside the field of view."""
     original = Grid((13, 14, 15), affine)
     image = volume(ramp_along_world(original, (0.7, 0.2, 0.4)) + 500, affine)
 
     prepared = prepare_image(image, RAS.model_copy(update={"spacing_mm": spacing}))
     restored = restore_maps(prepared.tensor, prepared)
 
-    # A spacing that is the image's own but for a thousandth is taken for it.
+    # A spacing within a thousandth of the image's own counts as equal.
     np.testing.assert_allclose(prepared.grid.spacing_mm, spacing, rtol=2e-3)
     assert restored.shape == (1, *original.shape)
     expected = (ramp_along_world(original, (0.7, 0.2, 0.4)) + 500) / 1000
-    # Near the border the prepared grid has no neighbours to interpolate between: half of its voxel, and of ours.
+    # Within half a prepared and half an original voxel of the border there are no neighbours to interpolate between.
     margin = [int(np.ceil(max(spacing) / step)) + 1 for step in original.spacing_mm]
     inside = tuple(slice(width, size - width) for width, size in zip(margin, original.shape, strict=True))
     np.testing.assert_allclose(restored[0].numpy()[inside], np.clip(expected, 0, 1)[inside], atol=2e-4)
@@ -271,7 +271,7 @@ def test_of_equal_probabilities_the_first_class_is_taken() -> None:
 
 
 def ball_image() -> np.ndarray:
-    """A bright ball in noise, as an MR image may be: 0 to 3000."""
+    """Return a bright ball in noise with values of 0 to 3000, as MR images have them."""
     grid = np.indices((24, 22, 20)).transpose(1, 2, 3, 0)
     ball = np.linalg.norm(grid - (12, 11, 10), axis=-1) < 5
     return (np.random.default_rng(0).normal(500, 60, ball.shape) + 900 * ball).clip(0, 3000)
@@ -290,7 +290,7 @@ def test_a_single_extreme_voxel_hardly_changes_what_the_network_sees(extreme: fl
 
 
 def test_voxels_far_beyond_the_usual_range_are_taken_for_the_end_of_it() -> None:
-    """8000 voxels from 1 to 2 have percentiles 0.1 and 99.9 of about 1 and 2: beyond 0.5 and 2.5 nothing goes."""
+    """8000 voxels from 1 to 2 have percentiles 0.1 and 99.9 of about 1 and 2, so values are clipped at 0.5 and 2.5."""
     array = np.linspace(1, 2, 8000).reshape(20, 20, 20)
     array[0, 0, 0], array[19, 19, 19] = -50, 2.4
     prepared = prepare_image(volume(array), PreprocessingSettings(intensity="zscore")).tensor[0]
@@ -321,7 +321,7 @@ def test_an_image_in_metres_is_refused_too() -> None:
 
 
 def test_the_size_goes_by_the_spacing_of_each_axis_whatever_their_order() -> None:
-    """Axes run along S, R and A: 10 slices of 4 mm at 2 mm and 20 by 30 voxels of 1 mm at 0.5 mm."""
+    """Axes run along S, R and A: 10 slices of 4 mm become 2 mm, and 20 by 30 voxels of 1 mm become 0.5 mm."""
     affine = np.array([[0, 1.0, 0, 0], [0, 0, 1.0, 0], [4.0, 0, 0, 0], [0, 0, 0, 1]])
     image = volume(np.zeros((10, 20, 30)), affine)
 

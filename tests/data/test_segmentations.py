@@ -1,4 +1,4 @@
-"""Segmentations as 3D Slicer writes them, their headers by hand after its description of the format."""
+"""Segmentations as 3D Slicer writes them, with headers made by hand after its description of the format."""
 
 import gzip
 from pathlib import Path
@@ -18,7 +18,7 @@ NAMES = ["liver", "spleen", "tumour"]
 
 
 def write(path: Path, layers: np.ndarray, fields: dict[str, object], start: tuple[int, int, int] = (0, 0, 0)) -> Path:
-    """`layers` (L, W, H, D) of the image's voxels from `start` on."""
+    """Write `layers` (L, W, H, D) that begin at voxel `start` of the image."""
     origin = (IMAGE.affine_ras @ [*start, 1])[:3] * (-1, -1, 1)
     several = len(layers) > 1
     lines = [
@@ -40,12 +40,12 @@ def write(path: Path, layers: np.ndarray, fields: dict[str, object], start: tupl
 
 
 def segment(number: int, name: str, **fields: Any) -> dict[str, object]:
-    said = {"ID": f"Segment_{number + 1}", "Name": name, "Extent": "0 8 0 7 0 6", **fields}
-    return {f"Segment{number}_{key}": value for key, value in said.items()}
+    keys = {"ID": f"Segment_{number + 1}", "Name": name, "Extent": "0 8 0 7 0 6", **fields}
+    return {f"Segment{number}_{key}": value for key, value in keys.items()}
 
 
 def drawn(**boxes: tuple[slice, slice, slice]) -> np.ndarray:
-    """In the project's values."""
+    """Return the expected label in the project's values."""
     array = np.zeros(SHAPE, dtype=np.uint8)
     for name, box in boxes.items():
         array[box] = NAMES.index(name) + 1
@@ -97,7 +97,7 @@ def test_layers_are_put_together(tmp_path: Path) -> None:
     np.testing.assert_array_equal(check_label(file, IMAGE, NAMES).array, drawn(liver=LIVER, tumour=TUMOUR))
 
 
-def test_before_there_were_layers_each_segment_had_its_own(tmp_path: Path) -> None:
+def test_a_file_of_a_slicer_without_layers_has_a_volume_for_each_segment(tmp_path: Path) -> None:
     layers = np.zeros((2, *SHAPE))
     layers[0][TUMOUR], layers[1][LIVER] = 1, 1
     file = write(tmp_path / "case.seg.nrrd", layers, {**segment(0, "tumour"), **segment(1, "liver")})
@@ -118,7 +118,7 @@ def test_a_single_voxel_says_that_nothing_is_drawn(tmp_path: Path) -> None:
         ({**FIELDS, "Segmentation_SourceRepresentation": "Fractional labelmap"}, "expected 'Binary labelmap'"),
     ],
 )
-def test_what_is_not_meant_for_the_project_is_refused_by_name(
+def test_segments_with_names_unknown_to_the_project_are_refused_by_name(
     tmp_path: Path, fields: dict[str, object], expected: str
 ) -> None:
     layer = np.zeros(SHAPE)
@@ -138,7 +138,7 @@ def test_segments_that_overlap_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "expected"), [((4, 0, 0), "outside its image"), ((0.5, 0, 0), "do not lie on those of its image")]
 )
-def test_what_lies_elsewhere_is_refused(tmp_path: Path, start: Any, expected: str) -> None:
+def test_a_segmentation_of_another_grid_is_refused(tmp_path: Path, start: Any, expected: str) -> None:
     layer = np.zeros(SHAPE)
     layer[TUMOUR] = 1
     with pytest.raises(InvalidInputError, match=expected):

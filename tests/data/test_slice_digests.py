@@ -1,4 +1,4 @@
-"""Digests tell which slices of two labels are equal, as comparing their voxels does."""
+"""Digests tell which slices of two labels are equal, as a comparison of their voxels does."""
 
 import numpy as np
 import pytest

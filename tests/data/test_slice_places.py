@@ -1,4 +1,4 @@
-"""Where slices lie: by hand, and as Slicer itself shows them."""
+"""Places of slices, by hand and as Slicer itself shows them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SHAPE = (4, 5, 6)
 
 
 def turned(about: int, degrees: float) -> np.ndarray:
-    """A rotation about one axis of the patient."""
+    """Return a rotation about one axis of the patient."""
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     matrix = np.eye(4)
     first, second = (axis for axis in range(3) if axis != about)
@@ -41,7 +41,7 @@ def test_thin_slices_are_told_apart() -> None:
 
 
 def test_a_tilted_slice_lies_where_its_normal_says() -> None:
-    """Sheared as a tilted gantry leaves it: in a slice the position is the same everywhere."""
+    """In an image sheared by a tilted gantry all voxels of a slice have one position along its normal."""
     affine = np.diag([1.0, 1.0, 4.0, 1.0])
     affine[1, 2] = 2.0
     np.testing.assert_allclose(slice_places(Grid(SHAPE, affine), 2).positions_mm, [0, 4, 8, 12, 16, 20])

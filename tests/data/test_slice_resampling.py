@@ -1,4 +1,4 @@
-"""Which slices of the prepared label are annotated, and with what: each slice's label is its own index."""
+"""The annotated slices of the prepared label and their content: each slice's label is its own index."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ SHAPE = (9, 8, 10)
 
 
 def index_label(axis: int) -> np.ndarray:
-    """A label whose value is the slice's own index, plus one."""
+    """Return a label whose value is the slice's own index plus one."""
     along = np.arange(1, SHAPE[axis] + 1, dtype=np.uint8)
     return np.broadcast_to(np.expand_dims(along, [other for other in range(3) if other != axis]), SHAPE).copy()
 
@@ -23,7 +23,7 @@ def index_label(axis: int) -> np.ndarray:
 def prepared_pair(
     affine: np.ndarray, slices: set[int], axis: int, choice: PreprocessingSettings
 ) -> tuple[PreparedImage, np.ndarray, np.ndarray]:
-    """The prepared image, its label and where it is annotated."""
+    """Return the prepared image, its label and its annotated voxels."""
     image = prepare_image(Volume(np.zeros(SHAPE, dtype=np.float32), affine, __file__), choice)
     label, annotated = prepare_annotated_slices(index_label(axis), slices, axis, image, choice)
     assert label.shape == annotated.shape == image.tensor.shape
@@ -79,7 +79,7 @@ def test_resampled_labels_come_from_annotated_slices_near_by_and_none_is_lost(
         assert abs(np.clip(own, 0, SHAPE[axis] - 1) - value) <= max(step, 1) / 2 + 0.01
         learnt[value] = position
     lost = slices - learnt.keys()
-    # A slice yields to another annotated one that the prepared slice nearest to it shows.
+    # A slice may be replaced by another annotated one that its nearest prepared slice shows.
     assert all(any(abs(slice_ - other) <= max(step, 1) for other in learnt) for slice_ in lost)
     assert step > 1 or not lost
 

@@ -26,7 +26,7 @@ from activelabel.recipes import PreprocessingSettings
 
 
 def grid_of(codes: str, shape: tuple[int, int, int], spacing: tuple[float, float, float], tilt: float = 0.0) -> Grid:
-    """A grid whose voxel axes run towards the sides in `codes`, turned by `tilt` radians about the patient's x axis."""
+    """Return a grid with axes towards the sides in `codes`, turned by `tilt` radians about the patient's x axis."""
     turned = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     affine = affine_towards(codes, spacing)
     affine[:3, :3] = turned @ affine[:3, :3]
@@ -106,7 +106,7 @@ def test_resampled_slices_are_interpolated_by_hand() -> None:
     assert own_slice_values([0.0, 10.0, 40.0], prepared, turned, 2).tolist() == [40.0, 25.0, 10.0, 5.0, 0.0]
 
 
-def test_beyond_the_prepared_image_the_last_value_goes_on() -> None:
+def test_slices_beyond_the_prepared_image_repeat_its_last_value() -> None:
     original = grid_of("RAS", (2, 2, 4), (1.0, 1.0, 1.0))
     prepared = Grid((2, 2, 2), original.affine_ras)
     assert own_slice_values([3.0, 7.0], prepared, original, 2).tolist() == [3.0, 7.0, 7.0, 7.0]

@@ -39,7 +39,7 @@ def test_validation_is_never_more_than_a_quarter(images, wanted, expected):
 
 
 @given(id_sets, counts)
-def test_chosen_have_the_smallest_hashes(image_ids, count):
+def test_validation_images_have_the_smallest_hashes(image_ids, count):
     chosen = choose_validation(image_ids, count)
     assert chosen <= image_ids
     assert len(chosen) == min(count, len(image_ids))
@@ -49,7 +49,7 @@ def test_chosen_have_the_smallest_hashes(image_ids, count):
 
 
 @given(id_sets, counts)
-def test_order_and_repetition_do_not_matter(image_ids, count):
+def test_the_split_does_not_depend_on_order_or_repetition_of_ids(image_ids, count):
     once = sorted(image_ids)
     assert choose_validation(once, count) == choose_validation(once[::-1] + once, count)
 
@@ -60,33 +60,33 @@ def test_a_negative_count_is_refused():
 
 
 def of_patients(**images: str) -> dict[str, str]:
-    """Patients, each with their images, as whose each image is."""
+    """Map each image to its patient, from the patients' lists of images."""
     return {image_id: patient for patient, image_ids in images.items() for image_id in image_ids.split()}
 
 
 def test_all_images_of_a_patient_are_on_one_side():
-    said = of_patients(ann="a1 a2", bob="b1 b2 b3", cid="c1", dan="d1 d2", eve="e1")
+    patient_of = of_patients(ann="a1 a2", bob="b1 b2 b3", cid="c1", dan="d1 d2", eve="e1")
     for count in range(1, 6):
-        chosen = choose_validation(said, count, said)
+        chosen = choose_validation(patient_of, count, patient_of)
         assert len(chosen) <= count
-        patients = {said[image_id] for image_id in chosen}
-        assert chosen == {image_id for image_id, patient in said.items() if patient in patients}
+        patients = {patient_of[image_id] for image_id in chosen}
+        assert chosen == {image_id for image_id, patient in patient_of.items() if patient in patients}
 
 
 def test_the_hash_is_that_of_the_patient():
-    said = {f"image_{number}": f"patient_{number}" for number in range(30)}
-    chosen = choose_validation(said, 5, said)
-    assert {said[image_id] for image_id in chosen} == choose_validation(list(said.values()), 5)
+    patient_of = {f"image_{number}": f"patient_{number}" for number in range(30)}
+    chosen = choose_validation(patient_of, 5, patient_of)
+    assert {patient_of[image_id] for image_id in chosen} == choose_validation(list(patient_of.values()), 5)
 
 
 def test_a_patient_with_too_many_images_is_passed_over_for_one_that_fits():
-    said = of_patients(ann="a1 a2 a3", bob="b1")
-    assert choose_validation(said, 2, said) == {"b1"}
+    patient_of = of_patients(ann="a1 a2 a3", bob="b1")
+    assert choose_validation(patient_of, 2, patient_of) == {"b1"}
 
 
-def test_if_all_patients_have_too_many_images_one_judges_nevertheless_but_not_the_only_one():
-    said = of_patients(ann="a1 a2 a3", bob="b1 b2")
-    assert choose_validation(said, 1, said) == {"b1", "b2"}
-    assert choose_validation(said, 1, said, at_least_one=False) == frozenset()
+def test_if_all_patients_have_too_many_images_one_is_for_validation_unless_it_is_the_only_one():
+    patient_of = of_patients(ann="a1 a2 a3", bob="b1 b2")
+    assert choose_validation(patient_of, 1, patient_of) == {"b1", "b2"}
+    assert choose_validation(patient_of, 1, patient_of, at_least_one=False) == frozenset()
     assert choose_validation(["a1", "a2"], 1, of_patients(ann="a1 a2")) == frozenset()
-    assert choose_validation(said, 0, said) == frozenset()
+    assert choose_validation(patient_of, 0, patient_of) == frozenset()

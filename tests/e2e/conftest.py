@@ -1,6 +1,6 @@
-"""Servers for the tests, all ended when a test ends, however it ends.
+"""Servers for the tests. All are ended when a test ends, whatever its outcome.
 
-Only these: other tests of the same process share a PACS and a database that go on.
+Other processes go on: tests of the same worker share a PACS and a database.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from running_server import RunningServer
 
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
-    """Make a server on a studies folder; `environment` adds to the test's own. It is not started yet."""
+    """Make a server on a studies folder without starting it; `environment` adds to the test's own."""
     made: list[RunningServer] = []
 
     def make(studies: Path | str, environment: dict[str, str] | None = None, **conf: object) -> RunningServer:
@@ -32,9 +32,9 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningServer]]:
-    """Start a server that all tests of a module talk to. It must end well, and nothing of it be left.
+    """Start a server for all tests of a module. It must end with exit code 0 and leave no process.
 
-    Its home and its folder for temporary files lie beside the studies, where a test sees what is written.
+    Its home and its folder for temporary files lie beside the studies, where a test sees every written file.
     """
     started: list[RunningServer] = []
 

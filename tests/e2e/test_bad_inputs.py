@@ -37,7 +37,7 @@ WRITTEN_BEHIND_SECONDS = 1.5
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that is watched: studies and all around them."""
+    """The watched folder: the studies and everything around them."""
     root = tmp_path_factory.mktemp("bad-inputs")
     (root / "studies").mkdir()
     for number in range(IMAGES):
@@ -47,7 +47,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is sent, by name."""
+    """The files that are sent, by name."""
     folder = tmp_path_factory.mktemp("files")
     for name, write in BROKEN.items():
         write(folder / f"{name}.nii.gz")
@@ -69,7 +69,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., RunningServer], root: Path) -> RunningServer:
-    """A server that does nothing by itself."""
+    """A server without an autopilot and without labels."""
     conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
     server = start_server(root / "studies", True, **conf, allowed_origins=VIEWER, finished_by="saving")
     time.sleep(WRITTEN_BEHIND_SECONDS)
@@ -78,7 +78,7 @@ def server(start_server: Callable[..., RunningServer], root: Path) -> RunningSer
 
 @pytest.fixture(scope="module")
 def labelled(server: RunningServer, files: Path) -> RunningServer:
-    """The server with a label for each image: those that must stay."""
+    """The server with a label for each image, which must stay."""
     for number in range(IMAGES):
         server.save_label(f"case_{number}", files / "good.nii.gz")
     time.sleep(WRITTEN_BEHIND_SECONDS)
@@ -87,21 +87,20 @@ def labelled(server: RunningServer, files: Path) -> RunningServer:
 
 @pytest.fixture(scope="module")
 def model(labelled: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> RunningServer:
-    """The server with labels and a model in use."""
+    """The server with labels and an uploaded model."""
     file = write_model(tmp_path_factory.mktemp("model") / "model.safetensors", LABELS)
     with file.open("rb") as content:
         answer = requests.put(f"{labelled.address}/model/segmentation", files={"file": content}, timeout=60)
     assert answer.ok, answer.text
-    mask, _ = labelled.client.infer(
-        "segmentation", "case_0", {}
-    )  # what the libraries write at their first use is there
+    # After one inference the files that libraries write at their first use exist.
+    mask, _ = labelled.client.infer("segmentation", "case_0", {})
     Path(mask).unlink()
     return labelled
 
 
 @pytest.fixture
 def unchanged(root: Path) -> Iterator[None]:
-    """Whatever the test does, nothing may come of it."""
+    """Check that the test has changed no file, folder or row."""
     before = snapshot(root)
     yield
     assert snapshot(root) == before
@@ -114,32 +113,32 @@ def answer_of(server: RunningServer, request: Bad, files: Path) -> requests.Resp
     )
 
 
-def assert_refused(status: int, body: str, wanted: int, *said: str) -> None:
-    """The status that is wanted, and one line that says all of `said`, without anything of the server's inside."""
+def assert_refused(status: int, body: str, wanted: int, *expected: str) -> None:
+    """Check the status, and that the body is one line with all words of `expected` and no internals of the server."""
     assert status == wanted, body
     line = json.loads(body)["detail"]
     assert isinstance(line, str)
     assert "\n" not in line
     assert len(line) < 700
-    for part in said:
+    for part in expected:
         assert part in line, line
     for inside in ("Traceback", "Error:", "/tmp/tmp", "site-packages"):
         assert inside not in line
 
 
 def request_as_written(server: RunningServer, method: str, path: str) -> tuple[int, str]:
-    """Send a path as it is; an ordinary client would resolve its dots."""
+    """Send a path unchanged; an ordinary client would resolve its dots."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request(method, path)
     response = connection.getresponse()
     return response.status, response.read().decode()
 
 
-# Before there is anything
+# Before the first label and model
 
 
-def test_it_says_that_it_is_ready_when_it_listens_and_not_before(server: RunningServer) -> None:
-    """The host has the app ready before the web server has tried to take the port."""
+def test_the_server_prints_ready_when_it_listens_and_not_before(server: RunningServer) -> None:
+    """The host initialises the app before the web server has tried to take the port."""
 
     def printed() -> str:
         return server.log.read_text(encoding="utf-8", errors="replace")
@@ -150,9 +149,11 @@ def test_it_says_that_it_is_ready_when_it_listens_and_not_before(server: Running
 
 
 @pytest.mark.parametrize("request_", FIRST, ids=str)
-def test_what_must_come_first_is_said(server: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
+def test_requests_that_need_a_label_or_model_first_are_refused_in_one_line(
+    server: RunningServer, files: Path, unchanged: None, request_: Bad
+) -> None:
     answer = answer_of(server, request_, files)
-    assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
+    assert_refused(answer.status_code, answer.text, request_.status, *request_.expected)
 
 
 # Labels, by the host's own client
@@ -182,7 +183,7 @@ BAD_SEGMENTS: dict[str, tuple[object, str]] = {
 def refusal_of_label(
     server: RunningServer, file: Path, params: dict[str, Any], image: str = "case_0"
 ) -> tuple[int, str]:
-    """Status and body of the answer that the host's client gets to a label."""
+    """Return the status and body of the answer that the host's client gets to a label."""
     with pytest.raises(MONAILabelClientException) as refusal:
         MONAILabelClient(server.address, client_id="ann").save_label(image, str(file), params=params)
     status, _, body = str(refusal.value.msg).removeprefix("Status: ").partition("; Response: ")
@@ -213,7 +214,7 @@ def test_label_of_an_unknown_image_is_refused(labelled: RunningServer, files: Pa
 @pytest.mark.parametrize("request_", WITHOUT_MODEL, ids=str)
 def test_bad_request_is_refused(labelled: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
     answer = answer_of(labelled, request_, files)
-    assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
+    assert_refused(answer.status_code, answer.text, request_.status, *request_.expected)
 
 
 @pytest.mark.parametrize("path", ["/session/..", "/session/../../etc/passwd", "/datastore/../../x", "/infer/../x"])
@@ -229,7 +230,9 @@ def test_dots_below_the_viewer_give_its_page(labelled: RunningServer, unchanged:
     assert "<html" in body.lower()
 
 
-def test_missing_image_or_label_is_said_without_a_body(labelled: RunningServer, unchanged: None) -> None:
+def test_head_requests_refuse_a_missing_image_or_label_by_status_alone(
+    labelled: RunningServer, unchanged: None
+) -> None:
     for path, status in [
         ("image?image=../case_0", 404),
         ("image?image=case_0&check_sum=CRC:1", 422),
@@ -247,7 +250,7 @@ def test_missing_image_or_label_is_said_without_a_body(labelled: RunningServer, 
 
 @dataclass
 class Intruder:
-    """What is unpickled with it: a file is made."""
+    """An object whose unpickling makes a file."""
 
     marker: Path
 
@@ -275,21 +278,21 @@ def test_code_in_a_model_is_not_run(
     write(pickled, marker)
     try:
         (pickle.loads(pickled.read_bytes()) if write is bare_pickle else torch.load(pickled, weights_only=False))
-        assert marker.exists()  # whoever reads it carelessly runs it
+        assert marker.exists()  # a careless reader would run it
     finally:
         marker.unlink(missing_ok=True)
-    file = pickled.rename(tmp_path / "model.safetensors")  # by this name torch itself would not unpickle it
+    file = pickled.rename(tmp_path / "model.safetensors")  # under this name torch itself would not unpickle it
     refuse_model(labelled, file, "is no model of this app")
     assert not marker.exists()
 
 
-def refuse_model(server: RunningServer, file: Path, *said: str) -> None:
+def refuse_model(server: RunningServer, file: Path, *expected: str) -> None:
     with file.open("rb") as content:
         answer = requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60)
-    assert_refused(answer.status_code, answer.text, 422, file.name, *said)
+    assert_refused(answer.status_code, answer.text, 422, file.name, *expected)
 
 
-def test_what_is_no_model_of_this_project_is_refused(
+def test_a_file_that_is_no_model_of_this_project_is_refused(
     labelled: RunningServer, files: Path, tmp_path: Path, unchanged: None
 ) -> None:
     refuse_model(labelled, files / "notes.txt", "is no model of this app")
@@ -324,7 +327,7 @@ def test_model_under_an_unknown_name_is_refused(labelled: RunningServer, tmp_pat
 @pytest.mark.parametrize("request_", WITH_MODEL, ids=str)
 def test_bad_inference_is_refused(model: RunningServer, files: Path, unchanged: None, request_: Bad) -> None:
     answer = answer_of(model, request_, files)
-    assert_refused(answer.status_code, answer.text, request_.status, *request_.said)
+    assert_refused(answer.status_code, answer.text, request_.status, *request_.expected)
 
 
 def test_names_of_uploads_stay_inside(model: RunningServer, files: Path, unchanged: None) -> None:
@@ -354,12 +357,12 @@ def test_session_files_stay_inside(model: RunningServer, root: Path, files: Path
     session = f"{model.address}/session/{made['session_id']}"
     assert requests.get(f"{session}?image=true", timeout=60).content == image
     assert requests.delete(session, timeout=60).ok
-    shutil.rmtree(root / "home" / ".cache" / "monailabel" / "sessions")  # the host's folder for all of them
+    shutil.rmtree(root / "home" / ".cache" / "monailabel" / "sessions")  # the host's folder for all sessions
     after = snapshot(root)
     assert {name: after[name] for name in after if "monailabel" not in name} == before
 
 
-# Who asks
+# Origins of requests
 
 
 def test_pages_from_elsewhere_are_refused(model: RunningServer, unchanged: None) -> None:
@@ -395,21 +398,21 @@ def test_wrong_setting_stops_the_server_with_one_line(tmp_path: Path) -> None:
         ended = dict(zip(wrong, threads.map(start, wrong), strict=True))
     for key, (code, printed) in ended.items():
         value, allowed = wrong[key]
-        said = [line for line in printed.splitlines() if "cannot start" in line]
+        lines = [line for line in printed.splitlines() if "cannot start" in line]
         assert code == 2, printed
         assert "Traceback" not in printed
-        assert len(said) == 1
+        assert len(lines) == 1
         for part in (key, value, allowed):
-            assert part in said[0]
-        assert printed.splitlines()[-1] == said[0]
+            assert part in lines[0]
+        assert printed.splitlines()[-1] == lines[0]
         assert [path.name for path in (tmp_path / key).rglob("*")] == ["studies", "case.nii.gz"]
 
 
-# After all of that
+# After all bad requests
 
 
 def test_the_server_is_as_well_as_before(model: RunningServer, root: Path, files: Path) -> None:
-    """Nothing came of it late either, nothing was a defect of the server, and good requests go on working."""
+    """The bad requests have no late effect, the log shows no server error, and good requests still work."""
     before = snapshot(root)
     time.sleep(WRITTEN_BEHIND_SECONDS)
     assert snapshot(root) == before

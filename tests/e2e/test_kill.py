@@ -1,4 +1,4 @@
-"""kill -9 of the server and its children at random points of the loop: nothing that was acknowledged is lost."""
+"""kill -9 of the server and its children at random points of the loop loses nothing that was acknowledged."""
 
 import hashlib
 import logging
@@ -26,7 +26,7 @@ CASES = len(TARGETS) + 4
 
 
 class Witness:
-    """Remembers what the ledger and the server acknowledged, and finds all of it again."""
+    """Remembers all that the ledger and the server acknowledged, and checks that all of it is still there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -36,11 +36,11 @@ class Witness:
         self._scored: set[tuple[int, str]] = set()
 
     def saw_label(self, image_id: str) -> None:
-        """The server said that it kept this label."""
+        """Remember a label that the server acknowledged."""
         self._labels.add(image_id)
 
     def look(self) -> None:
-        """All that was there is there still, unchanged; what is new is remembered."""
+        """Check that all remembered rows and files are still there unchanged, and remember new ones."""
         annotations, models = self._ledger.annotations(), self._ledger.models()
         assert self._labels <= {annotation.image_id for annotation in annotations}
         for annotation in annotations:
@@ -72,7 +72,7 @@ def test_nothing_acknowledged_is_lost(make_server: Callable[..., RunningServer],
 
     for target in TARGETS:
         while annotate_one(server, cases, witness) == "validation":
-            witness.look()  # these come first, and no training is due by them
+            witness.look()  # these come first, and do not make a training due
         wait_until_running(server, target)
         time.sleep(random.uniform(0, 6))
         kill(server, target)
@@ -94,7 +94,7 @@ def test_nothing_acknowledged_is_lost(make_server: Callable[..., RunningServer],
 
 
 def check_no_second_server(server: RunningServer, make_server: Callable[..., RunningServer]) -> None:
-    """Another one on the same project ends, and says which process serves it at which port."""
+    """Check that a second server on the project ends, and names the process and port of the first."""
     code, printed = make_server(server.studies, **server.conf).start_in_vain()
     assert code == 2
     assert f"is in use by process {server.pid}, which serves it at port {server.port}" in printed
@@ -102,7 +102,7 @@ def check_no_second_server(server: RunningServer, make_server: Callable[..., Run
 
 
 def check_ledger_that_goes_is_noticed(server: RunningServer, cases: Any, witness: Witness) -> None:
-    """While the ledger's file is gone nothing is acknowledged, and the next request already is told so."""
+    """Check that nothing is acknowledged while the ledger's file is gone, from the very next request on."""
     ledger = Path(server.studies) / "activelabel" / "ledger.sqlite"
     aside = ledger.with_name("aside.sqlite")
     ledger.rename(aside)
@@ -116,7 +116,7 @@ def check_ledger_that_goes_is_noticed(server: RunningServer, cases: Any, witness
 
 
 def annotate_one(server: RunningServer, cases: Any, witness: Witness) -> str:
-    """Annotate what is asked for next; the role of the case, empty if nothing is asked for."""
+    """Annotate the next case, and return its role, or an empty text if there is none."""
     sample = server.next_sample()
     if sample:
         server.save_label(sample["id"], cases.label_of(sample["id"]))
@@ -130,7 +130,7 @@ def wait_until_running(server: RunningServer, target: str) -> None:
 
 
 def kill(server: RunningServer, target: str) -> None:
-    """Kill it at this moment, whatever it is doing; one that has just ended was killed too late, which is fine."""
+    """Kill a process at this moment; one that has just ended is passed over."""
     logger.info("killing %s", target)
     if target != "server":
         for process in server.children(target):
@@ -138,6 +138,7 @@ def kill(server: RunningServer, target: str) -> None:
         return
     children = server.children()
     server.kill()
-    _, alive = psutil.wait_procs(children, timeout=60)  # one that was just starting notices when it has started
+    # A child that was just starting notices the kill once it has started.
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive, "children outlived their server"
     server.start()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 LABELS = ("liver", "spleen", "kidney")
 BIG = (192, 160, 96)
 
-# As Slicer sends them: another order than the app's, the kidney empty, and `idx` also counts what was skipped.
+# As Slicer sends them: in another order than the app's, with an empty kidney; `idx` also counts skipped segments.
 SLICER_SEGMENTS = [{"name": "spleen", "idx": 2}, {"name": "kidney", "idx": 3}, {"name": "liver", "idx": 5}]
 SLICER_VALUES = boxes(1, 3)  # spleen, then liver
 KEPT_VALUES = boxes(2, 1)
@@ -44,9 +44,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., RunningServer], studies: Path) -> RunningServer:
-    """A server with a model that was never trained."""
+    """A server with an untrained model."""
     conf = {"recipe": TINY_RECIPE, "labels": ",".join(LABELS), "device": "cpu", "autopilot": "false"}
-    server = start_server(studies, **conf, finished_by="saving")  # boxes do not look as what is finished does
+    server = start_server(studies, **conf, finished_by="saving")  # boxes do not look like finished drawings
     with write_model(studies.parent / "model.safetensors", LABELS).open("rb") as content:
         assert requests.put(f"{server.address}/model/segmentation", files={"file": content}, timeout=60).ok
     return server
@@ -59,13 +59,13 @@ def ledger(server: RunningServer, studies: Path) -> Ledger:
 
 @pytest.fixture(scope="module")
 def next_case(studies: Path) -> Callable[[], str]:
-    """An image that no other test uses."""
+    """Return an image that no other test uses."""
     names = iter(sorted(path.name.split(".")[0] for path in studies.glob("case_*.nii.gz")))
     return lambda: next(names)
 
 
 def label_file(folder: Path, values: NDArray[np.generic], name: str = "label.nii.gz") -> Path:
-    """A label as a client would write it; by its name as NIfTI or NRRD."""
+    """Write a label as a client would, as NIfTI or NRRD by its name."""
     if not name.endswith(".nrrd"):
         return write_nifti(folder / name, values)
     written = write_nifti(folder / "written.nii.gz", values)
@@ -78,7 +78,7 @@ def values_of(path: Path) -> NDArray[np.generic]:
 
 
 def shown(studies: Path, image: str, tag: str = "final") -> Path:
-    """Where the host and other tools look for a label."""
+    """Return the path at which the host and other tools look for a label."""
     return studies / "labels" / tag / f"{image}.nii.gz"
 
 
@@ -118,10 +118,11 @@ def test_a_label_with_exchanged_axes_is_put_back_on_its_image(
 def test_a_label_sent_as_a_bare_file_is_kept_in_every_version(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
 ) -> None:
-    """Every version stays; the newest counts; nobody asked for it, so it took no time."""
+    """Every version stays, the newest counts, and no time is recorded as the image was not asked for."""
     image = next_case()
     address = f"{server.address}/datastore/label?image={image}"
-    versions = [boxes(1), boxes(3, 2), boxes(0)]  # the last one is empty: nothing is there to be seen, which is a label
+    # The last one is empty, which is a label too: the structure is not visible.
+    versions = [boxes(1), boxes(3, 2), boxes(0)]
     for values in versions:
         with label_file(tmp_path, values).open("rb") as content:
             answer = requests.put(address, files={"label": content}, timeout=60)
@@ -155,8 +156,8 @@ def test_a_draft_opens_again_and_counts_when_it_is_finished(
     finished = requests.post(
         f"{server.address}/activelabel/finish", json={"client_id": "dan", "image": image}, timeout=60
     )
-    said = {"image": image, "state": "finished", "coverage": "answer for the volume"}
-    assert (finished.status_code, finished.json()) == (200, said)
+    expected = {"image": image, "state": "finished", "coverage": "answer for the volume"}
+    assert (finished.status_code, finished.json()) == (200, expected)
     np.testing.assert_array_equal(values_of(shown(studies, image)), values)
     assert server.progress()["annotated"] == annotated + 1
     assert ledger.open_drafts() == []
@@ -185,7 +186,7 @@ def test_the_versions_of_a_deleted_label_stay(
     server: RunningServer, studies: Path, tmp_path: Path, next_case: Callable[[], str], ledger: Ledger
 ) -> None:
     image = next_case()
-    before = len(ledger.history(image))  # of tests that ran on this server before
+    before = len(ledger.history(image))  # labels of tests that ran on this server before
     server.save_label(image, label_file(tmp_path, boxes(1)))
     annotated = server.progress()["annotated"]
     label = f"{server.address}/datastore/label?id={image}&tag=final"
@@ -226,7 +227,7 @@ def test_a_prediction_is_kept_as_original_where_slicer_looks_for_it(server: Runn
 
 
 def test_an_image_outside_the_studies_is_segmented_in_a_session(server: RunningServer, tmp_path: Path) -> None:
-    """Slicer names its volume also then, which is none of the studies."""
+    """Slicer also names its volume then, which is not in the studies."""
     session = server.client.create_session(str(write_image(tmp_path / "mine.nii.gz", 99)))["session_id"]
     file, _ = server.client.infer("segmentation", "Volume 7", {}, session_id=session)
     assert nibabel.load(file).shape == nibabel.load(tmp_path / "mine.nii.gz").shape
@@ -234,11 +235,11 @@ def test_an_image_outside_the_studies_is_segmented_in_a_session(server: RunningS
     server.client.remove_session(session)
 
 
-# While something slow runs
+# While a slow request runs
 
 
 def answers_meanwhile(server: RunningServer, slow: Callable[[], object]) -> int:
-    """How many times `/info/` answered, one after the other, between the start and the end of something slow."""
+    """Return how many successive requests to `/info/` were answered while the slow request ran."""
     with ThreadPoolExecutor(1) as thread:
         running: Future[object] = thread.submit(slow)
         answered = 0
@@ -255,7 +256,8 @@ def infer(server: RunningServer, image: str) -> None:
 
 
 def test_info_answers_while_an_inference_runs(server: RunningServer) -> None:
-    assert answers_meanwhile(server, lambda: infer(server, "big")) >= 5  # the host's own route lets none through
+    # The host's own route answers no other request meanwhile.
+    assert answers_meanwhile(server, lambda: infer(server, "big")) >= 5
 
 
 def test_info_answers_while_labels_are_saved(server: RunningServer, studies: Path, tmp_path: Path) -> None:

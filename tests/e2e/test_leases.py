@@ -1,4 +1,4 @@
-"""Who is asked for what: never two for one image, one's own query again, nothing that cannot be read."""
+"""Queries of several readers: never one image for two, one's own query again, no unreadable image."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ Samples = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More images than readers, and one of each kind that cannot be read."""
+    """More images than readers, and one unreadable image of each kind."""
     folder = tmp_path_factory.mktemp("leases") / "studies"
     folder.mkdir()
     for number in range(IMAGES):
@@ -56,7 +56,7 @@ def label(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask_at_once(server: RunningServer, readers: Iterable[str]) -> Samples:
-    """What each reader is given when all ask at the same moment."""
+    """Return the query of each reader when all ask at the same moment."""
     names = list(readers)
     together = Barrier(len(names))
 
@@ -80,7 +80,7 @@ def first(server: RunningServer) -> Samples:
 
 @pytest.fixture(scope="module")
 def scored(server: RunningServer, first: Samples, label: Path) -> RunningServer:
-    """The first queries answered, and the rest scored by a model."""
+    """The server after the first queries were answered and a model has scored the rest."""
     for reader, sample in first.items():
         server.save_label(sample["id"], label, annotator=reader)
     model = write_model(label.with_name("model.safetensors"), ("ball", "box"))
@@ -102,7 +102,7 @@ def test_readers_who_ask_at_once_get_different_images(first: Samples) -> None:
     assert all("no model yet" in reason or "a validation case" in reason for reason in reasons)
 
 
-def test_a_reader_who_asks_again_gets_her_own_query(server: RunningServer, first: Samples) -> None:
+def test_a_reader_who_asks_again_gets_their_own_query(server: RunningServer, first: Samples) -> None:
     assert ask_at_once(server, first) == first
     assert server.next_sample("random_volumes", "reader 3") == first["reader 3"]
 
@@ -137,12 +137,12 @@ def test_readers_who_ask_at_once_get_different_scored_images(
     assert not ids(second) & ids(first)
     ranked = [sample["score"] for sample in second.values() if sample["score"] is not None]
     assert {sample["model_version"] for sample in second.values() if sample["score"] is not None} == {1}
-    assert len(ranked) >= READERS - 2  # the recipe sets two cases aside for validation, which have no score
+    assert len(ranked) >= READERS - 2  # the two validation cases of the recipe have no score
     left = ledger.ranking(1, ScoreKind("variance"), limit=IMAGES)
     assert min(ranked) >= max(left.values())
 
 
-def test_what_cannot_be_read_is_recorded_and_never_asked_for(
+def test_unreadable_images_are_recorded_and_never_asked_for(
     scored: RunningServer, first: Samples, second: Samples, ledger: Ledger
 ) -> None:
     given = ids(first) | ids(second)
@@ -184,7 +184,7 @@ def test_an_image_that_was_mended_is_asked_for(scored: RunningServer, second: Sa
         return bool(given)
 
     scored.wait_for(is_given, "the mended image", 60)
-    while given["id"] != "broken_text":  # others may be left, if this test runs alone
+    while given["id"] != "broken_text":  # more images are left if this test runs alone
         given = scored.next_sample(annotator=f"mender of {given['id']}")
     assert scored.progress()["unreadable"] < before
 
@@ -208,7 +208,7 @@ def test_a_model_that_another_process_chose_is_in_use_at_once_and_every_client_i
     Path(mask).unlink()
     assert (info["model"]["version"], info["model"]["chosen_by"]) == (newest_not_in_use, "Dr. Ann")
     assert info["progress"]["model_in_use"] == params["model_version"] == newest_not_in_use
-    for said in (info["standing"], info["description"], info["models"]["segmentation"]["description"]):
-        assert "Dr. Ann" in said
+    for text in (info["standing"], info["description"], info["models"]["segmentation"]["description"]):
+        assert "Dr. Ann" in text
     ledger.use_best()
     assert scored.info()["model"]["chosen_by"] is None

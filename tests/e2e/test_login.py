@@ -56,7 +56,7 @@ def make_clinic(
 
 
 class Script(requests.Session):
-    """Somebody's script, which checks who it talks to."""
+    """A script that verifies the server's certificate."""
 
     def __init__(self, server: RunningServer, **headers: str) -> None:
         super().__init__()
@@ -65,19 +65,19 @@ class Script(requests.Session):
         self._address = server.address
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        # Said with each request: else requests takes the bundle that the environment names.
+        # Given with each request, as requests would else take the bundle that the environment names.
         return self.request(method, self._address + path, timeout=ANSWER_SECONDS, verify=self.verify, **options)
 
 
 def add_user(server: RunningServer, name: str, role: str) -> str:
-    """As whoever runs the server does, with the password on the standard input; what is said."""
+    """Add a user on the command line, with the password on the standard input, and return the output."""
     places = ["--studies", str(server.studies), "--conf", f"project_dir={server.conf['project_dir']}"]
     command = [sys.executable, "-m", "activelabel", "user", "add", name, "--role", role, *places]
     return subprocess.run(command, input=f"{PASSWORD}\n", text=True, check=True, capture_output=True).stdout
 
 
 def slicer(server: RunningServer, name: str, password: str, called: str = "user-xyz") -> MONAILabelClient:
-    """The host's client as Slicer's module makes it."""
+    """Make the host's client as Slicer's module does."""
     client = MONAILabelClient(server.address, client_id=called)
     assert client.auth_enabled()
     assert not client.auth_valid_token()
@@ -87,7 +87,7 @@ def slicer(server: RunningServer, name: str, password: str, called: str = "user-
 
 
 def download(server: RunningServer, image: str) -> int:
-    """As Slicer downloads an image: without a word of who it is. The status."""
+    """Download an image as Slicer does, without credentials, and return the status."""
     trusted = ssl.create_default_context(cafile=server.certificate) if server.certificate else None
     try:
         with urllib.request.urlopen(f"{server.address}/datastore/image?image={image}", context=trusted) as answer:
@@ -126,7 +126,7 @@ def test_two_readers_and_a_script_who_are_users_over_tls(
     drawn = draw_in_ohif(server, make_ohif(server.address), first_study(script))
     assert label_info(script, drawn)["client_id"] == "ann"
 
-    client = slicer(server, "bob", PASSWORD, called="ann")  # she is another
+    client = slicer(server, "bob", PASSWORD, called="ann")  # another reader
     sample = client.next_sample("random", {})
     assert sample["id"] != drawn
     assert (download(server, sample["id"]), download(server, sample["id"])) == (200, 401)
@@ -152,13 +152,13 @@ def test_two_readers_and_a_script_who_are_users_over_tls(
 
 
 def draw_in_ohif(server: RunningServer, ohif: OhifPage, study: str) -> str:
-    """Open a link, log in on the way, and do one turn; the image's id."""
+    """Open a link, log in on the way, and draw and export once; return the image's id."""
     ohif.page.goto(f"{server.address}/ohif/monai-label?StudyInstanceUIDs={study}")
     ohif.page.get_by_label("Name").fill("ann")
     ohif.page.get_by_label("Password").fill(PASSWORD)
     ohif.page.get_by_role("button", name="Log in").click()
     ohif.wait_for_image()
-    ohif.open(study)  # its notice is put away
+    ohif.open(study)  # the notice is closed
     (cookie,) = (one for one in ohif.page.context.cookies() if one["name"].startswith("activelabel"))
     assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Lax")
     ohif.connect()
@@ -184,7 +184,7 @@ def test_people_of_a_login_provider(
         openid.redirects = {f"{server.address}/login/callback"}
         script = Script(server, Authorization=f"Bearer {openid.token('ann')}")
         assert script.ask("GET", "/info/").ok
-        # A route of the host's own, with its own check of roles behind ours.
+        # A route of the host, which checks roles itself after the guard.
         assert script.ask("GET", "/scoring/").status_code == 404
         assert script.ask("POST", "/train/segmentation").status_code == 403
         for token in (openid.token("guest"), openid.token("ann", exp=1), openid.token("ann", preferred_username=None)):

@@ -1,4 +1,4 @@
-"""The whole loop of somebody who works in OHIF, on a real PACS."""
+"""The whole loop of a reader who works in OHIF, on a real PACS."""
 
 import datetime
 from collections.abc import Callable
@@ -24,7 +24,7 @@ ANSWER_SECONDS = 60
 
 @pytest.fixture
 def patients(blobs: Callable[[int], Any], orthanc: Orthanc) -> Any:
-    """Balls as CT series in the PACS, each the study of a patient called as its file is."""
+    """Balls as CT series in the PACS, each the study of a patient with the name of its file."""
     cases = blobs(CASES)
     for number, image in enumerate(sorted(cases.studies.iterdir())):
         send(orthanc, image, number)
@@ -46,7 +46,7 @@ def test_the_whole_loop_in_ohif(
 ) -> None:
     recipe = tmp_path / "patient.toml"
     recipe.write_text(TINY.read_text().replace("epochs = 2", "epochs = 30"))  # so that it finds the balls
-    # Its own folder for temporary files: the client keeps an answer under the name that the server's file has there.
+    # The server has its own folder for temporary files: the client keeps an answer under the name of the server's file.
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(tmp_path)}
     server = make_server(
         orthanc.dicom_web, places, recipe=recipe, labels="ball", seed=1, project_dir=tmp_path / "project"
@@ -65,14 +65,14 @@ def test_the_whole_loop_in_ohif(
 
 
 def info_of(server: RunningServer, image_id: str) -> dict[str, Any]:
-    """What the server knows of an image."""
+    """Return the server's info on an image."""
     return dict(
         requests.get(f"{server.address}/datastore/image/info", {"image": image_id}, timeout=ANSWER_SECONDS).json()
     )
 
 
 def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> str:
-    """Next Sample, draw, export: the drawing is a label, and the next sample another one. The image's id."""
+    """Ask for the next sample, draw and export; check that the drawing is a label. Return the image's id."""
     studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()
     assert len(studies) == 1  # the query is passed on
     ohif.open(studies[0]["0020000D"]["Value"][0])
@@ -89,16 +89,16 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
     ohif.scroll(3)
     assert ohif.number() == "(12/16)"
     slice_number = ohif.paint()
-    assert slice_number == 16 - 12  # in this view OHIF counts from the head
+    assert slice_number == 16 - 12  # in this view OHIF counts slices from the head
     ohif.rename_segment("lump")
     ohif.export("'lump' is not a label of this app")
     assert server.progress()["annotated"] == 0
     ohif.rename_segment("ball")
-    ohif.export("kept as a draft: something is drawn on 1 of 16 slices")  # one stroke is no finished volume
+    ohif.export("kept as a draft: something is drawn on 1 of 16 slices")  # one stroke does not finish a volume
     assert (server.progress()["annotated"], server.progress()["annotated_slices"]) == (0, 0)
     (draft,) = server.info()["cases"]["drafts"]
     assert (draft["id"], draft["annotator"]) == (sample["id"], "127.0.0.1")
-    ohif.export("is stored, and a label now")  # the same again: it is all there is
+    ohif.export("is stored, and a label now")  # the second export of the same drawing confirms that it is complete
     assert server.progress()["annotated"] == 1
     assert len(orthanc.series("SEG")) == 3
     label = requests.get(
@@ -115,7 +115,7 @@ def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> 
 
 
 def train_on_labels_of_a_script(server: RunningServer, orthanc: Orthanc, patients: Any, annotated: str) -> None:
-    """The stock client's labels reach the PACS too; with enough of them there is a model."""
+    """Check that labels of the stock client reach the PACS too; enough of them make a model."""
     objects = requests.get(f"{server.address}/datastore/?output=all", timeout=ANSWER_SECONDS).json()["objects"]
     training = [image_id for image_id in sorted(objects) if image_id != annotated][:3]
     for image_id in training:
@@ -126,7 +126,7 @@ def train_on_labels_of_a_script(server: RunningServer, orthanc: Orthanc, patient
 
 
 def see_what_the_model_says(server: RunningServer, ohif: OhifPage, annotated: str) -> None:
-    """What OHIF shows is what the server computed, voxel by voxel."""
+    """Check voxel by voxel that OHIF shows the server's prediction."""
     ohif.open(info_of(server, annotated)["StudyInstanceUID"])
     ohif.connect()
     assert ohif.coloured_pixels() == 0
@@ -141,9 +141,9 @@ def see_what_the_model_says(server: RunningServer, ohif: OhifPage, annotated: st
 
 
 def do_without_the_pacs(server: RunningServer, orthanc: Orthanc, patients: Any, folder: Path) -> None:
-    """What is known is answered at once; what needs the PACS gets one line."""
+    """Check that known data are answered at once, and that requests that need the PACS get one line."""
     new = send(orthanc, next(iter(patients.studies.iterdir())).rename(folder / "late.nii.gz"), CASES)
-    assert info_of(server, new)["PatientID"] == "late"  # seen, and not fetched
+    assert info_of(server, new)["PatientID"] == "late"  # listed, and not fetched
     orthanc.stop()
     for method, address in (("GET", "/proxy/dicom/qido/studies"), ("POST", f"/infer/segmentation?image={new}")):
         answer = requests.request(method, server.address + address, timeout=ANSWER_SECONDS)

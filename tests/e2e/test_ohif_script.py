@@ -1,4 +1,4 @@
-"""What is added to OHIF, in a browser, with stand-ins for OHIF's services."""
+"""The script that is added to OHIF, in a browser with stand-ins for OHIF's services."""
 
 from collections.abc import Iterator
 from importlib.resources import files
@@ -54,7 +54,7 @@ def page() -> Iterator[Page]:
 
 
 def answer(route: Route) -> None:
-    """A server that has no model."""
+    """Answer as a server without a model."""
     if "/infer/" in route.request.url:
         route.fulfill(status=409, json={"detail": "no model yet: label 4 cases"})
     elif route.request.url.endswith("/auth/token/valid"):
@@ -66,9 +66,9 @@ def answer(route: Route) -> None:
 
 
 def ask(page: Page, path: str, kind: str, *notices: tuple[str, str, str]) -> list[str]:
-    """Ask as the panel does, for an answer of that kind, then show notices; what can be read of them.
+    """Send a request as the panel does, for an answer of this kind, then show notices, and return their text.
 
-    It shows them as soon as the state of the request is its last.
+    The panel shows them as soon as the request has reached its last state.
     """
     shown = [{"title": title, "message": message, "type": type_} for title, message, type_ in notices]
     return list(
@@ -99,9 +99,9 @@ def test_the_servers_line_follows_what_the_panel_says_once(page: Page, kind: str
     ]
 
 
-def test_a_server_that_is_gone_is_said_to_be(page: Page) -> None:
-    said = ask(page, "/gone", "json", ("MONAI Label", "Failed to Fetch Next Sample", "error"))
-    assert said == ["Failed to Fetch Next Sample: the server does not answer: does it run?"]
+def test_a_server_that_does_not_answer_is_reported_as_gone(page: Page) -> None:
+    shown = ask(page, "/gone", "json", ("MONAI Label", "Failed to Fetch Next Sample", "error"))
+    assert shown == ["Failed to Fetch Next Sample: the server does not answer: does it run?"]
 
 
 def test_other_notices_stay_as_they_are(page: Page) -> None:
@@ -114,14 +114,14 @@ def test_other_notices_stay_as_they_are(page: Page) -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "expected"),
     [
-        ([1, 0, 0], [0, 1, 0], ["c", "b", "a"]),  # the normal points up: the highest first
+        ([1, 0, 0], [0, 1, 0], ["c", "b", "a"]),  # the normal points up, so the highest comes first
         ([-1, 0, 0], [0, 1, 0], ["a", "b", "c"]),
     ],
 )
 def test_a_seg_is_made_of_slices_in_the_order_of_its_frames(
     page: Page, command: str, order: list[str], rows: list[int], columns: list[int], expected: list[str]
 ) -> None:
-    """Slices a, b and c lie 10, 20 and 30 mm up; afterwards they are listed as before."""
+    """Slices a, b and c lie 10, 20 and 30 mm up; afterwards their list is as before."""
     asked, afterwards = page.evaluate(
         """async ([command, order, rows, columns]) => {
             const heights = { 'image a': 10, 'image b': 20, 'image c': 30 };
@@ -142,7 +142,7 @@ def test_a_seg_is_made_of_slices_in_the_order_of_its_frames(
 
 
 def test_a_reader_who_draws_counts_as_present_and_hears_that_their_login_has_ended(page: Page) -> None:
-    """A hand on the mouse asks the server, once in two minutes; a page that only stands open asks for nothing."""
+    """A moving mouse sends a request at most once in two minutes; an idle page sends none."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.mouse.click(5, 5)

@@ -1,4 +1,4 @@
-"""The main job, end to end: a server, the host's own client, and three rounds of ask, label, train, score."""
+"""The main loop, end to end: a server, the host's own client, and three rounds of ask, label, train, score."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_three_rounds_on_real_hippocampus(
 
 
 def go_through_rounds(server: RunningServer, cases: Any) -> list[float]:
-    """Three rounds; the validation Dice of each model."""
+    """Go through three rounds, and return the validation Dice of each model."""
     server.start()
     asked: list[str] = []
     while server.progress()["new_training_annotations"] < server.info()["recipe"]["query"]["start"]:
@@ -83,7 +83,7 @@ def go_through_rounds(server: RunningServer, cases: Any) -> list[float]:
 
 
 def annotate(server: RunningServer, cases: Any, sample: dict[str, Any]) -> str:
-    """Do what a reader does: open the case, draw it, send it."""
+    """Annotate a case as a reader does: open it, draw it, send it."""
     assert Path(sample["path"]).is_file()
     assert sample["query"] == {"kind": "volume"}
     server.save_label(sample["id"], cases.label_of(sample["id"]))
@@ -91,7 +91,7 @@ def annotate(server: RunningServer, cases: Any, sample: dict[str, Any]) -> str:
 
 
 def infer_and_check(server: RunningServer, image_id: str, cases: Any) -> None:
-    """The mask lies on the image's own grid, with the values of the labels."""
+    """Infer, and check that the mask has the image's own grid and the values of the labels."""
     file, params = server.client.infer("segmentation", image_id, {})
     mask = nibabel.load(file)
     image = nibabel.load(cases.studies / f"{image_id}.nii.gz")
@@ -104,9 +104,9 @@ def infer_and_check(server: RunningServer, image_id: str, cases: Any) -> None:
 
 
 def check_scores(server: RunningServer, cases: Any, asked: list[str], now_asked: str) -> None:
-    """Each case left has the sum of eq. 1 as it is computed apart from the server, and the largest is asked for.
+    """Check each remaining score against eq. 1 computed apart from the server, and that the largest is asked for.
 
-    Two that are as good as alike may change places, as sums are rounded.
+    Two scores that are equal up to rounding may change places.
     """
     info, project = server.info(), Path(server.studies) / "activelabel"
     (model,) = (project / "models").glob("*.safetensors")

@@ -1,4 +1,4 @@
-"""The demonstration in OHIF: what it starts, and that nothing of it is left."""
+"""The demonstration in OHIF: the processes that it starts, and that none of them is left."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def demonstration(blobs: Callable[[int], Any], tmp_path: Path) -> Iterator[tuple
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_a_pacs_and_leaves_no_process(
+def test_the_demonstration_serves_a_pacs_and_leaves_no_process(
     demonstration: tuple[subprocess.Popen[bytes], str], number: signal.Signals, tmp_path: Path
 ) -> None:
     process, address = demonstration
@@ -57,7 +57,7 @@ def test_it_serves_a_pacs_and_leaves_no_process(
     assert psutil.wait_procs(started, timeout=15)[1] == []
 
 
-def test_it_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_demonstration_names_missing_sample_data(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(SCRIPT), f"--images={tmp_path}"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (

@@ -26,7 +26,7 @@ LABELS = "liver,spleen,kidneys,tumour"
 
 
 class Simulation:
-    """The command line of one experiment on the sample data."""
+    """One experiment on the sample data, run by the command line."""
 
     def __init__(self, cases: Any, out: Path, recipe: Path) -> None:
         self.out = out
@@ -38,13 +38,13 @@ class Simulation:
         ]  # fmt: skip
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
-        """To its end."""
+        """Run the experiment to its end."""
         command = [str(part) for part in (*self._command, *more)]
         environment = {**os.environ, **ONE_THREAD}
         return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=500, check=False)
 
     def run_and_kill(self, when: Callable[[], bool], *more: str) -> None:
-        """Begin, and kill -9 it as soon as `when`. What it started must then end by itself."""
+        """Start the experiment, and kill -9 it as soon as `when` holds. Its children must then end by themselves."""
         command = [str(part) for part in (*self._command, *more)]
         process = subprocess.Popen(
             command,
@@ -61,22 +61,22 @@ class Simulation:
         assert not psutil.wait_procs(started, timeout=20)[1]
 
     def asked(self, count: int) -> Callable[[], bool]:
-        """Whether so many queries are written down."""
+        """Return whether this number of queries is recorded."""
         file = self.out / "runs" / STRATEGY / "0" / "queries.parquet"
         return lambda: file.is_file() and len(pd.read_parquet(file)) >= count
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    """The smallest there is, on the grid of the sample data's other tests."""
+    """The tiny recipe on the grid of the other tests of the sample data."""
     return changed_recipe(RECIPE, tmp_path, PHANTOMS_HALF_AS_FINE)
 
 
 @pytest.mark.timeout(1200)
-def test_in_process_and_through_a_server_the_same_is_asked(
+def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
     phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
 ) -> None:
-    (phantoms.studies / "dataset.json").unlink()  # the names are given on the command line
+    (phantoms.studies / "dataset.json").unlink()  # the label names are given on the command line
     in_process = Simulation(phantoms, tmp_path / "in-process", recipe)
     in_process.run_and_kill(in_process.asked(START + 3))
     played = in_process.run()

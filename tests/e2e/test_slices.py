@@ -1,4 +1,4 @@
-"""Slices, end to end: the host's own client is asked for a few slices at a time, and sends nothing but those."""
+"""Slices, end to end: the host's own client is asked for a few slices at a time, and sends only those."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_rounds_on_real_hippocampus(
 
 @pytest.mark.timeout(1200)
 def test_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
-    """One strategy here, to spare time: the other one gains on these images too (docs/results.md)."""
+    """Only one strategy runs here, to save time: the other one gains on these images too (docs/results.md)."""
     recipe = changed_recipe("quick_slices", tmp_path, COARSE_PHANTOMS, FEWER_STEPS)
     reader = Reader(make_server, phantoms, "uncertainty_slices", tmp_path, recipe=recipe, query_size=12)
     dice = reader.go_through_rounds()
@@ -58,7 +58,7 @@ def test_rounds_on_sample_data(make_server: Callable[..., RunningServer], phanto
 
 
 class Reader:
-    """An annotator who draws only what she is asked for, and what the server must then know of it."""
+    """An annotator who draws only the slices that they are asked for, with checks of what the server then knows."""
 
     def __init__(
         self, make_server: Callable[..., RunningServer], cases: Any, strategy: str, folder: Path, **conf: object
@@ -74,7 +74,7 @@ class Reader:
         self.came_again = False
 
     def go_through_rounds(self) -> list[float]:
-        """Draw a first volume, then rounds of slices; the Dice of each model in the validation cases."""
+        """Draw a first volume, then rounds of slices, and return the validation Dice of each model."""
         self.server.start()
         dice = []
         while self.server.progress()["new_training_annotations"] < START:
@@ -88,7 +88,7 @@ class Reader:
         return dice
 
     def validation_dice(self) -> float:
-        """Mean over structures and the cases that are never trained on, by what the model shows."""
+        """Return the mean Dice of the model's predictions over structures and validation cases."""
         values = []
         for image_id in (image.id for image in self.ledger.images() if image.role == "validation"):
             file, _ = self.server.client.infer("segmentation", image_id, {})
@@ -101,7 +101,7 @@ class Reader:
         return float(np.mean(values))
 
     def draw_a_round(self, version: int) -> None:
-        """Answer queries until as many slices are drawn as a round has."""
+        """Answer queries until a round's number of slices is drawn."""
         before = sum(map(len, self.drawn.values()))
         while sum(map(len, self.drawn.values())) < before + self.query_size:
             sample = self.server.next_sample(self.strategy)
@@ -111,7 +111,7 @@ class Reader:
             self.check_counts()
 
     def answer(self, sample: dict[str, Any]) -> None:
-        """Open the case, draw what was asked for, send it."""
+        """Open the case, draw the slices that were asked for, send them."""
         image_id = sample["id"]
         reference = np.asarray(nibabel.load(self.cases.label_of(image_id)).dataobj).astype(np.uint8)
         if sample["query"]["kind"] == "volume":
@@ -140,7 +140,7 @@ class Reader:
         self.server.save_label(image_id, write_nifti(self.folder / "sent.nii.gz", voxels, affine))
 
     def opens_with(self, image_id: str) -> NDArray[np.uint8]:
-        """What Slicer loads with the image: the label tagged `original`."""
+        """Return the label tagged `original`, which Slicer loads with the image."""
         answered = requests.get(
             f"{self.server.address}/datastore/label", params={"label": image_id, "tag": "original"}, timeout=60
         )
@@ -156,7 +156,7 @@ class Reader:
 
 
 def only(reference: NDArray[np.uint8], axis: int, slices: Any) -> NDArray[np.uint8]:
-    """The reference on these slices, nothing on the others."""
+    """Return the reference label on these slices, and background on the others."""
     label = np.zeros_like(reference)
     index = (slice(None),) * axis + (sorted(slices),)
     label[index] = reference[index]

@@ -38,7 +38,7 @@ SHORTER = {
 def test_two_rounds_on_real_hippocampus(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
-    """With kill -9 in both stages of the first."""
+    """Two rounds, with kill -9 in both stages of the first."""
     cases = hippocampus(12)
     recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1)
@@ -60,7 +60,7 @@ def test_two_rounds_on_real_hippocampus(
 
 @pytest.mark.timeout(1200)
 def test_a_round_on_the_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
-    """Four organs in 60 steps: the largest shows whether anything was learned, and half is as sure as it gets."""
+    """Four organs in 60 steps: only the largest is judged, and τ is 1/2 as predictions are no more certain."""
     half_sure = {"semi_supervised": {"threshold": 0.5}}
     recipe = changed_recipe("quick_warm", tmp_path, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER, half_sure)
     server = make_server(phantoms.studies, recipe=recipe, seed=1)
@@ -70,7 +70,7 @@ def test_a_round_on_the_sample_data(make_server: Callable[..., RunningServer], p
 
 
 def draw_the_start_set(server: RunningServer, cases: Any) -> tuple[Path, Ledger]:
-    """Start on an empty ledger, and answer what the proxy model asks for until a first training is due."""
+    """Start on an empty ledger, and answer the proxy model's queries until a first training is due."""
     server.start()
     project = Path(cases.studies) / "activelabel"
     ledger = Ledger(sqlite_url(project / "ledger.sqlite"))
@@ -82,7 +82,7 @@ def draw_the_start_set(server: RunningServer, cases: Any) -> tuple[Path, Ledger]
 
 
 def newest_metrics(server: RunningServer, ledger: Ledger) -> Any:
-    """Of the model that was trained last; the one in use asks, and the server ends well."""
+    """Return the metrics of the newest model, check that the model in use asks, and stop the server."""
     in_use, model = ledger.model_in_use(), ledger.latest_model()
     assert in_use is not None
     assert model is not None
@@ -92,13 +92,13 @@ def newest_metrics(server: RunningServer, ledger: Ledger) -> Any:
 
 
 def ranked_by_proxy(ledger: Ledger) -> bool:
-    """Whether there is a proxy model, and it has scored all there is."""
+    """Return whether a proxy model exists and has scored all images."""
     proxy = ledger.latest_model("proxy")
     return proxy is not None and not ledger.unscored(proxy.version, ScoreKind("variance", aggregation="mean"))
 
 
 def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> None:
-    """kill -9 of server and training while this stage runs. Nothing is published then, and a new server goes on."""
+    """Kill server and training during this stage, check that no model is published, and start a new server."""
 
     def reached() -> bool:
         return stage_of(server).startswith(stage) and bool(server.children("train"))
@@ -114,12 +114,12 @@ def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> Non
 
 
 def stage_of(server: RunningServer) -> str:
-    """What the statistics say of the latest training."""
+    """Return the stage that the statistics of the latest training name."""
     return str(server.info()["train_stats"]["segmentation"].get("stage", ""))
 
 
 def next_version(server: RunningServer, ledger: Ledger, than: int) -> int:
-    """Wait for a model of the task and for its scores."""
+    """Wait for the next model of the task and for its scores."""
     server.wait_for_model(than + 1)
     model = ledger.latest_model()
     assert model is not None
@@ -127,7 +127,7 @@ def next_version(server: RunningServer, ledger: Ledger, than: int) -> int:
 
 
 def check_round(server: RunningServer, project: Path, ledger: Ledger, version: int) -> None:
-    """The model is that of two stages: noisy labels of as many volumes as it learned from, none of them annotated."""
+    """Check that the model had two stages, with noisy labels of as many volumes as were annotated, none in common."""
     model = ledger.latest_model()
     assert model is not None
     assert model.version == version

@@ -28,7 +28,7 @@ CASES = 12
 KIND = ScoreKind("variance", aggregation="mean")
 SHORTER = {
     "proxy": {"epochs": 4, "validate_every": 2, "repeats": 2},
-    # With next to no learning rate, what a training of the task begins with is what it ends with.
+    # With a learning rate near 0 a training of the task ends with the weights with which it begins.
     "training": {"epochs": 1, "steps_per_epoch": 2, "learning_rate": 1e-12},
     "semi_supervised": {"enabled": False},
     "prediction": {"repeats": 2},
@@ -74,7 +74,7 @@ def test_from_an_empty_ledger_to_the_first_model(
 
 @pytest.mark.timeout(1200)
 def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
-    """CT, where pseudo-labels are soft tissue; and a cold start by features."""
+    """CT, whose pseudo-labels are soft tissue, and a cold start by features."""
     recipe = changed_recipe("quick_warm", tmp_path, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
     server = make_server(phantoms.studies, recipe=recipe, seed=1).start()
     folder = phantoms.studies / "activelabel"
@@ -99,12 +99,12 @@ def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], ph
 
 
 def pseudo_labels(folder: Path) -> dict[str, tuple[int, int]]:
-    """Which there are, and which file on the disk each is: one that was written again is another one."""
+    """Return the pseudo-labels by name, with the number of each file on the disk, which a rewrite changes."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("pseudo_labels/*.nii.gz")}
 
 
 def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tuple[int, int]]:
-    """Kill -9 of the process that trains, after its first epoch; the pseudo-labels that there are then."""
+    """Kill the training process after its first epoch, and return the pseudo-labels that exist then."""
     stats = folder / "proxy_stats.json"
     server.wait_for(lambda: stats.is_file() and "epoch" in json.loads(stats.read_text()), "an epoch of the proxy model")
     shown = server.info()["train_stats"]["proxy"]
@@ -120,7 +120,7 @@ def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tup
 
 
 def kill_in_proxy_scoring(server: RunningServer, ledger: Ledger) -> None:
-    """Kill -9 of the server while the proxy model scores, and start it again; what was scored stays."""
+    """Kill the server while the proxy model scores, start it again, and check that scores stay."""
     server.wait_for(lambda: len(ledger.volume_scores(1, KIND)) > 1, "scores of the proxy model")
     children = server.children()
     server.kill()
@@ -133,7 +133,7 @@ def kill_in_proxy_scoring(server: RunningServer, ledger: Ledger) -> None:
 
 
 def first_queries(server: RunningServer, cases: Any) -> list[dict[str, Any]]:
-    """Answer what is asked for until four cases to train on are annotated; the queries of these."""
+    """Answer queries until four training cases are annotated, and return the queries of these."""
     queries: list[dict[str, Any]] = []
     while len(queries) < 4:
         sample = server.next_sample()
@@ -147,10 +147,10 @@ def first_queries(server: RunningServer, cases: Any) -> list[dict[str, Any]]:
 
 
 def begins_with_the_proxy_model(folder: Path, ledger: Ledger) -> None:
-    """All layers but the last, whose shape is another."""
+    """Check that all layers but the last, which has another shape, are those of the proxy model."""
     proxy, first = ledger.model(1), ledger.latest_model()
     assert first is not None
     weights = [load_file(folder / "models" / model.file) for model in (proxy, first)]
     same = {name for name, value in weights[0].items() if value.shape == weights[1][name].shape}
-    assert len(weights[0]) - len(same) == 2  # weight and bias of one layer
+    assert len(weights[0]) - len(same) == 2  # the weight and bias of one layer
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in same)

@@ -34,7 +34,7 @@ def test_a_name_from_a_place_has_five_and_a_success_gives_them_back(clock: Calla
     assert not refused(limit, "bob", "p1")
 
 
-def test_it_ends_when_the_oldest_is_old_enough(clock: Callable[[], float]) -> None:
+def test_the_limit_ends_when_the_oldest_failure_is_old_enough(clock: Callable[[], float]) -> None:
     limit = Attempts(clock)
     for _ in range(5):
         fail(limit, "ann", "p1")
@@ -58,7 +58,7 @@ def test_a_place_has_thirty_whatever_the_names_and_a_name_fifty_whatever_the_pla
     assert refused(limit, "ann", "p2")
 
 
-def test_those_that_are_being_tried_count(clock: Callable[[], float]) -> None:
+def test_attempts_in_progress_count_towards_the_limit(clock: Callable[[], float]) -> None:
     limit = Attempts(clock)
     trying = [limit.attempt("ann", "p1") for _ in range(5)]
     for one in trying:
@@ -68,7 +68,7 @@ def test_those_that_are_being_tried_count(clock: Callable[[], float]) -> None:
     assert not refused(limit, "ann", "p1")
 
 
-def test_it_does_not_grow_without_end(clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_of_attempts_stays_bounded(clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "_MOST_KEYS", 100)
     limit = Attempts(clock)
     for number in range(300):

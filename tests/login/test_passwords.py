@@ -1,4 +1,4 @@
-"""Hashes of passwords: slow, salted, and of the kind that is asked for."""
+"""Hashes of passwords: slow, salted, and with the parameters of RFC 9106."""
 
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -26,7 +26,7 @@ def test_a_password_fits_its_own_hash_only_and_no_two_hashes_are_equal() -> None
 
 
 @pytest.mark.parametrize("length", [0, 9, 257])
-def test_too_short_and_too_long_ones_are_refused_without_being_shown(length: int) -> None:
+def test_too_short_and_too_long_passwords_are_refused_without_being_shown(length: int) -> None:
     with pytest.raises(InvalidInputError, match=f"expected 10 to 256 characters, got {length}") as refused:
         hash_password("s" * length)
     assert "ss" not in str(refused.value).replace("password", "")

@@ -1,4 +1,4 @@
-"""Which tokens of a login provider are believed, and what each of the others is told."""
+"""The accepted tokens of a login provider, and the refusal of each other one."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ def verify(rules: TokenRules) -> Callable[[str], Identity]:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
-def test_a_token_says_who_and_as_what(
+def test_a_token_gives_the_persons_name_and_role(
     openid: OpenIdProvider, verify: Callable[[str], Identity], algorithm: str
 ) -> None:
     openid.rotate(algorithm)
@@ -40,7 +40,7 @@ NOW = int(time.time())
 
 
 @pytest.mark.parametrize(
-    ("claims", "said"),
+    ("claims", "expected"),
     [
         ({"exp": NOW - 120}, "has expired"),
         ({"nbf": NOW + 100_000}, "not valid"),
@@ -65,10 +65,10 @@ NOW = int(time.time())
     ],
 )
 def test_a_token_that_is_not_what_it_must_be_is_refused(
-    openid: OpenIdProvider, verify: Callable[[str], Identity], claims: dict[str, Any], said: str
+    openid: OpenIdProvider, verify: Callable[[str], Identity], claims: dict[str, Any], expected: str
 ) -> None:
     all_claims = {key: value for key, value in {**openid.claims("ann"), **claims}.items() if value is not None}
-    with pytest.raises(NotLoggedInError, match=said):
+    with pytest.raises(NotLoggedInError, match=expected):
         verify(openid.key.sign(all_claims))
 
 
@@ -82,7 +82,7 @@ def test_a_token_that_anybody_could_have_made_is_refused(
     claims = openid.claims("ann")
     own = SigningKey("RS256")
     own.id = openid.key.id
-    # The public key as the secret of a signature that whoever sees it can make.
+    # A signature with the public key as its secret, which everybody who sees the key can make.
     signed = f"{encoded({'alg': 'HS256', 'kid': openid.key.id})}.{encoded(claims)}"
     public = json.dumps(openid.key.public()).encode()
     digest = base64.urlsafe_b64encode(hmac.new(public, signed.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
@@ -110,7 +110,7 @@ def test_a_key_too_small_is_no_key(openid: OpenIdProvider, verify: Callable[[str
         verify(openid.token("ann"))
 
 
-def test_keys_are_fetched_once_again_for_a_new_one_and_not_for_each_that_nobody_has(
+def test_an_unknown_key_id_fetches_the_keys_once_and_not_for_every_token(
     openid: OpenIdProvider, clock: Callable[[], float]
 ) -> None:
     keys = SigningKeys(lambda: fetch(openid), clock)

@@ -1,4 +1,4 @@
-"""When work is due, worked out by hand; and that it is started once, again after a failure, and not for ever."""
+"""The due work, by hand; the autopilot starts it once, and again after a failure, but not for ever."""
 
 import threading
 from dataclasses import replace
@@ -21,7 +21,7 @@ NOTHING = Situation(model_version=None, new_annotations=0, new_training_annotati
         (None, None, Thresholds(start=11, retrain_after=5)),
         (None, 2, Thresholds(start=2, retrain_after=2)),  # holds for the first training too
         (None, 50, Thresholds(start=50, retrain_after=50)),
-        (3, None, Thresholds(start=3, retrain_after=5)),  # a small start set, and rounds as ever
+        (3, None, Thresholds(start=3, retrain_after=5)),  # a small start set, and rounds of the usual size
         (4, 2, Thresholds(start=4, retrain_after=2)),
         (2, 50, Thresholds(start=2, retrain_after=50)),
     ],
@@ -31,7 +31,7 @@ def test_settings_win_over_the_recipe(start: int | None, retrain_after: int | No
 
 
 def trained_after(labels: int, limits: Thresholds) -> list[int]:
-    """After how many labels of training cases a model is trained, if each came alone and three for validation first."""
+    """Return the numbers of training labels that start a training if they come singly after three for validation."""
     trained: list[int] = []
     for count in range(1, labels + 1):
         version = len(trained) or None
@@ -67,7 +67,7 @@ def test_the_table_of_start_retrain_after_and_query_size(
         (None, None, Thresholds(start=5, retrain_after=200)),
         (2, 30, Thresholds(start=2, retrain_after=30)),
         (2, None, Thresholds(start=2, retrain_after=200)),
-        (None, 30, Thresholds(start=5, retrain_after=30)),  # 30 slices say nothing of volumes
+        (None, 30, Thresholds(start=5, retrain_after=30)),  # 30 slices do not set the number of volumes
     ],
 )
 def test_volumes_to_start_with_and_slices_afterwards_are_counted_apart(
@@ -83,9 +83,9 @@ def test_volumes_to_start_with_and_slices_afterwards_are_counted_apart(
     ("situation", "due"),
     [
         (NOTHING, None),
-        (Situation(None, 10, 10, 0), None),  # one short of the start
+        (Situation(None, 10, 10, 0), None),  # one label fewer than the start set
         (Situation(None, 13, 11, 0), Work.TRAIN),
-        (Situation(None, 30, 10, 0), None),  # enough labels, but not of cases to train on
+        (Situation(None, 30, 10, 0), None),  # enough labels, but too few of training cases
         (Situation(None, 11, 11, 0), Work.TRAIN),
         (Situation(1, 0, 0, 40), Work.SCORE),
         (Situation(1, 4, 4, 40), Work.SCORE),
@@ -94,7 +94,7 @@ def test_volumes_to_start_with_and_slices_afterwards_are_counted_apart(
         (Situation(2, 0, 0, 0), None),
     ],
 )
-def test_what_is_due(situation: Situation, due: Work | None) -> None:
+def test_the_work_that_is_due(situation: Situation, due: Work | None) -> None:
     assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
 
 
@@ -109,7 +109,7 @@ WARM = replace(NOTHING, proxy_missing=True)
         (replace(WARM, new_annotations=13, new_training_annotations=11), Work.TRAIN),  # too late for a warm start
         (replace(NOTHING, unscored_by_proxy=30), Work.SCORE_PROXY),
         (replace(NOTHING, unscored_by_proxy=30, new_annotations=13, new_training_annotations=11), Work.TRAIN),
-        (Situation(1, 0, 0, 40, proxy_missing=True), Work.SCORE),  # there is a model of the task: no more need of one
+        (Situation(1, 0, 0, 40, proxy_missing=True), Work.SCORE),  # with a model of the task no proxy model is needed
         (Situation(1, 0, 0, 40, unscored_by_proxy=7), Work.SCORE_PROXY),  # the strategy of all rounds
         (Situation(1, 5, 5, 40, unscored_by_proxy=7), Work.TRAIN),
         (replace(NOTHING, nothing_left=True), None),  # no image at all
@@ -118,7 +118,7 @@ WARM = replace(NOTHING, proxy_missing=True)
         (Situation(1, 4, 4, 0, nothing_left=True), None),
     ],
 )
-def test_what_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:
+def test_the_work_that_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:
     assert work_due(situation, Thresholds(start=11, retrain_after=5)) is due
 
 
@@ -143,7 +143,7 @@ def test_from_an_empty_ledger_to_the_first_model_each_step_is_started_once() -> 
 
 
 class FakeTasks:
-    """Background tasks that do nothing but remember."""
+    """Background tasks that only record their starts."""
 
     def __init__(self) -> None:
         self.started: list[Work] = []
@@ -170,14 +170,14 @@ def test_a_failing_task_is_tried_again_but_not_for_ever_until_something_is_new()
     autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5))
     for _ in range(10):
         autopilot.look()
-        tasks.running = False  # it ended, and left the ledger as it was
+        tasks.running = False  # the task ended without a change of the ledger
     assert tasks.started == [Work.TRAIN] * MAX_ATTEMPTS
     situation = replace(situation, new_annotations=12, new_training_annotations=12)
     assert autopilot.look() is Work.TRAIN
 
 
 def run_until_stopped(autopilot: Autopilot) -> None:
-    """Let it look without a pause until what it looks up stops it."""
+    """Let the autopilot look without a pause until the lookup stops it."""
     before = set(threading.enumerate())
     autopilot.start(interval_seconds=0.0)
     for thread in set(threading.enumerate()) - before:
@@ -185,7 +185,7 @@ def run_until_stopped(autopilot: Autopilot) -> None:
 
 
 @pytest.mark.parametrize("error", [UnavailableError("the ledger does not answer"), KeyError("a defect")])
-def test_what_stops_it_from_looking_is_logged_once_in_a_while(
+def test_an_error_that_stops_the_autopilot_from_looking_is_logged_once_in_a_while(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     seconds = [0.0]
@@ -198,9 +198,9 @@ def test_what_stops_it_from_looking_is_logged_once_in_a_while(
 
     autopilot = Autopilot(look_up, FakeTasks(), Thresholds(11, 5), clock=lambda: seconds[0])
     run_until_stopped(autopilot)
-    said = [record for record in caplog.records if "could not look for work" in record.getMessage()]
-    assert len(said) == 2, "at once, and again after the pause"
-    assert all(bool(record.exc_info) == isinstance(error, KeyError) for record in said)
+    logged = [record for record in caplog.records if "could not look for work" in record.getMessage()]
+    assert len(logged) == 2, "at once, and again after the pause"
+    assert all(bool(record.exc_info) == isinstance(error, KeyError) for record in logged)
 
 
 def test_a_problem_that_comes_back_after_it_was_gone_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -220,7 +220,7 @@ def test_a_problem_that_comes_back_after_it_was_gone_is_logged_again(caplog: pyt
     assert caplog.text.count("could not look for work") == 2
 
 
-def test_after_a_rest_it_tries_again() -> None:
+def test_the_autopilot_tries_a_failed_task_again_after_a_rest() -> None:
     tasks, now = FakeTasks(), [0.0]
     situation = Situation(None, 11, 11, 0)
     autopilot = Autopilot(lambda: situation, tasks, Thresholds(11, 5), clock=lambda: now[0])

@@ -1,4 +1,4 @@
-"""Each label beside what the model in use doubted: by a network, with labels made to be wrong where that is wanted."""
+"""Labels compared with the uncertainty of the model in use: a real network, and labels made wrong at chosen voxels."""
 
 import logging
 import math
@@ -32,7 +32,7 @@ SLICE_VOXELS = 24 * 20
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def study(study: Study) -> Study:
 
 
 def publish(study: Study, seen: list[int] | None = None, seed: int = 0, scale: float = 1.0) -> int:
-    """A model of random weights that has seen these labels; its version."""
+    """Publish a model of random weights that has learnt these labels, and return its version."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         weights = build_network(study.project.recipe.network, classes=2).state_dict()
@@ -62,7 +62,7 @@ def compare(study: Study, datastore: object = None) -> list[Doubt]:
 
 
 def seen_by(study: Study, image_id: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Where the model in use sees the ball, and its variance, as the image's file has its voxels."""
+    """Return the predicted ball and the variance of the model in use, in the voxel order of the image's file."""
     image = prepare_image(read_volume(study.get_image_uri(image_id)), study.project.recipe.preprocessing)
     statistics = study.project.predictor(study.project.current_model()).sample(image.tensor, 3, 0)
     ball, variance = statistics.mean.argmax(dim=0).numpy() == 1, statistics.variance().numpy()
@@ -70,7 +70,7 @@ def seen_by(study: Study, image_id: str) -> tuple[NDArray[np.bool_], NDArray[np.
 
 
 def draw(study: Study, image_id: str, wrong: NDArray[np.bool_], slices: list[int] | None = None) -> int:
-    """Annotate an image so that the model in use is wrong exactly there; the id of the label."""
+    """Annotate an image so that the model in use is wrong at exactly these voxels, and return the label's id."""
     ball, _ = seen_by(study, image_id)
     (made,) = study.annotate(image_id, slices=slices)
     file = study.project.labels_folder / f"{image_id}.nii.gz"
@@ -78,7 +78,7 @@ def draw(study: Study, image_id: str, wrong: NDArray[np.bool_], slices: list[int
     return made
 
 
-def test_wrong_where_it_doubts_most_is_worth_one_and_where_least_minus_one(study: Study) -> None:
+def test_errors_where_uncertainty_is_largest_are_worth_1_and_where_least_minus_1(study: Study) -> None:
     first, second = study.ids("training")[:2]
     for image_id, sign in ((first, 1), (second, -1)):
         _, variance = seen_by(study, image_id)
@@ -96,16 +96,16 @@ def test_the_correlation_is_scipys_over_the_whole_volume(study: Study) -> None:
     first = study.ids("training")[0]
     ball, variance = seen_by(study, first)
     (made,) = study.annotate(first)
-    truth = np.asarray(nibabel.load(study.labels / f"{first}.nii.gz").dataobj) == 1
+    reference = np.asarray(nibabel.load(study.labels / f"{first}.nii.gz").dataobj) == 1
 
     (doubt,) = compare(study)
 
     assert (doubt.annotation_id, doubt.model_version) == (made, 1)
-    assert doubt.wrong_voxels == np.count_nonzero(ball != truth)
-    assert doubt.correlation == pytest.approx(spearmanr(variance, ball != truth, axis=None).statistic)
+    assert doubt.wrong_voxels == np.count_nonzero(ball != reference)
+    assert doubt.correlation == pytest.approx(spearmanr(variance, ball != reference, axis=None).statistic)
 
 
-def test_a_perfect_prediction_says_nothing_against_the_doubt(study: Study) -> None:
+def test_a_perfect_prediction_is_no_evidence_against_the_uncertainty(study: Study) -> None:
     draw(study, study.ids("training")[0], np.zeros(SHAPE, dtype=bool))
 
     (doubt,) = compare(study)
@@ -165,7 +165,7 @@ def test_a_model_that_was_withdrawn_is_not_judged(study: Study) -> None:
     assert [doubt.model_version for doubt in compare(study)] == [1]
 
 
-def test_labels_from_before_the_first_model_are_compared_with_none(make_study: Callable[..., Study], blobs) -> None:
+def test_labels_saved_before_the_first_model_are_not_compared(make_study: Callable[..., Study], blobs) -> None:
     study = make_study(blobs(4))
     study.annotate(*study.ids("training")[:1])
     assert compare(study) == []
@@ -174,7 +174,7 @@ def test_labels_from_before_the_first_model_are_compared_with_none(make_study: C
     assert compare(study) == []
 
 
-def test_labels_that_the_newest_model_has_seen_are_not_looked_at_again(study: Study) -> None:
+def test_labels_that_the_newest_model_has_learnt_are_not_compared_again(study: Study) -> None:
     publish(study, seen=study.annotate(*study.ids("training")[:2]))
     files = CountedReads(study.get_image_uri)
 
@@ -240,7 +240,7 @@ def test_a_model_whose_file_is_gone_is_compared_with_nothing_and_the_next_one_is
 
 
 def test_a_model_that_gives_no_numbers_is_compared_with_nothing(study: Study, caplog: pytest.LogCaptureFixture) -> None:
-    publish(study, scale=1e38)  # finite weights, of which come infinite numbers
+    publish(study, scale=1e38)  # finite weights whose results are infinite
     study.annotate(study.ids("training")[0])
 
     with caplog.at_level(logging.WARNING):
@@ -293,12 +293,14 @@ def test_labels_are_compared_with_the_measure_that_the_strategy_is_named_after(m
         ("proxy_rank", "entropy"),
     ],
 )
-def test_where_the_name_has_no_measure_it_is_that_of_the_method_or_entropy(strategy: str, measure: str) -> None:
+def test_strategies_named_after_no_measure_are_compared_by_their_methods_measure_or_entropy(
+    strategy: str, measure: str
+) -> None:
     assert compared_measure(strategy) == measure
 
 
 class Host:
-    """What a strategy asks of the host's datastore."""
+    """The part of the host's datastore that a strategy uses."""
 
     def __init__(self, study: Study) -> None:
         self.get_image_uri = study.get_image_uri
@@ -309,7 +311,7 @@ class Host:
 
 @pytest.fixture
 def misled(make_study: Callable[..., Study], blobs: Callable[[int], Any]) -> Callable[..., Study]:
-    """A study whose model was wrong in two labels exactly where it was most certain, and has scored the rest."""
+    """A study whose model was wrong exactly where it was most certain, in two labels, and has scored the rest."""
 
     def make(**conf: str) -> Study:
         study = make_study(blobs(8), doubt_window="2", **conf)
@@ -337,7 +339,7 @@ SAID = (
 
 
 @pytest.mark.parametrize("strategy", ["random", "variance_slices"])
-def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_says_so(
+def test_a_model_that_is_wrong_where_it_is_certain_is_distrusted_and_the_reason_says_so(
     misled: Callable[..., Study], strategy: str
 ) -> None:
     study = misled()
@@ -352,7 +354,9 @@ def test_a_model_that_is_wrong_where_it_is_certain_is_found_out_and_the_reason_s
 @pytest.mark.parametrize(
     ("strategy", "instead"), [("variance", "foreground_random"), ("uncertainty_slices", "foreground_random_slices")]
 )
-def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study], strategy: str, instead: str) -> None:
+def test_a_distrusted_model_is_replaced_by_random_foreground_queries_if_allowed(
+    misled: Callable[..., Study], strategy: str, instead: str
+) -> None:
     study = misled(fallback="true")
     first = next(build_strategy(study.project, instead).proposals())
 
@@ -365,7 +369,7 @@ def test_if_allowed_it_asks_at_random_by_foreground(misled: Callable[..., Study]
     assert answer["strategy"] == strategy
 
 
-def test_strategies_that_do_not_go_by_uncertainty_do_not_mind(misled: Callable[..., Study]) -> None:
+def test_distrust_does_not_change_strategies_without_uncertainty(misled: Callable[..., Study]) -> None:
     study = misled(fallback="true")
     names = strategy_names(study.project.recipe)
     minding = {

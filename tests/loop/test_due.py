@@ -1,4 +1,4 @@
-"""What the autopilot is told, step by step from an empty ledger to a second model."""
+"""The situation that the autopilot reads, step by step from an empty ledger to a second model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ NOTHING = {"model_version": None, "new_annotations": 0, "new_training_annotation
 
 @pytest.fixture
 def open_warm(tmp_path: Path) -> Callable[..., Project]:
-    """A project of eight images, two of them for validation; two to start with, two a round."""
+    """A project of eight images, two of them for validation; the start set and each round have two."""
 
     def open_with(strategy: str = "variance", **conf: str) -> Project:
         recipe = write_warm_recipe(tmp_path, strategy)

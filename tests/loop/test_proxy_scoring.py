@@ -1,4 +1,4 @@
-"""Scoring by a proxy model with a real ledger and network: the scores, the features, and what a kill leaves of both."""
+"""Scoring by a proxy model with a real ledger and network: scores, features, and the state of both after a kill."""
 
 import logging
 import re
@@ -73,7 +73,7 @@ def test_the_scores_are_the_means_of_variance_and_entropy_over_all_voxels(warm: 
 
 
 def test_the_features_are_the_networks_lowest_level_of_every_training_image(warm: Study) -> None:
-    """The blobs are larger than a window, so those of one window are worked out on a smaller image."""
+    """The blobs are larger than a window, so the features of one window are checked on a smaller image."""
     path = warm.studies / "small.nii.gz"
     write_nifti(path, np.random.default_rng(3).normal(100, 30, (16, 16, 16)).astype(np.float32))
     ids = [*warm.ids("training"), *warm.ids("validation"), "small"]
@@ -116,7 +116,7 @@ def test_a_volume_that_cannot_be_read_is_set_aside(warm: Study) -> None:
     assert unscored_by_proxy(warm.project) == 0
 
 
-def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> None:
+def test_a_proxy_scoring_killed_among_the_features_begins_with_them_again(warm: Study) -> None:
     files = CountedReads(warm.get_image_uri)
     files.killed_at = 4
     with pytest.raises(Killed):
@@ -127,7 +127,7 @@ def test_killed_among_the_features_it_begins_with_them_again(warm: Study) -> Non
     assert len(features(warm)) == len(warm.project.ledger.volume_scores(1, VARIANCE)) == 6
 
 
-def test_killed_among_the_scores_it_goes_on_with_those_that_are_left(warm: Study) -> None:
+def test_a_proxy_scoring_killed_among_the_scores_goes_on_with_those_that_are_left(warm: Study) -> None:
     files = CountedReads(warm.get_image_uri)
     files.killed_at = 6 + 4
     with pytest.raises(Killed):
@@ -199,7 +199,7 @@ def test_the_proxy_model_is_missing_only_where_the_recipe_asks_for_one(
     assert not proxy_is_missing(make_study(warm, recipe=recipe).project)
 
 
-def test_its_scores_are_due_before_the_first_model_and_for_its_own_strategies_always(
+def test_proxy_scores_are_due_before_the_first_model_and_for_proxy_strategies_always(
     warm: Study, make_study: Callable[..., Study]
 ) -> None:
     assert unscored_by_proxy(warm.project) == 6

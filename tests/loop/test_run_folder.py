@@ -7,7 +7,7 @@ import pytest
 
 from activelabel.loop.run_folder import exclusive_run, finish_run
 
-# Begins a run, says so, and waits until it is killed.
+# Begins a run, prints that it has begun, and waits until it is killed.
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_the_run_of_another_process_is_waited_for_and_cleared_away_when_it_was_k
     assert left != now
 
 
-def test_while_a_run_goes_on_no_other_begins(tmp_path: Path) -> None:
+def test_no_run_begins_while_another_goes_on(tmp_path: Path) -> None:
     with exclusive_run(tmp_path) as folder:
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         try:

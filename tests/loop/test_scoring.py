@@ -1,4 +1,4 @@
-"""Scoring, all images alike and as a race, with a real ledger and network: who gets which scores, also after kills."""
+"""Scoring with a real ledger and network, all images alike and as a race: each image's scores, also after kills."""
 
 import json
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def test_without_racing_each_image_has_the_score_of_all_repeats(open_study: Call
 
 
 def by_hand(project: Project, files: CountedReads, repeats: dict[str, int]) -> dict[str, float]:
-    """The sum of the variance over an image after so many repeats."""
+    """Return the sum of the variance over an image after this number of repeats."""
     predictor: Predictor = project.predictor(project.current_model())
     found = {}
     for image_id, count in repeats.items():
@@ -132,14 +132,14 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
         score(project, files)
     monkeypatch.undo()
     first = project.ledger.score_repeats(1, KIND)
-    assert sorted(first.values()) == [4, 8, 8]  # those with most repeats come first
+    assert sorted(first.values()) == [4, 8, 8]  # images with most repeats come first
     read = len(files.read)
     score(project, files)
-    assert len(files.read) == read  # nothing had to be read again
+    assert len(files.read) == read  # no image had to be read again
     assert sorted(project.ledger.score_repeats(1, KIND).values()) == [2, 2, 2, 2, 4, 8, 8]
 
 
-def test_a_race_of_an_earlier_model_is_not_gone_on_with(open_study: Callable[..., Any]) -> None:
+def test_a_race_of_an_earlier_model_is_not_resumed(open_study: Callable[..., Any]) -> None:
     project, files = open_study("renewed", racing="true")
     files.killed_at = 3
     with pytest.raises(Killed):
@@ -181,7 +181,7 @@ def test_a_strategy_that_does_not_go_by_one_score_cannot_race(tmp_path: Path) ->
         open_project("app", str(tmp_path), {**CONF, "recipe": str(recipe), "racing": "true"})
 
 
-def test_the_journal_of_a_race_names_what_it_is_of(open_study: Callable[..., Any]) -> None:
+def test_the_journal_of_a_race_names_its_model_and_settings(open_study: Callable[..., Any]) -> None:
     project, files = open_study("named", racing="true")
     files.killed_at = 1
     with pytest.raises(Killed):
@@ -205,14 +205,16 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
     image = prepare_image(read_volume(files.uri_of("blob_03")), project.recipe.preprocessing)
     by_hand = total(torch.special.entr(predictor.probabilities(image.tensor)).sum(dim=0))
     assert project.ledger.volume_scores(1, kind)["blob_03"] == pytest.approx(by_hand, rel=1e-5)
-    assert len(project.ledger.slice_scores(1, kind)) == 7  # all that a volume of all repeats has
+    assert len(project.ledger.slice_scores(1, kind)) == 7  # all scores that a volume with all repeats has
     assert not project.ledger.has_scores(1, ScoreKind("variance"))
     ranking = current_ranking(project, kind)
     assert len(ranking.scores) == 7
     assert {"variance", "selective_mutual_information", "power_bald"}.isdisjoint(build_strategies(project))
 
 
-def test_with_repeats_again_what_a_single_pass_scored_is_scored_anew(open_study: Callable[..., Any]) -> None:
+def test_images_scored_by_a_single_pass_are_scored_anew_when_repeats_are_set_again(
+    open_study: Callable[..., Any],
+) -> None:
     single, files = open_study("again", repeats="0", strategy="entropy")
     build_scoring_methods(single)["entropy"].run(files)  # type: ignore[arg-type]
     conf = {**CONF, "project_dir": str(single.folder)}

@@ -1,4 +1,4 @@
-"""Which cases, and which of their slices, a training learns from and is judged by."""
+"""The cases and slices that a training learns from, and those that judge it."""
 
 import logging
 import struct
@@ -22,7 +22,7 @@ from activelabel.training import transforms
 
 
 def used_cases(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
-    """Filled, when a training begins, with the cases that it learns from and those that judge."""
+    """The training and validation cases of a training, filled when it begins."""
     used: dict[str, list[dict[str, Any]]] = {}
     finalize = SegmentationTrainTask.finalize
 
@@ -64,12 +64,12 @@ def test_validation_cases_of_which_some_slices_are_annotated_judge_nothing_and_t
         study.train()
 
     assert [case["image_id"] for case in used["validation"]] == [whole]
-    said = [record.message for record in caplog.records if "only some slices" in record.message]
-    assert said == [f"not used for validation, as only some slices are annotated: {partly}"]
+    logged = [record.message for record in caplog.records if "only some slices" in record.message]
+    assert logged == [f"not used for validation, as only some slices are annotated: {partly}"]
 
 
-def test_what_a_label_holds_on_other_slices_makes_no_other_model(study: Study) -> None:
-    """A whole training through the host: the same weights to the last bit."""
+def test_label_values_on_slices_that_are_not_annotated_do_not_change_the_model(study: Study) -> None:
+    """A whole training through the host gives the same weights to the last bit."""
     first = study.ids("training")[0]
     study.set_slices(axis=2, count=16)
     study.annotate(first, slices=[7, 9])
@@ -122,7 +122,7 @@ def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> 
 
 
 def reexported(study: Study, image_id: str) -> None:
-    """Cropped by four columns, under its old name."""
+    """Export an image again, cropped by four columns, under its old name."""
     path = study.studies / f"{image_id}.nii.gz"
     image = nibabel.load(path)
     nibabel.save(nibabel.Nifti1Image(image.get_fdata()[:-4].astype(np.float32), image.affine), path)
@@ -142,7 +142,7 @@ def unnamed_value(study: Study, image_id: str) -> None:
 
 @pytest.mark.parametrize("role", ["training", "validation"])
 @pytest.mark.parametrize("what", ["changed", "gone"])
-def test_a_label_that_is_not_what_was_kept_is_not_learnt_from_until_it_is_back(
+def test_a_label_file_that_differs_from_the_archive_is_not_learnt_from_until_it_is_back(
     annotated: Study, monkeypatch: pytest.MonkeyPatch, role: str, what: str
 ) -> None:
     used = used_cases(monkeypatch)
@@ -172,7 +172,7 @@ def test_a_label_that_is_not_what_was_kept_is_not_learnt_from_until_it_is_back(
 
 @pytest.mark.parametrize("role", ["training", "validation"])
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (reexported, "the label is 24x20x16 voxels, expected its image's 20x20x16"),
         (unreadable_label, "cannot be read as a 3D image"),
@@ -180,7 +180,7 @@ def test_a_label_that_is_not_what_was_kept_is_not_learnt_from_until_it_is_back(
     ],
 )
 def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
-    annotated: Study, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Study, str], None], said: str, role: str
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Study, str], None], expected: str, role: str
 ) -> None:
     used = used_cases(monkeypatch)
     broken = annotated.ids(role)[0]
@@ -191,7 +191,7 @@ def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
     (aside,) = annotated.project.ledger.images_set_aside()
     assert aside.id == broken
     assert aside.unreadable_reason.startswith(f"{broken}: its label (version 1, by reader) cannot be used: ")
-    assert said in aside.unreadable_reason
+    assert expected in aside.unreadable_reason
     seen = {case["image_id"] for case in (*used["training"], *used["validation"])}
     assert seen == {*annotated.ids("training")[:3], *annotated.ids("validation")} - {broken}
     situation = read_situation(annotated.project, "variance")
@@ -239,7 +239,7 @@ def test_a_case_that_fails_only_when_it_is_loaded_is_dropped_and_the_training_be
     assert ledger.image(broken).unreadable_reason.startswith(f"{broken}: cannot be read (error: unpack requires")
 
 
-def test_an_error_that_is_no_cases_fault_is_not_hidden(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_no_case_causes_is_not_hidden(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     def defect(*arguments: object) -> None:
         raise RuntimeError("a defect of ours")
 

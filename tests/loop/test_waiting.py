@@ -1,4 +1,4 @@
-"""What the autopilot says that it waits for."""
+"""The autopilot's sentence on what it waits for."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def situation(version: int | None = None, new: int = 0, nothing_left: bool = Fal
     return Situation(version, new, new, 0, nothing_left=nothing_left)
 
 
-def test_before_the_first_model() -> None:
+def test_the_sentence_before_the_first_model() -> None:
     assert waits_for(situation(new=1), None, Counts("volumes", 1, 4, 2, 3)) == (
         "The first model is trained after 4 training volumes; 1 is there. "
         "Of 3 validation cases, on which models are judged, 2 are annotated."
@@ -22,22 +22,22 @@ def test_before_the_first_model() -> None:
     )
 
 
-def test_between_two_models() -> None:
+def test_the_sentence_between_two_models() -> None:
     assert waits_for(situation(2, 3), None, Counts("volumes", 3, 5, 0, 0)) == (
         "The next model is trained after 5 new training volumes; 3 are there. "
         "No cases are set aside to judge models on."
     )
 
 
-def test_where_it_is_off_somebody_else_has_to_start() -> None:
-    said = waits_for(situation(), None, Counts("volumes", 0, 4, 0, 0), on=False)
-    assert said.startswith("The first model can be trained after 4 training volumes; none is there.")
+def test_with_the_autopilot_off_the_sentence_asks_for_a_start_by_hand() -> None:
+    sentence = waits_for(situation(), None, Counts("volumes", 0, 4, 0, 0), on=False)
+    assert sentence.startswith("The first model can be trained after 4 training volumes; none is there.")
     assert waits_for(situation(new=4), Work.TRAIN, Counts("volumes", 4, 4, 0, 0), on=False) == (
         "A training is due, but the autopilot is off (--conf autopilot false): start it yourself."
     )
 
 
-def test_what_is_due_and_what_runs() -> None:
+def test_the_sentence_names_the_work_that_is_due_or_running() -> None:
     counts = Counts("volumes", 4, 4, 0, 0)
     assert waits_for(situation(new=4), Work.TRAIN, counts) == "A training is due."
     assert waits_for(situation(new=4), Work.TRAIN, counts, busy=True) == "A training or a scoring is under way."
@@ -47,9 +47,9 @@ def test_what_is_due_and_what_runs() -> None:
     )
 
 
-def test_when_all_is_done() -> None:
-    said = waits_for(situation(3, 0, nothing_left=True), None, Counts("volumes", 0, 5, 3, 3))
-    assert said == "Nothing more: all cases are annotated, and the last model has learnt from them."
+def test_the_sentence_when_all_is_done() -> None:
+    sentence = waits_for(situation(3, 0, nothing_left=True), None, Counts("volumes", 0, 5, 3, 3))
+    assert sentence == "Nothing more: all cases are annotated, and the last model has learnt from them."
 
 
 def test_info_counts_what_the_ledger_holds(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def make_network() -> Callable[..., nn.Module]:
     return make
 
 
-def test_each_kind_is_tested_here() -> None:
+def test_the_parameters_of_these_tests_hold_each_kind_of_network() -> None:
     assert KINDS.keys() == NETWORKS.keys()
 
 
@@ -87,7 +87,7 @@ def test_in_2d_training_on_a_batch_of_slices_is_training_on_a_volume_of_them(
 
 
 def reach_of(network: nn.Module, size: tuple[int, int, int]) -> tuple[int, ...]:
-    """Over how many voxels along each axis the network sees what changes its value in the middle of a window."""
+    """Return along each axis the number of voxels that affect the network's value in the middle of a window."""
     image = noise(1, 1, *size).requires_grad_()
     w, h, d = (side // 2 for side in size)
     network(image)[0, 0, w, h, d].backward()
@@ -101,7 +101,7 @@ def test_the_upper_two_levels_of_the_anisotropic_network_are_flat_and_those_belo
     settings = NetworkSettings(
         kind="anisotropic_unet", channels=(4, 4), strides=(2,), residual_units=0, normalisation="batch", dropout=0.0
     )
-    torch.manual_seed(0)  # with four channels a draw may leave all of them dead
+    torch.manual_seed(0)  # with four channels, random weights may leave all of them dead
     flat = build_network(settings, classes=2).double()
     deep = build_network(settings.model_copy(update={"channels": (4, 4, 4), "strides": (2, 2)}), classes=2).double()
 
@@ -111,7 +111,7 @@ def test_the_upper_two_levels_of_the_anisotropic_network_are_flat_and_those_belo
 
 
 def _in_double(network: nn.Module) -> nn.Module:
-    """Evaluation mode, taking single precision images: gradients that are 0 are so exactly, others never."""
+    """Return the network in double precision and evaluation mode, where only true zeros of a gradient are exactly 0."""
     network.eval()
     return nn.Sequential(_ToDouble(), network)
 
@@ -146,7 +146,7 @@ def test_the_anisotropic_network_of_the_paper_has_nearly_its_number_of_weights()
 def test_each_kind_runs_over_volumes_with_monte_carlo_dropout(
     make_network: Callable[..., nn.Module], kind: str, precision: str
 ) -> None:
-    """Windows in batches, parts shared between repeats, channels innermost: the same as the plain network."""
+    """Batches of windows, shared layers and channels-last memory give the same as the plain network."""
     network = make_network(kind, normalisation="batch")
     predictor = Predictor(network, WINDOWS[kind], 0.25, precision=precision)
     window, volume = noise(1, *WINDOWS[kind]), noise(1, 14, 12, 9)
@@ -188,7 +188,7 @@ def test_the_anisotropic_network_has_no_residual_units() -> None:
 
 
 def test_the_residual_network_drops_at_the_end_of_every_level_and_nowhere_else() -> None:
-    """nath2022, 4.2. Five levels down, four up: after each residual block, and what it drops is what is handed on."""
+    """nath2022, 4.2: dropout follows each residual block of five levels down and four up, before its output is used."""
     five = SMALL.model_copy(
         update={"kind": "residual_unet", "channels": (2, 3, 4, 5, 6), "strides": (2, 2, 2, 2), "dropout": 0.2}
     )
@@ -214,7 +214,7 @@ def _told(layer: nn.Module, output: torch.Tensor) -> tuple[str, int, float]:
 
 
 def test_a_residual_block_adds_its_input() -> None:
-    """With all convolutions of a block 0 but the one that leads around it, the block is that one."""
+    """A block whose convolutions are 0 except the one that leads around it equals that one."""
     network = build_network(KINDS["residual_unet"].model_copy(update={"dropout": 0.0}), classes=2).eval()
     block = network.encoder[0][0]  # type: ignore[union-attr, index, operator]
     for parameter in block.conv.parameters():
@@ -234,7 +234,7 @@ def test_a_residual_network_without_residual_units_is_refused() -> None:
 @pytest.mark.parametrize("residual_units", [0, 1, 2])
 @pytest.mark.parametrize("normalisation", ["instance", "batch"])
 def test_every_level_has_dropout(kind: str, residual_units: int, normalisation: str) -> None:
-    """A level is known by the channels of the convolution before the dropout layer, on the way down and up."""
+    """The channels of the convolution before a dropout layer identify its level, on the way down and up."""
     update = {"kind": kind, "residual_units": residual_units, "normalisation": normalisation}
     choice = SMALL.model_copy(update=update)
     network = build_network(choice, classes=2)

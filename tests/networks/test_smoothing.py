@@ -1,4 +1,4 @@
-"""No grid in what a network predicts: the power at the grid's frequencies, on inputs that have none there."""
+"""Predictions without a grid: the power at the grid's frequencies, for inputs that have none there."""
 
 import pytest
 import torch
@@ -13,20 +13,20 @@ from activelabel.recipes import NetworkSettings, load_recipe
 from activelabel.training.cpu_layers import with_cpu_layers
 
 SIZE = 64
-INNER = slice(16, 48)  # away from the ends, where convolutions see their own zeros
-PERIODS = (2, 4, 8)  # of the grids that three strides of 2 leave, one in the other
+INNER = slice(16, 48)  # away from the ends, where convolutions see their zero padding
+PERIODS = (2, 4, 8)  # the periods of the nested grids that three strides of 2 leave
 
 
 def smooth_image() -> Tensor:
-    """One slow wave along each axis: nothing shorter than 64 voxels."""
+    """Return one slow wave along each axis, with no period shorter than 64 voxels."""
     wave = torch.sin(torch.arange(SIZE) * 2 * torch.pi / SIZE)
     return (wave[:, None, None] + wave[None, :, None] * 0.5 + wave[None, None, :] * 0.25)[None, None]
 
 
 def grid_power(maps: Tensor) -> float:
-    """The share of a map's variance at the grid's periods along the first axis, of the inner part: (B, C, *S)."""
+    """Return the share of the variance of a map's inner part (B, C, *S) at the grid's periods along the first axis."""
     inner = maps[..., INNER, INNER, INNER].double()
-    profile = inner.mean(dim=(3, 4)).flatten(0, 1)  # a grid is the same in all rows, so that it stays in the mean
+    profile = inner.mean(dim=(3, 4)).flatten(0, 1)  # a grid is the same in all rows, so the mean keeps it
     profile = (profile - _curve_through(profile)) * torch.hann_window(profile.shape[1], dtype=torch.float64)
     power = torch.fft.rfft(profile, dim=1).abs() ** 2
     length = profile.shape[1]
@@ -35,7 +35,7 @@ def grid_power(maps: Tensor) -> float:
 
 
 def _curve_through(profile: Tensor) -> Tensor:
-    """A polynomial of the third degree, which takes the slow wave away: it would leak into all frequencies."""
+    """Return a cubic polynomial that removes the slow wave, which would leak into all frequencies."""
     places = torch.linspace(-1, 1, profile.shape[1], dtype=torch.float64)
     basis = torch.stack([places**power for power in range(4)], dim=1)
     return (basis @ torch.linalg.lstsq(basis, profile.T).solution).T
@@ -48,7 +48,7 @@ def network_of(settings: NetworkSettings, classes: int = 3) -> nn.Module:
 
 
 @pytest.mark.parametrize("recipe", ["quick", "quick_slices", "ma2024"])
-def test_a_smooth_image_gives_no_grid(recipe: str) -> None:
+def test_the_prediction_of_a_smooth_image_has_no_grid(recipe: str) -> None:
     settings = load_recipe(recipe).network
     thin = settings.model_copy(update={"channels": (8, 8, 16, 16), "strides": (2, 2, 2)})
     with torch.no_grad():
@@ -60,8 +60,8 @@ def test_a_smooth_image_gives_no_grid(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])
-def test_nothing_gives_nothing_but_a_constant(kind: str) -> None:
-    """Of a constant image the middle of what is predicted is constant; transposed convolutions draw a grid on it."""
+def test_the_prediction_of_a_constant_image_is_constant(kind: str) -> None:
+    """The middle of the prediction of a constant image is constant; transposed convolutions put a grid on it."""
     settings = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, normalisation="batch")
     image = torch.full((1, 1, 32, 32, 32), 0.7)
     spread = {}
@@ -77,7 +77,7 @@ def test_nothing_gives_nothing_but_a_constant(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["unet", "unet2d"])
 @pytest.mark.parametrize("residual_units", [0, 1])
-def test_all_ways_up_are_smoothed_and_the_rest_stays(kind: str, residual_units: int) -> None:
+def test_every_upsampling_layer_is_smoothed_and_the_other_layers_stay(kind: str, residual_units: int) -> None:
     settings = NetworkSettings(kind=kind, channels=(4, 8, 16), strides=(2, 2), residual_units=residual_units)
     plain = network_of(settings)
     smoothed = network_of(settings.model_copy(update={"upsampling": "smoothed"}))
@@ -95,13 +95,13 @@ def test_a_voxel_is_smoothed_by_a_quarter_a_half_and_a_quarter() -> None:
     values = torch.zeros(1, 1, 5, 4, 3)
     values[0, 0, 2, 0, 1] = 1.0
     expected = torch.zeros(5, 4, 3)
-    expected[1:4, 0, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.75  # at an end, what is beyond is the last voxel again
+    expected[1:4, 0, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.75  # beyond an end the last voxel is repeated
     expected[1:4, 1, 1] = torch.tensor([0.25, 0.5, 0.25]) * 0.25
     torch.testing.assert_close(Smooth((2, 2, 1))(values)[0, 0], expected)
 
 
 @pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (3, 3, 3), (1, 1, 1)])
-def test_nothing_is_left_at_the_period_of_the_stride_and_a_ramp_stays_where_it_is(stride: tuple[int, ...]) -> None:
+def test_smoothing_removes_the_period_of_the_stride_and_keeps_a_ramp(stride: tuple[int, ...]) -> None:
     grid = torch.zeros(1, 1, 12, 12, 12)
     grid[:, :, :: stride[0], :: stride[1], :: stride[2]] = 1.0
     inner = Smooth(stride)(grid)[..., 3:9, 3:9, 3:9]
@@ -118,7 +118,7 @@ def test_a_transposed_convolution_without_a_stride_is_left_alone() -> None:
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_it_trains_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
+def test_smoothed_layers_train_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
     network = network_of(load_recipe("quick").network.model_copy(update={"channels": (16, 16), "strides": (2,)}))
     if channels_last:
         network = with_cpu_layers(network)
@@ -128,13 +128,13 @@ def test_it_trains_in_either_precision_and_layout(channels_last: bool, precision
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
 
 
-def test_what_comes_before_the_first_dropout_still_runs_once_for_all_repeats() -> None:
+def test_layers_before_the_first_dropout_still_run_once_for_all_repeats() -> None:
     split = split_before_dropout(network_of(load_recipe("quick").network), torch.randn(2, 1, 16, 16, 16))
     assert split.shared_fraction > 0
 
 
 @pytest.mark.parametrize("kind", ["anisotropic_unet", "residual_unet"])
-def test_networks_without_a_grid_know_no_other_way_up(kind: str) -> None:
+def test_networks_whose_upsampling_cannot_be_smoothed_refuse_the_setting(kind: str) -> None:
     settings = NetworkSettings(kind=kind, residual_units=int(kind == "residual_unet"), upsampling="smoothed")
     with pytest.raises(
         InvalidInputError, match=f"network.upsampling is smoothed: a {kind} has transposed convolutions"

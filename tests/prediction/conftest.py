@@ -33,7 +33,7 @@ class EncoderDecoder(nn.Module):
 
 @pytest.fixture
 def make_network() -> Callable[..., EncoderDecoder]:
-    """A network with random weights of a fixed seed; the global generator is as it was before."""
+    """A network with random weights of a fixed seed; the global generator is not changed."""
 
     def make(encoder_dropout: float = 0.2, decoder_dropout: float = 0.2, classes: int = 3) -> EncoderDecoder:
         with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""Jobs, and what happens when memory does not suffice."""
+"""Jobs, and their halving when memory does not suffice."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def limit_of(items: int) -> BatchLimit:
 
 
 def failing_above(items: int, error: Exception) -> tuple[Callable[[Job], Tensor], list[int]]:
-    """A forward pass that fails with more than so many items, and the sizes that it was tried with."""
+    """Return a forward pass that fails with more than this number of items, and the sizes of its calls."""
     tried: list[int] = []
 
     def forward(job: Job) -> Tensor:
@@ -63,14 +63,14 @@ def test_out_of_memory_halves_warns_and_loses_nothing(error: Exception, caplog: 
     with caplog.at_level(logging.WARNING):
         results = list(limit.run([Job((0,), tuple(range(8))), Job((1,), tuple(range(8)))], forward))
     assert torch.cat([values for _, values in results]).tolist() == [*range(8), *range(10, 18)]
-    # Learnt once, and for good: the second job is not tried whole.
+    # The limit is kept: the second job is not tried whole.
     assert tried == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
     assert limit.items == 2
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "going on with 4" in caplog.text
 
 
-def test_one_window_too_many_says_what_to_do() -> None:
+def test_the_error_for_one_window_too_large_for_memory_says_what_to_do() -> None:
     forward, _ = failing_above(0, RuntimeError(CPU_MESSAGE))
     with pytest.raises(InvalidInputError, match=r"single window does not fit into memory.*smaller window"):
         list(limit_of(4).run([Job((0,), (0, 1))], forward))

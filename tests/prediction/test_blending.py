@@ -1,4 +1,4 @@
-"""Blends worked out by hand, and what must hold for any windows."""
+"""Blends worked out by hand, and properties that hold for any windows."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_weights_have_a_floor_and_are_the_product_of_their_axes() -> None:
 
 
 def empty_blend(grid: WindowGrid, repeats: int) -> Blend:
-    """For two classes."""
+    """Return an empty blend for two classes."""
     blend = Blend(grid, repeats, classes=2, device=CPU)
     blend.clear()
     return blend

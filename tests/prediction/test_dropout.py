@@ -1,4 +1,4 @@
-"""Masks: their rate, what they depend on, and what they leave alone."""
+"""Dropout masks: their rate, their dependencies, and the state that they leave unchanged."""
 
 import math
 from collections.abc import Callable

@@ -25,7 +25,7 @@ def noise(*shape: int) -> Tensor:
 
 
 def lowest(network: nn.Module, windows: Tensor) -> Tensor:
-    """The output of the lowest level, by a hook of our own."""
+    """Return the output of the lowest level, by a hook of this test."""
     seen: list[Tensor] = []
     hook = bottleneck(network).register_forward_hook(lambda layer, inputs, output: seen.append(output))
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_an_image_that_is_constant_has_features_too() -> None:
 
 @pytest.mark.parametrize("kind", sorted(NETWORKS))
 def test_features_are_the_same_every_time_and_draw_nothing(kind: str) -> None:
-    """Dropout is off also where the network is in training mode, which it stays in."""
+    """Dropout is off even if the network is in training mode, and the mode is kept."""
     network, image = a_network(kind).train(), noise(1, 13, 9, 11)
     extractor = FeatureExtractor(network, WINDOW, 0.25)
     state = torch.random.get_rng_state()

@@ -1,4 +1,4 @@
-"""Features of slices come back in the image's own order, from a network that saw it turned round."""
+"""Features of slices come back in the image's own order from a network that saw the image reversed."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from activelabel.prediction.image_features import own_slice_features
 from activelabel.recipes import NetworkSettings, PreprocessingSettings
 
 
-def test_own_order_of_a_turned_image() -> None:
+def test_features_of_a_turned_image_are_in_its_own_order() -> None:
     """The second axis runs from front to back, and the network sees it reversed."""
     array = np.random.default_rng(0).normal(size=(8, 11, 8)).astype(np.float32)
     image = prepare_image(Volume(array, np.diag([1.0, -2.0, 1.0, 1.0]), Path("a.nii")), PreprocessingSettings())

@@ -1,4 +1,4 @@
-"""Scores of files: the same as by hand, and a stopped run goes on."""
+"""Scores of files equal those by hand, and a stopped run is resumed."""
 
 import json
 from collections.abc import Callable
@@ -88,7 +88,7 @@ RACED = replace(WANTED, aggregations=("total",), repeats=8, slices=False)
 def race_for_top(
     studies: Path, predictor: Predictor, out: Path, also: Callable[[Scored], None] | None = None
 ) -> ScoreTable:
-    """A race for the top 1 of the studies, and its table, not finished yet."""
+    """Return a race for the best image of the studies, and its unfinished table."""
     table = ScoreTable(out, {})
     scorer = FileScorer(predictor, PreprocessingSettings(), RegionSettings(), RACED, also)
     assert scorer.race_for_top(list_images(studies), 1, table, lambda passes: None) == []
@@ -162,30 +162,30 @@ def test_a_file_that_cannot_be_read_is_in_the_table_with_its_problem(
     assert rows[rows.image == "torn.nii.gz"].problem.item() == problems[1]
 
 
-def test_another_run_does_not_go_on_with_this_one(tmp_path: Path) -> None:
+def test_a_run_with_other_settings_does_not_resume_this_one(tmp_path: Path) -> None:
     ScoreTable(tmp_path / "scores.csv", {"repeats": 5})
     with pytest.raises(InvalidInputError, match="of a run with other settings"):
         ScoreTable(tmp_path / "scores.csv", {"repeats": 6})
 
 
 @pytest.mark.parametrize("name", ["scores.txt", "nowhere/scores.csv"])
-def test_a_table_that_cannot_be_written_is_said_before_the_work(tmp_path: Path, name: str) -> None:
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidInputError, match="--out"):
         ScoreTable(tmp_path / name, {})
 
 
-def test_a_table_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_an_existing_table_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text(json.dumps({}))
     with pytest.raises(InvalidInputError, match="there already"):
         ScoreTable(tmp_path / "scores.csv", {})
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "no such folder"), (["notes.txt"], "found none")])
-def test_a_folder_without_images_is_said(tmp_path: Path, content: list[str] | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "expected"), [(None, "no such folder"), (["notes.txt"], "found none")])
+def test_a_folder_without_images_is_refused(tmp_path: Path, content: list[str] | None, expected: str) -> None:
     folder = tmp_path / "images"
     if content is not None:
         folder.mkdir()
         for name in content:
             (folder / name).touch()
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         list_images(folder)

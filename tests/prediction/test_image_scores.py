@@ -1,4 +1,4 @@
-"""Scores of slices come back in the image's own order, from a network that saw it turned round and resampled."""
+"""Scores of slices come back in the image's own order from a network that saw the image reversed and resampled."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from activelabel.recipes import PreprocessingSettings, RegionSettings
 
 
 def doubtful_where_bright(tensor: torch.Tensor) -> MonteCarloStatistics:
-    """One repeat in which the doubt, least confidence, of a voxel is its own value."""
+    """Return one repeat in which the uncertainty (least confidence) of a voxel is the voxel's value."""
     statistics = MonteCarloStatistics()
     statistics.update(torch.stack([1 - tensor, tensor]))
     return statistics
 
 
-def test_own_order_of_a_turned_image_by_hand() -> None:
+def test_slice_scores_of_a_turned_image_are_in_its_own_order() -> None:
     array = np.zeros((2, 3, 4), dtype=np.float32)
     array[:, 1, :] = 0.1
     array[:, 2, 0] = 0.4

@@ -1,4 +1,4 @@
-"""A journal survives what a kill leaves, and mixes no two runs."""
+"""A journal survives a kill, and never mixes two runs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.journal import Journal
 
 
-def test_what_was_added_is_there_again(tmp_path: Path) -> None:
+def test_a_reopened_journal_holds_the_added_lines(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run", {"seed": 1})
     journal.add({"image": "a", "value": 0.1})
     journal.add({"image": "ö\n", "value": None})
@@ -26,7 +26,7 @@ def test_a_line_cut_off_is_dropped_and_the_next_one_is_whole(tmp_path: Path) -> 
     assert Journal(tmp_path / "run", {}).entries == [{"image": "a"}, {"image": "c"}]
 
 
-def test_a_run_of_something_else_is_refused_or_replaced_when_that_is_said(tmp_path: Path) -> None:
+def test_a_journal_of_another_run_is_refused_or_replaced_on_request(tmp_path: Path) -> None:
     Journal(tmp_path / "run", {"seed": 1}).add({"image": "a"})
     with pytest.raises(InvalidInputError, match=r'run is of a run with other settings \({"seed": 1}\)'):
         Journal(tmp_path / "run", {"seed": 2})
@@ -35,6 +35,6 @@ def test_a_run_of_something_else_is_refused_or_replaced_when_that_is_said(tmp_pa
     assert Journal(tmp_path / "run", {"seed": 2}).entries == []
 
 
-def test_a_journal_that_is_done_goes(tmp_path: Path) -> None:
+def test_a_finished_journal_is_removed(tmp_path: Path) -> None:
     Journal(tmp_path / "run", {}).remove()
     assert not (tmp_path / "run").exists()

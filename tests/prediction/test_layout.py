@@ -1,4 +1,4 @@
-"""The copy gives what the network gives, and keeps the layout."""
+"""The copy gives the network's results, and keeps the memory layout."""
 
 from collections.abc import Callable
 

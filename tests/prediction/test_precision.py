@@ -1,4 +1,4 @@
-"""What is chosen, from the flags that a processor lists."""
+"""The precision that is chosen from the flags of a processor."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_auto_takes_float32_elsewhere_and_says_why(cpu_flags: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_what_is_requested_is_taken(cpu_flags: Path, name: str) -> None:
+def test_an_explicit_precision_is_used(cpu_flags: Path, name: str) -> None:
     assert str(choose_precision(name, CPU)) == f"{name} (as requested)"
 
 
@@ -42,7 +42,7 @@ def test_what_is_requested_is_taken(cpu_flags: Path, name: str) -> None:
     ("capability", "expected"),
     [((9, 0), "bfloat16 (H multiplies it natively)"), ((7, 5), "float32 (H has no native bfloat16)")],
 )
-def test_a_gpu_is_asked_for_its_generation(
+def test_the_precision_on_a_gpu_depends_on_its_generation(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "H")

@@ -1,4 +1,4 @@
-"""The engine against stacking all repeats, window by window; and what must not change its answer."""
+"""The engine against a stack of all repeats, window by window; and settings that must not change its answer."""
 
 import logging
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def float32_predictor(network: nn.Module, skip_outside_body: bool = False) -> Pr
 
 
 def blended(image: Tensor, softmax_of: Callable[[int, Tensor], Tensor]) -> np.ndarray:
-    """Window by window in numpy: an independent blend of `softmax_of(number, window)`, (C, W, H, D) in float64."""
+    """Blend `softmax_of(number, window)` window by window in numpy, independently: (C, W, H, D) in float64."""
     grid = window_grid((image.shape[1], image.shape[2], image.shape[3]), WINDOW, 0.25)
     axis = np.exp(-0.5 * ((np.arange(8) - 3.5) / 1.0) ** 2)
     weights = np.maximum(axis[:, None, None] * axis[:, None] * axis, 1e-3)
@@ -43,7 +43,7 @@ def blended(image: Tensor, softmax_of: Callable[[int, Tensor], Tensor]) -> np.nd
 
 
 def stacked_repeats(network: nn.Module, image: Tensor, repeats: int, seed: int) -> Tensor:
-    """(R, C, W, H, D): each repeat blended on its own, one window at a time."""
+    """Return (R, C, W, H, D), each repeat blended alone, one window at a time."""
     with torch.no_grad(), monte_carlo_dropout(network, torch.device("cpu"), channels_last=True) as dropout:
 
         def softmax_of(repeat: int) -> Callable[[int, Tensor], Tensor]:
@@ -138,7 +138,7 @@ def test_neither_the_network_nor_the_generators_change(make_network: MakeNetwork
     assert all(module.training for module in network.modules())
     assert torch.get_rng_state().equal(torch_state)
     assert (np.random.get_state()[1] == numpy_state).all()
-    # The predictor's own copy has moved no more than the original: a second run gives the same.
+    # The predictor's own copy has not changed either: a second run gives the same.
     assert predictor.probabilities(image).equal(float32_predictor(network).probabilities(image))
 
 
@@ -172,7 +172,7 @@ def test_windows_outside_the_body_are_background_and_are_not_run(make_network: M
     runs.clear()
     full = whole.sample(volume, repeats=2, seed=3)
     assert sum(runs) == 2 * 3
-    # Where the air's window does not reach, both are the same.
+    # Outside of the air's window both are the same.
     torch.testing.assert_close(skipped.mean[:, :12], full.mean[:, :12], atol=1e-6, rtol=0)
     assert not torch.allclose(skipped.mean[:, 14:], full.mean[:, 14:], atol=1e-2)
 
@@ -187,7 +187,7 @@ def test_a_volume_of_air_is_certain_background(make_network: MakeNetwork) -> Non
 def test_the_encoder_runs_once_for_all_repeats(
     make_network: MakeNetwork, image: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One repeat at a time, so that the windows come again for each.
+    # One repeat at a time, so that each repeat visits the windows again.
     monkeypatch.setattr(batching, "_CPU_VOXELS", 512)
     monkeypatch.setattr(batching, "_CPU_SMALLEST_BATCH", 1)
     network = make_network(encoder_dropout=0.0)
@@ -206,7 +206,7 @@ def test_the_encoder_runs_once_for_all_repeats(
     items.update(dict.fromkeys(items, 0))
     engine.sample(image, repeats=6, seed=1)
     assert items == {"encoder.0": windows, "head": 6 * windows}
-    # Without memory to keep features they are computed again, and the answer is the same.
+    # Without memory for features they are computed again, with the same result.
     shared = engine.sample(image, repeats=6, seed=1)
     monkeypatch.setitem(predictor._KEPT_BYTES, "cpu", 0)
     items.update(dict.fromkeys(items, 0))
@@ -297,7 +297,9 @@ def test_an_image_of_another_shape_is_refused(make_network: MakeNetwork, shape: 
         float32_predictor(make_network()).sample(torch.zeros(shape), 1, 1)
 
 
-def test_without_repeats_it_is_the_single_pass_with_dropout_off(make_network: MakeNetwork, image: Tensor) -> None:
+def test_without_repeats_the_prediction_is_a_single_pass_with_dropout_off(
+    make_network: MakeNetwork, image: Tensor
+) -> None:
     network = make_network()
     predictor = float32_predictor(network)
     statistics = predictor.sample(image, repeats=0, seed=1)
@@ -315,7 +317,7 @@ def test_a_network_without_dropout_has_a_single_pass(make_network: MakeNetwork, 
 
 @pytest.mark.parametrize("size", [(8, 8, 8), (12, 9, 10)])
 def test_with_a_margin_the_ends_of_a_volume_see_no_zeros_of_a_convolution(size: tuple[int, int, int]) -> None:
-    """A mean over 5x5x5 voxels as logit: of a volume of ones it is 1 everywhere, and less where zeros come in."""
+    """The logit is a mean over 5x5x5 voxels: 1 everywhere on a volume of ones, and less where zeros are included."""
     mean = nn.Conv3d(1, 2, 5, padding=2, bias=False)
     nn.init.constant_(mean.weight, 1 / 125)
     with torch.no_grad():
@@ -330,5 +332,5 @@ def test_with_a_margin_the_ends_of_a_volume_see_no_zeros_of_a_convolution(size: 
         )
         ends = predictor.probabilities(image)[1][[0, -1]]
         lacking[margin] = float((ends - certain).abs().mean())
-    # What is left comes from windows that end inside the volume; there their weight is small.
+    # The remaining error comes from windows that end inside the volume, where their weight is small.
     assert lacking[2] < 0.1 * lacking[0]

@@ -1,4 +1,4 @@
-"""Races worked out by hand, and that their winners are those of the full ranking where scores settle in time."""
+"""Races worked out by hand; their winners are those of the full ranking if scores settle in time."""
 
 import math
 
@@ -67,7 +67,7 @@ def test_rounds_are_planned_until_all_repeats_are_there() -> None:
     assert plan_rounds(1000, k=1, repeats=8) == [(1000, 2), (500, 4), (250, 8)]
 
 
-def test_what_cannot_be_scored_is_out_and_the_others_go_on() -> None:
+def test_a_volume_that_cannot_be_scored_leaves_the_race_and_the_others_go_on() -> None:
     result = race(range(12), lambda id, first, last: None if id == 11 or (id == 10 and last > 2) else float(id), 2, 8)
     # 12 get 2 repeats, 6 of those with a score 4, 4 all: 11 never has a score, 10 none after 2.
     assert {id: score.repeats for id, score in result.items()} == dict.fromkeys((*range(5), 10), 2) | {
@@ -75,7 +75,7 @@ def test_what_cannot_be_scored_is_out_and_the_others_go_on() -> None:
     }  # fmt: skip
 
 
-def test_nan_and_nonsense_are_refused() -> None:
+def test_nan_scores_and_impossible_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="'case7' is NaN"):
         race(["a", "case7"], lambda id, *_: math.nan if id == "case7" else 0.0, k=1, repeats=2)
     with pytest.raises(ValueError, match="must be 1 or more, got 0 and 5"):

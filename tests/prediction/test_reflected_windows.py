@@ -1,4 +1,4 @@
-"""Validation pads as prediction does."""
+"""Validation pads windows as prediction does."""
 
 import pytest
 import torch
@@ -11,13 +11,13 @@ WINDOW = (8, 8, 8)
 
 
 def least_and_middle(windows: Tensor) -> Tensor:
-    """Two "logits": the least value of a window at each of its voxels, and the window itself."""
+    """Return two "logits": the least value of a window at each of its voxels, and the window itself."""
     return torch.cat([torch.full_like(windows, windows.min().item()), windows], dim=1)
 
 
 @pytest.mark.parametrize("margin", [(0, 0, 0), (2, 3, 0)])
 @pytest.mark.parametrize("size", [(8, 8, 8), (3, 7, 8), (2, 1, 3), (12, 5, 9)])
-def test_windows_hold_what_those_of_a_prediction_do_and_no_zeros(size: Size3D, margin: Size3D) -> None:
+def test_validation_windows_are_padded_as_those_of_a_prediction_without_zeros(size: Size3D, margin: Size3D) -> None:
     image = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0)) + 1
     seen: list[Tensor] = []
 

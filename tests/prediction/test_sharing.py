@@ -1,4 +1,4 @@
-"""The two parts together are the network, and the first is as large as it can be."""
+"""The two parts together are the network, and the first part is as large as possible."""
 
 import logging
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def test_the_encoder_is_shared_where_only_the_decoder_drops(
     assert split.shared_fraction == 3 / 4
 
 
-def test_where_the_encoder_drops_only_what_precedes_is_shared(
+def test_if_the_encoder_has_dropout_only_the_layers_before_it_are_shared(
     make_network: Callable[..., nn.Module], windows: Tensor
 ) -> None:
     network = make_network().eval()
@@ -68,14 +68,14 @@ def test_weights_used_after_dropout_are_not_handed_on(windows: Tensor) -> None:
 
 
 class BranchesOnValues(nn.Module):
-    """Cannot be traced: which way it takes depends on the image."""
+    """A network that cannot be traced, as its branch depends on the image."""
 
     def forward(self, image: Tensor) -> Tensor:
         return image * 2 if image.sum() > 0 else image
 
 
 class HandsOnItsBatchSize(nn.Module):
-    """Can be traced, but what follows the dropout needs a number that counts the items of the first part."""
+    """A network that can be traced, but whose part after the dropout uses the number of items of the first part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class HandsOnItsBatchSize(nn.Module):
     ("network", "reason"),
     [(BranchesOnValues(), "cannot be traced"), (HandsOnItsBatchSize(), "more than tensors of its batch")],
 )
-def test_what_cannot_be_split_is_run_whole_and_the_log_says_why(
+def test_a_network_that_cannot_be_split_runs_whole_and_the_log_says_why(
     network: nn.Module, reason: str, windows: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):

@@ -1,4 +1,4 @@
-"""Statistics that go on from the shelf, or from the start when there was no room: the same."""
+"""Statistics resumed from the shelf, or begun anew if there was no room, give the same result."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ BYTES = 4 * (3 + 2) * 14 * 11 * 9  # of the image in conftest.py, with three cla
 
 
 class CountingPredictor(Predictor):
-    """Notes how many repeats each call adds."""
+    """A predictor that records the number of repeats that each call adds."""
 
     def sample(self, image: Tensor, repeats: int, *rest: object) -> object:  # type: ignore[override]
         self.added = repeats
@@ -25,7 +25,7 @@ def predictor(make_network: Callable[..., nn.Module]) -> CountingPredictor:
     return CountingPredictor(make_network(), (8, 8, 8), 0.25, precision="float32")
 
 
-def test_what_is_on_the_shelf_goes_on_and_gives_the_same(predictor: CountingPredictor, image: Tensor) -> None:
+def test_statistics_resumed_from_the_shelf_equal_those_of_one_run(predictor: CountingPredictor, image: Tensor) -> None:
     shelf = StatisticsShelf(BYTES)
     statistics = shelf.sample("a", predictor, image, 2, seed=1)
     assert statistics.memory_bytes == BYTES
@@ -36,7 +36,7 @@ def test_what_is_on_the_shelf_goes_on_and_gives_the_same(predictor: CountingPred
     torch.testing.assert_close(after_five.variance(), at_once.variance(), rtol=1e-4, atol=1e-6)
 
 
-def test_where_there_is_no_room_the_smallest_scores_go(predictor: CountingPredictor, image: Tensor) -> None:
+def test_a_full_shelf_drops_the_statistics_of_the_smallest_scores(predictor: CountingPredictor, image: Tensor) -> None:
     shelf = StatisticsShelf(2 * BYTES)
     for name, score in (("a", 3.0), ("b", 1.0), ("c", 2.0)):
         shelf.keep(name, score, shelf.sample(name, predictor, image, 2, seed=1))
@@ -45,7 +45,7 @@ def test_where_there_is_no_room_the_smallest_scores_go(predictor: CountingPredic
         assert shelf.sample(name, predictor, image, 4, seed=1).repeats == 4
         added[name] = predictor.added
     assert added == {"a": 2, "b": 4, "c": 2}
-    # What was taken off left room again.
+    # Taking statistics off the shelf frees their room.
     for name in "ab":
         shelf.keep(name, 0.0, shelf.sample(name, predictor, image, 2, seed=1))
     assert shelf.sample("a", predictor, image, 3, seed=1).repeats == 3

@@ -1,4 +1,4 @@
-"""Windows against MONAI's places, and what must hold for any size."""
+"""Places of windows against MONAI's, and properties that hold for any size."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_cropping_undoes_padding(volume: Size3D, window: Size3D) -> None:
     padded = grid.pad(image)
     assert padded.shape[1:] == grid.padded_size
     assert grid.crop(padded).equal(image)
-    assert padded.unique().equal(image.unique())  # nothing but the image: no zeros
+    assert padded.unique().equal(image.unique())  # only voxels of the image, no zeros
 
 
 def test_the_odd_voxel_of_padding_comes_after() -> None:
@@ -48,7 +48,7 @@ def test_the_odd_voxel_of_padding_comes_after() -> None:
     assert padded[0, 1, :, 0].tolist() == [2, 1, 2, 3, 2, 1]
 
 
-def test_windows_by_hand() -> None:
+def test_places_of_windows_by_hand() -> None:
     # Steps of 4·0.75 = 3; the last window ends with the volume.
     assert window_grid((9, 4, 3), (4, 4, 4), 0.25).starts == ((0, 0, 0), (3, 0, 0), (5, 0, 0))
 

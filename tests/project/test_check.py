@@ -1,4 +1,4 @@
-"""`activelabel check`, as it is typed: every file of a project is read, and compared with what was kept."""
+"""`activelabel check` as it is typed: it reads every file of a project and compares it with the ledger."""
 
 import dataclasses
 import hashlib
@@ -33,8 +33,8 @@ def project(tmp_path: Path) -> Project:
     project.ledger.sync_images(store.list_images(), 1)
     for image_id, values, finished in (("a", (1,), True), ("a", (1, 2), True), ("b", (1,), False)):
         sent = write_nifti(tmp_path / "sent.nii.gz", boxes(*values), AFFINE_RAS)
-        said = {"client_id": "ann", "confirmed": True, "finished": finished}
-        store.keep_label(image_id, str(sent), "final", said)
+        params = {"client_id": "ann", "confirmed": True, "finished": finished}
+        store.keep_label(image_id, str(sent), "final", params)
     note_image("c", studies / "c.nii.gz", project.ledger)
     store.close()
     project.models_folder.mkdir()
@@ -51,7 +51,7 @@ Checked = tuple[int, list[str]]
 def check(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Checked]:
-    """Exit code and lines."""
+    """Run the check, and return its exit code and lines."""
 
     def run(studies: str = project.studies) -> Checked:
         conf = [word for key, value in CONF.items() for word in ("--conf", f"{key}={value}")]
@@ -66,7 +66,7 @@ def check(
 
 
 def flip(file: Path) -> None:
-    """One byte is another, size and time are the same: only who reads it all can tell."""
+    """Change one byte, but neither size nor time: only a full read can detect it."""
     status, content = file.stat(), bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
@@ -78,9 +78,7 @@ def first_label(project: Project) -> Path:
     return project.labels_folder / label.file
 
 
-def test_a_whole_project_is_said_to_be_whole_and_nothing_is_written(
-    project: Project, check: Callable[..., Checked]
-) -> None:
+def test_check_reports_an_intact_project_and_writes_nothing(project: Project, check: Callable[..., Checked]) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(project.studies).rglob("*.*") if "sqlite" not in path.name}
     code, lines = check()
     assert (code, lines[-1]) == (0, "7 files are what they were when they were kept")  # 3 images, 3 labels, 1 model
@@ -127,20 +125,20 @@ DAMAGE: dict[str, tuple[Callable[[Project], None], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_what_is_not_what_it_was_is_named_with_what_to_do(
+def test_check_names_each_changed_file_and_what_to_do(
     project: Project, check: Callable[..., Checked], damage: str
 ) -> None:
-    spoil, said = DAMAGE[damage]
+    spoil, expected = DAMAGE[damage]
     spoil(project)
     code, lines = check()
     assert code == 1
-    named, last = lines
-    assert said in named
-    assert ": " in named.partition(said)[2] or named.endswith(said) or "put" in named
-    assert last == "1 of 7 files are not what they were"
+    named, summary = lines
+    assert expected in named
+    assert ": " in named.partition(expected)[2] or named.endswith(expected) or "put" in named
+    assert summary == "1 of 7 files are not what they were"
 
 
-def test_where_there_is_no_project_it_is_one_line(check: Callable[..., Checked], tmp_path: Path) -> None:
+def test_check_of_a_folder_without_a_project_is_one_line(check: Callable[..., Checked], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     code, lines = check(str(tmp_path / "other"))
     assert code == 2

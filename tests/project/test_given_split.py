@@ -1,4 +1,4 @@
-"""A live project goes by the split that people give, from its first image on."""
+"""A live project follows a given split from its first image on."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +33,9 @@ def roles(ledger: Ledger) -> dict[str, str]:
     return {image.id: image.role for image in ledger.images()}
 
 
-def test_those_and_no_others_are_for_validation_also_when_they_come_late(ledger: Ledger, split_file: Path) -> None:
+def test_exactly_the_images_of_the_split_are_for_validation_also_when_they_come_late(
+    ledger: Ledger, split_file: Path
+) -> None:
     split = given_split(parse_settings({"splits": str(split_file)}))
     assert split is not None
     names = [f"case_{number}" for number in range(12)]
@@ -44,14 +46,14 @@ def test_those_and_no_others_are_for_validation_also_when_they_come_late(ledger:
     check_split(split, ledger)
 
 
-def test_other_images_of_their_patients_judge_too(ledger: Ledger, split_file: Path) -> None:
+def test_other_images_of_a_validation_patient_are_for_validation_too(ledger: Ledger, split_file: Path) -> None:
     split = read_split(split_file)
     patients = {"case_2": "Ann", "case_2_later": "Ann", "case_3": "Bob"}
     ledger.sync_images(["case_2", "case_2_later", "case_3"], 3, patients, split.is_validation)
     assert roles(ledger) == {"case_2": "validation", "case_2_later": "validation", "case_3": "training"}
 
 
-def test_where_it_names_no_image_for_validation_some_are_drawn_as_ever(ledger: Ledger, split_file: Path) -> None:
+def test_a_split_without_validation_images_leaves_the_choice_to_the_hash(ledger: Ledger, split_file: Path) -> None:
     names = [f"case_{number}" for number in (0, 1, 3, 4, 5, 6, 8, 9)]
     ledger.sync_images(names, 2, None, read_split(split_file).is_validation)
     assert sorted(roles(ledger).values()).count("validation") == 2

@@ -1,4 +1,4 @@
-"""The log of a project: what is in it, and what is in no log."""
+"""The log of a project: its entries, and the secrets that it never holds."""
 
 import errno
 import io
@@ -12,7 +12,7 @@ from activelabel.project.log_file import LOGGERS, keep_log, last_lines, without_
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "shown"),
     [
         ("open postgresql://ann:s3cret@db:5432/study now", "open postgresql://ann:***@db:5432/study now"),
         ("http://u:p%40w@host/ and http://v:x@host", "http://u:***@host/ and http://v:***@host"),
@@ -25,13 +25,13 @@ from activelabel.project.log_file import LOGGERS, keep_log, last_lines, without_
         ("the token of the query is gone", "the token of the query is gone"),
     ],
 )
-def test_secrets_are_not_shown(said: str, shown: str) -> None:
-    assert without_secrets(said) == shown
+def test_secrets_are_not_shown(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
-    """A project's log, into which this process writes."""
+    """The log of a project, to which this process writes."""
     before = {name: list(logging.getLogger(name).handlers) for name in LOGGERS}
     keep_log(tmp_path / "logs" / "server.log")
     yield tmp_path / "logs" / "server.log"
@@ -41,7 +41,7 @@ def log(tmp_path: Path) -> Iterator[Path]:
             handler.close()
 
 
-def test_what_is_logged_here_is_in_the_log_without_secrets_and_with_its_traceback(log: Path) -> None:
+def test_log_entries_have_their_traceback_and_no_secrets(log: Path) -> None:
     try:
         raise ValueError("postgresql://ann:s3cret@db/study does not answer")
     except ValueError:
@@ -59,7 +59,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_said_once_and_what_is_missing_when_there_is_room(
+def test_a_full_disk_is_reported_once_and_the_gap_when_there_is_room_again(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (handler,) = (one for one in logging.getLogger().handlers if getattr(one, "baseFilename", "") == str(log))
@@ -68,11 +68,11 @@ def test_a_full_disk_is_said_once_and_what_is_missing_when_there_is_room(
     logger = logging.getLogger("activelabel.test")
     for number in range(3):
         logger.warning("number %d", number)
-    said = capsys.readouterr().err.splitlines()
-    assert [line for line in said if "cannot be written" in line] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert [line for line in printed if "cannot be written" in line] == [
         f"{log}: the log cannot be written ([Errno 28] No space left on device); the work goes on"
     ]
-    assert "Traceback" not in "".join(said)
+    assert "Traceback" not in "".join(printed)
     handler.stream = file
     logger.warning("there is room")
     logger.warning("again")

@@ -1,4 +1,4 @@
-"""What the images of a project are: found out once, recorded with the reason, and the same ever after."""
+"""The modality of a project is determined once, recorded with the reason, and never changed."""
 
 import json
 import logging
@@ -42,13 +42,13 @@ def test_images_vote_and_later_ones_change_nothing(tmp_path: Path, caplog: pytes
     assert again.settings_in_force()["modality"] == "other"
 
 
-@pytest.mark.parametrize(("said", "intensity"), [("CT", "window"), ("ct", "window"), ("MR", "zscore")])
-def test_what_the_user_says_comes_first(tmp_path: Path, said: str, intensity: str) -> None:
+@pytest.mark.parametrize(("setting", "intensity"), [("CT", "window"), ("ct", "window"), ("MR", "zscore")])
+def test_the_users_setting_of_the_modality_comes_first(tmp_path: Path, setting: str, intensity: str) -> None:
     write_ct(tmp_path / "a.nii.gz")
     (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}}))
-    project = start(tmp_path, modality=said)
+    project = start(tmp_path, modality=setting)
     assert project.preprocessing.intensity == intensity
-    assert (project.modality.name, project.modality.reason) == (said.upper(), "--conf modality")
+    assert (project.modality.name, project.modality.reason) == (setting.upper(), "--conf modality")
 
 
 def test_a_modality_that_nobody_knows_is_refused(tmp_path: Path) -> None:
@@ -67,7 +67,9 @@ def test_a_vote_may_be_corrected_until_a_model_has_learned(tmp_path: Path) -> No
         start(tmp_path, modality="MR")
 
 
-def test_without_an_image_the_first_ones_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_project_begun_without_images_gets_its_modality_from_the_first_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     project = start(tmp_path)
     assert project.modality is None
     assert "there is none yet" in caplog.text
@@ -76,7 +78,7 @@ def test_without_an_image_the_first_ones_say_it(tmp_path: Path, caplog: pytest.L
     assert project.modality.name == "CT"
 
 
-def test_a_recipe_that_says_it_is_followed(tmp_path: Path) -> None:
+def test_the_modality_of_a_recipe_is_followed(tmp_path: Path) -> None:
     write_mr(tmp_path / "a.nii.gz")
     recipe = tmp_path / "own.toml"
     text = (Path(__file__).parents[1] / "support" / "tiny.toml").read_text()

@@ -1,4 +1,4 @@
-"""No optional part stops a training: each is made to fail where it begins, and a model comes out all the same."""
+"""No optional part stops a training: each is made to fail at its start, and a model is still published."""
 
 import logging
 from collections.abc import Callable
@@ -50,7 +50,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_training_goes_on_without(
+def test_a_training_goes_on_without_an_optional_part_that_failed(
     part: str, annotated: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place, warning = PARTS[part]
@@ -64,18 +64,18 @@ def test_a_training_goes_on_without(
     lines = [record.getMessage() for record in caplog.records if SAID in record.getMessage()]
     assert lines
     assert all(warning in line and "\n" not in line for line in lines)
-    assert len(lines) <= 5  # once of each handler or epoch, never of each step
-    assert annotated.train()["epoch"] > 0  # and the next one too
+    assert len(lines) <= 5  # one line for each handler or epoch, never for each step
+    assert annotated.train()["epoch"] > 0  # the next training works too
 
 
-def test_a_training_goes_on_with_damaged_statistics_of_the_last(annotated: Study) -> None:
+def test_a_training_goes_on_if_the_statistics_of_the_previous_one_are_damaged(annotated: Study) -> None:
     annotated.train()
     (annotated.project.folder / "train_stats.json").write_text('{"epoch": ')
     annotated.train()
     assert annotated.project.ledger.latest_model().version == 2
 
 
-def test_what_is_optional_is_passed_over_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_optional_part_that_fails_is_passed_over_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with optional("there is no cake"):
         raise GoneError("first\nsecond")
     assert [record.getMessage() for record in caplog.records] == ["there is no cake: GoneError: first"]
@@ -101,7 +101,7 @@ def test_a_step_that_failed_is_not_tried_again(caplog: pytest.LogCaptureFixture)
 
 @pytest.fixture
 def warm(make_study: Callable[..., Study], blobs: Callable[[int], Any], tmp_path: Path) -> tuple[Study, ProxySettings]:
-    """A study whose recipe has a proxy model, and the settings of that."""
+    """A study whose recipe has a proxy model, and the settings of the proxy task."""
     study = make_study(blobs(4), recipe=write_warm_recipe(tmp_path))
     settings = study.project.recipe.proxy
     assert settings is not None

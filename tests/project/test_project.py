@@ -1,4 +1,4 @@
-"""A project as its settings make it."""
+"""A project opened from its settings."""
 
 import pickle
 from pathlib import Path
@@ -32,31 +32,31 @@ def test_a_project_travels_to_other_processes(tmp_path: Path) -> None:
     assert project.ledger.pool("training") == ["a"]
 
 
-def test_a_gpu_that_is_not_there_is_said_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InvalidInputError, match="--conf device cuda: this machine has no CUDA GPU"):
         open_project("app", str(tmp_path), {"labels": "heart", "device": "cuda"})
 
 
 @pytest.mark.parametrize(
-    ("count", "device", "said"),
+    ("count", "device", "expected"),
     [
         (0, "cuda:0", "no CUDA GPU"),
         (1, "cuda:1", "1 CUDA GPU, numbered from 0"),
         (2, "cuda:7", "2 CUDA GPUs, numbered from 0"),
     ],
 )
-def test_so_is_one_of_too_high_a_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, device: str, said: str
+def test_a_gpu_number_too_high_is_refused_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, device: str, expected: str
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    with pytest.raises(InvalidInputError, match=f"--conf device {device}: this machine has {said}"):
+    with pytest.raises(InvalidInputError, match=f"--conf device {device}: this machine has {expected}"):
         open_project("app", str(tmp_path), {"labels": "heart", "device": device})
 
 
 @pytest.mark.parametrize("place", ["studies", "project_dir"])
-def test_a_file_where_the_project_folder_should_be_is_said(tmp_path: Path, place: str) -> None:
+def test_a_file_in_place_of_the_project_folder_is_refused(tmp_path: Path, place: str) -> None:
     file = tmp_path / "file"
     file.write_text("no folder")
     studies, conf = (file, {}) if place == "studies" else (tmp_path, {"project_dir": str(file)})

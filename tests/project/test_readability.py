@@ -1,4 +1,4 @@
-"""Images that changed under their labels, and cases that come back when they are mended."""
+"""Images that changed after they were labelled, and cases that come back when their files are mended."""
 
 import logging
 import shutil
@@ -73,7 +73,7 @@ def test_an_image_that_changed_under_its_label_is_set_aside_and_comes_back_with_
     assert "a is set aside: a: its image has changed" in caplog.text
     store.refresh()
     assert [image.id for image in ledger.images_set_aside()] == ["a"], "nothing has changed since"
-    shutil.copy2(old, studies / "a.nii.gz")  # with its old time
+    shutil.copy2(old, studies / "a.nii.gz")  # with its old modification time
     store.refresh()
     assert ledger.images_set_aside() == []
     assert ledger.progress().annotated == 1
@@ -123,7 +123,7 @@ def test_a_file_is_read_once_as_long_as_it_stays_the_same(
 
 
 @pytest.mark.parametrize("error", [OverflowError("int too large"), zlib.error("-3"), MemoryError()])
-def test_whatever_a_reader_raises_is_the_cases_problem(
+def test_every_exception_while_a_case_is_read_sets_that_case_aside(
     store: LedgerDatastore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(path: object) -> None:

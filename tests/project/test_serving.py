@@ -1,4 +1,4 @@
-"""One server a project, and a ledger that is there before it serves."""
+"""Only one server serves a project, and its ledger exists before it serves."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_a_project_whose_ledger_is_gone_is_not_begun_anew(project: Project, tmp_
     ) as refusal:
         check_ledger_is_there(project, str(tmp_path))
     assert f"activelabel restore --studies {tmp_path}" in str(refusal.value)
-    opened = open_project("", str(tmp_path), {"labels": "liver"})  # As restoring does.
+    opened = open_project("", str(tmp_path), {"labels": "liver"})  # Restoring does the same.
     check_ledger_is_there(opened, str(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""`--conf` as the host hands it over: texts in, typed values out, and one line for what is wrong."""
+"""`--conf` as the host passes it: texts become typed values, and each error is one line."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_texts_become_values() -> None:
     assert (settings.repeats, settings.autopilot, settings.seed) == (7, False, 3)
 
 
-def test_what_is_left_out_is_the_default() -> None:
+def test_settings_that_are_left_out_have_their_defaults() -> None:
     assert parse_settings({}) == Settings()
 
 
@@ -78,7 +78,7 @@ def test_origins_are_web_addresses(given: str, kept: tuple[str, ...]) -> None:
     assert parse_settings({"allowed_origins": given}).allowed_origins == kept
 
 
-def test_an_empty_project_folder_is_the_default_not_the_folder_one_is_in() -> None:
+def test_an_empty_project_folder_means_the_default_not_the_working_folder() -> None:
     assert parse_settings({"project_dir": ""}).project_dir is None
 
 
@@ -105,7 +105,7 @@ def test_the_database_is_that_of_one_of_three_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conf", "environment", "said"),
+    ("conf", "environment", "expected"),
     [
         ({"database_url": SECRET}, {}, "holds a password, which the list of processes would show"),
         ({"database_url": "sqlite:////a"}, {DATABASE_URL: SECRET}, "both name the database"),
@@ -114,9 +114,9 @@ def test_the_database_is_that_of_one_of_three_places(tmp_path: Path) -> None:
     ],
 )
 def test_a_database_that_is_named_wrongly_is_one_line_without_its_password(
-    conf: dict[str, str], environment: dict[str, str], said: str
+    conf: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
-    with pytest.raises(InvalidInputError, match=said) as refusal:
+    with pytest.raises(InvalidInputError, match=expected) as refusal:
         database_url(parse_settings(conf), environment)
     assert "s3cret" not in str(refusal.value)
     assert "\n" not in str(refusal.value)

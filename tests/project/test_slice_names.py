@@ -1,4 +1,4 @@
-"""How slices are called for people, by client."""
+"""The names of slices that people see, by client."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def places() -> SlicePlaces:
     return slice_places(Grid((9, 9, 48), affine), 2)
 
 
-def test_where_the_client_cannot_be_told_the_place_comes_first_and_the_number_says_its_start(
+def test_for_an_unknown_client_the_place_comes_first_and_the_number_says_where_it_counts_from(
     places: SlicePlaces,
 ) -> None:
     one, two = (slices_named(places, slices, ClientKind.OTHER) for slices in ([7], [7, 13]))
@@ -38,6 +38,6 @@ def test_ohif_writes_which_one_of_how_many_from_the_head(places: SlicePlaces) ->
     ],
 )  # fmt: skip
 def test_the_numbers_that_ohif_was_seen_to_write(codes: str, index: int, number: int) -> None:
-    """Read off the page, with the index of the slice whose voxels it showed: CT series of 16 slices."""
+    """Numbers read off the page, with the index of the slice whose voxels it showed, for CT series of 16 slices."""
     places = slice_places(Grid((40, 36, 16), affine_towards(codes, (1.5, 1.5, 3.0))), 2)
     assert ohif_number(places, index) == number

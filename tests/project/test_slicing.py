@@ -1,4 +1,4 @@
-"""How many slices there are, learnt before any is asked for."""
+"""The number of slices of each image is known before a slice is asked for."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from activelabel.project.slicing import count_slices
 
 
 class Pacs:
-    """Series of which the first was removed a moment ago, and is still listed."""
+    """A PACS whose first series was removed a moment ago and is still listed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,5 +28,5 @@ def test_a_series_that_was_just_removed_is_passed_over(tmp_path: Path, caplog: p
     project.ledger.sync_images("ab", validation_cases=0)
     count_slices(project, Pacs(tmp_path))
     counts = {image.image_id: image.slice_count for image in project.ledger.slice_pool()}
-    assert counts == {"a": None, "b": SHAPE[2]}  # it is neither counted nor set aside: the datastore will notice
+    assert counts == {"a": None, "b": SHAPE[2]}  # neither counted nor set aside: the datastore will notice the removal
     assert "the slices of a are not counted: the PACS has no series a" in caplog.text

@@ -1,4 +1,4 @@
-"""What goes by how repeats differ needs two of them, wherever it is said; a single pass has none to spare."""
+"""Measures that compare repeats need two of them, in every setting that names one; a single pass has one."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_a_strategy_that_goes_by_repeats_is_refused_without_them(strategy: str, 
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "mean_entropy", "selective_margin_slices", "random_volumes", "blend"])
-def test_any_other_strategy_goes_by_a_single_pass(strategy: str, tmp_path: Path) -> None:
+def test_a_single_pass_is_enough_for_every_other_strategy(strategy: str, tmp_path: Path) -> None:
     project = plan_project("app", str(tmp_path), conf(strategy=strategy, repeats="0"))
     assert project.recipe.prediction.repeats == 0
 
@@ -52,7 +52,7 @@ def test_fewer_repeats_than_none_are_refused(tmp_path: Path) -> None:
         ("proxy", r"recipe mine\.toml: proxy\.measure variance goes by .*, and proxy\.repeats is 1"),
     ],
 )
-def test_a_file_says_it_at_its_reading(section: str, line: str, tmp_path: Path) -> None:
+def test_an_inconsistent_recipe_file_is_refused_when_it_is_read(section: str, line: str, tmp_path: Path) -> None:
     before, after = WARM.read_text().split(f"[{section}]")
     file = tmp_path / "mine.toml"
     file.write_text(f"{before}[{section}]{after.replace('repeats = 5', 'repeats = 1', 1)}")

@@ -1,4 +1,4 @@
-"""Each recipe of a paper beside a table of what the paper says; all else in it is marked as ours."""
+"""Each recipe of a paper against a table of the paper's numbers; all other numbers are marked as ours."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ OURS = re.compile(r"ours: \S+")
 
 
 def values_of(paper: str) -> dict[str, Any]:
-    """Every number of a recipe as it is read, by `section.key`; None is none, and so is a section that is left out."""
+    """Return every number of a loaded recipe by `section.key`, without None and without sections left out."""
     return dict(flat(load_recipe(paper).model_dump()))
 
 
@@ -30,7 +30,7 @@ def flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, A
 
 
 def comments_of(paper: str) -> dict[str, str]:
-    """What the file says of each of its keys on the key's own line."""
+    """Return the comment on the line of each key of the file."""
     comments, section = {}, ""
     for line in (FOLDER / f"{paper}.toml").read_text(encoding="utf-8").splitlines():
         if heading := re.match(r"\[(\w+)\]", line):
@@ -56,9 +56,9 @@ def test_a_recipe_has_the_papers_number_and_says_where_it_stands(paper: str, row
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-def test_what_is_not_the_papers_is_marked_as_ours(paper: str) -> None:
+def test_numbers_that_the_paper_does_not_give_are_marked_as_ours(paper: str) -> None:
     of_paper = stated_keys(paper)
-    unmarked = {key for key, said in comments_of(paper).items() if key not in of_paper and not OURS.match(said)}
+    unmarked = {key for key, comment in comments_of(paper).items() if key not in of_paper and not OURS.match(comment)}
     assert unmarked == set()
 
 
@@ -68,7 +68,7 @@ def test_no_number_is_a_silent_default(paper: str) -> None:
 
 
 @pytest.mark.parametrize("paper", ["nath2022", "chlebus2022"])
-def test_five_levels(paper: str) -> None:
+def test_networks_of_nath2022_and_chlebus2022_have_five_levels(paper: str) -> None:
     """nath2022, 3: "5-level encoder-decoder"; chlebus2022, II.A: "works on five resolution levels"."""
     assert len(values_of(paper)["network.channels"]) == 5
 
@@ -79,8 +79,8 @@ def test_the_start_of_table_3_is_12_thousand_and_round_5_lies_between_98_and_139
     assert [after - before for before, after in zip(USS["slices"], USS["slices"][1:], strict=False)] == [200] * 5
 
 
-def test_of_spleen_only_sizes_differ() -> None:
-    """ma2024, 3.1, has two data sets; the recipe's head says what changes for the second."""
+def test_the_recipes_head_lists_the_sizes_that_differ_for_the_spleen() -> None:
+    """ma2024, 3.1, has two data sets; the recipe's head lists the changes for the second."""
     head = (FOLDER / "ma2024.toml").read_text().split("\nname = ")[0]
-    for said in ("--conf start 150", "--conf query_size 50", "batch_size = 16"):
-        assert said in head
+    for change in ("--conf start 150", "--conf query_size 50", "batch_size = 16"):
+        assert change in head

@@ -1,4 +1,4 @@
-"""Plans by hand-worked numbers, and by what must hold whatever the images are like."""
+"""Plans against numbers worked out by hand, and properties that hold for all images."""
 
 import itertools
 import math
@@ -20,8 +20,8 @@ Size = tuple[int, int, int]
 
 def images(count: int, size: Size, spacing: tuple[float, float, float], **changed: object) -> Fingerprint:
     shapes = (ImageShape(size, spacing),) * count
-    said = {"is_ct": False, "window": (0.0, 1.0), "foreground_share": 0.1, "measured": count, **changed}
-    return Fingerprint(shapes, shapes, **said)  # type: ignore[arg-type]
+    values = {"is_ct": False, "window": (0.0, 1.0), "foreground_share": 0.1, "measured": count, **changed}
+    return Fingerprint(shapes, shapes, **values)  # type: ignore[arg-type]
 
 
 def value(planned: Plan, section: str, key: str) -> object:
@@ -39,8 +39,8 @@ def test_the_spacing_is_the_median() -> None:
     assert target_spacing(shapes) == (0.8, 1.0, 2.0)
 
 
-def test_of_thick_slices_it_is_the_10th_percentile_but_never_below_that_of_the_pixels() -> None:
-    """Between 5 and 10 at four tenths of the way. 10 slices are less than a third of 216 pixels."""
+def test_the_spacing_of_thick_slices_is_the_10th_percentile_but_not_below_that_of_the_pixels() -> None:
+    """The percentile lies at four tenths of the way from 5 to 10. 10 slices are less than a third of 216 pixels."""
     shapes = [ImageShape((216, 256, 10), (1.5, 1.5, apart)) for apart in (5.0, 10.0, 10.0, 10.0, 10.0)]
     assert target_spacing(shapes) == (1.5, 1.5, 7.0)
     many = [ImageShape((216, 256, 100), shape.spacing_mm) for shape in shapes]
@@ -57,7 +57,7 @@ def test_a_small_image_is_one_patch_of_multiples_of_its_strides() -> None:
     assert fit_patch("unet", (35, 50, 36), 16, CPU) == ((40, 56, 40), 3, False)
 
 
-def test_a_large_one_is_shortened_where_it_is_longest_until_it_fits() -> None:
+def test_a_large_patch_is_shortened_along_its_longest_axis_until_it_fits() -> None:
     """64³ → 48·64·64 → 48·56·64 → 48·56·56 → 48·48·56 = 129,024, the first below 131,072."""
     assert fit_patch("unet", (64, 64, 64), 16, CPU) == ((48, 48, 56), 3, True)
 
@@ -70,7 +70,7 @@ def test_the_memory_bounds_a_patch_on_a_gpu() -> None:
     assert patch[0] / 512 == pytest.approx(patch[2] / 300, rel=0.25)
 
 
-def test_slices_decide_which_network_it_is() -> None:
+def test_the_spacing_of_slices_decides_the_kind_of_network() -> None:
     thin, thick = images(20, (64, 64, 64), (1, 1, 2)), images(20, (200, 200, 12), (1, 1, 7))
     kinds = [
         value(plan(data, machine), "network", "kind") for data, machine in itertools.product((thin, thick), (CPU, GPU))
@@ -107,7 +107,7 @@ def test_images_of_one_spacing_are_not_resampled() -> None:
     assert value(plan(mixed, CPU), "preprocessing", "spacing_mm") == [1, 1, 1.2]
 
 
-def test_ct_has_a_window_and_the_rest_is_z_scored() -> None:
+def test_ct_has_an_intensity_window_and_other_images_are_z_scored() -> None:
     ct = plan(images(9, (64, 64, 64), (1, 1, 1), is_ct=True, window=(-17.04, 201.0)), CPU)
     assert value(ct, "preprocessing", "window_hu") == [-17.0, 201.0]
     assert "of the foreground of 9 images" in ct["preprocessing"]["window_hu"].why

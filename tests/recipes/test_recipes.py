@@ -1,4 +1,4 @@
-"""Each recipe that comes with the package can be run, and the papers' say what the papers say."""
+"""Each packaged recipe can be run, and those of the papers have the papers' numbers."""
 
 import math
 from collections.abc import Collection
@@ -30,12 +30,12 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 
 
-def test_a_recipe_is_called_what_its_file_is_called(recipe: Recipe) -> None:
+def test_a_recipe_has_the_name_of_its_file(recipe: Recipe) -> None:
     assert load_recipe(recipe.name) == recipe
 
 
 def test_a_network_of_a_recipe_halves_its_windows_and_patches_evenly(recipe: Recipe) -> None:
-    """Tried with windows as small as they can be that divide as often."""
+    """The network is run on the smallest windows that can be halved as often."""
     strides = math.prod(recipe.network.strides)
     for size in (recipe.prediction.window_size, recipe.training.patch_size):
         smallest = tuple(math.gcd(side, 2 * strides) for side in size)
@@ -46,7 +46,7 @@ def test_a_network_of_a_recipe_halves_its_windows_and_patches_evenly(recipe: Rec
 
 
 @pytest.mark.parametrize(("key", "known"), [("loss", LOSSES), ("augmentation", AUGMENTATIONS)])
-def test_what_a_recipe_may_name_is_what_there_is(key: str, known: Collection[str]) -> None:
+def test_the_names_allowed_in_a_recipe_are_the_existing_ones(key: str, known: Collection[str]) -> None:
     assert set(get_args(TrainingSettings.model_fields[key].annotation)) == set(known)
 
 
@@ -77,7 +77,7 @@ def test_the_sections_defaults_are_the_papers_numbers() -> None:
 def test_the_twelve_settings_of_nath2022_are_four_flags_of_one_recipe(
     setting: str, cold_start: str, weights: bool, semi_supervised: bool, strategy: str, needs_proxy: bool
 ) -> None:
-    """Supplementary table 1. One file is changed at the four keys, and read as any other."""
+    """Supplementary table 1: one file is changed at the four keys, and read as every recipe is."""
     content = load_recipe("nath2022").model_dump(mode="json")
     content["proxy"] |= {"cold_start": cold_start, "pretrained_weights": weights}
     content["semi_supervised"]["enabled"] = semi_supervised

@@ -1,4 +1,4 @@
-"""The table of strategies: what follows from an entry, and that it agrees with the names and with the measures."""
+"""The table of strategies: the consequences of an entry, and its agreement with names and measures."""
 
 import pytest
 
@@ -16,7 +16,7 @@ BY_NO_UNCERTAINTY = {
 
 @pytest.mark.parametrize("name", TRAITS)
 def test_an_entry_goes_with_the_name_of_its_strategy(name: str) -> None:
-    """Names are for people, and must not say anything else than the table."""
+    """Names are for people, and must agree with the table."""
     traits = TRAITS[name]
     assert traits.asks_slices == name.endswith("_slices")
     assert traits.summary.split()[0] in (("Slices", "Every", "A") if traits.asks_slices else ("Volumes",))
@@ -44,7 +44,7 @@ def test_every_measure_is_a_strategy_in_five_ways() -> None:
         assert [TRAITS[name].measure for name in names] == [measure] * 5
 
 
-def test_what_needs_repeats_is_what_goes_by_how_they_differ() -> None:
+def test_strategies_need_repeats_if_their_measure_compares_repeats() -> None:
     assert [measure for measure in MEASURES if needs_repeats(measure)] == ["variance", "mutual_information"]
     assert not needs_repeats(None)
 

@@ -1,4 +1,4 @@
-"""What tests of reports share."""
+"""Fixtures that tests of reports share."""
 
 import gc
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="package", autouse=True)
 def _quick_collections() -> Iterator[None]:
-    """statsmodels collects garbage at each correction of p-values, and walks over all that was ever imported."""
+    """Skip the garbage collection of statsmodels at each correction of p-values, which visits all imported modules."""
     gc.freeze()
     yield
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""Curves at equal effort: areas worked out by hand, whatever the arms' own rounds are."""
+"""Curves at equal effort, with areas worked out by hand, for arms with different rounds."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ Runs = dict[tuple[str, int], tuple[list[float], list[float]]]
 
 
 def tables(runs: Runs, cases: dict[str, float] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Effort and Dice as results give them; each of the `cases` lies so much beside the curve."""
+    """Return effort and Dice as results give them; `cases` holds the offset of each case from the curve."""
     rows = [
         {"arm": arm, "seed": seed, "round": number, "slices": effort, "dice": dice}
         for (arm, seed), (efforts, dices) in runs.items()
@@ -40,7 +40,7 @@ def test_arms_are_compared_by_the_models_they_have_at_what_the_slowest_paid_for(
     assert equal.final.loc[(0, "t")].to_dict() == {"a": 0.7, "b": 0.8}
 
 
-def test_a_slice_more_is_the_same_effort() -> None:
+def test_efforts_that_differ_by_one_slice_count_as_equal() -> None:
     runs: Runs = {("a", 0): ([24, 48, 72], [0.1, 0.2, 0.4]), ("b", 0): ([24, 49, 73], [0.1, 0.2, 0.6])}
     equal = at_equal_effort(*tables(runs), "slices")
     assert equal is not None
@@ -83,7 +83,7 @@ def test_a_run_that_stopped_shortens_the_range_and_one_of_a_single_round_is_left
     assert equal.aubc.loc[(0, "t"), "a"] == pytest.approx(0.15)
 
 
-def test_of_rounds_that_cost_nothing_the_last_one_counts() -> None:
+def test_the_last_of_several_rounds_without_cost_counts() -> None:
     equal = at_equal_effort(*tables({("a", 0): ([1, 3, 3], [0.1, 0.2, 0.5]), ("b", 0): ([1, 3], [0.1, 0.5])}), "slices")
     assert equal is not None
     assert equal.aubc.loc[(0, "t")].to_dict() == pytest.approx({"a": 0.3, "b": 0.3})

@@ -1,4 +1,4 @@
-"""Examples of queries: of the image, slice and model that were meant."""
+"""Examples of queries show the right image, slice and model."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def asked_by(results: Results, arm: str, **columns: object) -> Results:
-    """The results with other queries of an arm."""
+    """Return the results with other queries of an arm."""
     queries = results.queries.copy()
     rows = queries.index[queries["arm"] == arm]
     for name, value in columns.items():
@@ -42,7 +42,7 @@ def test_the_first_query_of_the_first_the_middle_and_the_last_round_is_shown(res
     assert [axes.get_title() for axes in first.figure.axes[:3]] == ["image", "prediction", "mutual information"]
 
 
-def test_of_slices_the_middle_one_is_shown(results: Results) -> None:
+def test_the_middle_slice_of_a_query_is_shown(results: Results) -> None:
     by_slices = asked_by(results, "power_bald", kind="slices", axis=2, slices=[1, 3, 6])
     picture = next(iter(example_queries(by_slices, "power_bald")))
     assert picture.title == "Round 1: slices 1, 3, 6 of pool_2"
@@ -50,7 +50,7 @@ def test_of_slices_the_middle_one_is_shown(results: Results) -> None:
     assert picture.figure.get_suptitle() == "slice 3"
 
 
-def test_without_a_model_there_is_no_doubt_to_show(results: Results) -> None:
+def test_without_a_model_no_uncertainty_is_shown(results: Results) -> None:
     (text,) = example_queries(asked_by(results, "random", model_version=None), "random")
     assert isinstance(text, Text)
     assert text.text == "No model had a say in what random asked for, so there is no doubt to show."

@@ -1,4 +1,4 @@
-"""What is found in an experiment whose curves are known, and what is said about it."""
+"""Findings and summary of an experiment whose curves are known."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from activelabel.simulation.results import Results, read_results
 
 LINES = {"random": lambda number: 0.6 + 0.02 * number, "variance": lambda number: 0.6 + 0.03 * number}
 LIKE_RANDOM = {"bald": lambda number: 0.6 + 0.02 * number}
-OF_SEEDS = 0.00015  # What the four seeds add on average.
+OF_SEEDS = 0.00015  # The mean offset of the four seeds.
 Curves = dict[str, Callable[[int], float]]
 
 
@@ -29,13 +29,13 @@ def found(folder: Path, curves: Curves, **options: Any) -> Findings:
     return find(results_of(folder, curves, **options))
 
 
-def said(findings: Findings) -> str:
+def summary_of(findings: Findings) -> str:
     return " ".join(summarise(findings))
 
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    """Two straight lines, another like the first, and a run with all labels that ended after its second round."""
+    """Two straight lines, another like the first, and an arm of all labels that ended after its second round."""
     curves = {**LINES, **LIKE_RANDOM, "full_data": lambda number: 0.72 if number else 0.5}
     folder = tmp_path_factory.mktemp("lines")
     return found(folder, curves, rounds_done={("full_data", seed): 2 for seed in range(4)})
@@ -68,7 +68,7 @@ def test_slices_count_where_slices_are_asked_for(tmp_path: Path) -> None:
     assert find(replace(results, queries=pd.concat([results.queries, only_validation]))).main == "volumes"
 
 
-def test_what_is_enough_is_measured_by_the_arm_of_all_labels(lines: Findings) -> None:
+def test_the_sufficient_effort_is_measured_against_the_arm_of_all_labels(lines: Findings) -> None:
     assert lines.full is not None
     assert lines.full.value == pytest.approx(0.72 + OF_SEEDS)
     assert lines.full.source == "measured by the runs of `full_data`"
@@ -81,7 +81,7 @@ def test_what_is_enough_is_measured_by_the_arm_of_all_labels(lines: Findings) ->
     assert reached.loc["random", ["reached", "seeds"]].to_list() == [0, 4]
 
 
-def test_without_such_an_arm_it_is_where_the_best_curve_levels_off(tmp_path: Path) -> None:
+def test_without_an_arm_of_all_labels_the_sufficient_effort_is_where_the_best_curve_levels_off(tmp_path: Path) -> None:
     findings = found(tmp_path, {"variance": lambda number: 0.9 - 0.3 / (number + 1)})
     assert findings.full is not None
     assert findings.full.value == pytest.approx(0.9 + OF_SEEDS, abs=1e-6)
@@ -93,7 +93,7 @@ def test_a_curve_that_has_not_begun_to_level_off_says_nothing_of_all_labels(tmp_
     findings = found(tmp_path, {"variance": lambda number: 0.5 + 0.1 * number}, rounds=rounds)
     assert findings.full is None
     assert efforts_to_reach(findings, "volumes").empty
-    assert "How much is enough cannot be said" in said(findings)
+    assert "How much is enough cannot be said" in summary_of(findings)
 
 
 def test_foreground_efficiency_is_the_rate_at_which_the_gap_closes(tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ def test_foreground_efficiency_is_the_rate_at_which_the_gap_closes(tmp_path: Pat
     assert set(rates["n (seeds)"]) == {4}
 
 
-def test_what_was_asked_for_a_model_to_come_moves_no_point(tmp_path: Path) -> None:
+def test_queries_for_a_model_still_to_come_move_no_point(tmp_path: Path) -> None:
     results = results_of(tmp_path, {"variance": LINES["variance"]}, seeds=2, rounds_done={("variance", 1): 2})
     begun = results.queries.query("seed == 1 and round == 1").assign(round=2, annotated_slices=500)
     ahead = find(replace(results, queries=pd.concat([results.queries, begun])))
     assert list(ahead.under["slices"].curves["variance"].effort) == [20, 40, 60, 80, 100]
-    assert "or had nothing left to ask for: variance, seed 1: 2 of 5 rounds." in said(ahead)
+    assert "or had nothing left to ask for: variance, seed 1: 2 of 5 rounds." in summary_of(ahead)
 
 
 def test_rounds_that_cost_no_foreground_are_no_points_of_a_power_law(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_arm_of_all_labels_alone_is_no_comparison(tmp_path: Path) -> None:
 
 
 def test_the_summary_names_the_winner_and_how_sure_that_is(lines: Findings) -> None:
-    text = said(lines)
+    text = summary_of(lines)
     assert "`random`, `variance` and `bald` were simulated 4 times, each from another start." in text
     assert "the same 4 test cases by how well its segmentation of liver and tumour overlaps" in text
     assert (
@@ -147,36 +147,36 @@ def test_the_summary_names_the_winner_and_how_sure_that_is(lines: Findings) -> N
 def test_the_summary_says_how_much_is_enough(lines: Findings) -> None:
     assert (
         "95 % of the Dice that all labels would bring (0.720, measured by the runs of `full_data`) was reached by "
-        "`variance` after about 8 volumes opened, and not by `random` and `bald`." in said(lines)
+        "`variance` after about 8 volumes opened, and not by `random` and `bald`." in summary_of(lines)
     )
 
 
 def test_the_summary_forecasts_the_winner(lines: Findings) -> None:
-    assert "`variance`: The next 2 volumes would bring about +0.0" in said(lines)
+    assert "`variance`: The next 2 volumes would bring about +0.0" in summary_of(lines)
 
 
 def test_the_summary_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
-    text = said(found(tmp_path, {"random": LINES["random"], **LIKE_RANDOM}, rounds=1))
+    text = summary_of(found(tmp_path, {"random": LINES["random"], **LIKE_RANDOM}, rounds=1))
     assert "That is no more than chance explains: it cannot be told from `bald` (+0.000, " in text
     assert "p = 1.000)" in text
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_the_summary_says_that_seeds_are_too_few_to_tell(tmp_path: Path, seeds: int) -> None:
-    text = said(found(tmp_path, LINES, seeds=seeds))
+    text = summary_of(found(tmp_path, LINES, seeds=seeds))
     assert "`variance` came first" in text
     assert f"Whether that is chance cannot be told from {seeds} seed{'s' if seeds > 1 else ''}: 3 at least" in text
     assert "more than chance" not in text
 
 
-def test_an_arm_that_goes_on_still_is_compared_with_none(tmp_path: Path) -> None:
+def test_an_unfinished_arm_is_not_compared(tmp_path: Path) -> None:
     curves = {**LINES, "bald": lambda number: 0.9}
     findings = found(tmp_path, curves, rounds_done={("bald", 3): 2})
     assert findings.results.unfinished == {"bald"}
     assert list(findings.under["slices"].ranking.index) == ["variance", "random"]
     assert findings.best == "variance"
     assert "bald" in findings.under["slices"].curves
-    assert "`bald` is not finished, so drawn as far as it went, and compared with none." in said(findings)
+    assert "`bald` is not finished, so drawn as far as it went, and compared with none." in summary_of(findings)
 
 
 def test_an_arm_that_had_nothing_left_to_ask_for_is_finished(tmp_path: Path) -> None:
@@ -191,6 +191,6 @@ def test_an_arm_that_had_nothing_left_to_ask_for_is_finished(tmp_path: Path) -> 
 def test_one_arm_is_reported_without_a_winner(tmp_path: Path) -> None:
     findings = found(tmp_path, {"random": LINES["random"]}, seeds=1, rounds=1)
     assert findings.best == "random"
-    text = said(findings)
+    text = summary_of(findings)
     assert "`random` was simulated once" in text
     assert "no two finished strategies yet" in text

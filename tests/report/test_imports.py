@@ -1,4 +1,4 @@
-"""What a report imports, seen in a process of its own."""
+"""The imports of a report, seen in a process of its own."""
 
 import json
 import subprocess

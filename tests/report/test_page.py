@@ -1,4 +1,4 @@
-"""What a page holds and what lies beside it, read as a browser and a spreadsheet read them."""
+"""The content of a page and the files beside it, read as a browser and a spreadsheet read them."""
 
 import base64
 import html.parser
@@ -71,7 +71,7 @@ def page() -> Page:
     return Page("A & B", ["`a` won <b>."], [Section("First", [table]), Section("Second", tabs=tabs)])
 
 
-def test_a_page_holds_all_and_each_figure_and_table_lies_beside_it(tmp_path: Path) -> None:
+def test_a_page_is_self_contained_and_each_figure_and_table_is_also_a_file_beside_it(tmp_path: Path) -> None:
     folder = write_page(page(), tmp_path / "out.html")
     assert folder == tmp_path / "out_files"
     assert sorted(path.name for path in folder.iterdir()) == ["curve.csv", "curve.png", "numbers.csv"]
@@ -99,7 +99,7 @@ def test_a_page_can_be_written_again(tmp_path: Path) -> None:
     assert (tmp_path / "out.html").read_text(encoding="utf-8") == first
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"--out .*out.pdf: expected a file that ends in .html"):
         write_page(page(), tmp_path / "out.pdf")
     (tmp_path / "file").write_text("")

@@ -19,7 +19,7 @@ def two_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     parent = shared / "two-phantoms"
     with FileLock(shared / "two-phantoms.lock"):
-        assert main(["--cases", "2", "--out", str(parent)]) == 0  # those that are there are not made again
+        assert main(["--cases", "2", "--out", str(parent)]) == 0  # existing cases are not made again
     return parent
 
 

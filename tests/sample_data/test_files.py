@@ -73,7 +73,7 @@ def test_a_file_says_what_it_was_made_from_but_not_what_it_shows(two_cases: Path
     assert nibabel.load(image).header["descrip"].item() == b"abdomen phantom v1 seed=0 case=1"
 
 
-def test_the_stamp_of_what_is_missing_cut_off_or_something_else(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_stamp_and_a_truncated_or_foreign_one_an_empty_stamp(tmp_path: Path) -> None:
     assert read_stamp(tmp_path / "missing.nii.gz") is None
     cut = tmp_path / "cut.nii.gz"
     cut.write_bytes(gzip.compress(bytes(1000))[:12])

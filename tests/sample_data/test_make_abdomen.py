@@ -25,7 +25,7 @@ def snapshot(parent: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_what_is_there_is_left_alone(own_two_cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_cases_are_left_alone(own_two_cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(own_two_cases)
     assert main(["--cases", "2", "--out", str(own_two_cases)]) == 0
     assert snapshot(own_two_cases) == before
@@ -33,7 +33,7 @@ def test_what_is_there_is_left_alone(own_two_cases: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("damage", ["image missing", "label missing", "image cut off"])
-def test_only_what_is_missing_is_made_again(two_cases: Path, own_two_cases: Path, damage: str) -> None:
+def test_only_missing_files_are_made_again(two_cases: Path, own_two_cases: Path, damage: str) -> None:
     name = {"image missing": "abdomen", "label missing": "abdomen-labels", "image cut off": "abdomen"}[damage]
     victim = own_two_cases / name / "abdomen_02.nii.gz"
     if damage == "image cut off":
@@ -65,7 +65,7 @@ def test_cases_of_another_seed_are_not_overwritten(own_two_cases: Path, capsys: 
         assert part in message
 
 
-def test_force_replaces_them_and_lists_only_the_new_ones(own_two_cases: Path) -> None:
+def test_force_replaces_cases_of_another_seed_and_lists_only_the_new_ones(own_two_cases: Path) -> None:
     assert main(["--cases", "1", "--seed", "7", "--force", "--out", str(own_two_cases)]) == 0
     first = nibabel.load(own_two_cases / "abdomen" / "abdomen_01.nii.gz")
     assert first.header["descrip"].item() == b"abdomen phantom v1 seed=7 case=0"
@@ -101,7 +101,7 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(
         (["--picture", "no-such-folder/phantoms.png"], "no-such-folder"),
     ],
 )
-def test_a_picture_that_cannot_be_drawn_is_said_before_anything_is_made(
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_made(
     arguments: list[str], part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--out", str(tmp_path)]) == 2

@@ -39,12 +39,12 @@ def volume_ml(made: Scan, value: int) -> float:
 
 
 def core_hu(made: Scan, value: int) -> float:
-    """Without the outermost voxels, which mix with what is outside."""
+    """Return the HU of a structure without its outermost voxels, which mix with their surroundings."""
     return float(made.volume_hu[ndimage.binary_erosion(made.label == value)].mean())
 
 
 def spine_x_mm(made: Scan) -> float:
-    """The middle of the bone in the body's middle third: spine, not ribs."""
+    """Return the middle of the bone in the body's middle third, which holds the spine and no ribs."""
     bone = made.volume_hu > 250
     bone[:32] = bone[64:] = False
     bone[:, :48] = False
@@ -151,7 +151,7 @@ def test_the_same_patient_and_seed_give_the_same_scan(scans: dict[str, Scan]) ->
     np.testing.assert_array_equal(again.affine_ras, scans["native"].affine_ras)
 
 
-def test_another_number_is_another_body(scans: dict[str, Scan]) -> None:
+def test_cases_of_different_numbers_have_different_bodies(scans: dict[str, Scan]) -> None:
     other = scan(replace(PATIENTS["native"], number=40), seed=11)
     assert (other.label != scans["native"].label).mean() > 0.02
     assert not np.array_equal(other.affine_ras, scans["native"].affine_ras)

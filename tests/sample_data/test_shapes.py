@@ -6,7 +6,7 @@ from abdomen_phantom.shapes import Space, ellipsoid, grow_to, mixture, smooth_ma
 
 @pytest.fixture
 def space() -> Space:
-    """1 mm voxels from -30 to 30 mm along each axis (x stored from right to left), not deformed."""
+    """Return 1 mm voxels from -30 to 30 mm along each axis (x stored from right to left), not deformed."""
     axes = (
         np.arange(30, -31, -1, dtype=np.float32),
         np.arange(-30, 31, dtype=np.float32),

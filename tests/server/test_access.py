@@ -1,4 +1,4 @@
-"""Who is answered: by hand, and through the wrapper as a web server calls it."""
+"""The requests that are answered, by hand and through the wrapper as a web server calls it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ HERE = "127.0.0.1"
 
 
 @pytest.mark.parametrize(
-    ("client", "host", "origin", "said"),
+    ("client", "host", "origin", "expected"),
     [
         (HERE, "localhost:8000", "", None),
         ("::1", "[::1]:8000", "", None),
@@ -27,10 +27,10 @@ HERE = "127.0.0.1"
     ],
 )
 def test_local_server_answers_its_own_machine_and_its_own_pages(
-    client: str, host: str, origin: str, said: str | None
+    client: str, host: str, origin: str, expected: str | None
 ) -> None:
     reason = refusal(client, host, origin, local_only=True, allowed_origins=frozenset({"http://viewer.example"}))
-    assert reason is None if said is None else (reason is not None and said in reason)
+    assert reason is None if expected is None else (reason is not None and expected in reason)
 
 
 def test_remote_server_answers_other_machines_but_not_other_pages() -> None:
@@ -43,7 +43,7 @@ def test_remote_server_answers_other_machines_but_not_other_pages() -> None:
 
 
 def answer_of(scope: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the guard sends for a request; the application behind it sends one message of its own."""
+    """Return the messages that the guard sends for a request; the application behind it sends one message."""
     sent: list[dict[str, Any]] = []
 
     async def application(scope: object, receive: object, send: Any) -> None:
@@ -86,7 +86,7 @@ LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch
 @pytest.mark.parametrize(
     ("method", "path", "headers", "passes"),
     [
-        ("GET", "/datastore/dataset", CROSS, False),  # an <img> of another page that would make an archive of it all
+        ("GET", "/datastore/dataset", CROSS, False),  # an <img> on another page whose address would archive all images
         ("GET", "/datastore/dataset", LINK, False),
         ("GET", "/logs/", LINK, False),
         ("GET", "/info/", {**CROSS, "sec-fetch-site": "same-site"}, False),  # another port of this machine

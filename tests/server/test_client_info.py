@@ -1,4 +1,4 @@
-"""Who is asking, for clients with a name and without one."""
+"""The annotator of a request, for clients with and without a name."""
 
 import json
 from typing import Annotated, Any
@@ -16,23 +16,23 @@ router = APIRouter(route_class=OneLineRoute)
 
 @router.post("/ask")
 def ask(params: dict[str, Any] | None = None) -> str:
-    """Reads its params as the route to the next sample does."""
+    """Read the client's params as the route to the next sample does."""
     check_params(params or {})
     return annotator_of(params or {})
 
 
 @router.put("/save")
 def save(params: Annotated[str, Form()] = "{}") -> str:
-    """Reads its params as the route to labels does."""
+    """Read the client's params as the route to labels does."""
     return annotator_of(parse_label_params(params, "case"))
 
 
-def asks_and_saves_as(client: MONAILabelClient, said: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
-    """Whom the server takes a client for that says this, when it asks and when it saves."""
+def asks_and_saves_as(client: MONAILabelClient, sent: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
+    """Return the annotators that the server derives from a client's params when it asks and when it saves."""
     app = FastAPI()
     app.router.routes[:0] = router.routes
     http = TestClient(app, client=(machine, 50000))
-    params = client._update_client_id(dict(said))
+    params = client._update_client_id(dict(sent))
     return {http.post("/ask", json=params).json(), http.put("/save", data={"params": json.dumps(params)}).json()}
 
 
@@ -46,7 +46,7 @@ def test_the_hosts_client_without_a_name_overwrites_one_and_is_known_by_its_mach
     assert asks_and_saves_as(client, {"client_id": "ann"}) == asks_and_saves_as(client, {}) == {"10.0.0.7"}
 
 
-def test_two_of_them_at_one_machine_are_one_annotator_and_at_two_machines_two() -> None:
+def test_two_nameless_clients_at_one_machine_are_one_annotator_and_at_two_machines_two() -> None:
     one, other = MONAILabelClient("http://server"), MONAILabelClient("http://server")
     assert asks_and_saves_as(one, {}) == asks_and_saves_as(other, {})
     assert asks_and_saves_as(one, {}) != asks_and_saves_as(other, {}, "10.0.0.8")

@@ -1,4 +1,4 @@
-"""What is downloaded is whole, whatever takes its place meanwhile, and lies in the project or its studies."""
+"""A downloaded file is complete even if it is replaced meanwhile, and lies in the project or its studies."""
 
 import hashlib
 import os
@@ -61,7 +61,7 @@ def send(store: LedgerDatastore, folder: Path, label: Any, image_id: str = "a") 
 
 
 def test_a_label_is_whole_while_it_is_saved(store: LedgerDatastore, http: TestClient, tmp_path: Path) -> None:
-    """Labels of very different sizes take turns, so that a cut one, or one behind another's length, is seen."""
+    """Labels of very different sizes take turns, so that a cut label or a wrong length would be noticed."""
     small, large = boxes(1), np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
     send(store, tmp_path, small)
     ended = threading.Event()
@@ -120,7 +120,7 @@ def test_a_label_that_has_changed_on_disk_is_not_sent(store: LedgerDatastore, ht
 
 
 def secret_of(tmp_path: Path) -> Path:
-    """An image of somebody else."""
+    """Write an image outside of the studies."""
     (tmp_path / "elsewhere").mkdir(exist_ok=True)
     return write_image(tmp_path / "elsewhere" / "secret.nii.gz", seed=7)
 
@@ -129,7 +129,7 @@ def test_an_image_that_became_a_link_out_of_the_studies_is_not_read_or_sent(
     store: LedgerDatastore, http: TestClient, studies: Path, tmp_path: Path
 ) -> None:
     secret, file = secret_of(tmp_path), studies / "b.nii.gz"
-    store._observer.stop()  # it has not noticed yet
+    store._observer.stop()  # the server has not noticed yet
     file.unlink()
     file.symlink_to(secret)
     answer = http.get("/datastore/image?image=b")

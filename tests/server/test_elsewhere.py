@@ -1,4 +1,4 @@
-"""A project that is kept elsewhere than beside its images: nothing is written there, and all works."""
+"""A project in a folder apart from its images writes nothing beside them, and everything works."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ def studies(tmp_path: Path) -> Path:
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Every file and folder, with its number, size and times of its content and of its entries."""
+    """Return every file and folder with its inode number and its times of change."""
     found = [folder, *folder.rglob("*")]
     status = {str(path.relative_to(folder)): path.stat() for path in found}
     return {name: (one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for name, one in status.items()}
@@ -57,7 +57,9 @@ def send(store: LedgerDatastore, image_id: str, *values: int, **info: Any) -> No
     store.keep_label(image_id, str(file), "final", {"client_id": "ann", "finished": True, "confirmed": True, **info})
 
 
-def test_nothing_is_written_beside_the_images(studies: Path, tmp_path: Path, open_store: Callable[..., Any]) -> None:
+def test_a_project_kept_elsewhere_writes_nothing_beside_the_images(
+    studies: Path, tmp_path: Path, open_store: Callable[..., Any]
+) -> None:
     before = everything(studies)
     project, store = open_store()
 
@@ -78,7 +80,9 @@ def test_nothing_is_written_beside_the_images(studies: Path, tmp_path: Path, ope
     assert [item["image"] for item in store.datalist()] == [str(studies / "a.nii.gz")]
 
 
-def test_the_next_start_knows_it_all(studies: Path, open_store: Callable[..., Any]) -> None:
+def test_the_next_start_of_a_project_kept_elsewhere_knows_its_labels(
+    studies: Path, open_store: Callable[..., Any]
+) -> None:
     project, store = open_store()
     send(store, "a", 1, 2)
     store.close()
@@ -99,7 +103,7 @@ def test_a_project_beside_its_images_is_as_it_was(studies: Path) -> None:
 def test_labels_that_lie_beside_the_images_are_taken_in_once(
     studies: Path, open_store: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also when they were taken back: the file stays where it is, and does not come back."""
+    """A label that was taken back is not taken in again, although its file stays in place."""
     (studies / "labels" / "final").mkdir(parents=True)
     write_nifti(studies / "labels" / "final" / "a.nii.gz", boxes(1, 2), AFFINE_RAS)
     before = everything(studies)
@@ -112,10 +116,10 @@ def test_labels_that_lie_beside_the_images_are_taken_in_once(
     assert everything(studies) == before
 
 
-def test_what_another_project_beside_the_images_listed_of_a_label_counts(
+def test_the_slices_that_another_projects_listing_gives_for_a_label_count(
     studies: Path, open_store: Callable[..., Any]
 ) -> None:
-    """Slices that are not drawn are not background."""
+    """Slices that were not annotated must not count as background."""
     beside = open_project("", str(studies), CONF)
     store = open_datastore(beside, str(studies), follow_changes=True)
     send(store, "a", 1, annotated_slices=[0, 1])
@@ -130,7 +134,7 @@ def test_what_another_project_beside_the_images_listed_of_a_label_counts(
 def test_a_project_that_wrote_beside_its_images_before_loses_nothing(
     studies: Path, tmp_path: Path, open_store: Callable[..., Any]
 ) -> None:
-    """As a server did until it was told to keep what it writes together."""
+    """Servers wrote beside the images before the setting existed that keeps all written files together."""
     conf = {**CONF, "project_dir": str(tmp_path / "project")}
     earlier = open_project("", str(studies), conf)
     from activelabel.annotation.archive import open_archive

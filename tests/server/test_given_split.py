@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     opened.ledger.close()
 
 
-def test_it_begins_with_them_and_never_sees_a_test_case(project: Project) -> None:
+def test_a_project_begins_with_the_given_validation_cases_and_never_sees_a_test_case(project: Project) -> None:
     store = open_datastore(project, project.studies, follow_changes=True)
     roles = {image.id: image.role for image in project.ledger.images()}
     assert sorted(name for name, role in roles.items() if role == "validation") == ["case_1", "case_5"]
@@ -42,7 +42,7 @@ def test_it_begins_with_them_and_never_sees_a_test_case(project: Project) -> Non
         open_datastore(project, project.studies, follow_changes=False)
 
 
-def test_another_split_afterwards_is_refused(project: Project, tmp_path: Path) -> None:
+def test_another_split_after_the_first_start_is_refused(project: Project, tmp_path: Path) -> None:
     open_datastore(project, project.studies, follow_changes=True)
     (tmp_path / "split.txt").write_text("case_1 training\ncase_2 validation\n")
     with pytest.raises(InvalidInputError, match="'case_1', 'case_2' had another role when the project began"):

@@ -1,4 +1,4 @@
-"""What a process that scores imports, seen in a process of its own."""
+"""The imports of a scoring process, seen in a process of its own."""
 
 import json
 import sqlite3
@@ -20,7 +20,7 @@ import scipy.ndimage, pandas  # who needs them has them
 """
 
 
-def test_a_scoring_imports_neither_what_trains_nor_what_tracks() -> None:
+def test_a_scoring_imports_neither_training_nor_tracking_packages() -> None:
     done = subprocess.run([sys.executable, "-c", SCORING], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     imported, left = (json.loads(line) for line in done.stdout.splitlines()[:2])

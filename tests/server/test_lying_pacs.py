@@ -1,4 +1,4 @@
-"""A PACS, or what answers in its place, that lies: one line, in little time and memory, nothing written elsewhere."""
+"""A PACS (or a server in its place) that lies costs one line, little time and memory, and writes nothing elsewhere."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ Respond = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Liar:
-    """A web server that answers each request as it is told."""
+    """A web server with a preset answer to each request."""
 
     def __init__(self) -> None:
         self.respond: Respond = says(b"[]", JSON)
@@ -85,7 +85,7 @@ def says(body: bytes, kind: str, status: int = 200, **headers: str) -> Respond:
 
 
 def goes_on(part: bytes, kind: str, pause: float = 0.0) -> Respond:
-    """A body without an end."""
+    """Return a body without an end."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -103,7 +103,7 @@ def listed(uid: object = "1.2.3", study: object = STUDY, **more: object) -> dict
 
 
 def once(*items: object) -> Respond:
-    """A listing of these, however often it is asked for."""
+    """Return a listing of these series for every request."""
     return says(json.dumps(items).encode(), JSON)
 
 
@@ -151,7 +151,7 @@ def test_a_listed_series_that_cannot_be_read_stops_no_other(liar: Liar, item: ob
         (b"NaN", JSON),
     ],
 )
-def test_a_listing_that_is_none_is_one_line(liar: Liar, body: bytes, kind: str) -> None:
+def test_an_answer_that_is_no_listing_is_one_line(liar: Liar, body: bytes, kind: str) -> None:
     liar.respond = says(body, kind)
     with pytest.raises(UnavailableError) as caught:
         Pacs(liar.url).images()
@@ -245,7 +245,7 @@ def test_a_body_that_drips_is_not_waited_for(liar: Liar, monkeypatch: pytest.Mon
         (b"[]", JSON),
     ],
 )
-def test_a_series_that_is_none_is_one_line(liar: Liar, body: bytes, kind: str, tmp_path: Path) -> None:
+def test_an_answer_that_is_no_series_is_one_line(liar: Liar, body: bytes, kind: str, tmp_path: Path) -> None:
     liar.respond = says(body, kind)
     with pytest.raises((UnavailableError, NotFoundError)) as caught:
         Pacs(liar.url).download("1.2.3", STUDY, tmp_path)
@@ -263,7 +263,7 @@ def test_objects_of_another_series_are_not_taken(liar: Liar, tmp_path: Path) -> 
         pacs.download("1.2.3", STUDY, into)
 
 
-def test_of_a_series_that_is_refused_nothing_is_kept(liar: Liar, tmp_path: Path) -> None:
+def test_no_file_of_a_refused_series_is_kept(liar: Liar, tmp_path: Path) -> None:
     liar.respond = says(parts(*slices(tmp_path / "made", Rows=7)), PARTS)
     cache = SeriesCache(Pacs(liar.url), tmp_path / "cache")
     with pytest.raises(InvalidInputError, match="it holds 60 bytes of voxels, and says 70"):
@@ -289,14 +289,14 @@ def test_frames_fetched_one_by_one_make_the_same_series(
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME", True)
     objects = [pydicom.dcmread(io.BytesIO(one)) for one in slices(tmp_path / "made")]
     pixels = {str(one.SOPInstanceUID): one.PixelData for one in objects}
-    said = []
+    metadata = []
     for one in objects:
         del one.PixelData
-        said.append(one.to_json_dict())
+        metadata.append(one.to_json_dict())
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         if handler.path.endswith("metadata"):
-            once(*said)(handler)
+            once(*metadata)(handler)
             return
         uid = handler.path.split("/instances/")[1].split("/")[0]
         says(parts(pixels[uid]), 'multipart/related; type="application/octet-stream"; boundary=b')(handler)
@@ -307,6 +307,6 @@ def test_frames_fetched_one_by_one_make_the_same_series(
     Pacs(liar.url).download(SERIES, STUDY, into)
     found = {one.SOPInstanceUID: one.PixelData for one in map(pydicom.dcmread, into.iterdir())}
     assert found == pixels
-    pixels.popitem()  # One frame cannot be had: the series is not taken without it.
+    pixels.popitem()  # One frame cannot be fetched, and the series is not accepted without it.
     with pytest.raises(UnavailableError):
         Pacs(liar.url).download(SERIES, STUDY, into)

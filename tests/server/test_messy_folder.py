@@ -1,4 +1,4 @@
-"""A studies folder as it comes from a colleague: everybody who lists images lists the same, and nothing is lost."""
+"""A studies folder as it comes from a colleague: all parts list the same images, and no file is lost."""
 
 import json
 import logging
@@ -89,7 +89,7 @@ def _save(label: np.ndarray, path: Path) -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """All files but those of the project and the host's listing."""
+    """Return all files except those of the project and the host's listing."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -101,7 +101,7 @@ def names_in(lines: list[str]) -> list[str]:
     return [name for line in lines for name in line.split("(", 1)[1].split("):")[0].split(", ")]
 
 
-def test_all_who_list_images_list_the_same_and_pass_over_the_same(
+def test_the_server_and_all_commands_list_the_same_images_and_pass_over_the_same_files(
     messy: Path, open_store: Callable[[], LedgerDatastore], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -198,7 +198,7 @@ def test_taking_an_image_out_of_the_studies_deletes_no_file(
 
 
 def _segmentation(path: Path) -> None:
-    """Of 3D Slicer: value 1 is `b`."""
+    """Write a segmentation of 3D Slicer in which value 1 is `b`."""
     label = SimpleITK.GetImageFromArray((_drawn() == 1).astype(np.uint8).transpose())
     label.SetSpacing((1.5, 1.5, 2.0))
     for key, value in {"ID": "Segment_1", "Name": "b", "LabelValue": "1", "Layer": "0"}.items():
@@ -242,7 +242,7 @@ def test_labels_by_hand_are_used_or_passed_over_with_a_line(
 ) -> None:
     store = open_store()
     assert sorted(store.get_labeled_images()) == sorted(BY_HAND.values())
-    store.refresh()  # now those of the server lie beside them
+    store.refresh()  # now the server's labels lie beside them
     store.close()
     of_labels = [line for line in store.passed_over() if "labels/final" in line.split(":")[0]]
     assert sorted(names_in(of_labels)) == ["labels/final/case0_nrrd.nii.gz", "labels/final/stranger.nii.gz"]
@@ -251,9 +251,9 @@ def test_labels_by_hand_are_used_or_passed_over_with_a_line(
         expected = 2 * (_drawn() == 1) if image_id == "case0" else _drawn()
         np.testing.assert_array_equal(kept.array, expected, err_msg=image_id)
     found = list(examine("app", str(messy), {"labels": "a,b"}))
-    said = [finding.text for finding in found if finding.subject == "labels"]
-    assert said[0] == f"{len(BY_HAND)} of {len(BY_HAND) + 1} label files can be used"
-    assert "stranger.nii.gz" in said[1]
+    texts = [finding.text for finding in found if finding.subject == "labels"]
+    assert texts[0] == f"{len(BY_HAND)} of {len(BY_HAND) + 1} label files can be used"
+    assert "stranger.nii.gz" in texts[1]
     (refused,) = [finding for finding in found if finding.subject == "label"]
     assert not refused.fit
     assert "case0_nrrd.nii.gz: the label is 7x7x6 voxels" in refused.text
@@ -264,7 +264,7 @@ def test_labels_by_hand_stay_as_they_are_and_are_taken_in_once(
 ) -> None:
     before = files_below(messy)
     store = open_store()
-    own = "labels/final/case.1.nii.gz"  # at the very place where the server keeps its own
+    own = "labels/final/case.1.nii.gz"  # at the path at which the server keeps its own label
     after = files_below(messy)
     assert {path: after[path] for path in before if path != own} == {
         path: content for path, content in before.items() if path != own
@@ -281,7 +281,7 @@ def test_labels_by_hand_stay_as_they_are_and_are_taken_in_once(
     assert (by_hand / "two_seg.nii.gz").is_file()
 
 
-def test_what_somebody_changed_by_hand_is_kept_before_it_is_replaced(
+def test_a_label_changed_by_hand_is_kept_before_it_is_replaced(
     messy: Path, open_store: Callable[[], LedgerDatastore], tmp_path: Path
 ) -> None:
     store = open_store()

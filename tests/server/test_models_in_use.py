@@ -1,4 +1,4 @@
-"""A model that is published is in use if it is the best: after a training, an upload, and whatever somebody chose."""
+"""A published model is in use if it is the best: after a training, an upload and a choice by a person."""
 
 import logging
 from collections.abc import Callable
@@ -35,7 +35,7 @@ KIND = ScoreKind("variance")
 
 
 def publish(study: Study, dice: float | None, seed: int = 0) -> int:
-    """A model of random weights with this Dice by the validation labels of now; its version."""
+    """Publish a model of random weights with this Dice on the current validation labels, and return its version."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         weights = build_network(study.project.recipe.network, classes=2).state_dict()
@@ -70,12 +70,12 @@ def test_one_press_of_train_with_one_epoch_replaces_no_better_model(
     assert (stats["newest_model"]["place"], stats["newest_model"]["compared"]) == (2, 2)
     assert (stats["model"]["in_use"], stats["newest_model"]["in_use"]) == (True, False)
     assert stats["best_metric"] == 0.99 != stats["eval"]["best_metric"]
-    said = (
+    expected = (
         f"Model 2 was published and is not in use: Dice {newest:.3f} on 2 validation cases, place 2 of 2. Model 1 "
         "stays in use: Dice 0.990 on the same cases. `activelabel models --use 2` puts the newest in use."
     )
-    assert stats["standing"] == said
-    assert last_line == said, "the last of the lines that a client sees of the task"
+    assert stats["standing"] == expected
+    assert last_line == expected, "the last of the lines that a client sees of the task"
 
 
 def test_a_worse_model_ends_its_round_and_makes_nothing_be_scored_again(annotated: Study) -> None:
@@ -108,7 +108,7 @@ def test_a_model_as_good_or_better_is_in_use(annotated: Study) -> None:
 
 
 def test_labels_drawn_anew_are_compared_by_measuring_the_model_in_use_again(annotated: Study) -> None:
-    """Of random weights the Dice is worked out again from the file, with nothing but the network and the voxels."""
+    """The Dice of random weights is computed again from the file, with only the network and the voxels."""
     publish(annotated, 0.99)
     annotated.annotate(*annotated.ids("validation"))
 
@@ -125,19 +125,19 @@ def test_labels_drawn_anew_are_compared_by_measuring_the_model_in_use_again(anno
 
 
 def dice_by_hand(study: Study, version: int) -> float:
-    """Mean over the validation cases, each in one piece."""
+    """Return the mean Dice over the validation cases, each predicted as one whole volume."""
     network = study.project.network(study.project.ledger.model(version))
     values = []
     for image_id in study.ids("validation"):
         prepared = prepare_image(read_volume(study.get_image_uri(image_id)), study.project.recipe.preprocessing)
         with torch.no_grad():
             ball = np.flip(network(prepared.tensor[None])[0].argmax(dim=0).numpy() == 1, axis=(0, 1))
-        truth = np.asarray(nibabel.load(study.labels / f"{image_id}.nii.gz").dataobj) == 1
-        values.append(2 * (ball & truth).sum() / (ball.sum() + truth.sum()))
+        reference = np.asarray(nibabel.load(study.labels / f"{image_id}.nii.gz").dataobj) == 1
+        values.append(2 * (ball & reference).sum() / (ball.sum() + reference.sum()))
     return float(np.mean(values))
 
 
-def test_what_somebody_chose_stays_and_the_statistics_say_who(annotated: Study) -> None:
+def test_a_chosen_model_stays_in_use_and_the_statistics_name_the_chooser(annotated: Study) -> None:
     publish(annotated, 0.0)
     annotated.project.ledger.use_model(1, "ann")
 

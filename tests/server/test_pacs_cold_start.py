@@ -1,4 +1,4 @@
-"""A cold start on a real PACS: nothing is annotated, and the images are series, fetched when they are needed."""
+"""A cold start on a real PACS: no image is annotated, and series are fetched when they are needed."""
 
 import datetime
 import itertools
@@ -56,7 +56,7 @@ class Site:
         return read_volume(self._datastore.get_image_uri(image_id))
 
     def drawn(self, image_id: str) -> np.ndarray:
-        """The pseudo-label that was kept of an image."""
+        """Return the kept pseudo-label of an image."""
         return np.asarray(nibabel.load(self.project.pseudo_labels_folder / f"{image_id}.nii.gz").dataobj) == 1
 
     def due(self) -> Work | None:
@@ -72,7 +72,7 @@ class Site:
         return dict(host_strategies(self.project)[strategy]({"client_id": annotator}, self._datastore))
 
     def ask_for_training(self, strategy: str, count: int) -> list[dict[str, Any]]:
-        """What so many new annotators get, besides validation cases, which take turns."""
+        """Return the training cases of this number of new annotators; validation cases take turns with them."""
         samples: list[dict[str, Any]] = []
         for number in itertools.count():
             if len(samples) == count:
@@ -84,7 +84,7 @@ class Site:
 
 @pytest.fixture
 def send(orthanc: Orthanc, tmp_path: Path) -> Callable[..., str]:
-    """Send a volume to the PACS as the series of a patient, with other tags if wanted; the series' UID."""
+    """Send a volume to the PACS as a patient's series, with other tags if given, and return the series' UID."""
 
     def store(image: Path, **tags: str) -> str:
         patient = image.name.removesuffix(".nii.gz")
@@ -100,7 +100,7 @@ def send(orthanc: Orthanc, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def make_site(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
-    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # it looks once, when it is opened
+    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # the datastore looks once, when it is opened
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_CACHE_PATH", str(tmp_path / "cache"))
     recipe = write_warm_recipe(tmp_path, "mean_variance", window_hu=WINDOW_HU, level_hu=LEVEL_HU)
     return lambda: Site(orthanc, tmp_path, recipe)
@@ -150,14 +150,14 @@ def test_the_tag_of_each_series_says_by_which_rule_its_pseudo_label_is_drawn(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One MR with voxels as dark as air in a CT, and one of which nobody knows what it is, which is asked for last."""
+    """One series is an MR with voxels as dark as air in a CT; one has an unknown modality and is asked for last."""
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_SEARCH_FILTER", {})
     images = sorted(blobs(6).studies.iterdir())
     magnetic = nibabel.load(images[4])
     voxels = magnetic.get_fdata(dtype=np.float32)
     voxels[0] = AIR_HU
     nibabel.save(nibabel.Nifti1Image(voxels, magnetic.affine), images[4])
-    mr, unknown = send(images[4], Modality="MR"), send(images[1], Modality="ECG")  # neither is set aside to judge
+    mr, unknown = send(images[4], Modality="MR"), send(images[1], Modality="ECG")  # neither is set aside for validation
     uids = {send(image) for image in [images[0], *images[2:4], images[5]]}
     site = make_site()
 

@@ -1,4 +1,4 @@
-"""A port is tried before anything is started, and *ready* is said when this process listens there."""
+"""A port is tried before anything is started, and *ready* is printed when this process listens there."""
 
 import os
 import socket
@@ -26,12 +26,12 @@ def test_a_port_in_use_is_refused_at_every_address_that_it_covers(listens: str, 
 
 
 def test_a_port_whose_last_connections_are_still_ending_is_free() -> None:
-    """As it is for the web server: a server can be started again at once."""
+    """The web server can use such a port too, so that a server can be started again at once."""
     server = socket.create_server(("127.0.0.1", free_port()))
     port = server.getsockname()[1]
     client = socket.create_connection(("127.0.0.1", port))
     accepted, _ = server.accept()
-    accepted.close()  # this side ends first, and so keeps the port for a while
+    accepted.close()  # this side closes first, and so keeps the port for a while
     client.close()
     server.close()
     with socket.socket() as plain, pytest.raises(OSError, match="in use"):
@@ -39,32 +39,32 @@ def test_a_port_whose_last_connections_are_still_ending_is_free() -> None:
     require_free_port("127.0.0.1", port)
 
 
-def test_nothing_is_said_before_this_process_listens_whoever_else_does() -> None:
+def test_ready_is_printed_only_when_this_process_itself_listens() -> None:
     port = free_port()
     script = f"import socket; s = socket.create_server(('127.0.0.2', {port})); print(); input()"
-    said = threading.Event()
+    ready_printed = threading.Event()
     ports: list[int] = []
 
     def say(port: int) -> None:
         ports.append(port)
-        said.set()
+        ready_printed.set()
 
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         when_listening(port, say, 0.01)
-        assert not said.wait(0.3)
+        assert not ready_printed.wait(0.3)
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", port))
-            assert not said.wait(0.3), "a socket that is bound answers nobody"
+            assert not ready_printed.wait(0.3), "a socket that is bound answers nobody"
             bound.listen()
-            assert said.wait(10)
+            assert ready_printed.wait(10)
         other.communicate(b"\n")
     assert ports == [port]
 
 
 def test_the_start_command_of_the_host_says_in_one_line_that_a_port_is_in_use(tmp_path: Path) -> None:
-    """It ends with 2 before it opens the project, and has not said that it is ready."""
+    """The command ends with 2 before it opens the project, and does not print that it is ready."""
     with socket.create_server(("127.0.0.1", free_port())) as other:
         port = other.getsockname()[1]
         place = ["--studies", str(tmp_path), "--host", "127.0.0.1", "--port", str(port), "--conf", "labels", "ball"]

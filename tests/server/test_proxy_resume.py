@@ -19,7 +19,7 @@ EPOCHS = 3
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def task_of(study: Study) -> ProxyTrainTask:
 
 
 def train(study: Study, **request: Any) -> list[int]:
-    """Train, and say at which epochs the statistics were while it ran."""
+    """Train, and return the epochs that the statistics showed meanwhile."""
     task, shown = task_of(study), []
     show = task.show
 
@@ -50,7 +50,7 @@ def train(study: Study, **request: Any) -> list[int]:
 
 
 def kill(study: Study, event: Any, **request: Any) -> int:
-    """Train until `event`, and say in which epoch it was."""
+    """Train until `event`, and return its epoch."""
     task, epochs = task_of(study), []
     finalize = task.finalize
 
@@ -99,7 +99,7 @@ def test_a_killed_training_goes_on_and_publishes_what_an_undisturbed_one_does(
     assert not resume_folder(warm).exists()
 
 
-def test_killed_between_training_and_publishing_it_trains_no_epoch_again(
+def test_a_training_killed_before_publishing_trains_no_epoch_again(
     warm: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_power(*arguments: object) -> None:
@@ -114,8 +114,8 @@ def test_killed_between_training_and_publishing_it_trains_no_epoch_again(
     assert warm.project.ledger.latest_model("proxy").version == 1
 
 
-def test_only_the_same_training_goes_on(warm: Study, make_study: Callable[..., Study]) -> None:
-    """Each is killed before its first epoch has ended, so that what the first one left stays."""
+def test_only_a_training_with_the_same_inputs_is_resumed(warm: Study, make_study: Callable[..., Study]) -> None:
+    """Each training is killed before its first epoch has ended, so that the checkpoint of the first one stays."""
     assert kill(warm, Events.EPOCH_COMPLETED(once=1)) == 1
     begin = Events.EPOCH_STARTED
     assert kill(warm, begin) == 2

@@ -1,4 +1,4 @@
-"""What a server answers that is not there, not ours or in trouble ends a simulation with one line."""
+"""A missing, foreign or failing server ends a simulation with one line."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,23 +15,23 @@ INFO = {"name": "activelabel", "settings": {"labels": ["ball"]}, "model": None}
 
 
 class InTrouble(BaseHTTPRequestHandler):
-    """Says who it is, and refuses everything else."""
+    """A server that answers `/info/` and refuses every other request."""
 
     info = json.dumps(INFO)
 
     def do_GET(self) -> None:
-        """Only `/info/` is answered."""
+        """Answer only `/info/`."""
         self._say(*((200, self.info) if self.path == "/info/" else (500, '{"detail": "disk\n full"}')))
 
     def do_POST(self) -> None:
-        """What is sent must be read before the answer, or the client hears of a broken connection."""
+        """Read the body before the answer, as the client would otherwise see a broken connection."""
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self._say(500, '{"detail": "disk\n full"}')
 
     do_PUT = do_POST
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
     def _say(self, status: int, text: str) -> None:
         self.send_response(status)
@@ -42,7 +42,7 @@ class InTrouble(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[str], ThreadingHTTPServer]]:
-    """A server that says this of itself."""
+    """Start a server with this answer to `/info/`."""
     servers = []
 
     def start(info: str) -> ThreadingHTTPServer:
@@ -96,6 +96,6 @@ def test_a_server_of_another_kind_is_refused(
         RemoteApp(f"http://127.0.0.1:{serve(info).server_port}", "oracle")
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_a_malformed_address_is_refused() -> None:
     with pytest.raises(ActiveLabelError, match=r"--server http://127\.0\.0\.1:port: "):
         RemoteApp("http://127.0.0.1:port", "oracle")

@@ -1,4 +1,4 @@
-"""From the slice that a model doubts to the slice that is learnt: one index of the image's own in any orientation."""
+"""From the most uncertain slice to the learnt slice: one index along the image's own axis in any orientation."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt
     ledger.sync_images(["a"], 0)
     reader = HistoryReader(ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices=True)
     archive = LabelArchive(ledger, reader, plane)
-    # Every voxel holds the index of its slice, in hundredths of the window.
+    # Every voxel is the index of its slice, in hundredths of the window.
     ramp = write_nifti(folder / "a.nii.gz", np.zeros(shape, np.float32), affine)
     axis = archive.slice_axis("a", read_volume(ramp).grid)
     index = int(place * shape[axis])

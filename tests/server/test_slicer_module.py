@@ -1,4 +1,4 @@
-"""Labels that Slicer itself makes and exports arrive as they were drawn, whatever the image's axes."""
+"""Labels that Slicer itself makes and exports arrive as they were drawn, for any axes of the image."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ SHAPE = (12, 14, 9)
 
 
 def oblique(codes: str = "LPI") -> NDArray[np.float64]:
-    """Anisotropic, its axes near to `codes`, by default left-handed, and turned about two by 17 and 11 degrees."""
+    """Return an anisotropic affine with axes near `codes` (left-handed by default), turned by 17 and 11 degrees."""
     affine = affine_towards(codes, (0.7, 1.1, 3.5))
     for first, second, degrees in ((0, 1, 17.0), (1, 2, 11.0)):
         turn = np.eye(4)
@@ -36,7 +36,7 @@ def oblique(codes: str = "LPI") -> NDArray[np.float64]:
 
 
 def drawing() -> NDArray[np.uint8]:
-    """Liver and kidney, no spleen, and nothing that is its own mirror image."""
+    """Return a drawing of liver and kidney without spleen, in which no shape is its own mirror image."""
     label = np.zeros(SHAPE, np.uint8)
     label[2:5, 3:6, 2:4] = 1
     label[7:9, 8:13, 5] = 3
@@ -44,7 +44,7 @@ def drawing() -> NDArray[np.uint8]:
 
 
 class Desk:
-    """An image, the module that shows it, and the archive to which it sends."""
+    """An image, the module that shows it, and the archive that receives its labels."""
 
     def __init__(self, folder: Path, affine: NDArray[np.float64]) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Desk:
         self.archive = LabelArchive(self.ledger, reader, "acquisition")
 
     def submit(self, file_name: str, params: Any) -> NDArray[np.uint8]:
-        """Press *Submit Label*; what is then kept."""
+        """Press *Submit Label*, and return the kept label."""
         file = self.folder / file_name
         info = parse_label_params(json.dumps({**params(self.module.export(file)), "client_id": "user-xyz"}), "case")
         kept = self.archive.keep("case", "final", file, read_grid(self.image), read_label_info(info))
@@ -71,7 +71,7 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])
 @pytest.mark.parametrize("file_name", ["label.nii.gz", "label.nrrd"])
-def test_what_is_drawn_in_slicer_is_what_is_kept(desk: Desk, file_name: str, params: Any) -> None:
+def test_a_label_drawn_in_slicer_is_kept_voxel_by_voxel(desk: Desk, file_name: str, params: Any) -> None:
     desk.module.add_segments(LABELS)
     desk.module.draw("liver", drawing() == 1)
     desk.module.draw("kidney", drawing() == 3)
@@ -79,7 +79,7 @@ def test_what_is_drawn_in_slicer_is_what_is_kept(desk: Desk, file_name: str, par
 
 
 @pytest.mark.parametrize("codes", ["LPS", "SRA", "PIR"])
-def test_it_is_kept_so_whichever_way_the_axes_run(tmp_path: Path, codes: str) -> None:
+def test_a_label_drawn_in_slicer_is_kept_in_every_orientation_of_the_axes(tmp_path: Path, codes: str) -> None:
     desk = Desk(tmp_path, oblique(codes))
     desk.module.add_segments(LABELS)
     desk.module.draw("liver", drawing() == 1)
@@ -88,8 +88,8 @@ def test_it_is_kept_so_whichever_way_the_axes_run(tmp_path: Path, codes: str) ->
 
 
 @pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])
-def test_segments_in_another_order_and_those_that_the_module_leaves_out(desk: Desk, params: Any) -> None:
-    """Values follow the segments that are sent; `idx` counts the others too."""
+def test_values_follow_segments_in_another_order_and_with_some_left_out(desk: Desk, params: Any) -> None:
+    """Values follow the sent segments, while `idx` also counts the others."""
     desk.module.add_segments(["foreground_scribbles", "kidney", "background", "liver"])
     desk.module.draw("liver", drawing() == 1)
     desk.module.draw("kidney", drawing() == 3)
@@ -98,14 +98,14 @@ def test_segments_in_another_order_and_those_that_the_module_leaves_out(desk: De
     np.testing.assert_array_equal(desk.submit("label.nii.gz", params), drawing())
 
 
-def test_a_label_on_which_nothing_is_drawn(desk: Desk) -> None:
+def test_a_label_on_which_nothing_is_drawn_is_kept_as_empty(desk: Desk) -> None:
     desk.module.add_segments(LABELS)
     assert not desk.submit("label.nii.gz", params_at_main).any()
 
 
 @pytest.mark.parametrize("empty", [(), (1,), (3,), (1, 3)])
-def test_what_opens_with_the_image_comes_back_as_it_was(desk: Desk, empty: tuple[int, ...]) -> None:
-    """Slicer maps values to names by their place among the names, also where values are missing."""
+def test_a_label_that_opens_with_the_image_comes_back_unchanged(desk: Desk, empty: tuple[int, ...]) -> None:
+    """Slicer maps values to names by their position, also if values are missing."""
     before = np.where(np.isin(drawing(), empty), 0, drawing()).astype(np.uint8)
     original = write_nifti(desk.folder / "original.nii.gz", before, oblique())
     desk.module.import_label(original, LABELS)

@@ -1,4 +1,4 @@
-"""Strategies on a tiny study: real networks are trained and score, and every strategy asks by what they have left."""
+"""Strategies on a tiny study: real networks train and score, and every strategy asks by their results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ NEW = ("foreground_random", "power_bald", "power_entropy", "clasp_pe", "coreset"
 
 @pytest.fixture
 def open_study(blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path) -> Callable[..., Study]:
-    """Five blobs, none for validation; one is annotated, and a model of random weights is there."""
+    """A project of five blobs, none for validation; one is annotated, and a model of random weights is published."""
 
     def open_(strategy: str) -> Study:
         recipe = tmp_path / "recipe.toml"
@@ -45,7 +45,7 @@ def score(study: Study) -> dict[str, Any]:
 
 
 class Host:
-    """What a strategy asks of the host's datastore."""
+    """The part of the host's datastore that a strategy uses."""
 
     def __init__(self, study: Study) -> None:
         self.get_image_uri = study.get_image_uri
@@ -55,7 +55,9 @@ class Host:
 
 
 @pytest.mark.parametrize("name", [*NEW, *(f"{name}_slices" for name in NEW)])
-def test_each_asks_by_the_model_in_use_as_soon_as_it_has_scored(open_study: Callable[..., Study], name: str) -> None:
+def test_each_strategy_asks_by_the_model_in_use_as_soon_as_it_has_scored(
+    open_study: Callable[..., Study], name: str
+) -> None:
     study = open_study(name)
     strategy = build_strategies(study.project)["random"]
     assert score(study)["scored"] == 4
@@ -106,8 +108,8 @@ def test_other_strategies_cost_no_features(open_study: Callable[..., Study]) -> 
     study = open_study("entropy")
     score(study)
     assert not study.project.features_folder.exists()
-    said = "model 1 has no features yet, for which its recipe must ask: drawn at random"
-    assert next(build_strategy(study.project, "coreset").proposals()).reason == said
+    reason = "model 1 has no features yet, for which its recipe must ask: drawn at random"
+    assert next(build_strategy(study.project, "coreset").proposals()).reason == reason
 
 
 @pytest.mark.parametrize("name", ["clasp_pe", "typiclust", "coreset_slices", "power_entropy_slices"])

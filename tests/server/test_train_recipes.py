@@ -1,4 +1,4 @@
-"""What a recipe may say of a training: what it begins with, how long it goes on, which epoch is the best."""
+"""Settings of a recipe for a training: its first weights, its length, the choice of the best epoch."""
 
 import hashlib
 import logging
@@ -23,7 +23,7 @@ RECIPE_LINES = TINY.read_text()
 
 @pytest.fixture
 def make_recipe(tmp_path: Path) -> Callable[..., str]:
-    """The path of the tiny recipe with other lines in its section `training`."""
+    """Write the tiny recipe with other lines in its section `training`, and return its path."""
 
     def make(**training: str) -> str:
         text = "".join(
@@ -38,7 +38,7 @@ def make_recipe(tmp_path: Path) -> Callable[..., str]:
 
 
 def annotated_like(annotated: Study, make_study: Callable[..., Study], recipe: str) -> Study:
-    """The same annotations in a project of its own with another recipe."""
+    """Make another project with the same annotations and another recipe."""
     other = make_study(annotated, recipe=recipe, project_dir=str(annotated.studies.parent / "other"))
     other.annotate(*(item.image_id for item in annotated.project.ledger.annotations()))
     return other
@@ -47,7 +47,7 @@ def annotated_like(annotated: Study, make_study: Callable[..., Study], recipe: s
 def test_a_recipe_that_fine_tunes_begins_with_the_model_in_use(
     annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With next to no learning rate, what comes out is what went in, whatever the seed."""
+    """With a learning rate near 0 the weights stay those it began with, for any seed."""
     study = annotated_like(annotated, make_study, make_recipe(from_previous="true", learning_rate="1e-12"))
     study.train()
     first = study.published_weights()
@@ -79,7 +79,7 @@ def test_a_model_that_does_not_fit_is_not_fine_tuned_and_the_log_says_so(
 def test_the_best_epoch_may_be_known_by_the_jaccard_index(
     annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str]
 ) -> None:
-    """Of one class it is D / (2 - D) in each case; the published model's Dice is worked out by other code."""
+    """The index of one class is D / (2 - D) in each case; other code computes the published model's Dice."""
     study = annotated_like(annotated, make_study, make_recipe(best_by='"jaccard"'))
 
     stats = study.train(max_epochs=4)
@@ -93,7 +93,7 @@ def test_the_best_epoch_may_be_known_by_the_jaccard_index(
 def test_an_epoch_may_be_a_number_of_steps(
     annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three cases of two a step are two steps an epoch; five are asked for."""
+    """Three cases with two a step make two steps an epoch; the recipe asks for five."""
     study = annotated_like(annotated, make_study, make_recipe(steps_per_epoch="5"))
     steps = []
     finalize = SegmentationTrainTask.finalize
@@ -116,7 +116,7 @@ def test_cases_in_which_nothing_is_drawn_are_trained_on_beside_foreground(
     monkeypatch: pytest.MonkeyPatch,
     dataset: str,
 ) -> None:
-    """Of four cases three are empty, and each is alone in a step; whichever way the host keeps them."""
+    """Three of four cases are empty, and each is alone in a step, for every dataset class of the host."""
     recipe = make_recipe(batch_size="1", patches_per_volume="2")
     other = make_study(study, recipe=recipe, project_dir=str(study.studies.parent / "other"))
     cases = other.ids("training")[:4]
@@ -172,7 +172,7 @@ def test_the_learning_rate_falls_where_the_recipe_says_so(
 def test_networks_that_work_in_the_plane_learn_from_slices(
     study: Study, make_study: Callable[..., Study], tmp_path: Path, kind: str, depth: int
 ) -> None:
-    """Sagittal slices, so that the network's axes are not the file's; trained, judged and published by the host."""
+    """Slices are sagittal, so that the network's axes are not the file's; the host trains, validates and publishes."""
     text = RECIPE_LINES.replace("[network]\n", f'[network]\nkind = "{kind}"\nnormalisation = "batch"\n')
     text = text.replace("[16, 16, 16]", f"[16, 16, {depth}]").replace(
         "patches_per_volume = 1", "patches_per_volume = 2"
@@ -195,7 +195,7 @@ def test_networks_that_work_in_the_plane_learn_from_slices(
 def test_the_proxy_model_is_what_a_training_begins_with(
     annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str]
 ) -> None:
-    """With next to no learning rate, what comes out is what went in: all layers of the proxy model but the last."""
+    """With a learning rate near 0 all layers except the last stay those of the proxy model."""
     recipe = Path(make_recipe(learning_rate="1e-12"))
     recipe.write_text(f"{recipe.read_text()}\n[proxy]\n")
     study = annotated_like(annotated, make_study, str(recipe))
@@ -205,14 +205,14 @@ def test_the_proxy_model_is_what_a_training_begins_with(
 
     study.train()
 
-    published, last = study.published_weights(), last_layer(project.recipe.network)
-    assert 0 < len(last) < len(proxy)
+    published, left_out = study.published_weights(), last_layer(project.recipe.network)
+    assert 0 < len(left_out) < len(proxy)
     for name, value in proxy.items():
-        assert torch.allclose(published[name], value, atol=1e-6) == (name not in last), name
+        assert torch.allclose(published[name], value, atol=1e-6) == (name not in left_out), name
 
 
 def watch_steps(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[int]]:
-    """The epochs of all steps, and after how many steps there was a validation, of trainings from here on."""
+    """Record of all later trainings the epoch of each step, and the numbers of steps before each validation."""
     steps, validated = list[int](), list[int]()
     finalize = SegmentationTrainTask.finalize
 
@@ -276,7 +276,7 @@ def sha256_of(file: Path) -> str:
 
 
 def watch_steps_without_judge(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], None]:
-    """As `watch_steps`, where nothing is there to judge by."""
+    """Record as `watch_steps` does, for trainings without validation cases."""
     steps = list[int]()
     finalize = SegmentationTrainTask.finalize
 

@@ -1,4 +1,4 @@
-"""Rounds of two stages as the host starts them, on tiny volumes: what learns from what, and what is left out when."""
+"""Rounds of two stages as the host starts them, on tiny volumes: the cases of each stage, and those left out."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ CERTAIN = 0.5
 
 @pytest.fixture
 def make_two_stages(make_study: MakeStudy, tmp_path: Path) -> MakeStudy:
-    """A project of its own over the same volumes, whose recipe has a second stage, with the same annotations."""
+    """Make another project over the same volumes and annotations, whose recipe has a second stage."""
 
     def make(study: Study, training: str = "", **settings: float) -> Study:
         lines = "".join(f"{key} = {value}\n" for key, value in ({"steps": 2, "threshold": CERTAIN} | settings).items())
@@ -49,7 +49,7 @@ def make_two_stages(make_study: MakeStudy, tmp_path: Path) -> MakeStudy:
 
 @pytest.fixture
 def second_stages(monkeypatch: pytest.MonkeyPatch) -> list[SemiSupervisedTraining]:
-    """The second stages that begin while a test runs."""
+    """Record the second stages that begin during a test."""
     begun: list[SemiSupervisedTraining] = []
     learn = SemiSupervisedTraining.learn
 
@@ -62,13 +62,13 @@ def second_stages(monkeypatch: pytest.MonkeyPatch) -> list[SemiSupervisedTrainin
 
 
 def noisy_labels(study: Study) -> dict[str, Path]:
-    """Those that the only training of a study has left, by image."""
+    """Return the noisy labels of the only training of a study, by image."""
     folder = study.finished_run() / "noisy_labels"
     return {path.name.removesuffix(".nii.gz"): path for path in folder.iterdir()}
 
 
 def supervised_predictor(study: Study, stage: SemiSupervisedTraining) -> Predictor:
-    """The network with which the second stage began."""
+    """Return the network with which the second stage began."""
     description = study.project.model_description
     network = build_network(description.network, description.classes)
     network.load_state_dict(stage._weights)
@@ -78,7 +78,7 @@ def supervised_predictor(study: Study, stage: SemiSupervisedTraining) -> Predict
 def test_the_fine_tuned_weights_are_published(
     annotated: Study, make_two_stages: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of the second stage's best epoch, not those that the first one ended with."""
+    """The published weights are those of the second stage's best epoch, not the last ones of the first stage."""
     study = make_two_stages(annotated)
     seen: dict[str, Any] = {}
     best_weights = SemiSupervisedTraining.best_weights
@@ -112,7 +112,7 @@ def test_the_first_stage_is_a_training_without_a_second(
 def test_the_most_certain_volumes_get_noisy_labels_as_many_as_are_annotated(
     study: Study, make_two_stages: MakeStudy, second_stages: list[SemiSupervisedTraining]
 ) -> None:
-    """Two of six training cases are annotated, so two of the others; scored again with the first stage's network."""
+    """Two of six training cases are annotated, so two others get noisy labels, ranked by the first stage's network."""
     study.annotate(*study.ids("training")[:2], *study.ids("validation"))
     two_stages = make_two_stages(study)
     left = two_stages.ids("training")[2:]
@@ -135,7 +135,9 @@ def test_the_most_certain_volumes_get_noisy_labels_as_many_as_are_annotated(
     assert set(noisy_labels(two_stages)) == set(stats["semi_supervised"]["volumes"])
 
 
-def test_where_fewer_are_left_all_of_them_are_used(study: Study, make_two_stages: MakeStudy) -> None:
+def test_if_fewer_unlabelled_volumes_are_left_all_of_them_get_noisy_labels(
+    study: Study, make_two_stages: MakeStudy
+) -> None:
     study.annotate(*study.ids("training")[:5])
     two_stages = make_two_stages(study)
 
@@ -144,7 +146,7 @@ def test_where_fewer_are_left_all_of_them_are_used(study: Study, make_two_stages
     assert stats["semi_supervised"]["volumes"] == two_stages.ids("training")[5:]
 
 
-def test_what_is_annotated_in_part_is_annotated_and_validation_cases_are_left_alone(study: Study) -> None:
+def test_partly_annotated_and_validation_cases_get_no_noisy_labels(study: Study) -> None:
     study.set_slices(axis=2, count=16)
     first, second, *left = study.ids("training")
     study.annotate(first)
@@ -168,7 +170,7 @@ def test_slices_teach_in_both_stages(study: Study, make_two_stages: MakeStudy) -
 def test_there_are_as_many_steps_as_the_recipe_says_and_each_epoch_is_judged(
     annotated: Study, make_two_stages: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three cases, two a step, are two steps an epoch: five steps are epochs of 2, 2 and 1."""
+    """Three cases with two a step make two steps an epoch: five steps are epochs of 2, 2 and 1."""
     steps, judged = [], []
     finalize = SemiSupervisedTraining.finalize
 
@@ -195,7 +197,7 @@ def test_a_stage_shorter_than_an_epoch_is_judged_at_its_end(
     assert stats["eval"]["best_metric_epoch"] != -1
 
 
-def test_the_statistics_say_which_stage_it_is(
+def test_the_statistics_name_the_current_stage(
     annotated: Study, make_two_stages: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = []
@@ -221,7 +223,7 @@ def test_the_statistics_say_which_stage_it_is(
     assert returned["semi_supervised"]["best_metric_before"] == shown[1]["best_metric"]
 
 
-def test_where_nothing_is_left_the_supervised_model_is_published(
+def test_without_unlabelled_volumes_the_supervised_model_is_published(
     study: Study, make_two_stages: MakeStudy, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.annotate(*study.ids("training"), *study.ids("validation"))
@@ -239,7 +241,7 @@ def test_where_nothing_is_left_the_supervised_model_is_published(
     assert all(torch.equal(published[name], value) for name, value in supervised.items())
 
 
-def test_where_nothing_is_certain_enough_the_supervised_model_is_published(
+def test_without_certain_volumes_the_supervised_model_is_published(
     annotated: Study, make_two_stages: MakeStudy, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = make_two_stages(annotated, threshold=0.9999)
@@ -284,7 +286,7 @@ def test_an_image_that_cannot_be_read_is_passed_over(annotated: Study, make_two_
     assert "not" in study.project.ledger.image(damaged).unreadable_reason
 
 
-def test_a_second_stage_that_is_turned_off_is_none(annotated: Study, make_two_stages: MakeStudy) -> None:
+def test_a_second_stage_that_is_turned_off_does_not_run(annotated: Study, make_two_stages: MakeStudy) -> None:
     study = make_two_stages(annotated, enabled="false")
 
     stats = study.train()
@@ -294,7 +296,7 @@ def test_a_second_stage_that_is_turned_off_is_none(annotated: Study, make_two_st
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 @pytest.mark.parametrize("moment", ["learn", "best_weights"])

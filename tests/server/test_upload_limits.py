@@ -1,4 +1,4 @@
-"""What may be sent at most: bytes whether or not the request says how many, uploads at once, uploads a minute."""
+"""Upload limits: bytes with and without a declared length, uploads at once, uploads a minute."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def waits() -> threading.Event:
-    """What an upload to /slow waits for."""
+    """The event that an upload to /slow waits for."""
     return threading.Event()
 
 
@@ -69,7 +69,7 @@ def send(client: TestClient, size: int, path: str = "/file") -> tuple[int, Any]:
 
 
 def chunks(count: int, sent: list[int]) -> Iterator[bytes]:
-    """A body in parts, without a length before."""
+    """Return a body in parts without a declared length."""
     yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     for number in range(count):
         sent.append(number)
@@ -77,11 +77,11 @@ def chunks(count: int, sent: list[int]) -> Iterator[bytes]:
     yield b"\r\n--b--\r\n"
 
 
-def test_what_is_small_enough_is_taken(client: TestClient) -> None:
+def test_an_upload_within_the_limit_is_accepted(client: TestClient) -> None:
     assert send(client, MB - 1000) == (200, MB - 1000)
 
 
-def test_what_is_too_large_is_413_in_one_line(client: TestClient) -> None:
+def test_an_upload_that_is_too_large_is_413_in_one_line(client: TestClient) -> None:
     status, line = send(client, MB)
     assert (status, line) == (
         413,
@@ -90,7 +90,7 @@ def test_what_is_too_large_is_413_in_one_line(client: TestClient) -> None:
     )
 
 
-def test_what_does_not_say_how_large_it_is_is_413_too(client: TestClient) -> None:
+def test_an_upload_that_is_too_large_and_has_no_length_is_413(client: TestClient) -> None:
     answer = client.put("/file", content=chunks(4, []), headers=FORM)
     assert (answer.status_code, answer.json()) == (200, 4 * 2**16)
     answer = client.put("/file", content=chunks(40, []), headers=FORM)
@@ -99,7 +99,7 @@ def test_what_does_not_say_how_large_it_is_is_413_too(client: TestClient) -> Non
 
 @pytest.mark.parametrize("path", ["/file", "/proxy/dicom/studies"])
 def test_a_body_without_an_end_is_read_up_to_the_limit(path: str) -> None:
-    """Of an endless body no more is asked for once the limit is passed, and no more is held."""
+    """Once an endless body has passed the limit, no more of it is requested or held."""
     received = 0
     answered: list[Any] = []
     app = FastAPI()
@@ -128,13 +128,13 @@ def test_a_body_without_an_end_is_read_up_to_the_limit(path: str) -> None:
     assert received == MB + 2**16
 
 
-def test_params_are_small(client: TestClient) -> None:
+def test_params_have_a_small_limit_of_their_own(client: TestClient) -> None:
     assert client.post("/json", json={"a": "x" * 1000}).json() == 1
     answer = client.post("/json", json={"a": "x" * LARGEST_JSON_BYTES})
     assert answer.status_code == 413
 
 
-def test_a_length_that_is_none_and_one_of_many_digits_do_no_harm(client: TestClient) -> None:
+def test_a_malformed_length_and_one_of_many_digits_do_no_harm(client: TestClient) -> None:
     answer = client.put("/file", content=b"x", headers={**FORM, "content-length": "9" * 30})
     assert answer.status_code == 413
 
@@ -147,7 +147,7 @@ def test_more_uploads_at_once_than_may_are_429(client: TestClient, waits: thread
         status, line = send(client, 10)
         assert status == 429
         assert line.startswith("2 uploads are running, as many as may at once (--conf uploads_at_once)")
-        assert client.post("/json", json={}).status_code == 200  # who only asks is answered
+        assert client.post("/json", json={}).status_code == 200  # requests without an upload are answered
         waits.set()
         assert [upload.result()[0] for upload in running] == [200, 200]
     assert send(client, 10)[0] == 200
@@ -173,7 +173,7 @@ def test_addresses_that_were_seen_once_are_forgotten(clock: Clock) -> None:
 
 
 def test_a_label_of_a_large_ct_fits_by_default() -> None:
-    """512 x 512 x 2000 voxels of two bytes, not packed; ten annotators who send at once; ten labels a second."""
+    """512 x 512 x 2000 voxels of two bytes, not compressed; ten annotators who send at once; ten labels a second."""
     settings = Settings()
     assert settings.largest_upload_mb * MB > 512 * 512 * 2000 * 2
     assert settings.uploads_at_once >= 10

@@ -1,4 +1,4 @@
-"""Which case is asked for when: the validation set is drawn with the start set, whole, and belongs to no round."""
+"""The order of cases: the validation set is asked for with the start set, whole, and belongs to no round."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +26,14 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 
 
 def annotate_next(project: Project) -> str:
-    """Annotate what is asked for; T or V."""
+    """Annotate the next case, and return T for training or V for validation."""
     image_id = next(build_strategy(project, "random_volumes").proposals()).image_id
     project.ledger.record_annotation(image_id, "f", "0", "ann")
     return "V" if project.ledger.image(image_id).role == "validation" else "T"
 
 
 def annotate_until_due(project: Project) -> str:
-    """The roles of the cases that are annotated until a training is due."""
+    """Annotate until a training is due, and return the roles of the cases."""
     asked = ""
     while work_due(read_situation(project, "variance"), project.thresholds) is not Work.TRAIN:
         asked += annotate_next(project)
@@ -61,7 +61,7 @@ def validation(project: Project) -> set[str]:
 
 
 def test_nath2022_has_five_to_train_on_in_each_round(open_study: Callable[..., Project]) -> None:
-    """Of forty images ten judge: a quarter, where the paper has 26 of 105."""
+    """Ten of forty images are for validation: a quarter, as the paper's 26 beside 105."""
     project = open_study(recipe="nath2022")
     first = annotate_until_due(project)
     assert (first.count("T"), first.count("V"), first[-1]) == (5, 10, "T")
@@ -86,11 +86,11 @@ def test_validation_cases_that_come_late_take_turns_and_end_no_round(open_study:
     )
     project.ledger.sync_images([*(image.id for image in project.ledger.images()), *map(str, range(40))], 6)
     assert len(project.ledger.pool("validation")) == 3
-    assert annotate_until_due(project) == "TT"  # five were asked for, two of them to train on: they are ahead
+    assert annotate_until_due(project) == "TT"  # five were asked for, two of them training cases: validation is ahead
     assert annotate_next(project) == "V"
 
 
-def test_the_line_counts_what_there_is_and_what_is_missing(open_study: Callable[..., Project]) -> None:
+def test_the_line_on_the_start_set_counts_annotated_and_missing_cases(open_study: Callable[..., Project]) -> None:
     project = open_study(start="2", retrain_after="50")
 
     def line() -> str:
@@ -105,7 +105,9 @@ def test_the_line_counts_what_there_is_and_what_is_missing(open_study: Callable[
     assert "2 training cases, you have 2, and 3 for validation: the first training is due" in line()
 
 
-def test_the_line_counts_slices_where_a_recipe_starts_with_them(open_study: Callable[..., Project]) -> None:
+def test_the_line_on_the_start_set_counts_slices_if_the_recipe_starts_with_them(
+    open_study: Callable[..., Project],
+) -> None:
     project = open_study(recipe="ma2024")
     image_id = project.ledger.pool("training")[0]
     project.ledger.record_annotation(image_id, "f", "0", "ann", slices=[3, 7])

@@ -1,4 +1,4 @@
-"""The twelve settings of nath2022's supplement as a project goes through them: who asks first, then, and with what."""
+"""The twelve settings of nath2022's supplement in a project: the model that asks first and later, and its measure."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ IMAGES = "abcdefgh"
 
 @dataclass(frozen=True)
 class Setting:
-    """A row of supplementary table 1: its columns, and what the acquisition function is."""
+    """A row of supplementary table 1: its columns, and its acquisition function."""
 
     name: str
     proxy_ranking: bool
@@ -48,7 +48,7 @@ SETTINGS = [
 
 
 def open_setting(folder: Path, setting: Setting) -> Project:
-    """A project of eight images under one recipe file, in which nothing but the four flags differs."""
+    """A project of eight images under one recipe file, in which only the four flags differ."""
     recipe = Path(
         write_warm_recipe(
             folder,
@@ -69,9 +69,9 @@ def due(project: Project) -> Work | None:
 
 
 def publish(project: Project, kind: ModelKind) -> None:
-    """A model of random weights that is most uncertain of `a` by its variance, and of `h` by its entropy.
+    """Publish a model of random weights, most uncertain of `a` by its variance and of `h` by its entropy.
 
-    A proxy model has it the other way round.
+    For a proxy model the two are exchanged.
     """
     network = build_network(project.recipe.network, project.description_of(kind).classes)
     version = publish_model(project, network.state_dict(), {}, [], kind).version

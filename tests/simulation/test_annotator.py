@@ -1,4 +1,4 @@
-"""The oracle draws what is true where she is asked, nothing elsewhere, and what she counts is counted by hand here."""
+"""The oracle draws the reference where they are asked and nothing elsewhere; their counts are checked by hand."""
 
 from pathlib import Path
 
@@ -18,29 +18,29 @@ AFFINE = np.diag([*SPACING, 1.0])
 def annotator(
     label: np.ndarray, folder: Path, plane: SlicePlane = "acquisition", affine: np.ndarray = AFFINE
 ) -> OracleAnnotator:
-    """With an image of 6x6x4 voxels, and its label, which may have been stored in another order."""
-    image, truth = folder / "image.nii.gz", folder / "truth.nii.gz"
+    """Make an annotator of an image of 6x6x4 voxels with a reference label, which may be stored in another order."""
+    image, reference = folder / "image.nii.gz", folder / "truth.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.zeros((6, 6, 4), np.uint8), AFFINE), image)
-    nibabel.save(nibabel.Nifti1Image(label, affine), truth)
-    return OracleAnnotator(Cases({"case": image}, {"case": truth}, ("case",), ()), folder / "desk", plane)
+    nibabel.save(nibabel.Nifti1Image(label, affine), reference)
+    return OracleAnnotator(Cases({"case": image}, {"case": reference}, ("case",), ()), folder / "desk", plane)
 
 
 def box() -> np.ndarray:
-    """A box of 2x3 voxels on slices 1 and 2 of 4 along the last axis, with one voxel of a second structure on 2."""
+    """A box of 2x3 voxels on slices 1 and 2 of 4 along the last axis, with a voxel of a second structure on slice 2."""
     label = np.zeros((6, 6, 4), np.uint8)
     label[1:3, 1:4, 1:3] = 1
     label[1, 1, 2] = 2
     return label
 
 
-def test_draws_a_whole_volume(tmp_path: Path) -> None:
+def test_the_oracle_draws_a_whole_volume(tmp_path: Path) -> None:
     drawing = annotator(box(), tmp_path).draw({"id": "case", "query": {"kind": "volume"}})
     assert np.array_equal(np.asarray(nibabel.load(drawing.file).dataobj), box())
     assert drawing.info == {"annotated_slices": "all"}
     assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (4, 2, 12)
 
 
-def test_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> None:
+def test_the_oracle_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> None:
     query = {"kind": "slices", "axis": 2, "slices": [0, 1]}
     drawing = annotator(box(), tmp_path).draw({"id": "case", "query": query})
     drawn = np.asarray(nibabel.load(drawing.file).dataobj)
@@ -50,7 +50,7 @@ def test_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: Path) -> No
     assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (2, 1, 6)
 
 
-def test_looks_at_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
+def test_the_oracle_looks_at_no_label_that_was_not_asked_for(tmp_path: Path) -> None:
     label = box().astype(np.int16)
     label[..., 3] = 999
     label[..., 2] = -7
@@ -60,7 +60,7 @@ def test_looks_at_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
 
 
 def test_slices_are_those_of_the_image_however_its_label_was_stored(tmp_path: Path) -> None:
-    """The last axis first, and turned round: slice 1 of the image is the third along the first axis of the file."""
+    """The label has the last axis first and reversed: slice 1 of the image is the third along the file's first axis."""
     stored = np.flip(np.moveaxis(box(), 2, 0), axis=0)
     affine = np.array([[0, 1, 0, 0], [0, 0, 2, 0], [-5, 0, 0, 15], [0, 0, 0, 1]], float)
     query = {"kind": "slices", "axis": 2, "slices": [1]}
@@ -71,7 +71,7 @@ def test_slices_are_those_of_the_image_however_its_label_was_stored(tmp_path: Pa
     assert np.array_equal(nibabel.load(drawing.file).affine, AFFINE)
 
 
-def test_a_label_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_a_reference_label_of_another_grid_is_refused(tmp_path: Path) -> None:
     moved = AFFINE + np.array([[0, 0, 0, 3.0], *[[0] * 4] * 3])
     with pytest.raises(
         InvalidInputError,
@@ -81,7 +81,7 @@ def test_a_label_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [0.5, -1.0, 70000.0])
-def test_what_is_no_value_of_a_structure_is_refused_and_not_rounded(tmp_path: Path, value: float) -> None:
+def test_reference_values_of_no_structure_are_refused_and_not_rounded(tmp_path: Path, value: float) -> None:
     label = np.where(box() == 2, value, box()).astype(np.float32)
     with pytest.raises(InvalidInputError, match=f"whole numbers from 0, got {value:g} where it is drawn"):
         annotator(label, tmp_path).draw({"id": "case", "query": {"kind": "volume"}})

@@ -1,4 +1,4 @@
-"""Cases are paired by name, and those that test are set aside by their ids alone."""
+"""Cases are paired by name, and test cases are set aside by their ids alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ Folders = tuple[Path, Path]
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Callable[..., Folders]:
-    """Folders of empty files of these names: nothing of what they hold is read."""
+    """Make folders of empty files of these names; their content is never read."""
 
     def make(images: list[str], labels: list[str]) -> Folders:
         made = (tmp_path / "images", tmp_path / "labels")
@@ -28,14 +28,14 @@ def folders(tmp_path: Path) -> Callable[..., Folders]:
     return make
 
 
-def test_pairs_files_by_name_whatever_they_end_in(folders: Callable[..., Folders]) -> None:
+def test_images_and_labels_are_paired_by_name_whatever_their_endings(folders: Callable[..., Folders]) -> None:
     images, labels = folders(["a.nii.gz", "b.nrrd", "c.nii", ".hidden.nii"], ["a.nii", "b.nii.gz", "c.mha", "d.nii"])
     cases = find_cases(images, labels, test_cases=1, smallest_pool=2)
     assert {name: path.name for name, path in cases.images.items()} == {"a": "a.nii.gz", "b": "b.nrrd", "c": "c.nii"}
     assert {name: path.name for name, path in cases.labels.items()} == {"a": "a.nii", "b": "b.nii.gz", "c": "c.mha"}
 
 
-def test_sets_those_aside_whose_ids_have_the_smallest_hashes(folders: Callable[..., Folders]) -> None:
+def test_test_cases_are_those_whose_ids_have_the_smallest_hashes(folders: Callable[..., Folders]) -> None:
     names = [f"case_{index}" for index in range(12)]
     images, labels = folders([f"{name}.nii" for name in names], [f"{name}.nii" for name in names])
     cases = find_cases(images, labels, test_cases=4, smallest_pool=1)
@@ -59,7 +59,7 @@ def test_sets_those_aside_whose_ids_have_the_smallest_hashes(folders: Callable[.
         ),
     ],
 )
-def test_says_in_one_line_what_is_wrong(
+def test_unpaired_files_and_impossible_counts_are_refused_in_one_line(
     folders: Callable[..., Folders], images: list[str], labels: list[str], expected: str
 ) -> None:
     with pytest.raises(InvalidInputError) as refused:
@@ -68,13 +68,15 @@ def test_says_in_one_line_what_is_wrong(
     assert "\n" not in str(refused.value)
 
 
-def test_says_which_folder_is_not_there(folders: Callable[..., Folders]) -> None:
+def test_a_missing_folder_is_named(folders: Callable[..., Folders]) -> None:
     images, labels = folders(["a.nii"], ["a.nii"])
     with pytest.raises(InvalidInputError, match=r"--labels .*nowhere: there is no such folder"):
         find_cases(images, labels / "nowhere", 1, 1)
 
 
-def test_links_images_under_their_ids_and_may_do_so_again(folders: Callable[..., Folders], tmp_path: Path) -> None:
+def test_images_are_linked_under_their_ids_and_can_be_linked_again(
+    folders: Callable[..., Folders], tmp_path: Path
+) -> None:
     images, labels = folders(["a.nii.gz", "b.nii"], ["a.nii", "b.nii"])
     cases = find_cases(images, labels, 0, 2)
     for _ in range(2):
@@ -84,7 +86,7 @@ def test_links_images_under_their_ids_and_may_do_so_again(folders: Callable[...,
     assert link.resolve() == (images / "b.nii").resolve()
 
 
-def test_links_go_on_after_the_images_have_moved(folders: Callable[..., Folders], tmp_path: Path) -> None:
+def test_links_are_renewed_after_the_images_have_moved(folders: Callable[..., Folders], tmp_path: Path) -> None:
     images, labels = folders(["a.nii"], ["a.nii"])
     link_images(find_cases(images, labels, 0, 1), ["a"], tmp_path / "studies")
     moved = images.rename(tmp_path / "elsewhere")
@@ -95,7 +97,7 @@ def test_links_go_on_after_the_images_have_moved(folders: Callable[..., Folders]
 def test_a_link_is_named_after_the_image_whatever_the_image_links_to(
     folders: Callable[..., Folders], tmp_path: Path
 ) -> None:
-    """As git-annex and DVC keep files: under their hash, without an ending."""
+    """git-annex and DVC keep files under their hash, without an ending."""
     images, labels = folders(["a.nii.gz"], ["a.nii"])
     (images / "a.nii.gz").rename(tmp_path / "8f14e45f")
     (images / "a.nii.gz").symlink_to(tmp_path / "8f14e45f")
@@ -104,7 +106,9 @@ def test_a_link_is_named_after_the_image_whatever_the_image_links_to(
     assert link.name == "a.nii.gz"
 
 
-def test_people_say_which_cases_test_and_which_take_part(folders: Callable[..., Folders], tmp_path: Path) -> None:
+def test_a_given_split_names_the_test_cases_and_the_cases_that_take_part(
+    folders: Callable[..., Folders], tmp_path: Path
+) -> None:
     names = [f"case_{index}" for index in range(6)]
     images, labels = folders([f"{name}_0000.nii.gz" for name in names], [f"{name}.nii.gz" for name in names[:5]])
     fold = '{"train": ["case_0", "case_3", "case_4"], "val": ["case_1", "case_2"]}'

@@ -1,4 +1,4 @@
-"""Runs in processes of their own: what ends one of these from outside is said in one line."""
+"""Runs in processes of their own: the end of one from outside is one line."""
 
 import multiprocessing
 from dataclasses import replace
@@ -15,7 +15,7 @@ from activelabel.simulation.jobs import run_all, threads_of_each
 
 
 def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
-    """As the kernel does when memory runs out. Images are empty files, so that each run ends at once."""
+    """The kernel kills processes when memory runs out. Images are empty files, so that each run ends at once."""
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
         for index in range(12):
@@ -38,7 +38,7 @@ def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("allowed", "jobs", "each"), [(1, 1, 1), (1, 4, 1), (6, 1, 6), (6, 4, 1), (6, 3, 2)])
 def test_processes_share_the_threads_that_this_one_may_have(allowed: int, jobs: int, each: int) -> None:
-    """As `OMP_NUM_THREADS` or torch itself says: more would wait for each other on processors that others work on."""
+    """The limit is `OMP_NUM_THREADS` or torch's own: more threads would wait for each other on busy processors."""
     before = torch.get_num_threads()
     torch.set_num_threads(allowed)
     try:

@@ -101,7 +101,7 @@ def test_distances_are_those_of_all_pairs_of_surface_voxels(
 
 
 @given(masks, masks, st.integers(0, 3))
-def test_where_in_the_image_the_masks_are_does_not_matter(prediction: Mask, reference: Mask, margin: int) -> None:
+def test_metrics_do_not_depend_on_the_position_of_the_masks(prediction: Mask, reference: Mask, margin: int) -> None:
     padded = [np.pad(given, ((margin, 1), (0, margin), (2, 0))) for given in (prediction, reference)]
     for metric in (dice, relative_volume_error, mean_surface_distance, hausdorff_distance):
         assert metric(prediction, reference, SPACING) == metric(padded[0], padded[1], SPACING)
@@ -119,12 +119,12 @@ EMPTY, FULL = box((0, 0, 0)), box((2, 2, 2))
         (FULL, FULL, (1.0, 0.0, 0.0, 0.0)),
     ],
 )
-def test_empty_masks(prediction: Mask, reference: Mask, expected: tuple[float, ...]) -> None:
+def test_metrics_of_empty_masks(prediction: Mask, reference: Mask, expected: tuple[float, ...]) -> None:
     metrics = (dice, relative_volume_error, mean_surface_distance, hausdorff_distance)
     assert tuple(metric(prediction, reference, SPACING) for metric in metrics) == expected
 
 
-def test_what_is_no_mask_or_spacing_is_refused() -> None:
+def test_arrays_that_are_no_mask_or_spacing_are_refused() -> None:
     with pytest.raises(ValueError, match=r"prediction: expected bool .* got uint8"):
         dice(FULL.astype(np.uint8), FULL, SPACING)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"prediction: expected .* shape \(12, 12, 12\), got bool \(8, 8, 8\)"):
@@ -147,7 +147,7 @@ def test_percentiles_are_numpys_where_all_is_finite(values: list[float]) -> None
     assert found.percentile_95 == pytest.approx(np.percentile(values, 95))
 
 
-def test_a_case_that_was_missed_is_not_left_out() -> None:
+def test_a_summary_includes_cases_that_were_missed() -> None:
     found = summary([math.inf, *[float(value) for value in range(39)]])
     assert (found.count, found.infinite, found.mean) == (40, 1, math.inf)
     assert math.isnan(found.sd)
@@ -158,6 +158,6 @@ def test_a_case_that_was_missed_is_not_left_out() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [-math.inf]])
-def test_nothing_and_no_numbers_have_no_summary(values: list[float]) -> None:
+def test_lists_without_numbers_have_no_summary(values: list[float]) -> None:
     with pytest.raises(ValueError, match="expected one number or more"):
         summary(values)

@@ -1,4 +1,4 @@
-"""A server on which a run cannot be played as it would be here is refused, and the line says how to start it."""
+"""A server whose runs would differ from those in process is refused, and the line says how to start it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from activelabel.simulation.tables import QUERIES, RunTables
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    """Of one strategy, on twelve cases, all empty files."""
+    """An experiment of one strategy on twelve cases, all empty files."""
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
         for index in range(12):
@@ -25,7 +25,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 
 def answering(experiment: Experiment, annotated: int = 0, **settings: Any) -> Any:
-    """A server that was started for this run, but for these settings, and has so many annotations."""
+    """Return a server started for this run except for these settings, with this number of annotations."""
     in_force = {
         "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
         "labels": ["ball"], "device": "cpu", "autopilot": True, "links_out_of_studies": True,

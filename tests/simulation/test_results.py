@@ -1,4 +1,4 @@
-"""What is read back from the folders of experiments, against what was written there."""
+"""Results read back from the folders of experiments, against the data written there."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CURVES = {"random": lambda number: 0.6 + 0.02 * number, "variance": lambda numbe
 
 
 def queries(*rows: tuple[int, str, int, int]) -> pd.DataFrame:
-    """Of one run: round, image, slices and voxels."""
+    """Return the queries of one run: round, image, slices and voxels."""
     frame = pd.DataFrame(rows, columns=["round", "image_id", "annotated_slices", "foreground_voxels"])
     return frame.assign(arm="a", seed=0, role="training", foreground_slices=1, boundary_mm=2.5)
 
@@ -82,7 +82,7 @@ def test_arms_of_one_name_are_told_apart_by_their_folder(tmp_path: Path) -> None
         read_results([one, same_name])
 
 
-def test_a_folder_that_is_no_experiment_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_experiment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"expected the folder of an experiment, got one without experiment.js"):
         read_results([tmp_path])
     (tmp_path / "experiment.json").write_text("[]")
@@ -90,7 +90,7 @@ def test_a_folder_that_is_no_experiment_is_said(tmp_path: Path) -> None:
         read_results([tmp_path])
 
 
-def test_an_experiment_without_a_model_is_said(tmp_path: Path) -> None:
+def test_an_experiment_without_a_model_is_refused(tmp_path: Path) -> None:
     folder = make_experiment(tmp_path / "one", {"random": CURVES["random"]}, seeds=1, rounds_done={("random", 0): 0})
     with pytest.raises(InvalidInputError, match=r"expected a run with a model"):
         read_results([folder])
@@ -108,7 +108,7 @@ def test_other_test_cases_or_structures_cannot_be_compared(tmp_path: Path) -> No
         read_results([one, other])
 
 
-def test_a_damaged_table_is_said(tmp_path: Path) -> None:
+def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
     folder = make_experiment(tmp_path / "one", {"random": CURVES["random"]}, seeds=1)
     (folder / "runs" / "random" / "0" / "queries.parquet").write_bytes(b"PAR1")
     with pytest.raises(InvalidInputError, match=r"queries.parquet: cannot be read"):

@@ -1,4 +1,4 @@
-"""Runs of the simulator on tiny volumes: what is asked, that a kill changes nothing, and that no truth leaks."""
+"""Runs of the simulator on tiny volumes: queries, kills without effect, and no leak of reference labels."""
 
 import shutil
 from collections.abc import Callable
@@ -34,12 +34,12 @@ VALIDATION = 2
 
 
 class Killed(Exception):
-    """As far as the ledger and the files can tell, the process ends here."""
+    """Stands for the end of the process, which leaves the ledger and the files as they are."""
 
 
 @pytest.fixture(scope="module")
 def blob_folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Fourteen volumes that no test changes."""
+    """Folders of fourteen volumes that no test changes."""
     folder = tmp_path_factory.mktemp("blobs")
     grid = np.stack(np.meshgrid(*(np.arange(size) for size in (20, 18, 16)), indexing="ij"))
     for name in ("images", "labels"):
@@ -58,24 +58,24 @@ def blob_folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def played(blob_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An experiment of a strategy of volumes, one of slices, and random, played undisturbed."""
+    """An experiment of a volume strategy, a slice strategy and random, played without interruption."""
     out = tmp_path_factory.mktemp("played") / "out"
     play(blob_experiment(*blob_folders, "variance", "entropy_slices", "random_volumes"), out)
     return out
 
 
-def test_all_begin_with_the_same_start_set_and_validation_cases(played: Path) -> None:
-    starts = []
+def test_all_strategies_begin_with_the_same_start_set_and_validation_cases(played: Path) -> None:
+    start_sets = []
     for arm in ("variance", "entropy_slices", "random_volumes"):
         queries = tables(played, arm)["queries"]
         start = queries[queries["round"] == 0]
         assert sorted(start["role"]) == ["training"] * START + ["validation"] * VALIDATION
         assert set(start["kind"]) == {"volume"}
-        starts.append(list(start["image_id"]))
-    assert starts[0] == starts[1] == starts[2]
+        start_sets.append(list(start["image_id"]))
+    assert start_sets[0] == start_sets[1] == start_sets[2]
 
 
-def test_each_round_asks_for_as_much_as_was_said_and_trains_once(played: Path) -> None:
+def test_each_round_asks_for_its_set_number_and_trains_once(played: Path) -> None:
     for arm, asked in (("variance", QUERY_SIZE), ("entropy_slices", 4), ("random_volumes", QUERY_SIZE)):
         read = tables(played, arm)
         queries = read["queries"]
@@ -89,7 +89,7 @@ def test_each_round_asks_for_as_much_as_was_said_and_trains_once(played: Path) -
         assert len(read["metrics"]) == 3 * (ROUNDS + 1), "three test cases, one structure"
 
 
-def test_what_is_asked_is_what_the_scores_say(played: Path) -> None:
+def test_queries_are_the_cases_with_the_largest_scores(played: Path) -> None:
     read = tables(played, "variance")
     scores = read["scores"].query("model_version == 1 and measure == 'variance' and region == 'everything'")
     largest = scores[scores["aggregation"] == "total"].nlargest(QUERY_SIZE, "value")
@@ -110,17 +110,17 @@ def test_no_test_case_is_ever_asked_for(played: Path, blob_folders: tuple[Path, 
 KILLS = [
     (OracleAnnotator, "draw", 1, "after"),
     (Table, "add", 1, "before"),
-    (Table, "add", 1, "after"),  # the query is written down, its label is not saved
+    (Table, "add", 1, "after"),  # the query is recorded, its label is not saved
     (LocalApp, "save", 1, "before"),
     (LocalApp, "save", 1, "after"),
     (LocalApp, "ask", 2, "after"),
     (SegmentationTrainTask, "__call__", 1, "before"),
-    (SegmentationTrainTask, "learn", 1, "after"),  # trained, and nothing is published
-    (SegmentationTrainTask, "__call__", 1, "after"),  # published, and not written down
-    (Table, "add", 1, "after"),  # written down, and not measured
-    (Table, "add", 1, "before"),  # measured, and not written down
+    (SegmentationTrainTask, "learn", 1, "after"),  # trained, and not published
+    (SegmentationTrainTask, "__call__", 1, "after"),  # published, and not recorded
+    (Table, "add", 1, "after"),  # recorded, and not measured
+    (Table, "add", 1, "before"),  # measured, and the metrics not recorded
     (Table, "add", 1, "after"),
-    (Ledger, "record_scores", 3, "after"),  # some are scored
+    (Ledger, "record_scores", 3, "after"),  # some images are scored
     (VolumeScoring, "run", 1, "after"),
     (Table, "replace", 1, "after"),
     (Table, "replace", 2, "before"),
@@ -162,7 +162,7 @@ def _killed_at(step: Callable[..., Any], call: int, done: bool) -> Callable[...,
 def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew(
     played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside it, the run that makes it and the one that takes it over are as those in which each made its own."""
+    """The run that makes the start and the one that copies it equal runs that each made their own."""
     trained: list[int] = []
     learn = SegmentationTrainTask.learn
     monkeypatch.setattr(
@@ -183,13 +183,13 @@ def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew
 
 
 @pytest.mark.parametrize("strategy", ["variance", "entropy_slices"])
-def test_impossible_values_in_what_was_not_asked_for_change_nothing(
+def test_labels_that_were_not_asked_for_do_not_change_a_run(
     played: Path, blob_folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    """Every label is poison until the moment it is asked for, and of slices all others remain so."""
-    images, truth = blob_folders
+    """Every label has impossible values until it is asked for, and slices not asked for keep theirs."""
+    images, references = blob_folders
     labels = tmp_path / "labels"
-    shutil.copytree(truth, labels)
+    shutil.copytree(references, labels)
     experiment = blob_experiment(images, labels, strategy)
     for image_id in experiment.cases.pool:
         _poison(labels / f"{image_id}.nii.gz", slice(None))
@@ -197,7 +197,7 @@ def test_impossible_values_in_what_was_not_asked_for_change_nothing(
 
     def reveal_and_draw(annotator: OracleAnnotator, answer: dict[str, Any]) -> Any:
         file = labels / f"{answer['id']}.nii.gz"
-        shutil.copy(truth / file.name, file)
+        shutil.copy(references / file.name, file)
         if answer["query"]["kind"] == "slices":
             assert answer["query"]["axis"] == 2
             depth = nibabel.load(file).shape[2]
@@ -225,7 +225,7 @@ def test_a_pool_that_runs_dry_ends_the_run(blob_folders: tuple[Path, Path], tmp_
     assert len(read["queries"]) == len(experiment.cases.pool)
     results = read_results([tmp_path])
     assert results.shorter
-    assert results.unfinished == frozenset()  # It ended, so it may be compared.
+    assert results.unfinished == frozenset()  # The run ended, so it may be compared.
 
 
 def test_a_folder_of_another_experiment_is_left_alone(
@@ -255,7 +255,7 @@ def test_a_strategy_that_nobody_knows_is_named_with_those_there_are(
 def test_the_oracle_strategies_see_what_no_other_may(
     blob_folders: tuple[Path, Path], tmp_path: Path, strategy: str
 ) -> None:
-    """Of slices, two thirds hold foreground although fewer than half of all do; and truth alone decides the order."""
+    """Two thirds of the slices asked for hold foreground although fewer than half of all do; labels set the order."""
     experiment = blob_experiment(*blob_folders, strategy)
     play(experiment, tmp_path)
     asked = tables(tmp_path, strategy)["queries"]
@@ -302,7 +302,7 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
     experiment = blob_experiment(*blob_folders, "random_volumes", "random_slices")
     open_experiment(experiment, tmp_path)
     heard: list[tuple[str, int, int]] = []
-    run_all(experiment, tmp_path, 2, lambda *said: heard.append(said), LocalApp)
+    run_all(experiment, tmp_path, 2, lambda *message: heard.append(message), LocalApp)
     for arm in ("random_volumes", "random_slices"):
         assert [count for name, seed, count in heard if (name, seed) == (arm, 0)] == list(range(ROUNDS + 2))
     asked = [list(tables(out, "random_volumes")["queries"]["image_id"]) for out in (played, tmp_path)]
@@ -318,7 +318,7 @@ def test_two_runs_at_once_say_how_far_they_are_and_which_of_them_fails(
 def test_a_round_of_random_slices_may_end_when_so_many_with_foreground_are_drawn(
     blob_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """chlebus2022, IV.A, RSS: five a round, whatever is drawn in between; the blob is on every third slice or so."""
+    """chlebus2022, IV.A, RSS: five foreground slices a round, and any number of others; about a third have the blob."""
     recipe = tmp_path / "rss.toml"
     recipe.write_text(TINY.read_text() + "random_until_foreground = true\n")
     experiment = blob_experiment(*blob_folders, "random_slices", slices=5)
@@ -349,7 +349,7 @@ def test_a_label_that_cannot_be_drawn_is_set_aside_and_the_run_goes_on(
 
 
 def first_asked(experiment: Any, out: Path) -> str:
-    """Which case a run asks for first, without drawing it."""
+    """Return the case that a run asks for first, without drawing it."""
     link_images(experiment.cases, experiment.cases.pool, out / "studies")
     app = LocalApp(out / "studies", run_conf(experiment, experiment.arms[0], 0, out), "oracle")
     return str(app.ask("random_volumes")["id"])

@@ -1,4 +1,4 @@
-"""Tables hold what was added, in the types that were said, also in another process; what is no table says so."""
+"""Tables return added rows in their declared types, also in another process; other files are refused."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_a_row_of_another_shape_leaves_the_table_as_it_was(tmp_path: Path) -> No
     assert RunTables(tmp_path).queries.rows == tables.queries.rows == [ROW]
 
 
-def test_what_is_no_table_says_so_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_table_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "queries.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(InvalidInputError, match=r"queries.parquet: cannot be read as a table .*: remove its run"):
         RunTables(tmp_path)

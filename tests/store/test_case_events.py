@@ -1,4 +1,4 @@
-"""Three annotators in any order of events: no drawing is lost, and no case is left that nobody can get."""
+"""Three annotators in any order of events: no drawing is lost, and every case stays available to somebody."""
 
 import re
 from itertools import count
@@ -18,12 +18,12 @@ images, annotators = st.sampled_from(IMAGES), st.sampled_from(ANNOTATORS)
 
 
 class Cases(RuleBasedStateMachine):
-    """Events as a server causes them. Each must be one that the state machine knows, and end where it says."""
+    """Events as a server causes them. The state machine must know each, and give the state in which it ends."""
 
     def __init__(self, ledger, clock):
         super().__init__()
         self.ledger, self.clock, self.names = ledger, clock, count()
-        self.sent: dict[tuple[str, str], str] = {}  # of image and annotator, what is not finished
+        self.sent: dict[tuple[str, str], str] = {}  # unfinished slices by image and annotator
         self.kept: dict[str, list[str]] = {image_id: [] for image_id in IMAGES}
         with ledger._writing() as session:
             for table in reversed(Base.metadata.sorted_tables):
@@ -31,7 +31,7 @@ class Cases(RuleBasedStateMachine):
         ledger.sync_images(IMAGES, 0)
 
     def move(self, event, image_id, annotator, act):
-        """Cause an event, and see that it ends where the machine says, or is refused as the machine says."""
+        """Cause an event, and check that it ends in the machine's state or is refused as the machine says."""
         before = self.ledger.case_facts(image_id)
         problem = refusal(event, before, annotator)
         if problem is not None:
@@ -44,11 +44,11 @@ class Cases(RuleBasedStateMachine):
 
     @rule(annotator=annotators)
     def ask(self, annotator):
-        """As a strategy asks: their own query, their draft, what is not passed over, then what is."""
-        last = self.ledger.passed_over(annotator)
+        """Ask as a strategy does: for the annotator's own query, their draft, other cases, then those passed over."""
+        passed_over = self.ledger.passed_over(annotator)
         begun = [draft.image_id for draft in self.ledger.drafts_to_finish(annotator)]
         pool = [*begun, *self.ledger.pool("training")]
-        wanted = [*(one for one in pool if one not in last), *(one for one in last if one in pool)]
+        wanted = [*(one for one in pool if one not in passed_over), *(one for one in passed_over if one in pool)]
         held = self.ledger.active_lease(annotator)
         for image_id in wanted:
             lease = self.ledger.grant_lease(annotator, image_id, 30, "random")
@@ -93,7 +93,7 @@ class Cases(RuleBasedStateMachine):
 
     @rule(annotator=annotators, image_id=images)
     def finish_a_slice(self, annotator, image_id):
-        """Of a volume that is not finished yet; a server merges it with what was drawn before."""
+        """Finish a slice of a volume that is not finished yet; the server merges it with earlier drawings."""
         current = self.ledger.current_annotation(image_id)
         if current is not None and current.slices is None:
             return
@@ -137,7 +137,7 @@ class Cases(RuleBasedStateMachine):
 
     @invariant()
     def every_case_that_is_to_be_drawn_can_be_had(self):
-        """By whoever holds it; else by anybody, if only at last. What is set aside can be brought back."""
+        """Check that each case goes to its holder or else to anybody, and that one set aside can be brought back."""
         pool = self.ledger.pool("training")
         for image_id in IMAGES:
             facts = self.ledger.case_facts(image_id)
@@ -156,7 +156,9 @@ def test_no_order_of_events_loses_a_drawing_or_leaves_a_case_that_nobody_can_get
     run_state_machine_as_test(
         lambda: Cases(ledger, clock),
         settings=settings(
-            max_examples=5 if ledger.shown_url.startswith("postgresql") else 10,  # the same rules, and twice as slow
+            max_examples=5
+            if ledger.shown_url.startswith("postgresql")
+            else 10,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

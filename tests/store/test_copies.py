@@ -1,4 +1,4 @@
-"""Copies of a ledger in use, those that are kept, and what is put back."""
+"""Copies of a ledger in use: their making, their removal, and their restoring."""
 
 import multiprocessing
 import sqlite3
@@ -29,7 +29,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A ledger with one image, that nobody has open."""
+    """A ledger with one image that no process has open."""
     file = tmp_path / "ledger.sqlite"
     ledger = Ledger(sqlite_url(file))
     ledger.sync_images("a", 0)
@@ -80,7 +80,7 @@ def test_copying_does_not_disturb_a_writer_and_sees_one_state(file: Path) -> Non
     assert found == [None] * 5
 
 
-def test_the_newest_are_kept(file: Path) -> None:
+def test_the_newest_copies_are_kept(file: Path) -> None:
     made = [copy_ledger(file, keep=3, now=NOON + timedelta(days=day)) for day in range(5)]
     assert list_copies(file) == made[2:]
 
@@ -109,7 +109,7 @@ def test_a_failed_copy_is_reported_and_ends_nothing(file: Path, monkeypatch: pyt
     assert list(copies_folder(file).iterdir()) == []
 
 
-def test_what_is_restored_is_the_copy_and_what_was_there_is_moved_aside(file: Path) -> None:
+def test_restoring_puts_the_copy_in_place_and_moves_the_old_ledger_aside(file: Path) -> None:
     copy = copy_ledger(file)
     ledger = Ledger(sqlite_url(file))
     ledger.sync_images("abc", 0)
@@ -123,7 +123,7 @@ def test_what_is_restored_is_the_copy_and_what_was_there_is_moved_aside(file: Pa
 
 def test_a_log_of_a_ledger_that_is_gone_is_not_played_into_the_copy(file: Path) -> None:
     copy = copy_ledger(file)
-    with closing(sqlite3.connect(file)) as connection:  # A log as a killed process leaves it.
+    with closing(sqlite3.connect(file)) as connection:  # The log that a killed process leaves.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("UPDATE images SET id = 'z'")
         connection.commit()
@@ -183,7 +183,7 @@ def test_an_older_ledger_is_copied_before_it_is_upgraded(file: Path, monkeypatch
     made: list[Path] = []
     monkeypatch.setattr("activelabel.store.migration.copy_ledger", lambda path: made.append(path))
     Ledger(sqlite_url(file)).open()
-    assert made == []  # It is up to date.
+    assert made == []  # The ledger is up to date.
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("UPDATE activelabel_version SET version_num = '0000-unknown'")
         connection.commit()
@@ -241,7 +241,7 @@ def test_an_annotator_is_told_neither_host_nor_user_of_a_database_that_is_away(
     with pytest.raises(UnavailableError, match="does not answer") as refusal:
         ledger.images()
     assert all(word not in str(refusal.value) for word in ("tester", "127.0.0.1", name))
-    assert name in caplog.text  # Whoever runs the server finds it in the log.
+    assert name in caplog.text  # The operator of the server finds it in the log.
     administrator.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true')
     assert ledger.images() == []
     ledger.close()

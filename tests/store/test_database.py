@@ -146,15 +146,15 @@ def test_a_server_that_does_not_answer_is_named():
 
 
 @pytest.mark.parametrize(
-    ("path", "password", "said"),
+    ("path", "password", "expected"),
     [
         ("postgres", "wrong-do-not-show-this", "authentication failed"),
         ("nowhere", "do-not-show-this", "does not exist"),
     ],
 )
-def test_what_a_server_refuses_is_told_without_the_password(postgresql_server, caplog, path, password, said):
+def test_a_refusal_of_the_server_is_told_without_the_password(postgresql_server, caplog, path, password, expected):
     url = f"{postgresql_server.replace('do-not-show-this', password)}/{path}"
-    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidInputError, match=said) as refusal:
+    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidInputError, match=expected) as refusal:
         Ledger(url).open()
     one_line(refusal)
     assert "do-not-show-this" not in caplog.text
@@ -191,7 +191,7 @@ def test_a_server_that_was_installed_without_a_language_keeps_every_letter(new_p
     ledger.close()
 
 
-def test_what_sqlite_refuses_is_known_by_its_text_where_python_does_not_tell_its_code(tmp_path):
+def test_sqlite_errors_without_a_code_are_recognised_by_their_text(tmp_path):
     """Python 3.10 has no `sqlite_errorcode`; neither has an error that was not raised by SQLite."""
     file = tmp_path / "ledger.sqlite"
     with closing(sqlite3.connect(file)) as writer, closing(sqlite3.connect(file, timeout=0)) as other:

@@ -1,11 +1,11 @@
-"""What holds for the whole project, and what is kept of files."""
+"""Facts of the whole project, and those of files."""
 
 import pytest
 
 from activelabel.errors import NotFoundError
 
 
-def test_what_was_found_out_first_stays_until_it_is_said_again(study, clock):
+def test_the_first_value_of_a_fact_stays_until_it_is_set_again(study, clock):
     assert study.fact("modality") is None
     first = study.fix_fact("modality", "MR", "a vote")
     clock.advance(5)
@@ -25,7 +25,7 @@ def test_names_are_kept_with_each_label_and_the_longest_list_holds_the_others(st
     assert study.kept_label_names() == ("liver", "spleen")
 
 
-def test_labels_of_before_get_their_names_once(study):
+def test_labels_kept_without_names_get_them_once(study):
     study.record_annotation("a", "f", "0", "ann")
     study.record_annotation("b", "g", "0", "ann", label_names=["liver"])
     assert study.name_labels(["liver", "spleen"]) == 1
@@ -49,7 +49,7 @@ def test_a_label_remembers_the_image_on_which_it_was_drawn(study):
         study.record_file("zz", "1" * 64, 1, 1, [])
 
 
-def test_what_was_set_aside_is_listed_with_what_its_files_were_like(study):
+def test_images_that_were_set_aside_are_listed_with_the_state_of_their_files(study):
     study.mark_unreadable("b", "torn", "12 34")
     (aside,) = study.images_set_aside()
     assert (aside.id, aside.unreadable_reason, aside.set_aside_stamp) == ("b", "torn", "12 34")

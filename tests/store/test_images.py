@@ -60,7 +60,7 @@ def test_no_patient_is_on_both_sides_also_when_images_come_later(ledger):
     assert {image.id: image.patient for image in ledger.images()} == patients
 
 
-def test_whose_an_image_is_may_become_known_later_and_changes_no_role(ledger):
+def test_the_patient_of_an_image_may_become_known_later_and_changes_no_role(ledger):
     ids = [f"case_{number}" for number in range(12)]
     ledger.sync_images(ids, 3)
     before = roles(ledger)
@@ -104,7 +104,7 @@ def test_an_unreadable_image_is_set_aside_until_it_is_mended(study, clock):
     assert "a" in study.pool("training")
 
 
-def test_the_pool_is_what_may_be_asked_for(ledger, clock):
+def test_the_pool_is_the_images_that_may_be_asked_for(ledger, clock):
     ids = [f"case_{number}" for number in range(8)]
     ledger.sync_images(ids, 2)
     validation = ledger.pool("validation")
@@ -158,7 +158,7 @@ def test_an_image_may_be_sliced_another_way_until_somebody_goes_by_slices_of_it(
     study.fix_slices("a", 2, SHAPE)
     image = study.fix_slices("a", 1, SHAPE)
     assert (image.slice_axis, image.slice_count) == (1, 20)
-    study.record_annotation("a", "f", "0", "ann")  # a whole volume is whole whichever way
+    study.record_annotation("a", "f", "0", "ann")  # a whole volume has no slice axis to keep
     assert study.fix_slices("a", 0, SHAPE).slice_count == 10
 
 
@@ -178,7 +178,7 @@ def score(study):
 
 
 @pytest.mark.parametrize("go_by_slices", [ask, annotate, score])
-def test_then_its_axis_stays_also_after_the_lease_or_the_label_is_gone(study, go_by_slices):
+def test_the_slice_axis_stays_also_after_the_lease_or_the_label_of_slices_is_gone(study, go_by_slices):
     study.fix_slices("a", 1, SHAPE)
     go_by_slices(study)
     image = study.fix_slices("a", 2, SHAPE)

@@ -40,7 +40,7 @@ def test_the_password_is_never_shown():
         "sqlite:///file.sqlite?mode=ro&key=secret",
     ],
 )
-def test_what_is_no_place_for_a_ledger_is_refused_in_one_line_without_its_password(url):
+def test_an_invalid_ledger_url_is_refused_in_one_line_without_its_password(url):
     with pytest.raises(InvalidInputError, match="expected sqlite:") as refusal:
         checked_url(url)
     assert "\n" not in str(refusal.value)

@@ -66,13 +66,13 @@ ledger.sync_images([sys.argv[2]], 0)
 
 @pytest.fixture
 def empty_url(new_url):
-    """A database for each test, for these change the tables."""
+    """The URL of a database for each test, as these tests change the tables."""
     return new_url
 
 
 @pytest.fixture
 def engine(empty_url):
-    """A connection of its own to the database of the ledger under test."""
+    """A separate connection to the database of the ledger under test."""
     engine = create_engine(checked_url(empty_url))
     yield engine
     engine.dispose()
@@ -80,7 +80,7 @@ def engine(empty_url):
 
 @pytest.fixture
 def next_revision(monkeypatch, tmp_path):
-    """Adds a second revision to a copy of the migrations, which the code then uses."""
+    """Add a second revision to a copy of the migrations, which the code then uses."""
 
     def add(then):
         scripts = tmp_path / "migrations"
@@ -163,7 +163,7 @@ def test_models_of_an_older_ledger_are_of_the_task(ledger, engine):
 
 @pytest.fixture
 def ledger_of_0001(ledger, engine, clock):
-    """A ledger as the first revision wrote it, not opened since: an hour is left of ann's query."""
+    """A ledger as the first revision wrote it, not opened since; ann's query has an hour left."""
     times = {"then": clock.now, "later": clock.now + timedelta(hours=1)}
     config = Config()
     config.set_main_option("script_location", str(migration._SCRIPTS))
@@ -202,7 +202,7 @@ def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clo
     assert ledger_of_0001.grant_lease("bob", "a", 30, "variance", slices=[5]).id == 3
 
 
-def test_of_the_first_ledgers_scores_those_of_volumes_survive(ledger_of_0001, engine):
+def test_the_first_ledgers_scores_of_volumes_survive(ledger_of_0001, engine):
     kind = ScoreKind("entropy", aggregation="mean")
     assert ledger_of_0001.volume_scores(1, kind) == {"a": 0.25}
     assert ledger_of_0001.score_repeats(1, kind) == {"a": 5}
@@ -245,14 +245,14 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
 
 
 def columns_of_all_tables(connection):
-    """The names of all columns, by table, but for the table with the version of the shape."""
+    """Return the names of all columns by table, without the table of the schema's version."""
     inspector = inspect(connection)
     tables = set(inspector.get_table_names()) - {migration.VERSION_TABLE}
     return {name: [column["name"] for column in inspector.get_columns(name)] for name in tables}
 
 
 def rows_of_all_tables(connection, columns):
-    """What is in these columns, by table."""
+    """Return the rows of these columns by table."""
     return {
         name: sorted(map(repr, connection.execute(text(f"SELECT {', '.join(columns[name])} FROM {name}"))))  # noqa: S608
         for name in columns
@@ -278,7 +278,7 @@ INSERT INTO model_annotations VALUES (1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3,
 
 
 def test_a_ledger_of_0004_knows_which_models_were_in_use_and_now_uses_the_best(ledger, engine, clock):
-    """Model 1 was judged by v alone, so that its .9 beats nobody; model 3 was withdrawn; model 5 is worse than 2."""
+    """Model 1 was judged by v alone, so its .9 is not compared; model 3 was withdrawn; model 5 is worse than 2."""
     names = ("one", "two", "three", "four", "five")
     times = {name: clock.now + timedelta(hours=number) for number, name in enumerate(names)}
     config = Config()

@@ -1,4 +1,4 @@
-"""Several processes write at once, and some are killed: nothing that was acknowledged is lost or given twice."""
+"""Several processes write at once, and some are killed: no acknowledged event is lost, no case given twice."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ def all_at_once(processes):
 
 
 def kept(ledger):
-    """Every annotation as a line, as the writers print them."""
+    """Return every annotation as a line in the form that the writers print."""
     rows = [row for number in range(10) for row in ledger.history(f"case_{number}")]
     return {f"{row.id} {row.image_id} {row.version} {row.file}" for row in rows}
 
@@ -99,7 +99,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(url, acknowl
     writer.kill()
     acknowledged += writer.communicate(timeout=60)[0].splitlines()
     if acknowledged[-1].count(" ") < 3:
-        acknowledged.pop()  # it was killed while it wrote the line
+        acknowledged.pop()  # the writer was killed while it wrote the line
     ledger = Ledger(url)
     assert len(acknowledged) >= acknowledgements
     assert kept(ledger) >= set(acknowledged)

@@ -42,7 +42,7 @@ def test_at_the_start_there_are_only_images(split):
     assert split.progress() == NOTHING
 
 
-def test_each_event_is_counted(split, clock):
+def test_progress_counts_each_event(split, clock):
     training, validation = split.pool("training"), split.pool("validation")
     split.record_annotation(training[0], "f", "0", "ann")
     split.record_annotation(training[1], "f", "0", "ann", slices=[2])
@@ -79,7 +79,7 @@ def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
     training, validation = split.pool("training"), split.pool("validation")
     learned = split.record_annotation(training[0], "f", "0", "ann").id
     judged = split.record_annotation(validation[0], "f", "0", "ann").id
-    split.record_annotation(training[1], "f", "0", "ann")  # it came while the model was in training
+    split.record_annotation(training[1], "f", "0", "ann")  # the label came while the model was in training
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned], [judged])
     assert split.progress() == but(
         annotated=3, latest_model=1, model_in_use=1, new_annotations=1, new_training_annotations=1
@@ -118,7 +118,7 @@ def test_slices_are_new_that_the_model_has_not_seen(split):
     progress = split.progress()
     assert (progress.annotated_slices, progress.foreground_slices, progress.new_training_slices) == (16, 7, 4)
     assert (progress.annotated, progress.partly_annotated, progress.new_annotations) == (1, 2, 2)
-    split.record_annotation(second, "g", "0", "ann", foreground_slices=3)  # a correction covers nothing new
+    split.record_annotation(second, "g", "0", "ann", foreground_slices=3)  # a correction covers no new slice
     assert split.progress().new_training_slices == 4
 
 
@@ -153,7 +153,7 @@ def test_slices_that_were_asked_for_one_by_one_stay_so_when_all_are_drawn(split)
     assert split.progress().annotated == 1
 
 
-def test_what_is_new_in_one_image_makes_up_for_nothing_in_another(split):
+def test_new_slices_of_one_image_do_not_offset_removed_ones_of_another(split):
     first, second = split.pool("training")[:2]
     learnt = split.record_annotation(first, "f", "0", "ann", slices=range(5))
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learnt.id])
@@ -196,7 +196,7 @@ def test_images_whose_file_vanished_are_not_counted(split):
     assert split.progress() == but(images=7, training=5)
 
 
-def test_what_a_model_has_seen_is_counted_by_model(split):
+def test_the_slices_that_a_model_has_learnt_are_counted_by_model(split):
     (first, second), (judge, _) = split.pool("training")[:2], split.pool("validation")
     for image_id in (first, judge):
         split.fix_slices(image_id, 2, (5, 5, 7))

@@ -1,4 +1,4 @@
-"""The revision of a ledger: another after every event, whoever caused it, and the same as long as nothing happens."""
+"""The revision of a ledger changes with every event of any source, and only then."""
 
 import multiprocessing
 import pickle
@@ -29,7 +29,7 @@ EVENTS: dict[str, Callable[[Ledger], object]] = {
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_every_event_changes_it_in_this_and_in_every_other_connection(study: Ledger, event: str) -> None:
+def test_every_event_changes_the_revision_in_all_connections(study: Ledger, event: str) -> None:
     other = pickle.loads(pickle.dumps(study))
     before, others_before = study.revision(), other.revision()
     EVENTS[event](study)
@@ -38,18 +38,18 @@ def test_every_event_changes_it_in_this_and_in_every_other_connection(study: Led
     other.close()
 
 
-def test_questions_do_not_change_it(study: Ledger) -> None:
+def test_reading_does_not_change_the_revision(study: Ledger) -> None:
     lease(study)
     before = study.revision()
     study.progress()
     study.images()
     study.models()
     study.leases()
-    study.sync_images("abcdef", validation_cases=0)  # which are there already
+    study.sync_images("abcdef", validation_cases=0)  # which exist already
     assert study.revision() == before
 
 
-def test_a_lease_that_expires_changes_it_though_nothing_is_written(study: Ledger, clock: Any) -> None:
+def test_an_expiring_lease_changes_the_revision_though_nothing_is_written(study: Ledger, clock: Any) -> None:
     lease(study)
     before = study.revision()
     clock.advance(MINUTES - 1)
@@ -62,7 +62,7 @@ def _annotate(ledger: Ledger) -> None:
     ledger.record_annotation("a", "a.nii.gz", "0" * 64, "ann")
 
 
-def test_what_another_process_writes_changes_it(study: Ledger) -> None:
+def test_writes_of_another_process_change_the_revision(study: Ledger) -> None:
     before = study.revision()
     process = multiprocessing.get_context("fork").Process(target=_annotate, args=(study,))
     process.start()
@@ -77,7 +77,7 @@ def _revision_changes(ledger: Ledger) -> None:
     assert ledger.revision() != before
 
 
-def test_a_forked_process_has_its_own(study: Ledger) -> None:
+def test_a_forked_process_has_its_own_revision(study: Ledger) -> None:
     before = study.revision()
     process = multiprocessing.get_context("fork").Process(target=_revision_changes, args=(study,))
     process.start()
@@ -86,8 +86,8 @@ def test_a_forked_process_has_its_own(study: Ledger) -> None:
     assert study.revision() != before
 
 
-def test_after_the_ledger_was_closed_it_is_another(study: Ledger) -> None:
-    """What happened meanwhile is not known to a new connection, so that no old revision may be equal to a new one."""
+def test_the_revision_is_another_after_the_ledger_was_closed(study: Ledger) -> None:
+    """A new connection does not know the events meanwhile, so no old revision may equal a new one."""
     before = study.revision()
     study.close()
     _annotate(study)

@@ -1,4 +1,4 @@
-"""What must never happen is forbidden by the database itself, whoever writes."""
+"""The database itself forbids impossible states to every writer."""
 
 import pytest
 from sqlalchemy import insert, text, update
@@ -15,7 +15,7 @@ def item(lease_id, slice_index):
 
 @pytest.fixture
 def two_leases(study):
-    """Ann holds a, bob holds b: leases 1 and 2."""
+    """Lease 1 of a to ann, and lease 2 of b to bob."""
     study.grant_lease("ann", "a", 30, "random")
     study.grant_lease("bob", "b", 30, "random")
     return study
@@ -23,7 +23,7 @@ def two_leases(study):
 
 @pytest.fixture
 def slice_lease(study):
-    """Ann holds the slices 3 and 4 of a, bob holds b: leases 1 and 2."""
+    """Lease 1 of slices 3 and 4 of a to ann, and lease 2 of b to bob."""
     study.grant_lease("ann", "a", 30, "random", slices=[3, 4])
     study.grant_lease("bob", "b", 30, "random")
     return study
@@ -80,7 +80,7 @@ def test_an_image_and_tag_has_one_current_annotation(study):
     refused(study, update(AnnotationRow).where(AnnotationRow.id == 1).values(superseded_at=None))
 
 
-def test_a_version_is_given_once(study):
+def test_a_version_number_is_given_once(study):
     study.record_annotation("a", "f", "0", "ann")
     study.record_annotation("a", "g", "0", "ann")
     refused(study, update(AnnotationRow).where(AnnotationRow.id == 1).values(version=2))
@@ -93,7 +93,7 @@ def test_a_lease_ends_with_an_outcome(two_leases):
 
 
 @pytest.mark.parametrize("table", ["images", "leases", "rounds"])
-def test_what_others_refer_to_cannot_be_removed(two_leases, table):
+def test_rows_that_others_refer_to_cannot_be_removed(two_leases, table):
     refused(two_leases, text(f"DELETE FROM {table}"))  # noqa: S608
 
 

@@ -35,7 +35,7 @@ class Held:
 
 @dataclass
 class Expected:
-    """What the ledger should know: who holds what, and the labels of each image as (file, covers, deleted)."""
+    """The expected ledger: the holder of each lease, and the labels of each image as (file, covers, deleted)."""
 
     held: list[Held] = field(default_factory=list)
     labels: dict[str, list[tuple[str, frozenset[int] | None, bool]]] = field(
@@ -43,7 +43,7 @@ class Expected:
     )
 
     def current(self, image_id):
-        """What the current label covers, or the empty set."""
+        """Return the slices that the current label covers, or the empty set."""
         last = self.labels[image_id][-1:]
         return frozenset() if not last or last[0][2] else last[0][1]
 
@@ -166,7 +166,9 @@ def test_any_order_of_events(ledger, clock):
     run_state_machine_as_test(
         lambda: Study(ledger, clock),
         settings=settings(
-            max_examples=10 if ledger.shown_url.startswith("postgresql") else 25,  # the same rules, and twice as slow
+            max_examples=10
+            if ledger.shown_url.startswith("postgresql")
+            else 25,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

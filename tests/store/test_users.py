@@ -1,4 +1,4 @@
-"""Who may log in, and who is logged in, on both databases."""
+"""Users and their sessions, on both databases."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def test_a_name_that_http_or_a_line_cannot_hold_is_refused(ledger, name):
     assert not ledger.has_users()
 
 
-def test_a_session_lasts_as_long_as_was_said(with_ann, clock):
+def test_a_session_lasts_as_long_as_it_was_opened_for(with_ann, clock):
     until = with_ann.begin_session("t1", "ann", HOUR)
     assert until == clock.now + HOUR
     found = with_ann.login_session("t1", by_provider=False)
@@ -61,7 +61,7 @@ def test_a_new_user_of_an_old_name_does_not_find_the_old_ones_sessions(with_ann)
     assert with_ann.login_session("t1", by_provider=False) is None
 
 
-def test_another_role_holds_for_sessions_that_go_on(with_ann):
+def test_a_changed_role_holds_for_sessions_that_go_on(with_ann):
     with_ann.begin_session("t1", "ann", HOUR)
     with_ann.set_user_role("ann", "manager")
     assert with_ann.login_session("t1", by_provider=False).role == "manager"
@@ -117,7 +117,7 @@ def test_requests_within_a_thirtieth_of_the_idle_time_write_nothing(with_ann, cl
     assert with_ann.login_session("t1", by_provider=False).expires_at == clock.now + idle
 
 
-def test_who_is_unknown_is_named_with_those_who_are_known(with_ann):
+def test_an_unknown_user_is_named_together_with_the_known_ones(with_ann):
     for act in (
         lambda: with_ann.remove_user("bob"),
         lambda: with_ann.set_password_hash("bob", "h"),

@@ -1,4 +1,4 @@
-"""What all strategies share: a validation case that is due comes before what the strategy itself proposes."""
+"""All strategies ask for a validation case that is due before their own proposals."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ DUE = "a validation case, chosen once and never trained on: it measures the mode
 
 
 class Studies:
-    """The folder of the images, as a strategy asks for them."""
+    """The folder of the images, as a strategy uses it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ def studies(tmp_path: Path) -> Studies:
 
 @pytest.fixture
 def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
-    """Eight images, two of them for validation; the recipe has a proxy task, and starts with four cases."""
+    """A project of eight images, two of them for validation; the recipe has a proxy task and starts with four cases."""
 
     def open_with(**conf: str) -> Project:
         recipe = write_warm_recipe(tmp_path, cold_start='"none"')
@@ -60,7 +60,7 @@ def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
 
 
 def publish(project: Project, kind: str) -> None:
-    """A model that has given every training image every score there is, and its features."""
+    """Publish a model with all kinds of scores and the features of every training image."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [], kind=kind).version
     rng = np.random.default_rng(version)
     kinds = [(measure, region) for measure in MEASURES for region in [*REGIONS, "class_1"]]
@@ -78,15 +78,15 @@ def publish(project: Project, kind: str) -> None:
 
 
 def first_of_each(project: Project) -> dict[str, Proposal]:
-    """What each strategy would ask for first."""
+    """Return the first proposal of each strategy."""
     first = {name: next(strategy.proposals()) for name, strategy in build_strategies(project).items()}
     assert len(first) > 40
     return first
 
 
 def roles(project: Project, proposals: dict[str, Proposal]) -> dict[str, str]:
-    of = {image.id: image.role for image in project.ledger.images()}
-    return {name: of[proposal.image_id] for name, proposal in proposals.items()}
+    role_of = {image.id: image.role for image in project.ledger.images()}
+    return {name: role_of[proposal.image_id] for name, proposal in proposals.items()}
 
 
 @pytest.mark.parametrize(("worth", "fallback"), [(None, "false"), (-0.9, "true")])
@@ -98,7 +98,7 @@ def test_every_strategy_asks_for_a_validation_case_that_is_due_before_what_its_m
     publish(project, "task")
     training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
     label = project.ledger.record_annotation(training[0], "f", "0", "ann")
-    if worth is not None:  # and so the uncertainty of the model is not trusted
+    if worth is not None:  # so that the uncertainty of the model is not trusted
         project.ledger.record_doubt(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
     first = first_of_each(project)
     assert set(roles(project, first).values()) == {"validation"}

@@ -1,4 +1,4 @@
-"""What is asked for by a proxy model, from a ledger and features filled by hand."""
+"""Queries by a proxy model, from a ledger and features filled by hand."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -37,7 +37,7 @@ def open_warm(tmp_path: Path) -> Callable[..., Project]:
 
 
 def publish(project: Project, scores: Mapping[str, float], measure: str = "variance") -> None:
-    """A proxy model, and what it thinks of the images; where that is less than 0, they have no pseudo-label."""
+    """Publish a proxy model with its scores of the images; a score below 0 means no pseudo-label."""
     version = project.ledger.publish_model("p.pt", "0" * 64, "tiny", ["foreground"], {}, [], kind="proxy").version
     for image_id, value in scores.items():
         score = Score(measure, "everything", "mean", max(value, 0.0))
@@ -45,7 +45,7 @@ def publish(project: Project, scores: Mapping[str, float], measure: str = "varia
 
 
 def place(project: Project, places: Mapping[str, float]) -> None:
-    """Features on a line, of proxy model 1."""
+    """Write features on a line for proxy model 1."""
     vectors = {image_id: np.array([at, 0.0], np.float32) for image_id, at in places.items()}
     write_features(features_file(project.features_folder, 1), vectors)
 
@@ -75,7 +75,9 @@ def test_before_the_proxy_model_is_ready_cases_are_drawn_at_random_and_the_reaso
     assert all(proposal.reason.endswith(" yet: drawn at random") for proposal in drawn)
 
 
-def test_the_least_certain_comes_first_and_what_has_no_pseudo_label_last(open_warm: Callable[..., Project]) -> None:
+def test_the_least_certain_image_comes_first_and_images_without_a_pseudo_label_last(
+    open_warm: Callable[..., Project],
+) -> None:
     project = open_warm()
     publish(project, {"a": 0.1, "b": 0.3, "c": -1, "d": 0.2, "e": 0.0, "f": 0.6, "g": 0.5, "h": 0.4})
     proposals = list(proxy_rank_proposals(project))
@@ -87,7 +89,7 @@ def test_the_least_certain_comes_first_and_what_has_no_pseudo_label_last(open_wa
     assert ids(proxy_rank_proposals(project)) == list("gbdaec")
 
 
-def test_it_ranks_by_the_measure_of_the_recipe(open_warm: Callable[..., Project]) -> None:
+def test_the_proxy_strategy_ranks_by_the_measure_of_the_recipe(open_warm: Callable[..., Project]) -> None:
     project = open_warm(measure='"entropy"')
     publish(project, {"a": 0.1, "b": 0.3}, "entropy")
     proposals = list(proxy_rank_proposals(project))
@@ -124,7 +126,7 @@ def test_coreset_asks_for_the_farthest_of_all_that_were_asked_for(open_warm: Cal
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_what_has_no_features_comes_last_and_then_the_validation_cases(
+def test_images_without_features_come_last_and_then_the_validation_cases(
     open_warm: Callable[..., Project], name: str
 ) -> None:
     project = open_warm(validation_cases=2)
@@ -134,7 +136,7 @@ def test_what_has_no_features_comes_last_and_then_the_validation_cases(
     strategy = build_strategy(project, name)
     assert sorted(ids(strategy.proposals())) == training[1:]
     annotate(project, *training[1:])
-    # Fewer validation cases than others were asked for: they are due. Nothing else is left but one without features.
+    # Fewer validation cases than others were asked for: they are due. Only an image without features is left besides.
     assert ids(strategy.proposals())[-1] == training[0]
     assert set(ids(strategy.proposals())[:-1]) == set(validation)
     annotate(project, training[0], validation[0])

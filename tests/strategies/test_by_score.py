@@ -1,4 +1,4 @@
-"""What is asked for, from a ledger filled by hand."""
+"""Queries by scores, from a ledger filled by hand."""
 
 import pickle
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish(project: Project, scores: dict[str, float], region: str = "everything", again: bool = False) -> None:
-    """A new model (or the same once more), and what it thinks of the images."""
+    """Publish a new model (or use the same `again`) with its scores of the images."""
     if not again:
         project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
     version = len(project.ledger.models())
@@ -48,7 +48,7 @@ def ids(proposals: Iterator[Proposal]) -> list[str]:
     return [proposal.image_id for proposal in proposals]
 
 
-def test_before_the_first_model_it_is_random_and_says_so(project: Project) -> None:
+def test_before_the_first_model_scored_strategies_ask_at_random_and_say_so(project: Project) -> None:
     with pytest.raises(NotRankedYet, match="no model yet: drawn at random"):
         highest_proposals(project, KIND)
     proposals = list(build_strategy(project, "variance").proposals())
@@ -106,7 +106,7 @@ def test_selective_asks_by_target_and_boundary_in_turn_and_says_which(project: P
     assert "over the boundary 7 by model 1, next in the boundary list" in proposals[1].reason
 
 
-def test_selective_passes_over_what_was_asked_for_since(project: Project) -> None:
+def test_selective_passes_over_images_asked_for_since_the_ranking(project: Project) -> None:
     publish(project, dict(zip("abcdefgh", [8, 7, 6, 5, 4, 3, 2, 1], strict=True)), "target")
     publish(project, dict(zip("abcdefgh", [1, 8, 2, 3, 7, 4, 5, 6], strict=True)), "boundary", again=True)
     project.ledger.record_annotation("a", "f", "0", "ann")
@@ -116,7 +116,7 @@ def test_selective_passes_over_what_was_asked_for_since(project: Project) -> Non
 
 @pytest.fixture
 def raced(tmp_path: Path) -> Project:
-    """A race is over: a, b and c have few repeats and the largest scores, d to h all 20."""
+    """A project after a race: a, b and c have few repeats and the largest scores, d to h all 20."""
     project = open_project("app", str(tmp_path), {"labels": "ball", "query_size": "2", "racing": "true"})
     project.ledger.sync_images("abcdefgh", 0)
     project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
@@ -126,7 +126,7 @@ def raced(tmp_path: Path) -> Project:
     return project
 
 
-def test_after_a_race_those_with_all_repeats_come_first_and_the_reason_says_so(raced: Project) -> None:
+def test_after_a_race_images_with_all_repeats_come_first_and_the_reason_says_so(raced: Project) -> None:
     proposals = list(highest_proposals(raced, KIND))
     assert ids(iter(proposals)) == list("defghabc")
     assert proposals[0].reason == "variance 4 by model 1, the largest of the cases left that had all 20 repeats"
@@ -140,7 +140,7 @@ def test_after_a_race_selective_compares_equal_repeats_only(raced: Project) -> N
     assert ids(selective_proposals(raced, "variance")) == list("defghabc")
 
 
-def test_without_a_race_nothing_is_said_of_repeats(project: Project) -> None:
+def test_without_a_race_the_reason_does_not_mention_repeats(project: Project) -> None:
     publish(project, {"a": 1.0})
     assert "repeats" not in next(highest_proposals(project, KIND)).reason
 
@@ -149,7 +149,7 @@ scores = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1), min_siz
 
 
 @given(scores, scores, st.integers(1, 6))
-def test_rounds_are_unions_and_together_everything_once(
+def test_rounds_are_unions_and_together_hold_every_image_once(
     target: dict[str, float], boundary: dict[str, float], size: int
 ) -> None:
     order = [image_id for image_id, _ in selective_rounds(target, boundary, size)]

@@ -1,4 +1,4 @@
-"""Which proposal an annotator gets: their own query first, nothing that cannot be read, more where all was taken."""
+"""The proposal that an annotator gets: first their own query, no unreadable image, more proposals if all are taken."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ IMAGES = [f"case_{number}" for number in range(4)]
 
 
 class Studies:
-    """The folder of the images, as a strategy asks for them."""
+    """The folder of the images, as a strategy uses it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ def project(studies: Studies, tmp_path: Path) -> Project:
 
 
 def listed(project: Project, order: list[str], at_a_time: int = 100) -> ProjectStrategy:
-    """Proposes what it is told, a few at a time, and only what is still in the pool, as a ranking does."""
+    """Propose these images a few at a time, and only those still in the pool, as a ranking does."""
 
     def propose(project: Project) -> Iterator[Proposal]:
         pool = project.ledger.pool("training")
@@ -71,7 +71,7 @@ def test_the_first_proposal_is_leased_and_given_again(project: Project, studies:
     assert strategy.next("bob", studies)["id"] == "case_2"
 
 
-def test_nobody_is_given_what_cannot_be_read(project: Project, studies: Studies) -> None:
+def test_unreadable_images_are_given_to_nobody(project: Project, studies: Studies) -> None:
     strategy = listed(project, [*BROKEN, "case_0"])
     assert strategy.next("ann", studies)["id"] == "case_0"
     reasons = {image.id: image.unreadable_reason for image in project.ledger.images()}
@@ -80,15 +80,15 @@ def test_nobody_is_given_what_cannot_be_read(project: Project, studies: Studies)
     assert [reasons[image_id] for image_id in IMAGES] == [None] * len(IMAGES)
 
 
-def test_when_all_proposals_fail_there_may_be_more(project: Project, studies: Studies) -> None:
+def test_more_proposals_are_read_when_all_of_the_first_fail(project: Project, studies: Studies) -> None:
     strategy = listed(project, [*BROKEN, *IMAGES], at_a_time=2)
     given = [strategy.next(f"reader {number}", studies) for number in range(len(IMAGES) + 1)]
     assert [sample.get("id") for sample in given] == [*IMAGES, None]
     assert given[-1] == {}
 
 
-def test_proposals_that_are_never_granted_end(project: Project, studies: Studies) -> None:
-    """Somebody holds the image, and yet it is proposed again and again."""
+def test_asking_ends_if_proposals_are_never_granted(project: Project, studies: Studies) -> None:
+    """Another annotator holds the image, and it is proposed again and again."""
 
     def propose(project: Project) -> Iterator[Proposal]:
         return (Proposal(image_id, "stubborn") for image_id in ("case_0", "case_0"))
@@ -98,7 +98,7 @@ def test_proposals_that_are_never_granted_end(project: Project, studies: Studies
     assert strategy.next("bob", studies) == {}
 
 
-def test_what_scoring_has_read_is_looked_at_by_its_header_only(project: Project, studies: Studies) -> None:
+def test_images_that_scoring_has_read_are_checked_by_their_header_only(project: Project, studies: Studies) -> None:
     looked_at = {
         kind: set_aside_unreadable(kind, studies, project.ledger, was_scored=True) for kind in ("nan", "flat", "text")
     }

@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish(project: Project, images: str = IMAGES, kind: str = "task", old: bool = False) -> None:
-    """A new model and what it predicts: half of the foreground in slice 1 and half in slice 2."""
+    """Publish a new model that predicts half of the foreground in slice 1 and half in slice 2."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [], kind=kind).version
     for image_id in images:
         half = VOXELS[image_id] / 2
@@ -50,7 +50,7 @@ def ids(proposals: Iterator[Proposal]) -> list[str]:
     return [proposal.image_id for proposal in proposals]
 
 
-def test_volumes_are_those_of_the_draw_with_what_they_were_drawn_for(project: Project) -> None:
+def test_foreground_volumes_are_those_of_the_draw_and_the_reason_says_what_for(project: Project) -> None:
     publish(project)
     proposals = list(foreground_random_proposals(project))
     expected = list(foreground_aware(VOXELS, "0:1:foreground"))
@@ -66,7 +66,7 @@ def test_volumes_are_those_of_the_draw_with_what_they_were_drawn_for(project: Pr
 
 
 def test_slices_with_foreground_have_two_thirds_of_the_places_and_a_part_of_the_others(project: Project) -> None:
-    """Of the first: 0.66 for foreground, and of the rest 10 of 32 slices."""
+    """The first slice is drawn for foreground with probability 0.66, else from all 32 slices, of which 10 have some."""
     publish(project)
     with_foreground = 0
     for seed in range(120):
@@ -80,7 +80,7 @@ def test_slices_with_foreground_have_two_thirds_of_the_places_and_a_part_of_the_
     assert binomtest(with_foreground, 120, 0.66 + 0.34 * 10 / 32).pvalue > 1e-3
 
 
-def test_a_round_of_slices_says_what_it_is_of(project: Project) -> None:
+def test_the_reason_of_a_round_of_slices_says_what_it_was_drawn_from(project: Project) -> None:
     publish(project)
     proposals = list(foreground_random_slice_proposals(project))
     assert sum(len(proposal.slices or ()) for proposal in proposals) == 32
@@ -121,7 +121,7 @@ def test_before_a_model_of_the_task_the_proxy_model_tells_foreground(project: Pr
 
 
 @pytest.mark.parametrize("name", ["foreground_random", "foreground_random_slices"])
-def test_where_no_foreground_is_known_foreground_random_asks_as_the_recipe_starts(project: Project, name: str) -> None:
+def test_without_known_foreground_foreground_random_asks_as_the_recipe_starts(project: Project, name: str) -> None:
     strategy = build_strategy(project, name)
     assert {proposal.reason for proposal in strategy.proposals()} == {"no model yet: drawn at random"}
     publish(project, old=True)
@@ -130,7 +130,7 @@ def test_where_no_foreground_is_known_foreground_random_asks_as_the_recipe_start
     }
 
 
-def test_slices_begin_with_slices_where_the_recipe_does(project: Project) -> None:
+def test_foreground_slices_begin_with_slices_if_the_recipe_does(project: Project) -> None:
     query = project.recipe.query.model_copy(update={"start_strategy": "random_slices"})
     recipe = project.recipe.model_copy(update={"query": query})
     slices = Project(project.settings, recipe, project.labels, project.folder, project.ledger)

@@ -1,4 +1,4 @@
-"""In which order clients are offered the strategies, and what each says of itself."""
+"""The order in which clients are offered the strategies, and their descriptions."""
 
 from pathlib import Path
 
@@ -42,13 +42,13 @@ def test_a_project_of_slices_is_offered_what_asks_for_slices_first() -> None:
     assert kinds == sorted(kinds)
 
 
-def test_none_is_left_out_or_made_up() -> None:
+def test_the_listing_holds_every_strategy_and_no_other() -> None:
     for own in NAMES:
         assert sorted(in_order(NAMES, own)) == sorted([*NAMES, "recipe", "random"])
         assert suiting(NAMES, own)[0] == own
 
 
-def test_the_setting_and_not_the_file_of_the_recipe_says_what_its_own_is(tmp_path: Path) -> None:
+def test_the_strategy_of_the_settings_counts_as_the_recipes_own(tmp_path: Path) -> None:
     built = build_strategies(project_of(tmp_path, recipe="quick", strategy="random_slices"))
     assert list(built)[:3] == ["recipe", "random_slices", "foreground_random_slices"]
     assert built["recipe"].description == (
@@ -56,13 +56,13 @@ def test_the_setting_and_not_the_file_of_the_recipe_says_what_its_own_is(tmp_pat
     )
 
 
-def test_random_says_that_it_is_not(tmp_path: Path) -> None:
+def test_the_entry_named_random_says_that_it_is_the_recipes_own_strategy(tmp_path: Path) -> None:
     described = build_strategies(project_of(tmp_path, recipe="quick", strategy="entropy"))["random"].description
     assert described.startswith("Not random: the recipe's own strategy, entropy, as 'recipe'")
     assert described.endswith("True random is random_volumes, or random_slices.")
 
 
-def test_each_says_what_it_needs_and_whether_it_is_for_experts(tmp_path: Path) -> None:
+def test_each_description_says_what_the_strategy_needs_and_whether_it_is_for_experts(tmp_path: Path) -> None:
     built = build_strategies(project_of(tmp_path, recipe="quick", strategy="variance"))
     described = {name: strategy.description for name, strategy in built.items()}
     suit = {"variance", "random_volumes", "foreground_random", "uncertainty_volumes", "blend"}

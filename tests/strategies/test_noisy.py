@@ -48,7 +48,7 @@ def open_with(tmp_path: Path) -> Callable[..., Project]:
 
 
 def publish(project: Project, old: bool = False, repeats: dict[str, int] | None = None) -> None:
-    """A new model, which has scored all images; an `old` one knows no entropy of classes."""
+    """Publish a new model that has scored all images; an `old` one has no entropy of classes."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "quick", ["liver", "tumour"], {}, []).version
     for image_id in IMAGES:
         values = {"everything": PLAIN} if old else {"everything": PLAIN, "class_1": LIVER, "class_2": TUMOUR}
@@ -67,13 +67,13 @@ def ids(proposals: Iterator[Proposal]) -> list[str]:
 
 
 def asked_one_by_one(project: Project, propose: Propose) -> list[tuple[str, tuple[int, ...] | None]]:
-    """The whole pool, asked for by a server that is restarted before each query."""
+    """Return the queries for the whole pool by a server that is restarted before each."""
     asked = []
     while True:
         project = pickle.loads(pickle.dumps(project))
         try:
             first = next(propose(project))
-        except (NotRankedYet, StopIteration):  # nothing that the model has scored is left
+        except (NotRankedYet, StopIteration):  # no image with a score is left
             return asked
         if first.model_version is None:
             return asked
@@ -111,7 +111,7 @@ def test_power_bald_is_the_power_order_of_mutual_information_and_says_so(open_wi
 
 
 def test_power_slices_are_drawn_in_proportion_to_their_sums(open_with: Callable[..., Project]) -> None:
-    """Of the slices of h, of 8, 4, 2 and 1 parts."""
+    """The slices of h have sums of 8, 4, 2 and 1 parts."""
     project = open_with(query_size="1")
     publish(project)
     first = []
@@ -127,7 +127,7 @@ def test_power_slices_are_drawn_in_proportion_to_their_sums(open_with: Callable[
 
 
 def late(project: Project) -> None:
-    """Four models, so that the next has hardly any noise left."""
+    """Publish four models, so that the next one has hardly any noise."""
     for _ in range(4):
         project.ledger.publish_model("m.pt", "0" * 64, "quick", ["liver", "tumour"], {}, [])
 
@@ -180,7 +180,9 @@ def test_after_the_first_model_clasp_pe_is_noisy_and_proxy_models_are_no_rounds(
 
 
 @pytest.mark.parametrize("propose", VOLUMES)
-def test_after_a_race_those_with_all_repeats_come_first(open_with: Callable[..., Project], propose: Propose) -> None:
+def test_after_a_race_power_strategies_ask_first_for_images_with_all_repeats(
+    open_with: Callable[..., Project], propose: Propose
+) -> None:
     project = open_with()
     publish(project, repeats=dict.fromkeys("abc", 20) | dict.fromkeys("de", 10))
     order = ids(propose(project))
@@ -212,7 +214,7 @@ def test_before_the_first_model_a_noisy_strategy_asks_as_the_recipe_starts(
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
-def test_when_nothing_scored_is_left_the_others_are_asked_for_at_random(
+def test_images_without_a_score_are_asked_for_at_random_after_the_scored_ones(
     open_with: Callable[..., Project], name: str
 ) -> None:
     project = open_with()

@@ -1,4 +1,4 @@
-"""Which slices are asked for, from a ledger filled by hand."""
+"""Queries of slices, from a ledger filled by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish(project: Project, trained_on: list[int], **kinds: dict[str, list[float]]) -> None:
-    """A new model, and what it thinks of slices: measure and region, joined by two underscores."""
+    """Publish a new model with scores of slices by measure and region, joined by two underscores."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, trained_on).version
     for image_id in "ab":
         scores = [
@@ -54,7 +54,7 @@ def asked(proposals: Iterator[Proposal]) -> list[tuple[str, tuple[int, ...] | No
     return [(proposal.image_id, proposal.slices) for proposal in proposals]
 
 
-def test_the_largest_peaks_come_first_those_of_a_volume_together(project: Project) -> None:
+def test_the_largest_peaks_come_first_and_those_of_a_volume_together(project: Project) -> None:
     publish(project, [], entropy__everything=WITH_PEAKS)
     proposals = list(peak_proposals(project))
     # Peaks by hand: a 1 and 6, five apart; b 6, its ends are none. A round of three takes .9, .8 and .7; the next goes
@@ -74,7 +74,7 @@ def test_the_ends_of_a_volume_come_last_however_uncertain(project: Project) -> N
     assert set(order[-4:]) == {("a", 0), ("a", 7), ("b", 0), ("b", 7)}
 
 
-def test_what_is_annotated_or_leased_is_passed_over_and_rounds_stay(project: Project) -> None:
+def test_annotated_and_leased_slices_are_passed_over_and_rounds_stay(project: Project) -> None:
     publish(project, [], entropy__everything=WITH_PEAKS)
     project.ledger.record_annotation("a", "f", "0", "ann", slices=[1])
     assert asked(peak_proposals(project))[:2] == [("a", (6,)), ("b", (6,))]
@@ -84,7 +84,7 @@ def test_what_is_annotated_or_leased_is_passed_over_and_rounds_stay(project: Pro
     assert {image_id for image_id, _ in asked(peak_proposals(project))} == {"a"}
 
 
-def test_a_new_model_lays_out_new_rounds_without_what_it_learnt(project: Project) -> None:
+def test_a_new_model_lays_out_new_rounds_without_its_learnt_slices(project: Project) -> None:
     learnt = project.ledger.record_annotation("a", "f", "0", "ann", slices=[1]).id
     publish(project, [learnt], entropy__everything=WITH_PEAKS)
     # A round of three without slice 1 of a: .8, .7 and .3.
@@ -149,7 +149,7 @@ def test_validation_cases_are_asked_for_whole(tmp_path: Path) -> None:
 
 
 class Studies:
-    """A folder, as a strategy asks for its images."""
+    """The folder of the images, as a strategy uses it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -212,7 +212,7 @@ def test_images_that_cannot_be_counted_are_set_aside(tmp_path: Path) -> None:
     assert set_aside
 
 
-def test_every_strategy_of_slices_is_called_so(project: Project) -> None:
+def test_the_names_of_all_slice_strategies_end_in_slices(project: Project) -> None:
     publish(project, [], **{f"{m}__{r}": PROFILES for m in ("entropy", "variance") for r in ("everything", "target")})
     names = strategy_names(project.recipe)
     asks = {name for name in names if TRAITS[name].asks_slices}
@@ -226,7 +226,7 @@ def test_every_strategy_of_slices_is_called_so(project: Project) -> None:
 
 
 def test_images_of_which_no_slices_were_scored_come_after_those_that_were(project: Project) -> None:
-    """After a race, or in a ledger that was kept before slices were scored."""
+    """Such images exist after a race, or in a ledger from before slices were scored."""
     project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
     kind = ScoreKind("entropy", aggregation="mean")
     project.ledger.record_scores(1, "a", [Score.of_kind(kind, 1.0, tuple(PROFILES["a"]))], 5, 0)
@@ -266,7 +266,7 @@ def rss_project(tmp_path: Path, size: int, **conf: str) -> Project:
 
 
 def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -> None:
-    """chlebus2022, IV.A. Each third slice holds foreground; three are wanted, however many are drawn."""
+    """chlebus2022, IV.A. Each third slice holds foreground; a round has three of these and any number of others."""
     project = rss_project(tmp_path, size=3)
     project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [])
     order, drawn = random_slices(dict.fromkeys("abc", 10), seed=0), list[tuple[str, int]]()
@@ -283,11 +283,11 @@ def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -
         )
     assert sum(index % 3 == 0 for _, index in drawn) == 3
     assert len(drawn) > 3, "some of the first three are empty"
-    # No slice is drawn that could not have been the next one or, of a volume with it, soon after.
+    # Every drawn slice could have been the next one, or one of the same volume soon after.
     assert set(drawn) <= set(order[: len(drawn) + 2])
 
 
-def test_the_next_round_counts_anew_and_what_was_drawn_is_not_drawn_again(tmp_path: Path) -> None:
+def test_the_next_round_of_random_slices_counts_anew_and_draws_no_slice_again(tmp_path: Path) -> None:
     project = rss_project(tmp_path, size=2)
     whole = project.ledger.record_annotation("a", "f", "0", "ann", slices=[0, 1, 2], foreground_slices=2)
     project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [whole.id])
@@ -322,7 +322,7 @@ def test_a_round_of_volumes_of_a_recipe_of_slices_has_its_own_number(tmp_path: P
         assert (query.round_size(of_slices=True), query.round_size(of_slices=False)) == (200, 5)
 
 
-def test_without_that_number_volumes_are_refused_and_slices_are_as_many(tmp_path: Path) -> None:
+def test_without_a_number_of_volumes_a_recipe_of_slices_refuses_volume_strategies(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"
     recipe.write_text(TINY_RECIPE.read_text().replace('"variance"', '"entropy_slices"'))
     conf = {"labels": "ball", "recipe": str(recipe)}

@@ -1,4 +1,4 @@
-"""What is asked for by the features of the task's own models, from a ledger and features filled by hand."""
+"""Queries by the features of the task's own models, from a ledger and features filled by hand."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ def annotate(project: Project, image_id: str, slices: list[int] | None = None) -
 
 
 def publish(project: Project, trained_on: list[int], places: dict[str, float], kind: str = "task") -> None:
-    """A new model, and where it sees the images: one number each."""
+    """Publish a new model with one feature for each image."""
     version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, trained_on, kind=kind).version
     write(project, version, {image_id: np.array([place], np.float32) for image_id, place in places.items()})
 
@@ -87,7 +87,7 @@ def test_in_every_round_coreset_goes_by_what_the_latest_model_sees(project: Proj
 
 
 def test_typiclust_asks_for_clusters_of_which_nothing_was_learnt(project: Project) -> None:
-    """Four clusters for two beside b and h: abc, d, efg and h. f is the most typical of the larger one left, then d."""
+    """Two queries beside b and h make four clusters: abc, d, efg and h. f is typical of the larger free one, then d."""
     publish(project, [annotate(project, "b"), annotate(project, "h")], PLACES)
     proposals = list(typiclust_proposals(project))
     assert ids(iter(proposals))[:2] == ["f", "d"]
@@ -97,7 +97,9 @@ def test_typiclust_asks_for_clusters_of_which_nothing_was_learnt(project: Projec
     assert ids(typiclust_proposals(project))[0] == "d"
 
 
-def test_while_a_model_has_no_features_the_one_before_it_is_asked_then_the_proxy_model(project: Project) -> None:
+def test_without_features_of_the_newest_model_the_one_before_is_asked_and_then_the_proxy_model(
+    project: Project,
+) -> None:
     publish(project, [], {id: -place for id, place in PLACES.items()}, kind="proxy")
     assert "by the features of proxy model 1" in next(coreset_proposals(project)).reason
     publish(project, [], {})
@@ -109,7 +111,7 @@ def test_while_a_model_has_no_features_the_one_before_it_is_asked_then_the_proxy
     assert next(coreset_proposals(project)).reason.endswith("by the features of model 3")
 
 
-def test_without_any_features_it_is_random_and_says_so(tmp_path: Path) -> None:
+def test_without_any_features_strategies_ask_at_random_and_say_so(tmp_path: Path) -> None:
     project = open_project("app", str(tmp_path), {"labels": "ball"})
     project.ledger.sync_images("abc", 0)
     coreset, typiclust, slices = (build_strategy(project, name) for name in ("coreset", "typiclust", "coreset_slices"))
@@ -121,7 +123,7 @@ def test_without_any_features_it_is_random_and_says_so(tmp_path: Path) -> None:
 
 
 def test_the_farthest_slices_by_hand(project: Project) -> None:
-    """From slice 0 of a, at 0: 103 of c, then 52 of b, 51 from the nearer of both; 51 of b is too, but later."""
+    """From slice 0 of a, at 0: 103 of c, then 52 of b, 51 from the nearer of both; 51 of b ties, and is later."""
     publish_slices(project, [annotate(project, "a", [0])], SLICES)
     proposals = list(coreset_slice_proposals(project))
     assert asked(iter(proposals))[:2] == [("c", (1,)), ("b", (1,))]
@@ -129,9 +131,9 @@ def test_the_farthest_slices_by_hand(project: Project) -> None:
     assert proposals[0].model_version == 1
     # The next round: 9 of a, then 100 of c, 3 from 103; images without features come last, at random.
     assert asked(iter(proposals))[2:4] == [("a", (2,)), ("c", (0,))]
-    last = [proposal for proposal in proposals if proposal.image_id in "defgh"]
-    assert {proposal.reason for proposal in last} == {"model 1 has no features of it: drawn at random"}
-    assert {proposal.model_version for proposal in last} == {None}
+    without_features = [proposal for proposal in proposals if proposal.image_id in "defgh"]
+    assert {proposal.reason for proposal in without_features} == {"model 1 has no features of it: drawn at random"}
+    assert {proposal.model_version for proposal in without_features} == {None}
     assert sum(len(proposal.slices or ()) for proposal in proposals) == 8 * 3 - 1
 
 
@@ -141,7 +143,7 @@ def test_all_slices_of_a_volume_that_was_learnt_wholly_are_centres(project: Proj
 
 
 def test_the_most_typical_slices_by_hand(project: Project) -> None:
-    """Three clusters for two beside slice 1 of a, of which one is chosen: b 51 and c 101 are the middle of theirs."""
+    """Two queries beside slice 1 of a make three clusters, one with it; b 51 and c 101 are the middles of two."""
     publish_slices(project, [annotate(project, "a", [1])], SLICES)
     proposals = list(typiclust_slice_proposals(project))
     assert asked(iter(proposals))[:2] == [("b", (2,)), ("c", (2,))]

@@ -1,4 +1,4 @@
-"""What is made of the labels that came back: trusted or not, said in the reason, asked for at random instead."""
+"""Trust in uncertainty by the labels that came back: the verdict, its reason, and random queries instead."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 
 
 def come_back(project: Project, *worths: float | None) -> None:
-    """Labels of training cases that find the doubt worth so much."""
+    """Record labels of training cases whose comparison gives the uncertainty this worth."""
     for worth in worths:
         label = project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
         # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
@@ -53,7 +53,7 @@ def labelled(project: Project) -> set[str]:
 
 
 def proposed(project: Project) -> list[Proposal]:
-    """By the highest score; where that is not allowed, at random."""
+    """Return the proposals by the highest score, or at random if uncertainty is not trusted."""
 
     def by_uncertainty(project: Project) -> Iterator[Proposal]:
         return highest_proposals(project, KIND)
@@ -63,20 +63,20 @@ def proposed(project: Project) -> list[Proposal]:
     )
 
 
-def test_without_labels_doubt_is_trusted(open_study: Callable[..., Project]) -> None:
+def test_uncertainty_is_trusted_without_labels(open_study: Callable[..., Project]) -> None:
     assert read_trust(open_study()).as_json() == {"last": [], "mean": None, "labels": 0, "trusted": True}
 
 
-def test_it_is_the_mean_over_the_last_labels_that_have_one(open_study: Callable[..., Project]) -> None:
+def test_the_worth_is_the_mean_over_the_last_labels_with_a_correlation(open_study: Callable[..., Project]) -> None:
     project = open_study()
     come_back(project, 0.9, -0.6, None, 0.3, 0.0, None)
-    said = read_trust(project).as_json()
-    assert said["last"] == pytest.approx([-0.6, 0.3, 0.0], abs=1e-6)
-    assert said["mean"] == pytest.approx(-0.1, abs=1e-6)
-    assert (said["labels"], said["trusted"]) == (4, False)
+    verdict = read_trust(project).as_json()
+    assert verdict["last"] == pytest.approx([-0.6, 0.3, 0.0], abs=1e-6)
+    assert verdict["mean"] == pytest.approx(-0.1, abs=1e-6)
+    assert (verdict["labels"], verdict["trusted"]) == (4, False)
 
 
-def test_with_fewer_labels_nothing_is_said(open_study: Callable[..., Project]) -> None:
+def test_with_fewer_labels_than_the_window_no_verdict_is_given(open_study: Callable[..., Project]) -> None:
     project = open_study()
     come_back(project, -1.0, None, -1.0)
     assert read_trust(project).trusted
@@ -86,7 +86,7 @@ def test_with_fewer_labels_nothing_is_said(open_study: Callable[..., Project]) -
 
 
 @given(st.lists(st.floats(-1, 1), max_size=8), st.integers(1, 5), st.floats(-1, 1))
-def test_doubt_is_distrusted_by_a_full_window_below_the_least_and_by_nothing_else(
+def test_uncertainty_is_distrusted_only_by_a_full_window_below_the_threshold(
     worths: list[float], window: int, least: float
 ) -> None:
     trust = Trust(tuple(worths[-window:]), len(worths), window, least)
@@ -98,12 +98,12 @@ def test_doubt_is_distrusted_by_a_full_window_below_the_least_and_by_nothing_els
         assert trust.trusted or trust.mean == pytest.approx(least)
 
 
-def test_a_mean_that_is_just_enough_is_enough() -> None:
+def test_a_mean_worth_at_the_threshold_is_trusted() -> None:
     assert Trust((0.0, 0.5), 2, 2, 0.25).trusted
     assert not Trust((0.0, 0.5), 2, 2, 0.26).trusted
 
 
-def test_the_reason_says_so_and_the_same_is_asked_for(open_study: Callable[..., Project]) -> None:
+def test_a_distrusted_strategy_asks_for_the_same_and_the_reason_says_so(open_study: Callable[..., Project]) -> None:
     project = open_study()
     come_back(project, 0.0, 0.0)
     before = {proposal.image_id: proposal for proposal in proposed(project) if proposal.score is not None}
@@ -115,7 +115,7 @@ def test_the_reason_says_so_and_the_same_is_asked_for(open_study: Callable[..., 
     assert after[0].reason == f"{before[after[0].image_id].reason}; but {SAID}"
 
 
-def test_what_does_not_go_by_doubt_has_its_own_reason(open_study: Callable[..., Project]) -> None:
+def test_strategies_without_uncertainty_keep_their_own_reason(open_study: Callable[..., Project]) -> None:
     project = open_study()
     come_back(project, 0.0, 0.0, 0.15)
     validation = project.ledger.pool("validation")
@@ -126,7 +126,9 @@ def test_what_does_not_go_by_doubt_has_its_own_reason(open_study: Callable[..., 
     }
 
 
-def test_if_allowed_others_are_asked_for_instead_and_say_why(open_study: Callable[..., Project]) -> None:
+def test_a_distrusted_strategy_is_replaced_by_random_if_allowed_and_the_reason_says_why(
+    open_study: Callable[..., Project],
+) -> None:
     project = open_study(fallback="true")
     come_back(project, 0.0, 0.0)
     assert any(proposal.score is not None for proposal in proposed(project))
@@ -136,11 +138,11 @@ def test_if_allowed_others_are_asked_for_instead_and_say_why(open_study: Callabl
     assert [proposal.image_id for proposal in instead] == [proposal.image_id for proposal in random]
     validation = set(project.ledger.pool("validation"))
     for proposal, at_random in zip(instead, random, strict=True):
-        said = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
-        assert proposal.reason == at_random.reason + said
+        ending = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
+        assert proposal.reason == at_random.reason + ending
 
 
-def test_doubt_that_proves_worth_something_again_is_trusted_again(open_study: Callable[..., Project]) -> None:
+def test_uncertainty_is_trusted_again_after_its_worth_rises(open_study: Callable[..., Project]) -> None:
     project = open_study(fallback="true")
     come_back(project, 0.0, 0.0, 0.0)
     assert not read_trust(project).trusted
@@ -149,7 +151,7 @@ def test_doubt_that_proves_worth_something_again_is_trusted_again(open_study: Ca
     assert any("the largest of the cases left" in proposal.reason for proposal in proposed(project))
 
 
-def test_the_settings_say_how_many_labels_and_what_is_enough(open_study: Callable[..., Project]) -> None:
+def test_the_settings_give_the_window_and_the_threshold_of_trust(open_study: Callable[..., Project]) -> None:
     project = open_study(doubt_window="2", min_doubt="0.95")
     come_back(project, 0.9, 0.9)
     trust = read_trust(project)

@@ -1,4 +1,4 @@
-"""Requests that are wrong in one way each, with the status and the words that each must be answered with."""
+"""Requests that are wrong in one way each, with the status and the words that the answer to each must have."""
 
 import json
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ HUGE = "x" * 5000
 
 @dataclass(frozen=True)
 class Bad:
-    """A request, the status it must have, and what its one line must say.
+    """A request, the status of its answer, and the words that the answer's one line must contain.
 
-    `files` are names of bad or good files by the field in which they are sent.
+    `files` maps the form field in which a file is sent to the file's name.
     """
 
     name: str
     method: str
     path: str
     status: int
-    said: tuple[str, ...]
+    expected: tuple[str, ...]
     files: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -31,13 +31,19 @@ class Bad:
 
 
 def bad(
-    name: str, method: str, path: str, status: int, *said: str, files: Mapping[str, str] | None = None, **options: Any
+    name: str,
+    method: str,
+    path: str,
+    status: int,
+    *expected: str,
+    files: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Bad:
-    return Bad(name, method, path, status, said, files or {}, options)
+    return Bad(name, method, path, status, expected, files or {}, options)
 
 
 def params_of(params: object) -> dict[str, Any]:
-    """A form with the field `params`."""
+    """Return a form with the field `params`."""
     return {"data": {"params": params if isinstance(params, str) else json.dumps(params)}}
 
 
@@ -61,8 +67,8 @@ GOOD_LABEL = {"label": "good.nii.gz"}
 JSON_TYPE = {"Content-Type": "application/json"}
 
 BAD_PARAMS = [
-    bad(f"label with params {shown}", "PUT", LABEL, status, said, files=GOOD_LABEL, **params_of(params))
-    for shown, params, status, said in [
+    bad(f"label with params {shown}", "PUT", LABEL, status, expected, files=GOOD_LABEL, **params_of(params))
+    for shown, params, status, expected in [
         ("a list", [1], 422, "expected a JSON object"),
         ("a number", 3, 422, "expected a JSON object"),
         ("malformed", "{", 422, "expected a JSON object"),
@@ -98,9 +104,9 @@ BAD_NAMES = [
     bad("label as a text field", "PUT", LABEL, 422, "label", data={"label": "x"}),
     bad("label without an image", "PUT", "/datastore/label", 422, "image: Field required", files=GOOD_LABEL),
     *(
-        bad(f"{method} label {what}", method, f"/datastore/label?{key}={image}&tag={tag}", status, said)
+        bad(f"{method} label {what}", method, f"/datastore/label?{key}={image}&tag={tag}", status, expected)
         for method, key in (("GET", "label"), ("DELETE", "id"))
-        for what, image, tag, status, said in [
+        for what, image, tag, status, expected in [
             ("image outside", "../case_0", "final", 404, "no image '../case_0'"),
             ("image absolute", "/etc/passwd", "final", 404, "no image '/etc/passwd'"),
             ("tag outside", "case_0", "../final", 422, "tag '../final'"),
@@ -171,9 +177,9 @@ BAD_TASKS = [
     bad("unknown trainer", "POST", "/train/best", 404, "no trainer 'best': use one of segmentation"),
     bad("unknown scoring", "POST", "/scoring/best", 404, "no scoring method 'best'", "variance"),
     *(
-        bad(f"training with {shown}", "POST", path, status, said, json=params)
+        bad(f"training with {shown}", "POST", path, status, expected, json=params)
         for path in ("/train/segmentation", "/train/")
-        for shown, params, status, said in [
+        for shown, params, status, expected in [
             ("an unknown option", {"epochs": 3}, 422, "'epochs' is not a known key"),
             ("own training files", {"train_ds": [{"image": "/etc/passwd"}]}, 422, "'train_ds'"),
             ("own validation files", {"val_ds": "/etc/passwd"}, 422, "'val_ds'"),
@@ -191,9 +197,9 @@ BAD_TASKS = [
     bad("training with a list", "POST", "/train/segmentation", 422, "the body", json=["x"]),
     bad("training perhaps at once", "POST", "/train/segmentation?run_sync=perhaps", 422, "run_sync"),
     *(
-        bad(f"scoring with {shown}", "POST", path, status, said, json=params)
+        bad(f"scoring with {shown}", "POST", path, status, expected, json=params)
         for path in ("/scoring/variance", "/scoring/")
-        for shown, params, status, said in [
+        for shown, params, status, expected in [
             ("an unknown option", {"repeats": 3}, 422, "'repeats' is not a known key"),
             ("odd GPUs", {"gpus": 0}, 422, "'gpus' is not a known key"),
             ("a folder of code", {"bundle_path": "/tmp"}, 403, "'bundle_path'"),
@@ -235,8 +241,8 @@ WITH_MODEL = [
         for kind, word in REASONS.items()
     ),
     *(
-        bad(f"inference with params {shown}", "POST", f"{INFER}?image=case_0", status, said, **params_of(params))
-        for shown, params, status, said in [
+        bad(f"inference with params {shown}", "POST", f"{INFER}?image=case_0", status, expected, **params_of(params))
+        for shown, params, status, expected in [
             ("that name another image", {"image": "/etc/passwd"}, 403, "'image'"),
             ("that name a path", {"image_path": "/etc/passwd"}, 403, "'image_path'"),
             ("that name another model", {"model": "x"}, 403, "'model'"),
@@ -263,8 +269,8 @@ WITH_MODEL = [
         for session in (NO_SESSION, "../x", "/etc", HUGE)
     ),
     *(
-        bad(f"batch inference with {shown}", "POST", BATCH, status, said, json=params)
-        for shown, params, status, said in [
+        bad(f"batch inference with {shown}", "POST", BATCH, status, expected, json=params)
+        for shown, params, status, expected in [
             ("paths", {"images": ["/etc/passwd"]}, 403, "'images'"),
             ("a folder of code", {"bundle_path": "/tmp"}, 403, "'bundle_path'"),
             ("a tag outside", {"label_tag": "../x"}, 422, "tag '../x'"),

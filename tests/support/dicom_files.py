@@ -1,4 +1,4 @@
-"""DICOM series made by pydicom, slice by slice or in one file, with whatever is to be wrong with them."""
+"""DICOM series made by pydicom, slice by slice or in one file, with the errors that a test asks for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ SERIES = "1.2.826.0.1.3680043.8.498.1"
 
 
 def stored_values(slices: int, rows: int = ROWS, columns: int = COLUMNS) -> np.ndarray:
-    """(N, rows, columns), all different."""
+    """Return stored values (N, rows, columns) that all differ."""
     return np.arange(slices * rows * columns, dtype=np.int16).reshape(slices, rows, columns)
 
 
 def write_slices(
     folder: Path, changes: Sequence[dict[str, Any]], rows: int = ROWS, columns: int = COLUMNS
 ) -> np.ndarray:
-    """A CT of a file a slice, 2.5 mm apart; `changes` of each slice's attributes, None takes one out."""
+    """Write a CT with one file per slice, 2.5 mm apart; `changes` sets attributes of each slice, None removes one."""
     folder.mkdir(parents=True, exist_ok=True)
     values = stored_values(len(changes), rows, columns)
     for index, changed in enumerate(changes):
@@ -33,14 +33,15 @@ def write_slices(
         dataset.PixelSpacing = [0.7, 0.5]
         dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1000
         _change(dataset, changed)
-        dataset.save_as(folder / f"{90 - index}.dcm", write_like_original=False)  # the names say nothing of the order
+        # File names do not follow the order of slices.
+        dataset.save_as(folder / f"{90 - index}.dcm", write_like_original=False)
     return values
 
 
 def write_enhanced(
     file: Path, order: Sequence[int], own: Sequence[dict[str, Any]] | None = None, **changes: Any
 ) -> np.ndarray:
-    """A CT in one file: frame f holds the slice `order[f]`; `own` slopes of the slices, else one slope for all."""
+    """Write a CT in one file: frame f holds the slice `order[f]`; with `own`, each slice has its own slope."""
     file.parent.mkdir(parents=True, exist_ok=True)
     values = stored_values(len(order))
     dataset = _dataset(EnhancedCTImageStorage, values[list(order)])

@@ -1,4 +1,4 @@
-"""What the documents say that can be checked: commands, snippets, routes, settings, names of code, links."""
+"""The checkable parts of the documents: commands, snippets, routes, settings, names of code, links."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Command:
-    """A command that a document names; `whole` if it stands there to be typed, with all that it needs."""
+    """A command that a document names; `whole` if the document gives it complete, to be typed."""
 
     document: str
     words: tuple[str, ...]
@@ -43,7 +43,7 @@ def named(path: Path) -> str:
 
 
 def snippets(*languages: str) -> list[Snippet]:
-    """The fenced blocks of these languages, `""` for those of none."""
+    """Return the fenced blocks of these languages; `""` means blocks without a language."""
     found = []
     for path in DOCUMENTS:
         for language, text in _FENCED.findall(path.read_text(encoding="utf-8")):
@@ -53,12 +53,12 @@ def snippets(*languages: str) -> list[Snippet]:
 
 
 def inline(path: Path) -> list[str]:
-    """What stands in a document in backticks, outside of fenced blocks."""
+    """Return the texts in backticks outside of fenced blocks."""
     return _INLINE.findall(_FENCED.sub("", path.read_text(encoding="utf-8")))
 
 
 def commands(*programs: str) -> list[Command]:
-    """The commands of these programs, of fenced blocks and of the text."""
+    """Return the commands of these programs in fenced blocks and in the text."""
     found = [Command(block.document, words, True) for block in snippets("", "sh") for words in _lines(block.text)]
     for path in DOCUMENTS:
         found += [Command(named(path), tuple(shlex.split(text)), False) for text in inline(path) if _is_command(text)]

@@ -18,11 +18,11 @@ from activelabel.training.checkpoints import ModelDescription, load_model
 
 
 def summed_variance(model: Path, image: Path, info: dict[str, Any]) -> float:
-    """The mean over classes of the variance over repeats, summed over the volume, in float32.
+    """Return the mean over classes of the variance over repeats, summed over the volume, in float32.
 
-    What it shares with the server is the reading of the image and the model, and the dropout masks, without which
-    another draw of five repeats would be compared. Padding, windows, blending, statistics and sum are MONAI's and
-    numpy's.
+    This function and the server share the reading of the image and the model, and the dropout masks: with other masks
+    the test would compare two different draws of five repeats. Padding, windows, blending, statistics and sum are
+    MONAI's and numpy's.
     """
     recipe = Recipe.model_validate(info["recipe"])
     description = ModelDescription(
@@ -39,13 +39,13 @@ def summed_variance(model: Path, image: Path, info: dict[str, Any]) -> float:
 
 
 def room(volume: int, window: int) -> tuple[int, int]:
-    """How many voxels a window needs before and after a volume that is smaller; the odd one comes after."""
+    """Return the voxels to pad before and after a volume smaller than a window; an odd voxel goes after."""
     missing = max(window - volume, 0)
     return missing // 2, missing - missing // 2
 
 
 def one_pass(network: nn.Module, tensor: Tensor, recipe: Recipe, seed: int, repeat: int) -> NDArray[np.float32]:
-    """One stochastic pass over the volume: `(C, *S)`."""
+    """Return the probabilities `(C, *S)` of one stochastic pass over the volume."""
     places = itertools.count()
 
     def probabilities(window: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
-"""A datastore that counts what is read of it, and ends whoever reads it as `kill -9` does."""
+"""A datastore that counts its reads and ends its reader at one of them, as `kill -9` does."""
 
 from collections.abc import Callable
 
 
 class Killed(BaseException):
-    """As `kill -9` does, this ends a scoring without a chance to tidy up."""
+    """Ends a scoring without a chance to tidy up, as `kill -9` does."""
 
 
 class CountedReads:
-    """What a scoring asks of a datastore, which ends it at the read number `killed_at`; `read` holds the ids so far."""
+    """The part of a datastore that a scoring uses. Raises `Killed` at read number `killed_at`; `read` holds the ids."""
 
     def __init__(self, uri_of: Callable[[str], str]) -> None:
         self.uri_of = uri_of

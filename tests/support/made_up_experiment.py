@@ -1,4 +1,4 @@
-"""The folder of an experiment that never took place: curves that are known, so that what a report says is known too."""
+"""The folder of an experiment that never took place: its curves are known, and so is the report on it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ def make_experiment(
 ) -> Path:
     """Write an experiment whose round r cost 2 (r + 1) volumes, and whose Dice lies around `curves[arm](r)`.
 
-    The cases and structures of an arm lie symmetrically around its curve, the same way in every arm and seed; with each
-    seed the arm is better by 0.0001. `rounds_done` says of a run how many of its `rounds + 1` rounds there are.
+    The Dice of the cases and structures of an arm lies symmetrically around its curve, in the same way in every arm and
+    seed; each further seed adds 0.0001. `rounds_done` gives for a run how many of its `rounds + 1` rounds exist.
     """
     names, pool = [f"test_{case}" for case in range(cases)], [f"pool_{index}" for index in range(SIZE * (rounds + 1))]
     arm = {"recipe": "tiny", "start": SIZE, "query_size": SIZE, "rounds": rounds}
@@ -94,7 +94,7 @@ def _judged(dice: float) -> dict[str, float]:
 
 
 def _write_images(folder: Path, pool: Sequence[str]) -> None:
-    """Images to ask for, and a model that was never trained, for every run."""
+    """Write images to ask for, and an untrained model for every run."""
     for number, image_id in enumerate(pool):
         write_image(folder / f"{image_id}.nii.gz", seed=number)
     for run in folder.glob("runs/*/*"):

@@ -26,7 +26,7 @@ STRATEGIES = {"alphabetical": alphabetical_proposals}
 
 @contextmanager
 def new_module(folder: Path, text: str = MODULE) -> Iterator[None]:
-    """The folder of strategies has one module more."""
+    """Add one module to the folder of strategies."""
     folder.mkdir()
     (folder / f"{NAME}.py").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
@@ -39,7 +39,7 @@ def new_module(folder: Path, text: str = MODULE) -> Iterator[None]:
 
 @contextmanager
 def new_entry() -> Iterator[None]:
-    """The table of traits has one entry more."""
+    """Add one entry to the table of traits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TRAITS, NAME, Traits("volumes", "Volumes in the order of the alphabet", needs=Needs.NOTHING))
         yield

@@ -1,4 +1,4 @@
-"""OHIF in a browser without a window, used as an annotator uses it: by what can be seen and clicked."""
+"""OHIF in a headless browser, used as an annotator uses it: through its visible controls."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class OhifPage:
     """OHIF's MONAI Label mode at a server's address.
 
     Attributes:
-        problems: errors of the page itself, as they came.
+        problems: errors of the page itself, in the order in which they came.
     """
 
     def __init__(self, playwright: Playwright, address: str) -> None:
@@ -65,11 +65,11 @@ class OhifPage:
             notice.click()
 
     def wait_for_image(self) -> None:
-        """The first one may take half a minute."""
+        """Wait for the image; the first one may take half a minute."""
         self.page.wait_for_function(_SEES_IMAGE)
 
     def connect(self) -> str:
-        """Press the round arrow; the address that the panel had already."""
+        """Press the round arrow, and return the address that the panel had before."""
         address = self.page.locator("#monailabelServerURL").input_value()
         self.page.click(".settingsTable button.actionButton")
         self.page.wait_for_selector("label[for=tab-1]")
@@ -77,7 +77,7 @@ class OhifPage:
         return address
 
     def next_sample(self) -> dict[str, Any]:
-        """Press Next Sample, and OK; what the server answered, when its image is drawn."""
+        """Press Next Sample and OK, wait until the image is drawn, and return the server's answer."""
         button = self.page.get_by_role("button", name="Next Sample")
         if not button.is_visible():
             self.page.click("label[for=tab-1]")
@@ -90,7 +90,7 @@ class OhifPage:
         return sample
 
     def scroll(self, slices: int) -> None:
-        """Go on by so many slices in the axial view."""
+        """Scroll by this number of slices in the axial view."""
         box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
         assert box is not None
         self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -100,12 +100,12 @@ class OhifPage:
             self.page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before)
 
     def number(self) -> str:
-        """What is written of the slice in the axial view: which one of how many, as `(9/16)`."""
+        """Return the slice number that the axial view shows, as `(9/16)`."""
         shown = self.page.locator("[data-cy=viewport-overlay-bottom-right]").first.inner_text()  # I: 9 (9/16)
         return f"({shown.split('(')[1]}"
 
     def paint(self) -> int:
-        """Draw a dot in the middle of the axial view; the index of its slice, as the image is stored."""
+        """Draw a dot in the middle of the axial view, and return the index of its slice in the stored image."""
         self.page.click("[data-cy=Brush]")
         box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
         assert box is not None
@@ -116,11 +116,11 @@ class OhifPage:
         return int(drawn[0])
 
     def rename_segment(self, name: str) -> None:
-        """Call the first segment otherwise."""
+        """Give the first segment another name."""
         self.page.evaluate(f"() => services.segmentationService.setSegmentLabel('1', 1, {name!r})")
 
     def export(self, outcome: str) -> None:
-        """Export DICOM SEG, until the viewer says so much of how it ended."""
+        """Export a DICOM SEG, and wait until the viewer shows this text about the outcome."""
         name = self._of_panel("button[@role='combobox']")
         name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
         self.page.get_by_role("menuitem", name="Export & Download").hover()
@@ -129,7 +129,7 @@ class OhifPage:
         self.page.get_by_text(outcome).wait_for()
 
     def run_segmentation_in_vain(self) -> str:
-        """Press Run Segmentation, which must fail; what is then to be read."""
+        """Press Run Segmentation, which must fail, and return the text of the notice."""
         self._press_run_segmentation()
         failed = self.page.get_by_text("Failed to Run Segmentation").first
         failed.wait_for()
@@ -142,18 +142,18 @@ class OhifPage:
         button.click()
 
     def run_segmentation(self) -> list[int]:
-        """Press Run Segmentation; the value of each voxel then shown, in the order in which the image is stored."""
+        """Press Run Segmentation, and return the values of the shown voxels in the order of the stored image."""
         self._press_run_segmentation()
         self.page.get_by_text("Running Segmentation - Successful").wait_for()
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
         return list(self.page.evaluate(_LABELMAP))
 
     def coloured_pixels(self) -> int:
-        """How much of the first view is not grey."""
+        """Return the number of pixels of the first view that are not grey."""
         return int(self.page.evaluate(_COLOURED))
 
     def picture(self, path: Path) -> None:
-        """Keep what can be seen."""
+        """Save a screenshot."""
         self.page.screenshot(path=path)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """A small login provider that speaks OpenID Connect as Keycloak does: discovery, keys, both grants, PKCE.
 
-Its tokens have what Keycloak puts into those of a public client that nobody has configured further: `aud` is "account",
-`azp` the client, roles are in `realm_access`.
+Its tokens have the claims that Keycloak gives a public client with its default configuration: `aud` is "account", `azp`
+is the client, and the roles are in `realm_access`.
 """
 
 import base64
@@ -33,19 +33,19 @@ class SigningKey:
         )
 
     def public(self) -> dict[str, Any]:
-        """As it stands among a provider's keys."""
+        """Return the public key as the provider lists it among its keys."""
         writer = RSAAlgorithm if self.algorithm == "RS256" else ECAlgorithm
         public = json.loads(writer.to_jwk(self.private.public_key()))
         return {**public, "kid": self.id, "alg": self.algorithm, "use": "sig"}
 
     def sign(self, claims: dict[str, Any], **header: Any) -> str:
-        """A token."""
+        """Sign these claims, and return the token."""
         return jwt.encode(claims, self.private, self.algorithm, {"kid": self.id, **header})
 
 
 @dataclass
 class Person:
-    """Somebody whom the provider knows."""
+    """A person with an account at the provider."""
 
     password: str
     roles: list[str] = field(default_factory=list)
@@ -55,10 +55,10 @@ class OpenIdProvider:
     """The provider at a port of this machine.
 
     Attributes:
-        people: by their names.
-        at_browser: who sits at the browser that comes for a login, and is logged in here already.
+        people: the known persons by name.
+        at_browser: the person at the browser that comes for a login; they are already logged in here.
         asked: how often its keys were fetched.
-        down: answer 503 to everything.
+        down: whether it answers 503 to every request.
     """
 
     def __init__(self, port: int, people: dict[str, Person], algorithm: str = "RS256") -> None:
@@ -94,7 +94,7 @@ class OpenIdProvider:
         self.key = SigningKey(algorithm)
 
     def claims(self, name: str, **others: Any) -> dict[str, Any]:
-        """What an access token says."""
+        """Return the claims of an access token."""
         now = int(time.time())
         return {
             "exp": now + 300, "iat": now, "jti": secrets.token_hex(8), "iss": self.realm, "aud": "account",
@@ -104,7 +104,7 @@ class OpenIdProvider:
         }  # fmt: skip
 
     def token(self, name: str, **others: Any) -> str:
-        """An access token."""
+        """Return an access token."""
         return self.key.sign(self.claims(name, **others))
 
     def _get(self, request: BaseHTTPRequestHandler) -> None:

@@ -1,4 +1,4 @@
-"""Affines whose voxel axes run every way that there is."""
+"""Affines of all orientations of the voxel axes."""
 
 import itertools
 
@@ -16,7 +16,7 @@ ORIENTATIONS = [
 
 
 def affine_towards(codes: str, spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
-    """An affine (RAS) whose voxel axes run towards the sides in `codes`, somewhere off the origin."""
+    """Return an affine (RAS) whose voxel axes run towards the sides in `codes`, with an origin that is not 0."""
     affine = np.eye(4)
     affine[:3, :3] = np.array([TOWARDS[code] for code in codes], dtype=float).T * spacing_mm
     affine[:3, 3] = (-31.0, 17.5, 204.0)

@@ -1,4 +1,4 @@
-"""What the four papers say of their methods, number by number, and where; read off the papers, not off the recipes."""
+"""The numbers that the four papers give for their methods, with their places; not taken from the recipes."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +10,9 @@ Reading = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Stated:
-    """A number of a paper: where it stands, and which keys of the recipe have it.
+    """A number of a paper, its place in the paper, and the keys of the recipe that hold it.
 
-    `reading` makes of the values of the keys what the paper gives, where that is not the value itself.
+    `reading` computes the paper's number from the values of the keys if these are not the number itself.
     """
 
     keys: tuple[str, ...]
@@ -30,7 +30,7 @@ def product(keys: Sequence[str], value: object, where: str) -> Stated:
 
 
 def margins(strides: Sequence[int]) -> tuple[int, int]:
-    """What valid convolutions take away in the plane and across, two a level down and up, by the network's design."""
+    """Return the margin that valid convolutions remove in the plane and across it: two per level down and up."""
     factors = [math.prod(strides[:level]) for level in range(len(strides) + 1)]
     across = [math.prod(strides[2:level]) for level in range(len(strides) + 1)]
     return (
@@ -101,7 +101,7 @@ POOL_LIVER_SLICES, POOL_STEPS = 26400, 825000
 
 
 def table_3() -> tuple[tuple[float, int], ...]:
-    """Steps by effort: liver slices of whole volumes cost a third (IV, 1), those asked for by themselves 1 each."""
+    """Return steps by effort: a liver slice of a whole volume costs a third (IV, 1), one asked for alone costs 1."""
     whole = USS["liver"][0] / 3
     efforts = [whole + liver - USS["liver"][0] for liver in USS["liver"]]
     pairs = [*zip(efforts, USS_STEPS, strict=True), (POOL_LIVER_SLICES / 3, POOL_STEPS)]

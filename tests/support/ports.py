@@ -1,4 +1,4 @@
-"""Ports that no other worker of the tests takes, and no client that the system gives a port to."""
+"""Ports that neither another test worker nor a client of this machine takes."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ _offsets = itertools.count()
 
 
 def free_port() -> int:
-    """The next port of this worker's own on which nobody listens."""
+    """Return the next of this worker's own ports on which no process listens."""
     first = FIRST + OF_A_WORKER * _worker()
     for _ in range(OF_A_WORKER):
         port = first + next(_offsets) % OF_A_WORKER
@@ -26,6 +26,6 @@ def free_port() -> int:
 
 
 def _worker() -> int:
-    """Of this process: 0 where tests run in one, else 1 for gw0 and so on, at most 11."""
+    """Return this worker's number: 0 if all tests run in one process, else 1 for gw0 and so on, at most 11."""
     name = os.environ.get("PYTEST_XDIST_WORKER", "")
     return int(name.removeprefix("gw")) % 11 + 1 if name else 0

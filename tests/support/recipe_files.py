@@ -28,7 +28,7 @@ PROXY_HALF_AS_FINE: Sections = {"proxy": {"patch_size": [24, 32, 24]}}
 
 
 def changed_recipe(name: str | Path, folder: Path, *changes: Sections) -> Path:
-    """A packaged recipe, or that of a file, with these values, the last of those that disagree; where its file is."""
+    """Write a packaged recipe or that of a file with these values (the last of a key wins), and return its path."""
     source = name if isinstance(name, Path) else FOLDER / f"{name}.toml"
     recipe = tomllib.loads(source.read_text(encoding="utf-8"))
     for change in changes:
@@ -40,7 +40,7 @@ def changed_recipe(name: str | Path, folder: Path, *changes: Sections) -> Path:
 
 
 def _toml(recipe: Mapping[str, object]) -> str:
-    """Its words, numbers and lists are written as in JSON."""
+    """Return the value in TOML, whose strings, numbers and lists are written as in JSON."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in recipe.items() if not isinstance(value, dict)]
     for section, values in recipe.items():
         if isinstance(values, dict):

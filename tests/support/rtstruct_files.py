@@ -11,7 +11,7 @@ from activelabel.data.grids import Grid
 
 
 def in_slice(grid: Grid, index: float, corners: Sequence[Sequence[float]], axis: int = 2) -> np.ndarray:
-    """Corners given in voxels of a slice, as points (N, 3) in RAS millimetres."""
+    """Convert corners in voxels of a slice to points (N, 3) in RAS millimetres."""
     points = np.insert(np.array(corners, dtype=float), axis, index, axis=1)
     return np.asarray(points @ grid.affine_ras[:3, :3].T + grid.affine_ras[:3, 3])
 
@@ -22,7 +22,7 @@ def rtstruct(
     kind: str = "CLOSED_PLANAR",
     decimals: int = 6,
 ) -> FileDataset:
-    """An object with these structures, drawn on these series."""
+    """Make an object with these structures, drawn on these series."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTStructureSetStorage, generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -25,13 +25,13 @@ HOST, LEAN_HOST = "monailabel.main", "activelabel.server.host_main"
 class RunningServer:
     """`monailabel start_server --app apps/activelabel` on a free port of this machine.
 
-    Most tests start it without what MONAI imports for others, which takes much less of a processor.
+    Most tests start it without the optional packages that MONAI imports, which takes much less processor time.
 
     Attributes:
         client: the host's own client, as an annotator's viewer uses it.
-        address: where the server answers.
-        host: the module that is started, the host's own or the lean one.
-        log: file with everything that server and children printed.
+        address: the address at which the server answers.
+        host: the started module, the host's own or the lean one.
+        log: file with the output of the server and its children.
         by_own_command: whether it is started by `activelabel start`, which is then the host's command.
     """
 
@@ -52,13 +52,13 @@ class RunningServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def listen_everywhere(self, address: str, certificate: Path, key: Path) -> None:
-        """Let it answer at all addresses of this machine, of which `address` is one, under TLS."""
+        """Make the server answer over TLS at all addresses of this machine; its clients use `address`."""
         self.address, self.certificate = f"https://{address}:{self.port}", certificate
         self._place = ["--host", "0.0.0.0", "--ssl_certfile", str(certificate), "--ssl_keyfile", str(key)]
 
     @property
     def command(self) -> list[str]:
-        """The command line."""
+        """The command line that starts the server."""
         options = [part for key, value in self.conf.items() for part in ("--conf", key, str(value))]
         place = [*self._place, "--port", str(self.port)]
         if self.by_own_command:
@@ -67,13 +67,13 @@ class RunningServer:
         return [sys.executable, "-m", self.host, "start_server", *app, *place, *options]
 
     def start(self) -> "RunningServer":
-        """Start, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         self._launch()
         self.wait_for(self._answers, "the server to answer", START_SECONDS)
         return self
 
     def start_in_vain(self) -> tuple[int, str]:
-        """Start a server that must not come up: its exit code, and what it printed."""
+        """Start a server that must not come up, and return its exit code and its output."""
         self._launch()
         assert self._process is not None
         code = self._process.wait(START_SECONDS)
@@ -98,18 +98,18 @@ class RunningServer:
             answer = requests.get(
                 f"{self.address}/info/", timeout=10, verify=str(self.certificate) if self.certificate else True
             )
-            return answer.ok or answer.status_code == 401  # whoever asks may have to log in
+            return answer.ok or answer.status_code == 401  # the client may have to log in
         except requests.ConnectionError:
             return False
 
     @property
     def pid(self) -> int:
-        """Of the server itself."""
+        """The process id of the server itself."""
         assert self._process is not None
         return self._process.pid
 
     def children(self, method: str | None = None) -> list[psutil.Process]:
-        """Processes that the server started: those of `train` or `scoring`, or all."""
+        """Return the processes that the server started: those of `train` or `scoring`, or all."""
         try:
             processes = psutil.Process(self.pid).children(recursive=True)
             return [p for p in processes if method is None or method in p.cmdline()]
@@ -117,13 +117,13 @@ class RunningServer:
             return []
 
     def kill(self) -> None:
-        """As a power cut ends it."""
+        """Kill the server as a power cut would."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def end(self) -> None:
-        """Kill it and all that it started, however it is; for the end of a test."""
+        """Kill the server and all its children in any state, at the end of a test."""
         if self._process is None:
             return
         left = [*self.children(), self._process]
@@ -132,7 +132,7 @@ class RunningServer:
         self._process.wait()
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """As Ctrl-C ends it; the exit code. Everything it started must be gone with it."""
+        """Stop the server as Ctrl-C does, and return its exit code. All its children must have ended."""
         assert self._process is not None
         started = self.children()
         if self._process.poll() is None:
@@ -147,11 +147,11 @@ class RunningServer:
         return dict(requests.get(f"{self.address}/info/", timeout=60).json())
 
     def progress(self) -> dict[str, Any]:
-        """How far the project is."""
+        """Return the progress of the project."""
         return dict(self.info()["progress"])
 
     def next_sample(self, strategy: str = "random", annotator: str = "ann", **params: object) -> dict[str, Any]:
-        """The next case for an annotator, through the host's client."""
+        """Ask for an annotator's next case through the host's client."""
         client = MONAILabelClient(self.address, client_id=annotator)
         return dict(client.next_sample(strategy, dict(params)))
 
@@ -161,7 +161,7 @@ class RunningServer:
         return dict(client.save_label(image, str(label), params=dict(params)))
 
     def wait_for_model(self, version: int) -> None:
-        """Until the autopilot has published that version and scored everything left with it."""
+        """Wait until the autopilot has published this version and scored all remaining images with it."""
 
         def settled() -> bool:
             if self.children("train"):
@@ -173,13 +173,13 @@ class RunningServer:
             busy = status.ok and status.json()["status"] in ("SUBMITTED", "RUNNING")
             return not busy and progress["scored"] > 0
 
-        # A training takes long, and what asks how far it is takes time from it.
+        # A training takes long, and each question about its progress slows it down.
         self.wait_for(settled, f"model {version} and its scores", every=1.0)
 
     def wait_for(
         self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS, every: float = 0.3
     ) -> None:
-        """Until `condition`, which is looked at `every` so many seconds, or fail with the end of the log."""
+        """Wait until `condition` holds, checking it `every` so many seconds, or fail with the end of the log."""
         end = time.monotonic() + seconds
         while not condition():
             assert "times; it rests for" not in self.log.read_text(errors="replace"), self.tail()
@@ -187,5 +187,5 @@ class RunningServer:
             time.sleep(every)
 
     def tail(self, characters: int = 6000) -> str:
-        """The end of what was printed."""
+        """Return the last lines of the log."""
         return self.log.read_text(errors="replace")[-characters:]

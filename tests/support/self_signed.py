@@ -1,4 +1,4 @@
-"""A certificate that nobody else has signed, for an address of this machine."""
+"""A self-signed certificate for an address of this machine."""
 
 import datetime
 import ipaddress
@@ -13,14 +13,14 @@ from cryptography.x509.oid import NameOID
 
 
 def outside_address() -> str:
-    """An address by which other machines would reach this one; that of the loopback where there is none."""
+    """Return an address by which other machines reach this one, or the loopback address if there is none."""
     all_of_them = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries]
     ours = [address for address in all_of_them if address.count(".") == 3 and not address.startswith("127.")]
     return ours[0] if ours else "127.0.0.1"
 
 
 def certificate_for(address: str, folder: Path) -> tuple[Path, Path]:
-    """Files with a certificate and its key."""
+    """Write a certificate and its key, and return their files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ward")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""Small experiments on blobs, and what two runs must have in common to be the same."""
+"""Small experiments on blobs, and the comparison of two runs that must be equal."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,21 +22,21 @@ LABELS = "ball"
 def blob_experiment(
     images: Path, labels: Path, *strategies: str, query_size: int = QUERY_SIZE, slices: int = 4, **conf: str
 ) -> Experiment:
-    """Two rounds on whatever is in these folders, three test cases set aside."""
+    """Describe an experiment of two rounds on the cases of these folders, with three test cases set aside."""
     arms = plan_arms(str(TINY), strategies, START, query_size, slices, ROUNDS)
     cases = find_cases(images, labels, test_cases=3, smallest_pool=1)
     return Experiment(arms, SEED + 1, cases, {"labels": LABELS, "device": "cpu", **conf})
 
 
 def play(experiment: Experiment, out: Path, advanced: Callable[..., None] = lambda *_: None) -> None:
-    """All runs, one after the other, in this process."""
+    """Play all runs, one after the other, in this process."""
     open_experiment(experiment, out)
     for arm, seed in experiment.runs:
         run_in_process(experiment, arm, seed, out, advanced, LocalApp)
 
 
 def tables(out: Path, arm: str) -> Mapping[str, pd.DataFrame]:
-    """What a run has left, without what the clock says and what depends on where it is."""
+    """Return the tables of a run without columns that depend on the clock or on the folder."""
     folder = run_folder(out, arm, SEED)
     read = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("queries", "metrics", "scores", "models")}
     read["models"] = read["models"].drop(columns=["training_seconds", "scoring_seconds", "sha256", "file"])
@@ -44,14 +44,14 @@ def tables(out: Path, arm: str) -> Mapping[str, pd.DataFrame]:
 
 
 def weights(out: Path, arm: str) -> list[dict[str, Any]]:
-    """Of each of its models."""
+    """Return the weights of each model of a run."""
     folder = run_folder(out, arm, SEED)
     files = pd.read_parquet(folder / "models.parquet")["file"]
     return [open_model(folder / "project" / "models" / file)[0].state_dict() for file in files]
 
 
 def assert_same_run(first: Path, second: Path, arm: str) -> None:
-    """Queries, metrics, scores and weights, number by number."""
+    """Compare queries, metrics, scores and weights number by number."""
     ours, theirs = tables(first, arm), tables(second, arm)
     for name in ours:
         pd.testing.assert_frame_equal(ours[name], theirs[name], obj=f"{arm}: {name}", check_exact=True)

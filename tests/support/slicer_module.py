@@ -1,8 +1,8 @@
-"""What Slicer's MONAI Label module does with a label, by Slicer's own logic and without a window.
+"""The steps of Slicer's MONAI Label module for a label, run by Slicer's own logic without a window.
 
-The steps, and what is sent, are those of the module at 0.8.5 and on its main branch of December 2025: an image is
-opened, a segmentation made on it with a segment for each label, an earlier label imported into it; a label is exported
-from all segments but those that the module leaves out, and saved as a label map.
+The steps and the sent params are those of the module at 0.8.5 and on its main branch of December 2025: it opens an
+image, makes a segmentation on it with a segment for each label, and imports an earlier label into it; it exports a
+label from all segments except those that it leaves out, and saves it as a label map.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,19 +34,19 @@ class SlicerModule:
         self._segmentation = self._node.GetSegmentation()
 
     def add_segments(self, names: Iterable[str]) -> None:
-        """Empty ones, of names that are not there yet, as the module adds a segment for each label."""
+        """Add an empty segment for each name that has none, as the module does for each label."""
         for name in names:
             if not self._segmentation.GetSegmentIdBySegmentName(name):
                 self._segmentation.AddEmptySegment(name, name, [1.0, 0.0, 0.0])
 
     def import_label(self, label: Path, names: Sequence[str]) -> None:
-        """As the module opens an `original` label, or what a model shows."""
+        """Import a label as the module opens an `original` label or a prediction."""
         node = self._read(label, "vtkMRMLLabelMapVolumeNode")
         self._logic.ImportLabelmapToSegmentationNode(node, self._node, _strings(n for n in names if n != "background"))
         self._scene.RemoveNode(node)
 
     def draw(self, name: str, voxels: NDArray[np.bool_]) -> None:
-        """Make `voxels` (W, H, D), in the order of the image's file, what a segment is.
+        """Set a segment to `voxels` (W, H, D), in the order of the image's file.
 
         Slicer turns an axis round where the file's axes are left-handed.
         """
@@ -65,7 +65,7 @@ class SlicerModule:
         assert self._logic.SetBinaryLabelmapToSegment(label, self._node, segment)
 
     def export(self, file: Path) -> list[dict[str, Any]]:
-        """Write the label that the module would send; the `label_info` that goes with it."""
+        """Write the label that the module would send, and return its `label_info`."""
         sent, info = [], []
         for index in range(self._segmentation.GetNumberOfSegments()):
             segment_id = self._segmentation.GetNthSegmentID(index)
@@ -93,12 +93,12 @@ class SlicerModule:
 
 
 def params_at_0_8_5(label_info: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the module of release 0.8.5 says of a label."""
+    """Return the params that the module of release 0.8.5 sends with a label."""
     return {"label_info": label_info}
 
 
 def params_at_main(label_info: list[dict[str, Any]], model: str = "segmentation") -> dict[str, Any]:
-    """What the module says of a label since December 2025: also which model is chosen in it."""
+    """Return the params that the module has sent since December 2025: also the model chosen in it."""
     return {"label_info": label_info, "model": model}
 
 

@@ -1,4 +1,4 @@
-"""Where 3D Slicer itself shows the slices of an image, by its own slice views, without a window."""
+"""The offsets at which 3D Slicer shows the slices of an image, by its own slice views without a window."""
 
 import nibabel
 import numpy as np
@@ -12,7 +12,7 @@ _PRESETS = {"axial": "Axial", "sagittal": "Sagittal", "coronal": "Coronal"}
 def slice_offsets_mm(
     shape: tuple[int, int, int], affine: NDArray[np.float64], axis: int, plane: str
 ) -> NDArray[np.float64]:
-    """What the slider of Slicer's view of that plane says at the middle of each slice of an image along `axis`.
+    """Return the offset that Slicer's slider for `plane` shows at the middle of each slice of an image along `axis`.
 
     The view is turned to the image's own planes, as Slicer's button *rotate to volume plane* does.
     """

@@ -19,7 +19,7 @@ AFFINE_RAS = np.diag([-1.5, -1.5, 2.0, 1.0])  # as most CT is stored: x and y ru
 
 
 def write_image(path: Path, seed: int = 0) -> Path:
-    """Noise that every reader takes for an image."""
+    """Write an image of noise that every reader accepts."""
     voxels = np.random.default_rng(seed).normal(50, 20, SHAPE).astype(np.float32)
     return write_nifti(path, voxels)
 
@@ -30,7 +30,7 @@ def write_nifti(path: Path, voxels: NDArray[np.generic], affine_ras: NDArray[np.
 
 
 def boxes(*values: float, dtype: type = np.uint8, shape: tuple[int, int, int] = SHAPE) -> NDArray[np.generic]:
-    """Background, and a box of each value, one behind the other along the last axis."""
+    """Return a label of background with a box of each value, one behind the other along the last axis."""
     label = np.zeros(shape, dtype)
     for place, value in enumerate(values):
         label[2:6, 3:7, 2 * place : 2 * place + 2] = value
@@ -74,7 +74,7 @@ def write_model(
     recipe: Recipe | None = None,
     change: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
 ) -> Path:
-    """A model that was never trained, of the tiny recipe's network unless told otherwise."""
+    """Write an untrained model, of the tiny recipe's network unless another is given."""
     recipe = recipe or load_recipe(str(TINY_RECIPE))
     description = ModelDescription(
         recipe=recipe.name, labels=labels, network=recipe.network, preprocessing=recipe.preprocessing

@@ -18,7 +18,7 @@ TINY = Path(__file__).parent / "tiny.toml"
 
 @dataclass
 class Study:
-    """A project over a folder of blobs, and what training asks of a datastore."""
+    """A project over a folder of blobs, with the part of a datastore that training uses."""
 
     project: Project
     studies: Path
@@ -31,7 +31,7 @@ class Study:
         return [image.id for image in self.project.ledger.images() if image.role == role]
 
     def annotate(self, *image_ids: str, slices: list[int] | None = None) -> list[int]:
-        """Keep the true labels of these images as annotations; their ids."""
+        """Keep the true labels of these images as annotations, and return the annotations' ids."""
         self.project.labels_folder.mkdir(exist_ok=True)
         made = []
         for image_id in image_ids:
@@ -43,7 +43,7 @@ class Study:
         return made
 
     def believe(self, image_id: str) -> None:
-        """Let the file of a label be what was kept, whatever was done to it since."""
+        """Record the current file of a label as the kept one, whatever changed it."""
         file = self.project.labels_folder / f"{image_id}.nii.gz"
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         with self.project.ledger._writing() as session:
@@ -57,12 +57,12 @@ class Study:
         return SegmentationTrainTask(self.project)({"model": "segmentation", **request}, self)
 
     def set_slices(self, axis: int, count: int) -> None:
-        """Say of all images along which axis their slices are counted, and how many there are."""
+        """Set for all images the axis and the number of their slices."""
         for image in self.project.ledger.images():
             self.project.ledger.fix_slices(image.id, axis, (count,) * 3)
 
     def published_weights(self) -> dict[str, torch.Tensor]:
-        """Those of the model that was published last."""
+        """Return the weights of the model that was published last."""
         file = self.project.models_folder / self.project.ledger.latest_model().file
         return load_model(file, self.project.model_description).state_dict()
 

@@ -1,4 +1,4 @@
-"""The tiny recipe with a proxy task as small."""
+"""The tiny recipe with an equally small proxy task."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PROXY = {
 
 
 def write_warm_recipe(folder: Path, strategy: str = "variance", **proxy: object) -> str:
-    """The path of such a recipe; strings among the numbers of the proxy task are TOML, quoted."""
+    """Write such a recipe, and return its path; strings among the values of the proxy task are quoted TOML."""
     lines = [f"{key} = {value}" for key, value in {**PROXY, **proxy}.items()]
     path = folder / "warm.toml"
     text = TINY.read_text().replace('strategy = "variance"', f'strategy = "{strategy}"')

@@ -1,4 +1,4 @@
-"""All that a request could change: files, folders, and what the ledger holds."""
+"""Everything that a request could change: files, folders, and the rows of the ledger."""
 
 import hashlib
 import sqlite3
@@ -11,10 +11,10 @@ LOG = "server.log"
 
 
 def snapshot(root: Path) -> dict[str, str]:
-    """Every file below `root` by its content, every folder, and every row of a ledger instead of its file's bytes.
+    """Return every file below `root` with its content's hash, every folder, and every row of a ledger.
 
-    The server writes its listing a moment after what it lists, under a passing name first, and removes what came with
-    a request a moment after its answer: that is waited for.
+    The server writes its listing a moment after the listed files, first under a temporary name, and removes the files
+    of a request a moment after its answer: this function waits for both.
     """
     end = time.monotonic() + 10
     while time.monotonic() < end and (any(root.rglob("*.part")) or any(root.glob("tmp/activelabel-*/tmp*"))):
@@ -26,12 +26,14 @@ def snapshot(root: Path) -> dict[str, str]:
             seen |= {f"{name}: {row}": "" for row in ledger_rows(path)}
         elif path.is_dir():
             seen[f"{name}/"] = ""
-        elif not path.name.startswith((LEDGER, LOG)):  # not SQLite's log and index beside it, nor what the server says
+        elif not path.name.startswith(
+            (LEDGER, LOG)
+        ):  # without SQLite's log and index beside it, and without the server's log
             seen[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return seen
 
 
 def ledger_rows(path: Path) -> list[str]:
-    """Every row of every table, as SQL."""
+    """Return every row of every table, as SQL."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return [line for line in connection.iterdump() if line.startswith("INSERT")]

@@ -7,7 +7,7 @@ from activelabel.training.augmentation import AUGMENTATIONS
 
 
 def test_intensity_changes_brightness_alone_so_that_views_compare_voxel_by_voxel() -> None:
-    """Each view is a scaled and shifted copy with noise; never the same, and nothing moves. No label is needed."""
+    """Each view is another scaled and shifted copy with noise, in which no voxel moves. No label is needed."""
     patch = {"image": torch.randn(1, 12, 12, 12, generator=torch.Generator().manual_seed(0))}
     augment = Compose(AUGMENTATIONS["intensity"]())
     augment.set_random_state(seed=0)
@@ -25,8 +25,8 @@ def test_intensity_changes_brightness_alone_so_that_views_compare_voxel_by_voxel
 
 
 @pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
-def test_nothing_but_the_patch_comes_in_from_beyond_its_ends(augmentation: str) -> None:
-    """A patch of tens: zeros that were turned or blurred in would show as less, most of all at the border."""
+def test_augmentation_fills_in_no_values_from_outside_the_patch(augmentation: str) -> None:
+    """All voxels are 10: zeros that rotation or blur mixed in would lower them, most of all at the border."""
     image, label = torch.full((1, 12, 10, 6), 10.0), torch.ones(1, 12, 10, 6, dtype=torch.int16)
     augment = Compose(AUGMENTATIONS[augmentation]())
     augment.set_random_state(seed=0)

@@ -36,9 +36,9 @@ Weights = dict[str, torch.Tensor]
 
 
 def write(path: Path, weights: Weights, description: object) -> None:
-    """A model file that says of itself what it is told to."""
-    said = json.dumps({"format": FORMAT, "description": description})
-    save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"activelabel": said})
+    """Write a model file with the given description."""
+    metadata = json.dumps({"format": FORMAT, "description": description})
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, path, {"activelabel": metadata})
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def model(tmp_path: Path, network: nn.Module) -> Path:
     return tmp_path / "v1.safetensors"
 
 
-def test_a_model_comes_back_as_it_was(model: Path, network: nn.Module) -> None:
+def test_a_published_model_is_read_back_unchanged(model: Path, network: nn.Module) -> None:
     loaded = load_model(model, DESCRIPTION)
     image = torch.randn(1, 1, 4, 4, 4)
 
@@ -92,7 +92,7 @@ def test_a_file_that_was_changed_is_refused(model: Path, network: nn.Module, tmp
 
 
 class Harmful:
-    """An object whose unpickling makes a file: what a model from elsewhere could hold."""
+    """An object whose unpickling makes a file, as a model from elsewhere could hold."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -150,7 +150,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"labels": ("spleen", "liver")}, "labels liver, spleen, expected spleen, liver"),
         ({"network": NetworkSettings(channels=(4, 16), strides=(2,))}, r"network\.channels 4, 8, expected 4, 16"),
@@ -161,16 +161,16 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ],
     ids=["labels", "network", "preprocessing"],
 )
-def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, object], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_model_of_other_settings_is_refused(model: Path, change: dict[str, object], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         load_model(model, DESCRIPTION.model_copy(update=change))
 
 
 def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(model: Path, tmp_path: Path) -> None:
-    """Its description does not say which it has: MONAI's, the only one there was."""
-    said = DESCRIPTION.model_dump(mode="json")
-    del said["network"]["upsampling"]
-    write(tmp_path / "old.safetensors", load_file(model), said)
+    """Such a description has no key for the upsampling, which was always MONAI's."""
+    older = DESCRIPTION.model_dump(mode="json")
+    del older["network"]["upsampling"]
+    write(tmp_path / "old.safetensors", load_file(model), older)
     smoothed = DESCRIPTION.network.model_copy(update={"upsampling": "smoothed"})
 
     load_model(tmp_path / "old.safetensors", DESCRIPTION)
@@ -179,9 +179,9 @@ def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(mo
 
 
 def test_a_model_with_a_way_up_that_there_is_no_more_is_refused_in_one_line(model: Path, tmp_path: Path) -> None:
-    said = DESCRIPTION.model_dump(mode="json")
-    said["network"]["upsampling"] = "resize"
-    write(tmp_path / "old.safetensors", load_file(model), said)
+    older = DESCRIPTION.model_dump(mode="json")
+    older["network"]["upsampling"] = "resize"
+    write(tmp_path / "old.safetensors", load_file(model), older)
 
     for read in (open_model, lambda file: load_model(file, DESCRIPTION)):
         with pytest.raises(InvalidInputError) as refused:
@@ -211,18 +211,18 @@ def test_the_plane_of_the_slices_matters_only_where_the_network_sees_it(
         load_model(tmp_path / "v1.safetensors", coronal)
 
 
-def test_the_name_of_the_recipe_may_differ(model: Path) -> None:
+def test_a_model_of_a_recipe_with_another_name_is_accepted(model: Path) -> None:
     load_model(model, DESCRIPTION.model_copy(update={"recipe": "renamed"}))
 
 
 def first_as(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weights], Weights]:
-    """Changes the first of some weights."""
+    """Return a function that changes the first of some weights."""
     return lambda weights: {name: change(weight) if not place else weight for place, (name, weight) in
                             enumerate(weights.items())}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         (lambda weights: {"nothing": torch.zeros(1)}, "its weights do not fit the network"),
         (lambda weights: {**weights, "more": torch.zeros(1)}, "'more' is none of it"),
@@ -238,12 +238,12 @@ def first_as(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weight
     ids=["others", "one more", "one less", "complex", "whole numbers", "double", "bfloat16", "shape", "nan", "inf"],
 )
 def test_weights_that_do_not_fit_are_refused_and_never_cast(
-    tmp_path: Path, network: nn.Module, change: Callable[[Weights], Weights], said: str
+    tmp_path: Path, network: nn.Module, change: Callable[[Weights], Weights], expected: str
 ) -> None:
     weights = {name: weight for name, weight in network.state_dict().items()}
     write(tmp_path / "v1.safetensors", change(weights), DESCRIPTION.model_dump(mode="json"))
 
-    with pytest.raises(InvalidInputError, match=rf"^model v1\.safetensors: [^\n]*{said}[^\n]*$"):
+    with pytest.raises(InvalidInputError, match=rf"^model v1\.safetensors: [^\n]*{expected}[^\n]*$"):
         load_model(tmp_path / "v1.safetensors", DESCRIPTION)
 
 

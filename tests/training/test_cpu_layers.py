@@ -61,13 +61,13 @@ def test_masks_follow_torchs_seed_and_differ_from_call_to_call() -> None:
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
-def test_nothing_and_everything_are_dropped_as_torch_does(p: float) -> None:
+def test_rates_of_0_and_1_drop_nothing_and_everything_as_torch_does(p: float) -> None:
     values = torch.randn(1, 2, 4, 4, 4)
     torch.testing.assert_close(QuickDropout(p).train()(values), nn.Dropout(p).train()(values))
     torch.testing.assert_close(QuickDropout(0.5).eval()(values), values)
 
 
-def test_monte_carlo_dropout_switches_it_on_as_any_other() -> None:
+def test_monte_carlo_dropout_switches_these_dropout_layers_on() -> None:
     network = nn.Sequential(QuickDropout(0.5))
     values = torch.ones(1, 2, 4, 4, 4)
     with monte_carlo_dropout(network, torch.device("cpu"), channels_last=True) as dropout:

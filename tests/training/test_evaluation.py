@@ -19,13 +19,13 @@ def test_dice_worked_out_by_hand() -> None:
     assert class_dice(predicted, reference, LABELS) == {"liver": 0.8, "spleen": 0.0}
 
 
-def test_what_is_nowhere_is_not_judged() -> None:
+def test_a_class_absent_from_label_and_prediction_is_not_judged() -> None:
     empty = np.zeros((2, 2, 2), dtype=np.uint8)
 
     assert class_dice(empty, empty, LABELS) == {"liver": None, "spleen": None}
 
 
-def test_means_leave_out_what_was_not_judged() -> None:
+def test_means_leave_out_classes_that_were_not_judged() -> None:
     cases = [{"liver": 0.8, "spleen": None}, {"liver": 0.6, "spleen": None}]
 
     classes = mean_class_dice(cases, LABELS)
@@ -40,7 +40,7 @@ def test_without_cases_there_is_no_mean() -> None:
 
 
 def test_a_case_is_judged_on_its_own_grid(tmp_path: Path) -> None:
-    """A stand-in for a network thresholds the prepared image, which is turned and has its own voxels."""
+    """A stand-in for a network thresholds the prepared image, which has other axes and voxels than the file."""
     affine = np.array([[0, -1.0, 0, 0], [1.0, 0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1]])
     label = np.zeros((12, 10, 6), dtype=np.uint8)
     label[2:8, 2:8, 1:5] = 1

@@ -24,7 +24,7 @@ EVENTS = (
 
 
 class Network(nn.Module):
-    """A convolution that remembers what type it computed in."""
+    """A convolution that records the type of its computation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,9 +107,9 @@ def test_validation_in_bfloat16_measures_what_float32_measures(network: Network)
 
 
 class Signs(nn.Module):
-    """Logits of foreground: `positive` times a voxel above 0, `negative` times one below. Remembers how it was called.
+    """Logits of foreground: `positive` times a voxel above 0, `negative` times one below. Records its calls.
 
-    Images above 0 then have a gradient with respect to the one weight only, images below 0 to the other.
+    Images above 0 thus have a gradient with respect to `positive` only, images below 0 with respect to `negative`.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Signs(nn.Module):
 
 
 def pairs(plain: float, augmented: float, label: int = -1, count: int = 1) -> list[dict[str, torch.Tensor]]:
-    """Two annotated patches, all of `label`, beside three pairs of views, one value each."""
+    """Return two annotated patches, all of `label`, beside three pairs of views, one value each."""
     image, view = torch.full((2, 1, 2, 2, 2), 0.5), torch.ones(3, 1, 2, 2, 2)
     labels = torch.full((2, 1, 2, 2, 2), label, dtype=torch.int16)
     return [{"image": image, "label": labels, "plain": plain * view, "augmented": augmented * view}] * count
@@ -133,7 +133,7 @@ def pairs(plain: float, augmented: float, label: int = -1, count: int = 1) -> li
 def tuner(
     network: nn.Module, settings: SemiSupervisedSettings | None, data: list[dict[str, torch.Tensor]] | None = None
 ) -> SupervisedTrainer:
-    """An engine with a step a batch; without settings, the host's own, which sees the annotated patches only."""
+    """Return an engine with one step per batch; without settings, the host's own, which sees annotated patches only."""
     return SupervisedTrainer(
         device=torch.device("cpu"),
         max_epochs=1,
@@ -161,8 +161,8 @@ def test_the_augmented_view_has_a_gradient_and_the_plain_one_none() -> None:
 
     fine_tuned(network, pairs(plain=2.0, augmented=-1.0), ONLY_CONSISTENCY)
 
-    assert network.positive.item() == pytest.approx(0.7, abs=1e-7)  # what the plain views go through
-    # The plain view says foreground with more certainty than the augmented one, whose logit grows with the weight.
+    assert network.positive.item() == pytest.approx(0.7, abs=1e-7)  # the call for the plain views
+    # The plain view predicts foreground with more certainty than the augmented one, whose logit grows with the weight.
     assert network.negative.item() > 0.3
 
 
@@ -225,7 +225,7 @@ def test_without_beta_fine_tuning_is_supervised_fine_tuning(network: Network) ->
     assert semi_supervised.state.output[0]["loss"] == pytest.approx(supervised.state.output[0]["loss"], abs=1e-6)
 
 
-def test_what_is_not_annotated_has_no_influence() -> None:
+def test_voxels_that_are_not_annotated_do_not_change_the_step() -> None:
     network = Signs()
 
     fine_tuned(network, pairs(plain=2.0, augmented=-1.0, label=UNANNOTATED), SemiSupervisedSettings(beta=0))
@@ -234,7 +234,7 @@ def test_what_is_not_annotated_has_no_influence() -> None:
 
 
 def test_fine_tuning_in_bfloat16_goes_the_way_of_float32(network: Network) -> None:
-    """Weights that were converted for the plain view, where there is no gradient, must not serve the others too."""
+    """Weights converted for the plain view, which has no gradient, must not be reused for the other views."""
     data = [{**batch, "plain": batch["image"], "augmented": batch["image"] + 0.5} for batch in batches()]
     start = copy.deepcopy(network.state_dict())
     weights = []

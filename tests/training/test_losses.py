@@ -22,7 +22,7 @@ LIKE_MONAI = {"include_background": False, "to_onehot_y": True, "softmax": True,
 
 
 def logits_of(probability: torch.Tensor) -> torch.Tensor:
-    """Logits (B, 2, *S) whose softmax gives the foreground this probability (B, *S)."""
+    """Return logits (B, 2, *S) whose softmax gives the foreground this probability (B, *S)."""
     return torch.stack([torch.zeros_like(probability), torch.logit(probability)], dim=1)
 
 
@@ -54,7 +54,7 @@ def test_a_batch_worked_out_by_hand() -> None:
     assert loss.item() == pytest.approx(1 / 3, abs=1e-6)
 
 
-def test_several_classes_count_alike() -> None:
+def test_several_classes_have_equal_weight() -> None:
     logits = torch.log(torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])).T[None, :, :, None]
     labels = torch.tensor([1, 2]).view(1, 1, 2, 1)
 
@@ -74,7 +74,7 @@ def test_several_classes_count_alike() -> None:
     ],
 )
 @pytest.mark.parametrize("absent", [False, True], ids=["all classes there", "one class nowhere"])
-def test_fully_annotated_they_are_monais_losses(name: str, reference: nn.Module, absent: bool) -> None:
+def test_the_losses_of_full_annotations_equal_monais(name: str, reference: nn.Module, absent: bool) -> None:
     logits, labels, annotated = random_batch(0)
     labels = labels.clamp_max(1) if absent else labels
 
@@ -181,7 +181,7 @@ def test_the_255th_class_of_a_label_in_bytes_is_no_mark() -> None:
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 @pytest.mark.parametrize(
-    ("logits", "labels", "annotated", "said"),
+    ("logits", "labels", "annotated", "expected"),
     [
         ((1, 1, 4, 4), (1, 1, 4, 4), (1, 1, 4, 4), "at least 2 classes"),
         ((1, 2, 4, 4), (1, 4, 4), (1, 1, 4, 4), "labels: expected shape"),
@@ -189,14 +189,14 @@ def test_the_255th_class_of_a_label_in_bytes_is_no_mark() -> None:
     ],
 )
 def test_shapes_that_do_not_belong_together_are_refused(
-    name: str, logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], said: str
+    name: str, logits: tuple[int, ...], labels: tuple[int, ...], annotated: tuple[int, ...], expected: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=expected):
         build_loss(name)(torch.zeros(logits), torch.zeros(labels), torch.zeros(annotated))
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
-def test_a_loss_falls_as_the_prediction_comes_right(name: str) -> None:
+def test_a_loss_decreases_as_the_prediction_becomes_right(name: str) -> None:
     _, labels, _ = random_batch(2)
     right = torch.nn.functional.one_hot(labels[:, 0], 3).movedim(-1, 1).float()
 
@@ -227,7 +227,7 @@ def test_monais_default_counts_each_patch_and_the_background_by_hand() -> None:
     assert loss.item() == pytest.approx(dice / 4 + cross_entropy, abs=1e-4)
 
 
-def test_it_is_not_that_of_dice_ce() -> None:
+def test_patch_dice_ce_differs_from_dice_ce() -> None:
     logits, labels, annotated = random_batch(0)
     everywhere = torch.ones_like(annotated)
     ours, default = (loss_and_gradient(logits, labels, everywhere, name)[0] for name in ("dice_ce", "patch_dice_ce"))

@@ -1,4 +1,4 @@
-"""Models of before safetensors: read once, and nothing in them is run."""
+"""Models from before safetensors are read once, and no code in them runs."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,7 @@ DESCRIPTION = ModelDescription(
 
 
 def written(path: Path, content: object) -> str:
-    """The SHA-256 of a file as it was written then."""
+    """Write a model as earlier versions did, and return the SHA-256 of its file."""
     torch.save(content, path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -69,7 +69,7 @@ def test_a_file_that_is_not_the_published_one_is_not_unpickled(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("what", ["code", "no weights", "a list"])
-def test_what_is_no_model_is_refused_and_nothing_in_it_is_run(tmp_path: Path, what: str) -> None:
+def test_a_file_that_is_no_model_is_refused_and_no_code_in_it_runs(tmp_path: Path, what: str) -> None:
     contents = {"code": older_content(Harmful(tmp_path / "ran")), "no weights": older_content([1]), "a list": [1]}
     sha256 = written(tmp_path / "m.pt", contents[what])
 

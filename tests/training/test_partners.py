@@ -1,4 +1,4 @@
-"""Cases in which nothing is drawn learn beside cases in which something is."""
+"""Cases without foreground are trained on together with cases that have some."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ TRAINING = TrainingSettings(
 
 @pytest.fixture
 def make_cases(tmp_path: Path) -> Callable[[str], list[Case]]:
-    """A case a letter: all of its slices annotated (f: some foreground, e: empty), or slice 1 (F, E).
+    """Make a case for each letter: all of its slices annotated (f: some foreground, e: empty), or slice 1 (F, E).
 
     Every voxel of image i is i hundredths. A partial case has foreground on slice 3 too, which is not annotated.
     """
@@ -47,14 +47,14 @@ def patches_of(cases: list[Case]) -> CacheDataset:
 
 
 def epoch_of(dataset: Dataset, batch_size: int = 1, seed: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-    """Its mini-batches as the host loads them."""
+    """Return the mini-batches of an epoch as the host loads them."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield from DataLoader(dataset, num_workers=0, batch_size=batch_size)
 
 
 def sources(batch: dict[str, torch.Tensor]) -> list[int]:
-    """The number of the case from which each patch of a batch is."""
+    """Return the number of the case of each patch of a batch."""
     return (batch["image"].flatten(1).amax(dim=1) * 100).round().int().tolist()
 
 
@@ -78,7 +78,7 @@ def test_every_mini_batch_holds_foreground_and_all_but_one_patch_is_the_cases_ow
 def test_without_a_partner_an_empty_case_makes_a_batch_without_foreground(
     make_cases: Callable[[str], list[Case]],
 ) -> None:
-    """What partners are for: the same list without them."""
+    """The same list without partners shows what they prevent."""
     held = [bool((batch["label"] > 0).any()) for batch in epoch_of(patches_of(make_cases("feE")))]
 
     assert held == [True, False, False]
@@ -100,7 +100,7 @@ def test_the_seed_decides_who_is_the_partner_of_whom(make_cases: Callable[[str],
     assert list(map(sources, first)) == list(map(sources, again)) != list(map(sources, other))
 
 
-def test_where_nothing_is_drawn_at_all_cases_stay_alone_and_are_looked_for_once(
+def test_without_any_foreground_cases_stay_alone_and_partners_are_looked_for_once(
     make_cases: Callable[[str], list[Case]],
 ) -> None:
     drawn = []
@@ -115,19 +115,19 @@ def test_where_nothing_is_drawn_at_all_cases_stay_alone_and_are_looked_for_once(
 
     for _ in range(2):
         assert [sources(batch) for batch in epoch_of(cases)] == [[number] * 3 for number in range(3)]
-    # In the first epoch the first case looks at both others; nobody looks again.
+    # In the first epoch the first case looks at both others; no case looks again.
     assert sorted(drawn[:3]) == [0, 1, 2]
     assert drawn[3:] == [1, 2, 0, 1, 2]
 
 
 def test_a_case_is_no_longer_taken_for_empty_when_its_foreground_is_seen() -> None:
-    """A voxel in a corner may be turned out of its patch, at one time and not at another."""
+    """A rotation may move a voxel in a corner out of its patch in one epoch and not in another."""
     visits = iter([0, 1])
     patches = PartneredCases(Dataset([None, None], lambda _: [{"label": torch.tensor([next(visits)])}]))
 
-    assert patches[0] == [{"label": 1}]  # that of case 1
+    assert patches[0] == [{"label": 1}]  # the patch of case 1
     visits = iter([1])
-    assert patches[0] == [{"label": 1}]  # its own: nobody else is asked
+    assert patches[0] == [{"label": 1}]  # its own patch: no partner is asked
 
 
 def test_a_false_positive_on_an_empty_slice_is_suppressed_with_partial_dice(

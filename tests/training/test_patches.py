@@ -10,9 +10,9 @@ SIZE = (3, 3, 3)
 
 
 def a_case(foreground: int, background: int) -> dict[str, torch.Tensor]:
-    """One foreground voxel of value `foreground` and a box of `background`, far apart; nothing annotated elsewhere.
+    """Return one foreground voxel of `foreground` and a distant box of `background`; the rest is not annotated.
 
-    Each voxel of the image is its own number.
+    The value of each voxel of the image is its index.
     """
     label = torch.zeros(1, 12, 12, 12, dtype=torch.int16)
     label[0, 2, 2, 2] = foreground
@@ -41,7 +41,9 @@ def test_the_share_of_patches_around_foreground(share: float) -> None:
 
 
 @pytest.mark.parametrize(("foreground", "background", "found"), [(2, 0, 2), (0, 1, 1)])
-def test_where_a_case_has_none_of_a_kind_the_other_is_taken(foreground: int, background: int, found: int) -> None:
+def test_a_case_without_foreground_or_background_gives_patches_of_the_other(
+    foreground: int, background: int, found: int
+) -> None:
     patches = drawn(0.5, a_case(foreground, background), count=20)
 
     assert all(holds(patch, found) for patch in patches)
@@ -69,7 +71,7 @@ def test_the_seed_fixes_the_patches() -> None:
 
 
 def test_a_case_smaller_than_a_patch_is_reflected_and_not_annotated_there() -> None:
-    """Also where the patch is several times the case: 2 voxels in 9 along one axis, 3 in 4 along another."""
+    """The patch may be several times the case: 2 voxels in 9 along one axis, 3 in 4 along another."""
     image = torch.arange(1.0, 13.0).view(1, 2, 3, 2)
     label = torch.full((1, 2, 3, 2), 2, dtype=torch.int16)
     values = torch.tensor([2])

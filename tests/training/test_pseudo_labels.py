@@ -56,14 +56,14 @@ def test_of_components_of_one_size_the_first_stays() -> None:
     assert np.argwhere(soft_tissue(hu)).tolist() == [[1, 0, 0]]
 
 
-def test_nothing_in_the_window_gives_nothing() -> None:
+def test_a_window_without_voxels_gives_an_empty_mask() -> None:
     assert soft_tissue(air(3, 4, 5)).shape == (3, 4, 5)
     assert not soft_tissue(air(3, 4, 5)).any()
 
 
 @given(arrays(np.float32, (4, 3, 5), elements=st.sampled_from([AIR, 110.0, 200.0])))
 def test_soft_tissue_is_one_component_and_no_other_is_larger(hu: np.ndarray) -> None:
-    """Against a flood that grows by dilation."""
+    """The component is compared with a flood that grows by dilation."""
     inside = (hu >= 100) & (hu <= 150)
     sizes = []
     left = inside.copy()
@@ -87,7 +87,7 @@ def test_a_window_that_holds_nothing_is_one_line(window: float, level: float) ->
 
 
 def head(background: float, fluid: float, tissue: float, bright: float, size: int = 16) -> np.ndarray:
-    """A box of tissue in a constant background, a box of fluid inside it, and a bright lesion."""
+    """Return a box of tissue in a constant background, with a box of fluid inside it and a bright lesion."""
     volume = np.full((size, size, size), background, np.float32)
     volume[3:13, 3:13, 3:13] = tissue
     volume[6:10, 6:10, 6:10] = fluid
@@ -96,7 +96,7 @@ def head(background: float, fluid: float, tissue: float, bright: float, size: in
 
 
 def majority(mask: np.ndarray, body: np.ndarray) -> np.ndarray:
-    """Voxels of the body most of whose 27 neighbours are in a mask: counted, not filtered; borders are repeated."""
+    """Return voxels of the body with most of their 27 neighbours in a mask, by counting; borders are repeated."""
     padded = np.pad(mask.astype(int), 1, mode="edge")
     w, h, d = mask.shape
     votes = sum(padded[x : x + w, y : y + h, z : z + d] for x in range(3) for y in range(3) for z in range(3))
@@ -105,7 +105,7 @@ def majority(mask: np.ndarray, body: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("background", [0.0, -5.0, 700.0, 40.0])
 def test_a_constant_background_is_never_foreground_whatever_its_value(background: float) -> None:
-    """Also 0 in a z-scored image, where tissue lies on both sides of it, and a background brighter than all."""
+    """Backgrounds include 0 in a z-scored image, with tissue on both sides of it, and one brighter than all tissue."""
     volume = head(background, fluid=-2.0, tissue=0.5, bright=3.0)
 
     found = foreground(volume)
@@ -173,7 +173,7 @@ def test_a_volume_without_a_pseudo_label_is_one_line_that_names_it(array: np.nda
         pseudo_label(a_volume(array), modality)  # type: ignore[arg-type]
 
 
-def test_the_modality_chooses() -> None:
+def test_the_modality_chooses_the_rule_of_the_pseudo_label() -> None:
     volume = a_volume(head(AIR, fluid=0, tissue=50, bright=125))
 
     np.testing.assert_array_equal(pseudo_label(volume, "CT"), volume.array == 125)
@@ -199,7 +199,7 @@ def test_in_a_ct_without_contrast_the_paper_s_window_is_the_rim_of_bones_and_exc
 
 
 def test_hippocampus_crops_are_mostly_tissue_and_hold_the_hippocampus(real_images: Path) -> None:
-    """No label is used to find it: of 20 crops the foreground holds nearly all of the hippocampus, and not all else."""
+    """Without any label, the foreground of 20 crops holds nearly all of the hippocampus, and not all of the rest."""
     inside, shares = [], []
     for image in sorted((real_images / "hippocampus" / "images").glob("*.nii.gz"))[:20]:
         volume = read_volume(image)

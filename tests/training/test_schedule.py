@@ -1,4 +1,4 @@
-"""How many steps a training has, by hand."""
+"""The number of steps of a training, by hand."""
 
 import pytest
 from pydantic import ValidationError
@@ -21,13 +21,13 @@ def settings(**more: object) -> TrainingSettings:
     return TrainingSettings.model_validate({**numbers, **more})
 
 
-def test_they_are_spread_over_the_epochs_of_which_each_has_one_at_least() -> None:
+def test_the_steps_are_spread_over_the_epochs_with_at_least_one_each() -> None:
     growing = settings(steps_by_effort=PAIRS)
     assert [scheduled(growing, effort).steps_per_epoch for effort in (20, 5.1, 0)] == [38, 13, 1]  # 37.5, 12.75, 0
     assert scheduled(growing, 20).epochs == 4
 
 
-def test_without_pairs_nothing_changes() -> None:
+def test_without_pairs_the_number_of_steps_is_unchanged() -> None:
     fixed = settings(steps_per_epoch=7)
     assert scheduled(fixed, 1000) == fixed
 
@@ -56,9 +56,9 @@ def test_chlebus2022_trains_as_long_as_its_table_3_where_volumes_are_annotated(l
         ("RVS", (3292 - 501) / 3, 98000, 139000),
     ],
 )
-def test_after_its_fifth_round_it_has_98_to_139_thousand_steps(
+def test_chlebus2022_has_98_to_139_thousand_steps_after_its_fifth_round(
     strategy: str, added: float, fewest: int, most: int
 ) -> None:
-    """Tables 2 and 3: liver slices after five rounds, those of the 5 volumes to start with among them."""
+    """Tables 2 and 3: liver slices after five rounds, including those of the 5 volumes of the start."""
     training = scheduled(load_recipe("chlebus2022").training, 501 / 3 + added)
     assert fewest - 30 <= 30 * (training.steps_per_epoch or 0) <= most + 30

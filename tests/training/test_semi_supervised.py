@@ -12,13 +12,13 @@ CERTAIN = 40.0  # a logit so large that its softmax is 0 or 1 to single precisio
 
 
 def views(*probabilities: float) -> torch.Tensor:
-    """Logits (1, 2, n, 1, 1) whose foreground has these probabilities."""
+    """Return logits (1, 2, n, 1, 1) whose foreground has these probabilities."""
     p = torch.tensor(probabilities)
     return torch.stack([(1 - p).log(), p.log()])[None, :, :, None, None]
 
 
 def certain(*classes: int, of: int = 3) -> torch.Tensor:
-    """Logits (1, C, n, 1, 1) that are certain of these classes."""
+    """Return logits (1, C, n, 1, 1) that are certain of these classes."""
     return CERTAIN * torch.nn.functional.one_hot(torch.tensor(classes), of).T[None, :, :, None, None].float()
 
 
@@ -83,7 +83,7 @@ def test_two_views_worked_out_by_hand() -> None:
     assert ConsistencyLoss()(views(0.8, 0.4), views(0.5, 0.25)).item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_two_equal_views_in_doubt_cost_their_entropy_and_the_dice_of_doubt() -> None:
+def test_two_equal_uncertain_views_cost_their_entropy_and_a_dice_above_0() -> None:
     """p = q = 0.5: ln 2, and 1 - 2 · 0.25 / 1."""
     assert ConsistencyLoss()(views(0.5), views(0.5)).item() == pytest.approx(math.log(2) + 0.5, abs=1e-5)
 
@@ -94,7 +94,7 @@ def test_the_loss_grows_with_disagreement() -> None:
 
     assert losses == sorted(losses)
     assert losses[0] < 0.02
-    # Two certain views that say the opposite: the logit's 40 nats, and no overlap.
+    # Two certain views of opposite classes cost the logit's 40 nats, and have no overlap.
     assert ConsistencyLoss()(plain, certain(0, 0, of=2)).item() == pytest.approx(CERTAIN + 1, abs=1e-3)
 
 
@@ -117,7 +117,7 @@ def test_the_augmented_view_learns_and_the_plain_one_does_not() -> None:
     assert (augmented.grad[0, 1] < 0).all()
 
 
-def test_with_a_certain_plain_view_it_is_the_supervised_loss() -> None:
+def test_the_loss_with_a_certain_plain_view_is_the_supervised_loss() -> None:
     """An independent implementation: the plain view's classes as a label, all annotated."""
     logits = torch.randn(2, 3, 4, 5, 3, generator=torch.Generator().manual_seed(0))
     label = torch.randint(0, 3, (2, 1, 4, 5, 3), generator=torch.Generator().manual_seed(1))

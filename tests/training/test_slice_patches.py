@@ -1,4 +1,4 @@
-"""Mini-batches of slices: every annotated slice alike, and nothing of the others."""
+"""Mini-batches of slices: every annotated slice equally often, and no other slice."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def settings(patch_size: tuple[int, int, int], patches: int, batch_size: int = 1
 
 @pytest.fixture
 def make_cases(tmp_path: Path) -> Callable[..., list[Case]]:
-    """Cases of 8 slices, each with those annotated that are given (None: all); foreground on slice 3 of all.
+    """Make cases of 8 slices, each with the given annotated slices (None: all) and with foreground on slice 3.
 
     Every voxel of slice s of case c is 10 c + s, and its network axis is the file's first.
     """
@@ -55,7 +55,7 @@ def make_cases(tmp_path: Path) -> Callable[..., list[Case]]:
 
 
 def epoch_of(cases: list[Case], training: TrainingSettings, seed: int = 0, cached: bool = True) -> Iterator[dict]:
-    """Its mini-batches as the host loads them."""
+    """Return the mini-batches of an epoch as the host loads them."""
     transforms = training_transforms(LoadCase(PREPROCESSING, ("liver",)), training, seed)
     dataset = CacheDataset(cases, transforms, progress=False) if cached else Dataset(cases, transforms)
     with torch.random.fork_rng():
@@ -65,7 +65,7 @@ def epoch_of(cases: list[Case], training: TrainingSettings, seed: int = 0, cache
 
 
 def slices_of(batch: dict) -> list[int]:
-    """10 c + s of each patch of one slice."""
+    """Return 10 c + s of each patch of one slice."""
     return (batch["image"].flatten(1).amax(dim=1) * 1000).round().int().tolist()
 
 
@@ -94,7 +94,7 @@ def test_a_patch_reaches_beyond_its_slice_and_what_is_not_annotated_there_teache
     assert (batch["image"][0, 0, 0, 0] * 1000).round().tolist() == [3, 4, 5, 6]
 
 
-def test_around_a_small_case_it_is_reflected_and_not_annotated(make_cases: Callable[..., list[Case]]) -> None:
+def test_a_patch_beyond_a_small_case_is_reflected_and_not_annotated(make_cases: Callable[..., list[Case]]) -> None:
     (batch,) = epoch_of(make_cases([5]), settings((6, 7, 12), 1))
     assert (batch["image"][0, 0, 0, 0] * 1000).round().tolist() == [2, 1, 0, 1, 2, 3, 4, 5, 6, 7, 6, 5]
     annotated = (batch["label"] != UNANNOTATED)[0, 0]
@@ -102,7 +102,7 @@ def test_around_a_small_case_it_is_reflected_and_not_annotated(make_cases: Calla
     assert annotated[..., 7].all(dim=0).tolist() == [False, True, True, True, True, True, False]
 
 
-def test_a_small_slice_is_reflected_too_where_patches_are_slices(make_cases: Callable[..., list[Case]]) -> None:
+def test_a_slice_smaller_than_a_patch_of_one_slice_is_reflected_too(make_cases: Callable[..., list[Case]]) -> None:
     batches = list(epoch_of(make_cases([5, 2]), settings((8, 7, 1), 1)))
     assert sorted(slices_of(batch) for batch in batches) == [[2], [5]]
     for batch in batches:
@@ -141,7 +141,7 @@ def test_a_slice_larger_than_the_patch_is_cut_around_one_of_its_voxels(make_case
         assert (batch["label"][0] > 0).any()
 
 
-def test_what_is_cached_stays_as_it_is(make_cases: Callable[..., list[Case]]) -> None:
+def test_a_cached_case_is_not_changed_by_its_patches(make_cases: Callable[..., list[Case]]) -> None:
     training = settings((6, 5, 1), 1).model_copy(update={"augmentation": "intensity"})
     transforms = training_transforms(LoadCase(PREPROCESSING, ("liver",)), training, 0)
     cases = CacheDataset(make_cases([3, 4]), transforms, progress=False)

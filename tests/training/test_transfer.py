@@ -21,7 +21,7 @@ def a_network(settings: NetworkSettings, classes: int, seed: int) -> nn.Module:
 
 
 def saved_proxy(path: Path, task: ModelDescription = TASK) -> dict[str, torch.Tensor]:
-    """A proxy model for a task, at `path`, and its weights."""
+    """Write a proxy model for a task to `path`, and return its weights."""
     description = proxy_description(task)
     weights = a_network(description.network, description.classes, seed=1).state_dict()
     save_model(path, weights, description)
@@ -30,7 +30,7 @@ def saved_proxy(path: Path, task: ModelDescription = TASK) -> dict[str, torch.Te
 
 @pytest.mark.parametrize("labels", [("liver",), ("liver", "tumour")])
 def test_every_layer_but_the_last_is_taken_over_value_by_value(tmp_path: Path, labels: tuple[str, ...]) -> None:
-    """Also where the task has two classes, as the proxy task has, and the last layer would fit."""
+    """The last layer is left out even if it would fit, as the task has two classes like the proxy task."""
     task = TASK.model_copy(update={"labels": labels})
     proxy = saved_proxy(tmp_path / "proxy.safetensors")
     network = a_network(SMALL, task.classes, seed=2)

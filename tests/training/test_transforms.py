@@ -22,7 +22,7 @@ TRAINING = TrainingSettings(
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
-    """20 x 18 x 6 voxels, x against RAS; the value of a voxel says where it is; a big liver, a tumour of one voxel."""
+    """A case of 20 x 18 x 6 voxels, x against RAS, with position as value; a big liver, a one-voxel tumour."""
     x, y, z = np.meshgrid(np.arange(20), np.arange(18), np.arange(6), indexing="ij")
     label = np.zeros((20, 18, 6), dtype=np.uint8)
     label[2:10, 2:10, 1:5] = 1
@@ -63,7 +63,7 @@ def test_patches_have_the_size_asked_for_also_beyond_the_image(case: Case) -> No
         assert patch["image"].dtype == torch.float32
         assert patch["label"].dtype == torch.int16
         assert type(patch["image"]) is type(patch["label"]) is torch.Tensor
-        # Six slices in a patch of eight: one reflected on either side, of which nobody said what it is.
+        # Six slices in a patch of eight: one reflected on either side, which is not annotated.
         torch.testing.assert_close(patch["image"][..., [0, 7]], patch["image"][..., [2, 5]], rtol=0, atol=0)
         assert (patch["label"][..., [0, 7]] == UNANNOTATED).all()
         assert (patch["label"][..., 1:7] != UNANNOTATED).all()
@@ -133,7 +133,7 @@ def test_augmentation_makes_no_new_label_values_and_moves_image_and_label_togeth
 
 @pytest.mark.parametrize("augmentation", ["scan", "blur_rotate_flip"])
 def test_corners_that_are_turned_in_are_reflected_and_not_annotated(case: Case, augmentation: str) -> None:
-    """The image is the same everywhere, and so is what was turned in; the label tells it apart."""
+    """The image is constant, also in the corners that rotation fills; only the label tells them apart."""
     nibabel.save(nibabel.Nifti1Image(np.full((20, 18, 6), 90, np.float32), np.diag([-1.0, 1, 2, 1])), case["image"])
     settings = TRAINING.model_copy(update={"augmentation": augmentation, "patch_size": (20, 18, 6)})
     turned_in = 0
@@ -142,7 +142,7 @@ def test_corners_that_are_turned_in_are_reflected_and_not_annotated(case: Case, 
         for patch in patches_of(case, seed, settings):
             outside = patch["label"] == UNANNOTATED
             turned_in += int(outside.sum())
-            # With `scan` its brightness and noise are another, but alike everywhere.
+            # With `scan` its brightness and noise change equally everywhere.
             inside = patch["image"][~outside]
             assert outside.sum() < 50 or (patch["image"][outside].mean() - inside.mean()).abs() < 0.03
             assert patch["image"].min() > 0.4
@@ -151,7 +151,7 @@ def test_corners_that_are_turned_in_are_reflected_and_not_annotated(case: Case, 
 
 
 def test_blur_rotation_and_flips_stay_within_slices(case: Case) -> None:
-    """Each slice of the image has one value, and keeps it up to its border, as nothing but the slice is mixed in."""
+    """Each slice of the image has one value and keeps it up to its border, as no other slice is mixed in."""
     slices = np.broadcast_to(np.arange(10.0, 70.0, 10.0), (20, 18, 6)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(slices, np.diag([-1.0, 1, 2, 1])), case["image"])
     settings = TRAINING.model_copy(update={"augmentation": "blur_rotate_flip", "patch_size": (20, 18, 6)})
@@ -190,15 +190,15 @@ def test_only_the_annotated_slices_of_a_case_are_annotated(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slices", "said"),
+    ("slices", "expected"),
     [
         ([3, 6], r"label\.nii\.gz: slice 6 of 6 is recorded as annotated, expected one or more from 0 to 5"),
         ([-1], r"slice -1 of 6"),
         ([], "no slice of 6"),
     ],
 )
-def test_slices_that_the_image_has_not_are_refused(case: Case, slices: list[int], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_slices_that_the_image_has_not_are_refused(case: Case, slices: list[int], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         LoadCase(PREPROCESSING, LABELS)(partial(case, *slices))
 
 
@@ -212,7 +212,7 @@ def test_every_patch_holds_something_annotated_and_the_first_foreground(case: Ca
     for patches in drawn:
         assert all((patch["label"] != UNANNOTATED).any() for patch in patches)
         assert (patches[0]["label"] > 0).any()
-        # At most one slice of two: the other is not annotated, or there is no other.
+        # At most one slice of two: the other is not annotated or does not exist.
         assert all((patch["label"] == UNANNOTATED).sum() == 16 for patch in patches)
     others = [patch for patches in drawn for patch in patches[1:]]
     without = np.mean([not (patch["label"] > 0).any() for patch in others])
@@ -237,10 +237,10 @@ def test_without_annotated_foreground_patches_are_drawn_around_background(case: 
         ("anisotropic_unet", "partial_dice", "scan"),
     ],
 )
-def test_what_is_drawn_on_other_slices_changes_no_bit_of_the_gradient(
+def test_labels_on_slices_that_are_not_annotated_change_no_bit_of_the_gradient(
     case: Case, kind: str, loss: str, augmentation: str
 ) -> None:
-    """From the files through the transforms, the network and the loss, resampled to coarser slices on the way."""
+    """The path runs from the files through transforms, network and loss, with resampling to coarser slices."""
     preprocessing = PREPROCESSING.model_copy(update={"spacing_mm": (1.0, 1.0, 3.0), "slices_last": True})
     training = TRAINING.model_copy(update={"augmentation": augmentation, "patches_per_volume": 2})
     network = NetworkSettings(kind=kind, channels=(4, 8), strides=(2,), residual_units=0, dropout=0.3)
@@ -263,7 +263,7 @@ def gradient_of(
     settings: NetworkSettings,
     loss: torch.nn.Module,
 ) -> torch.Tensor:
-    """The gradient of one step, as one vector; every random number the same each time."""
+    """Return the gradient of one step as one vector, with the same random numbers each time."""
     patches = training_transforms(LoadCase(preprocessing, LABELS), training, seed=4)(case)
     images, labels = (torch.stack([patch[key] for patch in patches]) for key in ("image", "label"))
     with torch.random.fork_rng():
@@ -286,8 +286,8 @@ def test_a_metric_does_not_see_what_is_not_annotated() -> None:
     assert torch.equal(result["image"], torch.zeros(1))
 
 
-def test_only_what_is_random_is_done_again(case: Case) -> None:
-    """Files are read once when the dataset is made, and can then even be gone."""
+def test_only_the_random_transforms_run_again_in_each_epoch(case: Case) -> None:
+    """Files are read once when the dataset is made, and may be removed afterwards."""
     dataset = CacheDataset([case], training_transforms(LoadCase(PREPROCESSING, LABELS), TRAINING, 0), progress=False)
     Path(case["image"]).unlink()
 

@@ -19,7 +19,7 @@ AROUND_FOREGROUND = SemiSupervisedSettings(foreground_share=1.0)
 
 @pytest.fixture
 def case(tmp_path: Path) -> NoisyCase:
-    """12 x 10 x 8 voxels against RAS, each of another intensity; the network has seen class 2 at one of them."""
+    """A case of 12 x 10 x 8 different voxels, x and y against RAS; the noisy label has class 2 at one."""
     values = np.arange(12 * 10 * 8, dtype=np.float32).reshape(12, 10, 8)
     image, label = tmp_path / "image.nii.gz", tmp_path / "noisy.nii.gz"
     write_label(image, values.astype(np.uint16), np.diag([-1.0, -1.0, 2.0, 1.0]))
@@ -65,7 +65,7 @@ def test_the_plain_view_is_the_image_around_the_noisy_label(case: NoisyCase) -> 
 
 
 def test_the_augmented_view_shows_the_same_voxels_in_other_intensities(case: NoisyCase) -> None:
-    """Scaled by at most a tenth, shifted by at most a tenth, with noise of a standard deviation of 0.05."""
+    """Intensities are scaled and shifted by at most a tenth each, with noise of standard deviation 0.05."""
     for patch in views(case):
         assert patch["augmented"].shape == patch["plain"].shape
         assert not torch.equal(patch["augmented"], patch["plain"])
@@ -74,8 +74,8 @@ def test_the_augmented_view_shows_the_same_voxels_in_other_intensities(case: Noi
         assert (patch["augmented"] - patch["plain"]).abs().max() < 0.1 + 0.1 + 6 * 0.05
 
 
-def test_the_other_share_lies_around_background(case: NoisyCase) -> None:
-    """All foreground but one voxel, around which all patches then lie."""
+def test_the_patches_not_drawn_for_foreground_lie_around_background(case: NoisyCase) -> None:
+    """All voxels except one are foreground, so all patches lie around this one."""
     prepared = prepare_image(read_volume(case["image"]), PREPROCESSING)
     noisy = np.ones(prepared.grid.shape, np.uint8)
     noisy[3, 7, 2] = 0

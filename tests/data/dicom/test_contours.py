@@ -1,4 +1,4 @@
-"""Filling contours, against numbers by hand and another program's rule for points in polygons."""
+"""Filled contours against numbers by hand and another program's rule for points in polygons."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_the_pixels_are_those_that_two_other_programs_find(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_area_is_that_of_the_polygon(seed: int) -> None:
-    """By Gauss's formula, on pixels of a twentieth."""
+    """The expected area is that of Gauss's formula, on pixels of a twentieth."""
     corners = star(seed)
     x, y = corners.T
     area = abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2
@@ -51,7 +51,7 @@ def test_an_inner_contour_is_a_hole_and_one_in_the_hole_an_island() -> None:
 
 
 def test_a_keyhole_gives_the_same_hole() -> None:
-    """From the outer square to the inner one and back on the same line, which runs through centres of pixels."""
+    """The line runs from the outer square to the inner one and back through the same centres of pixels."""
     outer = [(2.5, 2.5), (2.5, 10.5), (10.5, 10.5), (10.5, 2.5)]
     inner = [(4.5, 4.5), (8.5, 4.5), (8.5, 8.5), (4.5, 8.5)]
     keyhole = [(2.5, 5), *outer[1:], outer[0], (2.5, 5), (4.5, 5), *inner, (4.5, 5)]
@@ -88,14 +88,14 @@ def test_a_point_and_a_line_alone_have_the_centres_on_them() -> None:
     assert not enclosed([np.array([(3.0, 4.0)])], SHAPE).any()
 
 
-def test_what_lies_beyond_the_image_is_cut_off() -> None:
+def test_contours_beyond_the_image_are_cut_off() -> None:
     wide = np.array([(-5, -5), (50, -5), (50, 50), (-5, 50)], dtype=float)
     assert enclosed([wide], SHAPE).all()
     assert not on_line([wide], SHAPE).any()
     assert not enclosed([wide + 100], SHAPE).any()
 
 
-def test_nothing_drawn_is_nothing() -> None:
+def test_no_contours_give_an_empty_mask() -> None:
     assert not enclosed([], SHAPE).any()
     assert not on_line([], SHAPE).any()
 

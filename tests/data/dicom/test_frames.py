@@ -24,7 +24,7 @@ def at(height_mm: float, beside_mm: float = 20.0) -> dict[str, Any]:
 
 
 def by_pydicom(folder: Path) -> np.ndarray:
-    """(W, H, D): what pydicom and the slope of each file give, in the order of their heights."""
+    """Return the values (W, H, D) by pydicom and each file's slope, in the order of heights."""
     slices = sorted((pydicom.dcmread(path) for path in folder.iterdir()), key=lambda one: one.ImagePositionPatient[2])
     hu = [one.pixel_array.astype(float) * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in slices]
     return np.stack(hu).transpose()
@@ -78,7 +78,7 @@ def test_compressed_slices_are_decoded(tmp_path: Path, syntax: str) -> None:
 
 
 def _compress(source: Path, target: Path, compressor: str) -> None:
-    """By ITK, without loss."""
+    """Compress by ITK without loss."""
     image = SimpleITK.ReadImage(str(source), SimpleITK.sitkUInt16)
     for tag in set(image.GetMetaDataKeys()) - KEPT_TAGS:
         image.EraseMetaData(tag)
@@ -91,7 +91,7 @@ def _compress(source: Path, target: Path, compressor: str) -> None:
     assert pydicom.dcmread(target).file_meta.TransferSyntaxUID.is_compressed
 
 
-def test_what_nobody_can_decode_is_refused(tmp_path: Path) -> None:
+def test_slices_in_an_unknown_compression_are_refused(tmp_path: Path) -> None:
     write_slices(tmp_path, [NOTHING] * SLICES)
     for path in tmp_path.iterdir():
         dataset = pydicom.dcmread(path)
@@ -134,7 +134,7 @@ def test_what_nobody_can_decode_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_regular_volume_of_grey_values_is_refused_with_the_reason(
+def test_a_series_that_is_no_regular_grey_volume_is_refused_with_the_reason(
     tmp_path: Path, changes: list[dict[str, Any]], expected: str
 ) -> None:
     write_slices(tmp_path, changes)
@@ -196,5 +196,5 @@ def test_a_missing_frame_is_noticed(tmp_path: Path) -> None:
         read_series(tmp_path)
 
 
-def test_axial_is_what_it_says() -> None:
+def test_axial_slices_are_recognised_by_their_orientation() -> None:
     assert np.cross(AXIAL[:3], AXIAL[3:]).tolist() == [0, 0, 1]

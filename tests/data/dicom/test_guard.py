@@ -22,7 +22,7 @@ JPEG_START = b"\xff\xd8\xff\xe0" + struct.pack(">H", 4) + b"\0\0"
 
 
 def jpeg_of(rows: int, columns: int, marker: int = 0xC0) -> bytes:
-    """As much of a JPEG as says how large it is."""
+    """Return the part of a JPEG that holds its size."""
     return JPEG_START + bytes([0xFF, marker]) + struct.pack(">HBHHB", 8, 8, rows, columns, 1) + bytes(40)
 
 
@@ -56,7 +56,7 @@ def without_pixels(file: Path) -> None:
 
 
 def nest(file: Path, depth: int) -> None:
-    """Sequences in sequences, written by hand: pydicom would not."""
+    """Write nested sequences by hand, as pydicom refuses to write them."""
     start = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
         "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
     )
@@ -66,7 +66,7 @@ def nest(file: Path, depth: int) -> None:
 
 
 def overwrite(file: Path, tag: tuple[int, int], vr: bytes, value: bytes) -> None:
-    """Another VR or value in an element of explicit VR, its length as it was."""
+    """Put another VR or value into an element of explicit VR, keeping its length."""
     content = bytearray(file.read_bytes())
     place = content.index(struct.pack("<HH", *tag), 132)
     (length,) = struct.unpack_from("<H", content, place + 6)
@@ -76,7 +76,7 @@ def overwrite(file: Path, tag: tuple[int, int], vr: bytes, value: bytes) -> None
 
 
 def deflate(file: Path, spare: int) -> None:
-    """Stored deflated, with so many bytes of zeros in a private element."""
+    """Store the object deflated, with this many bytes of zeros in a private element."""
     dataset = pydicom.dcmread(file)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     if spare:

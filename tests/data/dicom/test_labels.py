@@ -1,4 +1,4 @@
-"""DICOM labels in files: beside an image they are found, named and checked as any label is."""
+"""DICOM labels in files: beside an image they are found, named and checked as other labels are."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ NAMES = ("liver", "tumour")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two images; beside them the contours of the first, with a structure that nobody wants."""
+    """Two images; beside them the contours of the first, with one structure that is not in the project."""
     for name in ("a", "b"):
         nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.int16), AFFINE_RAS), tmp_path / f"{name}.nii.gz")
     drawn = {
@@ -65,7 +65,9 @@ def test_contours_of_another_image_are_refused(folder: Path) -> None:
         check_label(folder / "labels" / "final" / "a_rtstruct.dcm", elsewhere, NAMES)
 
 
-def test_what_is_no_dicom_or_no_label_is_refused_in_a_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_no_dicom_or_no_label_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = folder / "labels" / "final" / "b.dcm"
     with pytest.raises(InvalidInputError, match=r"^b\.dcm: there is no such file"):
         read_dicom_file(file, GRID)

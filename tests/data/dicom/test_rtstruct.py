@@ -1,4 +1,4 @@
-"""RTSTRUCT on the grid of its image: holes, several structures, and what cannot be drawn rightly is refused."""
+"""RTSTRUCT on the grid of its image: holes, several structures, and the contours that are refused."""
 
 import io
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def blob(seed: int) -> np.ndarray:
 
 
 def distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Of each point from the outline with these corners."""
+    """Return the distance of each point from the outline with these corners."""
     ends = np.roll(corners, -1, axis=0) - corners
     apart = points[:, None] - corners
     share = np.clip((apart * ends).sum(axis=2) / (ends**2).sum(axis=1), 0, 1)
@@ -45,7 +45,7 @@ def slices(corners: Sequence[Sequence[float]], *indices: float) -> list[np.ndarr
 
 
 def sent(dataset: pydicom.Dataset) -> pydicom.Dataset:
-    """As it is after it was stored: no value is parsed yet."""
+    """Return the object as it is after it was stored, with no value parsed."""
     file = io.BytesIO()
     dataset.save_as(file, write_like_original=False)
     file.seek(0)
@@ -85,7 +85,7 @@ def test_a_contour_that_is_there_twice_is_there_once() -> None:
 
 
 def test_contours_through_the_centres_of_the_outermost_voxels_give_back_the_mask() -> None:
-    """As programs write them that make contours from masks; a structure of one voxel is a point, of a row a line."""
+    """Programs that make contours from masks write these: one voxel becomes a point, a row of voxels a line."""
     mask = np.zeros(SHAPE, dtype=bool)
     mask[4:9, 5:8, 2] = mask[4, 5, 3] = mask[4:7, 5, 4] = True
     around = [(4, 5), (8, 5), (8, 7), (4, 7)]
@@ -111,7 +111,7 @@ def test_only_wanted_structures_are_read_and_empty_ones_left_out() -> None:
         read_rtstruct(sent(made), GRID, ("Liver",), "plan.dcm")
 
 
-def test_where_two_overlap_the_one_named_later_counts_and_without_names_neither() -> None:
+def test_of_two_overlapping_structures_the_one_named_later_wins_and_without_names_both_are_refused() -> None:
     made = sent(rtstruct({"tumour": slices(INNER, 2), "organ": slices(SQUARE, 2)}))
     label = read_rtstruct(made, GRID, ("organ", "tumour"))
     assert {name: np.count_nonzero(label.array == value) for value, name in enumerate(label.names, start=1)} == {
@@ -138,7 +138,7 @@ def test_contours_of_another_plane_are_read_too() -> None:
     np.testing.assert_array_equal(label.array, expected)
 
 
-def test_of_the_places_of_an_image_the_one_that_fits_counts() -> None:
+def test_of_several_affines_of_an_image_the_one_that_fits_the_contours_is_used() -> None:
     moved = AFFINE_RAS.copy()
     moved[:3, 3] += 0.5 * AFFINE_RAS[:3, 2]
     label = read_rtstruct(sent(rtstruct({"cord": slices(SQUARE, 2, 3)})), Grid(SHAPE, moved, (AFFINE_RAS,)))
@@ -146,7 +146,7 @@ def test_of_the_places_of_an_image_the_one_that_fits_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("contours", "said"),
+    ("contours", "expected"),
     [
         (slices(SQUARE, 2.5), r"'GTV' has a contour between two slices of the image \(at 2\.5, counted from 0\)"),
         (slices(SQUARE, 7), r"'GTV' is drawn outside its image \(24x20x7 voxels\)"),
@@ -156,17 +156,17 @@ def test_of_the_places_of_an_image_the_one_that_fits_counts() -> None:
         ([in_slice(GRID, 2, SQUARE) * np.nan], "has a point that is no place"),
     ],
 )
-def test_what_does_not_lie_in_the_slices_of_the_image_is_refused(contours: list[np.ndarray], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_contours_outside_the_slices_of_the_image_are_refused(contours: list[np.ndarray], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         read_rtstruct(sent(rtstruct({"GTV": contours})), GRID)
 
 
-def test_up_to_the_edge_of_the_outermost_voxels_nothing_is_outside() -> None:
+def test_points_up_to_the_edge_of_the_outermost_voxels_are_inside() -> None:
     whole = [(-0.5, -0.5), (23.5, -0.5), (23.5, 19.5), (-0.5, 19.5)]
     assert (read_rtstruct(sent(rtstruct({"BODY": slices(whole, *range(7))})), GRID).array == 1).all()
 
 
-def test_two_of_one_name_are_refused() -> None:
+def test_two_structures_of_one_name_are_refused() -> None:
     made = rtstruct({"GTV": slices(SQUARE, 2), "other": slices(NEXT, 2)})
     made.StructureSetROISequence[1].ROIName = "GTV"
     with pytest.raises(InvalidInputError, match="two structures are called 'GTV'"):
@@ -174,7 +174,7 @@ def test_two_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["StructureSetROISequence", "ROIContourSequence"])
-def test_a_damaged_one_is_refused(missing: str) -> None:
+def test_a_damaged_rtstruct_is_refused(missing: str) -> None:
     made = rtstruct({"GTV": slices(SQUARE, 2)})
     del made[missing]
     with pytest.raises(InvalidInputError, match="RTSTRUCT: damaged or incomplete"):

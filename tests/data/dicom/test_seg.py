@@ -43,7 +43,7 @@ class Case:
         return Grid(SHAPE, AFFINE_RAS)
 
     def label(self, *values: int) -> np.ndarray:
-        """One box of three slices for each value, side by side."""
+        """Return a label with one box of three slices for each value, side by side."""
         array = np.zeros(SHAPE, dtype=np.uint8)
         for place, value in enumerate(values):
             array[3 * place : 3 * place + 2, 2:5, place + 1 : place + 4] = value
@@ -78,7 +78,7 @@ def test_a_label_comes_back_under_its_own_names(case: Case, values: tuple[int, .
     np.testing.assert_array_equal(by_name[back.array], case.label(*values))
 
 
-def test_it_survives_being_sent_as_a_file(case: Case) -> None:
+def test_a_seg_survives_being_sent_as_a_file(case: Case) -> None:
     seg = case.write(case.label(1, 3), uid="1.2.3.4", author="Müller\\Ann")
     assert seg is not None
     seg.save_as(case.folder / "seg.dcm", write_like_original=False)
@@ -116,7 +116,7 @@ def test_segments_that_nobody_drew_are_left_out(case: Case) -> None:
 
 
 def packed(frames: np.ndarray) -> bytes:
-    """A bit a pixel, of even length."""
+    """Pack pixels into bits, of even length."""
     packed_bits = np.packbits(frames.ravel(), bitorder="little").tobytes()
     return packed_bits + b"\0" * (len(packed_bits) % 2)
 
@@ -149,7 +149,7 @@ def test_a_frame_may_run_the_other_way(case: Case) -> None:
 
 
 def reopened(seg: pydicom.dataset.FileDataset, case: Case) -> pydicom.dataset.FileDataset:
-    """Without the pixels that pydicom decoded before."""
+    """Return the object without the pixels that pydicom has already decoded."""
     seg.save_as(case.folder / "changed.dcm", write_like_original=False)
     return pydicom.dcmread(case.folder / "changed.dcm")
 
@@ -201,7 +201,7 @@ def test_overlapping_segments_are_refused(case: Case) -> None:
 
 
 @pytest.mark.parametrize("change", [{"SegmentationType": "LABELMAP"}, {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}])
-def test_what_is_no_seg_of_a_known_kind_is_refused(case: Case, change: dict[str, str]) -> None:
+def test_objects_that_are_no_seg_of_a_known_kind_are_refused(case: Case, change: dict[str, str]) -> None:
     seg = case.write(case.label(1))
     assert seg is not None
     for name, value in change.items():
@@ -221,7 +221,7 @@ def test_a_damaged_seg_is_refused(case: Case, missing: str) -> None:
         read_seg(seg, case.grid)
 
 
-def test_one_that_holds_less_than_it_says_is_refused_before_it_takes_memory(case: Case) -> None:
+def test_a_seg_that_holds_less_than_its_header_says_is_refused_before_it_takes_memory(case: Case) -> None:
     seg = case.write(case.label(1))
     assert seg is not None
     seg.NumberOfFrames = 10**9
@@ -239,8 +239,8 @@ def test_frames_that_begin_in_the_middle_of_a_byte_are_read(case: Case) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_of_shares_more_than_half_is_the_structure(case: Case, compressed: bool) -> None:
-    """Written by highdicom, as it is or packed in runs."""
+def test_fractional_segments_are_thresholded_above_one_half(case: Case, compressed: bool) -> None:
+    """highdicom writes the SEG, plain or run-length encoded."""
     shares = np.zeros((*SHAPE[::-1], 2))
     shares[2, 3, 4], shares[2, 3, 5], shares[2, 3, 6] = (0.9, 0.1), (0.5, 0.5), (0.4, 0.6)
     seg = by_highdicom(case, shares, "FRACTIONAL", RLELossless if compressed else ExplicitVRLittleEndian)
@@ -255,7 +255,7 @@ def test_of_shares_more_than_half_is_the_structure(case: Case, compressed: bool)
 def by_highdicom(
     case: Case, pixels: np.ndarray, kind: str, syntax: str = ExplicitVRLittleEndian
 ) -> pydicom.FileDataset:
-    """A SEG of the segments along the last axis of `pixels` (D, H, W, S), made by another program and sent."""
+    """Return a SEG of the segments along the last axis of `pixels` (D, H, W, S), made by highdicom and sent."""
     sources = sorted(
         (pydicom.dcmread(file) for file in case.series.iterdir()), key=lambda source: int(source.InstanceNumber)
     )
@@ -280,7 +280,7 @@ def test_overlapping_segments_of_another_program_are_read_in_the_order_of_the_la
 
 @pytest.mark.parametrize("values", [(1, 2, 3), (3, 1)])
 def test_a_label_map_of_another_program_is_read(case: Case, values: tuple[int, ...]) -> None:
-    """Supplement 243, written by dcmqi, which lists the background as a segment."""
+    """dcmqi writes the label map of supplement 243, and lists the background as a segment."""
     array = case.label(*values)
     seg = by_dcmqi(case, array)
     assert seg.SegmentationType == "LABELMAP"
@@ -326,7 +326,7 @@ def test_the_background_of_a_label_map_may_have_another_value_than_0(case: Case)
     np.testing.assert_array_equal((label.array == 1)[:, :, drawn], (case.label(1) == 0)[:, :, drawn])
 
 
-# What we write
+# SEGs that this package writes
 
 
 def test_a_structure_has_dicoms_code_where_it_has_dicoms_name_and_is_tracked(case: Case) -> None:
@@ -343,7 +343,7 @@ def test_a_structure_has_dicoms_code_where_it_has_dicoms_name_and_is_tracked(cas
     assert tracked["spleen"] not in {item.TrackingUID for item in seg.SegmentSequence}
 
 
-def test_it_says_which_model_drew_it_where_nobody_changed_anything(case: Case) -> None:
+def test_an_unchanged_prediction_names_its_model_as_the_algorithm(case: Case) -> None:
     by_hand = case.write(case.label(1))
     nibabel.save(nibabel.Nifti1Image(case.label(1), AFFINE_RAS), case.folder / "label.nii.gz")
     drawn = write_seg(case.folder / "label.nii.gz", case.series, NAMES, generate_uid(), "Ann", model_version=7)
@@ -352,11 +352,11 @@ def test_it_says_which_model_drew_it_where_nobody_changed_anything(case: Case) -
     assert by_hand.SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
     segment = reopened(drawn, case).SegmentSequence[0]
     assert (segment.SegmentAlgorithmType, segment.SegmentAlgorithmName) == ("AUTOMATIC", "activelabel")
-    said = segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion
-    assert said.endswith(", model 7")
+    version = segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion
+    assert version.endswith(", model 7")
 
 
-def test_highdicom_reads_it_as_we_do(case: Case) -> None:
+def test_highdicom_reads_a_seg_as_this_package_does(case: Case) -> None:
     array = case.label(3, 1)
     seg = case.write(array)
     assert seg is not None

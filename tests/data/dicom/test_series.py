@@ -27,13 +27,14 @@ def oblique_affine_ras() -> np.ndarray:
 
 
 def series_of(folder: Path, affine_ras: np.ndarray) -> tuple[Path, np.ndarray]:
-    """A folder with a series of 7 x 6 x 5 voxels of different whole Hounsfield units, and these."""
+    """Write a series of 7 x 6 x 5 voxels of different whole Hounsfield units, and return its folder and values."""
     voxels_hu = np.arange(7 * 6 * 5, dtype=np.int16).reshape(7, 6, 5) - 100
     nibabel.save(nibabel.Nifti1Image(voxels_hu, affine_ras), folder / "image.nii.gz")
     series = folder / "series"
     series.mkdir()
     for index, dataset in enumerate(ct_series(folder / "image.nii.gz", "case", datetime.datetime(2026, 1, 2, 3, 4))):
-        dataset.save_as(series / f"{9 - index}.dcm", write_like_original=False)  # the names say nothing of the order
+        # File names do not follow the order of slices.
+        dataset.save_as(series / f"{9 - index}.dcm", write_like_original=False)
     return series, voxels_hu
 
 
@@ -109,7 +110,7 @@ def test_unevenness_by_hand(positions_mm: list[list[float]], expected_mm: float)
 @pytest.mark.parametrize(
     ("values", "kind"), [([-1024, 0, 3071], np.int16), ([0.5, 1, 2], np.float32), ([0, 1, 40000], np.float32)]
 )
-def test_whole_numbers_are_written_as_such(tmp_path: Path, values: list[float], kind: type) -> None:
+def test_a_volume_of_whole_numbers_is_written_as_integers(tmp_path: Path, values: list[float], kind: type) -> None:
     array = np.resize(np.array(values, dtype=np.float32), (4, 3, 2))
     affine_ras = oblique_affine_ras()
     write_volume(tmp_path / "volume.nii.gz", Volume(array, affine_ras, tmp_path))

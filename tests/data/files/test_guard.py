@@ -1,4 +1,4 @@
-"""Files that lie about themselves, made by hand and by the programs that write such files."""
+"""Files whose headers are false, made by hand and by the programs that write such files."""
 
 import gzip
 import struct
@@ -23,13 +23,13 @@ def image(shape: tuple[int, int, int] = (6, 5, 4)) -> np.ndarray:
 
 
 def write(path: Path, compressed: bool = True) -> Path:
-    """The image as ITK writes it under this name."""
+    """Write the image by ITK under this name."""
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(image().transpose()), str(path), compressed)
     return path
 
 
 def refused(path: Path) -> str:
-    """The one line with which a file is refused, by its header alone and with its voxels."""
+    """Return the one line with which a file is refused, by its header alone and with its voxels."""
     with pytest.raises(InvalidInputError) as by_voxels:
         read_volume(path)
     assert "\n" not in str(by_voxels.value)
@@ -39,13 +39,13 @@ def refused(path: Path) -> str:
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha", "A.NII.GZ"])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_what_itk_writes_passes(tmp_path: Path, name: str, compressed: bool) -> None:
+def test_files_written_by_itk_pass(tmp_path: Path, name: str, compressed: bool) -> None:
     path = write(tmp_path / name.lower(), compressed).rename(tmp_path / name)
     np.testing.assert_array_equal(read_volume(path).array, image())
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip", "ascii"])
-def test_what_pynrrd_writes_passes(tmp_path: Path, encoding: str) -> None:
+def test_files_written_by_pynrrd_pass(tmp_path: Path, encoding: str) -> None:
     space = {"space": "left-posterior-superior", "space directions": np.eye(3).tolist(), "space origin": [0, 0, 0]}
     nrrd.write(str(tmp_path / "a.nrrd"), image(), {"encoding": encoding, **space})
     check_file(tmp_path / "a.nrrd", whole=True)
@@ -98,7 +98,7 @@ def nifti_header(dims: list[int], start: float = 352.0, bits: int = 16) -> bytes
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "expected"),
     [
         (nifti_header([2000, 2000, 2000]), "8,000,000,000 voxels"),
         (nifti_header([1000, 1000, 1000]), "2,000,000,000 bytes of voxels, and it holds"),
@@ -113,17 +113,17 @@ def nifti_header(dims: list[int], start: float = 352.0, bits: int = 16) -> bytes
 )
 @pytest.mark.parametrize("name", ["l.nii", "l.nii.gz"])
 def test_a_nifti_header_that_claims_what_cannot_be_is_one_line(
-    tmp_path: Path, header: bytes, said: str, name: str
+    tmp_path: Path, header: bytes, expected: str, name: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(header) if name.endswith(".gz") else header)
-    assert said in refused(path)
+    assert expected in refused(path)
 
 
 def test_a_size_that_no_gzip_of_so_few_bytes_can_have_is_refused_before_anything_is_allocated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """130 bytes that said 2000 x 2000 x 2000 took 8.9 GB and a minute."""
+    """Without the check, 130 bytes with a header of 2000 x 2000 x 2000 voxels took 8.9 GB and a minute."""
     path = tmp_path / "bomb.nii.gz"
     path.write_bytes(gzip.compress(nifti_header([900, 900, 900])))
     assert path.stat().st_size < 130
@@ -139,7 +139,7 @@ def test_more_than_the_header_says_is_not_unpacked_to_its_end(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.mha"])
 def test_a_flipped_byte_anywhere_is_noticed(tmp_path: Path, name: str) -> None:
-    """The gzip checksum was never read: 46 of 60 flipped bytes were taken, with other voxels than were sent."""
+    """Without a look at the gzip checksum, 46 of 60 files with a flipped byte were accepted with wrong voxels."""
     path = write(tmp_path / name)
     whole = path.read_bytes()
     begin = 10 if name.endswith(".gz") else len(whole) // 2
@@ -151,7 +151,7 @@ def test_a_flipped_byte_anywhere_is_noticed(tmp_path: Path, name: str) -> None:
         spoilt[place] ^= 0x10
         path.write_bytes(spoilt)
         try:
-            np.testing.assert_array_equal(read_volume(path).array, before)  # a byte that no voxel hangs on
+            np.testing.assert_array_equal(read_volume(path).array, before)  # a byte that affects no voxel
         except InvalidInputError:
             taken += 1
     assert taken > len(places) * 0.9

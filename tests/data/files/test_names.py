@@ -41,11 +41,11 @@ def test_why_another_file_is_no_image(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "README.txt", "datastore_v2.json", "datastore_v2.json.damaged-12"])
-def test_what_nobody_takes_for_an_image_needs_no_word(name: str) -> None:
+def test_files_that_nobody_takes_for_images_are_passed_over_without_a_word(name: str) -> None:
     assert no_image(name) == ""
 
 
-def test_what_systems_hide() -> None:
+def test_files_that_systems_hide_are_recognised() -> None:
     assert is_hidden("._case.nii.gz")
     assert is_hidden("__MACOSX")
     assert not is_hidden("case_.nii.gz")
@@ -54,7 +54,7 @@ def test_what_systems_hide() -> None:
 @pytest.mark.parametrize(
     ("name", "stem"), [("a.b.nii.gz", "a.b"), ("a.nii.b.NII", "a.nii.b"), ("a.seg.nrrd", "a"), ("a.png", "a.png")]
 )
-def test_only_the_ending_goes(name: str, stem: str) -> None:
+def test_the_stem_of_a_name_loses_only_the_ending(name: str, stem: str) -> None:
     assert stem_of(name) == stem
 
 

@@ -1,4 +1,4 @@
-"""Whatever is raised while one case is read is a line about that case."""
+"""Every exception that is raised while one case is read becomes a line about that case."""
 
 import struct
 import zlib
@@ -11,14 +11,14 @@ from activelabel.errors import InvalidInputError, UnavailableError
 
 @pytest.mark.parametrize("error", [OverflowError("large"), struct.error("unpack"), zlib.error("-3"), KeyError("a")])
 def test_any_exception_names_the_case_and_what_was_raised(error: Exception) -> None:
-    said = rf"^case7: cannot be read \({type(error).__name__}: "
-    with pytest.raises(InvalidInputError, match=said) as raised, one_case("case7"):
+    expected = rf"^case7: cannot be read \({type(error).__name__}: "
+    with pytest.raises(InvalidInputError, match=expected) as raised, one_case("case7"):
         raise error
     assert not for_want_of_memory(raised.value)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 160 TB")])
-def test_want_of_memory_is_told_from_damage(error: Exception) -> None:
+def test_lack_of_memory_is_told_from_damage(error: Exception) -> None:
     with (
         pytest.raises(InvalidInputError, match="it needs more memory than there is") as raised,
         one_case("case7"),
@@ -27,7 +27,7 @@ def test_want_of_memory_is_told_from_damage(error: Exception) -> None:
     assert for_want_of_memory(raised.value)
 
 
-def test_what_has_a_line_already_and_an_interrupt_stay_what_they_are() -> None:
+def test_errors_that_have_a_line_and_interrupts_pass_unchanged() -> None:
     with pytest.raises(UnavailableError, match="the PACS is away"), one_case("case7"):
         raise UnavailableError("the PACS is away")
     with pytest.raises(KeyboardInterrupt), one_case("case7"):

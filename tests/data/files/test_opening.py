@@ -1,4 +1,4 @@
-"""Images whose headers put them at two places, or at none: what ITK writes on its copy lands on the same voxels."""
+"""Images whose headers give two places or none: a label that ITK writes on the opened copy has the same voxels."""
 
 import zlib
 from pathlib import Path
@@ -69,7 +69,7 @@ def by_itk(drawn: np.ndarray, image: Path, path: Path) -> Path:
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
 @pytest.mark.parametrize("kind", TWO_PLACES)
-def test_what_itk_writes_on_its_copy_lands_on_the_same_voxels(
+def test_a_label_that_itk_writes_on_the_opened_copy_lands_on_the_same_voxels(
     tmp_path: Path, drawn: np.ndarray, kind: str, ending: str
 ) -> None:
     image = write(tmp_path / "image.nii.gz", *TWO_PLACES[kind])
@@ -79,7 +79,9 @@ def test_what_itk_writes_on_its_copy_lands_on_the_same_voxels(
 
 
 @pytest.mark.parametrize("kind", TWO_PLACES)
-def test_what_nibabel_writes_on_its_copy_lands_on_the_same_voxels(tmp_path: Path, drawn: np.ndarray, kind: str) -> None:
+def test_a_label_that_nibabel_writes_on_the_opened_copy_lands_on_the_same_voxels(
+    tmp_path: Path, drawn: np.ndarray, kind: str
+) -> None:
     image = write(tmp_path / "image.nii.gz", *TWO_PLACES[kind])
     loaded = nibabel.load(image)
     for header in (None, loaded.header):

@@ -13,7 +13,7 @@ def put(tmp_path: Path) -> "Put":
 
 
 class Put:
-    """Makes empty files; nothing here opens one."""
+    """Makes empty files, as these tests open none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,8 +56,8 @@ def test_a_line_counts_all_and_names_a_few(put: Put) -> None:
 def test_files_of_one_stem_get_ids_of_their_own(put: Put) -> None:
     folder = put("case.nii.gz", "case.nii", "case.NII.GZ", "case.nrrd", "case_nrrd.mha", "a/b.nii", "a~b.nii")
     files = dict(find_images(folder).files)
-    last = next(image_id for image_id, path in files.items() if path == "case.nrrd")
-    assert last.startswith("case_nrrd_")
+    nrrd_id = next(image_id for image_id, path in files.items() if path == "case.nrrd")
+    assert nrrd_id.startswith("case_nrrd_")
     assert files == {
         "a~b": "a~b.nii",
         "a~b_nii": "a/b.nii",
@@ -65,7 +65,7 @@ def test_files_of_one_stem_get_ids_of_their_own(put: Put) -> None:
         "case_nii": "case.nii",
         "case_nii_gz": "case.nii.gz",
         "case_nrrd": "case_nrrd.mha",
-        last: "case.nrrd",
+        nrrd_id: "case.nrrd",
     }
 
 

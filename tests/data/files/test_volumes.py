@@ -89,7 +89,7 @@ def test_a_constant_image_is_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 4, 2), (1, 5, 4)])
-def test_what_is_not_3d_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_an_image_that_is_not_3d_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = save(tmp_path / "case.nii.gz", np.zeros(shape, dtype=np.float32))
 
     for read in (read_volume, read_grid):

@@ -28,9 +28,9 @@ def test_a_start_under_other_names_is_refused_with_both_lists(tmp_path: Path, ot
     keep_label(start(tmp_path, "anterior,posterior"), ["anterior", "posterior"])
     with pytest.raises(InvalidInputError) as error:
         start(tmp_path, other)
-    said = str(error.value)
-    assert said.startswith(f"labels {other}: the labels of this project are kept under the names anterior,posterior")
-    assert "\n" not in said
+    line = str(error.value)
+    assert line.startswith(f"labels {other}: the labels of this project are kept under the names anterior,posterior")
+    assert "\n" not in line
 
 
 def test_a_name_may_be_added_at_the_end_and_left_out_again_before_it_is_used(tmp_path: Path) -> None:

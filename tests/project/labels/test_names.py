@@ -1,4 +1,4 @@
-"""Where label names come from, and that contradictions are said."""
+"""The sources of label names, and the refusal of contradictions."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def write_dataset(folder: Path, labels: object) -> None:
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
 
 
-def test_the_setting_wins(tmp_path: Path) -> None:
+def test_the_setting_of_label_names_comes_first(tmp_path: Path) -> None:
     write_dataset(tmp_path, {"0": "background", "1": "liver"})
     assert resolve_label_names(("spleen",), str(tmp_path)) == ("spleen",)
 
@@ -29,7 +29,7 @@ def test_a_decathlon_dataset_names_them_by_value(tmp_path: Path, place: str) -> 
     assert resolve_label_names((), str(studies)) == ("anterior", "posterior")
 
 
-def test_labels_already_there_count_as_they_are(tmp_path: Path) -> None:
+def test_without_a_list_existing_labels_give_the_names(tmp_path: Path) -> None:
     folder = tmp_path / "labels" / "final"
     folder.mkdir(parents=True)
     for name, largest in (("a", 1), ("b", 3)):
@@ -39,13 +39,13 @@ def test_labels_already_there_count_as_they_are(tmp_path: Path) -> None:
     assert resolve_label_names((), str(tmp_path)) == ("label_1", "label_2", "label_3")
 
 
-def test_without_any_of_them_the_line_says_what_to_do(tmp_path: Path) -> None:
+def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"no label names: start with --conf labels liver,spleen"):
         resolve_label_names((), str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "expected"),
     [
         ({"0": "background", "1": "a", "3": "b"}, "without a gap"),
         ({"0": "background", "1": "a", "2": "a"}, "named twice"),
@@ -54,9 +54,9 @@ def test_without_any_of_them_the_line_says_what_to_do(tmp_path: Path) -> None:
         ({"one": "a"}, 'expected "labels" like'),
     ],
 )
-def test_a_contradictory_dataset_is_named(tmp_path: Path, labels: object, said: str) -> None:
+def test_a_dataset_that_contradicts_itself_is_named(tmp_path: Path, labels: object, expected: str) -> None:
     write_dataset(tmp_path, labels)
-    with pytest.raises(InvalidInputError, match=said) as error:
+    with pytest.raises(InvalidInputError, match=expected) as error:
         resolve_label_names((), str(tmp_path))
     assert "dataset.json" in str(error.value)
 
@@ -68,13 +68,13 @@ def test_nnunet_writes_names_before_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("configured", [("background", "liver"), ("liver", "Background")])
 def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...]) -> None:
-    said = r"^--conf labels .*: background is value 0 and is never listed: --conf labels liver$"
-    with pytest.raises(InvalidInputError, match=said):
+    expected = r"^--conf labels .*: background is value 0 and is never listed: --conf labels liver$"
+    with pytest.raises(InvalidInputError, match=expected):
         resolve_label_names(configured, str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "expected"),
     [
         ({"0": "liver", "1": "spleen"}, "value 0 is 'liver', expected the background"),
         ({"0": "clear", "1": "liver", "2": "background"}, "background is value 0 and is never listed"),
@@ -83,24 +83,26 @@ def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...])
         ({"background": 0, "liver": 1, "spleen": 1}, "two names have one value"),
     ],
 )
-def test_what_a_dataset_cannot_mean_is_said(tmp_path: Path, labels: object, said: str) -> None:
+def test_a_dataset_whose_names_cannot_be_used_is_refused(tmp_path: Path, labels: object, expected: str) -> None:
     write_dataset(tmp_path, labels)
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         resolve_label_names((), str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
         ({"channel_names": {"1": "T2", "0": "T1"}}, r"its images have 2 channels \(T1, T2\), expected one"),
         ({"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}}, "its images have 4 channels"),
         ({"file_ending": ".tif"}, r"its files end in \.tif, expected one of \.nii\.gz"),
     ],
 )
-def test_what_cannot_be_read_yet_of_a_data_set_is_said(tmp_path: Path, more: dict[str, object], said: str) -> None:
+def test_a_dataset_whose_images_are_not_supported_is_refused(
+    tmp_path: Path, more: dict[str, object], expected: str
+) -> None:
     labels = {"background": 0, "liver": 1}
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, **more}))
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=expected):
         resolve_label_names((), str(tmp_path))
     assert resolve_label_names(("liver",), str(tmp_path)) == ("liver",)
 

@@ -1,4 +1,4 @@
-"""A ledger that is gone without a copy: made anew of the label archive, row by row as it was."""
+"""A lost ledger without a copy is rebuilt from the label archive, row by row."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ TABLES = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Three annotators, several versions, slices, a draft, a label that was taken back, a query that is open."""
+    """A project of three annotators with several versions, slices, a draft, a label taken back and an open query."""
     studies = tmp_path / "studies"
     studies.mkdir()
     for number in range(8):
@@ -92,7 +92,7 @@ def restored(monkeypatch: pytest.MonkeyPatch, project: Project, *arguments: str)
     return int(ended.value.code or 0)
 
 
-def test_every_row_is_as_it_was(
+def test_a_rebuilt_ledger_has_every_row_as_it_was(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {table: rows(project, table) for table in TABLES}
@@ -108,7 +108,7 @@ def test_every_row_is_as_it_was(
     for row in (row for row in before["leases"] if row["ended_at"] is None):
         row["ended_at"], row["outcome"] = "now", "released"
     after = {table: rows(project, table) for table in TABLES}
-    # A query that nothing was sent for has no label that tells of it; one that was open is released.
+    # No label records a query without an answer, so it is lost; a query that was open is released.
     told = {row["lease_id"] for table in ("annotations", "drafts") for row in before[table]}
     assert [row["id"] for row in after["leases"]] == [row["id"] for row in before["leases"] if row["id"] in told]
     for row in after["leases"]:
@@ -125,7 +125,7 @@ def test_every_row_is_as_it_was(
     assert (progress.annotated, progress.partly_annotated) == (states.annotated, states.partly_annotated)
 
 
-def test_the_next_start_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_after_a_rebuild_changes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_ledger(project)
     assert restored(monkeypatch, project) == 0
     before = rows(project, "annotations")
@@ -137,14 +137,18 @@ def test_the_next_start_changes_nothing(project: Project, monkeypatch: pytest.Mo
     assert saved.id > max(row["id"] for row in before)
 
 
-def test_what_the_record_says_for_people(project: Project) -> None:
+def test_the_record_of_a_label_says_for_people_what_happened(project: Project) -> None:
     label = next(item for item in project.ledger.annotations("training") if item.annotator == "bob")
-    said = read_record(project.labels_folder / label.file)
-    assert said is not None
-    assert (said["annotator"], said["sha256"], said["tags"]) == ("bob", label.sha256, ["final", "original"])
-    (query,) = said["queries"]
+    label_record = read_record(project.labels_folder / label.file)
+    assert label_record is not None
+    assert (label_record["annotator"], label_record["sha256"], label_record["tags"]) == (
+        "bob",
+        label.sha256,
+        ["final", "original"],
+    )
+    (query,) = label_record["queries"]
     assert (query["slices"], query["strategy"], query["score"]) == ([2, 3], "variance", 0.25)
-    final = next(row for row in said["annotations"] if row["tag"] == "final")
+    final = next(row for row in label_record["annotations"] if row["tag"] == "final")
     assert (final["slices"], final["label_names"]) == ([0, 1, 2, 3], ["ball", "box"])
     assert final["seconds"] == label.seconds is not None
     assert final["created_at"] == label.created_at.isoformat()
@@ -153,7 +157,7 @@ def test_what_the_record_says_for_people(project: Project) -> None:
 def test_records_that_were_not_refreshed_are_completed_by_those_of_later_versions(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the server had been killed between the ledger and the record of the version before."""
+    """The state is that of a server killed after the ledger and before the record of the earlier version."""
     before = rows(project, "annotations")
     for file in project.labels_folder.rglob("*.json"):
         record = json.loads(file.read_text())
@@ -174,7 +178,8 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     annotated = project.ledger.annotations()
     for file in project.labels_folder.rglob("*.json"):
         file.unlink()
-    store = open_datastore(project, project.studies, follow_changes=True)  # whose listing tells slices and annotator
+    # Whose listing names the slices and the annotator.
+    store = open_datastore(project, project.studies, follow_changes=True)
     store._observer.stop()
     store.close()
     lose_ledger(project)
@@ -244,8 +249,8 @@ def test_records_that_cannot_be_true_are_one_line_and_change_nothing(
         file.write_text(json.dumps(record))
     lose_ledger(project)
     assert restored(monkeypatch, project) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "the records beside the labels contradict each other, or lack something" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "the records beside the labels contradict each other, or lack something" in printed
     assert project.ledger.file is not None
     assert not project.ledger.file.exists()
     assert not list(project.folder.glob(".rebuilt*"))

@@ -1,4 +1,4 @@
-"""A project whose models are pickles: converted at its next start, whatever happens in between, and nothing is lost."""
+"""A project whose models are pickles is converted at its next start without loss, also if the server crashes."""
 
 import hashlib
 import logging
@@ -26,19 +26,19 @@ def project(tmp_path: Path) -> Project:
 
 
 def publish_older(project: Project, name: str = "quick-1.pt") -> ModelVersion:
-    """Publish a model as it was done then."""
+    """Publish a model as earlier versions did."""
     description = project.model_description
     weights = build_network(description.network, description.classes).state_dict()
     project.models_folder.mkdir(exist_ok=True)
     file = project.models_folder / name
-    said = description.model_dump(mode="json")
-    torch.save({"format": "activelabel model 1", "description": said, "weights": weights}, file)
+    older_description = description.model_dump(mode="json")
+    torch.save({"format": "activelabel model 1", "description": older_description, "weights": weights}, file)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     return project.ledger.publish_model(name, sha256, "quick", project.labels, {"dice": 0.5}, [])
 
 
 def assert_converted(project: Project, before: ModelVersion) -> None:
-    """The model is the same but for its file, is used as before, and the earlier file is kept."""
+    """Check that only the model's file has changed, that it is used as before, and that the earlier file is kept."""
     after = project.ledger.model(before.version)
     assert after.file == before.file.replace(".pt", ".safetensors")
     assert {**vars(after), "file": "", "sha256": ""} == {**vars(before), "file": "", "sha256": ""}
@@ -50,7 +50,7 @@ def assert_converted(project: Project, before: ModelVersion) -> None:
     assert hashlib.sha256((folder / SET_ASIDE / before.file).read_bytes()).hexdigest() == before.sha256
 
 
-def test_a_server_converts_at_its_start(project: Project, tmp_path: Path) -> None:
+def test_a_server_converts_older_models_at_its_start(project: Project, tmp_path: Path) -> None:
     before = [publish_older(project, f"quick-{number}.pt") for number in range(2)]
     project.ledger.withdraw_model(1)
     before = [project.ledger.model(model.version) for model in before]
@@ -65,7 +65,7 @@ def test_a_server_converts_at_its_start(project: Project, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("place", ["_write_once", "_set_aside"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_in_between_is_made_good(
+def test_a_conversion_that_crashed_is_completed_at_the_next_start(
     project: Project, monkeypatch: pytest.MonkeyPatch, place: str, when: str
 ) -> None:
     model = publish_older(project)
@@ -85,7 +85,9 @@ def test_a_crash_in_between_is_made_good(
     assert_converted(project, model)
 
 
-def test_a_crash_between_ledger_and_moving_is_made_good(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_that_crashed_after_the_ledger_is_completed_at_the_next_start(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = publish_older(project, "a.pt"), publish_older(project, "b.pt")
     rename = project.ledger.rename_model_file
 

@@ -1,4 +1,4 @@
-"""What clients are told of the models, sentence by sentence."""
+"""The sentences that clients show about the models."""
 
 from datetime import datetime, timezone
 
@@ -28,7 +28,7 @@ def model(version: int, withdrawn: bool = False) -> ModelVersion:
 
 
 def standing(in_use: int | None, *dices: float | None, by: str | None = None, judges: Judges = CASES) -> Standing:
-    """Models 1, 2, … with these Dices; None: not judged."""
+    """Return the standing of models 1, 2, … with these Dice values; None means not judged."""
     measured = [
         Measurement(version, judges, {"dice": dice}) for version, dice in enumerate(dices, start=1) if dice is not None
     ]
@@ -40,7 +40,7 @@ SECOND, WAY = "Model 2 was published and is not in use", "`activelabel models --
 
 
 @pytest.mark.parametrize(
-    ("models", "said"),
+    ("models", "expected"),
     [
         (standing(None), "No model yet."),
         (
@@ -74,17 +74,17 @@ SECOND, WAY = "Model 2 was published and is not in use", "`activelabel models --
         ),
     ],
 )
-def test_the_sentence(models: Standing, said: str) -> None:
-    assert str(models) == said
+def test_the_sentence_on_the_standing_of_models(models: Standing, expected: str) -> None:
+    assert str(models) == expected
 
 
-def test_what_a_model_scored_by_other_cases_is_not_called_the_same() -> None:
+def test_dice_values_of_other_validation_cases_are_not_compared() -> None:
     measured = [Measurement(1, OTHERS, {"dice": 0.9}), Measurement(2, CASES, {"dice": 0.2})]
     chosen = Standing([model(1), model(2)], ModelUse(1, "ann", NOW), measured)
     assert "Model 1, which ann chose, stays in use: Dice 0.900 on 1 validation case." in str(chosen)
 
 
-def test_as_json_has_the_place_and_who_chose() -> None:
+def test_the_json_of_a_standing_has_the_rank_and_the_chooser() -> None:
     models = standing(1, 0.8, 0.7, by="ann")
     assert models.in_full(models.in_use) == {
         "version": 1, "metrics": {"dice": 0.8}, "trained_on": 0, "validation_cases": 3, "place": 1, "compared": 2,

@@ -1,4 +1,4 @@
-"""Skipping, drafts and what comes next, as clients ask for it: a real project and datastore, without the host."""
+"""Skips, drafts and the next case as clients request them: a real project and datastore, without the host."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -22,7 +22,7 @@ NAMES = [f"case_{number}" for number in range(8)]
 
 
 class App:
-    """A project on a folder of eight images, two of them for validation, asked one case after the other."""
+    """A project on a folder of eight images, two of them for validation, whose cases are asked for one by one."""
 
     def __init__(self, folder: Path, **conf: str) -> None:
         self.studies, self.folder = folder / "studies", folder
@@ -46,7 +46,7 @@ class App:
         return kept_as_json(self._datastore.keep_label(image_id, str(file), "final", {"client_id": annotator, **info}))
 
     def opens_with(self, image_id: str) -> np.ndarray | None:
-        """What Slicer finds under `original`: listed, and in the folder."""
+        """Return the label `original` as it is listed and as it is in the folder."""
         file = self.studies / "labels" / "original" / f"{image_id}.nii.gz"
         listed = "original" in self._datastore.get_labels_by_image_id(image_id)
         assert listed == file.exists()
@@ -66,7 +66,7 @@ def app(make_app: Callable[..., App]) -> App:
     return make_app()
 
 
-def test_a_skipped_case_is_given_to_others_at_once_and_to_who_skipped_it_after_five_others(app: App) -> None:
+def test_a_skipped_case_is_given_to_others_at_once_and_to_its_skipper_after_five_others(app: App) -> None:
     skipped = app.ask()["id"]
     answer = app.ask(skip="not now", reason="the phone rings")
     assert answer["id"] != skipped
@@ -101,7 +101,7 @@ def test_an_expired_lease_frees_the_image(make_app: Callable[..., App]) -> None:
     assert bobs.granted_at >= anns.expires_at
 
 
-def test_others_are_not_kept_from_it(app: App) -> None:
+def test_a_case_skipped_for_now_is_given_to_another_annotator(app: App) -> None:
     skipped = app.ask()["id"]
     app.ask(skip="not now")
     app.project.ledger.release_lease("ann")
@@ -131,7 +131,7 @@ def test_a_validation_case_can_be_skipped_like_any_other(app: App) -> None:
     pytest.fail("no validation case was asked for")
 
 
-def test_what_cannot_be_annotated_is_never_asked_for_until_it_is_brought_back(app: App) -> None:
+def test_a_case_that_cannot_be_annotated_is_never_asked_for_until_it_is_brought_back(app: App) -> None:
     first = app.ask()["id"]
     assert app.ask(skip="cannot be annotated", reason="no contrast")["id"] != first
     assert [case["id"] for case in app.actions.cases()["cannot_be_annotated"]] == [first]
@@ -153,14 +153,14 @@ def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app:
     third = app.ask(skip="cannot be annotated")
     assert third["id"] not in (first["id"], second["id"])
     given = [app.ask(f"reader {number}").get("id") for number in range(40)]
-    assert first["id"] in given  # others may be asked for it at once
+    assert first["id"] in given  # it may be given to other annotators at once
     assert second["id"] not in given
     assert given[-1] is None
     app.actions.bring_back({"client_id": "ann"}, second["id"])
     assert app.ask("latest")["id"] == second["id"]
 
 
-def test_a_skip_without_a_case_is_said_so_at_the_route_and_nothing_to_who_asks_for_the_next(app: App) -> None:
+def test_a_skip_without_a_case_is_refused_at_its_route_and_ignored_with_a_next_sample(app: App) -> None:
     assert "skipped" not in app.ask(skip="not now")
     app.project.ledger.release_lease("ann")
     with pytest.raises(NotReadyError, match="bob holds no case that could be skipped: ask for one, or name an image"):
@@ -180,18 +180,18 @@ def test_a_skip_without_a_case_is_said_so_at_the_route_and_nothing_to_who_asks_f
         ({"skip": "not now", "reason": "x" * 501}, "reason: expected a text of at most 500 characters"),
     ],
 )
-def test_what_is_no_skip_is_refused_and_nothing_is_lost(app: App, params: dict[str, Any], line: str) -> None:
+def test_an_impossible_skip_is_refused_and_the_query_kept(app: App, params: dict[str, Any], line: str) -> None:
     held = app.ask()["id"]
     with pytest.raises(InvalidInputError, match=line):
         app.ask(**params)
     assert app.ask()["id"] == held
 
 
-def test_the_stock_clients_offer_it_in_their_options(app: App) -> None:
+def test_the_stock_clients_offer_skipping_in_their_options(app: App) -> None:
     config = app.strategies["random"].info()["config"]
     assert config == {"skip this case": ["no", "not now", "cannot be annotated"], "reason to skip it": ""}
     held = app.ask()["id"]
-    assert app.ask(**{"skip this case": "no", "reason to skip it": ""})["id"] == held  # as Slicer sends it untouched
+    assert app.ask(**{"skip this case": "no", "reason to skip it": ""})["id"] == held  # the untouched form of Slicer
     answer = app.ask(**{"skip this case": "not now", "reason to skip it": "late"})
     assert (answer["skipped"]["id"], answer["skipped"]["reason"]) == (held, "late")
 
@@ -205,7 +205,7 @@ def test_a_form_that_stays_filled_in_takes_only_one_case_out_of_the_pool(app: Ap
         app.ask(**form)
     assert app.ask()["id"] == second
     app.send(second, finished=True)
-    third = app.ask(**form)["id"]  # nothing is held that it could be about
+    third = app.ask(**form)["id"]  # the annotator holds no case to skip
     assert app.ask(**{**form, "reason to skip it": "another patient"})["skipped"]["id"] == third
     assert {case["id"] for case in app.actions.cases()["cannot_be_annotated"]} == {first, third}
 
@@ -221,34 +221,34 @@ def test_asking_again_soon_after_skips_if_the_project_says_so(make_app: Callable
     app = make_app(skip_by_asking_again="30")
     held = app.ask()["id"]
     app.now += timedelta(seconds=1)
-    assert app.ask()["id"] == held  # pressed twice
+    assert app.ask()["id"] == held  # the button pressed twice
     app.now += timedelta(seconds=19)
     answer = app.ask()
     assert answer["id"] != held
     assert answer["skipped"]["reason"] == "asked again after 20 s"
     app.now += timedelta(seconds=31)
-    assert app.ask()["id"] == answer["id"]  # has looked at it for a while: what was a reload is no skip
+    assert app.ask()["id"] == answer["id"]  # some time later: a reload before was no skip
 
 
 def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> None:
     case = app.ask()["id"]
-    said = app.send(case, values=(0, 0, 1))
-    assert said["state"] == "draft"
-    assert said["message"].startswith("kept as a draft: something is drawn on 2 of 8 slices")
+    saved = app.send(case, values=(0, 0, 1))
+    assert saved["state"] == "draft"
+    assert saved["message"].startswith("kept as a draft: something is drawn on 2 of 8 slices")
     np.testing.assert_array_equal(app.opens_with(case), boxes(0, 0, 1))
     answer = app.ask()
     assert (answer["id"], answer["PatientID"]) == (case, f"{case} | draft")
-    assert answer["draft"]["why"] == said["message"]
+    assert answer["draft"]["why"] == saved["message"]
     app.project.ledger.release_lease("ann")
     others = app.ask("bob")
     assert others["id"] != case
     app.project.ledger.release_lease("bob")
     answer = app.ask()
-    assert (answer["id"], answer["reason"]) == (case, f"your draft of it is open: {said['message']}")
+    assert (answer["id"], answer["reason"]) == (case, f"your draft of it is open: {saved['message']}")
     for image_id in set(NAMES) - {case}:
         app.send(image_id, "eve", finished=True)
     app.project.ledger.release_lease("ann")
-    assert app.ask("bob")["id"] == case  # nothing else is left
+    assert app.ask("bob")["id"] == case  # no other case is left
     assert app.opens_with(case) is None
     assert "draft" not in app.ask("bob")
 
@@ -285,11 +285,11 @@ def test_a_draft_that_is_skipped_for_now_is_kept_and_comes_back(app: App) -> Non
     others = app.ask(skip="not now")["id"]
     assert others != case
     app.send(others, finished=True)
-    assert app.ask()["id"] != case  # four more first
+    assert app.ask()["id"] != case  # four other cases first
     assert [draft["id"] for draft in app.actions.cases()["drafts"]] == [case]
 
 
-def test_what_a_model_drew_is_counted(app: App) -> None:
+def test_labels_that_a_model_drew_are_counted(app: App) -> None:
     training, validation = (
         next(image.id for image in app.project.ledger.images() if image.role == role)
         for role in ("training", "validation")

@@ -1,4 +1,4 @@
-"""What `GET /info/` answers: computed once for each event, whoever caused it, and never older than the last event."""
+"""The answer of `GET /info/`: computed once for each event of any source, and never older than the last event."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ with sqlite3.connect(sys.argv[1]) as ledger:
 
 
 class Tasks:
-    """Background tasks that start nothing."""
+    """Background tasks that start no process."""
 
     running = False
 
@@ -44,7 +44,7 @@ class Tasks:
 
 
 class App(Application):
-    """A project on a folder of five images as a server opens it, and what annotators and others do with it."""
+    """A project on a folder of five images as a server opens it, and the actions of annotators and others."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,7 +118,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 def poll(app: App) -> dict[str, Any]:
-    """What a client reads that asks again and again."""
+    """Return the info that a polling client reads."""
     for _ in range(5):
         app.info.read()
         answer = app.info.as_json()
@@ -142,7 +142,7 @@ EVENTS: list[tuple[Callable[[App], object], Callable[[dict[str, Any]], object], 
 ]
 
 
-def test_it_is_computed_once_for_each_event_and_tells_of_it(app: App) -> None:
+def test_info_is_computed_once_for_each_event_and_shows_it(app: App) -> None:
     poll(app)
     for event, told, expected in EVENTS:
         before = app.info.computations
@@ -151,7 +151,7 @@ def test_it_is_computed_once_for_each_event_and_tells_of_it(app: App) -> None:
         assert app.info.computations == before + 1, event.__name__
 
 
-def test_asking_and_looking_into_an_unchanged_folder_compute_nothing(app: App) -> None:
+def test_requests_and_looks_into_an_unchanged_folder_do_not_recompute_info(app: App) -> None:
     first = poll(app)
     app.datastore.refresh()
     assert app.autopilot is not None
@@ -160,7 +160,9 @@ def test_asking_and_looking_into_an_unchanged_folder_compute_nothing(app: App) -
     assert app.info.computations == 1
 
 
-def test_what_happens_while_it_is_computed_is_told_the_next_time(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_during_the_computation_of_info_is_in_the_next_answer(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compute = app.info._compute
 
     def compute_late() -> dict[str, Any]:
@@ -181,7 +183,7 @@ def test_a_poll_reads_no_image_and_no_label_of_the_datastore(app: App, monkeypat
     poll(app)
 
 
-def test_a_ledger_that_is_gone_is_told_and_not_what_was_known_of_it(app: App) -> None:
+def test_info_reports_a_missing_ledger_instead_of_its_cached_answer(app: App) -> None:
     poll(app)
     file = app.project.ledger.file
     assert file is not None

@@ -1,4 +1,4 @@
-"""The studies folder: what it lists, what it keeps, and that nothing is lost by its JSON."""
+"""The studies folder: its listing, its labels, and a JSON view that loses no label."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callable[..., LedgerDatastore]]:
-    """Opens the folder, as the server does or as its children do."""
+    """Open the folder as the server or one of its children does."""
     opened: list[LedgerDatastore] = []
 
     def open_(
@@ -74,7 +74,7 @@ def history_reader(ledger: Ledger, folder: Path, asks_slices: bool = False) -> H
 
 
 def stop(store: LedgerDatastore) -> None:
-    """As when the server ends."""
+    """Close the datastore as the end of the server does."""
     if hasattr(store, "_observer"):
         store._observer.stop()
         store._observer.join()
@@ -82,7 +82,7 @@ def stop(store: LedgerDatastore) -> None:
 
 
 def view(studies: Path) -> dict[str, Any]:
-    """What the JSON says of images."""
+    """Return the entries of images in the JSON."""
     return dict(json.loads((studies / "datastore_v2.json").read_text())["objects"])
 
 
@@ -95,7 +95,7 @@ def values_of(path: Path) -> NDArray[np.generic]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Until the folder's watcher has seen it."""
+    """Wait until the folder's watcher has seen the change."""
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
@@ -129,12 +129,12 @@ def test_a_refused_label_leaves_the_earlier_one(store: LedgerDatastore, studies:
 def test_concurrent_saves_leave_the_newest_shown(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:
-    """Whichever thread comes last to show its label: what is shown is what the ledger holds, by whom it says."""
+    """In any order of threads the shown label and its annotator are those of the ledger."""
     files = [label_file(tmp_path, number % 2 + 1, name=f"{number}.nii.gz") for number in range(24)]
 
     def save(number: int) -> None:
         store.save_label("a", str(files[number]), "final", {"client_id": f"reader {number}"})
-        json.dumps(store.json())  # as a client that lists all meanwhile
+        json.dumps(store.json())  # a client that lists all images meanwhile
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(save, range(len(files))))
@@ -152,7 +152,7 @@ def test_concurrent_saves_leave_the_newest_shown(
 def test_a_label_that_was_overtaken_is_not_shown(
     store: LedgerDatastore, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that keeps its label first and comes last to show it."""
+    """One thread keeps its label first and is the last to show it."""
     kept, overtaken, keep = threading.Event(), threading.Event(), LabelArchive.keep
 
     def keep_and_wait(archive: LabelArchive, *arguments: Any) -> Annotation:
@@ -173,7 +173,7 @@ def test_a_label_that_was_overtaken_is_not_shown(
     assert store.get_label_info("a", "final")["client_id"] == "fast"
 
 
-def test_a_label_taken_back_is_gone_but_for_the_archive(
+def test_a_label_taken_back_remains_only_in_the_archive(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
@@ -194,7 +194,7 @@ def test_a_label_whose_removal_was_interrupted_is_back(
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
-    """It was not acknowledged. And it is the annotator's label again, not one that somebody put there."""
+    """The removal was not acknowledged, and the label is again the annotator's, not one put there by hand."""
     store = open_store()
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
 
@@ -223,7 +223,7 @@ def test_a_label_file_that_somebody_removed_is_put_back(
 def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
     open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:
-    """The server was killed in between; an earlier label is what its folder and its listing still show."""
+    """The server was killed in between, so that the folder and the listing still show an earlier label."""
     store = open_store()
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"client_id": "ann"})
     store.close()
@@ -236,7 +236,7 @@ def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(
 def test_a_label_that_a_child_saved_is_listed(
     open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
 ) -> None:
-    """As batch inference saves its predictions."""
+    """Batch inference saves its predictions this way."""
     store, child = open_store(), open_store(follow_changes=False)
     for values in ((1,), (2,)):
         child.save_label("a", str(label_file(tmp_path, *values)), "original", {"model": "segmentation"})
@@ -248,7 +248,7 @@ def test_a_label_that_a_child_saved_is_listed(
 def test_labels_that_were_there_before_are_taken_in(
     open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the names that the host's JSON knows for their values, as its clients sent them."""
+    """Their values get the names that clients sent and the host's JSON holds."""
     folder = studies / "labels" / "final"
     folder.mkdir(parents=True)
     label_file(folder, 1, 2, name="a.nii.gz")
@@ -282,11 +282,11 @@ def test_a_label_put_into_the_folder_by_hand_is_taken_in(store: LedgerDatastore,
     assert annotation.annotator == "found in labels/final"
 
 
-# Which slices a label covers, as another project over the same studies learns it
+# The slices that a label covers, as another project over the same studies reads them
 
 
 def cover(store: LedgerDatastore, folder: Path) -> None:
-    """Draw on slices 0 to 3 of image `a`, and say that 0 and 5 are annotated; then end."""
+    """Draw on slices 0 to 3 of image `a`, send 0 and 5 as the annotated ones, and close."""
     info = {"client_id": "ann", "annotated_slices": [5, 0]}
     store.save_label("a", str(label_file(folder, 2, 1)), "final", info)
     stop(store)
@@ -299,14 +299,14 @@ def other(tmp_path: Path) -> Ledger:
     return Ledger(sqlite_url(tmp_path / "other" / "ledger.sqlite"))
 
 
-def test_the_view_says_which_slices_a_label_covers_whatever_its_client_said(
+def test_the_view_lists_the_slices_that_a_label_covers_and_not_its_clients_params(
     store: LedgerDatastore, studies: Path, tmp_path: Path
 ) -> None:
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [5, 0]})
     store.save_label("a", str(label_file(tmp_path, 1)), "final", {"annotated_slices": [1]})
-    said = {"annotated_slices": [1], "slice_axis": 0}
-    store.save_label("b", str(label_file(tmp_path, 1)), "original", said)
-    store.save_label("b", str(label_file(tmp_path, 1)), "final", {**said, "annotated_slices": "all"})
+    params = {"annotated_slices": [1], "slice_axis": 0}
+    store.save_label("b", str(label_file(tmp_path, 1)), "original", params)
+    store.save_label("b", str(label_file(tmp_path, 1)), "final", {**params, "annotated_slices": "all"})
     store.close()
     listed = {
         (image_id, tag): (label["info"].get("annotated_slices"), label["info"].get("slice_axis"))
@@ -321,7 +321,7 @@ def test_the_view_says_which_slices_a_label_covers_whatever_its_client_said(
     }
 
 
-def test_another_project_takes_in_exactly_these_slices(
+def test_another_project_takes_in_exactly_the_annotated_slices_of_the_view(
     open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path, other: Ledger
 ) -> None:
     cover(open_store(), tmp_path)
@@ -333,7 +333,7 @@ def test_another_project_takes_in_exactly_these_slices(
     expected[:, :, 1] = 0
     for tag in ("final", "original"):
         np.testing.assert_array_equal(values_of(studies / "labels" / tag / "a.nii.gz"), expected)
-    again.remove_label("a", "final")  # and with it the original, which is no prediction
+    again.remove_label("a", "final")  # together with the original, which is no prediction
     assert again.get_labels_by_image_id("a") == {}
 
 
@@ -346,7 +346,7 @@ def test_slices_of_another_axis_are_not_taken_in(
     caplog: pytest.LogCaptureFixture,
     had_original: bool,
 ) -> None:
-    """They stay where they are, and count for nothing."""
+    """Their files stay in place and do not count as annotations."""
     cover(open_store(), tmp_path)
     if not had_original:
         (studies / "labels" / "original" / "a.nii.gz").unlink()
@@ -358,7 +358,7 @@ def test_slices_of_another_axis_are_not_taken_in(
     assert [(label.tag, label.version) for label in other.history("a")] == taken_in
     for tag in ("final", "original") if had_original else ("final",):
         np.testing.assert_array_equal(values_of(studies / "labels" / tag / "a.nii.gz"), before)
-    open_store(ledger=other, folder=tmp_path / "other")  # in the plane in which they were drawn
+    open_store(ledger=other, folder=tmp_path / "other")  # in the plane in which the slices were drawn
     annotation = other.current_annotation("a")
     assert annotation is not None
     assert annotation.slices == (0, 5)
@@ -371,7 +371,7 @@ def test_slices_of_an_unknown_axis_are_not_taken_in(
     other: Ledger,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As in a listing that holds what a client said, not what was kept."""
+    """A listing has no axis if it holds a client's params instead of the kept label's."""
     cover(open_store(), tmp_path)
     content = json.loads((studies / "datastore_v2.json").read_text())
     del content["objects"]["a"]["labels"]["final"]["info"]["slice_axis"]
@@ -431,7 +431,7 @@ def test_the_view_can_be_read_at_every_moment(store: LedgerDatastore, studies: P
 
 
 def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore, studies: Path) -> None:
-    """Whoever watches the folder, as the server does itself, is not woken for nothing."""
+    """Watchers of the folder, such as the server itself, are not woken without a change."""
     store.close()
     before = (studies / "datastore_v2.json").stat().st_mtime_ns
     store.refresh()
@@ -444,7 +444,7 @@ def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore,
 
 
 def test_a_child_writes_nothing(open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path) -> None:
-    """Training and scoring read the folder while the server writes it."""
+    """Training and scoring only read the folder while the server writes it."""
     child = open_store(follow_changes=False)
     child.refresh()
     child.close()
@@ -532,7 +532,7 @@ def test_an_image_of_another_format_is_not_added(store: LedgerDatastore, tmp_pat
         store.add_image("c", str(tmp_path / "sent.png"), {})
 
 
-def test_what_a_system_hides_or_no_client_could_name_is_passed_over(
+def test_hidden_files_and_names_that_no_client_could_send_are_passed_over(
     open_store: Callable[..., LedgerDatastore], studies: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (studies / "._a.nii.gz").write_bytes(b"what another system leaves beside a file")
@@ -541,7 +541,7 @@ def test_what_a_system_hides_or_no_client_could_name_is_passed_over(
     assert "its name is not UTF-8" in caplog.text
 
 
-def test_an_image_in_another_format_takes_the_place_of_one(store: LedgerDatastore, studies: Path) -> None:
+def test_an_image_in_another_format_replaces_one_of_the_same_id(store: LedgerDatastore, studies: Path) -> None:
     (studies / "a.nii.gz").unlink()
     write_nifti(studies / "a.nii", np.zeros(SHAPE, np.float32), AFFINE_RAS)
     store.refresh()
@@ -551,7 +551,7 @@ def test_an_image_in_another_format_takes_the_place_of_one(store: LedgerDatastor
 
 
 def test_an_image_that_was_copied_under_another_name_first_is_listed(store: LedgerDatastore, studies: Path) -> None:
-    """As rsync does, so that nobody sees a file that is not whole."""
+    """rsync copies this way, so that no reader sees an incomplete file."""
     write_image(studies / "unfinished.nii.gz").rename(studies / ".c.nii.gz.8fG2")
     (studies / ".c.nii.gz.8fG2").rename(studies / "c.nii.gz")
     wait_for(lambda: store.list_images() == ["a", "b", "c"])

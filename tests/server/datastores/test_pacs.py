@@ -47,7 +47,7 @@ class Site:
         self.uids = [self.send(f"case{number}", seed=number) for number in (1, 2)]
 
     def send(self, patient: str, seed: int, slices: slice = slice(None), owner: str | None = None) -> str:
-        """Send a CT, or some of its slices, of this patient or of another `owner`; the series' UID."""
+        """Send a CT, or some of its slices, of this patient or of another `owner`, and return the series' UID."""
         voxels_hu = np.random.default_rng(seed).integers(-50, 150, SHAPE).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(voxels_hu, AFFINE_RAS), self.folder / f"{patient}.nii.gz")
         datasets = ct_series(self.folder / f"{patient}.nii.gz", patient, datetime.datetime(2026, 3, 4, 5, 6, 7))
@@ -64,7 +64,7 @@ class Site:
         asks_slices: bool = False,
         finished_by: FinishedBy = FinishedBy.SAVING,
     ) -> PacsDatastore:
-        """The datastore as a server, or one of its children, opens it."""
+        """Open the datastore as a server or one of its children does."""
         pacs = Pacs(self.orthanc.dicom_web)
         return PacsDatastore(
             pacs,
@@ -82,7 +82,7 @@ class Site:
         )
 
     def label(self, *values: int, shape: tuple[int, int, int] = SHAPE) -> Path:
-        """A file with a box of each value."""
+        """Write a label with a box of each value, and return its file."""
         array = np.zeros(shape, np.uint8)
         for place, value in enumerate(values):
             array[2 * place : 2 * place + 2, 1:4, 1 + place : 3 + place] = value
@@ -91,7 +91,7 @@ class Site:
         return path
 
     def drawing(self, *slices: int, value: int = 1) -> Path:
-        """A file with a box on each of these slices, which lie across the last axis."""
+        """Write a label with a box on each of these slices across the last axis, and return its file."""
         array = np.zeros(SHAPE, np.uint8)
         for index in slices:
             array[2:5, 1:4, index] = value
@@ -100,7 +100,7 @@ class Site:
         return path
 
     def segments(self) -> list[list[str]]:
-        """Names of the segments of each SEG in the PACS."""
+        """Return the names of the segments of each SEG in the PACS."""
         found = []
         for series in self.orthanc.series("SEG"):
             (instance,) = series["Instances"]  # type: ignore[misc]
@@ -109,13 +109,13 @@ class Site:
         return found
 
     def store_seg(self, uid: str, names: tuple[str, ...], *values: int, **changes: str) -> str:
-        """Store a SEG as another viewer would; its series' UID."""
+        """Store a SEG as another viewer would, and return its series' UID."""
         return self.store_drawing(uid, self.label(*values), names, **changes)
 
     def store_drawing(
         self, uid: str, drawn: Path, names: tuple[str, ...] = LABELS, author: str = "Bob", **changes: str
     ) -> str:
-        """Store a label as a SEG, as another viewer would; its series' UID."""
+        """Store a label as a SEG, as another viewer would, and return its series' UID."""
         slices = SeriesCache(Pacs(self.orthanc.dicom_web), self.folder / "other").slices(uid, None)
         seg = write_seg(drawn, slices, names, generate_uid(), author)
         assert seg is not None
@@ -127,7 +127,7 @@ class Site:
 
 @pytest.fixture
 def site(orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # tests look when they want to
+    monkeypatch.setattr(pacs_datastore, "LOOK_SECONDS", 3600.0)  # tests call for a look themselves
     made = Site(orthanc, tmp_path)
     yield made
     made.ledger.close()
@@ -143,7 +143,7 @@ def voxels(path: str | Path) -> np.ndarray:
 def test_the_series_of_the_pacs_are_the_images(site: Site) -> None:
     store = site.open()
     assert sorted(store.list_images()) == sorted(site.uids)
-    info = store.get_image_info(site.uids[0])  # nothing was fetched yet
+    info = store.get_image_info(site.uids[0])  # no image was fetched yet
     assert {
         "Modality": "CT",
         "StudyDate": "20260304",
@@ -183,7 +183,7 @@ def test_an_image_is_read_as_it_was_sent(site: Site) -> None:
     np.testing.assert_allclose(nibabel.load(path).affine, AFFINE_RAS, atol=1e-5)
 
 
-def test_what_is_known_of_an_image_that_was_not_fetched_can_be_added_to(site: Site) -> None:
+def test_the_info_of_an_image_that_was_not_fetched_can_be_extended(site: Site) -> None:
     store = site.open()
     store.update_image_info(site.uids[0], {"note": "urgent"})
     store.refresh()
@@ -260,7 +260,7 @@ def test_a_label_is_in_ledger_archive_and_pacs(site: Site) -> None:
     assert (annotation.image_id, annotation.annotator, annotation.version) == (uid, "ann", 1)
     np.testing.assert_array_equal(voxels(site.folder / "labels" / annotation.file), voxels(site.label(3)))
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(3)))
-    assert site.segments() == [["kidneys"]]  # not the first of the names
+    assert site.segments() == [["kidneys"]]  # not the first name
     assert store.get_labeled_images() == [uid]
     assert store.get_unlabeled_images() == [site.uids[1]]
     assert store.status()["completed"] == 1
@@ -330,7 +330,7 @@ def test_a_label_that_was_taken_back_stays_away(site: Site) -> None:
     assert site.open().get_labeled_images() == []
 
 
-# Segmentations of others
+# Segmentations of other programs
 
 
 def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
@@ -341,11 +341,11 @@ def test_a_seg_of_another_viewer_becomes_a_label(site: Site) -> None:
     (annotation,) = site.ledger.annotations()
     assert (annotation.image_id, annotation.annotator) == (uid, "Bob")
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), voxels(site.label(1, 3)))
-    assert len(site.segments()) == 1  # it is not sent back
+    assert len(site.segments()) == 1  # the label is not sent back
 
 
 def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_have_names_here(site: Site) -> None:
-    """Structures that nobody named here are no reason to refuse the others."""
+    """Structures without a name in the project do not lead to a refusal of the others."""
     uid, grid = site.uids[0], Grid(SHAPE, AFFINE_RAS)
     corners = ((1.5, 1.5), (4.5, 1.5), (4.5, 3.5), (1.5, 3.5))
     drawn = {"spleen": [in_slice(grid, index, corners) for index in (2, 3)], "BODY": [in_slice(grid, 3, corners)]}
@@ -364,17 +364,17 @@ def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_h
     assert "none of its structures (BODY) is one of liver, spleen, kidneys" in reason
     store.refresh()
     assert len(site.ledger.history(uid)) == 1
-    assert site.segments() == []  # it is not sent back
+    assert site.segments() == []  # the label is not sent back
 
 
 def _in_study(made: FileDataset, site: Site, uid: str) -> FileDataset:
-    """The object as one of the study and patient of a series."""
+    """Move the object into the study and patient of a series."""
     made.StudyInstanceUID = Pacs(site.orthanc.dicom_web).study_of(uid)
     made.PatientID, made.SeriesNumber, made.InstanceNumber = "case1", 2, 1
     return made
 
 
-def test_its_names_may_stand_in_another_order(site: Site) -> None:
+def test_a_seg_of_another_viewer_may_have_its_names_in_another_order(site: Site) -> None:
     store = site.open()
     site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
     store.refresh()
@@ -382,7 +382,7 @@ def test_its_names_may_stand_in_another_order(site: Site) -> None:
     np.testing.assert_array_equal(voxels(store.get_label_uri(site.uids[0], "final")), expected)
 
 
-def test_it_is_taken_in_once(site: Site) -> None:
+def test_a_seg_of_another_viewer_is_taken_in_once(site: Site) -> None:
     site.store_seg(site.uids[0], LABELS, 1)
     store = site.open()
     store.refresh()
@@ -393,7 +393,7 @@ def test_it_is_taken_in_once(site: Site) -> None:
     assert site.ledger.annotations() == []
 
 
-def test_of_several_the_last_counts_and_all_are_kept(site: Site) -> None:
+def test_of_several_segs_the_last_counts_and_all_are_kept(site: Site) -> None:
     uid = site.uids[0]
     late = site.store_seg(uid, LABELS, 2, ContentDate="20260302")
     early = site.store_seg(uid, LABELS, 1, ContentDate="20260301")
@@ -405,7 +405,7 @@ def test_of_several_the_last_counts_and_all_are_kept(site: Site) -> None:
         assert name.startswith(f"seg-{seg}-")
 
 
-def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
+def test_a_seg_of_another_viewer_ends_the_lease_that_it_answers(site: Site) -> None:
     store = site.open()
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
@@ -415,8 +415,8 @@ def test_it_ends_the_lease_that_it_answers(site: Site) -> None:
     assert site.ledger.leases()[0].outcome == "saved"
 
 
-def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site: Site) -> None:
-    """OHIF is asked under the address of its machine, and its SEGs name nobody. A SEG holds no empty slice."""
+def test_a_seg_without_an_author_answers_the_query_of_an_anonymous_viewer(site: Site) -> None:
+    """OHIF asks under the address of its machine, and its SEGs name no author. A SEG holds no empty slice."""
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[1, 3])
@@ -425,10 +425,10 @@ def test_it_answers_what_was_asked_of_a_viewer_that_does_not_say_who_it_is(site:
     (annotation,) = site.ledger.annotations()
     assert (annotation.annotator, annotation.slices, annotation.foreground_slices) == ("PACS", (1, 3), 1)
     assert site.ledger.leases()[0].outcome == "saved"
-    assert len(site.segments()) == 1  # what is kept is what it held, and is not sent back
+    assert len(site.segments()) == 1  # the kept label is the SEG's content, and is not sent back
 
 
-def test_it_is_the_label_of_who_was_logged_in_when_it_was_sent_and_answers_nobody_elses_query(site: Site) -> None:
+def test_a_seg_belongs_to_the_user_logged_in_when_it_was_sent_and_answers_no_other_query(site: Site) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("carol", uid, 60, "random_slices", slices=[1, 3])
@@ -439,8 +439,8 @@ def test_it_is_the_label_of_who_was_logged_in_when_it_was_sent_and_answers_nobod
     assert site.ledger.leases()[0].outcome is None
 
 
-def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
-    """As validation cases are, also where the recipe asks for slices."""
+def test_a_seg_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None:
+    """Validation cases are asked for as whole volumes, even if the recipe asks for slices."""
     site.uids += [site.send(f"case{number}", seed=number) for number in (3, 4)]
     store = site.open(asks_slices=True)
     (uid,) = site.ledger.pool("validation")
@@ -451,8 +451,8 @@ def test_it_completes_a_volume_that_was_asked_for_as_a_whole(site: Site) -> None
     assert site.ledger.leases()[0].outcome == "saved"
 
 
-def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
-    """A SEG that is a draft must not be taken for the same sent again when the next server finds it in the PACS."""
+def test_a_seg_of_one_stroke_is_a_draft_also_after_a_restart_until_it_is_exported_again(site: Site) -> None:
+    """The next server finds a draft SEG in the PACS, and must not count it as a second export."""
     store = site.open(finished_by=FinishedBy.ESTIMATE)
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_volumes")
@@ -470,10 +470,10 @@ def test_one_stroke_is_the_draft_of_who_was_asked_also_after_a_restart_until_it_
     (annotation,) = site.ledger.annotations()
     assert (annotation.slices, annotation.foreground_slices, site.ledger.open_drafts()) == (None, 1, [])
     assert site.ledger.leases()[0].outcome == "saved"
-    assert len(site.segments()) == 2  # as they were stored, and none of ours
+    assert len(site.segments()) == 2  # only the stored SEGs, none written by the server
 
 
-def test_one_drawn_beside_what_was_asked_for_is_a_draft_until_it_is_exported_again(site: Site) -> None:
+def test_a_seg_drawn_outside_the_query_is_a_draft_until_it_is_exported_again(site: Site) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("10.0.0.7", uid, 60, "random_slices", slices=[3])
@@ -498,7 +498,7 @@ def test_a_draft_of_a_script_is_not_stored_in_the_pacs_until_it_is_finished(site
     assert site.segments() == [["liver"]]
 
 
-def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:
+def test_the_label_merged_from_several_segs_opens_with_the_image(site: Site) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     for index in (1, 4):
@@ -509,7 +509,9 @@ def test_what_it_is_merged_to_opens_with_the_image(site: Site) -> None:
         assert store.get_label_info(uid, tag)["version"] == 2
 
 
-def test_what_it_is_merged_to_is_sent_even_if_the_server_is_killed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_label_merged_from_several_segs_is_sent_even_if_the_server_is_killed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     store.save_label(uid, str(site.drawing(1)), "final", {"client_id": "ann"})
@@ -532,7 +534,7 @@ def test_what_it_is_merged_to_is_sent_even_if_the_server_is_killed(site: Site, m
     )
 
 
-def test_it_is_not_sent_back_when_a_prediction_is_kept(site: Site) -> None:
+def test_a_seg_of_another_viewer_is_not_sent_back_when_a_prediction_is_kept(site: Site) -> None:
     store = site.open()
     site.store_seg(site.uids[0], ("kidneys", "liver"), 1, 2)
     store.refresh()
@@ -561,7 +563,7 @@ def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site
         (("liver",), {"SegmentationType": "LABELMAP"}, "expected a SEG (BINARY, FRACTIONAL or LABELMAP)"),
     ],
 )
-def test_one_that_fails_the_checks_is_passed_over(
+def test_a_seg_that_fails_the_checks_is_passed_over(
     site: Site, caplog: pytest.LogCaptureFixture, names: tuple[str, ...], changes: dict[str, str], line: str
 ) -> None:
     store = site.open()
@@ -569,16 +571,16 @@ def test_one_that_fails_the_checks_is_passed_over(
     for _ in range(2):
         store.refresh()
     assert site.ledger.annotations() == []
-    said = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
-    assert len(said) == 1  # said once, not at every look
-    assert line in said[0]
+    logged = [record.getMessage() for record in caplog.records if f"the SEG {uid}" in record.getMessage()]
+    assert len(logged) == 1  # logged once, not at every look
+    assert line in logged[0]
     assert line in store.status()["pacs_refused"][uid]
 
 
-# A PACS that is not there
+# A PACS that does not answer
 
 
-def test_its_revision_changes_when_the_pacs_says_something_else_and_not_at_every_look(site: Site) -> None:
+def test_the_revision_changes_when_the_pacs_answers_something_else_and_not_at_every_look(site: Site) -> None:
     store = site.open()
     revisions = [store.revision]
     for change in (
@@ -596,7 +598,7 @@ def test_its_revision_changes_when_the_pacs_says_something_else_and_not_at_every
     assert changed == [False, True, True, True, False, True]
 
 
-def test_what_is_known_outlives_the_pacs(site: Site) -> None:
+def test_known_images_and_labels_are_listed_while_the_pacs_is_away(site: Site) -> None:
     store = site.open()
     fetched, other = site.uids
     store.get_image_uri(fetched)
@@ -644,7 +646,9 @@ def test_a_project_can_begin_before_its_pacs_answers(site: Site) -> None:
 # The server's children
 
 
-def test_a_child_reads_images_and_asks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_process_reads_images_and_sends_the_pacs_no_request(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = site.open()
     store.get_image_uri(site.uids[0])
     store.close()
@@ -674,7 +678,7 @@ def test_the_list_for_training_names_files_that_are_there(site: Site) -> None:
     assert all(Path(path).is_file() for path in pairs[0].values())
 
 
-def test_what_the_images_are_is_found_out_when_the_first_ones_come(
+def test_the_modality_is_determined_when_the_first_images_come(
     orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_SEARCH_FILTER", {})

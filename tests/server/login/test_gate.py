@@ -1,4 +1,4 @@
-"""Who gets in where there are users: a browser, Slicer, a script; and what is answered to all others."""
+"""Access to a server with users: by a browser, Slicer and a script, and the refusals of all other requests."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,13 +17,13 @@ NAVIGATES = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fe
 
 
 def token_of(client: TestClient, name: str) -> dict[str, str]:
-    """The header that Slicer sends once it has asked for a token."""
+    """Return the header that Slicer sends once it has a token."""
     answer = client.post("/auth/token", data={"username": name, "password": PASSWORD, "grant_type": "password"})
-    said = answer.json()
-    return {"Authorization": f"{said['token_type']} {said['access_token']}"}
+    token = answer.json()
+    return {"Authorization": f"{token['token_type']} {token['access_token']}"}
 
 
-def test_without_users_all_is_as_it_was(make_client: Make) -> None:
+def test_without_users_every_request_of_this_machine_passes(make_client: Make) -> None:
     here = make_client("127.0.0.1", "http")
     here.base_url = "http://localhost:8000"
     assert here.get("/info/").json() == "admin"
@@ -49,7 +49,7 @@ def test_a_first_user_shuts_the_door_of_a_running_server_for_good(
     assert here.get("/info/").status_code == 401, "nobody is left who could, and it stays shut"
 
 
-def test_who_is_not_logged_in_is_told_how(with_users: Ledger, make_client: Make) -> None:
+def test_a_request_without_a_login_is_told_how_to_log_in(with_users: Ledger, make_client: Make) -> None:
     client = make_client()
     script = client.get("/info/")
     assert (script.status_code, script.json()["detail"]) == (401, "log in first")
@@ -124,7 +124,9 @@ def test_slicer_fetches_once_the_image_it_was_asked_for_without_saying_who_it_is
     assert fetch() == 401, "a script says each time who it is"
 
 
-def test_that_can_be_shut(with_users: Ledger, make_client: Make, clock: Callable[[], float]) -> None:
+def test_slicers_download_without_a_token_can_be_forbidden(
+    with_users: Ledger, make_client: Make, clock: Callable[[], float]
+) -> None:
     shut = gate.Login(with_users, SessionTimes(timedelta(hours=12)), None, clock, slicer_downloads=False)
     client = make_client(server=shut)
     header = token_of(client, "annotator")
@@ -133,7 +135,7 @@ def test_that_can_be_shut(with_users: Ledger, make_client: Make, clock: Callable
     assert client.get("/datastore/image", params={"image": "case_7"}, headers=header).status_code == 200
 
 
-def test_who_gets_an_image_without_a_token_stands_in_the_log(
+def test_a_download_without_a_token_is_logged_with_its_user(
     with_users: Ledger, make_client: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = make_client()
@@ -143,7 +145,7 @@ def test_who_gets_an_image_without_a_token_stands_in_the_log(
     assert "annotator was asked for case_7, which goes to 10.0.0.7 without a token" in caplog.text
 
 
-def test_another_machine_has_no_part_in_that(with_users: Ledger, make_client: Make) -> None:
+def test_slicers_download_without_a_token_is_refused_to_another_machine(with_users: Ledger, make_client: Make) -> None:
     client = make_client()
     client.post("/activelearning/x", json={}, headers=token_of(client, "annotator"))
     other = TestClient(client.app, base_url=str(client.base_url), client=("10.0.0.8", 1))
@@ -152,7 +154,9 @@ def test_another_machine_has_no_part_in_that(with_users: Ledger, make_client: Ma
 
 
 @pytest.mark.parametrize("claimed", [{"client_id": "reviewer"}, {"user": "reviewer"}, {"client_id": None}, {}])
-def test_who_did_it_is_who_logged_in(with_users: Ledger, make_client: Make, claimed: dict[str, object]) -> None:
+def test_the_annotator_of_a_request_is_the_logged_in_user(
+    with_users: Ledger, make_client: Make, claimed: dict[str, object]
+) -> None:
     answer = make_client().post("/activelearning/x", json=claimed, auth=("annotator", PASSWORD))
     assert answer.json() == "annotator"
 
@@ -166,7 +170,9 @@ def test_who_did_it_is_who_logged_in(with_users: Ledger, make_client: Make, clai
         ("GET", "/unheard-of", "admin"),
     ],
 )
-def test_roles(with_users: Ledger, make_client: Make, method: str, path: str, allowed: str) -> None:
+def test_each_role_may_send_the_requests_of_its_row(
+    with_users: Ledger, make_client: Make, method: str, path: str, allowed: str
+) -> None:
     client = make_client()
     for name in ("annotator", "reviewer", "manager", "admin"):
         answer = client.request(method, path, auth=(name, PASSWORD))
@@ -175,7 +181,7 @@ def test_roles(with_users: Ledger, make_client: Make, method: str, path: str, al
             assert answer.json()["detail"] == f"{method} {path} takes a higher role than that of {name}, {name}"
 
 
-def test_another_role_holds_at_once(with_users: Ledger, make_client: Make) -> None:
+def test_a_changed_role_takes_effect_at_once(with_users: Ledger, make_client: Make) -> None:
     client = make_client()
     header = token_of(client, "annotator")
     assert client.post("/train/", headers=header).status_code == 403
@@ -199,7 +205,7 @@ def test_another_role_holds_at_once(with_users: Ledger, make_client: Make) -> No
         "é",
     ],
 )
-def test_a_header_that_says_nothing_is_401(with_users: Ledger, make_client: Make, header: str) -> None:
+def test_a_malformed_authorization_header_is_401(with_users: Ledger, make_client: Make, header: str) -> None:
     answer = make_client().get("/info/", headers={"Authorization": header.encode("latin-1")})
     assert answer.status_code == 401
     assert len(answer.json()["detail"].splitlines()) == 1
@@ -211,7 +217,7 @@ def test_a_name_nobody_has_is_401_and_not_told_apart(with_users: Ledger, make_cl
     assert (answer.status_code, answer.json()["detail"]) == (401, accounts.WRONG)
 
 
-def test_failed_logins_are_limited_and_those_who_are_in_stay_in(
+def test_failed_logins_are_limited_and_logged_in_users_stay_logged_in(
     with_users: Ledger, make_client: Make, clock: Callable[[], float]
 ) -> None:
     client = make_client()

@@ -1,4 +1,4 @@
-"""A server that others can reach does not start where nobody asks who they are."""
+"""A server that other machines can reach does not start without a login."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def project(tmp_path: Path, **conf: str) -> Project:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "ward.example"])
-def test_beyond_this_machine_it_needs_users_a_provider_or_somebody_elses_word(tmp_path: Path, host: str) -> None:
+def test_a_server_beyond_this_machine_needs_users_a_provider_or_an_explicit_setting(tmp_path: Path, host: str) -> None:
     without, place = project(tmp_path), Place(host, True)
     with pytest.raises(NotReadyError, match="activelabel user add NAME --role admin --studies"):
         require_login(without, place, has_provider=False)
@@ -57,7 +57,7 @@ def test_beyond_this_machine_it_needs_users_a_provider_or_somebody_elses_word(tm
 
 
 @pytest.mark.parametrize("host", [None, "127.0.0.1", "localhost", "::1", "127.0.0.2"])
-def test_on_this_machine_it_needs_none(tmp_path: Path, host: str | None) -> None:
+def test_a_server_for_this_machine_only_needs_no_users(tmp_path: Path, host: str | None) -> None:
     require_login(project(tmp_path), Place(host, False), has_provider=False)
 
 

@@ -27,7 +27,7 @@ WHO = "fetch('/info/').then(answer => answer.json())"
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts a web server for an application, as the host does; its port."""
+    """Start a web server for an application as the host does, and return its port."""
     servers: list[uvicorn.Server] = []
 
     def start(app: Any, certificate: Path | None = None, key: Path | None = None) -> int:

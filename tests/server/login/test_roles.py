@@ -1,4 +1,4 @@
-"""The table of roles has each route of the server, and the page for people has the table."""
+"""The table of roles has each route of the server, and the documentation has the table."""
 
 import re
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ OF_THE_PACS = ("wado", "qido", "stow")
 
 
 def entries(routes: Iterable[Any]) -> set[str]:
-    """All of these, as the table calls them."""
+    """Return the entries of these routes as the table writes them."""
     found = set()
     for route in routes:
         if isinstance(route, Mount):
             found.add(f"GET {route.path}/{{path:path}}")
-        elif hasattr(route, "original_router"):  # of a part of the host
+        elif hasattr(route, "original_router"):  # a route of a mounted part of the host
             found |= entries(route.original_router.routes)
         else:
             found |= {f"{'GET' if method == 'HEAD' else method} {route.path}" for method in route.methods}
@@ -35,7 +35,7 @@ def test_every_route_that_can_be_asked_is_in_the_table_or_public() -> None:
     asked = entries([*ROUTES, *host.router.routes])
     assert len(asked) > 55
     unnamed = {entry for entry in asked if entry not in LEAST and entry not in PUBLIC}
-    # The host's own, which lie behind one of ours that has an entry.
+    # Routes of the host that one of this package with an entry replaces.
     assert unnamed == {
         f"{method} /proxy/dicom/{part}/{{path:path}}" for method in ("GET", "POST") for part in OF_THE_PACS
     }
@@ -57,17 +57,21 @@ def test_a_request_takes_what_the_table_says(entry: str) -> None:
         ("PATCH", "/info/", Role.ADMIN),
         ("GET", "/login/", Role.ADMIN),
         ("GET", "//logs/", Role.ADMIN),
-        ("GET", "/ohif/../logs/", Role.ANNOTATOR),  # a file of the viewer, or none: the router takes it so too
+        (
+            "GET",
+            "/ohif/../logs/",
+            Role.ANNOTATOR,
+        ),  # a file of the viewer, existing or not: the router treats it the same
         ("OPTIONS", "/logs/", None),
         ("GET", "/login", None),
     ],
 )
-def test_what_is_not_in_the_table_takes_an_admin(method: str, path: str, role: Role | None) -> None:
+def test_a_route_that_is_not_in_the_table_takes_an_admin(method: str, path: str, role: Role | None) -> None:
     assert least_role(method, path) == role
 
 
-def test_a_label_of_somebody_else_is_a_reviewers_to_take_back() -> None:
-    require(OTHERS_LABEL)  # nobody has to log in
+def test_a_label_of_another_annotator_takes_a_reviewer_to_take_back() -> None:
+    require(OTHERS_LABEL)  # no login is needed
     before = asking.set(Identity("ann", Role.ANNOTATOR))
     try:
         with pytest.raises(ForbiddenError, match="takes the role reviewer, and ann is annotator"):
@@ -80,9 +84,9 @@ def test_a_label_of_somebody_else_is_a_reviewers_to_take_back() -> None:
 
 def test_the_page_for_people_has_the_table() -> None:
     text = SECURITY.read_text(encoding="utf-8").partition("### Roles")[2].partition("\n#")[0]
-    said = {}
+    documented = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] in ROLES:
-            said |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[-1]), ROLES[cells[0]])
-    assert said == LEAST
+            documented |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[-1]), ROLES[cells[0]])
+    assert documented == LEAST

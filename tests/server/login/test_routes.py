@@ -58,7 +58,7 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(with_users: Ledger
 
 @pytest.fixture
 def minutes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many have passed for the ledger since the test began."""
+    """The minutes that have passed for the ledger since the test began."""
     passed, began = [0.0], datetime.now(timezone.utc)
     monkeypatch.setattr(ledger, "_clock", lambda: began + timedelta(minutes=passed[0]))
     return passed
@@ -92,8 +92,8 @@ def test_a_browser_that_is_always_used_is_logged_out_after_the_hours_of_a_sessio
 
 def test_slicers_token_outlives_hours_of_drawing(with_users: Ledger, make_client: Make, minutes: list[float]) -> None:
     client = make_client()
-    said = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD}).json()
-    header = {"Authorization": f"Bearer {said['access_token']}"}
+    token = client.post("/auth/token", data={"username": "annotator", "password": PASSWORD}).json()
+    header = {"Authorization": f"Bearer {token['access_token']}"}
     minutes[0] = 12 * 60 - 1
     assert client.get("/info/", headers=header).status_code == 200
     minutes[0] = 12 * 60
@@ -138,7 +138,7 @@ def test_two_servers_of_one_machine_leave_each_other_their_cookies(with_users: L
         assert client.get("/info/").json() == "annotator"
 
 
-def test_a_wrong_password_is_said_on_the_page_and_shows_nothing_of_it(with_users: Ledger, make_client: Make) -> None:
+def test_the_page_reports_a_wrong_password_without_showing_it(with_users: Ledger, make_client: Make) -> None:
     answer = send(make_client(), password="<b>wrong</b>")
     assert answer.status_code == 401
     assert "name or password is wrong" in answer.text
@@ -163,7 +163,7 @@ def test_a_page_of_another_site_cannot_log_anybody_in_or_out(with_users: Ledger,
 
 
 def go(client: TestClient, openid: OpenIdProvider, next: str = "/") -> dict[str, str]:
-    """A browser goes to the provider; with what it is sent back."""
+    """Follow the redirect to the provider, and return the query with which it sends the browser back."""
     openid.redirects = {CALLBACK}
     leaves = client.get("/login/start", params={"next": next})
     assert leaves.status_code == 303
@@ -205,7 +205,9 @@ def test_a_browser_that_another_provider_sends_is_refused(
     assert answer.status_code == 303
 
 
-def test_a_person_without_a_role_is_told_so(make_client: Make, by_provider: Login, openid: OpenIdProvider) -> None:
+def test_a_person_without_a_role_gets_a_page_that_says_so(
+    make_client: Make, by_provider: Login, openid: OpenIdProvider
+) -> None:
     openid.at_browser = "guest"
     client = make_client(server=by_provider)
     answer = client.get("/login/callback", params=go(client, openid))
@@ -247,7 +249,7 @@ def test_a_provider_that_is_away_is_503(make_client: Make, by_provider: Login, o
 def test_the_hosts_own_routes_believe_the_guard(
     by_provider: Login, openid: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host's check of tokens refuses all of them, and that of roles knows no manager."""
+    """The host's own check refuses all tokens, and its check of roles knows no manager."""
     monkeypatch.setattr(host_settings, "MONAI_LABEL_AUTH_ENABLE", True)
     app = FastAPI()
     app.include_router(train.router)

@@ -16,7 +16,7 @@ Answer = tuple[int, str, bytes]
 
 
 class FakePacs:
-    """A web server that answers as it is told, and keeps what it was asked."""
+    """A web server with preset answers that records its requests."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -56,7 +56,7 @@ def fake() -> Iterator[FakePacs]:
 
 
 def listed(uid: str, **more: object) -> dict[str, object]:
-    """A series as QIDO lists it."""
+    """Return a series as QIDO lists it."""
     tags: dict[str, object] = {
         "0020000E": {"vr": "UI", "Value": [uid]},
         "0020000D": {"vr": "UI", "Value": ["1.9"]},
@@ -122,7 +122,7 @@ def test_the_host_says_which_series_are_images(fake: FakePacs, monkeypatch: pyte
     assert (query["Modality"], query["PatientID"]) == (["MR"], ["X"])
 
 
-def test_a_pacs_that_is_not_there_is_said_in_one_line() -> None:
+def test_a_pacs_that_does_not_answer_is_one_line() -> None:
     with pytest.raises(UnavailableError, match=r"the PACS http://127\.0\.0\.1:9/dicom-web cannot be reached"):
         Pacs("http://user:secret@127.0.0.1:9/dicom-web/").images()
 
@@ -136,7 +136,7 @@ def test_a_pacs_that_is_not_there_is_said_in_one_line() -> None:
         ((503, "text/plain", b"busy"), "answered 503"),
     ],
 )
-def test_wrong_answers_are_said_in_one_line(fake: FakePacs, answer: Answer, line: str) -> None:
+def test_wrong_answers_of_a_pacs_are_one_line(fake: FakePacs, answer: Answer, line: str) -> None:
     fake.answer = lambda path: answer
     with pytest.raises(UnavailableError, match=line):
         Pacs(fake.url).images()

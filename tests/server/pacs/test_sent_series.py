@@ -1,4 +1,4 @@
-"""Whose series a viewer stores is read from what it sends."""
+"""The series that a viewer stores are read from its request."""
 
 import io
 
@@ -34,10 +34,10 @@ def test_the_series_of_every_file_are_named() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "multipart/related", "multipart/related; boundary="])
-def test_what_has_no_parts_has_no_series(content_type: str) -> None:
+def test_a_body_without_parts_has_no_series(content_type: str) -> None:
     assert sent_series(body(dicom_file("1.2.3")), content_type) == set()
 
 
 @pytest.mark.parametrize("file", [b"", b"no DICOM", dicom_file("1.2.3")[:150], b"\0" * 128 + b"DICM" + b"\xff" * 50])
-def test_a_part_that_cannot_be_read_has_none_and_the_others_have_theirs(file: bytes) -> None:
+def test_an_unreadable_part_has_no_series_and_the_other_parts_have_theirs(file: bytes) -> None:
     assert sent_series(body(file, dicom_file("1.2.4")), TYPE) == {"1.2.4"}

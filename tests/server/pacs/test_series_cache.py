@@ -15,7 +15,7 @@ UID = "1.2.3"
 
 
 class Archive:
-    """Stands for the PACS: one series of 5 x 4 x 3 voxels, sent slowly, perhaps not to its end."""
+    """Stands for the PACS: one series of 5 x 4 x 3 voxels, sent slowly and perhaps incompletely."""
 
     def __init__(self, folder: Path) -> None:
         self.voxels_hu = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
@@ -67,8 +67,10 @@ def test_the_study_is_looked_up_where_it_is_not_known(cache: SeriesCache, archiv
     assert archive.studies == ["1.9"]
 
 
-def test_two_who_need_it_at_once_share_one_download(cache: SeriesCache, archive: Archive, tmp_path: Path) -> None:
-    other = SeriesCache(archive, tmp_path / "cache")  # as another process has it
+def test_two_threads_that_need_a_series_at_once_share_one_download(
+    cache: SeriesCache, archive: Archive, tmp_path: Path
+) -> None:
+    other = SeriesCache(archive, tmp_path / "cache")  # as another process opens it
     found: list[Path] = []
     threads = [threading.Thread(target=lambda one=one: found.append(one.volume(UID, "1.9"))) for one in (cache, other)]
     for thread in threads:
@@ -79,7 +81,7 @@ def test_two_who_need_it_at_once_share_one_download(cache: SeriesCache, archive:
     assert len(set(found)) == 1
 
 
-def test_what_breaks_off_leaves_nothing(cache: SeriesCache, archive: Archive) -> None:
+def test_a_download_that_breaks_off_leaves_no_file(cache: SeriesCache, archive: Archive) -> None:
     archive.breaks_after = 2
     with pytest.raises(UnavailableError):
         cache.volume(UID, "1.9")
@@ -89,13 +91,13 @@ def test_what_breaks_off_leaves_nothing(cache: SeriesCache, archive: Archive) ->
     assert nibabel.load(cache.volume(UID, "1.9")).shape == (5, 4, 3)
 
 
-def test_killed_between_the_two_steps_it_is_fetched_again(cache: SeriesCache, archive: Archive) -> None:
+def test_a_series_is_fetched_again_after_a_kill_between_the_two_steps(cache: SeriesCache, archive: Archive) -> None:
     cache.volume(UID, "1.9").unlink()
     assert nibabel.load(cache.volume(UID, "1.9")).shape == (5, 4, 3)
     assert archive.downloads == 2
 
 
-def test_what_is_no_volume_is_not_kept(cache: SeriesCache, archive: Archive) -> None:
+def test_a_series_that_is_no_volume_is_not_kept(cache: SeriesCache, archive: Archive) -> None:
     del archive.slices[1]
     archive.slices.append(archive.slices[0])
     with pytest.raises(InvalidInputError, match=f"series {UID}"):

@@ -1,4 +1,4 @@
-"""Our own routes to cases, as a client reaches them: what they pass on, and what they refuse."""
+"""The routes for cases as a client calls them: the requests that they pass on, and those that they refuse."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ class Store:
         return ["case7"]
 
     def refresh(self) -> None:
-        """Nothing new."""
+        """Find no change."""
 
 
 class Cases:
-    """Says what it was asked."""
+    """Returns the request that it was asked."""
 
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
         return {"skip": dict(params), "image": image_id}
@@ -37,7 +37,7 @@ class Cases:
 
 
 class App:
-    """What these routes use of an app."""
+    """The part of an app that these routes use."""
 
     datastore = Store()
     cases = Cases()
@@ -61,7 +61,9 @@ def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
         ("finish", {"image": "case7"}, {"finish": {}, "image": "case7"}),
     ],
 )
-def test_what_is_asked_is_passed_on(client: TestClient, address: str, body: Any, answer: dict[str, Any]) -> None:
+def test_requests_about_cases_are_passed_on(
+    client: TestClient, address: str, body: Any, answer: dict[str, Any]
+) -> None:
     response = client.post(f"/activelabel/{address}", json=body)
     assert (response.status_code, response.json()) == (200, answer)
 
@@ -77,12 +79,12 @@ def test_what_is_asked_is_passed_on(client: TestClient, address: str, body: Any,
         ("finish", {"image": "case8"}, 404, "there is no image 'case8'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_impossible_requests_about_cases_are_refused_in_one_line(
     client: TestClient, address: str, body: Any, status: int, line: str
 ) -> None:
     response = client.post(f"/activelabel/{address}", json=body)
     assert (response.status_code, response.json()["detail"].startswith(line)) == (status, True)
 
 
-def test_where_the_cases_stand_is_listed(client: TestClient) -> None:
+def test_the_states_of_the_cases_are_listed(client: TestClient) -> None:
     assert client.get("/activelabel/cases").json() == {"drafts": []}

@@ -1,4 +1,4 @@
-"""Inferences that wait for each other must not be what everything else waits for."""
+"""Inferences that wait for each other must not block other requests."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ CROWD = 60  # the web server answers with 40 threads
 
 
 class SlowApp:
-    """An app whose inferences last until they are told to end."""
+    """An app whose inferences last until the test ends them."""
 
     def __init__(self) -> None:
         self.end = threading.Event()

@@ -1,4 +1,4 @@
-"""What a refusal looks like: its status, and one line whatever a client has put into it."""
+"""The form of a refusal: its status, and one line whatever text the client has sent."""
 
 import errno
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def test_one_line_is_one_short_line_that_can_be_sent(text: str) -> None:
     line = one_line(text)
     assert len(line.splitlines()) <= 1
     assert len(line) <= LONGEST_LINE + 1
-    line.encode()  # half a character could not be
+    line.encode()  # half a character could not be sent
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_one_line_is_one_short_line_that_can_be_sent(text: str) -> None:
         ("x" * (LONGEST_LINE + 1), "x" * LONGEST_LINE + "…"),
     ],
 )
-def test_one_line_by_hand(text: str, line: str) -> None:
+def test_one_line_of_a_message_by_hand(text: str, line: str) -> None:
     assert one_line(text) == line
 
 
 def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
-    """Status and detail that a client gets from a route."""
+    """Return the status and detail that a client gets from a route."""
     router = APIRouter(route_class=OneLineRoute)
     router.post("/ask")(answer)
     app = FastAPI()
@@ -94,7 +94,7 @@ def test_a_route_knows_whose_machine_it_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "expected"),
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the disk is full"),
@@ -102,13 +102,13 @@ def test_a_route_knows_whose_machine_it_answers() -> None:
         (errno.EACCES, "written"),
     ],
 )
-def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> None:
+def test_a_disk_that_takes_no_more_is_507_in_words(number: int, expected: str) -> None:
     def fail() -> None:
         raise OSError(number, "as the system says it", "/srv/secret/place")
 
     status, detail = ask(fail)
     assert status == 507
-    assert said in str(detail)
+    assert expected in str(detail)
     assert "secret" not in str(detail)
 
 
@@ -117,7 +117,7 @@ def test_a_disk_that_takes_no_more_is_507_in_words(number: int, said: str) -> No
     [
         ({"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0 Safari/537.36"}, "OHIF"),
         ({"User-Agent": "python-requests/2.32.3"}, "OTHER"),
-        ({"User-Agent": ""}, "OTHER"),  # Slicer's module, and MONAILabelClient, send none
+        ({"User-Agent": ""}, "OTHER"),  # Slicer's module and MONAILabelClient send none
     ],
 )
 def test_a_route_knows_which_client_it_answers(headers: dict[str, str], kind: str) -> None:

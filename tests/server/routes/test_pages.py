@@ -1,4 +1,4 @@
-"""The pages lead where they are shown, also behind a proxy that puts a path before all addresses."""
+"""The links of the pages stay on the page's own address, also behind a proxy that adds a path before all addresses."""
 
 import re
 from types import SimpleNamespace

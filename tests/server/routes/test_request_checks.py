@@ -1,4 +1,4 @@
-"""What a request may name, and what it may not."""
+"""The images, tags, params and names that a request may hold."""
 
 import json
 
@@ -21,7 +21,7 @@ from activelabel.server.routes.request_checks import (
 
 
 class FakeStudies:
-    """Studies of one image, which were last looked at before it came."""
+    """Studies of one image that came after the last look."""
 
     def __init__(self, listed: bool = True) -> None:
         self._images = ["case7"] if listed else []
@@ -83,9 +83,11 @@ def test_params_cannot_override_what_the_address_names(key: str) -> None:
         parse_params(json.dumps({key: "/etc/passwd"}))
 
 
-@pytest.mark.parametrize("said", [{"model": "segmentation"}, {"model": ""}, {"strategy": "variance"}, {"note": "pale"}])
-def test_a_client_may_say_of_a_label_what_it_likes(said: dict[str, str]) -> None:
-    assert parse_label_params(json.dumps(said), "case7") == said
+@pytest.mark.parametrize(
+    "params", [{"model": "segmentation"}, {"model": ""}, {"strategy": "variance"}, {"note": "pale"}]
+)
+def test_a_client_may_send_any_keys_with_a_label(params: dict[str, str]) -> None:
+    assert parse_label_params(json.dumps(params), "case7") == params
 
 
 @pytest.mark.parametrize("key", ["image", "image_id", "images", "image_path", "label", "session", "session_id"])
@@ -96,7 +98,7 @@ def test_a_client_cannot_say_that_a_label_is_another_images(key: str) -> None:
             parse_label_params(json.dumps({key: other}), "case7")
 
 
-def test_what_a_client_says_of_a_label_is_a_json_object_of_somebody_with_a_name() -> None:
+def test_the_params_of_a_label_are_a_json_object_with_a_valid_name() -> None:
     with pytest.raises(InvalidInputError, match="params: expected a JSON object"):
         parse_label_params("[1]", "case7")
     with pytest.raises(InvalidInputError, match="client_id: expected a name"):
@@ -141,14 +143,14 @@ def test_a_prediction_is_nobodys_final_label() -> None:
         check_params({"label_tag": "final"})
 
 
-def test_what_the_server_says_of_a_label_cannot_be_changed() -> None:
+def test_keys_of_a_label_that_the_server_sets_are_refused() -> None:
     refuse_servers_own({"note": "motion artefact"}, SERVERS_LABEL_INFO)
     for key in ("label_info", "params", "name", "version", "annotated_slices", "slice_axis"):
         with pytest.raises(ForbiddenError, match=f"'{key}': the server sets it"):
             refuse_servers_own({"note": "", key: 1}, SERVERS_LABEL_INFO)
 
 
-def test_what_could_not_be_shown_beside_a_label_is_refused() -> None:
+def test_params_of_a_label_that_could_not_be_listed_are_refused() -> None:
     check_label_info({"params": {"label_names": {}}, "label_info": []})
     check_label_info({})
     for odd in ([1], "x", 5, None):

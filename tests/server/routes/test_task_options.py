@@ -1,4 +1,4 @@
-"""What a background task is told: what it knows, and nothing that its process would act on."""
+"""The options of a background task: only keys that it knows, and none that would control its process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +54,7 @@ def test_an_inference_reads_its_own_keys_and_passes_over_those_of_other_models()
         ({"max_epochs": 3}, {"max_epochs": 3}),
         ({"max_epochs": 3, "segmentation": {"max_epochs": 2, "device": "cpu"}}, {"max_epochs": 2, "device": "cpu"}),
         ({"other": {"max_epochs": 2}}, {}),
-        ({"segmentation": 5}, {"segmentation": 5}),  # the trainer refuses it as a key that it does not know
+        ({"segmentation": 5}, {"segmentation": 5}),  # the trainer refuses an unknown key
     ],
 )
 def test_a_trainer_is_told_what_is_for_all_and_what_is_for_it(

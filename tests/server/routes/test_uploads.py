@@ -1,4 +1,4 @@
-"""Names of uploads: harmless, and still those of the user."""
+"""Names of uploads are harmless and still recognisable to the user."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Batch inference over a folder in which not everything can be read."""
+"""Batch inference over a folder in which some images cannot be read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from activelabel.store.location import sqlite_url
 
 
 class Studies:
-    """What the host's batch inference asks of a datastore."""
+    """The part of a datastore that the host's batch inference uses."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,10 +25,10 @@ class Studies:
         return str(self.folder / f"{image_id}.nii.gz")
 
 
-def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_batch_inference_sets_unreadable_images_aside_and_goes_on(tmp_path: Path) -> None:
     studies = tmp_path / "studies"
     studies.mkdir()
-    for name in ("a", "z"):  # one before and one after those that are broken
+    for name in ("a", "z"):  # one before and one after the broken images
         write_image(studies / f"{name}.nii.gz")
     for kind, write in BROKEN.items():
         write(studies / f"{kind}.nii.gz")

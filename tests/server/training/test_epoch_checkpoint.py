@@ -1,4 +1,4 @@
-"""Going on after the last completed epoch: a linear network, MONAI's own engines, milliseconds an epoch."""
+"""Resuming after the last completed epoch: a linear network, MONAI's own engines, milliseconds an epoch."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ EPOCHS = 5
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 class Noisy(RandomizableTransform):
@@ -32,7 +32,7 @@ class Noisy(RandomizableTransform):
 
 
 class Scripted(Metric):
-    """The score of each epoch as it was written down before."""
+    """Validation scores that are fixed in advance for each epoch."""
 
     def __init__(self, scores: Sequence[float], trainer: Engine) -> None:
         self._scores, self._trainer = scores, trainer
@@ -49,7 +49,7 @@ class Scripted(Metric):
 
 
 class Training:
-    """One process' training: epochs of four batches, dropout, Adam, cases in random order with random noise."""
+    """The training of one process: epochs of four batches, dropout, Adam, cases in random order with random noise."""
 
     def __init__(
         self, folder: Path, *, scores: Sequence[float] | None = None, identity: str = "a", seed: int = 3
@@ -93,7 +93,7 @@ class Training:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """Of a training that nothing disturbs, and of one that is killed."""
+    """The folders of an undisturbed training and of one that is killed."""
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     calm.mkdir()
     killed.mkdir()
@@ -110,7 +110,7 @@ def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
     [
         (Events.EPOCH_COMPLETED(once=3), [4, 5]),
         (Events.ITERATION_COMPLETED(once=14), [4, 5]),  # in the middle of the fourth epoch
-        (Events.EPOCH_STARTED(once=1), [1, 2, 3, 4, 5]),  # nothing was completed
+        (Events.EPOCH_STARTED(once=1), [1, 2, 3, 4, 5]),  # no epoch was completed
         (Events.COMPLETED, []),  # trained, and not published
     ],
 )
@@ -135,13 +135,13 @@ def test_a_training_killed_twice_is_still_the_same(folders: tuple[Path, Path]) -
 
     Training(killed).killed_at(Events.EPOCH_COMPLETED(once=1))
     Training(killed).killed_at(Events.EPOCH_COMPLETED(once=4))
-    last = Training(killed)
+    resumed = Training(killed)
 
-    assert equal(last.run(), undisturbed)
-    assert last.epochs == [5]
+    assert equal(resumed.run(), undisturbed)
+    assert resumed.epochs == [5]
 
 
-def test_each_epoch_is_drawn_otherwise(folders: tuple[Path, Path]) -> None:
+def test_each_epoch_has_its_own_random_numbers(folders: tuple[Path, Path]) -> None:
     training = Training(folders[0])
     drawn: list[torch.Tensor] = []
     training.context.trainer.add_event_handler(
@@ -156,7 +156,7 @@ def test_each_epoch_is_drawn_otherwise(folders: tuple[Path, Path]) -> None:
     [
         ([0.1, 0.9, 0.2, 0.8, 0.3], 2),  # before the kill, with a second best after it
         ([0.1, 0.5, 0.2, 0.9, 0.3], 4),  # after it
-        ([0.1, 0.5, 0.2, 0.5, 0.3], 2),  # of two as good ones the first
+        ([0.1, 0.5, 0.2, 0.5, 0.3], 2),  # the first of two equal ones
     ],
 )
 def test_the_best_epoch_is_that_of_both_processes(folders: tuple[Path, Path], scores: list[float], best: int) -> None:
@@ -220,7 +220,9 @@ def test_a_damaged_file_is_one_line_in_the_log(
     assert "epochs.pt: the file is damaged" in line
 
 
-def test_where_it_goes_on_is_one_line_in_the_log(folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_epoch_at_which_a_training_resumes_is_one_line_in_the_log(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     Training(folders[1]).killed_at(Events.EPOCH_COMPLETED(once=3))
     with caplog.at_level(logging.INFO, "activelabel"):
         Training(folders[1]).run()

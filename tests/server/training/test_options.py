@@ -17,7 +17,7 @@ def offered() -> dict[str, Any]:
     return offered_options(TRAINING, torch.device("cpu"))
 
 
-def test_what_is_not_asked_for_is_the_recipes(offered: dict[str, Any]) -> None:
+def test_options_that_are_not_sent_are_the_recipes(offered: dict[str, Any]) -> None:
     options = parse_options({}, offered)
 
     assert (options.max_epochs, options.train_batch_size, options.device) == (24, 2, "cpu")
@@ -42,7 +42,7 @@ def test_numbers_may_come_as_text_as_forms_send_them(offered: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "expected"),
     [
         ({"max_epochs": "many"}, "training: 'max_epochs' is 'many'"),
         ({"max_epochs": 0}, "training: 'max_epochs' is 0"),
@@ -56,14 +56,14 @@ def test_numbers_may_come_as_text_as_forms_send_them(offered: dict[str, Any]) ->
         ({"device": "abacus"}, "training: 'device' is 'abacus'.*use one of"),
     ],
 )
-def test_a_wrong_value_is_named(offered: dict[str, Any], request_: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+def test_a_wrong_value_is_named(offered: dict[str, Any], request_: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
         parse_options(request_, offered)
 
 
 @pytest.mark.parametrize("key", ["epochs", "train_ds", "val_ds", "run_id"])
 def test_an_unknown_key_is_refused_and_the_known_ones_listed(offered: dict[str, Any], key: str) -> None:
-    """Among them those by which the host would read lists of files from the server's disk."""
+    """Refused keys include those by which the host would read lists of files from the server's disk."""
     with pytest.raises(InvalidInputError, match=f"training: '{key}' is not a known key; use device, max_epochs"):
         parse_options({key: "/etc/passwd"}, offered)
 
@@ -79,7 +79,7 @@ def test_keys_of_the_host_without_a_meaning_here_are_passed_over_with_a_line(
 
 
 def test_settings_of_other_trainers_are_passed_over(offered: dict[str, Any]) -> None:
-    """`POST /train/` sends one mapping a trainer, and the host hands on all of them with the trainer's own."""
+    """`POST /train/` sends one mapping per trainer, and the host passes all of them with the trainer's own."""
     options = parse_options({"segmentation": {"max_epochs": 3}, "max_epochs": 3}, offered)
 
     assert options.max_epochs == 3
@@ -87,12 +87,12 @@ def test_settings_of_other_trainers_are_passed_over(offered: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_hosts_start_does_not_turn_tracking_on(monkeypatch: pytest.MonkeyPatch, enabled: bool) -> None:
-    """The host puts all its settings into the environment of its children, so that each of them looks asked for."""
+    """The host puts all its settings into the environment of its children, so that each setting looks explicit."""
     monkeypatch.setattr(type(host_settings), "model_fields_set", property(lambda _: {"MONAI_LABEL_TRACKING_ENABLED"}))
     monkeypatch.setattr(host_settings, "MONAI_LABEL_TRACKING_ENABLED", enabled)
 
     assert offered_options(TRAINING, torch.device("cpu"))["tracking"] == ["None", "mlflow"]
 
 
-def test_tracking_is_the_default_for_who_asks_for_it() -> None:
+def test_mlflow_is_the_default_if_the_setting_asks_for_tracking() -> None:
     assert offered_options(TRAINING, torch.device("cpu"), "mlflow")["tracking"] == ["mlflow", "None"]

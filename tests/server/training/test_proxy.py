@@ -42,11 +42,11 @@ def train(study: Study, **request: Any) -> dict[str, Any]:
 
 
 def flatten(study: Study, image_id: str) -> None:
-    """Make an image one in which nothing can be told from anything else."""
+    """Replace an image by a constant one."""
     write_nifti(Path(study.get_image_uri(image_id)), np.full((24, 20, 16), 7.0, np.float32))
 
 
-def test_it_is_the_hosts_own_training_and_its_form_can_be_shown(warm: Study) -> None:
+def test_the_proxy_task_is_one_of_the_hosts_trainings_and_its_form_can_be_shown(warm: Study) -> None:
     task = task_of(warm)
     assert isinstance(task, BasicTrainTask)
     info = json.loads(json.dumps(task.info()))
@@ -65,7 +65,7 @@ def test_without_any_label_a_proxy_model_is_published(warm: Study) -> None:
     assert ledger.latest_model() is None
     assert ledger.rounds() == []
     assert 0 <= model.metrics["dice"] <= 1
-    warm.project.network(model)  # its file is there, and the one that was published
+    warm.project.network(model)  # the checkpoint's file exists, and the published one
     assert set(stats["validation"]) == set(warm.ids("validation"))
     assert stats == task_of(warm).stats() == json.loads(json.dumps(stats, allow_nan=False))
     assert stats["pseudo_labels"] == {"done": 8, "images": 8, "without": {}}
@@ -163,7 +163,7 @@ def test_an_image_that_cannot_be_read_is_set_aside(warm: Study, kind: str) -> No
     assert stats["pseudo_labels"]["without"] == {}
 
 
-def test_without_any_pseudo_label_it_says_why(warm: Study) -> None:
+def test_a_proxy_training_without_any_pseudo_label_says_why(warm: Study) -> None:
     for image_id in warm.ids("training"):
         flatten(warm, image_id)
 
@@ -185,7 +185,7 @@ def test_a_modality_that_nobody_knows_is_one_line_at_the_start(
 def test_pseudo_labels_are_drawn_by_what_the_project_is_not_by_what_an_image_looks_like(
     blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
-    """Every image looks like anything but CT; the window of soft tissue lies in the bright ball."""
+    """No image looks like CT; the window of soft tissue lies in the bright ball."""
     study = make_study(blobs(8), recipe=write_warm_recipe(tmp_path), modality="CT")
     train(study)
     for image_id in study.ids("training"):
@@ -260,7 +260,7 @@ def test_the_same_seed_gives_the_same_proxy_model(warm: Study) -> None:
 
 
 def test_a_training_of_the_task_begins_with_the_proxy_model(warm: Study, caplog: pytest.LogCaptureFixture) -> None:
-    """All but the last layer, which is a matter of the random numbers."""
+    """All layers except the last, whose weights are random, are taken over."""
     with caplog.at_level(logging.WARNING):
         assert initial_weights(warm.project) is None
     assert "training begins with random weights: there is no proxy model" in caplog.text
@@ -277,7 +277,7 @@ def test_a_training_of_the_task_begins_with_the_proxy_model(warm: Study, caplog:
     build_network(warm.project.recipe.network, 2).load_state_dict(first)
     differing = {name for name in first if not torch.equal(first[name], second[name])}
     assert {name for name in first if not torch.equal(first[name], proxy[name])} >= differing
-    assert 1 <= len(differing) <= 2  # weight and bias of one layer
+    assert 1 <= len(differing) <= 2  # the weight and bias of one layer
     assert all(torch.equal(first[name], proxy[name]) for name in first.keys() - differing)
 
 

@@ -1,6 +1,6 @@
-"""Training as the host starts it, on tiny volumes: what is learned from, what comes out, what an interruption leaves.
+"""Training as the host starts it, on tiny volumes: its cases, its published model, and its state after a stop.
 
-The network is far too small and trained far too briefly to be good; it is only asked to be the one that was measured.
+The network is too small and trained too briefly to be good; tests check that the published model is the measured one.
 """
 
 import json
@@ -26,7 +26,7 @@ from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training.checkpoints import load_model
 
 
-def test_it_is_the_hosts_own_training(study: Study) -> None:
+def test_the_segmentation_task_is_one_of_the_hosts_trainings(study: Study) -> None:
     assert isinstance(SegmentationTrainTask(study.project), BasicTrainTask)
 
 
@@ -71,7 +71,7 @@ def test_a_training_publishes_one_model_that_can_be_loaded(annotated: Study) -> 
 
 
 def test_the_ledger_gets_the_dice_of_the_published_model(annotated: Study) -> None:
-    """Worked out again from the published file with nothing but the network and the images' voxels."""
+    """The Dice is computed again from the published file with only the network and the images' voxels."""
     annotated.train()
 
     project = annotated.project
@@ -85,8 +85,8 @@ def test_the_ledger_gets_the_dice_of_the_published_model(annotated: Study) -> No
             # 24 x 20 x 16 voxels: the whole volume at once instead of windows of 16.
             ball = network(prepared.tensor[None])[0].argmax(dim=0).numpy() == 1
         ball = np.flip(ball, axis=(0, 1))  # the files' x and y run against RAS
-        truth = np.asarray(nibabel.load(annotated.labels / f"{image_id}.nii.gz").dataobj) == 1
-        expected.append(2 * (ball & truth).sum() / (ball.sum() + truth.sum()))
+        reference = np.asarray(nibabel.load(annotated.labels / f"{image_id}.nii.gz").dataobj) == 1
+        expected.append(2 * (ball & reference).sum() / (ball.sum() + reference.sum()))
     # Windows and bfloat16 differ a little from the whole volume in float32.
     assert model.metrics["dice_ball"] == pytest.approx(np.mean(expected), abs=0.1)
     assert model.metrics["dice"] == model.metrics["dice_ball"]
@@ -106,8 +106,8 @@ def test_the_statistics_have_what_clients_read(annotated: Study) -> None:
     assert set(stats["validation"]) == set(annotated.ids("validation"))
 
 
-def test_while_it_runs_it_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients take `total_time` for the end; the model is there only after it was judged and published."""
+def test_a_running_training_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients take `total_time` as the end, but the model exists only after it was validated and published."""
     shown = []
     show = SegmentationTrainTask.show
     monkeypatch.setattr(SegmentationTrainTask, "show", lambda task, stats: shown.append(stats) or show(task, stats))
@@ -140,7 +140,7 @@ def test_the_best_epoch_is_published_not_the_last(annotated: Study, monkeypatch:
     assert all(parameter.abs().max() > 0.01 for name, parameter in network.named_parameters() if "conv.weight" in name)
 
 
-def test_without_a_judge_the_last_epoch_is_published_and_the_log_says_so(
+def test_without_validation_cases_the_last_epoch_is_published_and_the_log_says_so(
     study: Study, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.annotate(*study.ids("training")[:2])
@@ -184,7 +184,7 @@ def test_training_leaves_the_callers_random_numbers_alone(annotated: Study) -> N
 
 
 class PowerCut(BaseException):
-    """What no code expects."""
+    """An error that no code expects."""
 
 
 def test_an_interrupted_training_leaves_the_earlier_model_and_the_next_begins_anew(
@@ -253,7 +253,7 @@ def test_mlflow_tracks_where_it_is_asked_for(annotated: Study) -> None:
     assert any("val_mean_dice" in run.data.metrics for run in runs)
 
 
-def test_nothing_is_tracked_that_nobody_asked_for(annotated: Study) -> None:
+def test_mlflow_does_not_track_unless_it_is_asked_for(annotated: Study) -> None:
     annotated.train()
 
     assert not (annotated.project.folder / "mlflow.db").exists()
@@ -263,7 +263,7 @@ def test_nothing_is_tracked_that_nobody_asked_for(annotated: Study) -> None:
 def test_a_broken_tracking_database_is_a_warning_and_the_training_goes_on(
     annotated: Study, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a kill in the first migration of MLflow leaves it: some of its tables, and no mark of how far it was."""
+    """A kill in the first migration of MLflow leaves some of its tables and no mark of its progress."""
     with closing(sqlite3.connect(annotated.project.folder / "mlflow.db")) as database:
         database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")

@@ -6,12 +6,12 @@ import pytest
 from activelabel.server.training.stats import Stats, for_bars, read_stats, shown_stats, write_stats
 
 
-def test_before_the_first_time_there_is_nothing(tmp_path: Path) -> None:
+def test_before_the_first_training_the_statistics_are_empty(tmp_path: Path) -> None:
     assert read_stats(tmp_path / "stats.json") == {}
 
 
 def test_numbers_that_json_does_not_know_become_none(tmp_path: Path) -> None:
-    """The host's answer with one of them would be an error 500."""
+    """The host's answer with such a number would be an error 500."""
     stats = {"best_metric": float("nan"), "eval": {"metrics": [0.5, float("inf")]}, "epoch": 3, "name": "x"}
 
     write_stats(tmp_path / "stats.json", stats)
@@ -29,7 +29,7 @@ def test_a_damaged_file_counts_as_none(tmp_path: Path, content: str) -> None:
 
 
 def percent(stats: Stats) -> float:
-    """What the bars of both stock clients show of a training, worked out as they do it."""
+    """Return the percentages that the bars of both stock clients show, computed as they do."""
     epoch = 0 if stats.get("total_time") else stats.get("epoch") or 1
     return 100 * epoch / stats.get("total_epochs", 1)
 
@@ -38,9 +38,9 @@ def percent(stats: Stats) -> float:
     ("stats", "shown"),
     [
         ({}, 0),
-        ({"model": {"version": 1, "metrics": {}, "trained_on": 0}}, 0),  # a model that was sent, and no training
+        ({"model": {"version": 1, "metrics": {}, "trained_on": 0}}, 0),  # an uploaded model without a training
         ({"epoch": 3, "total_epochs": 10, "current_time": "0:00:20"}, 30),
-        ({"epoch": 10, "total_epochs": 10, "total_time": "0:01:00"}, 0),  # it is over
+        ({"epoch": 10, "total_epochs": 10, "total_time": "0:01:00"}, 0),  # the training is over
     ],
 )
 def test_bars_stand_at_nothing_where_nothing_is_under_way(stats: Stats, shown: float) -> None:

@@ -148,7 +148,7 @@ def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are
     study.record_annotation("a", "prediction", "0", "model", tag="original")
     assert not study.shows("a", "original")
     study.record_annotation("a", "whole", "0", "ann", shown_as="original")
-    assert shown() == ("prediction", 1)  # what a model drew stays beside a whole label
+    assert shown() == ("prediction", 1)  # a prediction stays beside a whole label
     study.record_annotation("a", "f", "0", "ann", slices=[1], shown_as="original")
     assert shown() == ("f", 2)
     assert study.shows("a", "original")
@@ -158,7 +158,7 @@ def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are
     assert [label.file for label in study.annotations()] == ["g"]
 
 
-def test_leases_of_other_images_stay(study):
+def test_an_annotation_keeps_the_leases_of_other_images(study):
     study.grant_lease("ann", "b", 30, "random")
     study.record_annotation("a", "f", "0", "ann")
     assert outcomes(study) == {"ann": None}
@@ -175,7 +175,7 @@ def test_a_label_with_another_tag_than_final_does_not_count(study):
     assert study.current_labels() == [original]
 
 
-def test_every_version_is_kept(study, clock):
+def test_every_version_of_a_label_is_kept(study, clock):
     first = study.record_annotation("a", "f", "0", "ann")
     clock.advance(1)
     second = study.record_annotation("a", "g", "1", "bob", slices=[5, 3])

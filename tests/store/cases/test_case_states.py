@@ -1,4 +1,4 @@
-"""The states of a case and what makes a label a draft: worked out by hand."""
+"""The states of a case and the rule for drafts, worked out by hand."""
 
 import itertools
 
@@ -31,7 +31,7 @@ ANN, BOB = frozenset({"ann"}), frozenset({"bob"})
         (CaseFacts(finished=True, set_aside=True, drafts_of=ANN), "finished"),
     ],
 )
-def test_the_state_is_the_one_that_says_most(facts, state):
+def test_the_state_of_a_case_by_hand(facts, state):
     assert facts.state.value == state
 
 
@@ -41,7 +41,7 @@ def test_every_case_but_a_finished_one_or_one_set_aside_can_be_asked_for():
 
 
 def test_no_state_is_a_dead_end():
-    """From each state a case can come to be finished, whatever has happened to it; and nobody's drawing is refused."""
+    """A case can be finished from each state and history, and no annotator's drawing is refused."""
     assert MOVES[CaseEvent.FINISH].sources == MOVES[CaseEvent.KEEP_DRAFT].sources == frozenset(CaseState)
     assert CaseState.CANNOT in MOVES[CaseEvent.BRING_BACK].sources
     assert CaseState.FINISHED in MOVES[CaseEvent.TAKE_BACK].sources
@@ -63,7 +63,7 @@ def test_no_state_is_a_dead_end():
         (CaseEvent.FINISH, CaseFacts(set_aside=True, held_by=BOB), None),
     ],
 )
-def test_who_may_do_what(event, facts, line):
+def test_the_events_that_each_annotator_may_cause(event, facts, line):
     problem = refusal(event, facts, "ann")
     assert problem is None if line is None else problem.startswith(line)
 
@@ -74,22 +74,22 @@ ESTIMATE, CLIENT, SAVING = FinishedBy.ESTIMATE, FinishedBy.CLIENT, FinishedBy.SA
 @pytest.mark.parametrize(
     ("sent", "finished_by", "reason"),
     [
-        # What the client says holds, whoever decides where it does not.
+        # The client's statement holds, whichever setting decides without one.
         (Submission(whole=True, finished=False), SAVING, "said"),
         (Submission(whole=False, finished=False), ESTIMATE, "said"),
         (Submission(whole=True, finished=True, incomplete=True), ESTIMATE, None),
         (Submission(whole=True, finished=True), CLIENT, None),
-        # Slices that were asked for are finished, as they always were.
+        # Slices that were asked for are always finished.
         (Submission(whole=False, incomplete=True), ESTIMATE, None),
         (Submission(whole=False), CLIENT, None),
-        # A whole volume of which nothing is said.
+        # A whole volume without a statement of the client.
         (Submission(whole=True), ESTIMATE, None),
         (Submission(whole=True, incomplete=True), ESTIMATE, "incomplete"),
         (Submission(whole=True, incomplete=True), SAVING, None),
         (Submission(whole=True), CLIENT, "unstated"),
         (Submission(whole=True, incomplete=True, told=True), ESTIMATE, None),
         (Submission(whole=True, told=True), CLIENT, None),
-        # A model's own drawing: never the truth of a validation case unless somebody confirms it.
+        # A model's own drawing never counts as the label of a validation case unless a person confirms it.
         (Submission(whole=True, validation=True, unchanged_from=3), ESTIMATE, "unconfirmed"),
         (Submission(whole=True, validation=True, unchanged_from=3), SAVING, "unconfirmed"),
         (Submission(whole=True, validation=True, unchanged_from=3, finished=True), ESTIMATE, "unconfirmed"),
@@ -100,5 +100,5 @@ ESTIMATE, CLIENT, SAVING = FinishedBy.ESTIMATE, FinishedBy.CLIENT, FinishedBy.SA
         (Submission(whole=True, unchanged_from=3), ESTIMATE, None),
     ],
 )
-def test_what_is_a_draft(sent, finished_by, reason):
+def test_the_labels_that_are_drafts(sent, finished_by, reason):
     assert draft_reason(sent, finished_by) == (None if reason is None else DraftReason(reason))

@@ -1,4 +1,4 @@
-"""Drafts: kept in every version, one open an image and annotator, shown to whoever made them, never counted."""
+"""Drafts are kept in every version, one is open per image and annotator, shown to its annotator, never counted."""
 
 import pytest
 from sqlalchemy import update
@@ -34,7 +34,7 @@ def test_a_draft_counts_for_nothing_and_ends_no_lease(study, save):
     assert study.effort({}).slices == 0
 
 
-def test_every_version_is_kept_and_the_newest_is_open(study, save, clock):
+def test_every_version_of_a_draft_is_kept_and_the_newest_is_open(study, save, clock):
     first = save("ann", "d1")
     clock.advance(1)
     second = save("ann", "d2")
@@ -56,7 +56,7 @@ def test_two_annotators_have_a_draft_each_and_see_their_own(study, save):
     assert {draft.file for draft in study.open_drafts("a")} == {"of ann", "of bob"}
 
 
-def test_who_has_no_draft_sees_what_was_there_before_there_were_any(study, save):
+def test_an_annotator_without_a_draft_sees_the_label_before_all_drafts(study, save):
     study.record_annotation("a", "prediction", "0", "model", tag="original")
     save("ann", "d1")
     save("ann", "d2")
@@ -66,7 +66,7 @@ def test_who_has_no_draft_sees_what_was_there_before_there_were_any(study, save)
     assert shown(study) == "d2"
 
 
-def test_what_others_finished_of_it_is_shown_instead_of_a_draft(study, save):
+def test_slices_finished_by_others_are_shown_instead_of_an_older_draft(study, save):
     study.fix_slices("a", 2, (4, 4, 8))
     save("ann", "d1")
     study.record_annotation("a", "slices", "0", "bob", slices=[1], shown_as="original")
@@ -89,7 +89,7 @@ def test_a_finished_label_ends_its_annotators_draft_and_is_shown_in_its_place(st
     save("bob", "of bob")
     study.record_annotation("a", "f", "0", "ann", shown_as="original")
     assert study.open_draft("a", "ann") is None
-    assert study.open_draft("a", "bob") is not None  # nobody's drawing is lost by another's
+    assert study.open_draft("a", "bob") is not None  # no drawing is lost by another annotator's
     assert shown(study) == "f"
     assert study.drafts_to_finish("bob") == []
     study.delete_annotation("a")
@@ -143,7 +143,7 @@ def test_the_smallest_share_is_that_of_other_finished_volumes_with_something_on_
     assert study.smallest_drawn_share("c") == 0.125
 
 
-def test_what_a_model_drew_itself_is_recorded_and_counted_by_role(ledger):
+def test_a_label_that_a_model_drew_is_recorded_and_counted_by_role(ledger):
     ledger.sync_images("abcdefgh", validation_cases=2)
     training, validation = (
         [image.id for image in ledger.images() if image.role == role] for role in ("training", "validation")
@@ -167,7 +167,7 @@ def test_the_state_of_a_case_follows_its_draft(study, save):
     assert study.case_facts("a").state is CaseState.FINISHED
 
 
-def test_what_its_values_mean_is_kept_however_often_it_is_shown(study, save):
+def test_the_names_of_a_drafts_values_are_kept_however_often_it_is_shown(study, save):
     save("ann", "d1", label_names=("liver", "spleen"))
     assert study.kept_label_names() == ("liver", "spleen")
     save("bob", "d2", label_names=("liver", "spleen"))

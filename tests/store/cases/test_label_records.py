@@ -1,4 +1,4 @@
-"""What the ledger tells of labels, and a ledger made of it again: on both databases."""
+"""The label records of a ledger, and a ledger rebuilt from them, on both databases."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from activelabel.store.location import sqlite_url
 
 @pytest.fixture
 def told(tmp_path, clock):
-    """A small study, and what its ledger told when all had happened, by image."""
+    """The label records by image of a small study after all its events."""
     ledger = Ledger(sqlite_url(tmp_path / "told.sqlite"), clock)
     ledger.sync_images(["a", "b", "c", "d"], 1)
     first, second, *_ = [image.id for image in ledger.images() if image.role == "training"]
@@ -29,10 +29,10 @@ def told(tmp_path, clock):
     ledger.record_annotation(second, f"{second}/1.nii.gz", "3" * 64, "ann")
     ledger.delete_annotation(second)
     ledger.grant_lease("ann", second, 30, "variance")
-    said = {"reason": DraftReason.SAID, "why": "as said", "shown_as": "original", "lease_id": 3}
+    details = {"reason": DraftReason.SAID, "why": "as said", "shown_as": "original", "lease_id": 3}
     for number in (1, 2):
         clock.now += timedelta(seconds=5)
-        ledger.record_draft(second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **said)
+        ledger.record_draft(second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **details)
     records = [record for image in (first, second) for record in ledger.label_records(image).values()]
     return ledger, json.loads(json.dumps(records))
 
@@ -53,7 +53,7 @@ def test_a_ledger_is_rebuilt_from_label_records(told, new_url, clock):
         assert after.image(image) == before.image(image)
     assert after.rounds() == before.rounds()
     assert after.active_leases(after.images()[0].id) == []
-    # Ids go on after those that were taken over.
+    # New ids follow the ids that were taken over.
     after.sync_images(["a", "b", "c", "d"], 1)
     (new,) = [after.record_annotation("d", "d/1.nii.gz", "5" * 64, "cy")]
     assert new.id == 1 + max(item.id for image in before.images() for item in before.history(image.id))

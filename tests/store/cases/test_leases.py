@@ -24,7 +24,7 @@ def test_a_volume_is_leased_to_one_annotator(study):
     assert study.grant_lease("bob", "b", 30, "random") is not None
 
 
-def test_who_holds_a_lease_gets_it_again(study):
+def test_an_annotator_with_a_lease_gets_it_again(study):
     first = study.grant_lease("ann", "a", 30, "random")
     assert study.grant_lease("ann", "b", 30, "random") == first
     assert study.grant_lease("ann", "a", 30, "random", slices=[1]) == first
@@ -60,7 +60,7 @@ def test_an_expired_lease_holds_nothing_though_nobody_wrote_it_down(study, clock
     assert study.grant_lease("ann", "b", 30, "random") is not None
 
 
-def test_writing_down_what_expired_changes_no_answer(study, clock):
+def test_recording_expired_leases_changes_no_answer(study, clock):
     study.grant_lease("ann", "a", 10, "random")
     study.grant_lease("bob", "b", 30, "random")
     clock.advance(20)
@@ -90,7 +90,7 @@ def test_an_expired_lease_cannot_be_released(study, clock):
     ("annotated", "wanted", "granted"),
     [(None, None, False), (None, [1], False), ([1, 2], [2, 3], False), ([1, 2], [3], True), ([1, 2], None, True)],
 )
-def test_what_is_annotated_is_not_leased(study, annotated, wanted, granted):
+def test_annotated_images_are_not_leased(study, annotated, wanted, granted):
     study.record_annotation("a", "f", "0", "bob", slices=annotated)
     assert (study.grant_lease("ann", "a", 30, "random", slices=wanted) is not None) == granted
 

@@ -1,4 +1,4 @@
-"""Skipped cases: when they come back, and for whom."""
+"""Skipped cases: the time of their return, and the annotators who get them."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def give(ledger, annotator, image_id, **slices):
     return lease
 
 
-def test_not_now_ends_the_lease_and_is_written_down(study, clock):
+def test_a_skip_for_now_ends_the_lease_and_is_recorded(study, clock):
     give(study, "ann", "a")
     clock.advance(3)
     skip = study.skip_case("ann", NOT_NOW, "too late today")
@@ -25,7 +25,7 @@ def test_not_now_ends_the_lease_and_is_written_down(study, clock):
     assert study.pool("training") == list("abcdef")
 
 
-def test_not_now_is_for_whoever_says_so_and_only_until_they_were_given_others(study):
+def test_a_skip_for_now_holds_for_its_annotator_until_they_were_given_others(study):
     give(study, "ann", "a")
     study.skip_case("ann", NOT_NOW)
     assert (study.passed_over("ann"), study.passed_over("bob")) == (["a"], [])
@@ -35,7 +35,7 @@ def test_not_now_is_for_whoever_says_so_and_only_until_they_were_given_others(st
         assert study.passed_over("ann") == (["a"] if number < COMES_BACK_AFTER else [])
 
 
-def test_it_is_used_up_when_the_case_was_given_again(study):
+def test_a_skip_ends_when_the_case_is_given_again(study):
     give(study, "ann", "a")
     study.skip_case("ann", NOT_NOW)
     give(study, "ann", "a")
@@ -44,14 +44,14 @@ def test_it_is_used_up_when_the_case_was_given_again(study):
     assert study.passed_over("ann") == ["a"]
 
 
-def test_several_come_back_in_the_order_in_which_they_were_skipped(study):
+def test_skipped_cases_come_back_in_the_order_in_which_they_were_skipped(study):
     for image_id in "cab":
         give(study, "ann", image_id)
         study.skip_case("ann", NOT_NOW)
     assert study.passed_over("ann") == ["c", "a", "b"]
 
 
-def test_what_somebody_let_expire_can_be_skipped_still(study, clock):
+def test_a_case_whose_lease_expired_can_still_be_skipped(study, clock):
     give(study, "ann", "a")
     clock.advance(31)
     assert study.skip_case("ann", NOT_NOW).image_id == "a"
@@ -59,14 +59,14 @@ def test_what_somebody_let_expire_can_be_skipped_still(study, clock):
     assert study.passed_over("ann") == ["a"]
 
 
-def test_what_was_saved_is_not_skipped_by_a_client_that_asks_so_each_time(study):
+def test_a_saved_case_is_not_skipped_by_a_client_that_always_sends_the_skip(study):
     give(study, "ann", "a")
     study.record_annotation("a", "f", "0", "ann")
     assert study.skip_case("ann", NOT_NOW) is None
     assert study.skips() == []
 
 
-def test_what_cannot_be_annotated_leaves_the_pool_for_everybody_until_it_is_brought_back(study):
+def test_a_case_that_cannot_be_annotated_leaves_the_pool_for_everybody_until_it_is_brought_back(study):
     give(study, "ann", "a")
     skip = study.skip_case("ann", CANNOT, "no liver on it")
     assert study.set_aside_cases() == [skip]
@@ -85,13 +85,13 @@ def test_what_cannot_be_annotated_leaves_the_pool_for_everybody_until_it_is_brou
     assert give(study, "bob", "a")
 
 
-def test_it_costs_no_scores(study):
+def test_a_skip_keeps_the_scores_of_the_case(study):
     study.publish_model("m", "0", "quick", ["ball"], {}, [])
     study.skip_case("ann", CANNOT, image_id="a")
     assert study.unscored(1, ScoreKind("variance")) == list("bcdef")
 
 
-def test_nobody_skips_what_somebody_else_is_at_work_on_or_has_finished(study):
+def test_a_case_that_another_annotator_holds_or_has_finished_cannot_be_skipped(study):
     give(study, "bob", "a")
     with pytest.raises(NotReadyError, match="image 'a' is being annotated by somebody else"):
         study.skip_case("ann", CANNOT, image_id="a")
@@ -102,7 +102,7 @@ def test_nobody_skips_what_somebody_else_is_at_work_on_or_has_finished(study):
         study.skip_case("ann", CANNOT, image_id="x")
 
 
-def test_of_two_who_work_on_slices_of_a_volume_one_may_skip_and_the_other_is_not_disturbed(study):
+def test_of_two_annotators_of_one_volumes_slices_one_may_skip_without_disturbing_the_other(study):
     study.fix_slices("a", 2, (4, 4, 8))
     give(study, "ann", "a", slices=[1])
     give(study, "bob", "a", slices=[3])
@@ -113,7 +113,7 @@ def test_of_two_who_work_on_slices_of_a_volume_one_may_skip_and_the_other_is_not
     assert study.case_facts("a").state is CaseState.CANNOT
 
 
-def test_a_label_of_the_whole_volume_brings_it_back_for_it_could_be_annotated(study):
+def test_a_label_of_the_whole_volume_brings_a_case_back_that_could_not_be_annotated(study):
     study.skip_case("ann", CANNOT, image_id="a")
     study.record_annotation("a", "f", "0", "bob")
     assert study.case_facts("a").state is CaseState.FINISHED
@@ -140,7 +140,7 @@ def test_asking_again_after_a_draft_was_sent_is_no_skip(study, clock):
     assert study.skip_if_asked_again("bob", 2, 30) is None
 
 
-def test_what_may_be_passed_over_is_counted_for_those_who_read_a_few_at_a_time(study):
+def test_cases_that_may_be_passed_over_are_counted_for_rankings_read_in_parts(study):
     assert study.count_passed_over() == 0
     study.skip_case("ann", NOT_NOW, image_id="a")
     study.skip_case("bob", NOT_NOW, image_id="a")

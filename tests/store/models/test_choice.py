@@ -1,4 +1,4 @@
-"""Which model is in use, worked out by hand."""
+"""The model in use, worked out by hand."""
 
 import pytest
 from hypothesis import given
@@ -18,10 +18,10 @@ def measured(version: int, dice: float | None, judges: Judges = OLD) -> Measurem
     ("versions", "measurements", "best"),
     [
         (set(), [], None),
-        ({1, 2, 3}, [], 3),  # no validation case ever: the newest
+        ({1, 2, 3}, [], 3),  # never a validation case: the newest
         ({1, 2}, [measured(1, 0.793), measured(2, 0.057)], 1),
         ({1, 2}, [measured(1, 0.5), measured(2, 0.5)], 2),  # a tie: the newer
-        ({1, 2}, [measured(1, 0.793, OLD), measured(2, 0.057, NEW)], 2),  # not the same cases: nothing is known
+        ({1, 2}, [measured(1, 0.793, OLD), measured(2, 0.057, NEW)], 2),  # other cases: no comparison is possible
         ({1, 2}, [measured(1, 0.793, OLD), measured(1, 0.05, NEW), measured(2, 0.057, NEW)], 2),  # measured again
         ({1, 2}, [measured(1, 0.793, OLD), measured(1, 0.06, NEW), measured(2, 0.057, NEW)], 1),
         ({1, 2}, [measured(1, 0.793)], 1),  # the newer one could not be judged
@@ -51,13 +51,13 @@ def test_the_place_is_that_among_the_same_judges() -> None:
     [
         (None, [], set()),
         (3, [], {1, 2, 3}),
-        (1, [measured(1, 0.8), measured(2, 0.1)], {1}),  # back from a worse one
-        (3, [measured(1, 0.8), measured(2, 0.1), measured(3, 0.9)], {1, 3}),  # somebody had chosen 2
-        (2, [measured(1, 0.8), measured(2, 0.1)], {1, 2}),  # and has it now
+        (1, [measured(1, 0.8), measured(2, 0.1)], {1}),  # back from a worse model
+        (3, [measured(1, 0.8), measured(2, 0.1), measured(3, 0.9)], {1, 3}),  # a person had chosen 2
+        (2, [measured(1, 0.8), measured(2, 0.1)], {1, 2}),  # the chosen model is in use again
         (3, [measured(1, 0.8), measured(2, 0.1, NEW), measured(3, 0.9, NEW)], {1, 2, 3}),
     ],
 )
-def test_sound_is_what_led_to_the_model_in_use(
+def test_sound_models_are_those_that_led_to_the_model_in_use(
     in_use: int | None, measurements: list[Measurement], sound: set[int]
 ) -> None:
     assert sound_versions(in_use, {1, 2, 3}, measurements) == sound

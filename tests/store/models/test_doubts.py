@@ -15,7 +15,7 @@ from activelabel.store.records import Doubt
 
 @pytest.fixture
 def labelled(study):
-    """Labels 1 to 3, of a, b and c, with a model that has seen none of them."""
+    """Labels 1 to 3, of a, b and c, with a model that has learnt none of them."""
     study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
     for image_id in "abc":
         study.record_annotation(image_id, f"{image_id}_1", "0", "ann")
@@ -26,20 +26,20 @@ def record(ledger, annotation_id, correlation=0.1, wrong_voxels=10, voxels=1000)
     return ledger.record_doubt(annotation_id, 1, "entropy", correlation, wrong_voxels=wrong_voxels, voxels=voxels)
 
 
-def test_a_record_is_kept_as_it_was_given(labelled, clock):
+def test_a_comparison_is_kept_as_it_was_given(labelled, clock):
     clock.advance(3)
     expected = Doubt(1, 1, "entropy", 0.125, 10, 1000, clock.now)
     assert labelled.record_doubt(1, 1, "entropy", 0.125, wrong_voxels=10, voxels=1000) == expected
     assert labelled.doubts() == [expected]
 
 
-def test_they_are_in_the_order_in_which_the_labels_came(labelled):
+def test_comparisons_are_in_the_order_in_which_the_labels_came(labelled):
     for annotation_id in (3, 1, 2):
         record(labelled, annotation_id)
     assert [doubt.annotation_id for doubt in labelled.doubts()] == [1, 2, 3]
 
 
-def test_the_latest_are_those_with_a_correlation_whose_labels_came_last_and_were_not_taken_back(labelled):
+def test_the_latest_comparisons_have_a_correlation_and_a_label_that_was_not_taken_back(labelled):
     for image_id in "def":
         labelled.record_annotation(image_id, f"{image_id}_1", "0", "ann")
     for annotation_id, correlation in ((6, None), (5, 0.5), (4, 0.4), (3, 0.3), (2, 0.2), (1, 0.1)):
@@ -56,7 +56,7 @@ def test_a_perfect_prediction_has_no_correlation_and_counts_as_compared(labelled
     assert (doubt.correlation, doubt.worth) == (None, None)
 
 
-def test_that_of_a_label_that_was_taken_back_does_not_count_and_that_of_a_superseded_one_does(labelled):
+def test_the_comparison_of_a_superseded_label_counts_and_that_of_a_label_taken_back_does_not(labelled):
     for annotation_id in (1, 2, 3):
         record(labelled, annotation_id)
     labelled.delete_annotation("b")
@@ -88,7 +88,7 @@ def test_a_label_is_compared_once(labelled):
     assert labelled.doubts() == [first]
 
 
-def test_what_is_unknown_is_refused(labelled):
+def test_a_comparison_of_an_unknown_label_or_model_is_refused(labelled):
     with pytest.raises(IntegrityError):
         record(labelled, 99)
     with pytest.raises(NotFoundError, match=r"model version 7: .*there are: 1"):
@@ -103,7 +103,7 @@ def doubt_of(uncertainty, wrong):
 
 
 def test_worth_by_hand():
-    # One wrong voxel of four, doubted second most: of three pairs with a right one two are in order and one is not,
+    # One wrong voxel of four, second in uncertainty: of three pairs with a right one two are in order and one is not,
     # (2 - 1) / 3. Spearman's is 1 / sqrt(15), the largest there can be 3 / sqrt(15).
     doubt = doubt_of(np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, False, True, False]))
     assert doubt.correlation == pytest.approx(1 / math.sqrt(15))

@@ -44,7 +44,7 @@ def test_scores_of_more_repeats_come_first_and_are_never_compared_with_others(sc
     assert scored.score_repeats(2, KIND) == {}
 
 
-def test_only_what_may_be_asked_for_is_ranked(scored, clock):
+def test_only_images_of_the_pool_are_ranked(scored, clock):
     scored.record_annotation("f", "f", "0", "ann")
     scored.record_annotation("e", "f", "0", "ann", slices=[1])
     scored.mark_unreadable("d", "truncated")
@@ -80,7 +80,7 @@ def test_scores_of_other_kinds_and_models_are_not_mixed_in(scored):
     assert scored.ranking(3, KIND, limit=9) == {}
 
 
-def test_scoring_again_replaces(scored):
+def test_scoring_again_replaces_the_earlier_scores(scored):
     scored.record_scores(1, "a", [Score.of_kind(KIND, 0.7, (0.25, 0.5))], 5, 0)
     scored.record_scores(1, "a", [Score.of_kind(KIND, 0.75, (0.125, 0.75, 1.0))], 20, 1)
     assert scored.ranking(1, KIND, limit=1) == {"a": 0.75}
@@ -88,7 +88,7 @@ def test_scoring_again_replaces(scored):
     assert len(scored.ranking(1, KIND, limit=99)) == 6
 
 
-def test_which_images_are_scored(scored):
+def test_the_images_that_are_scored(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score.of_kind(KIND, 0.9)], 5, 0)
     scored.record_scores(2, "b", [Score.of_kind(KIND, 0.9, (0.5,))], 5, 0)
@@ -126,7 +126,7 @@ def test_the_scores_of_slices_come_back_in_single_precision_and_in_their_order(s
     assert scored.slice_scores(2, KIND) == {}
 
 
-def test_which_images_are_left_to_score(scored):
+def test_the_images_that_are_left_to_score(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score.of_kind(KIND, 0.9)], 5, 0)
     scored.record_annotation("c", "f", "0", "ann")

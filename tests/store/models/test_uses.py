@@ -1,4 +1,4 @@
-"""Which model is in use, as events write it down one by one."""
+"""The model in use, as events record it one by one."""
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -9,7 +9,7 @@ from activelabel.store.records import Judges, ModelUse
 
 @pytest.fixture
 def judged(ledger):
-    """Eight images; both of those for validation are labelled."""
+    """A ledger of eight images; the two for validation are labelled."""
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     for image_id in ledger.pool("validation"):
         ledger.record_annotation(image_id, "f", "0", "ann")
@@ -40,7 +40,7 @@ def test_a_worse_model_is_published_and_not_in_use(judged, clock):
     assert [use.model_version for use in judged.model_uses()] == [1, 3]
 
 
-def test_what_somebody_chose_stays_until_the_best_is_asked_for(judged, clock):
+def test_a_chosen_model_stays_in_use_until_the_best_is_asked_for(judged, clock):
     publish(judged, 0.7)
     publish(judged, 0.8)
     clock.advance(5)
@@ -136,7 +136,7 @@ def test_progress_scores_by_the_model_in_use(judged):
     assert (progress.latest_model, progress.model_in_use) == (2, 1)
 
 
-def test_doubts_of_a_worse_model_do_not_count_for_the_one_in_use(judged):
+def test_comparisons_of_a_worse_model_do_not_count_for_the_model_in_use(judged):
     publish(judged, 0.8)
     publish(judged, 0.1)
     judged.use_model(2, "ann")

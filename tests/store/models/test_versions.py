@@ -129,7 +129,7 @@ def test_no_round_begins_with_a_proxy_model(study):
     assert [(round_.number, round_.model_version) for round_ in study.rounds()] == [(1, None), (2, 3)]
 
 
-def test_there_is_no_other_kind(study):
+def test_a_model_of_an_unknown_kind_is_refused(study):
     with pytest.raises(IntegrityError):
         publish(study, kind="teacher")
 
