@@ -184,8 +184,8 @@ class Killer:
             if began is not None:
                 row.faults += 1
                 record = self._project.record
-                wait_for(lambda: record.last > began, "the next label to be kept")
-                row.seconds.append(round(record.last - began, 1))
+                wait_for(lambda: record.last_kept > began, "the next label to be kept")
+                row.seconds.append(round(record.last_kept - began, 1))
 
         return act
 
@@ -260,8 +260,8 @@ def restart_postgresql(project: Project, database: PostgreSQL, random: np.random
         database.start()
         back = time.monotonic()
         row.faults += 1
-        wait_for(lambda: project.record.last > back, "a label to be kept after the restart of PostgreSQL")
-        row.seconds.append(round(project.record.last - began, 1))
+        wait_for(lambda: project.record.last_kept > back, "a label to be kept after the restart of PostgreSQL")
+        row.seconds.append(round(project.record.last_kept - began, 1))
 
     return act
 
@@ -283,8 +283,8 @@ def fill_disk(project: Project) -> Callable[[Row], None]:
         filler.unlink()
         freed = time.monotonic()
         row.faults += 1
-        wait_for(lambda: project.record.last > freed, "a label to be kept after the disk was freed")
-        row.seconds.append(round(project.record.last - freed, 1))
+        wait_for(lambda: project.record.last_kept > freed, "a label to be kept after the disk was freed")
+        row.seconds.append(round(project.record.last_kept - freed, 1))
 
     return act
 
@@ -296,16 +296,16 @@ def set_clock_back(project: Project, clock: Path) -> Callable[[Row], None]:
         clock.write_text("-3600\n")
         began = time.monotonic()
         row.faults += 1
-        wait_for(lambda: project.record.last > began, "a label to be kept after the clock was set back")
-        row.seconds.append(round(project.record.last - began, 1))
+        wait_for(lambda: project.record.last_kept > began, "a label to be kept after the clock was set back")
+        row.seconds.append(round(project.record.last_kept - began, 1))
         models = len(project.ledger.models())
         wait_for(lambda: len(project.ledger.models()) > models, "a training after the clock was set back")
         began = time.monotonic()
         project.server.kill()  # It reads times of the future when it starts.
         project.server.start()
         row.faults += 1
-        wait_for(lambda: project.record.last > began, "a label to be kept after a start in the past")
-        row.seconds.append(round(project.record.last - began, 1))
+        wait_for(lambda: project.record.last_kept > began, "a label to be kept after a start in the past")
+        row.seconds.append(round(project.record.last_kept - began, 1))
 
     return act
 
