@@ -1,4 +1,4 @@
-"""Models in use: how well each did by which cases, which served since when, and whose the images are."""
+"""Models in use: the metrics of each model by cases, the periods of use, and the patients of the images."""
 
 import hashlib
 from collections import defaultdict
@@ -55,7 +55,7 @@ def upgrade() -> None:
 
 
 def _models() -> list[Any]:
-    """All that were published, in the order of their versions."""
+    """All published models, in the order of their versions."""
     columns = (
         sa.column("version", sa.Integer),
         sa.column("kind", sa.String),
@@ -68,7 +68,7 @@ def _models() -> list[Any]:
 
 
 def _measured(models: list[Any]) -> list[dict[str, Any]]:
-    """What each model scored when it was published, by the validation labels that it was judged by."""
+    """The metrics of each model at its publication, by the validation labels that judged it."""
     links = sa.table("model_annotations", sa.column("model_version"), sa.column("annotation_id"))
     annotations = sa.table("annotations", sa.column("id"), sa.column("image_id"))
     images = sa.table("images", sa.column("id"), sa.column("role"))
@@ -95,7 +95,7 @@ def _measured(models: list[Any]) -> list[dict[str, Any]]:
 
 
 def _served(models: list[Any], kind: str, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Until now the newest served that was not withdrawn; from now on it is the best on the newest one's cases."""
+    """The periods of use: so far the newest model not withdrawn; from now on the best on the newest one's cases."""
     of_kind = [model for model in models if model.kind == kind]
     times = sorted({time for model in of_kind for time in (model.created_at, model.withdrawn_at) if time is not None})
     uses: list[dict[str, Any]] = []
