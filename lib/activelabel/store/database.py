@@ -56,7 +56,9 @@ class _Connected:
     """Device and inode of an SQLite file: another file of the same name is another ledger."""
 
 
-_inherited: list[_Connected] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
+_inherited: list[
+    _Connected
+] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
 
 
 class Database:
@@ -112,7 +114,7 @@ class Database:
             )
 
     def lead(self) -> bool:
-        """Whether this process is the leader of all servers of the ledger. A leader stays the leader as long as it lives.
+        """Whether this process leads all servers of the ledger. A leader leads as long as it lives.
 
         An SQLite ledger has only one server, which leads. On PostgreSQL the first server that calls this leads; when
         it is gone, the next one that calls does.
@@ -194,7 +196,7 @@ class Database:
 
     @contextmanager
     def _explained(self, starting: bool = False) -> Iterator[None]:
-        """Turn a database error that a user can mend into one line. A defect, such as a broken constraint, is raised as it is.
+        """Turn a database error that a user can mend into one line. A defect, such as a broken constraint, is re-raised.
 
         The line for the person who starts a server is complete; the one for an annotator names no host and no user.
         """
@@ -319,4 +321,6 @@ def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
         return StorageFullError("the disk of the ledger is full, so that nothing can be kept: free some room")
     if _is_busy(cause) or sqlstate == _LOCK_NOT_AVAILABLE:
         return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")
-    return InvalidInputError(f"ledger {name}: {driver_text}; check that the address is right and can be read and written")
+    return InvalidInputError(
+        f"ledger {name}: {driver_text}; check that the address is right and can be read and written"
+    )

@@ -20,7 +20,7 @@ class Facts(Database):
             return None if row is None else Fact(row.value, row.reason, row.recorded_at)
 
     def fix_fact(self, name: str, value: str, reason: str, *, again: bool = False) -> Fact:
-        """Record a fact and return it. A fact that was recorded before stays and is returned, unless `again` replaces it."""
+        """Record a fact and return it. An earlier fact stays and is returned unless `again` is set."""
         with self._writing() as session:
             row = session.get(FactRow, name)
             if row is None:

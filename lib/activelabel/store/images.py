@@ -58,7 +58,9 @@ class Images(Database):
             missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
             given = {image_id for image_id in there | known.keys() if given_validation and given_validation(image_id)}
             if given:
-                validation = frozenset(new & given) | _new_validation(session, new - given, 0, patient_of, judging=given)
+                validation = frozenset(new & given) | _new_validation(
+                    session, new - given, 0, patient_of, judging=given
+                )
             else:
                 validation = _new_validation(session, new, max(missing, 0), patient_of)
             now = self._clock()
@@ -96,7 +98,7 @@ class Images(Database):
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: the number of slices differs from that of the image whose slices were annotated: the file is another.
+            InvalidInputError: the file is not the one whose slices were annotated: the number of slices differs.
         """
         with self._reading() as session:
             row = image_row(session, image_id)
@@ -163,7 +165,7 @@ class Images(Database):
             row.unreadable_reason = row.unreadable_at = row.set_aside_stamp = None
 
     def pool(self, role: Role) -> list[str]:
-        """The sorted ids of the images that may be asked for now: present, readable, not fully annotated, not leased."""
+        """The sorted ids of images that may be asked for now: present, readable, not fully annotated, not leased."""
         statement = select(ImageRow.id).where(in_pool(role, self._clock())).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))

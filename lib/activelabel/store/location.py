@@ -24,8 +24,8 @@ def checked_url(url: str) -> URL:
     """The URL with the driver that this program uses.
 
     Raises:
-        InvalidInputError: the text is no URL, names another database, or SQLite in memory, where two processes would see
-            two ledgers. The message does not repeat the text: even a misspelt URL may hold a password.
+        InvalidInputError: the text is no URL, names another database, or SQLite in memory, where two processes would
+            see two ledgers. The message does not repeat the text: even a misspelt URL may hold a password.
     """
     try:
         parsed = make_url(url)

@@ -12,7 +12,9 @@ from activelabel.store.copies import copy_ledger
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-VERSION_TABLE = "activelabel_version"  # not Alembic's default name: another program's table must not be mistaken for this one
+VERSION_TABLE = (
+    "activelabel_version"  # not Alembic's default name: another program's table must not be mistaken for this one
+)
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _one_thread = threading.Lock()  # Alembic keeps the running migration in a global variable

@@ -135,7 +135,7 @@ class Overview(Database):
 
 
 def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -> int:
-    """The number of slices that the `new` labels cover and the labels `seen` by the model, of the same images, do not."""
+    """The number of slices that the `new` labels cover and the `seen` labels of the same images do not."""
     columns = (AnnotationRow.image_id, AnnotationRow.slices, AnnotationRow.covered_slices)
     labels = select(*columns).join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.present.is_(True))
     before = {

@@ -229,7 +229,7 @@ class Doubt:
 
     @property
     def worth(self) -> float | None:
-        """`correlation` as a fraction of its largest possible value, so that it does not depend on the share of wrong voxels.
+        """`correlation` divided by its largest possible value, so that the share of wrong voxels does not matter.
 
         It lies in [-1, 1]: 1 if every wrong voxel is more uncertain than every other, 0 if uncertainty says nothing.
         With w wrong ones of n voxels and no ties in uncertainty, Spearman's is at most √(3 w (n − w) / (n² − 1)), 0.08

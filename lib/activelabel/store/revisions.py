@@ -29,7 +29,7 @@ class _Watch:
     pid: int
 
     def version(self) -> int:
-        """A number that changes with every commit. Reading it ends the transaction, within which it would not change."""
+        """A number that changes with every commit. Reading it ends the transaction, in which it stands still."""
         version = int(self.connection.exec_driver_sql("PRAGMA data_version").scalar_one())
         self.connection.commit()
         return version

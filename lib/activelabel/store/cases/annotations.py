@@ -24,7 +24,7 @@ class LabelChangedError(Exception):
 
 
 class Annotations(Database):
-    """The labels of the study. Only labels tagged `final` count as annotated; labels with other tags are kept and not counted."""
+    """The labels of the study. Only labels tagged `final` count as annotated; other labels are kept only."""
 
     def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
         """Keep a label as `keep_annotation` does, given the values of a `NewAnnotation`."""
@@ -111,7 +111,7 @@ class Annotations(Database):
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
-        """The current final annotations by image, partial ones included; only those of a role or round if one is given."""
+        """The current final annotations by image, partial ones included; of one role or round if given."""
         statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
         if role is not None:
             statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
@@ -133,7 +133,7 @@ class Annotations(Database):
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def delete_annotation(self, image_id: str, tag: str = FINAL) -> Annotation:
-        """Take back the current label of this image and tag; older ones stay superseded. The image may be queried again.
+        """Take back the current label of this image and tag; older ones stay superseded. The image may be asked again.
 
         Raises:
             NotFoundError: there is no such label.

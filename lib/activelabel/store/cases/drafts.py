@@ -86,13 +86,13 @@ class Drafts(Database):
             return record_of(row, Draft)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:
-        """This annotator's open draft of an image, or None."""
+        """The annotator's open draft of an image, or None."""
         with self._reading() as session:
             row = open_draft_row(session, image_id, annotator)
             return None if row is None else record_of(row, Draft)
 
     def open_drafts(self, image_id: str | None = None) -> list[Draft]:
-        """All open drafts, or those of one image, oldest first, also if another annotator has finished the case since."""
+        """All open drafts, or those of one image, oldest first, even if somebody else has finished the case."""
         statement = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
         if image_id is not None:
             statement = statement.where(DraftRow.image_id == image_id)
@@ -118,7 +118,7 @@ class Drafts(Database):
             return [record_of(row, Draft) for row in session.scalars(statement)]
 
     def show_draft(self, image_id: str, annotator: str, tag: str) -> bool:
-        """Make an annotator's own draft current under `tag`, which clients open with an image; return whether this changed.
+        """Make an annotator's own draft current under `tag`, which clients open; return whether anything changed.
 
         If the annotator has no draft and another annotator's draft is current, the final label replaces it, else the
         last label under `tag` that is no draft.

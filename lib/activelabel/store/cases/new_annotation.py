@@ -31,8 +31,8 @@ class NewAnnotation:
         foreground_slices: the number of slices on which something is drawn.
         merged_with: the version of the current label that it was merged with, 0 if there was none; None if it replaces
             the current label, whichever that is.
-        shown_as: another tag under which the label is kept too if it covers only some slices, or if the current label of
-            that tag is a draft or a copy of an earlier label of this tag.
+        shown_as: another tag under which the label is also kept if it covers only some slices, or if the current label
+            of that tag is a draft or a copy of an earlier label of this tag.
         unchanged_from: the model that drew it, if the annotator changed nothing.
         finishes: the id of a draft that it finishes too, perhaps another annotator's.
         label_names: the names of the values 1..N.

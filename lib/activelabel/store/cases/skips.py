@@ -27,7 +27,7 @@ class Skips(Database):
     def skip_case(self, annotator: str, kind: SkipKind, reason: str = "", image_id: str | None = None) -> Skip | None:
         """Record that an annotator skips a case, and end their lease on it, in one step.
 
-        Without an id, skip the case that the annotator holds, or the last one whose lease expired; None if there is none.
+        Without an id, skip the case that the annotator holds, or the last one whose lease expired; None if none.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -41,7 +41,7 @@ class Skips(Database):
             return None if image_id is None else _skip(session, image_id, annotator, kind, reason, now)
 
     def skip_if_asked_again(self, annotator: str, after_seconds: float, before_seconds: float) -> Skip | None:
-        """Skip the case that an annotator holds as *not now* if they got it long enough ago and have sent nothing since."""
+        """Skip the case that an annotator holds as *not now* if they got it in that window and sent nothing since."""
         now = self._clock()
         with self._writing() as session:
             expire(session, now)
@@ -95,7 +95,7 @@ class Skips(Database):
             return [record_of(row, Skip) for row in sorted(rows, key=lambda row: row.id)]
 
     def passed_over(self, annotator: str) -> list[str]:
-        """The images that this annotator is asked for only if nothing else is left, in the order in which they come back.
+        """The images to ask this annotator for only if nothing else is left, in the order in which they come back.
 
         First come the images that the annotator skipped for now without being given enough others since, then those
         of which another annotator has a draft.
@@ -106,7 +106,7 @@ class Skips(Database):
             return list(dict.fromkeys([*skipped, *session.scalars(begun.order_by(DraftRow.id))]))
 
     def count_passed_over(self) -> int:
-        """An upper bound on the images passed over for any annotator: all ever skipped for now, or with an open draft."""
+        """An upper bound on the images passed over for any annotator: all ever skipped for now or with a draft."""
         skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
         begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
         with self._reading() as session:

@@ -78,7 +78,7 @@ class Scores(Database):
             return {image_id: slices for image_id, slices in rows if slices is not None}
 
     def all_scores(self, model_version: int) -> list[dict[str, Any]]:
-        """Every score by a model version with repeats and seed, by image and kind; `slices` are as in `slice_scores`."""
+        """Every score by a model version, with repeats and seed, by image and kind; `slices` as in `slice_scores`."""
         order = (ScoreRow.image_id, ScoreRow.measure, ScoreRow.region, ScoreRow.aggregation)
         names = ("image_id", "measure", "region", "aggregation", "value", "slices", "repeats", "seed")
         statement = select(*(getattr(ScoreRow, name) for name in names)).order_by(*order)

@@ -25,7 +25,7 @@ def upgrade() -> None:
 
 
 def _widen_scores() -> None:
-    """Keep one score row for a volume and its slices instead of a row per slice. No server ever kept scores of slices."""
+    """Keep one score row for a volume and its slices instead of one per slice. No server ever kept scores of slices."""
     op.drop_index("ix_scores_ranking", "scores")
     op.rename_table("scores", "scores_0001")
     if op.get_bind().dialect.name == "postgresql":  # there, constraint names are index names
