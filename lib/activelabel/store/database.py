@@ -196,7 +196,7 @@ class Database:
 
     @contextmanager
     def _explained(self, starting: bool = False) -> Iterator[None]:
-        """Turn a database error that a user can mend into one line. A defect, such as a broken constraint, is re-raised.
+        """Turn a database error that a user can mend into one line. A defect, such as a broken constraint, is raised.
 
         The line for the person who starts a server is complete; the one for an annotator names no host and no user.
         """
