@@ -1,4 +1,4 @@
-"""Where a project keeps what it keeps."""
+"""The folders of a project."""
 
 import hashlib
 from pathlib import Path

@@ -25,7 +25,7 @@ def without_secrets(text: str) -> str:
 class _Formatter(logging.Formatter):
     """Formats records, including tracebacks, without secrets.
 
-    A line break in a name is escaped, so that it cannot fake another record.
+    Continuation lines are indented, so that a line break in a name cannot fake another record.
     """
 
     def format(self, record: logging.LogRecord) -> str:

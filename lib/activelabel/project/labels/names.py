@@ -63,7 +63,7 @@ def check_same_names(names: Sequence[str], kept: Sequence[str], by: str) -> None
     """Check that `names` give each value the name that it has in `kept`: names may only be added at the end.
 
     Raises:
-        InvalidInputError: a value would change its meaning; the message names both lists, and `by` as the owner of `kept`.
+        InvalidInputError: a value would change its meaning; the message has both lists, and `by` for the kept one.
     """
     if tuple(names[: len(kept)]) == tuple(kept):
         return
@@ -142,7 +142,7 @@ def _check_understood(dataset: DatasetDescription) -> None:
 def _from_existing_labels(studies: Path, links_out: bool) -> tuple[str, ...]:
     """The names in the label files of a studies folder by value; values without a name are called `label_N`.
 
-    A file that cannot be read is skipped here and reported when labels are imported. Empty if there is no file.
+    A file that cannot be read is skipped with a warning. The result is empty if there is no file.
     """
     named: list[str] = []
     largest = 0

@@ -72,7 +72,7 @@ def rebuild_ledger(project: Project) -> Rebuilding:
         raise NotReadyError(f"{project.labels_folder}: there is no label to rebuild the ledger from")
     file = project.ledger.file
     if file is None:
-        return Rebuilding(_fill(project, project.ledger, archive), None, _said(project, archive))
+        return Rebuilding(_fill(project, project.ledger, archive), None, _notes(project, archive))
     unfinished = project.folder / UNFINISHED
     _remove(unfinished)
     try:
@@ -82,7 +82,7 @@ def rebuild_ledger(project: Project) -> Rebuilding:
         aside = restore_copy(file, unfinished)
     finally:
         _remove(unfinished)
-    return Rebuilding(rebuilt, aside, _said(project, archive))
+    return Rebuilding(rebuilt, aside, _notes(project, archive))
 
 
 def _read_archive(project: Project) -> _Archive:
@@ -157,7 +157,7 @@ def _tag_and_time(file: Path) -> tuple[str, datetime]:
     )
 
 
-def _said(project: Project, archive: _Archive) -> tuple[str, ...]:
+def _notes(project: Project, archive: _Archive) -> tuple[str, ...]:
     lines = list(archive.lines)
     if archive.bare:
         kinds = Counter("draft" if _tag_and_time(file)[0] == _DRAFT else "label" for files in archive.bare.values() for file in files)
