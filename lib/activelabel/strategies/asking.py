@@ -1,7 +1,7 @@
 """The part that all strategies share: leasing the next case, or slices of a case, to an annotator.
 
-A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: the validation
-cases that are due come before what the strategy proposes; annotators who have not finished get their own query back;
+A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: the
+validation cases that are due come before the strategy's proposals; an annotator with an unfinished query gets it back;
 the first proposal that nobody else holds is leased to the annotator who asks.
 """
 
@@ -81,7 +81,7 @@ class ProjectStrategy:
             if lease is not None:
                 try:
                     return answer(lease, self._project, images)
-                except InvalidInputError as error:  # the image was damaged since it was leased: setting it aside ends the lease
+                except InvalidInputError as error:  # damaged since it was leased: set_aside ends the lease
                     set_aside(lease.image_id, error, self._project.ledger, images)
                     continue
             if len(tried) == tried_before:
@@ -117,7 +117,7 @@ class SliceStrategy(ProjectStrategy):
 
 
 def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
-    """The drafts of an annotator, oldest first; of a draft of slices only the slices that nobody has annotated since."""
+    """The drafts of an annotator, oldest first; of slices, only those that nobody has annotated since."""
     for draft in project.ledger.drafts_to_finish(annotator):
         reason = f"your draft of it is open: {draft.why}"
         if draft.slices is None:

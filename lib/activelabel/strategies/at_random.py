@@ -34,10 +34,10 @@ def random_slices_left(project: Project, reason: str, size: int) -> Iterator[Pro
 
 
 def random_slices_of_round(project: Project) -> Iterator[Proposal]:
-    """The number of random slices for a round, or for the start set if no model exists and the recipe starts with slices.
+    """A round of random slices; before the first model, the start set if the recipe starts with slices.
 
-    If a round counts slices *with foreground*, this is at most the number still missing, so that a single annotator
-    is not asked for slices beyond the end of the round.
+    If a round counts slices *with foreground*, only as many slices are proposed at a time as are missing, so that a
+    single annotator is not asked for more than the round needs.
     """
     query, reason = project.recipe.query, "drawn at random from all slices"
     if project.ledger.model_in_use() is None:

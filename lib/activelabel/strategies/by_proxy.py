@@ -1,4 +1,4 @@
-"""The strategy that asks for the cases about which the proxy model is least certain, for the start set or in all rounds.
+"""The strategy that asks for the cases of which the proxy model is least certain, for the start set or in all rounds.
 
 Scores of a proxy model do not change, so each request computes the same order again; cases asked for since are passed
 over.
@@ -15,7 +15,7 @@ NO_PSEUDO_LABEL = "it has no pseudo-label, so that the proxy model knows nothing
 
 
 def proxy_rank_proposals(project: Project) -> Iterator[Proposal]:
-    """nath2022, 3.1: the volumes left, those first about which the proxy model is least certain, without pseudo-label last.
+    """nath2022, 3.1: the volumes left, in the order of the proxy model's uncertainty; without pseudo-label last.
 
     Raises:
         NotRankedYet: there is no proxy model, or it has no scores.

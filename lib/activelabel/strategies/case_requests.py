@@ -19,7 +19,7 @@ FORM: dict[str, object] = {FORM_SKIP: ["no", NOT_NOW, CANNOT], FORM_REASON: ""}
 
 @dataclass(frozen=True)
 class SkipRequest:
-    """A skip of the case that the annotator holds, and its reason; with `by_form` the client may have sent it before."""
+    """A skip of the case that the annotator holds, and its reason; with `by_form` it may be a repeated one."""
 
     kind: SkipKind
     reason: str

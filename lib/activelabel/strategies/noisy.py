@@ -41,7 +41,7 @@ def power_proposals(project: Project, measure: str) -> Iterator[Proposal]:
 
 
 def clasp_proposals(project: Project) -> Iterator[Proposal]:
-    """ClaSP PE of nnActive with volumes instead of patches: 66 % of a round is chosen class by class, with fading noise.
+    """ClaSP PE of nnActive with volumes instead of patches: 66 % of a round chosen class by class, with fading noise.
 
     The sums over a volume stand for nnActive's means over a patch.
 
@@ -88,7 +88,7 @@ def clasp_slice_proposals(project: Project) -> Iterator[Proposal]:
 def _clasp_rounds(
     project: Project, version: int, scores: Mapping[str | None, Mapping[Id, float]], size: int
 ) -> Iterator[tuple[Id, str | None]]:
-    """Every id once, with the class that selected it; `scores` holds the scores of each class, and of all under None."""
+    """Every id once, with the class that selected it; `scores` has those of each class, and of all under None."""
     key = noise_key(project, version, "clasp_pe")
     beta = scheduled_beta(models_before(project, version) + 1)
     by_class = {name: power_order(scores[name], beta, f"{key}:{name}") for name in project.labels}

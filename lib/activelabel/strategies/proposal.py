@@ -43,7 +43,7 @@ def candidates(project: Project) -> int:
 
 
 def validation_due(project: Project) -> Iterator[Proposal]:
-    """The validation cases that are due: they alternate with other cases, and all are due before the start set is complete.
+    """The validation cases that are due: they alternate with others, and all are due before the start set is complete.
 
     So the whole validation set measures the first model, and no later round contains a case of it. If the start set is
     counted in slices, of which one query may have many, validation cases are the first queries. Validation cases among

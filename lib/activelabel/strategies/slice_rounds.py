@@ -41,7 +41,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class ScoredSlices:
-    """One model's scores of slices: for each kind of score the profiles of all images, and the slices it learned from."""
+    """One model's scores of slices: for each kind the profiles of all images, and the slices it learned from."""
 
     version: int
     profiles: Sequence[Profiles]

@@ -160,7 +160,8 @@ def _tag_and_time(file: Path) -> tuple[str, datetime]:
 def _notes(project: Project, archive: _Archive) -> tuple[str, ...]:
     lines = list(archive.lines)
     if archive.bare:
-        kinds = Counter("draft" if _tag_and_time(file)[0] == _DRAFT else "label" for files in archive.bare.values() for file in files)
+        files = [file for of_image in archive.bare.values() for file in of_image]
+        kinds = Counter("draft" if _tag_and_time(file)[0] == _DRAFT else "label" for file in files)
         counted = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
         lines.append(
             f"{counted} of {len(archive.bare)} images have no record beside them, as earlier versions wrote none: who "

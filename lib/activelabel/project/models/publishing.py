@@ -1,4 +1,4 @@
-"""Publishes a model: writes a file that never changes, then its number to the ledger. Files without a number are ignored."""
+"""Publishes a model: writes a file that never changes, then its number to the ledger. A file without one is ignored."""
 
 import logging
 import uuid
