@@ -244,8 +244,8 @@ class LabelArchive:
         Raises:
             AskedBackError: the label is kept as a draft, as it was sent.
         """
-        told = verdict.finishes is not None and verdict.finishes.reason is DraftReason.UNCONFIRMED
-        if not beside or sent.confirmed or told:  # sending the same label again confirms it
+        was_asked_back = verdict.finishes is not None and verdict.finishes.reason is DraftReason.UNCONFIRMED
+        if not beside or sent.confirmed or was_asked_back:  # sending the same label again confirms it
             return
         places = slice_places(sent.image, sent.axis)
         line = asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))

@@ -72,8 +72,8 @@ class DraftKeeper:
             logger.warning("%s", error)
             return
         label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, finished)
-        goes_on = _Unfinished(sent.annotator, draft.reason, draft.why, draft.slices, draft.lease_id)
-        self._record(sent, goes_on, label.array, "")
+        updated = _Unfinished(sent.annotator, draft.reason, draft.why, draft.slices, draft.lease_id)
+        self._record(sent, updated, label.array, "")
 
     def _record(self, sent: SentLabel, draft: _Unfinished, array: LabelArray, name: str) -> Draft:
         def record(file: KeptFile) -> Draft:

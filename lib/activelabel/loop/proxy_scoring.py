@@ -77,8 +77,8 @@ class ProxyScoring:
                 ledger.record_scores(model.version, image_id, scores, repeats, seed)
                 scored += 1
             elif image_id in pool.without:
-                last = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
-                ledger.record_scores(model.version, image_id, last, NOT_SAMPLED, seed)
+                zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
+                ledger.record_scores(model.version, image_id, zero_scores, NOT_SAMPLED, seed)
             progress.advance()
         return scored
 

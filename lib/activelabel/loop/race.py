@@ -56,10 +56,10 @@ class _Progress:
         logger.info("racing: %d repeats instead of %d", passes, without_racing)
         self._passes = passes
         self._done = 0
-        self._said = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def advance(self, passes: int) -> None:
         self._done += passes
-        if time.monotonic() - self._said > 10:
-            self._said = time.monotonic()
+        if time.monotonic() - self._logged_at > 10:
+            self._logged_at = time.monotonic()
             logger.info("racing: %d of %d repeats", self._done, self._passes)

@@ -33,8 +33,8 @@ def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
     Dice is comparable between rounds.
     """
     usable = {image.id for image in ledger.images() if image.usable}
-    there = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
-    return there if role == "training" else [item for item in there if item.slices is None]
+    labels = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
+    return labels if role == "training" else [item for item in labels if item.slices is None]
 
 
 def check_training_cases(ledger: Ledger) -> None:

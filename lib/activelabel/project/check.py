@@ -52,7 +52,7 @@ def _image_checks(project: Project) -> list[Check]:
     gone = sorted(image.id for image in images.values() if image.present and image.id not in found.files)
     return [
         *(partial(_check_image, images.get(id_), id_, found.path(id_), project) for id_ in found.files),
-        *(partial(_gone, image_id, ledger.history(image_id)) for image_id in gone),
+        *(partial(_report_missing_image, image_id, ledger.history(image_id)) for image_id in gone),
     ]
 
 
@@ -72,7 +72,7 @@ def _check_image(image: Image | None, image_id: str, path: Path, project: Projec
     return []
 
 
-def _gone(image_id: str, labels: Collection[Annotation]) -> Sequence[str]:
+def _report_missing_image(image_id: str, labels: Collection[Annotation]) -> Sequence[str]:
     kept = f"; {len(labels)} versions of its label are kept" if labels else ""
     return [f"{image_id}: the image is gone from the studies folder{kept}: put it back, or go on without it"]
 

@@ -193,13 +193,13 @@ class Project:
         """A text on the labels that the first training waits for, and the labels there are."""
         progress, needed = self.ledger.progress(), self.thresholds.start
         by_slices = self.recipe.query.starts_with_slices
-        there = progress.new_training_slices if by_slices else progress.new_training_annotations
+        available = progress.new_training_slices if by_slices else progress.new_training_annotations
         unit = f"training {'slice' if by_slices else 'case'}{'' if needed == 1 else 's'}"
         validation = progress.new_annotations - progress.new_training_annotations
         todo = "label more, or start a training yourself"
-        if there >= needed:
+        if available >= needed:
             todo = "the first training is due" if self.settings.autopilot else "start a training"
-        return f"the first takes {needed} {unit}, you have {there}, and {validation} for validation: {todo}"
+        return f"the first takes {needed} {unit}, you have {available}, and {validation} for validation: {todo}"
 
     def asking_models(self) -> list[ModelVersion]:
         """The model in use and its predecessor, which ranks while the model in use has not scored yet.

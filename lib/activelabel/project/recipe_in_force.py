@@ -17,8 +17,8 @@ def check_device(name: str) -> None:
         return
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if (torch.device(name).index or 0) >= count:
-        there = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
-        raise InvalidInputError(f"--conf device {name}: this machine has {there}; use auto or cpu")
+        gpus = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
+        raise InvalidInputError(f"--conf device {name}: this machine has {gpus}; use auto or cpu")
 
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:

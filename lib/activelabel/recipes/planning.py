@@ -118,7 +118,7 @@ def fit_patch(kind: str, size: Sequence[int], base: int, machine: Machine) -> tu
     while True:
         strides = _strides(kind, patch)
         steps = _divisors(kind, strides)
-        rounded = [_up(length, step) for length, step in zip(patch, steps, strict=True)]
+        rounded = [_rounded_up(length, step) for length, step in zip(patch, steps, strict=True)]
         if _fits(kind, rounded, base, machine):
             break
         shortened = _shorter(rounded, size, steps)
@@ -167,7 +167,7 @@ def _divisors(kind: str, strides: int) -> tuple[int, int, int]:
     return (2**strides, 2**strides, 2**across)
 
 
-def _up(length: int, step: int) -> int:
+def _rounded_up(length: int, step: int) -> int:
     return -(-length // step) * step
 
 

@@ -86,14 +86,14 @@ class PreprocessingSettings(Section):
     )
 
 
-def _rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:
+def _require_rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:
     for column in zip(*((0, 0), *pairs), strict=True):
         if any(after <= before for before, after in itertools.pairwise(column)):
             raise ValueError("efforts and steps must be above 0 and rise from pair to pair")
     return pairs
 
 
-StepsByEffort = Annotated[tuple[tuple[float, int], ...], Field(min_length=1), AfterValidator(_rising)]
+StepsByEffort = Annotated[tuple[tuple[float, int], ...], Field(min_length=1), AfterValidator(_require_rising)]
 
 
 class TrainingSettings(Section):

@@ -62,7 +62,7 @@ def copy_is_due(ledger: Path, now: datetime | None = None) -> bool:
     A copy from the future, which a wrong clock leaves, does not count.
     """
     now = now or datetime.now(timezone.utc)
-    ages = [now - taken for taken in map(_taken, list_copies(ledger)) if taken <= now]
+    ages = [now - taken for taken in map(_time_of_copy, list_copies(ledger)) if taken <= now]
     return min(ages, default=EVERY) >= EVERY
 
 
@@ -119,7 +119,7 @@ def _opened(ledger: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_SECONDS)
 
 
-def _taken(copy: Path) -> datetime:
+def _time_of_copy(copy: Path) -> datetime:
     return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=timezone.utc)
 
 

@@ -31,7 +31,7 @@ Clock = Callable[[], datetime]
 _PATIENCE_SECONDS = 30  # the wait for another process's transaction; the ones of this program take milliseconds
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.01
-_SAY_AGAIN_SECONDS = 60.0
+_LOG_AGAIN_SECONDS = 60.0
 _WRITER_LOCK = 0x61637469  # PostgreSQL's advisory lock that makes the writers take turns
 _WRITING = "activelabel_writing"
 _LEADER_LOCK = 0x6163746D  # the advisory lock whose holder is the leader of several servers
@@ -122,7 +122,7 @@ class Database:
         if self.file is not None:
             return True
         with self._explained():
-            if self._leading is not None and _answers(self._leading):
+            if self._leading is not None and _is_alive(self._leading):
                 return True
             connection = self._connection().reader.connect()
             try:
@@ -180,17 +180,17 @@ class Database:
     def _check_in_place(self, connected: _Connected) -> None:
         """Raise an error if the ledger's file was removed or replaced since this process opened it."""
         if connected.file is not None and _identity(self.file) != connected.file:
-            self._say(f"ledger {self.shown_url}: the file was removed or replaced while it is in use")
+            self._log_problem(f"ledger {self.shown_url}: the file was removed or replaced while it is in use")
             raise UnavailableError(
                 "the ledger was removed or replaced while the server runs, so that nothing can be kept: stop the "
                 "server, put the ledger back (`activelabel restore`), and start again"
             )
 
-    def _say(self, problem: str) -> None:
+    def _log_problem(self, problem: str) -> None:
         """Log a problem; log the same one again only after a while, because every request meets it."""
         problem_before, at = self._last_logged
         now = time.monotonic()
-        if problem != problem_before or now - at >= _SAY_AGAIN_SECONDS:
+        if problem != problem_before or now - at >= _LOG_AGAIN_SECONDS:
             self._last_logged = (problem, now)
             logger.error("%s", problem)
 
@@ -207,7 +207,7 @@ class Database:
             if explanation is None:
                 raise
             if isinstance(explanation, InvalidInputError) and not starting:
-                self._say(str(explanation))
+                self._log_problem(str(explanation))
                 explanation = UnavailableError(
                     "the ledger's database does not answer, so that nothing can be kept: try again soon; the server's "
                     "log says why"
@@ -223,7 +223,7 @@ def _identity(file: Path | None) -> tuple[int, int] | None:
     return status and (status.st_dev, status.st_ino)
 
 
-def _answers(connection: Connection) -> bool:
+def _is_alive(connection: Connection) -> bool:
     try:
         connection.exec_driver_sql("SELECT 1")
         connection.commit()

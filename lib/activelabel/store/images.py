@@ -46,17 +46,19 @@ class Images(Database):
             InvalidInputError: no database can hold an id or a patient.
             ValueError: `validation_cases` is negative.
         """
-        there = {checked_name(image_id, "image") for image_id in ids}
+        present_ids = {checked_name(image_id, "image") for image_id in ids}
         patient_of = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
         with self._writing() as session:
             columns = (ImageRow.id, ImageRow.present, ImageRow.patient)
             rows = {row.id: row for row in session.execute(select(*columns))}
             known = {image_id: row.present for image_id, row in rows.items()}
-            new = there - known.keys()
+            new = present_ids - known.keys()
             renamed = {image_id: patient_of[image_id] for image_id, row in rows.items() if image_id in patient_of}
             _remember_patients(session, {id_: name for id_, name in renamed.items() if name != rows[id_].patient})
             missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
-            given = {image_id for image_id in there | known.keys() if given_validation and given_validation(image_id)}
+            given = {
+                image_id for image_id in present_ids | known.keys() if given_validation and given_validation(image_id)
+            }
             if given:
                 validation = frozenset(new & given) | _new_validation(
                     session, new - given, 0, patient_of, judging=given
@@ -65,8 +67,8 @@ class Images(Database):
                 validation = _new_validation(session, new, max(missing, 0), patient_of)
             now = self._clock()
             _register(session, new, validation, patient_of, now)
-            vanished = {image_id for image_id, present in known.items() if present and image_id not in there}
-            returned = {image_id for image_id, present in known.items() if not present and image_id in there}
+            vanished = {image_id for image_id, present in known.items() if present and image_id not in present_ids}
+            returned = {image_id for image_id, present in known.items() if not present and image_id in present_ids}
             _mark_present(session, vanished, False)
             _mark_present(session, returned, True)
             end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)

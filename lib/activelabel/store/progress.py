@@ -67,11 +67,11 @@ class Overview(Database):
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
             seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
-            there = (ImageRow.present.is_(True), ImageRow.role == "training", ImageRow.unreadable_reason.is_(None))
+            usable = (ImageRow.present.is_(True), ImageRow.role == "training", ImageRow.unreadable_reason.is_(None))
             drawn = (
                 select(AnnotationRow.image_id, AnnotationRow.foreground_slices)
                 .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
-                .where(*there)
+                .where(*usable)
             )
             before = {
                 image_id: count or 0 for image_id, count in session.execute(drawn.where(AnnotationRow.id.in_(seen)))

@@ -1,4 +1,4 @@
-"""This project's own strategy: uncertainty in each predicted class, weighted equally, with noise; slices keep apart."""
+"""The project's own strategy: uncertainty in each predicted class, weighted equally, with noise; slices keep apart."""
 
 from collections.abc import Iterator
 

@@ -66,12 +66,15 @@ def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instea
     if trust.trusted:
         return by_uncertainty(project)
     if not project.settings.fallback:
-        return (item if item.score is None else _because(item, f"; but {trust}") for item in by_uncertainty(project))
+        return (
+            item if item.score is None else _with_addition(item, f"; but {trust}") for item in by_uncertainty(project)
+        )
     validation = set(project.ledger.pool("validation"))
     return (
-        item if item.image_id in validation else _because(item, f", not by doubt: {trust}") for item in instead(project)
+        item if item.image_id in validation else _with_addition(item, f", not by doubt: {trust}")
+        for item in instead(project)
     )
 
 
-def _because(proposal: Proposal, addition: str) -> Proposal:
+def _with_addition(proposal: Proposal, addition: str) -> Proposal:
     return replace(proposal, reason=proposal.reason + addition)

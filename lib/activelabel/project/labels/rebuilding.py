@@ -34,7 +34,7 @@ UNKNOWN = "unknown"
 """The annotator's name for a label without a record."""
 UNFINISHED = ".rebuilt.sqlite"
 _NAME = re.compile(r"(?P<tag>[A-Za-z0-9][A-Za-z0-9_-]{0,63})-(?P<ns>\d{15,20})")
-_FOUND = ("found-", "seg-")
+_IMPORTED = ("found-", "seg-")
 """The beginnings of the file names of final labels that were imported from a folder or a PACS."""
 _DRAFT = "draft"
 
@@ -152,7 +152,7 @@ def _tag_and_time(file: Path) -> tuple[str, datetime]:
     if found is not None:
         return found["tag"], datetime.fromtimestamp(int(found["ns"]) / 1e9, timezone.utc)
     tag = name.partition("-")[0]
-    return FINAL if name.startswith(_FOUND) or not is_tag(tag) else tag, datetime.fromtimestamp(
+    return FINAL if name.startswith(_IMPORTED) or not is_tag(tag) else tag, datetime.fromtimestamp(
         os.stat(file).st_mtime, timezone.utc
     )
 

@@ -52,11 +52,11 @@ def publish_model(
         kind=kind,
         judges=judges,
     )
-    _leave_out_what_cannot_be_used(project, model)
+    _exclude_unusable_models(project, model)
     return model
 
 
-def _leave_out_what_cannot_be_used(project: Project, published: ModelVersion) -> None:
+def _exclude_unusable_models(project: Project, published: ModelVersion) -> None:
     """Exclude the best model while it cannot be used; this ends at the latest at the published one."""
     ledger, kind = project.ledger, published.kind
     while (model := ledger.model_in_use(kind)) is not None and model.version != published.version:

@@ -21,7 +21,7 @@ LabelRecord = dict[str, Any]
 """JSON: `image`, and the rows of `annotations`, `drafts`, `queries` and `rounds` that a file of a label belongs to."""
 
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
-_LATER = frozenset({"file_size", "file_modified_ns"})
+_FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
 """Columns that describe the file on this disk; a copy of the file has other values."""
 Row = TypeVar("Row", bound=Base)
 Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
@@ -94,7 +94,7 @@ class LabelRecords(Database):
                     raise InvalidInputError(f"ledger {self.shown_url}: it knows images already: name an empty one")
                 rebuilt = _rebuild(session, list(records), now)
                 if self.file is None:
-                    _go_on_counting(session)
+                    _advance_id_sequences(session)
                 return rebuilt
         except (exc.IntegrityError, exc.StatementError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = str(getattr(error, "orig", error)).splitlines()[0][:200]
@@ -137,7 +137,7 @@ def _record(
 def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
     """The columns of a row as JSON values: all columns, or those in `keys`."""
     wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
-    values = {key: getattr(row, key) for key in wanted if key not in _LATER}
+    values = {key: getattr(row, key) for key in wanted if key not in _FILE_COLUMNS}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
 
 
@@ -190,7 +190,7 @@ def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], en
                 setattr(row, ended, later.created_at)
 
 
-def _go_on_counting(session: Session) -> None:
+def _advance_id_sequences(session: Session) -> None:
     """Set PostgreSQL's id sequences to continue after the imported ids."""
     for table in (AnnotationRow, DraftRow, LeaseRow):
         sequence = func.pg_get_serial_sequence(table.__tablename__, "id")

@@ -102,15 +102,15 @@ class Skips(Database):
         """
         with self._reading() as session:
             skipped = [row.image_id for row in _in_force(session, annotator)]
-            begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
-            return list(dict.fromkeys([*skipped, *session.scalars(begun.order_by(DraftRow.id))]))
+            drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
+            return list(dict.fromkeys([*skipped, *session.scalars(drafts.order_by(DraftRow.id))]))
 
     def count_passed_over(self) -> int:
         """An upper bound on the images passed over for any annotator: all ever skipped for now or with a draft."""
         skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
-        begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
+        drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
         with self._reading() as session:
-            return session.scalar(select(func.count()).select_from(skipped.union(begun).subquery())) or 0
+            return session.scalar(select(func.count()).select_from(skipped.union(drafts).subquery())) or 0
 
     def case_facts(self, image_id: str) -> CaseFacts:
         """The facts of a case as of now.
@@ -161,13 +161,14 @@ def _in_force(session: Session, annotator: str) -> Sequence[SkipRow]:
     the annotator's lease `COMES_BACK_AFTER` leases ago are read.
     """
     newest = select(LeaseRow.id, LeaseRow.image_id).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc())
-    given = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
-    oldest = given[-1][0] if len(given) == COMES_BACK_AFTER else 0
+    recent_leases = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
+    oldest = recent_leases[-1][0] if len(recent_leases) == COMES_BACK_AFTER else 0
     skips = select(SkipRow).where(SkipRow.annotator == annotator, SkipRow.kind == NOT_NOW, SkipRow.last_lease >= oldest)
     latest = {row.image_id: row for row in session.scalars(skips.order_by(SkipRow.id))}
-    again = {image_id: lease for lease, image_id in reversed(given)}
+    newest_lease_of = {image_id: lease for lease, image_id in reversed(recent_leases)}
     return sorted(
-        (row for row in latest.values() if again.get(row.image_id, 0) <= row.last_lease), key=lambda row: row.id
+        (row for row in latest.values() if newest_lease_of.get(row.image_id, 0) <= row.last_lease),
+        key=lambda row: row.id,
     )
 
 
@@ -176,13 +177,13 @@ def _facts(session: Session, image_id: str, now: datetime) -> CaseFacts:
     aside = select(SkipRow).where(SkipRow.image_id == image_id, set_aside())
     skippers = select(SkipRow.annotator).where(SkipRow.image_id == image_id, SkipRow.kind == NOT_NOW).distinct()
     held = select(LeaseRow.annotator).where(LeaseRow.image_id == image_id, active(now))
-    begun = select(DraftRow.annotator).where(DraftRow.image_id == image_id, DraftRow.ended_at.is_(None))
+    drafts = select(DraftRow.annotator).where(DraftRow.image_id == image_id, DraftRow.ended_at.is_(None))
     return CaseFacts(
         finished=final is not None and final.slices is None,
         partly=final is not None and final.slices is not None,
         set_aside=session.scalar(select(aside.exists())) or False,
         held_by=frozenset(session.scalars(held)),
-        drafts_of=frozenset(session.scalars(begun)),
+        drafts_of=frozenset(session.scalars(drafts)),
         skipped_by=frozenset(
             name for name in session.scalars(skippers) if image_id in {row.image_id for row in _in_force(session, name)}
         ),

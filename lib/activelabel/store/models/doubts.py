@@ -56,27 +56,27 @@ class Doubts(Database):
 
     def doubts(self) -> list[Doubt]:
         """The records of all labels that were not deleted, in the order of the labels: the newest is the last."""
-        statement = select(DoubtRow).where(*_KEPT).order_by(DoubtRow.annotation_id)
+        statement = select(DoubtRow).where(*_IS_NOT_DELETED).order_by(DoubtRow.annotation_id)
         with self._reading() as session:
             return [record_of(row, Doubt) for row in session.scalars(statement)]
 
     def latest_doubts(self, count: int, models: Collection[int]) -> list[Doubt]:
         """The last `count` records of these models that have a correlation, in the order of the labels."""
-        statement = select(DoubtRow).where(*_KEPT, DoubtRow.correlation.is_not(None), _of(models))
+        statement = select(DoubtRow).where(*_IS_NOT_DELETED, DoubtRow.correlation.is_not(None), _is_of_models(models))
         with self._reading() as session:
             rows = session.scalars(statement.order_by(DoubtRow.annotation_id.desc()).limit(count))
             return [record_of(row, Doubt) for row in rows][::-1]
 
     def correlated_doubts(self, models: Collection[int]) -> int:
         """The number of records of these models that have a correlation."""
-        statement = select(func.count(DoubtRow.correlation)).where(*_KEPT, _of(models))
+        statement = select(func.count(DoubtRow.correlation)).where(*_IS_NOT_DELETED, _is_of_models(models))
         with self._reading() as session:
             return session.scalar(statement) or 0
 
 
-_KEPT = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
+_IS_NOT_DELETED = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
 """Selects the records of labels that were not deleted."""
 
 
-def _of(models: Collection[int]) -> ColumnElement[bool]:
+def _is_of_models(models: Collection[int]) -> ColumnElement[bool]:
     return DoubtRow.model_version.in_(sorted(models))

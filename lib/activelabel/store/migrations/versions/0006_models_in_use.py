@@ -105,8 +105,8 @@ def _served(models: list[Any], kind: str, measured: list[dict[str, Any]]) -> lis
             uses.append({"kind": kind, "model_version": version, "chosen_by": None, "began_at": began_at})
 
     for time in times:
-        there = [model for model in of_kind if model.created_at <= time]
-        serving = [model.version for model in there if model.withdrawn_at is None or model.withdrawn_at > time]
+        published = [model for model in of_kind if model.created_at <= time]
+        serving = [model.version for model in published if model.withdrawn_at is None or model.withdrawn_at > time]
         use(max(serving, default=None), time)
     kept = {model.version for model in of_kind if model.withdrawn_at is None}
     judged = [row for row in measured if row["model_version"] in kept and row["metrics"].get("dice") is not None]
