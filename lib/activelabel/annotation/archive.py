@@ -82,7 +82,7 @@ class LabelArchive:
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
-            info: who made it, and what their client says about it.
+            info: the annotator, and the client's statements about the label.
             name: the name of the kept file without its ending; by default its tag and the time.
             answers_any: whether a label of an annotator without a query answers the only active query for this image,
                 another annotator's.
@@ -135,7 +135,7 @@ class LabelArchive:
         """The axis of an image along which the slices of its labels are counted.
 
         Raises:
-            InvalidInputError: the image is another one than that whose slices were annotated.
+            InvalidInputError: the image is not the one whose slices were annotated.
         """
         return fixed_axis(self._ledger, image_id, image, self._slice_plane)
 

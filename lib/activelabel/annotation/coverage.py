@@ -1,6 +1,6 @@
 """Which slices a label covers. A client sends the whole volume, whatever the annotator was asked for.
 
-Everything here is pure: `annotation.history_reader` reads what is compared.
+All functions here are pure: `annotation.history_reader` reads the drawings to compare.
 """
 
 from collections.abc import Mapping
@@ -82,8 +82,8 @@ def covered(sent: SentLabel, query: Lease | None, history: History) -> Coverage:
 
     Args:
         sent: what the client sent.
-        query: what the annotator was asked for; None if they were asked for nothing.
-        history: what happened to the image before. Its versions are compared only where `case_without_history` is None.
+        query: the annotator's query; None if they have none.
+        history: the history of the image. Its versions are compared only where `case_without_history` is None.
 
     Raises:
         InvalidInputError: the client names slices that the image does not have; nothing was asked for and nothing new

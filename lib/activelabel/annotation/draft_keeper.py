@@ -44,7 +44,7 @@ class DraftKeeper:
 
         Args:
             sent: what the client sent.
-            query: what the annotator was asked for.
+            query: the annotator's query.
             verdict: why it is a draft.
             name: the name of the kept file without its ending; empty for a new name.
         """

@@ -28,7 +28,7 @@ class HistoryReader:
     """Reads the query that a label answers, and the history of its image.
 
     Attributes:
-        ledger: knows who was asked for what, and every version of every label.
+        ledger: the ledger, with all queries and all label versions.
         labels: names of the values 1..N.
         kept: folder of all label versions.
         predictions: folder of the masks that models showed, `IMAGE/VERSION.nii.gz`.
@@ -56,7 +56,7 @@ class HistoryReader:
 
         Args:
             sent: what the client sent.
-            query: what the annotator was asked for.
+            query: the annotator's query.
             current: the label that counts now.
         """
         covered = None if current is None else frozenset(current.slices or sent.all_slices)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """Who made a label, and what their client says about it.
+    """The annotator of a label, and the client's statements about it.
 
     Attributes:
         annotator: the name under which the label is kept.

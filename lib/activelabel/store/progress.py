@@ -80,7 +80,7 @@ class Overview(Database):
             return sum(max((count or 0) - before.get(image_id, 0), 0) for image_id, count in now)
 
     def effort(self, patients: Mapping[str, str]) -> Effort:
-        """The effort that the labels that count took. An image whose slices were not counted has 0 slices.
+        """The annotators' effort for the labels that count. An image whose slices were not counted has 0 slices.
 
         Slices and units are those of the current labels; a label of a volume counts whole unless its last query was
         for slices. The mean time is over all answered queries whose labels were not deleted. `patients` maps images to

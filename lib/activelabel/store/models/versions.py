@@ -81,7 +81,7 @@ class Models(Database):
             return None if row is None else _model_record(session, row)
 
     def model_in_use(self, kind: ModelKind = "task") -> ModelVersion | None:
-        """The model of a kind that draws, scores and ranks, or None where there is none."""
+        """The model of a kind that predicts, scores and ranks, or None if there is none."""
         with self._reading() as session:
             row = model_in_use_row(session, kind)
             return None if row is None else _model_record(session, row)
