@@ -1,4 +1,4 @@
-"""Chooses the model in use unless a person has chosen one: the best by the same cases. Pure functions of the measurements.
+"""Chooses the model in use if no person chose one: the best by the same cases. Pure functions of the measurements.
 
 `versions` are those of one kind that were not withdrawn; `measurements` are in the order in which they were made.
 """
