@@ -1,1 +1,1 @@
-"""A label comes back: which slices it covers, and every version of it."""
+"""Labels that come back: the slices that they cover, and the archive of all versions."""

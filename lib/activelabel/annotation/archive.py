@@ -36,10 +36,10 @@ Kept = Annotation | Draft
 
 
 class LabelArchive:
-    """The one way in which a label enters the project, wherever its image is kept.
+    """The only way for a label into the project, wherever its image is kept.
 
     Attributes:
-        labels: names of the values 1..N of every label that is kept.
+        labels: the names of the values 1..N of every kept label.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LabelArchive:
     ) -> None:
         """Keep labels where `reader` finds them, and record them in `ledger`, with slices counted across `slice_plane`.
 
-        `finished_by` says of a whole volume that it is finished, where its client does not.
+        `finished_by` decides whether a whole volume is finished if its client does not say so.
         """
         self.labels = tuple(reader.labels)
         self._ledger = ledger
@@ -82,14 +82,14 @@ class LabelArchive:
             tag: its tag.
             file: the label as it was received.
             image: the grid on which it must lie.
-            info: who made it, and what their client says about it.
-            name: what the kept file is called, without its ending; default its tag and the time.
-            answers_any: whether a label whose annotator was asked for nothing answers the one query for this image that
-                somebody is working on.
+            info: the annotator, and the client's statements about the label.
+            name: the name of the kept file without its ending; by default its tag and the time.
+            answers_any: whether a label of an annotator without a query answers the only active query for this image,
+                another annotator's.
 
         Raises:
-            InvalidInputError: the label cannot be kept; the line says why, and what was there stays.
-            AskedBackError: it is kept as a draft, and does not count until it is sent once more.
+            InvalidInputError: the label cannot be kept; the message says why, and the labels before it stay.
+            AskedBackError: the label is kept as a draft, and does not count until it is sent once more.
         """
         array = check_label(file, image, self.labels, info.segment_names).array
         axis = self.slice_axis(image_id, image)
@@ -107,7 +107,7 @@ class LabelArchive:
         while True:
             try:
                 return self._keep(sent, tag, name)
-            except LabelChangedError:  # Somebody saved other slices of it at this very moment: merge with those too.
+            except LabelChangedError:  # Somebody saved other slices of it at the same moment: merge with those too.
                 continue
 
     @property
@@ -128,26 +128,26 @@ class LabelArchive:
         return sound_file(label, self._reader.kept, self._ledger)
 
     def write_records(self, image_id: str) -> None:
-        """Write what the ledger knows now of an image's labels beside their files."""
+        """Write the current records of an image's labels beside their files."""
         self._files.write_records(image_id)
 
     def slice_axis(self, image_id: str, image: Grid) -> int:
         """The axis of an image along which the slices of its labels are counted.
 
         Raises:
-            InvalidInputError: the image is another one than that whose slices were annotated.
+            InvalidInputError: the image is not the one whose slices were annotated.
         """
         return fixed_axis(self._ledger, image_id, image, self._slice_plane)
 
     def is_shown_as_original(self, image_id: str) -> bool:
-        """Whether what opens with an image is one of its final labels, not a prediction."""
+        """Whether clients open an image with one of its final labels, not with a prediction."""
         return self._ledger.shows(image_id, ORIGINAL)
 
     def finish(self, image_id: str, annotator: str, image: Grid) -> Annotation:
-        """Make an annotator's draft, as it is, the label that counts. Whoever asks for it has looked the draft over.
+        """Make an annotator's draft, unchanged, the label that counts. The caller vouches that somebody has checked it.
 
         Raises:
-            NotFoundError: they have no open draft of this image.
+            NotFoundError: the annotator has no open draft of this image.
         """
         draft = self._ledger.open_draft(image_id, annotator)
         if draft is None:
@@ -188,9 +188,9 @@ class LabelArchive:
     def _merged(
         self, sent: SentLabel, coverage: Coverage, current: Annotation | None
     ) -> tuple[PartialLabel, int | None]:
-        """The label that counts from now on, and the version with whose slices it is merged, 0 for none.
+        """The label that counts from now on, and the version of the label with which it is merged, 0 for none.
 
-        A label of the whole volume is merged with nothing: None.
+        The version is None for a label of the whole volume, which is merged with nothing.
         """
         if coverage.slices is None:
             return PartialLabel(sent.array, sent.axis, sent.all_slices), None
@@ -242,10 +242,10 @@ class LabelArchive:
         """Keep a label that looks drawn on the wrong slices as a draft, unless it is confirmed.
 
         Raises:
-            AskedBackError: it is kept as it was sent, as a draft.
+            AskedBackError: the label is kept as a draft, as it was sent.
         """
-        told = verdict.finishes is not None and verdict.finishes.reason is DraftReason.UNCONFIRMED
-        if not beside or sent.confirmed or told:  # the same label once more confirms it
+        was_asked_back = verdict.finishes is not None and verdict.finishes.reason is DraftReason.UNCONFIRMED
+        if not beside or sent.confirmed or was_asked_back:  # sending the same label again confirms it
             return
         places = slice_places(sent.image, sent.axis)
         line = asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
@@ -269,7 +269,7 @@ class LabelArchive:
 
 
 def open_archive(project: Project) -> LabelArchive:
-    """The labels of a project."""
+    """The label archive of a project."""
     reader = HistoryReader(
         project.ledger,
         project.labels,

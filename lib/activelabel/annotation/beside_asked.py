@@ -1,4 +1,4 @@
-"""Finds drawings beside the slices that were asked for, where these came back empty: such a label is asked back.
+"""Finds drawings beside queried slices that came back empty: such a label is asked back.
 
 A reader who counts slices in another way than the query draws on a neighbouring slice, or on the mirrored slice where a
 viewer shows the slices in reverse order. The slice of the query would then be learnt as background, although it holds
@@ -11,13 +11,13 @@ Move = Callable[[int], int]
 
 
 def drawn_beside(asked: Collection[int], empty: Set[int], drawn: Set[int], count: int) -> dict[int, int]:
-    """For each empty slice that was asked for, the drawn slice on which a reader who miscounts would have drawn.
+    """For each empty queried slice, the drawn slice on which a reader who miscounts would have drawn.
 
     A way of miscounting is considered only if it leads to a drawn slice that was not asked for. Without such a slice
     the result is empty: an empty slice is an answer.
 
     Args:
-        asked: the slices that were asked for.
+        asked: the queried slices.
         empty: those of them that would count as empty.
         drawn: the slices on which something new is drawn.
         count: how many slices the image has.

@@ -1,6 +1,6 @@
 """Which slices a label covers. A client sends the whole volume, whatever the annotator was asked for.
 
-Everything here is pure: `annotation.history_reader` reads what is compared.
+All functions here are pure: `annotation.history_reader` reads the drawings to compare.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from activelabel.store.cases.coverage_case import CoverageCase
 from activelabel.store.records import Lease
 
 WHOLE = "all"
-"""What `annotated_slices` may be besides a list."""
+"""The value of `annotated_slices`, besides a list, that stands for all slices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class SentLabel:
 
     @cached_property
     def drawing(self) -> SliceDigests:
-        """What is on its slices."""
+        """The digests of its slices."""
         return slice_digests(self.array, self.axis)
 
     @property
@@ -82,8 +82,8 @@ def covered(sent: SentLabel, query: Lease | None, history: History) -> Coverage:
 
     Args:
         sent: what the client sent.
-        query: what the annotator was asked for; None if they were asked for nothing.
-        history: what happened to the image before. Its versions are compared only where `case_without_history` is None.
+        query: the annotator's query; None if they have none.
+        history: the history of the image. Its versions are compared only where `case_without_history` is None.
 
     Raises:
         InvalidInputError: the client names slices that the image does not have; nothing was asked for and nothing new
@@ -106,9 +106,9 @@ def covered(sent: SentLabel, query: Lease | None, history: History) -> Coverage:
 
 
 def case_without_history(sent: SentLabel, query: Lease | None, history: History) -> CoverageCase | None:
-    """The case that holds whatever was drawn before; None if drawings must be compared.
+    """The case if it does not depend on earlier drawings; None if drawings must be compared.
 
-    Of `history` only what counts now is asked, not the versions.
+    Of `history` only the current state is used, not the versions.
     """
     if sent.named_slices is not None:
         return CoverageCase.NAMED
@@ -135,7 +135,7 @@ def _named_slices(sent: SentLabel) -> frozenset[int] | None:
 
 
 def _answer(sent: SentLabel, query: Lease, asked: frozenset[int], history: History) -> Coverage:
-    """The slices of the query that count, and the others on which something new is drawn."""
+    """The coverage of an answer: slices of the query, and the other slices on which something new is drawn."""
     corrects = bool(history.sent_by(sent.annotator, query.granted_at))
     drawn = _newly_drawn(sent, query, history)
     answered = _corrected(sent, query, asked, history) if corrects else _answered(sent, query, asked, history)
@@ -147,10 +147,10 @@ def _answer(sent: SentLabel, query: Lease, asked: frozenset[int], history: Histo
 
 
 def _answered(sent: SentLabel, query: Lease, asked: frozenset[int], history: History) -> set[int]:
-    """The slices of a query that a first answer covers, also where it is empty: an empty slice is an answer.
+    """The slices of a query that a first answer covers, empty ones included: an empty slice is an answer.
 
-    What others have drawn stays: a slice that the label that counts already covers is not taken from an answer that
-    leaves it empty, and not at all from an answer to a query that has ended.
+    Other annotators' drawings stay. If the label that counts already covers a slice, an answer that leaves it empty
+    does not cover it, and an answer to a query that has ended never does.
     """
     before = history.covered or frozenset()
     return set(asked - before if query.outcome is not None else asked - (before - sent.drawn_on))
@@ -159,8 +159,8 @@ def _answered(sent: SentLabel, query: Lease, asked: frozenset[int], history: His
 def _corrected(sent: SentLabel, query: Lease, asked: frozenset[int], history: History) -> set[int]:
     """The slices that an annotator who sends an answer again has corrected: those that differ from their last answer.
 
-    An empty slice is corrected only if the annotator left it drawn, or was the last to change it. Any other empty slice
-    somebody else has drawn since, and this annotator's client has never loaded it.
+    An empty slice is corrected only if the annotator left it drawn, or was the last to change it. On any other empty
+    slice, somebody else has drawn since, and this annotator's client has never loaded that drawing.
     """
     earlier = history.sent_by(sent.annotator, query.granted_at)
     own = asked.union(*(history.changed_by(version) for version in earlier))
@@ -174,11 +174,11 @@ def _corrected(sent: SentLabel, query: Lease, asked: frozenset[int], history: Hi
 def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[int]:
     """The slices on which the annotator has drawn something that their client cannot have loaded.
 
-    The client may have loaded what others have drawn and what models showed since the query (at any time, without a
-    query), and it still shows what the annotator sent last. A slice that is as the annotator sent it earlier than that
-    comes from an old screen, unless they were the last to change it: then they go back to it. The annotator's own
-    drafts do not count as loaded, nor do those of the annotator whose query is answered, nor what somebody else's
-    draft repeats of them: sending a draft annotates nothing.
+    The client may have loaded other annotators' drawings and models' masks since the query (at any time, if there is no
+    query), and it still shows the annotator's last label. A slice that equals an earlier label of the annotator comes
+    from an outdated screen, unless they were the last to change the slice: then they restore it. The drafts of the
+    annotator, and of the annotator whose query is answered, do not count as loaded, nor do copies of them in another
+    annotator's draft: sending a draft annotates nothing.
     """
     since = None if query is None else query.granted_at
     drafts_of = {sent.annotator} if query is None else {sent.annotator, query.annotator}
@@ -200,7 +200,7 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
 
 
 def _differs_from_all(sent: SentLabel, drawings: list[SliceDigests]) -> set[int]:
-    """The drawn slices that are as in none of these drawings."""
+    """The drawn slices that equal the same slice in none of these drawings."""
     return sent.drawn_on.intersection(*(differing(sent.drawing, drawing) for drawing in drawings))
 
 
@@ -209,7 +209,7 @@ def _beside(
 ) -> dict[int, int]:
     """The queried slices that would count as empty, each with the slice drawn beside it (`beside_asked.drawn_beside`).
 
-    Nothing is found that the label that counts has held before.
+    A pair that the label that counts already contained is left out.
     """
     before, counting = history.covered or frozenset(), history.counting
     drawn_before = set[int]() if counting is None else before & drawn_on(counting.drawing)

@@ -1,7 +1,7 @@
 """A small file beside each label and each mask that a model showed: the digests of its slices.
 
-It is written after the label, and at once or not at all. Where it is missing (a kill came in between, or an earlier
-version kept the label) or belongs to other content, the label is read once and the file is written anew.
+The file is written after the label, completely or not at all. If it is missing (after a kill in between, or because an
+earlier version kept the label) or belongs to other content, the label is read once and the file is rewritten.
 """
 
 import json
@@ -24,18 +24,18 @@ FORMAT = "activelabel slice digests 1"
 
 
 def digest_file(label: Path) -> Path:
-    """Where the digests of a label's slices are kept."""
+    """The path of the digests of a label's slices."""
     return label.with_name(f"{label.name.removesuffix(LABEL_ENDING)}{ENDING}")
 
 
 def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelArray]) -> SliceDigests:
-    """The digests of a label's slices: those that are kept beside it, if they belong to this very file.
+    """The digests of a label's slices: those in the file beside it if they belong to this label, else computed now.
 
     Args:
         label: the file of the label.
         image: the grid of the label's image.
         axis: the axis along which slices are counted.
-        read: reads the label onto that grid, where no digests are kept of it.
+        read: reads the label onto that grid if no digests of it are kept.
 
     Raises:
         InvalidInputError: `read` raises it.
@@ -50,12 +50,12 @@ def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelAr
 
 
 def keep_digests(label: Path, image: Grid, axis: int, array: LabelArray) -> None:
-    """Write the digests of a label that was just written; its arguments are as those of `kept_digests`."""
+    """Write the digests of a label that was just written; the arguments are those of `kept_digests`."""
     _write(label, label.stat(), image, axis, slice_digests(array, axis))
 
 
 def _identity(status: os.stat_result, image: Grid, axis: int) -> dict[str, Any]:
-    """What must be equal for digests to belong to a label."""
+    """The values that must be equal for digests to belong to a label."""
     return {
         "size": status.st_size,
         "modified_ns": status.st_mtime_ns,
@@ -66,7 +66,7 @@ def _identity(status: os.stat_result, image: Grid, axis: int) -> dict[str, Any]:
 
 
 def _content(file: Path) -> dict[str, Any] | None:
-    """What a file of digests holds; None where there is none, or it is damaged."""
+    """The content of a file of digests; None if it is missing or damaged."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Unfinished:
-    """Whose draft it is, why it is one, and the query that it will answer."""
+    """The annotator of a draft, the reason why it is one, and the query that it will answer."""
 
     annotator: str
     reason: DraftReason
@@ -40,17 +40,17 @@ class DraftKeeper:
         self._files = files
 
     def keep(self, sent: SentLabel, query: Lease | None, verdict: Verdict, name: str) -> Draft:
-        """Keep a label as a draft of whoever was asked: the author of a SEG may have another name there.
+        """Keep a label as a draft of the annotator who was asked; the author of a DICOM SEG may have another name.
 
         Args:
             sent: what the client sent.
-            query: what the annotator was asked for.
+            query: the annotator's query.
             verdict: why it is a draft.
-            name: what the kept file is called, without its ending; empty for a new name.
+            name: the name of the kept file without its ending; empty for a new name.
         """
         assert verdict.reason is not None
         same = verdict.finishes
-        if same is not None and same.reason is verdict.reason:  # a client keeps the same drawing every so often
+        if same is not None and same.reason is verdict.reason:  # a client may send the same drawing repeatedly
             return same
         draft = _Unfinished(
             sent.annotator if query is None else query.annotator,
@@ -62,18 +62,18 @@ class DraftKeeper:
         return self._record(sent, draft, sent.array, name)
 
     def carry_over(self, sent: SentLabel, finished: Collection[int]) -> None:
-        """Bring an annotator's draft that stays open up to date on the slices that they have finished."""
+        """Copy the slices that an annotator has finished into their draft, which stays open."""
         draft = self._ledger.open_draft(sent.image_id, sent.annotator)
         if draft is None:
             return
         try:
             before = self._reader.read_file(sound_file(draft, self._reader.kept, self._ledger), sent.image)
-        except InvalidInputError as error:  # what was finished is kept all the same
+        except InvalidInputError as error:  # the finished slices are kept all the same
             logger.warning("%s", error)
             return
         label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, finished)
-        goes_on = _Unfinished(sent.annotator, draft.reason, draft.why, draft.slices, draft.lease_id)
-        self._record(sent, goes_on, label.array, "")
+        updated = _Unfinished(sent.annotator, draft.reason, draft.why, draft.slices, draft.lease_id)
+        self._record(sent, updated, label.array, "")
 
     def _record(self, sent: SentLabel, draft: _Unfinished, array: LabelArray, name: str) -> Draft:
         def record(file: KeptFile) -> Draft:

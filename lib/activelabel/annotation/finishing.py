@@ -48,7 +48,7 @@ class Finishing:
 
     Attributes:
         reader: reads kept labels and what models showed.
-        finished_by: who says of a whole volume that it is finished, where its client does not.
+        finished_by: who decides that a whole volume is finished if its client does not say so.
     """
 
     reader: HistoryReader
@@ -87,14 +87,14 @@ class Finishing:
         return Verdict(reason, _why(reason, unchanged, problem), unchanged, same)
 
     def _same_draft(self, sent: SentLabel) -> Draft | None:
-        """The open draft that is the same drawing: the annotator's, or anybody's where the sender is not known."""
+        """The open draft with the same drawing: the annotator's, or anybody's if the sender is unknown."""
         for draft in self.reader.ledger.open_drafts(sent.image_id):
             if draft.annotator != sent.annotator and not sent.answers_any:
                 continue
             try:
                 if self.reader.drawing(draft, sent) == sent.drawing:
                     return draft
-            except InvalidInputError as error:  # it must keep no label from being kept
+            except InvalidInputError as error:  # a damaged draft must not prevent the label from being kept
                 logger.warning("%s: not compared with what was sent: %s", sent.image_id, error)
         return None
 
@@ -105,7 +105,7 @@ class Finishing:
     def _expected(
         self, sent: SentLabel, current: Annotation | None, shown: Mapping[int, SliceDigests]
     ) -> Expected | None:
-        """What should be drawn: what a finished volume has, else what a model in use sees, if the model is credible."""
+        """The expected drawing: that of a finished label, else the prediction of the model in use if credible."""
         if current is not None and current.slices is None:
             before = self._read(self.reader.kept / current.file, sent)
             if before is not None:
@@ -122,7 +122,7 @@ class Finishing:
         return None if profile is None or len(profile) != len(sent.all_slices) else Expected(profile, says)
 
     def _read(self, file: Path, sent: SentLabel) -> LabelArray | None:
-        """A mask to compare with. One that cannot be read must keep no label from being kept."""
+        """A mask for comparison; None if it cannot be read, which must not prevent the label from being kept."""
         try:
             return self.reader.read_file(file, sent.image)
         except InvalidInputError as error:
@@ -142,13 +142,13 @@ def _unchanged_from(sent: SentLabel, coverage: Coverage, shown: Mapping[int, Sli
 
 
 def areas_of(array: LabelArray, axis: int) -> list[int]:
-    """How many voxels are drawn on each slice along `axis`."""
+    """The number of drawn voxels on each slice along `axis`."""
     across = tuple(other for other in range(3) if other != axis)
     return [int(area) for area in np.count_nonzero(array, axis=across)]
 
 
 def _why(reason: DraftReason | None, model: int | None, problem: str | None) -> str:
-    """Why a label is a draft, and what to do, in one line; empty for one that is finished."""
+    """One line on why a label is a draft, and on what to do; empty for a finished label."""
     match reason:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""What happened to an image before a label came: the versions of its labels, and what models showed of it.
+"""The history of an image before a label came: the versions of its labels, and the masks that models showed.
 
 Drawings are digests of slices (`data.slice_digests`), so that they can be compared without the voxels.
 """
@@ -18,11 +18,11 @@ class Version:
     Attributes:
         number: counts from 1 within the versions of one tag.
         annotator: who sent it.
-        content: what is on its slices; or why its file cannot be read, which matters only where it is compared.
+        content: the digests of its slices, or the error of reading its file, which matters only if it is compared.
         created_at: when it was kept.
         superseded_at: when a newer version took its place.
         deleted_at: when it was taken back.
-        is_draft: it is a drawing that its annotator had not finished.
+        is_draft: whether its annotator had not finished it.
     """
 
     number: int
@@ -35,31 +35,31 @@ class Version:
 
     @property
     def drawing(self) -> SliceDigests:
-        """What is on its slices.
+        """The digests of its slices.
 
         Raises:
-            InvalidInputError: its file is gone, or is not as it was kept.
+            InvalidInputError: its file is gone or was changed.
         """
         if isinstance(self.content, InvalidInputError):
             raise self.content
         return self.content
 
     def counted_after(self, since: datetime | None) -> bool:
-        """Whether it counted at some time after `since`; every version did after None."""
+        """Whether it was current at some time after `since`; always True if `since` is None."""
         ends = (self.superseded_at, self.deleted_at)
         return since is None or all(end is None or end > since for end in ends)
 
 
 @dataclass(frozen=True)
 class History:
-    """What is known of an image when a label comes back.
+    """The state and history of an image when a label comes back.
 
     Attributes:
         asks_slices: whether the project asks for slices.
-        covered: the slices that the label that counts covers; None where no label counts.
-        is_partial: whether a label counts that covers only some slices.
+        covered: the slices that the label that counts covers; None if no label counts.
+        is_partial: whether the label that counts covers only some slices.
         finals: every version of the final label, oldest first.
-        originals: every version of what opens with the image, oldest first.
+        originals: every version of the label that clients open with the image, oldest first.
         shown: the masks that models showed of the image, by the model's version.
     """
 
@@ -77,14 +77,14 @@ class History:
         return None if newest is None or newest.deleted_at is not None else newest
 
     def changed_by(self, version: Version) -> set[int]:
-        """The slices that a final label changed, compared with the one whose place it took."""
+        """The slices that a final label changed, compared with the label that it replaced."""
         for before in self.finals:
             if before.number == version.number - 1 and before.deleted_at is None:
                 return differing(version.drawing, before.drawing)
         return drawn_on(version.drawing)
 
     def last_changed_by(self, annotator: str) -> set[int]:
-        """The slices of the label that counts that this annotator was the last to change."""
+        """The slices of the label that counts whose last change was this annotator's."""
         own, others = set[int](), set[int]()
         for version in reversed(self.finals):
             if version.deleted_at is not None:
@@ -97,7 +97,7 @@ class History:
         return own
 
     def sent_by(self, annotator: str, since: datetime) -> list[Version]:
-        """The final labels that this annotator has sent since then, oldest first; none from before a deletion."""
+        """The final labels that this annotator has sent since `since`, oldest first; none from before a deletion."""
         sent: list[Version] = []
         for version in self.finals:
             if not version.counted_after(since):
@@ -109,7 +109,7 @@ class History:
         return sent
 
     def left_drawn(self, versions: list[Version]) -> set[int]:
-        """The slices that were not empty when one of these final labels changed them last."""
+        """The slices that were not empty after the last of these final labels that changed them."""
         left = set[int]()
         for version in versions:
             changed = self.changed_by(version)
@@ -117,7 +117,7 @@ class History:
         return left
 
     def first_drafted_by(self, index: int, draft: Version) -> str:
-        """The annotator of the first draft with the same drawing on a slice: later ones have loaded and repeated it."""
+        """The annotator of the first draft with the same drawing on a slice, which later drafts have copied."""
         for version in self.originals:
             if (
                 version.is_draft

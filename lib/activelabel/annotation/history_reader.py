@@ -1,4 +1,4 @@
-"""Reads what is known of an image when a label comes back, from the ledger, the kept labels and the masks shown."""
+"""Reads the history of an image when a label comes back, from the ledger, the kept labels and the shown masks."""
 
 import logging
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from activelabel.store.records import FINAL, Annotation, Draft, Lease
 logger = logging.getLogger(__name__)
 
 ORIGINAL = "original"
-"""The host's tag for what Slicer opens with an image: a prediction, or what was drawn before."""
+"""The host's tag of the label that Slicer opens with an image: a prediction, or an earlier drawing."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class HistoryReader:
     """Reads the query that a label answers, and the history of its image.
 
     Attributes:
-        ledger: knows who was asked for what, and every version of every label.
+        ledger: the ledger, with all queries and all label versions.
         labels: names of the values 1..N.
         kept: folder of all label versions.
         predictions: folder of the masks that models showed, `IMAGE/VERSION.nii.gz`.
@@ -50,13 +50,13 @@ class HistoryReader:
         return None if query is None or query.outcome == "released" else query
 
     def history(self, sent: SentLabel, query: Lease | None, current: Annotation | None) -> History:
-        """What happened to the image before this label came.
+        """The history of the image before this label came.
 
         The versions are read only where the coverage of the label depends on them.
 
         Args:
             sent: what the client sent.
-            query: what the annotator was asked for.
+            query: the annotator's query.
             current: the label that counts now.
         """
         covered = None if current is None else frozenset(current.slices or sent.all_slices)
@@ -70,7 +70,7 @@ class HistoryReader:
     def shown(self, sent: SentLabel) -> dict[int, SliceDigests]:
         """The masks that models showed of the image, by the model's version.
 
-        One that cannot be read is logged and left out: it must keep no label from being kept.
+        A mask that cannot be read is logged and left out: it must not prevent a label from being kept.
         """
         masks: dict[int, SliceDigests] = {}
         for file in (self.predictions / sent.image_id).glob(f"*{LABEL_ENDING}"):
@@ -86,7 +86,7 @@ class HistoryReader:
         """The voxels of a kept label.
 
         Raises:
-            InvalidInputError: its file is not as it was kept.
+            InvalidInputError: its file was changed.
         """
         return self.read_file(sound_file(annotation, self.kept, self.ledger), image)
 
@@ -94,15 +94,15 @@ class HistoryReader:
         """The voxels of a kept label or mask, whose values are those of the project.
 
         Raises:
-            InvalidInputError: it cannot be read, or does not lie on the grid of the image.
+            InvalidInputError: the file cannot be read, or does not lie on the grid of the image.
         """
         return check_label(file, image, self.labels).array
 
     def drawing(self, label: Annotation | Draft, sent: SentLabel) -> SliceDigests:
-        """What is on the slices of a kept label or draft.
+        """The digests of the slices of a kept label or draft.
 
         Raises:
-            InvalidInputError: its file is not as it was kept, or does not lie on the grid of the image.
+            InvalidInputError: its file was changed, or does not lie on the grid of the image.
         """
         return self._digests(sound_file(label, self.kept, self.ledger), sent)
 
@@ -110,7 +110,7 @@ class HistoryReader:
         return kept_digests(file, sent.image, sent.axis, lambda: self.read_file(file, sent.image))
 
     def _versions(self, sent: SentLabel) -> tuple[tuple[Version, ...], tuple[Version, ...]]:
-        """Every version of the final label, and every version of what opens with the image; oldest first."""
+        """All versions of the final label, and of the label that clients open with the image; oldest first."""
         drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id)}
         contents: dict[str, SliceDigests | InvalidInputError] = {}
         versions: dict[str, list[Version]] = {FINAL: [], ORIGINAL: []}
@@ -134,5 +134,5 @@ class HistoryReader:
     def _content(self, label: Annotation, sent: SentLabel) -> SliceDigests | InvalidInputError:
         try:
             return self.drawing(label, sent)
-        except InvalidInputError as error:  # raised where it must be compared: `Version.drawing`
+        except InvalidInputError as error:  # `Version.drawing` raises it if the version must be compared
             return error

@@ -1,4 +1,4 @@
-"""The files of the archive: each version of a label, written once, and beside it what the ledger knows of it."""
+"""The files of the archive: each version of a label, written once, with a record of the ledger's rows beside it."""
 
 import hashlib
 import time
@@ -17,21 +17,21 @@ Recorded = TypeVar("Recorded")
 
 
 class LabelFiles:
-    """Writes labels below the folder `kept`, and what `ledger` knows of them beside them."""
+    """Writes labels below the folder `kept`, and records from `ledger` beside them."""
 
     def __init__(self, ledger: Ledger, kept: Path) -> None:
         self._ledger = ledger
         self._kept = kept
 
     def keep(self, sent: SentLabel, array: LabelArray, name: str, record: Callable[[KeptFile], Recorded]) -> Recorded:
-        """Write a label, have `record` put it into the ledger, and write its record; what `record` returned.
+        """Write a label, record it in the ledger by `record`, write its record file, and return the result of `record`.
 
-        A file without a row is harmless. If recording fails the file stays: the row may have been made all the same.
+        A file without a row is harmless. If `record` fails, the file stays, because the row may exist all the same.
 
         Args:
             sent: the label that was sent, for its image and grid.
             array: the voxels to keep.
-            name: what the file is called, without its ending.
+            name: the name of the file without its ending.
             record: records the file that was written.
         """
         recorded = record(self._write(sent, array, name))
@@ -39,7 +39,7 @@ class LabelFiles:
         return recorded
 
     def write_records(self, image_id: str) -> None:
-        """Write what the ledger knows now of an image's labels beside their files."""
+        """Write the current records of an image's labels beside their files."""
         write_records(self._ledger, self._kept, image_id)
 
     def _write(self, sent: SentLabel, array: LabelArray, name: str) -> KeptFile:
@@ -52,5 +52,5 @@ class LabelFiles:
 
 
 def new_name(kind: str) -> str:
-    """The name of a new version: what it is, and the time."""
+    """The name of a new version, from its kind and the time."""
     return f"{kind}-{time.time_ns()}"

@@ -1,18 +1,18 @@
-"""What a client sends with a label."""
+"""The information that a client sends with a label."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """Who made a label, and what their client says about it.
+    """The annotator of a label, and the client's statements about it.
 
     Attributes:
-        annotator: the name under which it is kept.
+        annotator: the name under which the label is kept.
         segment_names: names of its segments in the order of the mask values; None if the client sent none.
         annotated_slices: the slices that the client names, not checked yet; None if it names none.
         finished: whether it is finished; None if the client says nothing about it.
-        confirmed: whether somebody has looked it over, and it is right as it is.
+        confirmed: whether somebody has checked it and found it right.
     """
 
     annotator: str

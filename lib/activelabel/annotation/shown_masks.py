@@ -1,4 +1,4 @@
-"""The masks that models showed: an annotator may start from one, so that no slice of it is taken for their drawing."""
+"""Keeps the masks that models showed: an annotator may start from one, whose slices do not count as drawn."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +12,14 @@ from activelabel.project.project import Project
 
 
 def shown_file(predictions: Path, image_id: str, model_version: int) -> Path:
-    """Where the mask that a model showed of an image is kept, below the folder of all such masks."""
+    """The path of the mask that a model showed of an image, below the folder of all such masks."""
     return predictions / image_id / f"{model_version}{LABEL_ENDING}"
 
 
 def keep_shown_mask(
     project: Project, image_id: str, model_version: int, mask: Path | str, read_image: Callable[[], Grid]
 ) -> None:
-    """Keep a mask that a model shows of an image, and the digests of its slices; nothing if it is kept already.
+    """Keep a mask that a model shows of an image, and the digests of its slices, unless it is kept already.
 
     Args:
         project: the project whose model it is.

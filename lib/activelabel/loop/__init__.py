@@ -1,1 +1,1 @@
-"""What the loop does by itself: what is due, scoring, what a training learns from, advice."""
+"""The loop's own work: choosing the next task, scoring, collecting training cases, advice."""

@@ -1,4 +1,4 @@
-"""Whether to go on: the learning curve of a running project, and what the next labels would bring."""
+"""Advice on whether to go on: the learning curve of a project, and the expected gain of the next labels."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,11 +12,10 @@ Point = dict[str, Any]
 
 
 def learning_curve(project: Project) -> list[Point]:
-    """A point for each model of the task that was not withdrawn: what its labels were, and how well it did.
+    """A point for each model of the task that was not withdrawn: its labels and its metrics.
 
-    Each has `model_version`, whether it is `in_use`, `volumes`, `slices` and `foreground_slices` of its labels, those
-    of the `validation_cases` among them, and its metrics: Dice of these, `dice` and `dice_NAME`, None where nothing
-    could be judged.
+    A point has `model_version`, `in_use`, the numbers of `volumes`, `slices` and `foreground_slices` of its labels, the
+    number of `validation_cases` among them, and the Dice of these: `dice` and `dice_NAME`, None if undefined.
     """
     efforts, in_use = project.ledger.model_efforts(), project.ledger.model_in_use()
     return [
@@ -33,30 +32,30 @@ def learning_curve(project: Project) -> list[Point]:
 
 
 def effort_unit(project: Project) -> str:
-    """What the labels of the project are counted in: `slices` where it asks for slices, else `volumes`."""
+    """The unit in which labels are counted: `slices` if the project asks for slices, else `volumes`."""
     query = project.recipe.query
     return "slices" if query.asks_slices or query.starts_with_slices else "volumes"
 
 
 def judged_points(project: Project, curve: Sequence[Point]) -> list[tuple[int, float]]:
-    """Effort and Dice of the models that were judged; effort that nobody has counted is none."""
+    """Effort and Dice of the models that were judged; models whose effort was not counted are left out."""
     unit = effort_unit(project)
     return [(point[unit], point["dice"]) for point in curve if point[unit] and point.get("dice") is not None]
 
 
 def forecast_of(project: Project, curve: Sequence[Point]) -> Forecast | None:
-    """What the labels until the next model would bring to a learning curve; None before the first judged model."""
+    """The expected gain of the labels until the next model; None before the first judged model."""
     judged = judged_points(project, curve)
     return _forecast(tuple(judged), project.thresholds.retrain_after, effort_unit(project)) if judged else None
 
 
 def said(ahead: Forecast | None) -> str:
-    """Whether to go on, in a sentence."""
+    """A sentence on whether to go on."""
     return ahead.sentence if ahead is not None else "It is too early for a forecast: no model has been judged yet."
 
 
 def advice(project: Project) -> dict[str, Any]:
-    """Learning curve, forecast and sentence, as JSON; also before there is a model."""
+    """Learning curve, forecast and sentence as JSON, also before there is a model."""
     curve = learning_curve(project)
     ahead = forecast_of(project, curve)
     return {
@@ -69,5 +68,5 @@ def advice(project: Project) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _forecast(judged: tuple[tuple[int, float], ...], more: int, unit: str) -> Forecast:
-    """Clients ask for the same one every few seconds."""
+    """The forecast, cached because clients ask for the same one every few seconds."""
     return forecast([effort for effort, _ in judged], [dice for _, dice in judged], more, unit=unit)

@@ -1,9 +1,9 @@
-"""Autopilot: train when enough labels are new, score when a model is new; each once, and again after any crash.
+"""Autopilot: trains when enough labels are new, scores when a model is new; each once, and again after a crash.
 
-Before there is a model, the proxy model if the recipe has one: it is trained and ranks while nothing is annotated yet.
+If the recipe has a proxy model, the autopilot trains it first and scores with it, while nothing is annotated yet.
 
-It keeps no state of its own that matters. What is due is read from the ledger every time, so a killed server, training
-or scoring picks up where the ledger says it is.
+The autopilot keeps no state that matters. It reads the next task from the ledger every time, so work that was killed
+continues from the state in the ledger.
 """
 
 import logging
@@ -19,23 +19,23 @@ from activelabel.project.thresholds import Thresholds
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""How often a task that ends without its result is started at once again."""
+"""How often a task is restarted at once if it ends without its result."""
 PAUSE_SECONDS = 600.0
-"""How long it then rests, unless a label or a model is new before: a disk may be freed, a PACS come back."""
+"""The pause after these attempts, unless a new label or model ends it: a full disk or an absent PACS may recover."""
 
 
 class Tasks(Protocol):
-    """The server's background tasks, as the autopilot sees them."""
+    """The interface of the server's background tasks that the autopilot needs."""
 
     def busy(self) -> bool:
         """Whether a training or a scoring is queued or running."""
 
     def start(self, work: Work) -> None:
-        """Queue one."""
+        """Queue a task."""
 
 
 class Autopilot:
-    """A thread of the server that starts what is due, one task at a time."""
+    """A thread of the server that starts due tasks, one at a time."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Autopilot:
         clock: Callable[[], float] = time.monotonic,
         leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Watch what `look_up` reads from the ledger; `clock` tells seconds, `leads` whether this server may act."""
+        """Take `look_up`, which reads the situation, `clock` in seconds, and `leads`: whether this server may act."""
         self._clock = clock
         self._leads = leads
         self._gave_up_at = 0.0
@@ -69,12 +69,12 @@ class Autopilot:
         self._wake.set()
 
     def nudge(self) -> None:
-        """A label was saved or deleted: look at once."""
+        """Look for work at once, because a label was saved or deleted."""
         self._wake.set()
 
     @property
     def rests(self) -> bool:
-        """Whether the last task failed so often that nothing is started for a while."""
+        """Whether the autopilot pauses because the last task failed too often."""
         return self._attempts > MAX_ATTEMPTS
 
     @property
@@ -83,7 +83,7 @@ class Autopilot:
         return self._tasks.busy()
 
     def look(self) -> Work | None:
-        """Start what is due, unless something runs already or it failed too often; returns what was started."""
+        """Start the due task and return it, unless a task runs already or the due one failed too often."""
         if self._tasks.busy() or not self._leads():
             return None
         situation = self._look_up()
@@ -95,7 +95,7 @@ class Autopilot:
         return work
 
     def _may_attempt(self, work: Work, situation: Situation) -> bool:
-        """A task that leaves the ledger as it was has failed; after `MAX_ATTEMPTS` it rests."""
+        """Whether to start a task: one that left the ledger unchanged has failed, and pauses after `MAX_ATTEMPTS`."""
         rested = self._attempts > MAX_ATTEMPTS and self._clock() - self._gave_up_at >= PAUSE_SECONDS
         if rested or self._attempted != (work, situation):
             self._attempted, self._attempts = (work, situation), 0
@@ -106,9 +106,9 @@ class Autopilot:
         return self._attempts <= MAX_ATTEMPTS
 
     def _is_news(self, error: Exception) -> bool:
-        """Whether to log why it could not look: the same again only after a while.
+        """Whether to log an error of looking for work: the same error again only after a while.
 
-        It looks every second, and a database may be away for a weekend.
+        The autopilot looks every second, and a database may be away for a weekend.
         """
         problem, now = f"{type(error).__name__}: {error}", self._clock()
         if problem == self._problem and now - self._reported_at < PAUSE_SECONDS:

@@ -1,4 +1,4 @@
-"""Where a model doubted, beside where it was wrong: each label that came back, before a training learns from it."""
+"""Compares a model's uncertainty with its errors, in each label that came back, before a training learns from it."""
 
 import itertools
 import logging
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 def compare_labels(project: Project, annotations: Iterable[Annotation], images: Images, device: torch.device) -> None:
-    """Record of each label that no model has seen how well the doubt of the model in use went with its errors.
+    """Record, for each label that no model has seen, how well the model's uncertainty agreed with its errors.
 
-    That model is the one that was in use when the label came back, as the ledger has it, so that it does not matter
-    when this runs, nor which is in use by now; of one that was withdrawn since, that of the one before it. What is
-    recorded stays, whenever this is interrupted, and is not computed again. A case that cannot be compared is passed
-    over with a line in the log: it must not keep a training from learning from the others.
+    The model is the one that was in use when the label came back, according to the ledger, so that the result does not
+    depend on when this runs. If that model was withdrawn since, the one before it is compared. An interrupted call
+    keeps its records, and the next call does not compute them again. A case that cannot be compared is logged and
+    passed over: it must not keep a training from learning from the others.
     """
     for model, labels in _uncompared(project.ledger, annotations):
         try:
@@ -54,7 +54,7 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
 
 
 def compared_measure(strategy: str) -> str:
-    """The measure that is compared with errors under a strategy: its own; entropy for one that goes by none."""
+    """The measure of a strategy to compare with errors; entropy for a strategy without a measure."""
     return traits_of(strategy).measure or "entropy"
 
 
@@ -85,9 +85,9 @@ def _compare(
     volume: Volume,
     image: PreparedImage,
 ) -> None:
-    """Compare on the slices of a label that are new to the model, if there are any, and record it.
+    """Compare uncertainty and errors on the slices of a label that are new to the model, and record the result.
 
-    The prediction is the most probable class of the mean over the repeats, from which the doubt comes too.
+    The prediction is the most probable class of the mean over the repeats; the uncertainty comes from the same repeats.
     """
     axis = fixed_axis(project.ledger, annotation.image_id, volume.grid, project.slice_plane)
     slices = _new_slices(project.ledger, model, annotation, volume.grid.shape[axis])
@@ -106,7 +106,7 @@ def _compare(
         annotation.id,
         model.version,
         measure,
-        None if correlation is None else float(np.clip(correlation, -1, 1)),  # Rounding may go beyond.
+        None if correlation is None else float(np.clip(correlation, -1, 1)),  # Rounding may exceed [-1, 1].
         wrong_voxels=int(np.count_nonzero(wrong)),
         voxels=wrong.size,
     )
@@ -114,7 +114,7 @@ def _compare(
 
 
 def _new_slices(ledger: Ledger, model: ModelVersion, annotation: Annotation, count: int) -> list[int]:
-    """The slices of a label that were on no label of its image that the model has seen."""
+    """The slices of a label that no label seen by the model covers."""
     seen = {*model.trained_on, *model.validated_on}
     earlier = (_covered(label, count) for label in ledger.history(annotation.image_id) if label.id in seen)
     return sorted(_covered(annotation, count).difference(*earlier))

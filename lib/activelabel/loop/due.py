@@ -1,4 +1,4 @@
-"""What is to be done now: the rule, and what the ledger of a project says that it goes by."""
+"""Decides which task is due: the rule, and the facts from the ledger that it uses."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ from activelabel.project.thresholds import Thresholds
 
 
 class Work(Enum):
-    """What the server's background tasks can be asked to do."""
+    """The kinds of background tasks."""
 
     TRAIN = "training"
     SCORE = "scoring"
@@ -20,14 +20,14 @@ class Work(Enum):
 
 @dataclass(frozen=True)
 class Situation:
-    """What the ledger says that decides what is due.
+    """The facts from the ledger that decide which task is due.
 
-    `new_annotations` are the labels that the model that was trained last has not seen, `new_training_annotations` those
-    of cases to train on, or both the slices of these where slices are asked for, or those with foreground where a round
-    counts them; `unscored` the cases left that the model in use has not scored. `model_version` is that of the model
-    trained last, None before the first. `nothing_left` says that all cases are annotated.
-    `proxy_missing` says that the recipe asks for a proxy model and there is none, `unscored_by_proxy` how many cases
-    left it has still to score.
+    `new_annotations` counts the labels that the model trained last has not seen, `new_training_annotations` those of
+    training cases. If the project asks for slices, both count the new slices of training cases; if a round counts
+    foreground, those with foreground. `unscored` counts the cases left that the model in use has not scored.
+    `model_version` is that of the model trained last, None before the first. `nothing_left`: all cases are annotated.
+    `proxy_missing`: the recipe needs a proxy model and there is none. `unscored_by_proxy` counts the cases left that
+    the proxy model has not scored.
     """
 
     model_version: int | None
@@ -40,11 +40,12 @@ class Situation:
 
 
 def work_due(situation: Situation, limits: Thresholds) -> Work | None:
-    """What is to be done now. Training goes before scoring, whose results it would make stale.
+    """The task that is due now, or None. Training comes before scoring, whose results it would make stale.
 
-    The proxy model comes first of all, as long as there are not enough labels for a first model: a pool without one
-    label is why it is there, but labels that are saved while it is trained must not end it. Where all cases there are
-    are fewer than those to start with, they are enough. Labels of validation cases teach nothing, and make none due.
+    The proxy model comes before both until there are enough labels for a first model. Its purpose is a pool without
+    labels, but labels saved during its training do not cancel it. If the study has fewer cases than the start set,
+    labels of all cases are enough. Labels of validation cases make no training due, because nothing is learned from
+    them.
     """
     if situation.model_version is None:
         enough_new = situation.new_training_annotations >= limits.start
@@ -63,10 +64,10 @@ def work_due(situation: Situation, limits: Thresholds) -> Work | None:
 
 
 def read_situation(project: Project, measure: str) -> Situation:
-    """The situation now. A case is scored where it has a score of `measure`, with which all others are written.
+    """The current situation. A case counts as scored if it has a score of `measure`; all measures are written together.
 
-    What is new is what the model that was trained last has not seen, so that a training ends its round even if its
-    model is not in use; what is to be scored, the model in use scores.
+    Labels are new if the model trained last has not seen them, so that a training ends its round even if its model is
+    not in use. Scoring uses the model in use.
     """
     ledger = project.ledger
     progress = ledger.progress()

@@ -1,4 +1,4 @@
-"""What a model sees in the images, kept in files before it is asked for: for strategies that spread over the pool."""
+"""Keeps the features that a model computes of the images in files, for strategies that spread over the pool."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,11 @@ _MISSING = "there are no features of new volumes"
 def keep_features(
     project: Project, model: ModelVersion, prepared: Callable[[str], PreparedImage | None], of_slices: bool = False
 ) -> None:
-    """Add the features of the training images that have none by this model yet, annotated ones included.
+    """Add the missing features of the training images by this model, annotated images included.
 
-    They are good to have: whatever fails of them is a warning, but for a model that cannot be used.
-    They are written all at once: an interrupted call has written nothing. `prepared` gives an image as the network
-    takes it, or None where it is to have no features.
+    Features are optional: every failure is only a warning, except that the model cannot be used. All features are
+    written at once: an interrupted call writes nothing. `prepared` returns the network's input for an image, or None
+    for an image without features.
     """
     file = features_file(project.features_folder, model.version, of_slices)
     missing: list[str] = []

@@ -1,4 +1,4 @@
-"""How good a model is by the validation cases: of one that was trained, of one that was sent, of one that is in use."""
+"""Measures models by the validation cases: a trained model, an uploaded one, and the one in use."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def judge(predictor: Predictor, cases: Sequence[AnnotatedCase], model: ModelDescription) -> dict[str, ClassDice]:
-    """The Dice of the labels in each case, on the images' own grids, by image.
+    """The Dice of each label in each case, on the image's own grid, by image.
 
     Raises:
         InvalidInputError: the image or the label of a case cannot be read.
@@ -30,7 +30,7 @@ def judge(predictor: Predictor, cases: Sequence[AnnotatedCase], model: ModelDesc
 
 
 def case_metrics(per_case: Mapping[str, ClassDice], labels: Sequence[str]) -> Metrics:
-    """The metrics of a model: `dice_NAME` of each label, the mean over the cases, and `dice`, the mean over these."""
+    """The metrics of a model: for each label `dice_NAME`, the mean over the cases, and `dice`, the mean over labels."""
     classes = mean_class_dice(list(per_case.values()), labels)
     return {"dice": mean_dice(classes), **{f"dice_{name}": value for name, value in classes.items()}}
 
@@ -40,8 +40,8 @@ def measure_again(
 ) -> None:
     """Measure the model in use, and the best if somebody chose another, by the cases that judge a new model now.
 
-    Without that they could not be compared with it: the cases may have become more, or their labels others. A model
-    that was measured by them already is left alone; one that cannot be used any more is named in the log.
+    This makes them comparable with the new model: since their last measurement, cases may have been added or labels
+    changed. A model that was measured by these cases already is skipped; one that cannot be used is logged.
 
     Raises:
         InvalidInputError: the image or the label of a case cannot be read.
@@ -66,7 +66,7 @@ def measure_again(
 
 
 def judge_upload(project: Project, predictor: Predictor, images: Images) -> tuple[Metrics, Judges | None]:
-    """How good a model from elsewhere is by the validation cases of now, and by which; the model in use likewise.
+    """The metrics of an uploaded model by the current validation cases, and these; also measures the model in use.
 
     Raises:
         InvalidInputError: the image or the label of a case cannot be read.

@@ -1,4 +1,4 @@
-"""Noisy labels of the unannotated volumes of which a network is most certain (nath2022, algorithm 1, lines 9-10)."""
+"""Noisy labels of the unannotated volumes about which a network is most certain (nath2022, algorithm 1, lines 9-10)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class NoisyLabels:
-    """Makes the noisy labels of one run with the network of its supervised stage."""
+    """Writes the noisy labels of one run with the network of its supervised stage."""
 
     def __init__(
         self, project: Project, settings: SemiSupervisedSettings, predictor: Predictor, images: Images
@@ -35,18 +35,18 @@ class NoisyLabels:
         self._images = images
 
     def write(self, count: int, folder: Path, advanced: Callable[[str], None]) -> dict[str, NoisyCase]:
-        """Noisy labels of `count` volumes in `folder`, or of all there are; by image, most certain first.
+        """Write noisy labels of `count` volumes, or of all there are, to `folder`; by image, most certain first.
 
-        A volume in which nothing is above the threshold has no region to draw patches around: the next most certain
-        one takes its place.
+        A volume without a voxel above the threshold has no region around which patches could be drawn; the next most
+        certain volume replaces it.
 
         Args:
-            count: the number of annotated volumes, according to the paper.
-            folder: is there, and empty.
-            advanced: told in a few words how far it is.
+            count: the number of noisy labels; in the paper, the number of annotated volumes.
+            folder: an existing, empty folder.
+            advanced: called with a short text on the progress.
 
         Raises:
-            NotReadyError: no training volume is left without an annotation, or no noisy label has any foreground.
+            NotReadyError: every training volume is annotated, or no noisy label has foreground.
         """
         scores = self._uncertainties(advanced)
         if not scores:
@@ -68,7 +68,7 @@ class NoisyLabels:
         return cases
 
     def _uncertainties(self, advanced: Callable[[str], None]) -> dict[str, float]:
-        """Of each unannotated training volume that can be read: the mean of the measure over all its voxels."""
+        """The mean of the measure over all voxels, for each readable unannotated training volume."""
         unannotated = unannotated_volumes(self._project.ledger)
         repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
         scores = {}
@@ -84,9 +84,9 @@ class NoisyLabels:
         return scores
 
     def _write_label(self, image_id: str, file: Path) -> bool:
-        """Write the noisy label of a volume, on the grid of its prepared image; False if it would be empty.
+        """Write the noisy label of a volume on the grid of its prepared image; return False if it would be empty.
 
-        Also False where the image, which was read a moment ago, cannot be read any more.
+        The result is also False if the image, which was read a moment ago, can no longer be read.
         """
         try:
             image = self._prepared(image_id)
@@ -107,9 +107,9 @@ class NoisyLabels:
 
 
 def unannotated_volumes(ledger: Ledger) -> Sequence[str]:
-    """Ids of the training images that are there, readable, and of which nothing is annotated, in order.
+    """The sorted ids of the present, readable training images without any annotation.
 
-    Somebody may be at work on one of them: as long as there is no label, it is one of these.
+    Leased images are included as long as they have no label.
     """
     annotated = {annotation.image_id for annotation in ledger.annotations("training")}
     return [

@@ -1,4 +1,4 @@
-"""Says in the log how far a work over many images is, and how long the others will take."""
+"""Logs the progress of a task over many images and the remaining time."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class Remaining:
-    """A count of what is done of `total`, begun when it is made."""
+    """A count of finished items out of `total`; the time runs from its creation."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what = what
@@ -17,7 +17,7 @@ class Remaining:
         self._started = time.monotonic()
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count one more item as finished."""
         self._done += 1
         seconds = (time.monotonic() - self._started) / self._done * (self._total - self._done)
         logger.info("%s %d of %d, %s left", self._what, self._done, self._total, timedelta(seconds=round(seconds)))

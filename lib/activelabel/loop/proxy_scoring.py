@@ -1,4 +1,4 @@
-"""Scoring by the proxy model: what it sees in every image, and how uncertain it is about each that is left."""
+"""Scoring by the proxy model: the features of every image, and its uncertainty about each case left."""
 
 import logging
 from pathlib import Path
@@ -22,16 +22,16 @@ from activelabel.store.records import ModelVersion
 logger = logging.getLogger(__name__)
 
 MEASURES = ("variance", "entropy")
-"""What nath2022 (3.4) ranks by."""
+"""The measures by which nath2022 (3.4) ranks."""
 NOT_SAMPLED = 0
-"""Repeats of the score of a volume that has no pseudo-label: of fewer repeats than all others, it is ranked last."""
+"""The repeats noted for a volume without pseudo-label: with fewer repeats than all others it is ranked last."""
 
 
 class ProxyScoring:
     """The cold start (nath2022, 3.1): scores of the volumes left, and features of all, by the proxy model in use.
 
-    Features come first, and their file is written when all are there; scores are written one by one. So where there are
-    scores, there are features. An interrupted scoring goes on with the scores there are.
+    Features are written first, all in one file; then scores are written one by one. So if there are scores, there are
+    features. An interrupted scoring continues with the missing scores.
     """
 
     def __init__(self, project: Project, settings: ProxySettings) -> None:
@@ -40,10 +40,10 @@ class ProxyScoring:
         self._settings = settings
 
     def run(self, images: Images) -> dict[str, Any]:
-        """Score what the proxy model in use has not scored yet.
+        """Score the volumes that the proxy model in use has not scored yet.
 
-        A volume that cannot be read is recorded with its reason and passed over; one that has no pseudo-label gets the
-        score 0 of no repeats, and so comes last.
+        A volume that cannot be read is set aside with its reason. A volume without pseudo-label gets the score 0 with
+        0 repeats, which ranks it last.
 
         Raises:
             NotReadyError: there is no proxy model yet.
@@ -55,7 +55,7 @@ class ProxyScoring:
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
 
     def _score(self, model: ModelVersion, pool: "_Pool") -> int:
-        """Score the volumes left, one by one; how many."""
+        """Score the volumes left one by one, and return their number."""
         ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
         images = ledger.unscored(model.version, rank_kind(self._settings))
         if not images:
@@ -77,14 +77,14 @@ class ProxyScoring:
                 ledger.record_scores(model.version, image_id, scores, repeats, seed)
                 scored += 1
             elif image_id in pool.without:
-                last = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
-                ledger.record_scores(model.version, image_id, last, NOT_SAMPLED, seed)
+                zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
+                ledger.record_scores(model.version, image_id, zero_scores, NOT_SAMPLED, seed)
             progress.advance()
         return scored
 
 
 class _Pool:
-    """The images as the proxy model sees them. `without` holds those that have no pseudo-label, as far as is known."""
+    """The prepared images for the proxy model. `without` holds the images found to have no pseudo-label."""
 
     def __init__(self, project: Project, images: Images, settings: ProxySettings) -> None:
         self._project = project
@@ -94,7 +94,7 @@ class _Pool:
         self.without: set[str] = set()
 
     def prepared(self, image_id: str) -> PreparedImage | None:
-        """The image as the network takes it; None if it cannot be read or has no pseudo-label."""
+        """The network's input for an image; None if the image cannot be read or has no pseudo-label."""
         if image_id in self.without:
             return None
         ledger = self._project.ledger

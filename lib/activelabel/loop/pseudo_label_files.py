@@ -1,4 +1,4 @@
-"""Pseudo-labels in the project folder: drawn once for each image, and there for the next training or scoring."""
+"""Pseudo-labels in the project folder: drawn once per image and reused by later trainings and scorings."""
 
 import logging
 import shutil
@@ -21,7 +21,7 @@ SETTINGS_FILE = "settings.json"
 
 
 class _Drawn(BaseModel):
-    """What pseudo-labels were drawn by."""
+    """The settings by which pseudo-labels were drawn."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,36 +32,36 @@ class _Drawn(BaseModel):
 
 
 class PseudoLabelFiles:
-    """A folder with `IMAGE.nii.gz` for each image that has a pseudo-label, and the settings they were drawn by."""
+    """A folder with `IMAGE.nii.gz` for each image that has a pseudo-label, and the settings of these."""
 
     def __init__(self, folder: Path, settings: ProxySettings, project: Modality | None = None) -> None:
-        """Use `folder`, which is made; what was drawn there by other settings is removed.
+        """Create `folder`, and remove pseudo-labels in it that were drawn by other settings.
 
-        `project` is what all images are that do not say it themselves, by a DICOM tag.
+        `project` is the modality of the images that have no DICOM tag for it.
         """
         self._folder = folder
         self._settings = _Drawn(project=project, **settings.model_dump(include=set(_Drawn.model_fields)))
-        said, file = self._settings.model_dump_json(indent=1), folder / SETTINGS_FILE
-        if file.is_file() and file.read_text() == said:
+        settings_json, file = self._settings.model_dump_json(indent=1), folder / SETTINGS_FILE
+        if file.is_file() and file.read_text() == settings_json:
             return
         if folder.exists():
             logger.info("the pseudo-labels are drawn again: their settings have changed")
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        write_atomically(file, said.encode())
+        write_atomically(file, settings_json.encode())
 
     def __contains__(self, image_id: str) -> bool:
         """Whether a pseudo-label of this image was drawn."""
         return self._file(image_id).is_file()
 
     def find(self, image_id: str, image: Path) -> Path:
-        """The pseudo-label of an image: drawn if there is none, or if the file `image` was changed since.
+        """The pseudo-label of an image; drawn now if there is none, or if the file `image` has changed since.
 
-        It is written completely or not at all.
+        The file is written completely or not at all.
 
         Raises:
-            InvalidInputError: nothing or everything is foreground, nobody knows the modality, or the image cannot be
-                read.
+            InvalidInputError: no voxel or every voxel is foreground, the modality is unknown, or the image cannot
+                be read.
         """
         file, settings = self._file(image_id), self._settings
         if file.is_file() and file.stat().st_mtime >= image.stat().st_mtime:
@@ -80,14 +80,14 @@ class PseudoLabelFiles:
 
 
 def pseudo_label_files(project: Project, settings: ProxySettings) -> PseudoLabelFiles:
-    """Those of a project, whose images are what it has found out that they are."""
+    """The pseudo-label files of a project, with its modality."""
     modality = project.modality or project.fixed_modality()
     kind = None if modality is None else modality.kind
     return PseudoLabelFiles(project.pseudo_labels_folder, project.proxy_settings(settings), kind)
 
 
 def _series_modality(image: Path) -> str | None:
-    """The DICOM tag of an image that is a series, or that was made from the one in the folder of its name."""
+    """The DICOM modality of an image that is a series, or was converted from the series in the folder of its name."""
     if image.is_dir():
         return series_modality(image)
     series = image.with_name(image.name.removesuffix(".nii.gz"))

@@ -1,4 +1,4 @@
-"""Scoring as a race: few repeats for every volume, all for those that the annotators may be asked for."""
+"""Scoring as a race: few repeats for every volume, all repeats for those that annotators may be asked for."""
 
 import logging
 import time
@@ -24,22 +24,22 @@ def race_project(
     score: Callable[[str, Sample], list[Score] | None],
     predictor: Predictor,
 ) -> None:
-    """Race the images, and write the scores of all into the ledger when it is over, those with all repeats first.
+    """Race the images, and write all scores to the ledger at the end, those with all repeats first.
 
-    Until then an image is unscored for everybody: what a race knows of it midway ranks nothing. What a killed race
-    knows is in its journal, and the next one goes on with it.
+    Until then the images count as unscored: intermediate scores rank nothing. A killed race leaves its results in its
+    journal, and the next race continues from it.
 
-    The places raced for are the cases that this model is asked for: a round, or the labels that make the next training
-    due where these are more. Twice as many finish, from which annotators are served while the next model is trained.
+    The number of places is the number of cases that this model chooses: a round, or the labels that make the next
+    training due if these are more. Twice as many volumes finish, for the queries while the next model is trained.
 
-    Raises what `raced_kind` does.
+    Raises the errors of `raced_kind`.
     """
     query, prediction = project.recipe.query, project.recipe.prediction
     places = max(query.size, project.thresholds.retrain_after)
     settings = RaceSettings(raced_kind(query.strategy), places, prediction.repeats, project.settings.seed)
     identity = {"model_version": model_version, **settings.as_json()}
     journal = Journal(project.folder / JOURNAL_FILE, identity, anew=True)
-    # Those that a race had written into the ledger before it was killed belong to it still: they hold their places.
+    # Volumes whose scores a killed race had already written to the ledger still take part: they keep their places.
     written = project.ledger.scored_images(model_version, settings.kind)
     raced_before = {entry["image"] for entry in journal.entries} & written
     names = sorted(raced_before.union(images))
@@ -50,16 +50,16 @@ def race_project(
 
 
 class _Progress:
-    """Says now and then how far a race is."""
+    """Logs the progress of a race from time to time."""
 
     def __init__(self, passes: int, without_racing: int) -> None:
         logger.info("racing: %d repeats instead of %d", passes, without_racing)
         self._passes = passes
         self._done = 0
-        self._said = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def advance(self, passes: int) -> None:
         self._done += passes
-        if time.monotonic() - self._said > 10:
-            self._said = time.monotonic()
+        if time.monotonic() - self._logged_at > 10:
+            self._logged_at = time.monotonic()
             logger.info("racing: %d of %d repeats", self._done, self._passes)

@@ -1,4 +1,4 @@
-"""The folder of a training run: one run of a project at a time, and what a killed one left is cleared away."""
+"""The folder of a training run: one run of a project at a time; leftovers of a killed run are removed."""
 
 import fcntl
 import logging
@@ -16,10 +16,10 @@ UNFINISHED = "unfinished"
 
 @contextmanager
 def exclusive_run(runs_folder: Path) -> Iterator[Path]:
-    """An empty folder for a run, alone: if another process is training for this project, wait until it ends.
+    """An empty folder for the only run of a project: if another process trains for it, wait until that ends.
 
-    The lock goes with the process, however it ends, so whatever lies in the folder of unfinished runs is of one that
-    was killed or failed, and is removed. The folder of this run stays if it fails, until the next begins.
+    The lock ends with its process, so everything in the folder of unfinished runs belongs to a run that was killed or
+    failed, and is removed. If this run fails, its folder stays until the next run begins.
     """
     unfinished = runs_folder / UNFINISHED
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def exclusive_run(runs_folder: Path) -> Iterator[Path]:
 
 
 def finish_run(folder: Path, model_version: int) -> None:
-    """Move a run that published a model to the finished ones, without its weights: those that count are published."""
+    """Move a run that published a model to the finished runs, without its weights: the published file has them."""
     for weights in folder.rglob("*.pt"):
         weights.unlink()
     folder.rename(folder.parent.parent / f"{folder.name}_model_{model_version}")

@@ -1,4 +1,4 @@
-"""Scoring: how uncertain the model in use is about every image that is left, written to the ledger one by one."""
+"""Scoring: writes the uncertainty of the model in use about each image left to the ledger, one by one."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -33,16 +33,15 @@ class VolumeScoring:
     """
 
     def __init__(self, project: Project, measure: str) -> None:
-        of = "Monte Carlo repeats" if project.recipe.prediction.repeats else "a single pass"
-        self.description = f"{measure.replace('_', ' ').capitalize()} of {of} over each volume left"
+        sampling = "Monte Carlo repeats" if project.recipe.prediction.repeats else "a single pass"
+        self.description = f"{measure.replace('_', ' ').capitalize()} of {sampling} over each volume left"
         self._project = project
         self._measure = measure
 
     def run(self, images: Images) -> dict[str, Any]:
-        """Score what the model in use has not scored yet, its features first where the recipe's strategy goes by them.
+        """Score the images left that the model in use has not scored, after their features if the strategy uses them.
 
-        An image that cannot be read is recorded with its reason and passed over. What was scored stays, whenever this
-        is interrupted.
+        An image that cannot be read is set aside with its reason. An interrupted call keeps its scores.
 
         Raises:
             NotReadyError: there is no model yet.
@@ -68,7 +67,7 @@ class VolumeScoring:
                 return None
             axis = fixed_axis(ledger, image_id, image.original, self._project.slice_plane)
             statistics = sample(image.tensor)
-            # Slices do not race: those of volumes that dropped out have no scores that could be compared.
+            # Slices do not race: the slices of volumes that dropped out would have no comparable scores.
             complete = statistics.repeats == self._project.recipe.prediction.repeats
             of_slices = axis if complete else None
             return [
@@ -106,14 +105,14 @@ class VolumeScoring:
 
 
 def build_scoring_methods(project: Project) -> dict[str, VolumeScoring]:
-    """A scoring method a measure, of those that say anything after so many repeats."""
+    """One scoring method per measure, for the measures that are defined with the recipe's number of repeats."""
     return {measure: VolumeScoring(project, measure) for measure in measures_with(project.recipe.prediction.repeats)}
 
 
 def scored_measure(project: Project) -> str:
-    """The measure that says whether a case is scored, with which all others are written.
+    """The measure that decides whether a case counts as scored; all others are written together with it.
 
-    It is the first, variance, unless there are too few repeats for it: where there are enough again, what was scored
-    without it is scored anew.
+    It is variance, unless there are too few repeats for it. If the repeats become enough later, cases without variance
+    are scored again.
     """
     return measures_with(project.recipe.prediction.repeats)[0]

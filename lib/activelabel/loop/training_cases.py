@@ -1,4 +1,4 @@
-"""What a training learns from and is judged by: annotations of images that are there and readable."""
+"""The cases of a training, for learning and for validation: annotations of present, readable images."""
 
 import logging
 from pathlib import Path
@@ -20,25 +20,25 @@ logger = logging.getLogger(__name__)
 
 
 class AnnotatedCase(Case):
-    """A case, and whose annotation its label is."""
+    """A case and the annotation of its label."""
 
     image_id: str
     role: Role
 
 
 def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
-    """Annotations of images of `role` that are there and readable, as far as is known.
+    """Annotations of images of `role` that are present and, as far as is known, readable.
 
-    Of a training case some slices may be annotated. A validation case judges only as a whole: what it is like in one
-    round would otherwise be another thing in the next.
+    A training case may be annotated on some slices only. A validation case must be annotated completely, so that its
+    Dice is comparable between rounds.
     """
     usable = {image.id for image in ledger.images() if image.usable}
-    there = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
-    return there if role == "training" else [item for item in there if item.slices is None]
+    labels = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
+    return labels if role == "training" else [item for item in labels if item.slices is None]
 
 
 def check_training_cases(ledger: Ledger) -> None:
-    """Whether there is anything to learn from.
+    """Raise an error if there is no annotation to learn from.
 
     Raises:
         NotReadyError: no training case is annotated.
@@ -48,11 +48,10 @@ def check_training_cases(ledger: Ledger) -> None:
 
 
 def readable_annotations(project: Project, images: Images) -> list[Annotation]:
-    """`usable_annotations`, those of training cases first, without those that turn out to be damaged.
+    """The `usable_annotations` of both roles, training cases first, without damaged cases.
 
-    Cases whose image or label cannot be read, or do not belong together, are recorded as such in the ledger, and the
-    rest goes on. Validation cases that are passed over because only some of their slices are annotated are named in
-    the log.
+    A case whose image or label cannot be read, or whose image and label do not match, is set aside in the ledger.
+    Validation cases that are left out because only some of their slices are annotated are logged.
 
     Raises:
         NotReadyError: no training case is left.
@@ -68,10 +67,10 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
 
 
 def check_case(annotation: Annotation, project: Project, path: Path | str) -> None:
-    """Whether a label belongs to its image as it is now, and both can be prepared; nothing is recorded.
+    """Check that a label belongs to its current image and that both can be prepared; record nothing.
 
     Raises:
-        InvalidInputError: it cannot be learnt from or judged by; the line names the case, and says what to do.
+        InvalidInputError: the case cannot be used; the message names the case, and says what to do.
     """
     image_id = annotation.image_id
     with one_case(image_id):
@@ -91,7 +90,7 @@ def check_case(annotation: Annotation, project: Project, path: Path | str) -> No
 
 
 def annotated_case(annotation: Annotation, project: Project, images: Images) -> AnnotatedCase:
-    """The case of an annotation, as it travels to the processes that train."""
+    """The case of an annotation, in the form in which it is sent to the training processes."""
     image = project.ledger.image(annotation.image_id)
     return {
         "image": images.get_image_uri(annotation.image_id),
@@ -104,7 +103,7 @@ def annotated_case(annotation: Annotation, project: Project, images: Images) -> 
 
 
 def readable_of_role(project: Project, role: Role, images: Images) -> list[Annotation]:
-    """`usable_annotations` without those that turn out to be damaged, which are recorded as such in the ledger."""
+    """The `usable_annotations` of a role without damaged cases, which are set aside in the ledger."""
     return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, images)]
 
 

@@ -1,4 +1,4 @@
-"""What the autopilot waits for, in a sentence: how many labels of what are there, and how many it takes."""
+"""Describes what the autopilot waits for: the labels there are, and the labels needed."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,14 +10,14 @@ from activelabel.project.project import Project
 
 @dataclass(frozen=True)
 class Counts:
-    """Labels until the next model.
+    """The labels there are and the labels needed for the next model.
 
     Attributes:
-        unit: what the training labels are counted in, `volumes` or `slices`.
-        training: how many of them the model trained last has not seen.
-        training_wanted: how many make a training due.
-        validation: how many validation cases are annotated.
-        validation_wanted: how many there are.
+        unit: the unit of the training labels, `volumes` or `slices`.
+        training: the number of training labels that the model trained last has not seen.
+        training_wanted: the number that makes a training due.
+        validation: the number of annotated validation cases.
+        validation_wanted: the number of all validation cases.
     """
 
     unit: str
@@ -28,7 +28,7 @@ class Counts:
 
 
 def autopilot_info(project: Project, situation: Situation, autopilot: Autopilot | None) -> dict[str, Any]:
-    """What `GET /info/` says of the autopilot, None where it is off: what is due, and what it waits for."""
+    """The autopilot's part of `GET /info/`: the due task and what it waits for. `autopilot` is None if it is off."""
     due, counts = work_due(situation, project.thresholds), labels_counted(project, situation)
     rests, busy = autopilot is not None and autopilot.rests, autopilot is not None and autopilot.busy
     return {
@@ -40,7 +40,7 @@ def autopilot_info(project: Project, situation: Situation, autopilot: Autopilot 
 
 
 def labels_counted(project: Project, situation: Situation) -> Counts:
-    """The labels until the next model."""
+    """The labels of a project, counted for the next model."""
     first, query, limits = situation.model_version is None, project.recipe.query, project.thresholds
     slices = query.starts_with_slices if first else query.asks_slices
     judging = project.ledger.annotations(role="validation")
@@ -56,15 +56,15 @@ def labels_counted(project: Project, situation: Situation) -> Counts:
 def waits_for(
     situation: Situation, due: Work | None, counts: Counts, *, on: bool = True, busy: bool = False, rests: bool = False
 ) -> str:
-    """What happens next, or what it takes until something does.
+    """A sentence that says what happens next, or what the autopilot waits for.
 
     Args:
-        situation: what the ledger says.
-        due: what is to be done now.
-        counts: the labels until the next model.
+        situation: the facts from the ledger.
+        due: the task that is due now.
+        counts: the labels for the next model.
         on: whether the autopilot starts work by itself.
         busy: whether a training or scoring runs or is queued.
-        rests: whether it failed so often that it rests.
+        rests: whether the autopilot pauses after too many failures.
     """
     if busy:
         return "A training or a scoring is under way."
@@ -88,7 +88,7 @@ def waits_for(
 
 
 def _validation(counts: Counts) -> str:
-    """How far the cases are on which models are judged."""
+    """A phrase on how many validation cases are annotated."""
     if not counts.validation_wanted:
         return "No cases are set aside to judge models on."
     cases, annotated = _number(counts.validation_wanted, "validation cases"), counts.validation
@@ -100,5 +100,5 @@ def _is_or_are(number: int) -> str:
 
 
 def _number(number: int, things: str) -> str:
-    """So many things, in the singular for one."""
+    """A number with its noun, which is singular for 1."""
     return f"{number} {things.removesuffix('s') if number == 1 else things}"

@@ -1,4 +1,4 @@
-"""Whether every file of a project is what it was: read wholly, whatever its size and time say. Nothing is changed."""
+"""Checks every file of a project against the ledger by reading it completely. Nothing is changed."""
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
@@ -19,19 +19,19 @@ from activelabel.project.studies import is_pacs
 from activelabel.store.records import Annotation, Draft, Image, ModelVersion
 
 Check = Callable[[], Sequence[str]]
-"""Looks at one file; a line for each thing that is wrong with it, with what to do."""
+"""A check of one file; returns a line for each fault, which says what to do."""
 
 
 def checks_of(project: Project) -> list[Check]:
     """A check of each image, of each version of each label and draft, and of each model that the ledger knows.
 
-    The images of a PACS are there, and are not looked at.
+    The images of a PACS are not checked.
     """
     ledger = project.ledger
     labels: dict[str, Annotation | Draft] = {}
     for image in ledger.images():
         labels |= {draft.file: draft for draft in ledger.draft_history(image.id)}
-        labels |= {label.file: label for label in ledger.history(image.id)}  # of several tags of one file, one
+        labels |= {label.file: label for label in ledger.history(image.id)}  # one tag of each file
     models = [*ledger.models("task"), *ledger.models("proxy")]
     return [
         *_image_checks(project),
@@ -52,12 +52,12 @@ def _image_checks(project: Project) -> list[Check]:
     gone = sorted(image.id for image in images.values() if image.present and image.id not in found.files)
     return [
         *(partial(_check_image, images.get(id_), id_, found.path(id_), project) for id_ in found.files),
-        *(partial(_gone, image_id, ledger.history(image_id)) for image_id in gone),
+        *(partial(_report_missing_image, image_id, ledger.history(image_id)) for image_id in gone),
     ]
 
 
 def _check_image(image: Image | None, image_id: str, path: Path, project: Project) -> Sequence[str]:
-    """Whether an image can be read, and is the one that was read first and on which its label was drawn."""
+    """Check that an image can be read, and is the one that was read first and on which its label was drawn."""
     try:
         with one_case(image_id):
             content = content_sha256(read_volume(path))
@@ -67,18 +67,18 @@ def _check_image(image: Image | None, image_id: str, path: Path, project: Projec
     except ActiveLabelError as error:
         return [str(error)]
     if image is not None and image.content_sha256 not in (None, content):
-        said = "put the earlier file back, or start the server, which reads it anew: nothing was drawn on it"
-        return [f"{image_id}: the image is not the one that was read first (its SHA-256 differs): {said}"]
+        advice = "put the earlier file back, or start the server, which reads it anew: nothing was drawn on it"
+        return [f"{image_id}: the image is not the one that was read first (its SHA-256 differs): {advice}"]
     return []
 
 
-def _gone(image_id: str, labels: Collection[Annotation]) -> Sequence[str]:
+def _report_missing_image(image_id: str, labels: Collection[Annotation]) -> Sequence[str]:
     kept = f"; {len(labels)} versions of its label are kept" if labels else ""
     return [f"{image_id}: the image is gone from the studies folder{kept}: put it back, or go on without it"]
 
 
 def _check_label(label: Annotation | Draft, kept: Path) -> Sequence[str]:
-    """Whether a version of a label is what was kept, and the record beside it can be read."""
+    """Check that the file of a label version is unchanged, and that the record beside it can be read."""
     try:
         file = sound_file(replace(label, file_size=None), kept)
     except ActiveLabelError as error:

@@ -1,7 +1,7 @@
-"""Which client is asking, as far as a request tells: it decides how slices are counted in what people read.
+"""The kind of client that sent a request: it decides how slices are counted in texts for people.
 
-Slicer's module and a script use one and the same client, which names no program: nothing tells them apart. OHIF runs in
-a browser, and browsers say so.
+Slicer's module and a script use the same HTTP client, which names no program, so they cannot be told apart. OHIF runs
+in a browser, which a browser's `User-Agent` shows.
 """
 
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from contextvars import ContextVar
 from enum import Enum
 
 _BROWSERS = "mozilla/"
-"""How every browser's name of itself begins."""
+"""The beginning of every browser's `User-Agent`, in lower case."""
 
 
 class ClientKind(Enum):
-    """A client by how it counts slices."""
+    """The kinds of clients, which count slices differently."""
 
     OHIF = "OHIF"
     OTHER = "Slicer, or a script"
 
 
 client_kind: ContextVar[ClientKind] = ContextVar("client_kind", default=ClientKind.OTHER)
-"""Of the request that is being answered; set by the routes."""
+"""The kind of client of the request that is being answered; set by the routes."""
 
 
 def kind_of(headers: Mapping[str, str]) -> ClientKind:
-    """Which client a request with these headers, their names in lower case, comes from."""
+    """The kind of client that sent a request with these headers; header names are in lower case."""
     return ClientKind.OHIF if headers.get("user-agent", "").lower().startswith(_BROWSERS) else ClientKind.OTHER

@@ -1,4 +1,4 @@
-"""The project that a server has begun, as other commands find it."""
+"""Finds the ledger of an existing project, for the commands."""
 
 import os
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from activelabel.store.location import sqlite_url
 def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledger:
     """The ledger of the project that a server has begun on these studies.
 
-    Of the settings only those count that say where it is.
+    Only the settings that say where the ledger is are used.
 
     Raises:
-        InvalidInputError: no server has, or settings are wrong; the line says what.
+        InvalidInputError: no server has begun one, or settings are wrong; the message says which.
     """
     settings = parse_settings(conf)
     folder = project_folder(app_dir, studies, settings)

@@ -1,4 +1,4 @@
-"""Where a project keeps what it keeps."""
+"""The folders of a project."""
 
 import hashlib
 from pathlib import Path
@@ -9,18 +9,18 @@ from activelabel.project.settings import Settings
 from activelabel.project.studies import is_pacs
 
 VIEW = "view"
-"""Below the folder of a project that is not beside its images: what would else be written there."""
+"""The subfolder of a project that is not beside its images, for the files that would be written beside them."""
 
 
 def project_folder(app_dir: str, studies: str, settings: Settings) -> Path:
-    """Where a project keeps what it keeps."""
+    """The folder of a project: from the settings, else the default."""
     return (settings.project_dir or default_folder(app_dir, studies)).resolve()
 
 
 def view_folder(folder: Path, studies: str) -> Path:
-    """Where the host's listing and labels are of a project in `folder`: beside the images if that is among them.
+    """The folder of the host's listing and labels: beside the images if the project's `folder` is there.
 
-    A project elsewhere writes nothing beside the images, which may be on a disk that cannot be written.
+    A project elsewhere writes nothing beside the images, which may be on a read-only disk.
     """
     if not is_pacs(studies) and folder.is_relative_to(Path(studies).resolve()):
         return Path(studies)
@@ -28,7 +28,7 @@ def view_folder(folder: Path, studies: str) -> Path:
 
 
 def default_folder(app_dir: str, studies: str) -> Path:
-    """Beside the images; for a PACS, in the app's own folder for models, one folder an address."""
+    """The default folder: beside the images; for a PACS, below the app's folder of models, one folder per address."""
     if not is_pacs(studies):
         return Path(studies) / PROJECT_FOLDER
     address = urlsplit(studies.rstrip("/"))

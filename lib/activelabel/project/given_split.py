@@ -1,4 +1,4 @@
-"""The split of a live project where people give one (`--conf splits`): read once, and held against what is known."""
+"""The user's split of a live project (`--conf splits`): read once, and checked against the ledger."""
 
 from collections.abc import Collection
 
@@ -11,19 +11,19 @@ _NAMES_IN_A_LINE = 3
 
 
 def given_split(settings: Settings) -> GivenSplit | None:
-    """The split that the settings name; None where they name none.
+    """The split that the settings name; None if they name none.
 
     Raises:
-        InvalidInputError: as `read_split`.
+        InvalidInputError: raised by `read_split`.
     """
     return None if settings.splits is None else read_split(settings.splits, settings.splits_fold)
 
 
 def check_split(split: GivenSplit, ledger: Ledger) -> None:
-    """Whether the project goes by this split already, as far as it knows its images.
+    """Check a split against the images that the ledger knows.
 
     Raises:
-        InvalidInputError: an image had another role before, and roles never change; or test cases are in the studies
+        InvalidInputError: an image has another role already, and roles never change; or test cases are in the studies
             folder, where they would be asked for.
     """
     images = ledger.images()
@@ -38,7 +38,7 @@ def check_split(split: GivenSplit, ledger: Ledger) -> None:
 
 
 def check_no_test_cases(split: GivenSplit, image_ids: Collection[str]) -> None:
-    """Whether none of these images is a test case. Raises as `check_split`."""
+    """Check that none of these images is a test case. Raises the errors of `check_split`."""
     tests = sorted(split.of("test", image_ids))
     if tests:
         raise InvalidInputError(

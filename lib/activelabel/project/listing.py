@@ -1,4 +1,4 @@
-"""The host's listing of a studies folder, as far as it says which file an image is."""
+"""Reads the host's listing of a studies folder: the files of images and labels."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 LISTING = "datastore_v2.json"
 FILE = "file"
-"""In what is listed of an image: where it is below the studies folder, if not directly in it under its id."""
+"""The key of an image's path below the studies folder, if the image is not directly in the folder under its id."""
 
 
 def file_of(image_id: str, ending: str, info: dict[str, Any]) -> str:
@@ -15,7 +15,7 @@ def file_of(image_id: str, ending: str, info: dict[str, Any]) -> str:
 
 
 def listed_labels(studies: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """What a server has listed of labels, by image and tag; nothing where there is no listing that can be read."""
+    """The labels that a server has listed, by image and tag; empty if there is no readable listing."""
     try:
         objects = json.loads((studies / LISTING).read_text(encoding="utf-8"))["objects"]
         return {
@@ -28,7 +28,7 @@ def listed_labels(studies: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def labelled(studies: Path, tag: str) -> set[str]:
-    """The images of which a server has listed a label; none where there is no listing that can be read."""
+    """The images of which a server has listed a label with this tag; empty if there is no readable listing."""
     try:
         objects = json.loads((studies / LISTING).read_text(encoding="utf-8"))["objects"]
         return {image_id for image_id, listed in objects.items() if tag in listed.get("labels", {})}
@@ -37,7 +37,7 @@ def labelled(studies: Path, tag: str) -> set[str]:
 
 
 def listed_files(studies: Path) -> dict[str, str]:
-    """The file of each image that a server has listed, by id; nothing where there is no listing that can be read."""
+    """The file of each image that a server has listed, by id; empty if there is no readable listing."""
     try:
         objects = json.loads((studies / LISTING).read_text(encoding="utf-8"))["objects"]
         return {
@@ -45,4 +45,4 @@ def listed_files(studies: Path) -> dict[str, str]:
             for image_id, listed in objects.items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # the server makes a damaged listing anew
+        return {}  # the server rewrites a damaged listing

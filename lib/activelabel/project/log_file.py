@@ -1,4 +1,4 @@
-"""The log of one project, without secrets. The host's own log is one file an app folder, which servers share."""
+"""The log of one project, without secrets. The host's own log is one file per app folder, which servers share."""
 
 import logging
 import logging.handlers
@@ -10,7 +10,7 @@ from pathlib import Path
 from activelabel.analysis.harmless_text import visible
 
 LOGGERS = ("", "task_train", "task_scoring", "task_batch_infer")
-"""The root, and what the host sends its children's output to, past the root."""
+"""The root logger, and the loggers of the host's child processes, which do not propagate to the root."""
 BYTES, KEPT = 10 * 2**20, 5
 _FORMAT = "[%(asctime)s] [%(levelname)s] (%(name)s) %(message)s"
 _PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)", re.IGNORECASE)
@@ -18,14 +18,14 @@ _NAMED = re.compile(r"(?P<before>\b(?:password|secret|token)\b[\"']?\s*[=:]\s*[\
 
 
 def without_secrets(text: str) -> str:
-    """The text with `***` for the password of each address, and for what is called password, secret or token."""
+    """The text with `***` for the password in each URL and for each value named password, secret or token."""
     return _NAMED.sub(r"\g<before>***", _PASSWORD.sub(r"\g<before>***", text))
 
 
 class _Formatter(logging.Formatter):
-    """Whatever a record says, its traceback too, without secrets.
+    """Formats records, including tracebacks, without secrets.
 
-    A name with a line break in it begins no line that looks like another record.
+    Continuation lines are indented, so that a line break in a name cannot fake another record.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -33,13 +33,13 @@ class _Formatter(logging.Formatter):
 
 
 class _File(logging.handlers.RotatingFileHandler):
-    """A log whose disk may be full for a while: said once, and not with a traceback for each record."""
+    """A log file that reports a full disk once, instead of a traceback for each record."""
 
     _missing = 0
     _failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, and first, where it is the first again, how many could not be written before it."""
+        """Write a record; if writing had failed before, write first how many records were lost."""
         if self._missing:
             text = f"the log could not be written: {self._missing} records before this one may be missing"
             if not self._write(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, None, None)):
@@ -55,7 +55,7 @@ class _File(logging.handlers.RotatingFileHandler):
         return not self._failed
 
     def handleError(self, record: logging.LogRecord) -> None:  # the name is the standard library's
-        """Say on the standard error that the log cannot be written; an error of another kind is a defect of ours."""
+        """Report on standard error that the log cannot be written; any other error is a defect of this program."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -66,7 +66,7 @@ class _File(logging.handlers.RotatingFileHandler):
 
 
 def keep_log(file: Path) -> None:
-    """Write what this process logs to `file` too, from now on."""
+    """Also write the log of this process to `file` from now on."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = _File(file, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
     handler.setFormatter(_Formatter(_FORMAT))
@@ -78,16 +78,16 @@ def keep_log(file: Path) -> None:
 
 
 def _hide_secrets(record: logging.LogRecord) -> bool:
-    """A filter of the host's handlers, whose format stays, to the same end."""
-    said = record.getMessage()
-    shown = visible(without_secrets(said)).replace("\n", "\n    ")
-    if shown != said:
+    """A filter that removes secrets from the records of the host's handlers, which keep their format."""
+    message = record.getMessage()
+    shown = visible(without_secrets(message)).replace("\n", "\n    ")
+    if shown != message:
         record.msg, record.args = shown, None
     return True
 
 
 def last_lines(file: Path, count: int) -> str:
-    """The last lines of a log, all for 0; an empty text where there is none yet."""
+    """The last `count` lines of a log, all lines if `count` is 0; an empty text if there is no log yet."""
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:
             return "".join(deque(lines, count) if count else lines)

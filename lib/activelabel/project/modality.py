@@ -1,4 +1,4 @@
-"""What the images of a project are: found out once, when it begins, and kept in the ledger."""
+"""The modality of a project's images: determined once, when the project begins, and kept in the ledger."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,39 +23,39 @@ logger = logging.getLogger(__name__)
 
 FACT = "modality"
 VOTERS = 64
-"""So many images vote, drawn by a hash of their names where there are more: reading thousands would take hours."""
+"""The most images that vote, chosen by a hash of their names if there are more: reading thousands takes hours."""
 
 
 def known_modality(ledger: Ledger) -> ProjectModality | None:
-    """What was found out when the project began; None if nothing was yet."""
+    """The modality in the ledger; None if it was not determined yet."""
     fact = ledger.fact(FACT)
     return None if fact is None else ProjectModality(fact.value, fact.reason)
 
 
 def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: bool = False) -> ProjectModality | None:
-    """What the images of a project are: as it was found out before, else now, and then for good.
+    """The modality of a project: the recorded one, else it is determined now and recorded for good.
 
-    `configured` (`--conf modality`) may still correct it as long as no model has learned from images that were
-    prepared otherwise. None where nobody can say yet: there is no image. `links_out`: see `find_images`.
+    `configured` (`--conf modality`) may correct it as long as no model has learned from images that were prepared
+    otherwise. None if there is no image yet. `links_out`: see `find_images`.
 
     Raises:
-        InvalidInputError: `configured` is of a modality that nobody knows, or comes too late; or so is `dataset.json`.
+        InvalidInputError: `configured` or `dataset.json` names an unknown modality, or `configured` comes too late.
     """
-    said = None if configured == AUTO else named_modality(configured, "--conf modality")
+    given = None if configured == AUTO else named_modality(configured, "--conf modality")
     known = known_modality(ledger)
-    if known is not None and (said is None or said.name == known.name):
+    if known is not None and (given is None or given.name == known.name):
         return known
-    if known is not None and said is not None and said.kind != known.kind and _has_models(ledger):
+    if known is not None and given is not None and given.kind != known.kind and _has_models(ledger):
         raise InvalidInputError(
             f"--conf modality {configured}: the project began with {known.name} ({known.reason}), and its models "
             "learned from images prepared as such: leave it out, or begin another project with --conf project_dir"
         )
-    found = said or find_modality(studies, links_out=links_out)
-    return None if found is None else fix_modality(ledger, found, again=said is not None)
+    found = given or find_modality(studies, links_out=links_out)
+    return None if found is None else fix_modality(ledger, found, again=given is not None)
 
 
 def fix_modality(ledger: Ledger, found: ProjectModality, *, again: bool = False) -> ProjectModality:
-    """Keep what was found out; what was kept before stands, unless it is said `again`."""
+    """Record the modality and return it. A recorded one stays and is returned, unless `again` replaces it."""
     fact = ledger.fix_fact(FACT, found.name, found.reason, again=again)
     fixed = ProjectModality(fact.value, fact.reason)
     logger.info("modality of the project: %s", fixed)
@@ -65,12 +65,12 @@ def fix_modality(ledger: Ledger, found: ProjectModality, *, again: bool = False)
 def find_modality(
     studies: str, images: Sequence[Path] | None = None, links_out: bool = False
 ) -> ProjectModality | None:
-    """What images are: what a `dataset.json` says in their folder or beside it, else a vote of the images.
+    """The modality by a `dataset.json` in the studies folder or beside it, else by a vote of the images.
 
-    `images` are those of the folder, if they are known. None where there is no image that can be read; of a PACS, which
-    is asked when it is opened.
+    `images` are those of the folder, if they are known. None if no image can be read, and for a PACS, which is asked
+    when it is opened.
 
-    Raises what `fixed_modality` does.
+    Raises the errors of `fixed_modality`.
     """
     if is_pacs(studies):
         return None
@@ -82,10 +82,10 @@ def find_modality(
 
 
 def declared_or_voted(folder: Path, images: Iterable[Intensities]) -> ProjectModality | None:
-    """What a `dataset.json` in a folder or beside it says, else what most of some images look like.
+    """The modality by a `dataset.json` in a folder or beside it, else by a majority of the images.
 
     Raises:
-        InvalidInputError: the `dataset.json` says what nobody knows.
+        InvalidInputError: the `dataset.json` names an unknown modality.
     """
     declared = dataset_modality((folder, folder.parent))
     if declared is not None:

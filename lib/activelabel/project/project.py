@@ -44,7 +44,7 @@ MODELS = "models"
 
 @dataclass(frozen=True)
 class Project:
-    """What every task of the server is given. It can be pickled: the ledger connects when it is first used."""
+    """The object that every task of the server gets. It can be pickled: the ledger connects at its first use."""
 
     settings: Settings
     recipe: Recipe
@@ -57,62 +57,62 @@ class Project:
 
     @property
     def models_folder(self) -> Path:
-        """Published model versions; nothing in it is ever changed."""
+        """The folder of published model versions; no file in it ever changes."""
         return self.folder / MODELS
 
     @property
     def labels_folder(self) -> Path:
-        """Every version of every label."""
+        """The folder of all versions of all labels."""
         return self.folder / "labels"
 
     @property
     def view_folder(self) -> Path:
-        """Where the host's listing and the labels as the host lays them out are."""
+        """The folder of the host's listing and of the labels in the host's layout."""
         return view_folder(self.folder, self.studies)
 
     @property
     def log_file(self) -> Path:
-        """What the server of this project has logged."""
+        """The log of this project's server."""
         return self.folder / "logs" / "server.log"
 
     @property
     def runs_folder(self) -> Path:
-        """What trainings write while they run."""
+        """The folder to which trainings write while they run."""
         return self.folder / "runs"
 
     @property
     def predictions_folder(self) -> Path:
-        """The masks that models showed of each image: what an annotator who starts from one has not drawn."""
+        """The folder of the masks that models showed of each image; they are no drawing of the annotator's."""
         return self.folder / "predictions"
 
     @property
     def pseudo_labels_folder(self) -> Path:
-        """The pseudo-label of each image, from which the proxy model learns."""
+        """The folder of the images' pseudo-labels, from which the proxy model learns."""
         return self.folder / "pseudo_labels"
 
     @property
     def features_folder(self) -> Path:
-        """What models see in the images: a file a version, of those whose strategies go by it."""
+        """The folder of image features: one file per model version."""
         return self.folder / "features"
 
     @property
     def slice_plane(self) -> SlicePlane:
-        """The plane whose slices are annotated."""
+        """The plane of the annotated slices."""
         return self.recipe.preprocessing.slice_plane
 
     @property
     def modality(self) -> ProjectModality | None:
-        """What the images are, as it was found out when the project began; None as long as there is no image."""
+        """The recorded modality of the images; None as long as there is no image."""
         return known_modality(self.ledger)
 
     def fixed_modality(self) -> ProjectModality | None:
-        """As `modality`, found out now if it was not yet, and then for good. Raises as `project_modality` says."""
+        """The modality; if not recorded yet, it is determined now for good. Raises the errors of `project_modality`."""
         settings = self.settings
         return fixed_modality(self.ledger, settings.modality, self.studies, settings.links_out_of_studies)
 
     @property
     def preprocessing(self) -> PreprocessingSettings:
-        """How images are prepared, all alike: where the recipe leaves it to the images, by the project's modality."""
+        """The settings by which all images are prepared; `auto` in the recipe is replaced by the project's modality."""
         settings = self.recipe.preprocessing
         if settings.intensity != "auto":
             return settings
@@ -120,22 +120,22 @@ class Project:
         return settings if modality is None else settings.model_copy(update={"intensity": modality.intensity})
 
     def proxy_settings(self, settings: ProxySettings) -> ProxySettings:
-        """Those of a recipe; where they leave the modality to the images, `--conf modality` outranks these."""
+        """The proxy settings of a recipe; if their modality is `auto`, `--conf modality` replaces it."""
         if settings.modality != "auto" or self.settings.modality == "auto":
             return settings
-        said = self.modality or self.fixed_modality()
-        return settings if said is None else settings.model_copy(update={"modality": said.kind.lower()})
+        modality = self.modality or self.fixed_modality()
+        return settings if modality is None else settings.model_copy(update={"modality": modality.kind.lower()})
 
     @property
     def device(self) -> torch.device:
-        """Where networks run."""
+        """The device on which networks run."""
         if self.settings.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.settings.device)
 
     @property
     def model_description(self) -> ModelDescription:
-        """What a model of this project's task must have been trained for."""
+        """The description that a model of this project's task must have."""
         return ModelDescription(
             recipe=self.recipe.name,
             labels=self.labels,
@@ -144,16 +144,16 @@ class Project:
         )
 
     def description_of(self, kind: ModelKind) -> ModelDescription:
-        """What a model of that kind must have been trained for."""
+        """The description that a model of this kind must have."""
         return proxy_description(self.model_description) if kind == "proxy" else self.model_description
 
     @property
     def thresholds(self) -> Thresholds:
-        """How many labels make a training due."""
+        """The numbers of labels that make a training due."""
         return thresholds(self.recipe.query, self.settings.start, self.settings.retrain_after)
 
     def settings_in_force(self) -> dict[str, object]:
-        """Every setting with the value that counts, as JSON, and no password."""
+        """Every setting with the value in force, as JSON without passwords."""
         modality = self.modality
         return {
             **self.settings.model_dump(mode="json"),
@@ -173,7 +173,7 @@ class Project:
         }
 
     def has_scored_all(self, version: int, kind: ScoreKind) -> bool:
-        """Whether a model's scoring has come to its end. Once it has, images added later do not count against it."""
+        """Whether a model's scoring is complete. Images that are added after its end do not make it incomplete."""
         if (version, kind) not in self.scored_all and not self.ledger.unscored(version, kind):
             self.scored_all.add((version, kind))
         return (version, kind) in self.scored_all
@@ -190,21 +190,21 @@ class Project:
         return model
 
     def _missing_for_first_model(self) -> str:
-        """What the first training waits for, and what there is of it."""
+        """A text on the labels that the first training waits for, and the labels there are."""
         progress, needed = self.ledger.progress(), self.thresholds.start
         by_slices = self.recipe.query.starts_with_slices
-        there = progress.new_training_slices if by_slices else progress.new_training_annotations
+        available = progress.new_training_slices if by_slices else progress.new_training_annotations
         unit = f"training {'slice' if by_slices else 'case'}{'' if needed == 1 else 's'}"
         validation = progress.new_annotations - progress.new_training_annotations
         todo = "label more, or start a training yourself"
-        if there >= needed:
+        if available >= needed:
             todo = "the first training is due" if self.settings.autopilot else "start a training"
-        return f"the first takes {needed} {unit}, you have {there}, and {validation} for validation: {todo}"
+        return f"the first takes {needed} {unit}, you have {available}, and {validation} for validation: {todo}"
 
     def asking_models(self) -> list[ModelVersion]:
-        """The model in use, and the one that was before it, which is asked while the new one knows nothing yet.
+        """The model in use and its predecessor, which ranks while the model in use has not scored yet.
 
-        The one before is the last that led to it: not one that was withdrawn, or that an older one beats.
+        The predecessor is the newest older model that was neither withdrawn nor is beaten by an older one.
         """
         use = self.ledger.model_use()
         if use is None or use.model_version is None:
@@ -214,10 +214,10 @@ class Project:
         return [self.ledger.model(version) for version in [use.model_version, *before[-1:]] if version is not None]
 
     def network(self, model: ModelVersion) -> nn.Module:
-        """The network of a model version; names of labels may have been added since it was trained.
+        """The network of a model version; label names may have been added since its training.
 
         Raises:
-            InvalidInputError: its file is missing or damaged, or holds another network or other labels.
+            InvalidInputError: its file is missing or damaged, or has another network or other labels.
         """
         expected = self.description_of(model.kind)
         if model.kind == "task" and expected.labels[: len(model.labels)] == model.labels:
@@ -225,11 +225,11 @@ class Project:
         return load_model(self.models_folder / model.file, expected, model.sha256)
 
     def predictor(self, model: ModelVersion) -> Predictor:
-        """The network of a model version, ready to run over volumes. Raises as `network`."""
+        """The network of a model version, ready to run over volumes. Raises the errors of `network`."""
         return self.predictor_of(self.network(model), self.device)
 
     def predictor_of(self, network: nn.Module, device: torch.device) -> Predictor:
-        """Any network, ready to run over volumes as recipe and settings say."""
+        """A network, ready to run over volumes by recipe and settings."""
         settings = self.recipe.prediction
         return Predictor(
             network,
@@ -245,12 +245,12 @@ class Project:
 def plan_project(
     app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
 ) -> Project:
-    """Read settings, recipe and label names. Nothing is written, and the ledger is opened only if it alone has names.
+    """Read settings, recipe and label names; write nothing, and open the ledger only if no other source has names.
 
     `environment` may name the ledger's database: see `settings.database_url`.
 
     Raises:
-        ActiveLabelError: something of it is wrong; the line says what.
+        ActiveLabelError: settings, recipe or label names are wrong; the message says what.
     """
     project = plan_without_labels(app_dir, studies, conf, environment)
     settings, ledger = project.settings, project.ledger
@@ -266,17 +266,17 @@ def plan_project(
 def plan_without_labels(
     app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
 ) -> Project:
-    """As `plan_project`, for what needs no label names: they may not be known yet, and are none here.
+    """Do the same as `plan_project`, but without label names, which may not be known yet.
 
     Raises:
-        ActiveLabelError: settings or recipe are wrong; the line says what.
+        ActiveLabelError: settings or recipe are wrong; the message says what.
     """
     settings = parse_settings(conf)
     limit_images(settings.largest_image_voxels)
     recipe = with_settings(load_recipe(settings.recipe), settings)
     check_recipe(recipe)
     if recipe.prediction.racing:
-        raced_kind(recipe.query.strategy)  # refuses what cannot race, before the first scoring does
+        raced_kind(recipe.query.strategy)  # raises now, not at the first scoring, if the strategy cannot race
     check_device(settings.device)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
@@ -286,10 +286,10 @@ def plan_without_labels(
 def open_project(
     app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
 ) -> Project:
-    """A project ready for work: its folder and ledger are there. The arguments are those of `plan_project`.
+    """A project ready for work, with folder and ledger. The arguments are those of `plan_project`.
 
     Raises:
-        ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says what.
+        ActiveLabelError: settings, recipe, label names or ledger are wrong; the message says what.
     """
     project = plan_project(app_dir, studies, conf, environment)
     make_folder(project)
@@ -301,7 +301,7 @@ def make_folder(project: Project) -> None:
     """Make the project's folder.
 
     Raises:
-        InvalidInputError: it cannot be made.
+        InvalidInputError: the folder cannot be made.
     """
     try:
         project.folder.mkdir(parents=True, exist_ok=True)
@@ -313,7 +313,7 @@ def make_folder(project: Project) -> None:
 
 
 def prepare_project(project: Project) -> None:
-    """Open the ledger of a planned project whose folder is there, and say what the project is."""
+    """Open the ledger of a planned project whose folder exists, and log what the project is."""
     project.ledger.open()
     check_names(project.ledger, project.labels)
     name_older_labels(project.ledger, project.labels)

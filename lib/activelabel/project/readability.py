@@ -1,7 +1,7 @@
-"""Cases that cannot be used: set aside with the reason, so that all others go on, and taken back when they are mended.
+"""Reads the images of a project; cases that cannot be used are set aside until they are mended.
 
-Everything that reads an image of the project reads it here. Whatever is raised while one case is read is that case's
-problem; its files and its reason are noted in the ledger, and a change of the files brings it back.
+All code that reads an image of the project uses this module. An error while a case is read concerns only this case: its
+reason and the state of its files are recorded in the ledger, and a change of the files brings the case back.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from activelabel.store.records import Annotation, Image
 logger = logging.getLogger(__name__)
 
 COMPARED = 64
-"""With so many other images the numbers of one that is new are compared."""
+"""The number of other images with which the intensities of a new image are compared."""
 
 
 def read_case(image_id: str, path: Path | str, ledger: Ledger) -> Volume:
-    """An image of the project, noted in the ledger as it is now.
+    """An image of the project, whose current content is recorded in the ledger.
 
     Raises:
-        InvalidInputError: it cannot be read, or it is another one than that on which its label was drawn.
+        InvalidInputError: the image cannot be read, or is not the one on which its label was drawn.
     """
     with one_case(image_id):
         volume = read_volume(path)
@@ -43,10 +43,10 @@ def read_case(image_id: str, path: Path | str, ledger: Ledger) -> Volume:
 def prepare_case(
     image_id: str, path: Path | str, ledger: Ledger, settings: PreprocessingSettings
 ) -> tuple[Volume, PreparedImage]:
-    """As `read_case`, and as the network takes it.
+    """An image as `read_case` returns it, and the network's input made from it.
 
     Raises:
-        InvalidInputError: as `read_case`, or it cannot be resampled.
+        InvalidInputError: `read_case` raises it, or the image cannot be resampled.
     """
     volume = read_case(image_id, path, ledger)
     with one_case(image_id):
@@ -54,12 +54,12 @@ def prepare_case(
 
 
 def note_image(image_id: str, path: Path, ledger: Ledger, volume: Volume | None = None) -> None:
-    """Keep in the ledger what an image's file holds, unless that is known: by size and time, then by its content.
+    """Record the content of an image's file in the ledger, unless size and time, or the digest, are unchanged.
 
-    An image whose numbers are not those of the others is named in the log.
+    An image whose intensities differ from those of the others is logged.
 
     Raises:
-        InvalidInputError: it cannot be read.
+        InvalidInputError: the image cannot be read.
     """
     status, known = path.stat(), ledger.image(image_id)
     if (known.file_size, known.file_modified_ns) == (status.st_size, status.st_mtime_ns):
@@ -74,7 +74,7 @@ def note_image(image_id: str, path: Path, ledger: Ledger, volume: Volume | None 
 
 
 def check_unchanged(image_id: str, ledger: Ledger) -> None:
-    """Whether an image is the one on which its label was drawn, as far as the ledger knows.
+    """Check that, according to the ledger, an image is the one on which its label was drawn.
 
     Raises:
         InvalidInputError: it is another one.
@@ -85,7 +85,7 @@ def check_unchanged(image_id: str, ledger: Ledger) -> None:
 
 
 def require_same_image(label: Annotation, content: str | None) -> None:
-    """Whether an image of this content, if it is known, is the one on which a label was drawn.
+    """Check that an image of this content, if it is known, is the one on which a label was drawn.
 
     Raises:
         InvalidInputError: it is another one.
@@ -99,14 +99,14 @@ def require_same_image(label: Annotation, content: str | None) -> None:
 
 
 def content_sha256(volume: Volume) -> str:
-    """What an image holds, however its file is compressed: the SHA-256 of its shape and voxels."""
+    """The SHA-256 of an image's shape and voxels, which does not depend on the compression of the file."""
     digest = hashlib.sha256(repr(volume.array.shape).encode())
     digest.update(np.ascontiguousarray(volume.array).data)
     return digest.hexdigest()
 
 
 def known_intensities(ledger: Ledger) -> dict[str, Intensities]:
-    """What the numbers are like of the images that were read."""
+    """The intensities of the images that were read."""
     return {image.id: Intensities(*image.intensities) for image in ledger.images() if image.intensities is not None}
 
 
@@ -118,16 +118,16 @@ def set_aside_unreadable(
     was_scored: bool,
     preprocessing: PreprocessingSettings | None = None,
 ) -> bool:
-    """Whether an image must not be asked for; one that cannot be used is recorded as such in the ledger.
+    """Whether an image must not be asked for; an image that cannot be used is set aside in the ledger.
 
-    A file or series that vanished a moment ago is not recorded: the datastore will notice by itself.
+    A file or series that vanished a moment ago is not set aside: the datastore will notice by itself.
 
     Args:
-        image_id: whose file is looked at.
-        datastore: where it is.
-        ledger: where it is recorded.
-        was_scored: scoring has read every voxel of it, so that its header is enough.
-        preprocessing: with which it is prepared, if it is to be resampled.
+        image_id: the image whose file is checked.
+        datastore: the datastore that has the file.
+        ledger: the ledger in which the image is set aside.
+        was_scored: scoring has read every voxel of it, so that reading its header is enough.
+        preprocessing: the settings for resampling it; None not to resample it.
     """
     try:
         path = datastore.get_image_uri(image_id)
@@ -149,9 +149,9 @@ def set_aside_unreadable(
 def set_aside(
     image_id: str, error: ActiveLabelError, ledger: Ledger, datastore: Images, label: Path | None = None
 ) -> None:
-    """Record that an image, or the `label` of it, cannot be used, so that the rest can go on without it.
+    """Record that an image, or its `label`, cannot be used, so that the work can go on without it.
 
-    For want of memory only until the next start: the files need not change for that to be over.
+    A lack of memory holds only until the next start, because it can end without a change of the files.
     """
     try:
         path = Path(datastore.get_image_uri(image_id))
@@ -163,9 +163,9 @@ def set_aside(
 
 
 def may_be_mended(image: Image, path: Path, label: Path | None) -> bool:
-    """Whether the files of an image that was set aside are no longer what they were then.
+    """Whether the files of an image that was set aside have changed since.
 
-    Where nobody noted what they were like, whether the image is newer than that.
+    If the state of the files was not recorded, whether the image is newer than the record.
     """
     if image.unreadable_at is None or not path.exists():
         return False
@@ -175,7 +175,7 @@ def may_be_mended(image: Image, path: Path, label: Path | None) -> bool:
 
 
 def has_changed(image: Image, path: Path) -> bool:
-    """Whether a file is another one than that which was read last, if any was; by size and time."""
+    """Whether size or time of a file differ from those at its last reading, if there was one."""
     if image.file_size is None or not path.exists():
         return False
     status = path.stat()
@@ -183,7 +183,7 @@ def has_changed(image: Image, path: Path) -> bool:
 
 
 def stamp_of(*files: Path | None) -> str:
-    """Size and time of files; of one that is not there, nothing."""
+    """Size and time of files; a missing file adds nothing."""
     return "; ".join(_stamp(file) for file in files if file is not None)
 
 

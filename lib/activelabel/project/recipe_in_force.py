@@ -1,4 +1,4 @@
-"""The recipe of a project with what its settings give instead, and whether this machine can run it."""
+"""The recipe of a project with the numbers that its settings replace, and a check that this machine can run it."""
 
 import torch
 
@@ -8,24 +8,24 @@ from activelabel.recipes import Recipe
 
 
 def check_device(name: str) -> None:
-    """Refuse a GPU that this machine does not have.
+    """Raise an error for a GPU that this machine does not have.
 
     Raises:
-        InvalidInputError: it has not.
+        InvalidInputError: this machine has no such GPU.
     """
     if not name.startswith("cuda"):
         return
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if (torch.device(name).index or 0) >= count:
-        there = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
-        raise InvalidInputError(f"--conf device {name}: this machine has {there}; use auto or cpu")
+        gpus = f"{count} CUDA GPU{'s' if count > 1 else ''}, numbered from 0" if count else "no CUDA GPU"
+        raise InvalidInputError(f"--conf device {name}: this machine has {gpus}; use auto or cpu")
 
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
-    """The recipe with the numbers that the settings give instead.
+    """The recipe with the numbers that the settings replace.
 
     Raises:
-        InvalidInputError: another strategy asks for volumes, and the recipe counts slices and nothing else.
+        InvalidInputError: the strategy in the settings asks for volumes, and the recipe gives only a number of slices.
     """
     prediction = {
         key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None

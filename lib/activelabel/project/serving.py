@@ -1,4 +1,4 @@
-"""What a server does with its project, and none of its children: it alone serves it, and looks after its ledger."""
+"""The tasks of a server process, not of its children: claiming the project, and looking after its ledger."""
 
 import json
 import logging
@@ -23,18 +23,18 @@ logger = logging.getLogger(__name__)
 
 LOCK_FILE = "server.lock"
 SERVER_FILE = "server.json"
-"""Which process serves a project, and at which port: what is told to a second one."""
+"""The file with the process that serves a project and its port, for the message to a second server."""
 LOOK_EVERY = timedelta(minutes=10)
 
-_held: list[FileLock] = []  # A lock is given back when its object is gone.
+_held: list[FileLock] = []  # Deleting a lock object would release the lock.
 
 
 def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], port: int) -> Project:
     """The project of a server: claimed, its ledger whole and copied.
 
     Raises:
-        NotReadyError: another server serves it.
-        ActiveLabelError: settings, recipe, label names or ledger are wrong, or the ledger is gone; the line says what.
+        NotReadyError: another server serves the project.
+        ActiveLabelError: settings, recipe, label names or ledger are wrong, or the ledger is gone.
     """
     project = plan_project(app_dir, studies, conf)
     make_folder(project)
@@ -52,10 +52,10 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
 
 @contextmanager
 def explained(project: Project) -> Iterator[None]:
-    """Turn what a disk that is full, or cannot be written, raises while a server starts into one line.
+    """Turn an error of a full or read-only disk at a server's start into one line.
 
     Raises:
-        InvalidInputError: that line.
+        InvalidInputError: the disk is full or cannot be written.
     """
     try:
         yield
@@ -69,14 +69,14 @@ def explained(project: Project) -> Iterator[None]:
 
 
 def claim(project: Project, port: int | None = None) -> None:
-    """Be the only server of this project until the process ends, if its ledger is a file.
+    """Make this process the only server of the project until it ends, if the ledger is a file.
 
     Two servers of one SQLite ledger would train twice and give each other's leases away. On PostgreSQL several servers
     may share a ledger: see `Ledger.lead`.
 
     Raises:
-        NotReadyError: another process has claimed it; the line names process and port.
-        InvalidInputError: nothing can be written in the project's folder.
+        NotReadyError: another process has claimed the project; the message names process and port.
+        InvalidInputError: the project's folder cannot be written.
     """
     if project.ledger.file is None:
         return
@@ -98,15 +98,15 @@ def _holder(folder: Path) -> str:
     try:
         server = json.loads((folder / SERVER_FILE).read_text(encoding="utf-8"))
         return f"process {int(server['pid'])}, which serves it at port {int(server['port'])}"
-    except (OSError, ValueError, KeyError, TypeError):  # It is about to write the file, or could not.
+    except (OSError, ValueError, KeyError, TypeError):  # The other process has not written the file yet, or could not.
         return "another process"
 
 
 def check_ledger_is_there(project: Project, studies: str) -> None:
-    """Refuse to begin a new ledger in a project that had one: its labels and models would be nobody's.
+    """Raise an error if the project had a ledger that is gone: a new ledger would not know its labels and models.
 
     Raises:
-        InvalidInputError: labels or models are in the project's folder, and no ledger.
+        InvalidInputError: the project's folder has labels or models, and no ledger.
     """
     ledger = project.ledger.file
     if ledger is None or ledger.exists():
@@ -125,7 +125,7 @@ def _holds_files(folder: Path) -> bool:
 
 
 def look_after_ledger(project: Project) -> None:
-    """Copy the ledger once a day as long as the server runs, if it is a file and copies are wanted."""
+    """Copy the ledger once a day while the server runs, if it is a file and copies are wanted."""
     ledger, keep = project.ledger.file, project.settings.ledger_copies
     if ledger is None or not keep:
         return

@@ -21,7 +21,7 @@ def _split_names(value: object) -> object:
 
 
 def _default_if_empty(value: object) -> object:
-    """An empty path would be the folder in which the server happens to be started."""
+    """The default instead of an empty path, which would mean the server's working directory."""
     return None if value == "" else value
 
 
@@ -30,16 +30,16 @@ Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+/?$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_names)]
 
 DATABASE_URL = "ACTIVELABEL_DATABASE_URL"
-"""The variable of the environment that may hold the database URL, password and all."""
+"""The environment variable that may hold the database URL with its password."""
 LONGEST_LEASE_MINUTES = 366 * 24 * 60
 LONGEST_SKIP_SECONDS = 24 * 60 * 60
 LONGEST_SESSION_HOURS = 31 * 24
 
 
 class Settings(BaseModel):
-    """What `--conf` may say. A number left out is the recipe's.
+    """The keys and values of `--conf`. A number that is left out is the recipe's.
 
-    The descriptions are what a user reads when a key is wrong, so each says what is allowed.
+    A user reads a description when the value of its key is wrong, so each says what is allowed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,7 +176,7 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
     `server_mode` and `models` are keys of the host itself and are passed over.
 
     Raises:
-        InvalidInputError: a key is unknown or its value wrong; the line names the key, the value and what is allowed.
+        InvalidInputError: a key is unknown or its value wrong; the message names key, value and what is allowed.
     """
     ours = {key: value for key, value in conf.items() if key not in _HOST_KEYS}
     for key, value in ours.items():
@@ -193,7 +193,7 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
 
 
 def links_allowed(conf: Mapping[str, str]) -> bool:
-    """Whether the settings allow links out of the studies folder; not where they are wrong."""
+    """Whether the settings allow links out of the studies folder; False if the settings are wrong."""
     try:
         return parse_settings(conf).links_out_of_studies
     except InvalidInputError:
@@ -201,12 +201,12 @@ def links_allowed(conf: Mapping[str, str]) -> bool:
 
 
 def database_url(settings: Settings, environment: Mapping[str, str]) -> str:
-    """The URL of the ledger's database: that of the settings, of their file, or of the environment; empty for none.
+    """The URL of the ledger's database from the settings, the file that they name, or the environment; empty for none.
 
-    A password in a setting would stand in the list of processes, in the host's log and in what it tells of its tasks.
+    A password in a setting would be visible in the process list, in the host's log and in its task information.
 
     Raises:
-        InvalidInputError: two places name one, the file cannot be read, or a setting holds a password.
+        InvalidInputError: two sources have a URL, the file cannot be read, or a setting has a password.
     """
     given = {
         "--conf database_url": settings.database_url,
@@ -237,10 +237,10 @@ def _read_secret(file: Path | None) -> str:
 
 
 def setting_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """The settings of a command line, each `KEY=VALUE`; `--conf KEY VALUE` was made one of these before.
+    """The settings of a command line, each `KEY=VALUE`; `--conf KEY VALUE` has been converted to this form before.
 
     Raises:
-        InvalidInputError: one of them has no value.
+        InvalidInputError: a setting has no value.
     """
     for pair in pairs:
         if "=" not in pair:

@@ -1,4 +1,4 @@
-"""How slices are called in what people read: as the client at hand counts them, and always with their place in mm."""
+"""Names of slices in texts for people: numbers as the client counts them, and always the position in mm."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from activelabel.project.client_kind import ClientKind
 
 
 def slices_named(places: SlicePlaces, slices: Sequence[int], kind: ClientKind) -> str:
-    """Some slices of an image, by their indices, for people.
+    """The names of slices of an image, given by their indices.
 
-    OHIF writes beside an image which one of how many it is, as `(8/48)`. Slicer shows millimetres, and nothing tells it
-    from a script, so for both the place comes first, and the number says from where it is counted.
+    OHIF shows the number of a slice and the number of slices, such as `(8/48)`. Slicer shows millimetres, and cannot be
+    told from a script, so for both the position comes first, and the text says from where the number is counted.
     """
     where, several = places.shown_mm(slices), "s" if len(slices) > 1 else ""
     if kind is ClientKind.OHIF:
@@ -21,11 +21,11 @@ def slices_named(places: SlicePlaces, slices: Sequence[int], kind: ClientKind) -
 
 
 def ohif_number(places: SlicePlaces, index: int) -> int:
-    """The number, from 1, that OHIF writes in brackets beside a slice in its view of that plane.
+    """The number, from 1, that OHIF shows in brackets beside a slice in its view of that plane.
 
-    It goes by the patient and not by the order in which the slices are stored or numbered in DICOM: axial slices are
-    counted from the head, sagittal ones towards the left, coronal ones towards the front. What it writes before the
-    brackets is the number of another slice where the series is stored from the feet.
+    It follows the patient's axes, not the order in which the slices are stored or numbered in DICOM: axial slices are
+    counted from the head, sagittal ones towards the left, coronal ones towards the front. The number that OHIF shows
+    before the brackets belongs to another slice if the series is stored from the feet.
     """
     rises = places.positions_mm[-1] > places.positions_mm[0]
     from_low_end = index if rises else places.count - 1 - index

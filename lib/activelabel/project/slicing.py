@@ -1,4 +1,4 @@
-"""Which way the images of a project are sliced: said once for each, and kept in the ledger."""
+"""The slice axis of each image of a project: determined once and kept in the ledger."""
 
 import logging
 import time
@@ -17,14 +17,14 @@ from activelabel.store.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 COUNTING_SECONDS = 5.0
-"""How long one request may read images to learn how many slices they have; the next one goes on with the others."""
+"""How long one request may read images to count their slices; the next request continues with the others."""
 
 
 def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> int:
-    """The axis of an image along which its slices are counted: what was said before, else that across `plane`.
+    """The axis of an image along which its slices are counted: the recorded one, else the axis across `plane`.
 
     Raises:
-        InvalidInputError: the image is another one than that whose slices were annotated.
+        InvalidInputError: the image is not the one whose slices were annotated.
     """
     wanted = slice_axis(grid, plane)
     fixed = ledger.fix_slices(image_id, wanted, grid.shape).slice_axis
@@ -33,10 +33,10 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
 
 
 def count_slices(project: Project, images: Images, seconds: float = COUNTING_SECONDS) -> None:
-    """Learn of the images of the pool how many slices they have, as far as `seconds` allow; of one at least.
+    """Count the slices of the images of the pool for up to `seconds`, at least of one image.
 
-    In a random order, so that what is asked for at random meanwhile comes from any of them.
-    An image that cannot be read is set aside; one that is gone is passed over, until the datastore has noticed.
+    The order is random, so that random queries meanwhile can come from any image. An image that cannot be read is set
+    aside; an image that is gone is passed over until the datastore has noticed.
     """
     started = time.monotonic()
     uncounted = shuffled(

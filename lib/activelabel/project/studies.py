@@ -1,4 +1,4 @@
-"""Where the studies are: in a folder, or in a PACS."""
+"""The location of the studies: a folder or a PACS."""
 
 
 def is_pacs(studies: str) -> bool:

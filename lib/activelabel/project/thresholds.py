@@ -1,4 +1,4 @@
-"""How many labels make a training due."""
+"""The numbers of labels that make a training due."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from activelabel.recipes import QuerySettings
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How many labels of training cases make a training due: `start` the first, then `retrain_after` new ones the next.
+    """The numbers of training labels that make a training due: `start` for the first, `retrain_after` new ones later.
 
-    They count volumes or slices, whichever is asked for then. Labels of validation cases count for neither.
+    They count volumes or slices, whichever is asked for at that time. Validation labels do not count.
     """
 
     start: int
@@ -17,10 +17,9 @@ class Thresholds:
 
 
 def thresholds(query: QuerySettings, start: int | None, retrain_after: int | None) -> Thresholds:
-    """The recipe's numbers, or the settings' where they say something.
+    """The thresholds of the settings, else of the recipe.
 
-    A `retrain_after` that was set without a `start` holds for the first training too, if both count the same things:
-    volumes, or slices.
+    A `retrain_after` that was set without a `start` also holds for the first training, if both count the same unit.
     """
     same_unit = query.asks_slices == query.starts_with_slices
     first = start or (retrain_after if same_unit else None) or query.start

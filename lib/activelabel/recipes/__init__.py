@@ -1,4 +1,4 @@
-"""Recipes: one TOML file a method. `load_recipe` reads one by its name, or a user's own by its path."""
+"""Recipes: one TOML file per method. `load_recipe` reads one by its name, or a user's own by its path."""
 
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def load_recipe(name_or_path: str) -> Recipe:
     """Read the recipe called `name_or_path`, or the TOML file at that path.
 
     Raises:
-        NotFoundError: there is neither such a recipe nor such a file, or its strategy does not exist.
-        InvalidInputError: the file is no TOML, or a key of it is missing, unknown or out of range, or does not go with
+        NotFoundError: there is no such recipe and no such file, or its strategy does not exist.
+        InvalidInputError: the file is no TOML, or a key of it is missing, unknown, out of range, or in conflict with
             another.
     """
     path = Path(name_or_path) if name_or_path.endswith(".toml") else FOLDER / f"{name_or_path}.toml"
@@ -68,7 +68,7 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first problem of a pydantic error as one line: key, what came, what is allowed."""
+    """The first problem of a pydantic error as one line: key, given value, allowed values."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"]) or "settings"
     if problem["type"] == "extra_forbidden":

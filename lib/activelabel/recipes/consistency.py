@@ -1,4 +1,4 @@
-"""Numbers of a recipe that are right each by itself, and wrong together."""
+"""Checks for numbers of a recipe that are valid alone and wrong together."""
 
 from activelabel.errors import InvalidInputError
 from activelabel.recipes.schema import LEAST_REPEATS, Recipe
@@ -6,13 +6,12 @@ from activelabel.recipes.strategy_traits import needs_repeats, traits_of
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Whether the parts of a recipe go together, as it was written or with the settings that change it.
+    """Check that the parts of a recipe fit together, with or without the settings that change it.
 
     Raises:
         NotFoundError: the strategy does not exist.
-        InvalidInputError: something goes by how Monte Carlo repeats differ, and there are too few; volumes should race,
-            and there is nothing that could be spared; slices should be learnt from, and are not where networks have
-            them; a round has two numbers.
+        InvalidInputError: a measure needs more Monte Carlo repeats; volumes race without repeats that a race could
+            save; training samples slices, and the other sections do not fit that; or a round has two numbers.
     """
     _check_sampling(recipe)
     other = "volumes" if not recipe.query.asks_slices else "slices"
@@ -49,7 +48,7 @@ def _check_sampling(recipe: Recipe) -> None:
 
 
 def _check_repeats(key: str, name: str, measure: str | None, repeats_key: str, repeats: int) -> None:
-    """Refuse what `name` says if it goes by a measure that is 0 everywhere with so few repeats."""
+    """Raise an error if `measure`, which `name` uses, is 0 everywhere with so few repeats."""
     if needs_repeats(measure) and repeats < LEAST_REPEATS:
         raise InvalidInputError(
             f"{key} {name} goes by how Monte Carlo repeats differ, and {repeats_key} is {repeats}: it would be 0 "

@@ -1,16 +1,16 @@
-"""What a data set is like, as far as a recipe for it follows from that."""
+"""The properties of a data set that determine a recipe for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 Lengths = tuple[float, float, float]
 ANISOTROPY = 3.0
-"""Slices so many times as thick as their pixels are anisotropic (nnU-Net's threshold)."""
+"""The ratio of slice distance to pixel size above which images are anisotropic (nnU-Net's threshold)."""
 
 
 @dataclass(frozen=True)
 class ImageShape:
-    """Voxels and spacing of an image. The first two axes lie in its slices, in their order; the last lies across."""
+    """Size in voxels and spacing of an image. The first two axes lie in its slices, in order; the last lies across."""
 
     size: tuple[int, int, int]
     spacing_mm: Lengths
@@ -18,15 +18,15 @@ class ImageShape:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A data set.
+    """The properties of a data set.
 
     Attributes:
-        shapes: of its images, by slices.
-        oriented: of the same images, with the axes nearest to left-right, front-back and up-down.
+        shapes: the shapes of its images, the slice axis last.
+        oriented: the shapes of the same images, with the axes nearest to left-right, front-back and up-down.
         is_ct: whether most of its images are in Hounsfield units.
-        window: percentiles 0.5 and 99.5 of the voxels that are foreground, or of all where nobody drew any.
-        foreground_share: of all voxels, those that are foreground; None where nobody drew any.
-        measured: of how many images the voxels were read.
+        window: percentiles 0.5 and 99.5 of the foreground voxels, or of all voxels if none is foreground.
+        foreground_share: the share of foreground in all voxels; None if no voxel is foreground.
+        measured: the number of images whose voxels were read.
     """
 
     shapes: tuple[ImageShape, ...]
@@ -39,14 +39,14 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a training may take: bytes of memory, and whether a GPU computes."""
+    """The resources of a training: bytes of memory, and whether there is a GPU."""
 
     memory_bytes: int
     has_gpu: bool
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one of some numbers, or the mean of both that are; as numpy has it."""
+    """The median as numpy defines it: for an even number of values the mean of the middle two."""
     return percentile(values, 50)
 
 

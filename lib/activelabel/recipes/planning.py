@@ -1,9 +1,9 @@
-"""A recipe from what a data set is like and the memory there is, by the rules of nnU-Net (Isensee et al. 2021).
+"""Plans a recipe from the properties of a data set and the memory, by the rules of nnU-Net (Isensee et al. 2021).
 
-What is taken from there: the spacing is the median, of thick slices the 10th percentile; a patch has the proportions of
-the median image and is made smaller where it is too large, until it fits the memory; the network has as many levels as
-leave 4 voxels at the lowest; CT is windowed by percentiles of the foreground, the rest is z-scored; a step learns from
-5 % of all voxels at most. What is ours: networks of this project, a bound on a processor's work, and short trainings.
+Rules from nnU-Net: the spacing is the median, for thick slices the 10th percentile; a patch has the proportions of the
+median image and is shortened until it fits the memory; the network has as many levels as leave 4 voxels at the lowest;
+CT is windowed by percentiles of the foreground, other images are z-scored; a step learns from at most 5 % of all
+voxels. Own rules: this project's networks, a bound on a processor's work, and short trainings.
 """
 
 import math
@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from activelabel.recipes.fingerprint import ANISOTROPY, Fingerprint, ImageShape, Lengths, Machine, median, percentile
 
 _IN_PLANE_ABOVE = 2.0
-"""Slices thicker than this against their pixels are not pooled across at first; so nnU-Net pools axes."""
+"""The ratio of slice distance to pixel size above which the first poolings are in the plane, as in nnU-Net."""
 _LEAST_EDGE = 4  # voxels at the lowest level
 _MOST_STRIDES = 5
-_LOWEST_LEVELS_SHARED = 2  # of an anisotropic_unet: its upper two pool in the plane only
+_LOWEST_LEVELS_SHARED = 2  # the upper two levels of an anisotropic_unet pool in the plane only
 _SAME_SPACING = 0.05
 _BYTES = {"unet": 30, "unet2d": 30, "anisotropic_unet": 160}
-"""Of memory that a training takes for each voxel of a patch and channel of the first level, as measured."""
+"""The measured bytes of memory of a training per voxel of a patch and channel of the first level."""
 _CPU_VOXELS = 2**17
-"""Of a step on a processor: a step of the recipe `quick` has 179,200."""
+"""The most voxels of a step on a processor; a step of the recipe `quick` has 179,200."""
 _CPU_WORK = 400 * 179_200
-"""Voxels of a whole training on a processor: those of the recipe `quick`."""
+"""The most voxels of a whole training on a processor: those of the recipe `quick`."""
 _DATASET_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A number of a recipe, and why it is that."""
+    """A number of a recipe, and the reason for it."""
 
     value: object
     why: str
@@ -92,9 +92,9 @@ def plan(data: Fingerprint, machine: Machine) -> Plan:
 
 
 def target_spacing(shapes: Sequence[ImageShape]) -> Lengths:
-    """The spacing to resample to: the median of each axis; of thick slices the 10th percentile of their distances.
+    """The spacing to resample to: the median of each axis; for thick slices the 10th percentile of their distances.
 
-    Of 10 mm in most images and 5 mm in some, the latter would lose every second slice, and have few.
+    With the median of 10 mm, images with slices of 5 mm would lose every second one.
     """
     axes = [[shape.spacing_mm[axis] for shape in shapes] for axis in range(3)]
     sizes = [median([shape.size[axis] for shape in shapes]) for axis in range(3)]
@@ -111,14 +111,14 @@ def target_spacing(shapes: Sequence[ImageShape]) -> Lengths:
 def fit_patch(kind: str, size: Sequence[int], base: int, machine: Machine) -> tuple[tuple[int, int, int], int, bool]:
     """The patch for images of this size, the number of strides that it allows, and whether it had to be made smaller.
 
-    The axis that is longest against the image is shortened until two patches fit.
+    The axis that is longest relative to the image is shortened until two patches fit.
     """
     patch = [1 if kind == "unet2d" and axis == 2 else length for axis, length in enumerate(size)]
     shrunk = False
     while True:
         strides = _strides(kind, patch)
         steps = _divisors(kind, strides)
-        rounded = [_up(length, step) for length, step in zip(patch, steps, strict=True)]
+        rounded = [_rounded_up(length, step) for length, step in zip(patch, steps, strict=True)]
         if _fits(kind, rounded, base, machine):
             break
         shortened = _shorter(rounded, size, steps)
@@ -138,7 +138,7 @@ def _memory(kind: str, voxels: int, base: int) -> int:
 
 
 def _shorter(patch: list[int], size: Sequence[int], steps: Sequence[int]) -> list[int] | None:
-    """The patch with its longest axis, against the image, shorter by what the network needs; None where none can be."""
+    """The patch with its longest axis, relative to the image, shortened by a network step; None if impossible."""
     able = [axis for axis in range(3) if patch[axis] - steps[axis] >= min(_LEAST_EDGE * 2, patch[axis])]
     able = [axis for axis in able if patch[axis] > steps[axis]]
     if not able:
@@ -148,7 +148,7 @@ def _shorter(patch: list[int], size: Sequence[int], steps: Sequence[int]) -> lis
 
 
 def _strides(kind: str, patch: Sequence[int]) -> int:
-    """How often the axes of a patch can be halved, so that the lowest level has 4 voxels along each."""
+    """How often the axes of a patch can be halved so that the lowest level has at least 4 voxels along each."""
     in_plane = min(_halvings(length) for length in patch[:2])
     if kind == "unet2d":
         found = in_plane
@@ -167,17 +167,17 @@ def _divisors(kind: str, strides: int) -> tuple[int, int, int]:
     return (2**strides, 2**strides, 2**across)
 
 
-def _up(length: int, step: int) -> int:
+def _rounded_up(length: int, step: int) -> int:
     return -(-length // step) * step
 
 
 def _kind(thickness: float, machine: Machine) -> tuple[str, str]:
-    said = f"slices are {thickness:.1f} times as thick as their pixels are wide"
+    ratio = f"slices are {thickness:.1f} times as thick as their pixels are wide"
     if thickness <= _IN_PLANE_ABOVE:
-        return "unet", f"{said}: 3D, as within {_IN_PLANE_ABOVE:g}"
+        return "unet", f"{ratio}: 3D, as within {_IN_PLANE_ABOVE:g}"
     if machine.has_gpu:
-        return "anisotropic_unet", f"{said}: its upper levels work in the plane"
-    return "unet2d", f"{said}: in the plane; in 3D it takes six times as long on a processor"
+        return "anisotropic_unet", f"{ratio}: its upper levels work in the plane"
+    return "unet2d", f"{ratio}: in the plane; in 3D it takes six times as long on a processor"
 
 
 def _why_channels(strides: int, base: int, most: int, machine: Machine) -> str:
@@ -220,7 +220,7 @@ def _batch(
     shapes: Sequence[ImageShape],
     spacing: Lengths,
 ) -> tuple[int, int, str]:
-    """Cases of a step, patches of each, and why so many."""
+    """The number of cases per step, of patches per case, and the reason."""
     voxels, patches = math.prod(patch), 2
     if kind == "unet2d":  # its patches are slices
         patches = max(2, min(16, _CPU_VOXELS // voxels))

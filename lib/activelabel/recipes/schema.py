@@ -1,7 +1,7 @@
 """The shape of a recipe: every number of a method, typed, named and frozen.
 
-A recipe is a TOML file in this folder (or one of the user's own). Reading it checks every key, so that a misspelt one
-is an error that names the known ones, not a silent default.
+A recipe is a TOML file in this folder, or a user's own. Reading it checks every key: a misspelt key is an error that
+names the known keys, not a silent default.
 """
 
 from typing import Literal
@@ -25,7 +25,7 @@ LEAST_REPEATS = 2
 
 
 class QuerySettings(Section):
-    """What is asked of the annotator: `start` volumes or slices before the first model, then `size` a round."""
+    """The queries: `start` volumes or slices before the first model, then `size` per round."""
 
     strategy: str = Field(description="the name of the strategy that asks; see the reference of strategies")
     start: int = Field(ge=1, description="volumes or slices, as `start_strategy` asks for, before the first model")
@@ -63,20 +63,20 @@ class QuerySettings(Section):
 
     @property
     def counts_foreground(self) -> bool:
-        """Whether a round is over when so many slices *with foreground* are annotated."""
+        """Whether a round ends when `size` slices *with foreground* are annotated."""
         return self.strategy == "random_slices" and self.random_until_foreground
 
     def round_size(self, *, of_slices: bool) -> int:
-        """How many slices, or volumes, a round of a strategy that asks for these has; without a number `size`."""
+        """The number of slices, or of volumes, in a round of a strategy that asks for them; by default `size`."""
         other = self.slices if of_slices else self.volumes
         return self.size if of_slices == self.asks_slices or other is None else other
 
     def asked_by(self, strategy: str, size: int | None = None) -> "QuerySettings":
-        """The same with another strategy, whose rounds have `size`, by default the number that goes with its unit.
+        """These settings with another strategy, whose rounds have `size`, by default the number for its unit.
 
         Raises:
             NotFoundError: there is no strategy of that name.
-            ValueError: it asks for volumes, the recipe's own for slices, and how many volumes a round has is not said.
+            ValueError: it asks for volumes, the recipe's own for slices, and the recipe has no number of volumes.
         """
         of_slices = traits_of(strategy).asks_slices
         if self.asks_slices and not of_slices and self.volumes is None and size is None:
@@ -89,12 +89,12 @@ class QuerySettings(Section):
 
 
 def _always_asks_proxy(strategy: str) -> bool:
-    """Whether all rounds of a strategy go by a proxy model; what does not exist is refused elsewhere."""
+    """Whether a strategy uses the proxy model in all rounds; an unknown strategy is refused elsewhere."""
     return strategy in TRAITS and TRAITS[strategy].needs is Needs.PROXY
 
 
 class Recipe(Section):
-    """A named set of all of these: one method, ready to run. Without its section, a stage is left out."""
+    """A recipe: one method, ready to run. A stage without its section is left out."""
 
     name: str = Field(description="the recipe's name")
     title: str = Field(description="one line for people, which clients show")
@@ -131,14 +131,14 @@ class Recipe(Section):
 
     @property
     def needs_proxy(self) -> bool:
-        """Whether anything that the recipe does asks for a proxy model."""
+        """Whether any part of the recipe needs a proxy model."""
         if self.proxy is None:
             return False
         return self.proxy.pretrained_weights or self.proxy.cold_start != "none" or self.always_asks_proxy
 
     @property
     def always_asks_proxy(self) -> bool:
-        """Whether all rounds, not only the first queries, go by what the proxy model says."""
+        """Whether all rounds, not only the first queries, use the proxy model's scores."""
         return _always_asks_proxy(self.query.strategy)
 
     @property

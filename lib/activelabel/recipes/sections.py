@@ -1,4 +1,4 @@
-"""The sections of a recipe that say how images are prepared, how a network is trained and run, and what is scored."""
+"""The sections of a recipe for preprocessing, network, training, prediction and scores."""
 
 import itertools
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ _LOSS = "the loss: `bce`, `dice`, `dice_ce`, `patch_dice_ce` or `partial_dice` (
 
 
 class Section(BaseModel):
-    """A frozen section of a recipe. An unknown key is an error. Each description is what the reference shows."""
+    """A frozen section of a recipe. An unknown key is an error. The reference shows the description of each key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,8 +28,8 @@ class Section(BaseModel):
 class NetworkSettings(Section):
     """The network and its size.
 
-    Networks that work in the plane, `unet2d` and the upper levels of `anisotropic_unet`, take a stride for the first
-    two axes only.
+    Levels that work in the plane, those of `unet2d` and the upper ones of `anisotropic_unet`, apply a stride to the
+    first two axes only.
     """
 
     kind: str = Field(
@@ -57,7 +57,7 @@ class NetworkSettings(Section):
 
 
 class PreprocessingSettings(Section):
-    """How an image of a file becomes the input of the network."""
+    """How an image file becomes the network's input."""
 
     orientation: Literal["RAS", "LPS"] = Field(
         default="RAS", description="the orientation of the axes that the network sees: `RAS` or `LPS`"
@@ -86,22 +86,22 @@ class PreprocessingSettings(Section):
     )
 
 
-def _rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:
+def _require_rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:
     for column in zip(*((0, 0), *pairs), strict=True):
         if any(after <= before for before, after in itertools.pairwise(column)):
             raise ValueError("efforts and steps must be above 0 and rise from pair to pair")
     return pairs
 
 
-StepsByEffort = Annotated[tuple[tuple[float, int], ...], Field(min_length=1), AfterValidator(_rising)]
+StepsByEffort = Annotated[tuple[tuple[float, int], ...], Field(min_length=1), AfterValidator(_require_rising)]
 
 
 class TrainingSettings(Section):
     """How a model version is made from the annotated cases.
 
-    Of two patches or more of a case, one holds foreground (chlebus2022, II.B): the case's own, or another case's if
-    nothing is drawn in it. With `sampling` by `slices` one patch lies around the slice, and the first of two or more
-    holds foreground of any case.
+    Of two or more patches of a case, one holds foreground (chlebus2022, II.B): the case's own, or another case's if it
+    has none. With `sampling` by `slices`, one patch lies around the slice, and the first of two or more patches holds
+    foreground of any case.
     """
 
     epochs: int = Field(ge=1, description="how many epochs a training has")
@@ -160,9 +160,9 @@ class TrainingSettings(Section):
 
 
 class ProxySettings(Section):
-    """The proxy task, which ranks a pool without a label. Its defaults are the numbers of nath2022 (3.1, 4.2).
+    """The proxy task, which ranks a pool without labels. Its defaults are the numbers of nath2022 (3.1, 4.2).
 
-    The network is the recipe's with two classes, its dropout included, and images are prepared as for the task.
+    The network is the recipe's, including its dropout, with two classes; images are prepared as for the task.
     """
 
     modality: Literal["auto", "ct", "other"] = Field(
@@ -232,8 +232,8 @@ class SemiSupervisedSettings(Section):
 class RegionSettings(Section):
     """Which voxels count for a score.
 
-    ma2024 gives no value for its two thresholds. Its released code has some for three of the five base methods (margin,
-    BALD, MC dropout), between 0.17 and 0.31 for the target and 0.08 and 0.11 for the boundary; the defaults lie inside.
+    ma2024 gives no values for its two thresholds. Its released code has values for three of the five base methods
+    (margin, BALD, MC dropout): 0.17 to 0.31 for the target and 0.08 to 0.11 for the boundary. The defaults lie inside.
     """
 
     target_threshold: Fraction = Field(

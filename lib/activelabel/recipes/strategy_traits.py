@@ -1,8 +1,8 @@
-"""The table of all strategies: what each asks for, what it needs, and by which measure it goes.
+"""The table of all strategies: the unit of their queries, their needs, and the measures that they rank by.
 
-Every part of the package that must know something of a strategy reads it here, and nothing is read from a name. The
-functions that propose cases are in `activelabel.strategies`; its catalogue refuses a strategy without an entry in this
-table, and an entry without a strategy.
+All parts of the package read the properties of a strategy here, and none from its name. The functions that propose
+cases are in `activelabel.strategies`; its catalogue refuses a strategy without an entry in this table, and an entry
+without a strategy.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import MEASURE_NAMES, REPEATED_MEASURES, ScoreKind
 
 Unit = Literal["volumes", "slices"]
-"""What an annotator gets in one query: a whole volume, or slices of one."""
+"""The unit of a query: a whole volume, or slices of one."""
 
 
 class Needs(Enum):
-    """What must be there before a strategy can rank. The value completes the sentence "Needs ..." in `GET /info/`."""
+    """The condition under which a strategy can rank. The value completes the sentence "Needs ..." in `GET /info/`."""
 
     NOTHING = "nothing"
     MODEL = "a model that has scored the cases left, and until then asks as the recipe starts"
@@ -32,14 +32,14 @@ class Needs(Enum):
 
 @dataclass(frozen=True)
 class Traits:
-    """What is known of one strategy.
+    """The properties of one strategy.
 
     Attributes:
-        unit: what it asks for.
-        summary: what it asks for in one line of plain text, without a full stop.
-        needs: what must be there before it ranks.
+        unit: the unit of its queries.
+        summary: its queries in one line of plain text, without a full stop.
+        needs: the condition under which it can rank.
         measure: the uncertainty of the model in use by which it ranks; None if it ranks by no uncertainty.
-        raced_by: the one score of a volume that it ranks by; None where volumes cannot race for it.
+        raced_by: the only score of a volume that it ranks by; None if volumes cannot race for it.
         offered_first: whether clients list it among the few that suit every project of its unit.
     """
 
@@ -57,7 +57,7 @@ class Traits:
 
     @property
     def by_uncertainty(self) -> bool:
-        """Whether it ranks by what the model in use is uncertain of."""
+        """Whether it ranks by an uncertainty of the model in use."""
         return self.measure is not None
 
 
@@ -71,7 +71,7 @@ _MEASURED_BY = {
 
 
 def _of_measures() -> Iterator[tuple[str, Traits]]:
-    """Each measure plain and selective, for volumes and for slices, and the means over image and object."""
+    """The strategies of each measure: plain and selective, for volumes and slices, and means over image and object."""
     near = "near targets or boundaries (ma2024, eq. 5)"
     for measure in ("variance", "entropy"):
         summary = f"Volumes with the largest mean {measure} of Monte Carlo repeats (nath2022, 3.4)"
@@ -211,11 +211,11 @@ def traits_of(strategy: str) -> Traits:
 
 
 def raced_kind(strategy: str) -> ScoreKind:
-    """The one score of a volume that a strategy ranks by, for which volumes race.
+    """The only score of a volume that a strategy ranks by, for which volumes race.
 
     Raises:
         NotFoundError: there is no strategy of that name.
-        InvalidInputError: it ranks by no score, by those of two regions, or by those of slices.
+        InvalidInputError: it ranks by no score, by scores of two regions, or by scores of slices.
     """
     kind = traits_of(strategy).raced_by
     if kind is None:
@@ -228,5 +228,5 @@ def raced_kind(strategy: str) -> ScoreKind:
 
 
 def needs_repeats(measure: str | None) -> bool:
-    """Whether a measure is 0 everywhere without at least two Monte Carlo repeats; None is no measure."""
+    """Whether a measure is 0 everywhere with fewer than two Monte Carlo repeats; False for None."""
     return measure in REPEATED_MEASURES

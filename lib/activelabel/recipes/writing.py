@@ -1,4 +1,4 @@
-"""A planned recipe as a TOML file, with the reason of each number beside it."""
+"""Writes a planned recipe as a TOML file, with the reason for each number beside it."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ _WIDTH = 44
 
 
 def as_toml(name: str, planned: Plan, data: Fingerprint, machine: Machine) -> str:
-    """The text of the file; each line of a section ends in a comment that says why."""
+    """The text of the file; each line of a section ends in a comment with the reason."""
     device = "a GPU" if machine.has_gpu else "a processor"
     lines = [
         f"# Planned for {len(data.shapes)} images and {device} with {machine.memory_bytes / 2**30:.1f} GiB to spend.",
@@ -26,5 +26,5 @@ def as_toml(name: str, planned: Plan, data: Fingerprint, machine: Machine) -> st
 
 
 def name_of(path: Path) -> str:
-    """A recipe is called as its file."""
+    """The name of a recipe, which is that of its file."""
     return path.stem

@@ -1,1 +1,1 @@
-"""The ledger: scores, annotations, leases and models, in SQL. Start at `store.ledger.Ledger`."""
+"""The ledger: scores, annotations, leases and models, in SQL. The entry point is `store.ledger.Ledger`."""

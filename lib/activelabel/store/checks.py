@@ -1,4 +1,4 @@
-"""What a name and a list of slices must be before the ledger keeps them."""
+"""Checks of names and lists of slices before the ledger keeps them."""
 
 import operator
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:
     """The name itself: 1 to `longest` characters that any database can hold.
 
     Raises:
-        InvalidInputError: empty, too long, with a NUL, or not UTF-8 (a file name in another encoding).
+        InvalidInputError: the name is empty, too long, has a NUL, or is not UTF-8 (a file name in another encoding).
     """
     try:
         name.encode()
@@ -24,7 +24,7 @@ def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:
 
 
 def checked_word(word: str, field: str) -> str:
-    """As `checked_name`, for a short one: a tag, a measure, a strategy."""
+    """The word itself, checked as `checked_name` does, with a shorter limit: a tag, a measure, a strategy."""
     return checked_name(word, field, WORD_LENGTH)
 
 
@@ -32,7 +32,7 @@ def checked_slices(slices: Iterable[int] | None) -> Slices:
     """The slice indices, sorted; None, the whole volume, stays None.
 
     Raises:
-        InvalidInputError: none at all, one twice, or one that is not a whole number >= 0.
+        InvalidInputError: the list is empty, has an index twice, or has one that is not a whole number >= 0.
     """
     if slices is None:
         return None

@@ -1,4 +1,4 @@
-"""Copies of an SQLite ledger: made while it is in use, the last few kept, and put back where one is damaged or gone."""
+"""Copies of an SQLite ledger: made while it is in use, the last few kept, put back if the ledger is damaged or gone."""
 
 import os
 import shutil
@@ -12,14 +12,14 @@ from pathlib import Path
 from activelabel.errors import InvalidInputError, NotFoundError
 
 KEPT = 7
-"""How many copies are kept unless somebody says otherwise."""
+"""The default number of copies that are kept."""
 EVERY = timedelta(days=1)
 _FORMAT = "%Y-%m-%dT%H-%M-%S.%fZ"
 _WAIT_SECONDS = 30
 
 
 def copies_folder(ledger: Path) -> Path:
-    """Where the copies of a ledger lie: beside it."""
+    """The folder of the copies of a ledger, beside it."""
     return ledger.with_name(f"{ledger.name}-copies")
 
 
@@ -29,15 +29,15 @@ def list_copies(ledger: Path) -> list[Path]:
 
 
 def copy_ledger(ledger: Path, keep: int = KEPT, now: datetime | None = None) -> Path:
-    """Copy a ledger by SQLite's own backup, which sees one state of it whoever writes meanwhile.
+    """Copy a ledger by SQLite's own backup, which copies one state of it even if others write meanwhile.
 
-    Of all copies the newest `keep` are kept.
+    Only the newest `keep` copies are kept.
 
     Returns:
-        The copy. It is there whole or not at all.
+        The copy. It is written completely or not at all.
 
     Raises:
-        OSError, sqlite3.Error: it cannot be read, or the disk cannot be written; what was there stays.
+        OSError, sqlite3.Error: the ledger cannot be read, or the disk cannot be written; earlier copies stay.
     """
     folder = copies_folder(ledger)
     folder.mkdir(exist_ok=True)
@@ -57,19 +57,20 @@ def copy_ledger(ledger: Path, keep: int = KEPT, now: datetime | None = None) -> 
 
 
 def copy_is_due(ledger: Path, now: datetime | None = None) -> bool:
-    """Whether the newest copy is older than `EVERY`, or there is none. A copy from the future, as a clock that was
-    wrong leaves it, does not count.
+    """Whether the newest copy is older than `EVERY`, or there is none.
+
+    A copy from the future, which a wrong clock leaves, does not count.
     """
     now = now or datetime.now(timezone.utc)
-    ages = [now - taken for taken in map(_taken, list_copies(ledger)) if taken <= now]
+    ages = [now - taken for taken in map(_time_of_copy, list_copies(ledger)) if taken <= now]
     return min(ages, default=EVERY) >= EVERY
 
 
 def restore_copy(ledger: Path, copy: Path) -> Path | None:
-    """Put a copy in the place of a ledger that nobody has open; what was there is moved aside, never removed.
+    """Replace a ledger that no process has open by a copy; the earlier ledger is moved aside, never removed.
 
     Returns:
-        Where the earlier ledger is now; None if there was none.
+        The path to which the earlier ledger was moved; None if there was none.
 
     Raises:
         InvalidInputError: the copy is damaged.
@@ -88,23 +89,23 @@ def restore_copy(ledger: Path, copy: Path) -> Path | None:
         aside = ledger.with_name(f"{ledger.name}.replaced-{time.time_ns()}")
         _move_with_log(ledger, aside)
     else:
-        _remove_log(ledger)  # A log of the ledger that is gone would be played into the copy.
+        _remove_log(ledger)  # SQLite would play the log of a removed ledger into the copy.
     unfinished.replace(ledger)
     return aside
 
 
 def damage(ledger: Path) -> str | None:
-    """What SQLite finds wrong with the file of a ledger, or None; its pages are read once."""
+    """The fault that SQLite finds in a ledger's file, or None; reads all its pages once."""
     try:
         with closing(_opened(ledger)) as connection:
-            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
         return str(error)
-    return None if said == "ok" else " ".join(str(said).split())
+    return None if result == "ok" else " ".join(str(result).split())
 
 
 def keep_copying(ledger: Path, keep: int, report: Callable[[Path | Exception], None]) -> None:
-    """Copy if a copy is due; `report` hears of the copy, or why there is none. Nothing else depends on it."""
+    """Copy a ledger if a copy is due; `report` gets the copy, or the error that prevented it."""
     if not copy_is_due(ledger):
         return
     try:
@@ -114,11 +115,11 @@ def keep_copying(ledger: Path, keep: int, report: Callable[[Path | Exception], N
 
 
 def _opened(ledger: Path) -> sqlite3.Connection:
-    """For reading; a file that is not there is not made."""
+    """A connection for reading; a missing file is not created."""
     return sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_SECONDS)
 
 
-def _taken(copy: Path) -> datetime:
+def _time_of_copy(copy: Path) -> datetime:
     return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=timezone.utc)
 
 

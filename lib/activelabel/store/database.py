@@ -1,7 +1,7 @@
-"""Connections and transactions: one writer at a time, on both databases, and nothing lost once it was acknowledged.
+"""Connections and transactions: one writer at a time, on both databases; an acknowledged write is never lost.
 
-A database object holds a URL and connects when it is first used, in each process anew. So it can be pickled, and
-survives a fork: a child never touches, nor closes, its parent's connections.
+A database object holds a URL and connects at its first use in each process. So it can be pickled, and it survives a
+fork: a child process neither uses nor closes its parent's connections.
 """
 
 import logging
@@ -28,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
-_PATIENCE_SECONDS = 30  # how long to wait for another process's transaction; ours take milliseconds
+_PATIENCE_SECONDS = 30  # the wait for another process's transaction; the ones of this program take milliseconds
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.01
-_SAY_AGAIN_SECONDS = 60.0
-_WRITER_LOCK = 0x61637469  # the advisory lock of PostgreSQL that makes our writers take turns
+_LOG_AGAIN_SECONDS = 60.0
+_WRITER_LOCK = 0x61637469  # PostgreSQL's advisory lock that makes the writers take turns
 _WRITING = "activelabel_writing"
-_LEADER_LOCK = 0x6163746D  # the one that makes one of several servers their leader
+_LEADER_LOCK = 0x6163746D  # the advisory lock whose holder is the leader of several servers
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
 _SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
 _SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full": _SQLITE_FULL}
@@ -47,24 +47,26 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class _Connected:
-    """What one process holds: two views of one pool, for readers and for the one writer."""
+    """The connections of one process: two views of one pool, for readers and for the writer."""
 
     pid: int
     reader: Engine
     writer: Engine
     file: tuple[int, int] | None
-    """Device and number of an SQLite file: another file under its name is another ledger."""
+    """Device and inode of an SQLite file: another file of the same name is another ledger."""
 
 
-_inherited: list[_Connected] = []  # a parent's connections: kept, for SQLite forbids even to close them in a child
+_inherited: list[
+    _Connected
+] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
 
 
 class Database:
-    """The ledger's database at a URL, for as long as the process lives; `clock` says what time it is.
+    """The ledger's database at a URL; `clock` returns the time.
 
     Raises:
-        InvalidInputError: on construction for a URL that is none; on first use for a server that does not answer, a
-            file that is no ledger, or one written by a newer version of this program.
+        InvalidInputError: on construction, the URL is invalid; on first use, the server does not answer, the file is no
+            ledger, or a newer version of this program wrote it.
     """
 
     def __init__(self, url: str, clock: Clock = utc_now) -> None:
@@ -72,18 +74,18 @@ class Database:
         self._clock = clock
         self._connected: _Connected | None = None
         self._leading: Connection | None = None
-        self._said = ("", 0.0)
+        self._last_logged = ("", 0.0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.shown_url!r})"
 
     @property
     def shown_url(self) -> str:
-        """Where the ledger is, without a password."""
+        """The ledger's URL without a password."""
         return shown(self._url)
 
     def exists(self) -> bool:
-        """Whether there may be a database: of SQLite there is a file; any other is not asked."""
+        """Whether there may be a database: for SQLite, whether the file exists; for a server always True."""
         return self.file is None or self.file.is_file()
 
     def __getstate__(self) -> dict[str, object]:
@@ -95,14 +97,14 @@ class Database:
         return sqlite_file(self._url)
 
     def open(self) -> None:
-        """Connect, create or upgrade the tables, now rather than at first use."""
+        """Connect now rather than at first use, and create or upgrade the tables."""
         self._connection()
 
     def check(self) -> None:
         """Read a ledger that is a file once, and refuse a damaged one.
 
         Raises:
-            InvalidInputError: it is damaged; the line says how to put a copy back.
+            InvalidInputError: the file is damaged; the message says how to put a copy back.
         """
         problem = None if self.file is None or not self.file.exists() else damage(self.file)
         if problem is not None:
@@ -112,15 +114,15 @@ class Database:
             )
 
     def lead(self) -> bool:
-        """Whether this process may do what only one of all servers of a ledger does; once it may, as long as it lives.
+        """Whether this process leads all servers of the ledger. A leader leads as long as it lives.
 
-        Servers of one SQLite ledger exclude each other already. On PostgreSQL whoever asks first leads, and the next
-        one when that server is gone.
+        An SQLite ledger has only one server, which leads. On PostgreSQL the first server that calls this leads; when
+        it is gone, the next one that calls does.
         """
         if self.file is not None:
             return True
         with self._explained():
-            if self._leading is not None and _answers(self._leading):
+            if self._leading is not None and _is_alive(self._leading):
                 return True
             connection = self._connection().reader.connect()
             try:
@@ -136,7 +138,7 @@ class Database:
             return leads
 
     def close(self) -> None:
-        """Give this process's connections back. The next use connects again."""
+        """Close this process's connections. The next use connects again."""
         connected, self._connected = self._connected, None
         if connected is not None and connected.pid == os.getpid():
             if self._leading is not None:
@@ -154,12 +156,12 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        """A transaction alone among all writers of all processes; committed, durably, when the block ends well."""
+        """The only write transaction among all processes; committed durably if the block raises nothing."""
         connected = self._connection()
         self._check_in_place(connected)
         with self._explained(), Session(connected.writer) as session, session.begin():
             yield session
-        self._check_in_place(connected)  # What went into a file that is gone meanwhile must not be acknowledged.
+        self._check_in_place(connected)  # A write into a file that was removed meanwhile must not be acknowledged.
 
     def _connection(self) -> _Connected:
         """The connections of this process. Two threads may both connect; that is harmless."""
@@ -176,27 +178,27 @@ class Database:
         return connected
 
     def _check_in_place(self, connected: _Connected) -> None:
-        """Refuse to go on where the file is gone or is another: what is open is then no longer the ledger."""
+        """Raise an error if the ledger's file was removed or replaced since this process opened it."""
         if connected.file is not None and _identity(self.file) != connected.file:
-            self._say(f"ledger {self.shown_url}: the file was removed or replaced while it is in use")
+            self._log_problem(f"ledger {self.shown_url}: the file was removed or replaced while it is in use")
             raise UnavailableError(
                 "the ledger was removed or replaced while the server runs, so that nothing can be kept: stop the "
                 "server, put the ledger back (`activelabel restore`), and start again"
             )
 
-    def _say(self, problem: str) -> None:
-        """Log a problem, and the same again only after a while: each request meets it."""
-        said, at = self._said
+    def _log_problem(self, problem: str) -> None:
+        """Log a problem; log the same one again only after a while, because every request meets it."""
+        problem_before, at = self._last_logged
         now = time.monotonic()
-        if problem != said or now - at >= _SAY_AGAIN_SECONDS:
-            self._said = (problem, now)
+        if problem != problem_before or now - at >= _LOG_AGAIN_SECONDS:
+            self._last_logged = (problem, now)
             logger.error("%s", problem)
 
     @contextmanager
     def _explained(self, starting: bool = False) -> Iterator[None]:
-        """Turn what a user can mend into one line. A broken constraint or statement is a defect and stays itself.
+        """Turn a database error that a user can mend into one line. A defect, such as a broken constraint, is raised.
 
-        Whoever starts a server is told all; an annotator who is at work, no host and no user.
+        The line for the person who starts a server is complete; the one for an annotator names no host and no user.
         """
         try:
             yield
@@ -205,7 +207,7 @@ class Database:
             if explanation is None:
                 raise
             if isinstance(explanation, InvalidInputError) and not starting:
-                self._say(str(explanation))
+                self._log_problem(str(explanation))
                 explanation = UnavailableError(
                     "the ledger's database does not answer, so that nothing can be kept: try again soon; the server's "
                     "log says why"
@@ -221,7 +223,7 @@ def _identity(file: Path | None) -> tuple[int, int] | None:
     return status and (status.st_dev, status.st_ino)
 
 
-def _answers(connection: Connection) -> bool:
+def _is_alive(connection: Connection) -> bool:
     try:
         connection.exec_driver_sql("SELECT 1")
         connection.commit()
@@ -239,7 +241,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        # A server installed without a language would answer in bytes unless it is told to speak UTF-8.
+        # A PostgreSQL server without a locale answers in bytes unless the client encoding is UTF-8.
         options = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8"}
         engine = create_engine(url, pool_pre_ping=True, connect_args=options)
     except ModuleNotFoundError as error:
@@ -251,7 +253,7 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # so that BEGIN is ours to say, see _begin_sqlite
+    connection.isolation_level = None  # so that this module issues BEGIN itself, see _begin_sqlite
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_SECONDS * 1000}")
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -263,8 +265,8 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
 def _write_ahead(cursor: DBAPICursor) -> None:
     """Keep a write-ahead log: readers never wait for the writer, nor the writer for them.
 
-    Where several processes make this switch on a new file at once, SQLite refuses some of them without waiting, its
-    busy timeout notwithstanding; so we wait.
+    If several processes switch a new file at once, SQLite refuses some of them at once despite its busy timeout; this
+    function therefore retries.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
@@ -282,13 +284,13 @@ def _write_ahead(cursor: DBAPICursor) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes the lock at once: one that read first and then wants to write could be refused as out of date."""
+    """Take the write lock at once: a transaction that reads first and then writes could be refused as out of date."""
     writing = connection.get_execution_options().get(_WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """Writers take turns, as on SQLite: events are rare and short, and so no two can ever wait for each other."""
+    """Make writers take turns, as on SQLite: writes are rare and short, and two can never deadlock."""
     if connection.get_execution_options().get(_WRITING, False):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
@@ -299,7 +301,7 @@ def _is_busy(error: BaseException | None) -> bool:
 
 
 def _sqlite_code(error: BaseException | None) -> int:
-    """SQLite's primary result code of an error, 0 for one of another driver; Python 3.10 has no more than its text."""
+    """SQLite's primary result code of an error, 0 for another driver's; Python 3.10 offers only the text."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return int(code) & 0xFF
@@ -307,16 +309,18 @@ def _sqlite_code(error: BaseException | None) -> int:
 
 
 def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
-    """The one line for an error that is not ours, or None. It quotes the driver, which never repeats a password."""
+    """The error to raise for a database error that a user can mend, else None. The driver's text has no password."""
     cause = error.orig
-    said = " ".join(str(cause).split())
+    driver_text = " ".join(str(cause).split())
     sqlstate = getattr(cause, "sqlstate", None)
     if sqlstate == _INSUFFICIENT_PRIVILEGE:
-        return InvalidInputError(f"ledger {name}: {said}; give its user the right to create tables there")
+        return InvalidInputError(f"ledger {name}: {driver_text}; give its user the right to create tables there")
     if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
         return None
     if _sqlite_code(cause) == _SQLITE_FULL or sqlstate == _DISK_FULL:
         return StorageFullError("the disk of the ledger is full, so that nothing can be kept: free some room")
     if _is_busy(cause) or sqlstate == _LOCK_NOT_AVAILABLE:
         return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")
-    return InvalidInputError(f"ledger {name}: {said}; check that the address is right and can be read and written")
+    return InvalidInputError(
+        f"ledger {name}: {driver_text}; check that the address is right and can be read and written"
+    )

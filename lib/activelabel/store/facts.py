@@ -1,4 +1,4 @@
-"""What belongs to the project as a whole: what values mean, what images are, and their files as they were read."""
+"""Facts about the project as a whole: names of label values, modality, and the image files as they were read."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ from activelabel.store.schema import AnnotationRow, FactRow
 
 
 class Facts(Database):
-    """What was said once and holds for all that comes after."""
+    """Facts that are recorded once and hold for the rest of the project."""
 
     def fact(self, name: str) -> Fact | None:
-        """What was found out under this name; None if nothing was yet."""
+        """The fact of this name; None if it was not recorded yet."""
         with self._reading() as session:
             row = session.get(FactRow, name)
             return None if row is None else Fact(row.value, row.reason, row.recorded_at)
 
     def fix_fact(self, name: str, value: str, reason: str, *, again: bool = False) -> Fact:
-        """Say something for good: what was said before stays, and is the answer, unless it is said `again`."""
+        """Record a fact and return it. An earlier fact stays and is returned unless `again` is set."""
         with self._writing() as session:
             row = session.get(FactRow, name)
             if row is None:
@@ -31,9 +31,9 @@ class Facts(Database):
             return Fact(row.value, row.reason, row.recorded_at)
 
     def kept_label_names(self) -> tuple[str, ...] | None:
-        """The names of the values 1..N of all labels that were ever kept; None if none was, or none says so.
+        """The names of the values 1..N of all labels ever kept; None if no label has names.
 
-        Names are only ever added at the end, so the longest list holds all others.
+        Names are only ever added at the end, so the longest list contains all others.
         """
         with self._reading() as session:
             lists = session.scalars(select(AnnotationRow.label_names).where(AnnotationRow.label_names.is_not(None)))
@@ -41,7 +41,7 @@ class Facts(Database):
         return tuple(longest) or None
 
     def name_labels(self, names: Sequence[str]) -> int:
-        """Say what the values mean of the labels that were kept before anybody said so; how many these are."""
+        """Name the values of all labels that were kept without names; return how many labels that were."""
         unnamed = update(AnnotationRow).where(AnnotationRow.label_names.is_(None))
         with self._writing() as session:
             return int(session.connection().execute(unnamed.values(label_names=list(names))).rowcount)
@@ -49,7 +49,7 @@ class Facts(Database):
     def record_file(
         self, image_id: str, content_sha256: str, size: int, modified_ns: int, intensities: Sequence[float]
     ) -> None:
-        """What the file of an image is like, as it was just read. Of labels kept before that, it is the image.
+        """Record the content of an image's file as it was just read. Labels without an image digest get this one.
 
         Raises:
             NotFoundError: the image was never registered.

@@ -1,4 +1,4 @@
-"""The images of the study: seen once, never forgotten, each with a role that never changes."""
+"""The images of the study: once registered, an image is never removed and its role never changes."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
 
 
 class Images(Database):
-    """What the ledger knows of images."""
+    """The image table of the ledger."""
 
     def sync_images(
         self,
@@ -28,43 +28,47 @@ class Images(Database):
         patients: Mapping[str, str] | None = None,
         given_validation: Callable[[str], bool] | None = None,
     ) -> None:
-        """Bring the ledger up to date with the files: register new ones, mark those that vanished or came back.
+        """Bring the ledger up to date with the files: register new images, mark those that vanished or came back.
 
-        The first images ever seen give the validation cases, `validation_cases` of them or a quarter (see
-        `data.splits`); those that are missing then are chosen from later ones. A new image of a patient who has images
-        already goes where these are: with those for validation if any is. Roles that were given stay. A vanished image
-        keeps its annotations; leases on it end as released.
+        The first images are split: `validation_cases` of them, or a quarter, are validation cases (see `data.splits`).
+        Validation cases that are missing then are chosen from later images. A new image of a known patient gets the
+        role of the patient's images: validation if any of them has it. A role never changes. A vanished image keeps its
+        annotations; leases on it end as released.
 
         Args:
-            ids: of all images that are there.
-            validation_cases: how many are wanted.
-            patients: of an image, whose it is, as far as anybody says.
-            given_validation: whether people say that an image is for validation. Where they say it of any image that
-                is known, those alone are, and other images of their patients.
+            ids: the ids of all images that are present.
+            validation_cases: the number of validation cases wanted.
+            patients: the patient of each image, where known.
+            given_validation: whether a user's split gives an image for validation. If it gives any known image, only
+                the images that it gives, and other images of their patients, are validation cases.
 
         Raises:
-            InvalidInputError: an id or a patient that no database can hold.
+            InvalidInputError: no database can hold an id or a patient.
             ValueError: `validation_cases` is negative.
         """
-        there = {checked_name(image_id, "image") for image_id in ids}
-        said = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
+        present_ids = {checked_name(image_id, "image") for image_id in ids}
+        patient_of = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
         with self._writing() as session:
             columns = (ImageRow.id, ImageRow.present, ImageRow.patient)
             rows = {row.id: row for row in session.execute(select(*columns))}
             known = {image_id: row.present for image_id, row in rows.items()}
-            new = there - known.keys()
-            renamed = {image_id: said[image_id] for image_id, row in rows.items() if image_id in said}
+            new = present_ids - known.keys()
+            renamed = {image_id: patient_of[image_id] for image_id, row in rows.items() if image_id in patient_of}
             _remember_patients(session, {id_: name for id_, name in renamed.items() if name != rows[id_].patient})
             missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
-            given = {image_id for image_id in there | known.keys() if given_validation and given_validation(image_id)}
+            given = {
+                image_id for image_id in present_ids | known.keys() if given_validation and given_validation(image_id)
+            }
             if given:
-                validation = frozenset(new & given) | _new_validation(session, new - given, 0, said, judging=given)
+                validation = frozenset(new & given) | _new_validation(
+                    session, new - given, 0, patient_of, judging=given
+                )
             else:
-                validation = _new_validation(session, new, max(missing, 0), said)
+                validation = _new_validation(session, new, max(missing, 0), patient_of)
             now = self._clock()
-            _register(session, new, validation, said, now)
-            vanished = {image_id for image_id, present in known.items() if present and image_id not in there}
-            returned = {image_id for image_id, present in known.items() if not present and image_id in there}
+            _register(session, new, validation, patient_of, now)
+            vanished = {image_id for image_id, present in known.items() if present and image_id not in present_ids}
+            returned = {image_id for image_id, present in known.items() if not present and image_id in present_ids}
             _mark_present(session, vanished, False)
             _mark_present(session, returned, True)
             end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
@@ -73,30 +77,30 @@ class Images(Database):
         """One image.
 
         Raises:
-            NotFoundError: it was never registered.
+            NotFoundError: the image was never registered.
         """
         with self._reading() as session:
             return record_of(image_row(session, image_id), Image)
 
     def images(self) -> list[Image]:
-        """All images ever registered, also absent ones, by id."""
+        """All images ever registered, absent ones included, by id."""
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
     def images_set_aside(self) -> list[Image]:
-        """The images that are there and cannot be used, by id."""
+        """The images that are present and cannot be used, by id."""
         aside = select(ImageRow).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_not(None))
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(aside.order_by(ImageRow.id))]
 
     def fix_slices(self, image_id: str, axis: int, shape: Sequence[int]) -> Image:
-        """Say along which axis of its own voxels an image of this shape is sliced.
+        """Record along which voxel axis an image of this shape is sliced.
 
-        What was said first stays as soon as slices of it were asked for, annotated or scored: their indices go by it.
+        The recorded axis stays once slices of the image were asked for, annotated or scored: their indices refer to it.
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: the file is another one than that whose slices are annotated: their number differs.
+            InvalidInputError: the file is not the one whose slices were annotated: the number of slices differs.
         """
         with self._reading() as session:
             row = image_row(session, image_id)
@@ -117,7 +121,7 @@ class Images(Database):
     def slice_pool(self) -> list[SlicesTaken]:
         """The training images of which slices may be asked for, with the slices that are taken; by id.
 
-        Present, readable, not fully annotated, and not leased as a whole.
+        These images are present, readable, not fully annotated, and not leased as a whole.
         """
         now = self._clock()
         whole = select(LeaseRow.image_id).where(active(now), LeaseRow.slices.is_(null()))
@@ -142,7 +146,7 @@ class Images(Database):
     def mark_unreadable(self, image_id: str, reason: str, stamp: str | None = None) -> None:
         """Set an image aside: it is not asked for, and leases on it end as released.
 
-        `stamp` says what its files are like: when that is no longer so, it may have been mended.
+        `stamp` identifies the state of its files: if that changes later, the image may have been mended.
 
         Raises:
             NotFoundError: it was never registered.
@@ -153,7 +157,7 @@ class Images(Database):
             end_leases(session, unended_leases(session, image_id), "released", self._clock())
 
     def mark_readable(self, image_id: str) -> None:
-        """Take an image back that was set aside and has been mended.
+        """Use an image again that was set aside and has been mended.
 
         Raises:
             NotFoundError: it was never registered.
@@ -163,14 +167,14 @@ class Images(Database):
             row.unreadable_reason = row.unreadable_at = row.set_aside_stamp = None
 
     def pool(self, role: Role) -> list[str]:
-        """The ids that may be asked for now: present, readable, not fully annotated, not leased; by id."""
+        """The sorted ids of images that may be asked for now: present, readable, not fully annotated, not leased."""
         statement = select(ImageRow.id).where(in_pool(role, self._clock())).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
 
 
 def _goes_by_slices(session: Session, image_id: str) -> bool:
-    """Whether indices of slices of this image were ever written down."""
+    """Whether slice indices of this image were ever recorded."""
     tables = (LeaseRow, AnnotationRow, ScoreRow)
     written = [select(table).where(table.image_id == image_id, table.slices.is_not(None)).exists() for table in tables]
     return bool(session.scalar(select(or_(*written))))
@@ -186,33 +190,33 @@ def _count_validation(session: Session) -> int:
 
 
 def _remember_patients(session: Session, patients: Mapping[str, str]) -> None:
-    """Write down whose these known images are; their roles stay."""
+    """Record the patients of these known images; the roles stay."""
     if patients:
         session.execute(update(ImageRow), [{"id": id_, "patient": name} for id_, name in sorted(patients.items())])
 
 
 def _new_validation(
-    session: Session, new: set[str], missing: int, said: Mapping[str, str], judging: Collection[str] = ()
+    session: Session, new: set[str], missing: int, patient_of: Mapping[str, str], judging: Collection[str] = ()
 ) -> frozenset[str]:
-    """Of new images those for validation: all of patients who judge already, and from new patients what is missing.
+    """The new images for validation: all those of validation patients, and `missing` ones from new patients.
 
-    `judging`: images that people gave, whose patients judge.
+    `judging` are images that the user gave for validation; their patients are validation patients.
     """
     if not new:
         return frozenset()
     roles = defaultdict[str, set[Role]](set)
     for image_id in judging:
-        roles[said.get(image_id, image_id)].add("validation")
+        roles[patient_of.get(image_id, image_id)].add("validation")
     for image_id, patient, role in session.execute(select(ImageRow.id, ImageRow.patient, ImageRow.role)):
         roles[patient or image_id].add(role)
-    known = {image_id for image_id in new if said.get(image_id, image_id) in roles}
-    also = {image_id for image_id in known if "validation" in roles[said.get(image_id, image_id)]}
+    known = {image_id for image_id in new if patient_of.get(image_id, image_id) in roles}
+    also = {image_id for image_id in known if "validation" in roles[patient_of.get(image_id, image_id)]}
     first = not any("validation" in of_patient for of_patient in roles.values())
-    return choose_validation(new - known, max(missing - len(also), 0), said, at_least_one=first) | also
+    return choose_validation(new - known, max(missing - len(also), 0), patient_of, at_least_one=first) | also
 
 
 def _register(
-    session: Session, ids: set[str], validation: frozenset[str], said: Mapping[str, str], now: datetime
+    session: Session, ids: set[str], validation: frozenset[str], patient_of: Mapping[str, str], now: datetime
 ) -> None:
     rows = [
         {
@@ -221,7 +225,7 @@ def _register(
             "role": "validation" if image_id in validation else "training",
             "present": True,
             "leased_whole": True,
-            "patient": said.get(image_id),
+            "patient": patient_of.get(image_id),
         }
         for image_id in sorted(ids)
     ]

@@ -1,4 +1,4 @@
-"""The ledger: all that happened in a study, in one database. The truth about annotations, leases, scores and models."""
+"""The ledger: one database with all events of a study. It decides about annotations, leases, scores and models."""
 
 from activelabel.store.cases.annotations import Annotations
 from activelabel.store.cases.drafts import Drafts
@@ -34,7 +34,7 @@ class Ledger(
     Revisions,
     Users,
 ):
-    """One object for every event and question; each base holds one kind.
+    """All events and queries of a study in one object; each base class holds one kind.
 
     `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or
     `postgresql://…`. Each method is one transaction: when it returns, what it wrote survives a killed process. Any

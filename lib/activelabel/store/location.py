@@ -1,4 +1,4 @@
-"""Where a ledger is: a database URL, checked, and a way to name it that gives no password away."""
+"""The location of a ledger: a checked database URL, and its display form without a password."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _EXPECTED = "expected sqlite:////folder/ledger.sqlite or postgresql://user:passw
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of the SQLite ledger in this file."""
+    """The URL of an SQLite ledger file."""
     return URL.create("sqlite", database=str(path.absolute())).render_as_string(hide_password=False)
 
 
@@ -21,11 +21,11 @@ def sqlite_file(url: URL) -> Path | None:
 
 
 def checked_url(url: str) -> URL:
-    """The URL with the driver that we use.
+    """The URL with the driver that this program uses.
 
     Raises:
-        InvalidInputError: no URL, another database, or SQLite in memory, where two processes would see two ledgers.
-            The text does not repeat what was given: even a misspelt URL may hold a password.
+        InvalidInputError: the text is no URL, names another database, or SQLite in memory, where two processes would
+            see two ledgers. The message does not repeat the text: even a misspelt URL may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -42,5 +42,5 @@ def checked_url(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """The URL as it may be shown and logged: without password, and without options, which can hold one too."""
+    """The URL for display and logs: without password, and without options, which can hold one too."""
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)

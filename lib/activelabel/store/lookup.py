@@ -1,4 +1,4 @@
-"""The rows that events refer to, or an error that names what there is; and the record of a row."""
+"""Finding the rows that events refer to, and turning rows into records."""
 
 from dataclasses import fields
 from enum import Enum
@@ -13,13 +13,13 @@ from activelabel.store.schema import Base, ImageRow, ModelUseRow, ModelVersionRo
 
 Record = TypeVar("Record")
 _fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}
-"""Of each kind of record the names of its fields, and of those that hold a member of an enum, the enum."""
+"""For each kind of record: the names of its fields, and the enum of each field that holds an enum member."""
 
 
 def record_of(row: Base, kind: type[Record], **other: Any) -> Record:
     """The frozen record of a row: each field from the column of its name, lists as tuples, words as enum members.
 
-    `other` has the fields that are not as the columns of their names.
+    `other` holds the fields whose values do not come from a column of the same name.
     """
     known = _fields.get(kind)
     if known is None:
@@ -39,7 +39,7 @@ def _enum_in(hint: Any) -> type[Enum] | None:
 
 
 def image_row(session: Session, image_id: str) -> ImageRow:
-    """The row of a registered image; NotFoundError for any other."""
+    """The row of a registered image; raises NotFoundError for any other."""
     row = session.get(ImageRow, image_id)
     if row is None:
         raise NotFoundError(f"image '{image_id}': not in the ledger; expected the id of an image of this study")
@@ -47,7 +47,7 @@ def image_row(session: Session, image_id: str) -> ImageRow:
 
 
 def model_row(session: Session, version: int) -> ModelVersionRow:
-    """The row of a published version, withdrawn or not; NotFoundError for any other."""
+    """The row of a published version, withdrawn or not; raises NotFoundError for any other."""
     row = session.get(ModelVersionRow, version)
     if row is None:
         known = ", ".join(map(str, session.scalars(select(ModelVersionRow.version).order_by(ModelVersionRow.version))))

@@ -1,4 +1,4 @@
-"""Bringing a ledger to the newest shape, by one process at a time."""
+"""Upgrades a ledger to the newest schema, by one process at a time."""
 
 import threading
 from pathlib import Path
@@ -12,17 +12,19 @@ from activelabel.store.copies import copy_ledger
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-VERSION_TABLE = "activelabel_version"  # not Alembic's usual name: another program's table must not be taken for ours
+VERSION_TABLE = (
+    "activelabel_version"  # not Alembic's default name: another program's table must not be mistaken for this one
+)
 
 _SCRIPTS = Path(__file__).parent / "migrations"
-_one_thread = threading.Lock()  # Alembic keeps the migration that runs in a global
+_one_thread = threading.Lock()  # Alembic keeps the running migration in a global variable
 
 
 def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None) -> None:
     """Create the tables of a new ledger, or upgrade those of an older one, in a single transaction.
 
-    The transaction is a writer's, so that of two processes one waits and finds the work done. A ledger that is up to
-    date is only read. `name` is what errors call it; of an older one that is a `file` a copy is made first.
+    The transaction is a write transaction: of two processes, one waits and then finds the work done. An up-to-date
+    ledger is only read. Errors call the ledger `name`. If it is a `file`, an older ledger is copied first.
 
     Raises:
         InvalidInputError: the ledger was written by a newer version, or the database belongs to something else.
@@ -33,7 +35,7 @@ def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None)
         return
     if revision is not None and file is not None:
         copy_ledger(file)
-    # Every process opens the ledger and hardly any finds it old: Alembic takes longer to import than a ledger to open.
+    # Imported only if needed: every process opens the ledger, and importing Alembic takes longer than that.
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -47,12 +49,12 @@ def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None)
 
 
 def newest_revision() -> str:
-    """That of the last script: the names of their files begin with their revisions, which ascend."""
+    """The revision of the last migration script: file names begin with their revisions, which ascend."""
     return max(file.stem for file in (_SCRIPTS / "versions").glob("[!_]*.py")).partition("_")[0]
 
 
 def _revision(connection: Connection) -> str | None:
-    """The revision of a ledger; None where there is none."""
+    """The revision of a ledger; None if it has none."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     table = Table(VERSION_TABLE, MetaData(), Column("version_num", String))

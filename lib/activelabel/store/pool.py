@@ -1,7 +1,7 @@
-"""Which images may be asked for, as conditions for a query. Everyone who asks uses these, so that all agree.
+"""Which images may be asked for, as SQL conditions. All code that selects images uses them, so that all agree.
 
-They exclude by NOT IN a list, which both databases make once a query. NOT EXISTS was 12 s at 10,000 images on a
-PostgreSQL that had not yet counted its rows, as in the first minute of a study.
+The conditions exclude by NOT IN a list, which both databases build once per SQL query. NOT EXISTS took 12 s at 10,000
+images on a PostgreSQL without row statistics, as in the first minute of a study.
 """
 
 from datetime import datetime
@@ -13,12 +13,12 @@ from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, SkipRow
 
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
-    """Images of this role that can be asked for: `unfinished`, and not leased to anyone."""
+    """Images of this role that may be asked for: `unfinished` and not leased."""
     return and_(unfinished(role), ImageRow.id.not_in(select(LeaseRow.image_id).where(active(now))))
 
 
 def unfinished(role: Role) -> ColumnElement[bool]:
-    """Images of this role that are there, readable, not fully annotated and not set aside; somebody may be at work."""
+    """Images of this role that are present, readable, not fully annotated and not set aside; they may be leased."""
     return and_(
         ImageRow.role == role,
         ImageRow.present.is_(True),
@@ -29,25 +29,25 @@ def unfinished(role: Role) -> ColumnElement[bool]:
 
 
 def set_aside() -> ColumnElement[bool]:
-    """Skips that keep an image out of the pool: it cannot be annotated, and nobody has brought it back."""
+    """Skips that keep an image out of the pool: it was marked as one that cannot be annotated and not brought back."""
     return and_(SkipRow.kind == "cannot be annotated", SkipRow.ended_at.is_(None))
 
 
 def current() -> ColumnElement[bool]:
-    """Annotations that were neither superseded nor deleted: at most one an image and tag."""
+    """Annotations that were neither superseded nor deleted: at most one per image and tag."""
     return and_(AnnotationRow.superseded_at.is_(None), AnnotationRow.deleted_at.is_(None))
 
 
 def current_final() -> ColumnElement[bool]:
-    """Current annotations that count: at most one an image."""
+    """Current annotations with the tag `final`, which count: at most one per image."""
     return and_(AnnotationRow.tag == FINAL, current())
 
 
 def complete() -> ColumnElement[bool]:
-    """Current final annotations of a whole volume: its image is annotated."""
+    """Current final annotations of a whole volume: the image is fully annotated."""
     return and_(current_final(), AnnotationRow.slices.is_(null()))
 
 
 def active(now: datetime) -> ColumnElement[bool]:
-    """Leases that hold now: not ended, and not expired either, whether or not the expiry was written down."""
+    """Active leases: neither ended nor expired, whether or not the expiry was written down."""
     return and_(LeaseRow.ended_at.is_(None), LeaseRow.expires_at > now)

@@ -1,4 +1,4 @@
-"""How far the work is, in numbers: what `GET /info/` shows."""
+"""The progress of the study in numbers, as `GET /info/` shows it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ class Overview(Database):
     """The counts of the whole study."""
 
     def progress(self) -> Progress:
-        """The counts as they are now, all of one moment."""
+        """The current counts, read in one transaction."""
         now = self._clock()
         training = ImageRow.role == "training"
         leased = select(LeaseRow.image_id).where(active(now))
@@ -62,16 +62,16 @@ class Overview(Database):
             )
 
     def new_foreground_slices(self) -> int:
-        """How many slices with foreground more the training labels hold than what the latest model has seen of them."""
+        """The number of slices with foreground in the training labels beyond those that the latest model has seen."""
         with self._reading() as session:
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
             seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
-            there = (ImageRow.present.is_(True), ImageRow.role == "training", ImageRow.unreadable_reason.is_(None))
+            usable = (ImageRow.present.is_(True), ImageRow.role == "training", ImageRow.unreadable_reason.is_(None))
             drawn = (
                 select(AnnotationRow.image_id, AnnotationRow.foreground_slices)
                 .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
-                .where(*there)
+                .where(*usable)
             )
             before = {
                 image_id: count or 0 for image_id, count in session.execute(drawn.where(AnnotationRow.id.in_(seen)))
@@ -80,11 +80,11 @@ class Overview(Database):
             return sum(max((count or 0) - before.get(image_id, 0), 0) for image_id, count in now)
 
     def effort(self, patients: Mapping[str, str]) -> Effort:
-        """What the labels that count have cost. Images that nobody has counted the slices of have none of them.
+        """The annotators' effort for the labels that count. An image whose slices were not counted has 0 slices.
 
-        Slices and units are those of the current labels, a volume whole unless its last query was for slices; the mean
-        time is over all queries that were ever answered and whose labels were not deleted. `patients` says of an image
-        whose it is; of an image that is not in it, nobody else's.
+        Slices and units are those of the current labels; a label of a volume counts whole unless its last query was
+        for slices. The mean time is over all answered queries whose labels were not deleted. `patients` maps images to
+        patients; an image that is missing in it is a patient of its own.
         """
         whole = and_(AnnotationRow.slices.is_(null()), LeaseRow.slices.is_(null()))
         labels = (
@@ -105,7 +105,7 @@ class Overview(Database):
         return replace(effort(queries), timed_queries=timed, seconds_per_query=seconds)
 
     def unchanged_labels(self) -> dict[Role, int]:
-        """How many of the labels that count are a model's own drawing, by the role of their images."""
+        """The number of labels that count and are an unchanged prediction of a model, by the role of their images."""
         labels = select(ImageRow.role, func.count()).join(AnnotationRow, AnnotationRow.image_id == ImageRow.id)
         statement = labels.where(current_final(), AnnotationRow.unchanged_from.is_not(None)).group_by(ImageRow.role)
         with self._reading() as session:
@@ -113,9 +113,9 @@ class Overview(Database):
         return {"training": counts.get("training", 0), "validation": counts.get("validation", 0)}
 
     def model_efforts(self) -> dict[int, ModelEffort]:
-        """By model version, how much there was to learn from and to be judged by; none for a model that saw no label.
+        """The labels for training and validation of each model version; a model that saw no label is left out.
 
-        Slices of labels that nobody has counted the slices of are not in it.
+        Labels without a count of slices add no slices.
         """
         statement = (
             select(
@@ -135,7 +135,7 @@ class Overview(Database):
 
 
 def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -> int:
-    """How many slices the `new` labels cover that those the model has `seen` of the same images do not."""
+    """The number of slices that the `new` labels cover and the `seen` labels of the same images do not."""
     columns = (AnnotationRow.image_id, AnnotationRow.slices, AnnotationRow.covered_slices)
     labels = select(*columns).join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.present.is_(True))
     before = {
@@ -153,6 +153,6 @@ def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -
 
 
 def _slices(session: Session, count: InstrumentedAttribute[int | None], *which: ColumnElement[bool]) -> int:
-    """The sum of `count` over annotations of images that are there."""
+    """The sum of `count` over annotations of present images."""
     statement = select(func.sum(count)).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
     return session.scalar(statement.where(ImageRow.present.is_(True), *which)) or 0

@@ -1,4 +1,4 @@
-"""What the ledger answers with: frozen records, free of any database. Times are aware and in UTC.
+"""The frozen records that the ledger returns; they need no database. Times are aware and in UTC.
 
 Slices are sorted indices along the slice axis; None means the whole volume.
 """
@@ -20,17 +20,17 @@ UserRole = Literal["annotator", "reviewer", "manager", "admin"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
-FINAL = "final"  # the tag of the annotations that count; any other is kept and counts for nothing
+FINAL = "final"  # the tag of the annotations that count; labels with another tag are kept and do not count
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was seen once. `role` never changes; `unreadable_reason` is None where all is well.
+    """A registered image. `role` never changes; `unreadable_reason` is None for an image that can be used.
 
-    `slice_axis` is the axis of its own voxels along which its slices are counted, `slice_count` their number; None
-    until somebody had to know. `patient` is whose image it is, None where nobody said. `content_sha256`, of shape and
-    voxels, `file_size`, `file_modified_ns` and `intensities` (see `data.intensities`) are of its file as it was last
-    read. `set_aside_stamp` says what its files were like when it was set aside.
+    `slice_axis` is the voxel axis along which its slices are counted, `slice_count` their number; both are None until
+    they were needed. `patient` is None where unknown. `content_sha256` (of shape and voxels), `file_size`,
+    `file_modified_ns` and `intensities` (see `data.intensities`) describe its file as it was last read.
+    `set_aside_stamp` is the state of its files when it was set aside.
     """
 
     id: str
@@ -50,13 +50,13 @@ class Image:
 
     @property
     def usable(self) -> bool:
-        """Whether its file is there and can be read, as far as is known."""
+        """Whether its file is present and, as far as is known, can be read."""
         return self.present and self.unreadable_reason is None
 
 
 @dataclass(frozen=True)
 class SlicesTaken:
-    """An image of which slices may be asked for, and those that may not: annotated already, or leased to someone."""
+    """An image of which slices may be asked for, and its slices that may not: they are annotated or leased."""
 
     image_id: str
     slice_axis: int | None
@@ -68,7 +68,7 @@ class SlicesTaken:
 class ModelVersion:
     """A published model. `trained_on` and `validated_on` are annotation ids; a metric that is undefined is None.
 
-    `kind` is `task` for a model of what is annotated, `proxy` for one that learned from pseudo-labels.
+    `kind` is `task` for a model of the annotated structures, `proxy` for one that learned from pseudo-labels.
     """
 
     version: int
@@ -86,7 +86,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Judges:
-    """The cases by which models are judged: a digest of their labels, and how many they are."""
+    """The cases by which models are judged: a digest of their labels, and their number."""
 
     digest: str
     cases: int
@@ -94,7 +94,7 @@ class Judges:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How well a model did by some cases. Only measurements by the same `judges` can be compared."""
+    """The metrics of a model by some cases. Only measurements by the same `judges` can be compared."""
 
     model_version: int
     judges: Judges
@@ -108,7 +108,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class ModelUse:
-    """Which model of its kind was in use from `began_at` on, None for none; `chosen_by` is None if it was the best."""
+    """The model of its kind in use from `began_at` on, or None; `chosen_by` is None if it was used as the best."""
 
     model_version: int | None
     chosen_by: str | None
@@ -117,7 +117,7 @@ class ModelUse:
 
 @dataclass(frozen=True)
 class ModelEffort:
-    """The labels that a model has seen, for training and validation: of how many volumes, covering how many slices."""
+    """The labels that a model has seen, for training and validation: the numbers of volumes and covered slices."""
 
     volumes: int
     slices: int
@@ -126,15 +126,14 @@ class ModelEffort:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A label that was kept, and what it covers.
+    """A kept label and the slices that it covers.
 
-    `version` counts from 1 within image and tag. `seconds` is the time since the query was given, None where the
-    image was never asked for. A superseded annotation has a newer one beside it; a deleted one was taken back.
-    `covered_slices` is how many slices it covers, `foreground_slices` in how many of them something is drawn; None
-    where nobody counted. `unchanged_from` is the model that drew it, where nobody changed anything.
-    `label_names` are those of the values 1..N, `image_sha256` is of the content of the image on which it was drawn;
-    None where nobody said.
-    `file_size` and `file_modified_ns` are of its file when that was last known to be of this `sha256`.
+    `version` counts from 1 within image and tag. `seconds` is the time from the query to the label, None if the image
+    was never asked for. A superseded annotation was replaced by a newer one; a deleted one was taken back.
+    `covered_slices` is the number of slices that it covers, `foreground_slices` the number of those on which something
+    is drawn; None if they were not counted. `unchanged_from` is the model that drew it if the annotator changed
+    nothing. `label_names` name the values 1..N, `image_sha256` is the digest of the image on which it was drawn; both
+    are None where unknown. `file_size` and `file_modified_ns` are those of its file when its digest was last checked.
     """
 
     id: int
@@ -163,11 +162,11 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Draft:
-    """A drawing that its annotator has not finished: kept, never counted, never learnt from.
+    """A drawing that its annotator has not finished: it is kept, but it does not count and no model learns from it.
 
-    `version` counts from 1 within the image, over all its drafts. `slices` are those that were asked for, None for the
-    volume. `why` says in one line why it is a draft. An open one has no `ended_at`: neither a newer draft nor a label
-    that is finished took its place.
+    `version` counts from 1 within the image, over all its drafts. `slices` are the queried slices, None for the volume.
+    `why` is one line for the reason why it is a draft. An open draft has no `ended_at`: neither a newer draft nor a
+    finished label has replaced it.
     """
 
     id: int
@@ -188,9 +187,9 @@ class Draft:
 
 @dataclass(frozen=True)
 class Skip:
-    """An annotator did not want a case, and why. `kind` is `not now` or `cannot be annotated`.
+    """A case that an annotator skipped, and the reason. `kind` is `not now` or `cannot be annotated`.
 
-    One that cannot be annotated is out of the pool until `ended_at`, when `ended_by` brought it back.
+    A case that cannot be annotated is out of the pool until `ended_at`, when `ended_by` brought it back.
     """
 
     id: int
@@ -205,7 +204,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that was found out about the project when it began, and why."""
+    """A fact about the project that was recorded when it began, and the reason."""
 
     value: str
     reason: str
@@ -214,10 +213,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What a label says of the doubt of the model that was in use when it came back, over the voxels new to that model.
+    """How well the uncertainty of the model in use agreed with its errors in a label, over the voxels new to the model.
 
-    `correlation` is Spearman's, between `measure` and where the prediction differs from the label; None where nothing
-    or everything is wrong, or all is doubted alike. `wrong_voxels` are those that differ, of `voxels` compared.
+    `correlation` is Spearman's, between `measure` and whether the prediction differs from the label; None if no voxel
+    or every voxel is wrong, or all are equally uncertain. `wrong_voxels` of the `voxels` compared differ.
     """
 
     annotation_id: int
@@ -230,11 +229,12 @@ class Doubt:
 
     @property
     def worth(self) -> float | None:
-        """`correlation` as a fraction of the largest there can be, so that it does not depend on how much is wrong.
+        """`correlation` divided by its largest possible value, so that the share of wrong voxels does not matter.
 
-        In [-1, 1]: 1 if every wrong voxel is doubted more than every other, 0 if doubt says nothing. With w wrong ones
-        of n voxels, all doubted differently, Spearman's reaches no more than √(3 w (n − w) / (n² − 1)), 0.08 for one
-        wrong voxel in 500; divided by it, it is the rank-biserial correlation (Cureton 1956). Ties raise it somewhat.
+        It lies in [-1, 1]: 1 if every wrong voxel is more uncertain than every other, 0 if uncertainty says nothing.
+        With w wrong ones of n voxels and no ties in uncertainty, Spearman's is at most √(3 w (n − w) / (n² − 1)), 0.08
+        for one wrong voxel in 500; divided by this, it is the rank-biserial correlation (Cureton 1956). Ties raise it
+        somewhat.
         """
         if self.correlation is None:
             return None
@@ -245,7 +245,7 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Lease:
-    """A query given to one annotator for a while, and why. It is active where `outcome` is None."""
+    """A query given to one annotator for a while, and the reason. It is active if `outcome` is None."""
 
     id: int
     image_id: str
@@ -264,7 +264,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may log in with a password."""
+    """A person who may log in with a password."""
 
     name: str
     role: UserRole
@@ -275,7 +275,7 @@ class User:
 
 @dataclass(frozen=True)
 class LoginSession:
-    """Who is logged in, with the role that they have now, and until when."""
+    """A person who is logged in, their current role, and the end of the session."""
 
     user_name: str
     role: UserRole
@@ -284,7 +284,7 @@ class LoginSession:
 
 @dataclass(frozen=True)
 class Round:
-    """From one published model to the next; `model_version` is None for the first, before there was a model."""
+    """The time from one published model to the next; `model_version` is None for the first round, before any model."""
 
     number: int
     model_version: int | None
@@ -293,14 +293,14 @@ class Round:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is. Every count is of images whose file is still there.
+    """The progress of a study. Every count is of images whose file is present.
 
-    `annotated` are those with a final annotation of the whole volume, `partly_annotated` of some slices only;
+    `annotated` images have a final annotation of the whole volume, `partly_annotated` ones of some slices only;
     `annotated_slices` counts the slices of both, `foreground_slices` those on which something is drawn.
-    Models are those of the task: `latest_model` was published last, `model_in_use` is the one that scores and draws, by
-    which `scored` are counted. `new_annotations` are those of readable images that the latest one has not seen (all of
-    them where there is none), and by which a training would learn or judge: of validation images only whole ones.
-    `new_training_annotations` are those to learn by, `new_training_slices` how many slices more they cover than what
+    Models are those of the task: `latest_model` was published last, `model_in_use` predicts and scores; `scored` counts
+    its scored images. `new_annotations` counts the labels that the latest model has not seen (all labels if there is no
+    model) and that a training would use: they belong to readable images, and validation labels cover the whole volume.
+    `new_training_annotations` counts those for training, `new_training_slices` the slices that they cover beyond what
     the model has seen of the same images.
     """
 

@@ -1,4 +1,4 @@
-"""Whether the ledger has changed, found out without reading it."""
+"""Detects changes of the ledger without reading its tables."""
 
 import itertools
 import os
@@ -14,14 +14,14 @@ from activelabel.store.schema import LeaseRow
 
 _lock = threading.Lock()
 _numbers = itertools.count()
-_inherited: list["_Watch"] = []  # a parent's: kept, for SQLite forbids even to close them in a child
+_inherited: list["_Watch"] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
 
 
 @dataclass(frozen=True)
 class _Watch:
-    """A connection that writes nothing, so that SQLite tells it of every change by another, of this process too.
+    """A connection that never writes, so that SQLite tells it of every change by another connection.
 
-    Its versions can only be compared with each other: `number` tells them from those of another connection.
+    Only versions of one connection can be compared: `number` distinguishes the connections.
     """
 
     connection: Connection
@@ -29,32 +29,32 @@ class _Watch:
     pid: int
 
     def version(self) -> int:
-        """Another after every commit. Ends the transaction in which it is read, which would stand still."""
+        """A number that changes with every commit. Reading it ends the transaction, in which it stands still."""
         version = int(self.connection.exec_driver_sql("PRAGMA data_version").scalar_one())
         self.connection.commit()
         return version
 
 
 class Revisions(Database):
-    """Tells whether anything has happened."""
+    """The revision of the ledger."""
 
     _watch: _Watch | None = None
 
     def revision(self) -> Hashable:
-        """Another value after every change of the ledger, by whichever process, and whenever a lease expires.
+        """A value that changes with every change of the ledger by any process, and whenever a lease expires.
 
-        Two equal values mean that every question is answered as before. It costs two small queries. On PostgreSQL also
-        other databases of the server change it.
+        Two equal values mean that all methods return the same as before. Reading it costs two small queries. On
+        PostgreSQL, writes to other databases of the server change it too.
 
         Raises:
-            UnavailableError: the database does not answer, or its file is gone or is another.
+            UnavailableError: the database does not answer, or its file was removed or replaced.
         """
         version: Hashable = None
         if self.file is not None:
             version = self._sqlite_version()
         with self._reading() as session:
             if version is None:
-                # Which transactions are seen: two that see the same ones see the same data.
+                # The snapshot of visible transactions: two equal snapshots see the same data.
                 version = session.scalar(select(func.txid_current_snapshot()))
             held = session.scalar(select(func.count()).select_from(LeaseRow).where(active(self._clock())))
         return version, held
@@ -78,7 +78,7 @@ class Revisions(Database):
                 raise
 
     def close(self) -> None:
-        """Give this process's connections back. The next use connects again."""
+        """Close this process's connections. The next use connects again."""
         with _lock:
             watch, self._watch = self._watch, None
             if watch is not None and watch.pid == os.getpid():

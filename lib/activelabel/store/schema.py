@@ -1,8 +1,8 @@
-"""The tables of the ledger. The migrations create them; a test holds both together.
+"""The tables of the ledger. The migrations create them; a test checks that both agree.
 
-What must never happen is forbidden here, by the database itself, and not only by the code that writes:
-one active lease an annotator, one holder a slice or volume, one current annotation an image and tag, one open draft an
-image and annotator, one number a model version, one verdict on a model a label.
+The database itself enforces these rules: at most one active lease per annotator, one holder per slice or volume, one
+current annotation per image and tag, one open draft per image and annotator, one number per model version, one
+comparison with a model per label.
 """
 
 import array
@@ -33,47 +33,47 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from activelabel.store.records import ModelKind, Outcome, Role, SkipKind, UserRole
 
-WHOLE_VOLUME = -1  # the slice index that stands for all slices: a NULL can be no part of a primary key
-NAME_LENGTH = 255  # as long as a file name can be
+WHOLE_VOLUME = -1  # the slice index that stands for all slices: a primary key cannot contain NULL
+NAME_LENGTH = 255  # the longest file name
 WORD_LENGTH = 64  # tags, measures, regions, aggregations
 
-# PostgreSQL orders text by the language of the server unless told otherwise; ties must break as they do in Python.
+# PostgreSQL orders text by the server's locale unless a collation is given; ties must break as in Python.
 Name = String(NAME_LENGTH).with_variant(String(NAME_LENGTH, collation="C"), "postgresql")
 Word = String(WORD_LENGTH).with_variant(String(WORD_LENGTH, collation="C"), "postgresql")
 SliceList = JSON(none_as_null=True)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time: only aware ones go in, only UTC comes out. SQLite keeps the UTC time as text without a zone."""
+    """A point in time: accepts only aware times and returns UTC. SQLite keeps the UTC time as text without a zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC; a time without a zone is a defect and raises ValueError."""
+        """The time in UTC; a time without a zone is a defect and raises ValueError."""
         if value is not None and value.tzinfo is None:
             raise ValueError(f"the ledger keeps times with a zone, got {value!r}")
         return value and value.astimezone(timezone.utc)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database, in UTC."""
+        """The time from the database, in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
 class FloatArray(TypeDecorator[tuple[float, ...]]):
-    """Numbers in single precision, little-endian, one after the other: the scores of a volume's slices."""
+    """An array of little-endian single-precision numbers: the scores of a volume's slices."""
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(self, value: Sequence[float] | None, dialect: Dialect) -> bytes | None:
-        """To bytes."""
+        """The numbers as bytes."""
         return None if value is None else _little_endian(array.array("f", value)).tobytes()
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[float, ...] | None:
-        """From the database."""
+        """The numbers from the bytes in the database."""
         if value is None:
             return None
         numbers = array.array("f")
@@ -88,7 +88,7 @@ def _little_endian(numbers: "array.array[float]") -> "array.array[float]":
 
 
 class Base(DeclarativeBase):
-    """Base of all tables; constraints have names that a migration can refer to."""
+    """The base of all tables; constraints have names to which a migration can refer."""
 
     metadata = MetaData(
         naming_convention={
@@ -102,12 +102,12 @@ class Base(DeclarativeBase):
 
 
 class ImageRow(Base):
-    """An image. `leased_whole` says what its active leases cover, if there are any (see `LeaseItemRow`).
+    """An image. `leased_whole` tells whether its active leases are for the whole volume (see `LeaseItemRow`).
 
-    `slice_axis` and `slice_count` are those by which its slices are counted; NULL until somebody had to know.
-    `patient` is whose image it is, NULL where nobody said.
-    `content_sha256`, `file_size`, `file_modified_ns` and `intensities` are of its file as it was last read, NULL until
-    it was. `set_aside_stamp` is what its files were like when it was set aside; NULL where nobody looked.
+    `slice_axis` is the voxel axis along which its slices are counted, `slice_count` their number; NULL until needed.
+    `patient` is NULL where unknown.
+    `content_sha256`, `file_size`, `file_modified_ns` and `intensities` describe its file as it was last read, NULL
+    before. `set_aside_stamp` is the state of its files when it was set aside; NULL if it was not recorded.
     """
 
     __tablename__ = "images"
@@ -136,7 +136,7 @@ class ImageRow(Base):
 
 
 class ModelVersionRow(Base):
-    """A published model; only `withdrawn_at` ever changes, and `file` where that was converted to another form."""
+    """A published model; only `withdrawn_at` ever changes, and `file` if the file is converted to another format."""
 
     __tablename__ = "model_versions"
     __table_args__ = (CheckConstraint("kind IN ('task', 'proxy')", name="kind"),)
@@ -153,7 +153,7 @@ class ModelVersionRow(Base):
 
 
 class ModelMeasurementRow(Base):
-    """How well a model did by some cases: when it was published, and again where those had changed.
+    """The metrics of a model by some cases: measured at its publication, and again if the cases change.
 
     `judges` is a digest of the labels of these cases: only metrics of equal `judges` can be compared.
     """
@@ -170,9 +170,9 @@ class ModelMeasurementRow(Base):
 
 
 class ModelUseRow(Base):
-    """From `began_at` on this model of its kind is the one in use, or none; the newest row of a kind says which is.
+    """The model of its kind in use from `began_at` on, or none; the newest row of a kind is valid now.
 
-    `chosen_by` is who chose it; NULL: it was the best.
+    `chosen_by` is the person who chose it; NULL: it was used as the best.
     """
 
     __tablename__ = "model_uses"
@@ -189,7 +189,7 @@ class ModelUseRow(Base):
 
 
 class RoundRow(Base):
-    """A round begins when a model of the task is published; the first has none."""
+    """A round, which begins when a model of the task is published; the first round has no model."""
 
     __tablename__ = "rounds"
     __table_args__ = (UniqueConstraint("model_version"),)
@@ -200,7 +200,7 @@ class RoundRow(Base):
 
 
 class ScoreRow(Base):
-    """One number an image, measure, region, aggregation and model version, and one for each slice, or none of them."""
+    """One score per image, measure, region, aggregation and model version, and one for each slice or for none."""
 
     __tablename__ = "scores"
 
@@ -215,7 +215,7 @@ class ScoreRow(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    # Read from its start, this index is the ranking: most repeats first, of those the best, ties by id.
+    # Read from its start, this index is the ranking: most repeats first, then the largest score, ties by id.
     __table_args__ = (
         Index(
             "ix_scores_ranking",
@@ -262,11 +262,11 @@ class LeaseRow(Base):
 
 
 class LeaseItemRow(Base):
-    """What is held now: a volume, or one slice, by a lease that has not ended. The row goes when the lease ends.
+    """A volume or a slice that a lease holds now. The row is deleted when the lease ends.
 
-    The primary key forbids to lease the same thing twice. The foreign key to (id, leased_whole) forbids that an image
-    is leased as a whole and by slices at once: an image row has one value of `leased_whole`, and the database does not
-    let it change while an item refers to it.
+    The primary key forbids leasing the same item twice. The foreign key to (id, leased_whole) forbids leasing an image
+    as a whole and by slices at once: an image row has one value of `leased_whole`, and the database does not let it
+    change while an item refers to it.
     """
 
     __tablename__ = "lease_items"
@@ -286,15 +286,15 @@ class LeaseItemRow(Base):
 
 
 class AnnotationRow(Base):
-    """A label and the slices it covers (NULL: all). Nothing is ever removed; superseded and deleted ones stay.
+    """A label and the slices it covers (NULL: all). No row is ever removed; superseded and deleted ones stay.
 
-    `covered_slices` is how many they are, `foreground_slices` in how many of them something is drawn; NULL where the
-    label was kept before slices were counted. `unchanged_from` is the model whose drawing it is, if
-    nothing was changed.
+    `covered_slices` is their number, `foreground_slices` the number of those on which something is drawn; NULL if the
+    label was kept before slices were counted. `unchanged_from` is the model that drew it if the annotator changed
+    nothing.
     `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
-    drawn; NULL where the label was kept before either was.
-    `file_size` and `file_modified_ns` are of its file when that was last known to be of this `sha256`; NULL until then.
-    `coverage` is a `CoverageCase`; NULL where the label was kept before it was noted, or is none of a final tag.
+    drawn; NULL if the label was kept before the ledger had these columns.
+    `file_size` and `file_modified_ns` are those of its file when its digest was last checked; NULL until then.
+    `coverage` is a `CoverageCase`; NULL if the label was kept before the ledger had this column, or is not final.
     """
 
     __tablename__ = "annotations"
@@ -336,9 +336,9 @@ class AnnotationRow(Base):
 
 
 class DraftRow(Base):
-    """A drawing that is not finished. Nothing is ever removed; those that ended stay.
+    """An unfinished drawing. No row is ever removed; ended drafts stay.
 
-    `file_size` and `file_modified_ns` are as those of `AnnotationRow`.
+    `file_size` and `file_modified_ns` are as in `AnnotationRow`.
     """
 
     __tablename__ = "drafts"
@@ -372,9 +372,9 @@ class DraftRow(Base):
 
 
 class SkipRow(Base):
-    """A case that an annotator did not want. `last_lease` is the newest lease of all when they said so, 0 for none.
+    """A case that an annotator skipped. `last_lease` is the newest lease of all at that time, 0 for none.
 
-    `ended_at` is when one that cannot be annotated was brought back; *not now* ends by what is asked for next.
+    `ended_at` is when a case that cannot be annotated was brought back; *not now* ends by later leases instead.
     """
 
     __tablename__ = "skips"
@@ -403,7 +403,7 @@ class SkipRow(Base):
 
 
 class FactRow(Base):
-    """What was found out about the project when it began, and why: the modality of its images."""
+    """A fact recorded when the project began, and its reason: the modality of its images."""
 
     __tablename__ = "facts"
 
@@ -414,7 +414,7 @@ class FactRow(Base):
 
 
 class UserRow(Base):
-    """Somebody who may log in with a password; of that only a slow, salted hash is kept."""
+    """A person who may log in with a password; only a slow, salted hash of the password is kept."""
 
     __tablename__ = "users"
     __table_args__ = (CheckConstraint("role IN ('annotator', 'reviewer', 'manager', 'admin')", name="role"),)
@@ -427,10 +427,10 @@ class UserRow(Base):
 
 
 class LoginSessionRow(Base):
-    """Somebody is logged in until `expires_at`; the row goes when they log out. Of its token only a hash is kept.
+    """A login that holds until `expires_at`; logging out deletes the row. Only a hash of its token is kept.
 
-    `provider_role` is the role that a login provider gave them; NULL: they are a user of the ledger, with the role that
-    they have there now.
+    `provider_role` is the role that a login provider gave the person; NULL: the person is a user of the ledger and has
+    their current role there.
     """
 
     __tablename__ = "login_sessions"
@@ -449,7 +449,7 @@ class LoginSessionRow(Base):
 
 
 class ModelAnnotationRow(Base):
-    """Which annotations a model learned from, or was judged by: the role of the image says which."""
+    """An annotation that a model learned from or was judged by; the role of the image tells which."""
 
     __tablename__ = "model_annotations"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -459,7 +459,7 @@ class ModelAnnotationRow(Base):
 
 
 class DoubtRow(Base):
-    """Of a label, how well the doubt of the model in use when it came back goes with where that model was wrong."""
+    """How well the uncertainty of the model in use when a label came back agrees with the model's errors in it."""
 
     __tablename__ = "doubts"
     __table_args__ = (

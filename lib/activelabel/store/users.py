@@ -1,7 +1,7 @@
 """Users who log in with a password, and the sessions of all who are logged in.
 
-The ledger sees no password and no token of a session, only their hashes: whoever reads it cannot log in with what they
-find.
+The ledger keeps no password and no session token, only their hashes: a person who reads the ledger cannot log in with
+them.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ _STEPS_OF_IDLE = 30
 
 
 class Users(Database):
-    """Who may log in, and who is logged in."""
+    """The users who may log in, and the login sessions."""
 
     def users(self) -> list[User]:
         """All users, by name."""
@@ -28,13 +28,13 @@ class Users(Database):
             return [record_of(row, User) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
 
     def user(self, name: str) -> User | None:
-        """The user of this name; None if there is none."""
+        """The user with this name; None if there is none."""
         with self._reading() as session:
             row = session.get(UserRow, name)
             return None if row is None else record_of(row, User)
 
     def require_user(self, name: str) -> None:
-        """Refuse a name that no user has.
+        """Raise an error for a name that no user has.
 
         Raises:
             NotFoundError: there is no such user; the line names those there are.
@@ -48,10 +48,10 @@ class Users(Database):
             return session.scalar(select(UserRow.name).limit(1)) is not None
 
     def add_user(self, name: str, role: UserRole, password_hash: str) -> None:
-        """Let somebody log in.
+        """Add a user, who may then log in.
 
         Raises:
-            InvalidInputError: a user has this name, in small or capital letters, or no user may have it.
+            InvalidInputError: a user has this name, ignoring case, or the name is invalid.
         """
         checked_user_name(name)
         with self._writing() as session:
@@ -64,7 +64,7 @@ class Users(Database):
             )
 
     def remove_user(self, name: str) -> None:
-        """Let a user log in no more, and end their sessions. What they have drawn stays theirs.
+        """Remove a user and end their sessions. Their annotations stay under their name.
 
         Raises:
             NotFoundError: there is no such user; the line names those there are.
@@ -85,7 +85,7 @@ class Users(Database):
             _end_sessions(session, name)
 
     def set_user_role(self, name: str, role: UserRole) -> None:
-        """Give a user another role; their sessions go on with it.
+        """Give a user another role, which also holds for their open sessions.
 
         Raises:
             NotFoundError: there is no such user; the line names those there are.
@@ -96,13 +96,13 @@ class Users(Database):
     def begin_session(
         self, token_sha256: str, user_name: str, lasts: timedelta, provider_role: UserRole | None = None
     ) -> datetime:
-        """Somebody has logged in; until when that holds. Sessions that have expired are forgotten.
+        """Record a login and return when it expires. Expired sessions are deleted.
 
         Args:
-            token_sha256: the hash of what they will show.
-            user_name: who they are.
-            lasts: how long.
-            provider_role: the role that a login provider gave them; None for a user of the ledger.
+            token_sha256: the hash of the session token.
+            user_name: the user's name.
+            lasts: how long the session holds.
+            provider_role: the role that a login provider gave the user; None for a user of the ledger.
         """
         now = self._clock()
         with self._writing() as session:
@@ -119,11 +119,11 @@ class Users(Database):
         return now + lasts
 
     def login_session(self, token_sha256: str, *, by_provider: bool) -> LoginSession | None:
-        """Whose session it is; None if it has ended, or its user is gone.
+        """The session with this token; None if it has ended or its user was removed.
 
         Args:
-            token_sha256: the hash of what was shown.
-            by_provider: look among the sessions of those whom a login provider has sent, instead of users'.
+            token_sha256: the hash of the token in the request.
+            by_provider: search the sessions of a login provider instead of those of the ledger's users.
         """
         with self._reading() as session:
             row = session.get(LoginSessionRow, token_sha256)
@@ -135,9 +135,9 @@ class Users(Database):
             return None if user is None else LoginSession(user.name, user.role, row.expires_at)
 
     def prolong_session(self, token_sha256: str, idle: timedelta, lasts: timedelta) -> None:
-        """Somebody is at work: their session goes on for `idle` from now, but not longer than `lasts` from the login.
+        """Extend a session in use to `idle` from now, but not beyond `lasts` from the login.
 
-        The ledger is written only where that moves the end by a thirtieth of `idle`, as each request asks for it.
+        Every request calls this; the ledger is written only if the end moves by at least a thirtieth of `idle`.
         """
         now = self._clock()
         with self._reading() as session:
@@ -152,21 +152,21 @@ class Users(Database):
             session.execute(moved.where(LoginSessionRow.expires_at > now).values(expires_at=until))
 
     def end_session(self, token_sha256: str) -> None:
-        """Somebody has logged out."""
+        """End the session of a user who logs out."""
         with self._writing() as session:
             session.execute(delete(LoginSessionRow).where(LoginSessionRow.token_sha256 == token_sha256))
 
     def end_sessions(self, user_name: str) -> int:
-        """Log somebody out everywhere; how many sessions that ended."""
+        """End all sessions of a user and return how many there were."""
         with self._writing() as session:
             return _end_sessions(session, user_name)
 
 
 def checked_user_name(name: str) -> str:
-    """The name itself, if somebody who logs in may have it.
+    """The name itself, if it is valid for a user.
 
     Raises:
-        InvalidInputError: it is empty, too long, not on one line, or has a colon, which ends a name in HTTP.
+        InvalidInputError: the name is empty, too long, not on one line, or has a colon, which ends a name in HTTP.
     """
     checked_name(name, "user")
     if not name.isprintable() or name != name.strip() or ":" in name:

@@ -1,1 +1,1 @@
-"""Which case is asked for next: one file a method, volumes and slices alike."""
+"""Strategies, which choose the next case: one file per method, for volumes and slices."""

@@ -1,7 +1,7 @@
-"""What all strategies share: which case, or which slices of one, an annotator gets next.
+"""The part that all strategies share: leasing the next case, or slices of a case, to an annotator.
 
-A strategy only *proposes* cases, best first, each with the reason. What all of them share is done here: the validation
-cases that are due come before what the strategy proposes; annotators who have not finished get their own query back;
+A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: the
+validation cases that are due come before the strategy's proposals; an annotator with an unfinished query gets it back;
 the first proposal that nobody else holds is leased to the annotator who asks.
 """
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProjectStrategy:
-    """A strategy of this project: strategies differ only in their names, what they propose, and their description."""
+    """A strategy of this project: strategies differ only in name, proposals and description."""
 
     def __init__(self, project: Project, name: str, propose: Proposals, description: str) -> None:
         self.description = description
@@ -35,17 +35,17 @@ class ProjectStrategy:
         self._propose = propose
 
     def proposals(self) -> Iterator[Proposal]:
-        """Cases to ask for: the validation cases that are due, then what the strategy proposes, best first.
+        """Cases to ask for: the validation cases that are due, then the strategy's proposals, best first.
 
-        None is leased or annotated when it is proposed.
+        No case is leased or annotated when it is proposed.
         """
         return itertools.chain(validation_due(self._project), self._propose(self._project))
 
     def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
-        """Lease the next case to an annotator; `{}` when nothing is left that can be read.
+        """Lease the next case to an annotator; `{}` if no readable case is left.
 
-        What they have begun and not finished comes first. What they skipped for now, and what somebody else has begun,
-        comes when nothing else is left.
+        The annotator's own drafts come first. Cases that they skipped for now, and cases of which somebody else has a
+        draft, come last.
         """
         passed_over = self._project.ledger.passed_over(annotator)
 
@@ -60,7 +60,7 @@ class ProjectStrategy:
         return self._next(annotator, images, in_the_end) if passed_over and not given else given
 
     def _all(self, annotator: str) -> Iterator[Proposal]:
-        """What an annotator has begun, then what the strategy proposes."""
+        """The annotator's drafts, then the strategy's proposals."""
         return itertools.chain(drafts_to_finish(self._project, annotator), self.proposals())
 
     def _next(
@@ -69,9 +69,10 @@ class ProjectStrategy:
         images: DescribedImages,
         propose: Callable[[], Iterable[Proposal]],
     ) -> dict[str, Any]:
-        """Lease the first of the proposals that can be had.
+        """Lease the first available proposal.
 
-        Others may have taken all that was proposed while there is more: then it proposes again, until nothing is new.
+        Others may have taken all proposed cases although more are left: then the strategy proposes again, until it
+        proposes nothing new.
         """
         tried = set[tuple[str, Slices]]()
         while True:
@@ -80,7 +81,7 @@ class ProjectStrategy:
             if lease is not None:
                 try:
                     return answer(lease, self._project, images)
-                except InvalidInputError as error:  # damaged since it was leased: that ends the lease
+                except InvalidInputError as error:  # damaged since it was leased: set_aside ends the lease
                     set_aside(lease.image_id, error, self._project.ledger, images)
                     continue
             if len(tried) == tried_before:
@@ -89,7 +90,7 @@ class ProjectStrategy:
     def _readable(
         self, proposals: Iterable[Proposal], images: DescribedImages, tried: set[tuple[str, Slices]]
     ) -> Iterator[Proposal]:
-        """Proposals that were not `tried`, and that join it; what cannot be read is set aside instead."""
+        """The proposals not in `tried`, to which they are added; unreadable images are set aside instead."""
         preprocessing = self._project.preprocessing
         for proposal in proposals:
             if (proposal.image_id, proposal.slices) in tried:
@@ -107,16 +108,16 @@ class ProjectStrategy:
 
 
 class SliceStrategy(ProjectStrategy):
-    """A strategy that asks for slices: one query has all slices that a round wants of one volume."""
+    """A strategy that asks for slices: one query has all slices that a round takes from one volume."""
 
     def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
-        """As `ProjectStrategy.next`, after the slices of all images are counted."""
+        """Count the slices of all images, then do the same as `ProjectStrategy.next`."""
         count_slices(self._project, images)
         return super().next(annotator, images)
 
 
 def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
-    """The drafts of an annotator, oldest first; of a query for slices, those that nobody has annotated since."""
+    """The drafts of an annotator, oldest first; of slices, only those that nobody has annotated since."""
     for draft in project.ledger.drafts_to_finish(annotator):
         reason = f"your draft of it is open: {draft.why}"
         if draft.slices is None:
@@ -129,7 +130,7 @@ def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
 
 
 def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Proposal]) -> Lease | None:
-    """The annotator's unfinished query, or a new one from the first proposal that can be leased; None if none can."""
+    """The annotator's unfinished query, else a new one from the first proposal that can be leased; None if none can."""
     held = project.ledger.active_lease(annotator)
     if held is not None:
         return held
@@ -150,7 +151,7 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
 
 
 def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str, Any]:
-    """A lease as clients read it; one of slices has a `PatientID` that names them, which Slicer shows.
+    """A lease as JSON for clients; the `PatientID` of a lease of slices names them, and Slicer shows it.
 
     `query.slices` are indices from 0 along `query.axis`, for programs; texts for people count as their client does.
     """
@@ -159,7 +160,7 @@ def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str,
     if lease.slices is not None:
         grid = read_grid(images.get_image_uri(lease.image_id))
         axis = project.ledger.image(lease.image_id).slice_axis
-        assert axis is not None  # somebody counted the slices before they were leased
+        assert axis is not None  # the slices were counted before they were leased
         places = slice_places(grid, axis)
         query = {
             "kind": "slices",

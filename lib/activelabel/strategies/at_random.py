@@ -1,4 +1,4 @@
-"""Strategies that ask at random, without any model: for volumes, and for slices."""
+"""Strategies that choose volumes or slices at random, without any model."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def random_slice_proposals(project: Project, reason: str, size: int) -> Iterator
 
 
 def random_slices_left(project: Project, reason: str, size: int) -> Iterator[Proposal]:
-    """Slices that may be asked for now, in the same random order, `size` of them at a time."""
+    """The slices that may be asked for now, in the same random order, in groups of `size`."""
     pool = project.ledger.slice_pool()
     taken = {image.image_id: image.taken for image in pool}
     drawn = random_slices(slice_counts(pool), project.settings.seed)
@@ -34,10 +34,10 @@ def random_slices_left(project: Project, reason: str, size: int) -> Iterator[Pro
 
 
 def random_slices_of_round(project: Project) -> Iterator[Proposal]:
-    """As many slices as a round wants, or, before the first model, as a recipe starts with that begins with slices.
+    """A round of random slices; before the first model, the start set if the recipe starts with slices.
 
-    Where a round is over when so many slices *with foreground* are annotated, no more are laid out at a time than are
-    missing, so that a single annotator is asked for none in vain.
+    If a round counts slices *with foreground*, only as many slices are proposed at a time as are missing, so that a
+    single annotator is not asked for more than the round needs.
     """
     query, reason = project.recipe.query, "drawn at random from all slices"
     if project.ledger.model_in_use() is None:
@@ -51,7 +51,7 @@ def random_slices_of_round(project: Project) -> Iterator[Proposal]:
 
 
 def strided_slice_proposals(project: Project, reason: str) -> Iterator[Proposal]:
-    """Volumes at random, and every n-th slice of each."""
+    """Volumes in random order, with every n-th slice of each."""
     pool, stride = project.ledger.slice_pool(), project.recipe.query.slice_stride
     slices = [Chosen(*slice_) for slice_ in strided_slices(slice_counts(pool), stride, project.settings.seed)]
     return proposals_of_rounds(pool, [slices], lambda _: f"every slice in {stride} of a volume {reason}")

@@ -1,4 +1,4 @@
-"""Our own strategy: uncertainty where a class is predicted, all classes alike, with noise, and slices apart."""
+"""The project's own strategy: uncertainty in each predicted class, weighted equally, with noise; slices keep apart."""
 
 from collections.abc import Iterator
 
@@ -12,15 +12,15 @@ from activelabel.strategies.ranking import noise_key, scored_cases
 from activelabel.strategies.slice_rounds import Chosen, ScoredSlices, ranked_slice_proposals
 
 BETA = 1.0
-"""How little noise there is; with 1 cases are drawn in proportion to their scores."""
+"""The inverse of the noise level; with 1, cases are drawn in proportion to their scores."""
 _WHAT = "uncertainty in predicted structures"
 
 
 def blend_proposals(project: Project) -> Iterator[Proposal]:
-    """Volumes in proportion to the entropy in each predicted structure, small structures counting as much as large.
+    """Volumes drawn in proportion to the entropy in each predicted structure; small structures count as much as large.
 
     Raises:
-        NotRankedYet: no model has such scores, or none of a case that is left.
+        NotRankedYet: no model has such scores, or no case left has one.
     """
     scored = scored_cases(project, _kinds(project))
     key = noise_key(project, scored.version, "blend")
@@ -36,7 +36,7 @@ def blend_proposals(project: Project) -> Iterator[Proposal]:
 
 
 def blend_slice_proposals(project: Project) -> Iterator[Proposal]:
-    """A few slices, apart from each other, through what is predicted in volumes that are drawn in the same way."""
+    """A few distant slices through the predicted structures of each volume; volumes are drawn in the same way."""
     query = project.recipe.query
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:

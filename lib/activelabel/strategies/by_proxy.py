@@ -1,7 +1,7 @@
-"""The strategy that asks for what the proxy model is least certain of: for the start set, or in all rounds.
+"""The strategy that asks for the cases of which the proxy model is least certain, for the start set or in all rounds.
 
-Scores of a proxy model do not change, so the order is laid out anew each time from the same numbers; what was asked for
-since is passed over.
+Scores of a proxy model do not change, so each request computes the same order again; cases asked for since are passed
+over.
 """
 
 import itertools
@@ -15,10 +15,10 @@ NO_PSEUDO_LABEL = "it has no pseudo-label, so that the proxy model knows nothing
 
 
 def proxy_rank_proposals(project: Project) -> Iterator[Proposal]:
-    """nath2022, 3.1: the volumes left of which the proxy model is least certain first, those without pseudo-label last.
+    """nath2022, 3.1: the volumes left, in the order of the proxy model's uncertainty; without pseudo-label last.
 
     Raises:
-        NotRankedYet: there is no proxy model, or it has not scored.
+        NotRankedYet: there is no proxy model, or it has no scores.
     """
     model, settings = project.ledger.model_in_use("proxy"), project.recipe.proxy
     if model is None or settings is None:

@@ -1,4 +1,4 @@
-"""Strategies that ask for what has the largest scores: of volumes, and of slices."""
+"""Strategies that ask for the volumes or slices with the largest scores."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ _SOURCES: tuple[Source, Source] = ("target", "boundary")
 
 
 def highest_proposals(project: Project, kind: ScoreKind) -> Iterator[Proposal]:
-    """The volumes with the largest scores of one kind first."""
+    """The volumes in the order of one kind of score, largest first."""
     ranking = current_ranking(project, kind)
     among = _raced(project, ranking.model_version, kind)
     return (
@@ -52,9 +52,9 @@ def selective_proposals(project: Project, measure: str) -> Iterator[Proposal]:
 def selective_rounds(
     target: Mapping[Id, float], boundary: Mapping[Id, float], size: int
 ) -> Iterator[tuple[Id, Source]]:
-    """Every id once: the `selective_union` of `size`, then that of what it left, and so on.
+    """Every id once: the `selective_union` of `size` ids, then that of the remaining ids, and so on.
 
-    Within a round target and boundary take turns, so that whoever stops early has some of both.
+    Within a round target and boundary take turns, so that a round that ends early has some of both.
     """
     target, boundary = dict(target), dict(boundary)
     while target or boundary:
@@ -103,7 +103,7 @@ def selective_slice_proposals(project: Project, measure: str) -> Iterator[Propos
 
 
 def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
-    """After a race, a phrase for each case that says with which others it is compared: those of as many repeats."""
+    """After a race, a phrase for each case that gives the repeats of its score: only equal repeats are compared."""
     repeats = project.ledger.score_repeats(version, kind) if project.recipe.prediction.racing else {}
     most = max(repeats.values(), default=0)
     if most == min(repeats.values(), default=0):

@@ -1,4 +1,4 @@
-"""Skips: what a client sends about a case when it asks for the next one, or to the routes of cases, parsed once."""
+"""Parses skips, which a client sends with its request for the next case or to the routes of cases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ _KINDS: dict[str, SkipKind | None] = {"": None, "no": None, NOT_NOW: NOT_NOW, CA
 
 FORM_SKIP, FORM_REASON = "skip this case", "reason to skip it"
 FORM: dict[str, object] = {FORM_SKIP: ["no", NOT_NOW, CANNOT], FORM_REASON: ""}
-"""The form that both stock clients show under their options, and send with each request until somebody changes it."""
+"""The form that both stock clients show in their options and send with each request until a user changes it."""
 
 
 @dataclass(frozen=True)
 class SkipRequest:
-    """An annotator does not want the case that they hold, and why; with `by_form` it may be from the request before."""
+    """A skip of the case that the annotator holds, and its reason; with `by_form` it may be a repeated one."""
 
     kind: SkipKind
     reason: str
@@ -27,10 +27,10 @@ class SkipRequest:
 
 
 def skip_request(params: Mapping[str, Any]) -> SkipRequest | None:
-    """The skip that the params of a request ask for by `skip` and `reason`, or by the form; None if they ask for none.
+    """The skip in the params of a request, by `skip` and `reason` or by the form; None if there is none.
 
     Raises:
-        InvalidInputError: an unknown `skip`, or a `reason` that is no text on one line.
+        InvalidInputError: `skip` is unknown, or `reason` is no text on one line.
     """
     by_form = params.get("skip") is None
     value = params.get(FORM_SKIP if by_form else "skip")

@@ -1,7 +1,7 @@
-"""All strategies by name: found in the modules of this folder, and checked against the table of their traits.
+"""All strategies by name: found in the modules of this folder, and checked against the table of traits.
 
-A module offers strategies as `STRATEGIES`, a mapping from names to the functions that propose. Whatever else is known
-of a strategy is in `recipes.strategy_traits`.
+A module offers strategies as `STRATEGIES`, a mapping from names to functions that propose cases. All other properties
+of a strategy are in `recipes.strategy_traits`.
 """
 
 import importlib
@@ -30,7 +30,7 @@ from activelabel.strategies.trust import proposals_by_uncertainty
 
 
 def found_strategies() -> dict[str, Proposals]:
-    """What the modules of this folder offer, by name.
+    """The strategies of the modules of this folder, by name.
 
     Raises:
         RuntimeError: a strategy has no traits, or comes twice, or an entry of the table of traits has no strategy.
@@ -53,7 +53,7 @@ def found_strategies() -> dict[str, Proposals]:
 
 
 def strategy_names(recipe: Recipe) -> list[str]:
-    """The strategies that there are under a recipe: those that go by a proxy model need one."""
+    """The names of the strategies available with a recipe: some need its proxy model."""
     found = found_strategies()
     return [name for name in found if recipe.proxy is not None or traits_of(name).needs is not Needs.PROXY]
 
@@ -68,13 +68,13 @@ def build_strategy(project: Project, name: str) -> ProjectStrategy:
 
 
 def build_strategies(project: Project) -> dict[str, ProjectStrategy]:
-    """All strategies by name, in the order in which clients list them, and the recipe's own under two more names.
+    """All strategies by name, in the order in which clients list them; the recipe's own has two more names.
 
-    Those whose measure needs Monte Carlo repeats are left out where there are too few: they would ask in the order of
-    the ids.
+    Strategies whose measure needs Monte Carlo repeats are left out if the recipe has too few: they would ask in the
+    order of the ids.
 
     Raises:
-        NotFoundError: the recipe names one that does not exist; the text lists those there are.
+        NotFoundError: the recipe names a strategy that does not exist; the text lists those there are.
     """
     own = project.recipe.query.strategy
     known = strategy_names(project.recipe)
@@ -92,7 +92,7 @@ def build_strategies(project: Project) -> dict[str, ProjectStrategy]:
 
 
 def _built(project: Project, name: str, description: str, found: Mapping[str, Proposals]) -> ProjectStrategy:
-    """A strategy, which goes by uncertainty only while that is worth something: see `strategies.trust`."""
+    """A strategy, which uses uncertainty only while this is trusted: see `strategies.trust`."""
     traits, propose = traits_of(name), _or_start(name, found)
     if traits.by_uncertainty:
         instead = _or_start("foreground_random_slices" if traits.asks_slices else "foreground_random", found)
@@ -102,5 +102,5 @@ def _built(project: Project, name: str, description: str, found: Mapping[str, Pr
 
 
 def _or_start(name: str, found: Mapping[str, Proposals]) -> Proposals:
-    """What a strategy proposes, or what the recipe starts with while it cannot rank."""
+    """A strategy's proposals, or those of the recipe's start while the strategy cannot rank."""
     return partial(proposals_or_start, propose=found[name], start=start_of(traits_of(name)))

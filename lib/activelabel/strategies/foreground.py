@@ -1,6 +1,7 @@
-"""Foreground-aware random from what a model predicts: the baseline that active learning in 3D hardly beats.
+"""Foreground-aware random sampling: the baseline that active learning in 3D hardly beats.
 
-nnActive, where it comes from, takes the foreground from the ground truth, which nobody has.
+The foreground is a model's prediction. nnActive, the source of the method, takes it from the ground truth, which a
+project does not have.
 """
 
 from collections.abc import Iterator, Set
@@ -14,15 +15,15 @@ from activelabel.strategies.ranking import RankingModel, noise_key, ranking_mode
 from activelabel.strategies.slice_rounds import Chosen, ScoredSlices, ranked_slice_proposals
 
 FOREGROUND = ScoreKind("foreground")
-"""How many voxels are predicted as foreground."""
+"""The number of voxels predicted as foreground."""
 
 
 def foreground_random_proposals(project: Project) -> Iterator[Proposal]:
     """Volumes at random, 66 % of them with probabilities in proportion to their predicted foreground.
 
-    That is how often a foreground voxel of the whole pool, drawn at random, lies in each of them: what drawing patches
-    around such voxels becomes where whole volumes are asked for. Before a model of the task has predicted anything, the
-    foreground is what the proxy model predicts, if it has scored.
+    This probability is that of a random foreground voxel of the pool to lie in the volume. It carries nnActive's
+    patches around such voxels over to whole volumes. Before a model of the task has scored, the proxy model's
+    prediction is used, if it has scored.
 
     Raises:
         NotRankedYet: no model has scored the foreground, or no case to train on is left.
@@ -37,8 +38,8 @@ def foreground_random_proposals(project: Project) -> Iterator[Proposal]:
 def foreground_random_slice_proposals(project: Project) -> Iterator[Proposal]:
     """Slices at random, 66 % of them among those in which the model predicts foreground.
 
-    Where the recipe starts with volumes, these are drawn before a model of the task has predicted anything, as
-    `foreground_random_proposals` does.
+    If the recipe starts with volumes, `foreground_random_proposals` draws these before a model of the task has
+    scored.
 
     Raises:
         NotRankedYet: no model has scored the foreground.
@@ -75,7 +76,7 @@ def _foreground_volumes(project: Project, model: RankingModel, left: Set[str]) -
 
 
 def foreground_model(project: Project) -> RankingModel:
-    """The model whose predictions tell foreground: one of the task, else the proxy model.
+    """The model whose predictions give the foreground: one of the task, else the proxy model.
 
     Raises:
         NotRankedYet: no model has scored the foreground.

@@ -8,15 +8,15 @@ from collections.abc import Collection
 from activelabel.recipes.strategy_traits import TRAITS, traits_of
 
 OWN = "recipe"
-"""The name of the recipe's own strategy: the first of all, which Slicer takes unless its user chooses another."""
+"""The name of the recipe's own strategy: the first of the list, which Slicer uses unless its user chooses another."""
 OHIF = "random"
-"""The only name for which OHIF asks, whatever its menu shows: the recipe's own strategy too."""
+"""The only name that OHIF requests, whatever its menu shows: also the recipe's own strategy."""
 
 
 def in_order(names: Collection[str], own: str) -> list[str]:
-    """The names as they are offered: `recipe`, those that suit the project, the others, and `random` at the end.
+    """The names in the order of the list: `recipe`, those that suit the project, the others, and `random` at the end.
 
-    Those that suit it are `own`, the recipe's strategy, and those of the same unit that are offered first. The others
+    `own`, the recipe's strategy, suits the project, and so do those of the same unit that are offered first. The others
     are sorted, those of the same unit before the rest.
     """
     few = suiting(names, own)
@@ -26,14 +26,14 @@ def in_order(names: Collection[str], own: str) -> list[str]:
 
 
 def suiting(names: Collection[str], own: str) -> list[str]:
-    """The few of `names` that suit a project whose recipe's strategy is `own`, which is the first of them."""
+    """The few of `names` that suit a project whose recipe has the strategy `own`; `own` is the first."""
     unit = traits_of(own).unit
     few = [name for name, traits in TRAITS.items() if traits.offered_first and traits.unit == unit]
     return [name for name in dict.fromkeys((own, *few)) if name in names]
 
 
 def described(name: str, suits: bool) -> str:
-    """The description of a strategy: what it asks for, what it needs, and whether it is for experts."""
+    """The description of a strategy: its queries, its needs, and whether it is for experts."""
     traits = traits_of(name)
     return f"{traits.summary}. {'Needs' if suits else 'For experts; needs'} {traits.needs.value}."
 

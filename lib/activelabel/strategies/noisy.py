@@ -1,6 +1,7 @@
-"""Strategies whose scores get noise, so that a round is not several of the same: power noise and ClaSP PE.
+"""Strategies that add noise to scores, so that a round is diverse: power noise and ClaSP PE.
 
-The noise depends on seed, model, image and slice alone, so what is asked one by one is what would be asked at once.
+The noise depends only on seed, model, image and slice, so cases that are asked for one by one are those of the whole
+round.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ def power_proposals(project: Project, measure: str) -> Iterator[Proposal]:
     """Volumes drawn with probabilities in proportion to the sum of a measure (Kirsch et al. 2021).
 
     Raises:
-        NotRankedYet: no model has such scores, or none of a case that is left.
+        NotRankedYet: no model has such scores, or no case left has one.
     """
     scored = scored_cases(project, [ScoreKind(measure)])
     key = noise_key(project, scored.version, measure)
@@ -40,12 +41,12 @@ def power_proposals(project: Project, measure: str) -> Iterator[Proposal]:
 
 
 def clasp_proposals(project: Project) -> Iterator[Proposal]:
-    """ClaSP PE of nnActive with volumes instead of patches: 66 % of a round class by class, with noise that fades.
+    """ClaSP PE of nnActive with volumes instead of patches: 66 % of a round chosen class by class, with fading noise.
 
     The sums over a volume stand for nnActive's means over a patch.
 
     Raises:
-        NotRankedYet: no model has such scores, or none of a case that is left.
+        NotRankedYet: no model has such scores, or no case left has one.
     """
     scored = scored_cases(project, _clasp_kinds(project))
 
@@ -62,7 +63,7 @@ def clasp_proposals(project: Project) -> Iterator[Proposal]:
 
 
 def power_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:
-    """Slices drawn with probabilities in proportion to their sums of a measure."""
+    """Slices drawn with probabilities in proportion to the sum of a measure over each."""
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:
         scores = scored.values()
@@ -73,7 +74,7 @@ def power_slice_proposals(project: Project, measure: str) -> Iterator[Proposal]:
 
 
 def clasp_slice_proposals(project: Project) -> Iterator[Proposal]:
-    """ClaSP PE with slices instead of patches: their sums, as slices of an image have as many voxels each."""
+    """ClaSP PE with slices instead of patches, by sums, because all slices of an image have equally many voxels."""
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:
         scores = {name: scored.values(kind) for kind, name in enumerate([*project.labels, None])}
@@ -87,7 +88,7 @@ def clasp_slice_proposals(project: Project) -> Iterator[Proposal]:
 def _clasp_rounds(
     project: Project, version: int, scores: Mapping[str | None, Mapping[Id, float]], size: int
 ) -> Iterator[tuple[Id, str | None]]:
-    """Every id once, with the class that it was taken for; `scores` are those of each class, and under None of all."""
+    """Every id once, with the class that selected it; `scores` has those of each class, and of all under None."""
     key = noise_key(project, version, "clasp_pe")
     beta = scheduled_beta(models_before(project, version) + 1)
     by_class = {name: power_order(scores[name], beta, f"{key}:{name}") for name in project.labels}
@@ -95,13 +96,13 @@ def _clasp_rounds(
 
 
 def _clasp_kinds(project: Project) -> list[ScoreKind]:
-    """The scores that ClaSP PE goes by: the entropy of each class in the order of the labels, then that of all."""
+    """The scores that ClaSP PE uses: the entropy of each class in the order of the labels, then that of all classes."""
     regions = [*(class_region(label) for label in range(1, len(project.labels) + 1)), "everything"]
     return [ScoreKind("entropy", region) for region in regions]
 
 
 def _named(name: str | None) -> str:
-    """What the reason calls a score of ClaSP PE: the entropy in one class, or in all of the image."""
+    """The name of a score of ClaSP PE in a reason: the entropy in one class, or in the whole image."""
     return "entropy" if name is None else f"entropy in {name}"
 
 

@@ -1,4 +1,4 @@
-"""What all strategies share: what a proposal is, when there is no ranking yet, and when a validation case is due."""
+"""Proposals of strategies, the error for a missing ranking, and the validation cases that are due."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from activelabel.project.project import Project
 from activelabel.store.records import Progress, Slices
 
 CANDIDATES = 16
-"""How many cases are read from the ledger at a time. Others may take some of them at the same moment, hardly all."""
+"""The number of cases read from the ledger at a time; others may lease some at the same moment, hardly all."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A case, or slices of it, that a strategy would ask for, and why."""
+    """A case, or slices of it, that a strategy would ask for, and the reason."""
 
     image_id: str
     reason: str
@@ -23,13 +23,13 @@ class Proposal:
 
 
 Proposals = Callable[[Project], Iterator[Proposal]]
-"""From a project to the cases that a strategy would ask for, best first."""
+"""A function from a project to the cases that a strategy would ask for, best first."""
 
 
 class NotRankedYet(Exception):
     """A strategy cannot rank the cases yet.
 
-    It is raised before the first proposal. `reason` says what is missing, as the proposals that take its place say.
+    The error is raised before the first proposal. `reason` says what is missing; the replacing proposals quote it.
     """
 
     def __init__(self, reason: str) -> None:
@@ -38,16 +38,16 @@ class NotRankedYet(Exception):
 
 
 def candidates(project: Project) -> int:
-    """How many to read, so that `CANDIDATES` are left if all that may be passed over for somebody are among them."""
+    """The number of cases to read so that at least `CANDIDATES` remain if some are passed over for an annotator."""
     return CANDIDATES + project.ledger.count_passed_over()
 
 
 def validation_due(project: Project) -> Iterator[Proposal]:
-    """The validation cases, in turn with the others, and all of them before the start set is complete.
+    """The validation cases that are due: they alternate with others, and all are due before the start set is complete.
 
-    The first model is therefore measured by the whole set, and no later round contains any of it. Where the start set
-    is counted in slices, of which one query may have many, validation cases are the first queries. Those that become
-    known late, because images were added, take turns.
+    So the whole validation set measures the first model, and no later round contains a case of it. If the start set is
+    counted in slices, of which one query may have many, validation cases are the first queries. Validation cases among
+    images that are added later alternate too.
     """
     waiting = project.ledger.pool("validation")
     if not waiting:
@@ -61,7 +61,7 @@ def validation_due(project: Project) -> Iterator[Proposal]:
 
 
 def proposals_left(project: Project, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
-    """The proposals of volumes that may be asked for now."""
+    """The proposals of the volumes that may be asked for now."""
     left = set(project.ledger.pool("training"))
     return (proposal for proposal in proposals if proposal.image_id in left)
 

@@ -1,4 +1,4 @@
-"""Which model ranks the cases that are left, and by which scores."""
+"""The model that ranks the cases left, and its scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from activelabel.project.project import Project
 from activelabel.strategies.proposal import NotRankedYet, candidates
 
 ALWAYS_SCORED = (ScoreKind("variance"), ScoreKind("entropy"))
-"""Every model that has scored has given one of these: entropy also where there were no Monte Carlo repeats."""
+"""Every model that has scored has given one of these; without Monte Carlo repeats only entropy."""
 
 
 @dataclass(frozen=True)
 class Ranking:
     """Scores of the cases left by one model version, best first.
 
-    After a race the scores of those that dropped out come last: they are from fewer repeats. `caveat` is a phrase for
-    the reason where the scores are not those of the model in use, or not complete.
+    After a race the scores of cases that dropped out come last: they have fewer repeats. `caveat` is a phrase for the
+    reason if the scores are not those of the model in use, or not complete.
     """
 
     model_version: int
@@ -26,7 +26,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class RankingModel:
-    """A model whose scores rank; `caveat` is a phrase where it is not in use or its scores are not complete."""
+    """A model whose scores rank; `caveat` is a phrase if it is not in use or its scores are not complete."""
 
     version: int
     caveat: str = ""
@@ -34,11 +34,11 @@ class RankingModel:
 
 @dataclass(frozen=True)
 class ScoredCases:
-    """All scores of some kinds by one model: rounds are laid out from them anew each time that a query is asked for.
+    """All scores of some kinds by one model, from which each request computes the rounds again.
 
-    They cover all cases that were left when the model was made, so the rounds do not change while its queries are asked
-    for one by one; what was asked for since is passed over. Each of `groups` has the scores of as many repeats, those
-    with most first: one group where there was no race. A group has one mapping for each kind.
+    They cover all cases that were left when the model was made, so the rounds stay the same while their queries are
+    asked one by one; cases asked for since are passed over. A group in `groups` has the scores of one number of
+    repeats, largest number first: one group without a race. A group has one mapping per kind.
     """
 
     version: int
@@ -47,7 +47,7 @@ class ScoredCases:
 
 
 def usable_model(project: Project, kind: ScoreKind) -> RankingModel | None:
-    """The model by whose scores of this kind the cases left can be ranked; None if there is none yet.
+    """The model whose scores of this kind can rank the cases left; None if there is none yet.
 
     While the model in use is still scoring, the one before it ranks: its scores are older, but they cover all cases.
     A model that was published and is not in use scores nothing and changes no ranking.
@@ -64,7 +64,7 @@ def usable_model(project: Project, kind: ScoreKind) -> RankingModel | None:
 
 
 def ranking_model(project: Project, kind: ScoreKind) -> RankingModel:
-    """The model by whose scores of this kind the cases left are ranked, as `usable_model` finds it.
+    """The model whose scores of this kind rank the cases left, as found by `usable_model`.
 
     Raises:
         NotRankedYet: no model has such scores.
@@ -76,10 +76,10 @@ def ranking_model(project: Project, kind: ScoreKind) -> RankingModel:
 
 
 def current_ranking(project: Project, kind: ScoreKind) -> Ranking:
-    """The cases left as the model in use, or the one before it, ranks them.
+    """The ranking of the cases left by the model in use, or by the one before it.
 
     Raises:
-        NotRankedYet: no model has such scores, or none of a case that is left.
+        NotRankedYet: no model has such scores, or no case left has one.
     """
     model = ranking_model(project, kind)
     scores = project.ledger.ranking(model.version, kind, limit=candidates(project))
@@ -92,7 +92,7 @@ def scored_cases(project: Project, kinds: Sequence[ScoreKind]) -> ScoredCases:
     """The scores of the cases by the model in use, or by the one before it.
 
     Raises:
-        NotRankedYet: no model has such scores, or none of a case that is left.
+        NotRankedYet: no model has such scores, or no case left has one.
     """
     model = ranking_model(project, kinds[0])
     repeats = project.ledger.score_repeats(model.version, kinds[0])
@@ -107,12 +107,12 @@ def scored_cases(project: Project, kinds: Sequence[ScoreKind]) -> ScoredCases:
 
 
 def noise_key(project: Project, version: int, what: str) -> str:
-    """What noise depends on besides the image: the seed, the model, and what gets noise."""
+    """The key of the noise besides the image: the seed, the model, and the scores that get noise."""
     return f"{project.settings.seed}:{version}:{what}"
 
 
 def models_before(project: Project, version: int) -> int:
-    """How many models of the task were published before this one: withdrawn ones too, proxy models not."""
+    """The number of models of the task published before this one, including withdrawn models."""
     return sum(model.version < version for model in project.ledger.models())
 
 

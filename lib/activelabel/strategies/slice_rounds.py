@@ -1,7 +1,7 @@
-"""Rounds of slices: those of one volume are one query, best first, each with the reason.
+"""Rounds of slices: the slices of a round in one volume are one query, best first, with the reason.
 
-Queries are asked for one by one, so the rounds are laid out anew each time from what does not change in between: the
-scores that a model gave. What was annotated or leased since is passed over.
+Queries are asked for one by one. Each request computes the rounds again from a model's scores, which do not change in
+between. Slices that were annotated or leased since are passed over.
 """
 
 import itertools
@@ -29,7 +29,7 @@ Profiles = Mapping[str, Sequence[float]]
 class Chosen:
     """A slice that a strategy would ask for.
 
-    `what` names the score in the reason; `seen` is False where the model that chooses has never seen the slice.
+    `what` names the score in the reason; `seen` is False if the choosing model has never seen the slice.
     """
 
     volume: str
@@ -41,14 +41,14 @@ class Chosen:
 
 @dataclass(frozen=True)
 class ScoredSlices:
-    """What one model says of slices: for each kind of score the profiles of all images, and what it has learnt from."""
+    """One model's scores of slices: for each kind the profiles of all images, and the slices it learned from."""
 
     version: int
     profiles: Sequence[Profiles]
     learnt: Set[SliceId]
 
     def values(self, kind: int = 0) -> dict[SliceId, float]:
-        """The scores of one kind of all slices that the model has not learnt from."""
+        """The scores of one kind of all slices from which the model has not learned."""
         values = slice_values(self.profiles[kind])
         return {slice_: values[slice_] for slice_ in values if slice_ not in self.learnt}
 
@@ -59,9 +59,9 @@ def ranked_slice_proposals(
     order: Callable[[ScoredSlices], Iterator[Chosen]],
     how: str = "among the largest of the slices left",
 ) -> Iterator[Proposal]:
-    """Rounds of the slices that the model has not learnt from, in an order that scores of these kinds give.
+    """Rounds of the slices from which the model has not learned, in an `order` by scores of these kinds.
 
-    `how` is what the reason says of them besides their scores.
+    `how` is added to the reason after the scores.
 
     Raises:
         NotRankedYet: no model has such scores.
@@ -87,7 +87,7 @@ def rounds_of_slices(
     reason: Callable[[Sequence[Chosen]], str],
     model_version: int,
 ) -> Iterator[Proposal]:
-    """Rounds of what a model has chosen, then, at random, the slices of the images that it has not `seen`."""
+    """Rounds of the slices that a model has chosen, then random slices of the images that it has not `seen`."""
     pool = project.ledger.slice_pool()
     unseen = {image_id: count for image_id, count in slice_counts(pool).items() if image_id not in seen}
     drawn = (Chosen(*slice_, seen=False) for slice_ in random_slices(unseen, project.settings.seed))
@@ -102,9 +102,9 @@ def proposals_of_rounds(
     reason: Callable[[Sequence[Chosen]], str],
     model_version: int | None = None,
 ) -> Iterator[Proposal]:
-    """The slices of each round that may be asked for now, those of a volume in one proposal.
+    """The slices of each round that may be asked for now, one proposal per volume.
 
-    `model_version` is the model that chose them; what was drawn unseen has no model.
+    `model_version` is the model that chose them; slices that were drawn unseen have no model.
     """
     taken = {image.image_id: image.taken for image in pool}
     for chosen in rounds:
@@ -117,5 +117,5 @@ def proposals_of_rounds(
 
 
 def slice_counts(pool: Sequence[SlicesTaken]) -> dict[str, int]:
-    """How many slices each image of the pool has, where that is known."""
+    """The number of slices of each image of the pool, where it is known."""
     return {image.image_id: image.slice_count for image in pool if image.slice_count}

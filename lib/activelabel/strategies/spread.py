@@ -1,7 +1,7 @@
-"""Strategies that ask by features for volumes that are typical of the pool, or that cover it.
+"""Strategies that use features to ask for volumes that are typical of the pool, or that cover it.
 
-Features of a model do not change, so the order is laid out anew each time from the same numbers; what was asked for
-since is passed over.
+Features of a model do not change, so each request computes the same order again; cases asked for since are passed
+over.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
@@ -19,7 +19,7 @@ from activelabel.strategies.proposal import CANDIDATES, NotRankedYet, Proposal, 
 
 @dataclass(frozen=True)
 class Seen:
-    """Features of the training images, the model that they are from, and a phrase where that is not the one in use."""
+    """Features of the training images, their model, and a phrase if this is not the model in use."""
 
     model: ModelVersion
     features: Features
@@ -27,16 +27,16 @@ class Seen:
 
     @property
     def by(self) -> str:
-        """The end of a reason."""
+        """The last part of a reason, which names the model."""
         kind = "proxy model" if self.model.kind == "proxy" else "model"
         return f", by the features of {kind} {self.model.version}{self.caveat}"
 
 
 def typiclust_proposals(project: Project) -> Iterator[Proposal]:
-    """The most typical volume of each cluster of the features, a round of clusters after the other.
+    """The most typical volume of each cluster of the features, one round of clusters after another.
 
-    What the model has learnt from counts as chosen. A proxy model has learnt from no annotation: its first round has as
-    many clusters as there are cases to start with.
+    Volumes from which the model has learned count as chosen. A proxy model has learned from no annotation: its first
+    round has as many clusters as the start set has cases.
     """
 
     def order(seen: Seen, left: Set[str]) -> Iterator[str]:
@@ -51,7 +51,7 @@ def typiclust_proposals(project: Project) -> Iterator[Proposal]:
 
 
 def coreset_proposals(project: Project) -> Iterator[Proposal]:
-    """Again and again the volume whose features are farthest from those of all that were asked for so far."""
+    """Repeatedly the volume whose features are farthest from those of all volumes asked for so far."""
 
     def order(seen: Seen, left: Set[str]) -> Iterator[str]:
         asked = seen.features.keys() - left
@@ -63,7 +63,7 @@ def coreset_proposals(project: Project) -> Iterator[Proposal]:
 def typiclust_rounds(
     features: Mapping[Id, ArrayLike], learnt: Collection[Id], first: int, size: int, seed: int
 ) -> Iterator[Id]:
-    """All ids that were not learnt: `first` of them by `typiclust`, then `size` of what is left, again and again."""
+    """All ids not in `learnt`: `first` of them by `typiclust`, then repeatedly `size` of the rest."""
     remaining = dict(features)
     while len(remaining) > len(learnt):
         chosen = typiclust(remaining, first, seed, learnt)
@@ -74,7 +74,7 @@ def typiclust_rounds(
 
 
 def seen_features(project: Project, of_slices: bool = False) -> Seen:
-    """The features by the model in use, by the one before it, or by the proxy model.
+    """The features of the model in use, of the one before it, or of the proxy model.
 
     Raises:
         NotRankedYet: none of these has features.
@@ -100,7 +100,7 @@ def seen_features(project: Project, of_slices: bool = False) -> Seen:
 
 
 def volumes_learnt(project: Project, model: ModelVersion) -> set[str]:
-    """The images, or those with slices, that a model has learnt from and that are annotated still."""
+    """The images, or those with slices, from which a model has learned and that are still annotated."""
     learnt = set(model.trained_on)
     return {annotation.image_id for annotation in project.ledger.annotations() if annotation.id in learnt}
 
@@ -108,7 +108,7 @@ def volumes_learnt(project: Project, model: ModelVersion) -> set[str]:
 def _spread_proposals(
     project: Project, order: Callable[[Seen, Set[str]], Iterator[str]], why: str
 ) -> Iterator[Proposal]:
-    """`order` of the cases left that have features; where none has, all of them at random.
+    """The cases left that have features, in `order`; all cases left at random if none has features.
 
     Raises:
         NotRankedYet: there are no features, or no case to train on is left.

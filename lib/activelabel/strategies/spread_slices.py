@@ -1,4 +1,4 @@
-"""Strategies that ask by features for slices that are typical of all, or that cover them."""
+"""Strategies that use features to ask for slices that are typical of all slices, or that cover them."""
 
 from collections.abc import Callable, Iterator, Sequence, Set
 
@@ -16,7 +16,7 @@ Vectors = dict[SliceId, NDArray[np.float32]]
 
 
 def coreset_slice_proposals(project: Project) -> Iterator[Proposal]:
-    """Again and again the slice whose features are farthest from those of all that were learnt or chosen so far."""
+    """Repeatedly the slice whose features are farthest from those of all slices learned or chosen so far."""
 
     def order(vectors: Vectors, learnt: Set[SliceId]) -> Iterator[SliceId]:
         chosen = set(learnt)
@@ -29,7 +29,7 @@ def coreset_slice_proposals(project: Project) -> Iterator[Proposal]:
 
 
 def typiclust_slice_proposals(project: Project) -> Iterator[Proposal]:
-    """The most typical slice of each cluster of the features, a round of clusters after the other."""
+    """The most typical slice of each cluster of the features, one round of clusters after another."""
 
     def order(vectors: Vectors, learnt: Set[SliceId]) -> Iterator[SliceId]:
         size = project.recipe.query.round_size(of_slices=True)
@@ -41,7 +41,7 @@ def typiclust_slice_proposals(project: Project) -> Iterator[Proposal]:
 def _spread_slices(
     project: Project, order: Callable[[Vectors, Set[SliceId]], Iterator[SliceId]], why: str
 ) -> Iterator[Proposal]:
-    """Rounds of `order`, which begins from what the model has learnt.
+    """Rounds in `order`, which starts from the slices that the model has learned.
 
     Raises:
         NotRankedYet: there are no features of slices.

@@ -1,4 +1,4 @@
-"""What is asked for before a strategy can rank: what the recipe starts with."""
+"""The proposals before a strategy can rank: those with which the recipe starts."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,11 +10,11 @@ from activelabel.strategies.proposal import NotRankedYet, Proposal, Proposals
 from activelabel.strategies.spread import coreset_proposals, typiclust_proposals
 
 Start = Callable[[Project, str], Iterator[Proposal]]
-"""From a project, and the reason why nothing is ranked, to the cases to ask for instead."""
+"""A function from a project, and the reason why nothing is ranked, to the cases to ask for instead."""
 
 
 def proposals_or_start(project: Project, propose: Proposals, start: Start) -> Iterator[Proposal]:
-    """What a strategy proposes, or what `start` does while the strategy cannot rank yet."""
+    """The strategy's proposals, or those of `start` while the strategy cannot rank yet."""
     try:
         yield from propose(project)
     except NotRankedYet as missing:
@@ -22,9 +22,9 @@ def proposals_or_start(project: Project, propose: Proposals, start: Start) -> It
 
 
 def start_of(traits: Traits) -> Start:
-    """What takes the place of a strategy of these traits while it cannot rank.
+    """The start that replaces a strategy of these traits while it cannot rank.
 
-    A strategy that the recipe's cold start may go by itself starts at random.
+    A strategy that can itself be the recipe's cold start is replaced by random volumes.
     """
     if traits.asks_slices:
         return start_proposals
@@ -32,7 +32,7 @@ def start_of(traits: Traits) -> Start:
 
 
 def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
-    """The slices, or the volumes, that the recipe starts with."""
+    """The slices or volumes with which the recipe starts."""
     query = project.recipe.query
     match query.start_strategy:
         case "random_slices":
@@ -44,7 +44,7 @@ def start_proposals(project: Project, reason: str) -> Iterator[Proposal]:
 
 
 def first_volumes(project: Project, reason: str) -> Iterator[Proposal]:
-    """Whole volumes by the recipe's cold start; at random for `reason` where it has none."""
+    """Whole volumes by the recipe's cold start; random ones, with `reason`, if it has none."""
     settings = project.recipe.proxy
     match settings.cold_start if settings is not None else "none":
         case "proxy_rank":

@@ -1,4 +1,4 @@
-"""Whether the uncertainty by which a project asks has been worth anything lately, and what is asked for if not."""
+"""Decides whether a project's uncertainty is trusted, and what is asked for if it is not."""
 
 import statistics
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from activelabel.strategies.proposal import Proposal, Proposals
 
 @dataclass(frozen=True)
 class Trust:
-    """How well the uncertainty of a model went with its errors, by the labels that came back.
+    """How well the uncertainty of a model agreed with its errors in the labels that came back.
 
     Attributes:
         latest: `Doubt.worth` of the `window` newest labels that have one, oldest first.
-        labels: how many labels have one.
-        window: how many labels are needed to judge.
+        labels: the number of labels that have one.
+        window: the number of labels needed to judge.
         least: the smallest mean with which the uncertainty is trusted.
     """
 
@@ -27,16 +27,16 @@ class Trust:
 
     @property
     def mean(self) -> float | None:
-        """Of `latest`; None where there is none."""
+        """The mean of `latest`; None if it is empty."""
         return statistics.fmean(self.latest) if self.latest else None
 
     @property
     def trusted(self) -> bool:
-        """Whether uncertainty may be gone by: also as long as too few labels have come back to say."""
+        """Whether uncertainty may be used; True also while too few labels have come back to judge."""
         return self.mean is None or len(self.latest) < self.window or self.mean >= self.least
 
     def as_json(self) -> dict[str, Any]:
-        """What `GET /info/` shows."""
+        """The trust as `GET /info/` shows it."""
         return {"last": list(self.latest), "mean": self.mean, "labels": self.labels, "trusted": self.trusted}
 
     def __str__(self) -> str:
@@ -47,9 +47,9 @@ class Trust:
 
 
 def read_trust(project: Project) -> Trust:
-    """The trust in the model in use and in those that led to it, as the ledger has it now.
+    """The current trust in the model in use and its predecessors.
 
-    Labels that were compared with a worse model, which somebody had put in use or which was withdrawn, do not count.
+    Comparisons with a worse model, which somebody had chosen or which was withdrawn, do not count.
     """
     window, models = project.settings.doubt_window, project.ledger.sound_models()
     worths = (doubt.worth for doubt in project.ledger.latest_doubts(window, models))
@@ -58,20 +58,23 @@ def read_trust(project: Project) -> Trust:
 
 
 def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instead: Proposals) -> Iterator[Proposal]:
-    """What is asked for by uncertainty; where that has been worth nothing, with a warning, or `instead` if allowed.
+    """The proposals by uncertainty; if it is not trusted, with a warning, or those of `instead` if the settings allow.
 
-    Validation cases, and what is drawn at random for want of scores, do not go by uncertainty: their reason stays.
+    Validation cases, and cases drawn at random for lack of scores, do not use uncertainty: their reason stays.
     """
     trust = read_trust(project)
     if trust.trusted:
         return by_uncertainty(project)
     if not project.settings.fallback:
-        return (item if item.score is None else _because(item, f"; but {trust}") for item in by_uncertainty(project))
+        return (
+            item if item.score is None else _with_addition(item, f"; but {trust}") for item in by_uncertainty(project)
+        )
     validation = set(project.ledger.pool("validation"))
     return (
-        item if item.image_id in validation else _because(item, f", not by doubt: {trust}") for item in instead(project)
+        item if item.image_id in validation else _with_addition(item, f", not by doubt: {trust}")
+        for item in instead(project)
     )
 
 
-def _because(proposal: Proposal, addition: str) -> Proposal:
+def _with_addition(proposal: Proposal, addition: str) -> Proposal:
     return replace(proposal, reason=proposal.reason + addition)

@@ -1,4 +1,4 @@
-"""Checks that the file of a kept label, which never changes, is still as it was kept."""
+"""Checks that the file of a kept label, which must never change, is unchanged."""
 
 import hashlib
 from pathlib import Path
@@ -9,17 +9,17 @@ from activelabel.store.records import Annotation, Draft
 
 
 def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = None) -> Path:
-    """The file of a label version, if it is as it was kept.
+    """The file of a label version, after checking that it is unchanged.
 
-    Its size and time are compared first; its SHA-256 only if these differ.
+    Size and time are compared first; the SHA-256 only if these differ.
 
     Args:
         label: the label or draft whose file is checked.
         kept: the folder of all label versions.
-        ledger: notes the size and time of a file that was hashed; None to note nothing.
+        ledger: records size and time of a file that was hashed; None to record nothing.
 
     Raises:
-        InvalidInputError: it is gone or was changed; the line says what to do.
+        InvalidInputError: the file is gone or was changed; the message says what to do.
     """
     file = kept / label.file
     try:
@@ -37,7 +37,7 @@ def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = No
 
 
 def changed_since_kept(label: Annotation | Draft, what: str) -> InvalidInputError:
-    """The line for a label whose file is not what was kept."""
+    """The message for a label whose file is gone or was changed."""
     kind = "draft" if isinstance(label, Draft) else "label"
     return InvalidInputError(
         f"{label.image_id}: the file of its {kind} (version {label.version}, by {label.annotator}) {what} since it was "

@@ -1,4 +1,4 @@
-"""The names under which a project keeps its labels: what a start is held against."""
+"""The label names that a project already uses, with which the names at a start must agree."""
 
 import logging
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ logger = logging.getLogger(__name__)
 def kept_names(ledger: Ledger) -> tuple[str, ...] | None:
     """The names of the values 1..N in this project; None as long as it has neither a label nor a model.
 
-    An older ledger does not say it with its labels, but models know what they learned.
+    The labels of an older ledger have no names; then the models' names are used.
     """
     model = ledger.latest_model()
     return ledger.kept_label_names() or (None if model is None else model.labels)
 
 
 def check_names(ledger: Ledger, names: Sequence[str]) -> None:
-    """Refuse to go on under other names than those of the labels and the model that there are.
+    """Check that the configured names agree with those of the existing labels and models.
 
     Raises:
-        InvalidInputError: a value would mean something else; the line names both lists.
+        InvalidInputError: a value would change its meaning; the message names both lists.
     """
     kept = kept_names(ledger)
     if kept is not None:
@@ -30,7 +30,7 @@ def check_names(ledger: Ledger, names: Sequence[str]) -> None:
 
 
 def name_older_labels(ledger: Ledger, names: Sequence[str]) -> None:
-    """Say of the labels that were kept before names were kept with them that their values mean these."""
+    """Record these names for the labels that were kept without names."""
     count = ledger.name_labels(names)
     if count:
         logger.warning(

@@ -1,6 +1,6 @@
-"""Which structures are annotated: from `--conf labels`, a `dataset.json`, or the labels that are already there.
+"""The annotated structures: from `--conf labels`, a `dataset.json`, or the existing labels.
 
-They belong to the project from its first label on: a value means ever after what it meant then.
+From its first label on, a project keeps its names: a value never changes its meaning.
 """
 
 import logging
@@ -22,7 +22,7 @@ _VALUE_0 = frozenset(
     {"background", "bg", "air", "clear", "clear label", "empty", "exterior", "none", "nothing", "other", "outside",
      "unlabeled", "unlabelled", "void", "0", ""}
 )  # fmt: skip
-"""What data sets call value 0. Anything else there is a structure whose value is wrong."""
+"""The names that data sets give value 0. Any other name is a structure with a wrong value."""
 
 
 def resolve_label_names(
@@ -33,12 +33,12 @@ def resolve_label_names(
 ) -> tuple[str, ...]:
     """Names of the structures in the order of their values 1..N.
 
-    The first of these that says something wins: `configured` (`--conf labels`); a `dataset.json` in the studies folder
+    The first source that has names wins: `configured` (`--conf labels`); a `dataset.json` in the studies folder
     or beside it, as the Medical Segmentation Decathlon or nnU-Net write it; the names that the project has `kept` with
-    its labels; the labels already in `labels/final`, links out of the studies folder among them if `links_out`.
+    its labels; the labels already in `labels/final`, including links out of the studies folder if `links_out`.
 
     Raises:
-        InvalidInputError: none of them says anything (a PACS cannot), or what it says is contradictory.
+        InvalidInputError: no source has names (a PACS never does), or a source is contradictory.
     """
     if configured:
         return _checked(configured, "--conf labels")
@@ -60,10 +60,10 @@ def resolve_label_names(
 
 
 def check_same_names(names: Sequence[str], kept: Sequence[str], by: str) -> None:
-    """Whether values mean under `names` what they meant under `kept`: names may only be added at the end.
+    """Check that `names` give each value the name that it has in `kept`: names may only be added at the end.
 
     Raises:
-        InvalidInputError: they would mean something else; the line names both lists. `by` says whose the kept ones are.
+        InvalidInputError: a value would change its meaning; the message has both lists, and `by` for the kept one.
     """
     if tuple(names[: len(kept)]) == tuple(kept):
         return
@@ -96,7 +96,7 @@ def _checked(names: Sequence[str], origin: str) -> tuple[str, ...]:
 
 
 def _from_dataset_json(path: Path) -> list[str]:
-    """Names by ascending value; value 0 is background and left out.
+    """The names by ascending value, without value 0, the background.
 
     The Medical Segmentation Decathlon writes {"1": "liver"}, nnU-Net {"liver": 1}.
     """
@@ -114,7 +114,7 @@ def _from_dataset_json(path: Path) -> list[str]:
 
 
 def _check_understood(dataset: DatasetDescription) -> None:
-    """Refuse what a data set may say and nothing here goes by: it would be learnt as something else."""
+    """Refuse options of a data set that this package does not support: they would be learned wrongly."""
     if len(dataset.channels) > 1:
         raise InvalidInputError(
             f"{dataset.path}: its images have {len(dataset.channels)} channels ({', '.join(dataset.channels)}), "
@@ -140,9 +140,9 @@ def _check_understood(dataset: DatasetDescription) -> None:
 
 
 def _from_existing_labels(studies: Path, links_out: bool) -> tuple[str, ...]:
-    """The names in the label files of a studies folder, in the order of their values, then `label_N` to the largest.
+    """The names in the label files of a studies folder by value; values without a name are called `label_N`.
 
-    A file that cannot be read says nothing: it is named when labels are taken in. Nothing if there is no file.
+    A file that cannot be read is skipped with a warning. The result is empty if there is no file.
     """
     named: list[str] = []
     largest = 0

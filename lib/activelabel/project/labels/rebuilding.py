@@ -1,8 +1,8 @@
-"""A ledger made again from the label archive, where it is gone and no copy of it is left.
+"""Rebuilds a ledger from the label archive, if the ledger is gone and no copy of it is left.
 
-Beside each kept version of a label lies a record of what the ledger knew of it. Labels of earlier versions may have
-none: of these the file's name tells tag and time, and nothing tells who drew them and which slices they cover. So they
-become history, and count again only as what lies in `labels/final`, as the host's listing says.
+Beside each kept label version lies a record with the ledger's rows about it. Labels that earlier versions of the
+program kept may have no record: the file name gives tag and time, but annotator and covered slices are unknown. Such
+labels become history; they count again only if they are in `labels/final` according to the host's listing.
 """
 
 import hashlib
@@ -31,17 +31,17 @@ from activelabel.store.records import FINAL
 from activelabel.training.checkpoints import ENDING as MODEL_ENDING
 
 UNKNOWN = "unknown"
-"""The annotator of a label without a record."""
+"""The annotator's name for a label without a record."""
 UNFINISHED = ".rebuilt.sqlite"
 _NAME = re.compile(r"(?P<tag>[A-Za-z0-9][A-Za-z0-9_-]{0,63})-(?P<ns>\d{15,20})")
-_FOUND = ("found-", "seg-")
-"""How the names of final labels begin that came from a folder or a PACS."""
+_IMPORTED = ("found-", "seg-")
+"""The beginnings of the file names of final labels that were imported from a folder or a PACS."""
 _DRAFT = "draft"
 
 
 @dataclass
 class _Archive:
-    """What lies in the archive: records, files without one by image, and what is wrong, in lines."""
+    """The content of the archive: records, files without a record by image, and one line per problem."""
 
     records: list[LabelRecord] = field(default_factory=list)
     bare: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
@@ -50,7 +50,7 @@ class _Archive:
 
 @dataclass(frozen=True)
 class Rebuilding:
-    """What became of it: counts, where the earlier ledger is now, and what is to be said besides."""
+    """The result: counts, the path of the earlier ledger, and further notes for the user."""
 
     rebuilt: Rebuilt
     aside: Path | None
@@ -58,12 +58,13 @@ class Rebuilding:
 
 
 def rebuild_ledger(project: Project) -> Rebuilding:
-    """Put a ledger made of the label archive in the place of the project's, which nobody may have open.
+    """Replace the project's ledger, which no process may have open, by one rebuilt from the label archive.
 
-    It is there whole or not at all; an earlier one is moved aside. On PostgreSQL the database must be empty.
+    The ledger is written completely or not at all; an earlier one is moved aside. On PostgreSQL the database must be
+    empty.
 
     Raises:
-        NotReadyError: there is no label in the archive.
+        NotReadyError: the archive has no label.
         InvalidInputError: the records contradict each other, or the database is not empty.
     """
     archive = _read_archive(project)
@@ -71,7 +72,7 @@ def rebuild_ledger(project: Project) -> Rebuilding:
         raise NotReadyError(f"{project.labels_folder}: there is no label to rebuild the ledger from")
     file = project.ledger.file
     if file is None:
-        return Rebuilding(_fill(project, project.ledger, archive), None, _said(project, archive))
+        return Rebuilding(_fill(project, project.ledger, archive), None, _notes(project, archive))
     unfinished = project.folder / UNFINISHED
     _remove(unfinished)
     try:
@@ -81,7 +82,7 @@ def rebuild_ledger(project: Project) -> Rebuilding:
         aside = restore_copy(file, unfinished)
     finally:
         _remove(unfinished)
-    return Rebuilding(rebuilt, aside, _said(project, archive))
+    return Rebuilding(rebuilt, aside, _notes(project, archive))
 
 
 def _read_archive(project: Project) -> _Archive:
@@ -106,7 +107,7 @@ def _read_archive(project: Project) -> _Archive:
 
 
 def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
-    """Into an empty ledger: what the records say, then all images of the studies, then labels without a record."""
+    """Fill an empty ledger from the records, then all images of the studies, then the labels without a record."""
     rebuilt = ledger.rebuild(archive.records)
     ids = _images(project, archive)
     split = given_split(project.settings)
@@ -118,7 +119,7 @@ def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
 
 
 def _images(project: Project, archive: _Archive) -> Collection[str]:
-    """Of a folder the images that lie there now; of a PACS, which need not answer, those that have labels."""
+    """The images of a folder that are there now; for a PACS, which need not answer, the images that have labels."""
     labelled = {str(record["image"]["id"]) for record in archive.records} | archive.bare.keys()
     if is_pacs(project.studies) or not Path(project.studies).is_dir():
         return labelled
@@ -128,8 +129,8 @@ def _images(project: Project, archive: _Archive) -> Collection[str]:
 
 
 def _history(image_id: str, files: Sequence[Path]) -> list[dict[str, Any]]:
-    """Rows of labels of which nothing is known but tag and time, oldest first."""
-    told = sorted(((_told(file), file) for file in files), key=lambda item: (item[0][1], item[1]))
+    """Rows of the labels of which only tag and time are known, oldest first."""
+    dated = sorted(((_tag_and_time(file), file) for file in files), key=lambda item: (item[0][1], item[1]))
     return [
         {
             "image_id": image_id,
@@ -139,27 +140,28 @@ def _history(image_id: str, files: Sequence[Path]) -> list[dict[str, Any]]:
             "annotator": UNKNOWN,
             "created_at": made_at,
         }
-        for (tag, made_at), file in told
+        for (tag, made_at), file in dated
         if tag != _DRAFT
     ]
 
 
-def _told(file: Path) -> tuple[str, datetime]:
-    """Tag and time of a label by its name; where this tells no time, by when it was written."""
+def _tag_and_time(file: Path) -> tuple[str, datetime]:
+    """Tag and time of a label from its file name; if that has no time, the time when the file was written."""
     name = file.name.removesuffix(LABEL_ENDING)
     found = _NAME.fullmatch(name)
     if found is not None:
         return found["tag"], datetime.fromtimestamp(int(found["ns"]) / 1e9, timezone.utc)
     tag = name.partition("-")[0]
-    return FINAL if name.startswith(_FOUND) or not is_tag(tag) else tag, datetime.fromtimestamp(
+    return FINAL if name.startswith(_IMPORTED) or not is_tag(tag) else tag, datetime.fromtimestamp(
         os.stat(file).st_mtime, timezone.utc
     )
 
 
-def _said(project: Project, archive: _Archive) -> tuple[str, ...]:
+def _notes(project: Project, archive: _Archive) -> tuple[str, ...]:
     lines = list(archive.lines)
     if archive.bare:
-        kinds = Counter("draft" if _told(file)[0] == _DRAFT else "label" for of in archive.bare.values() for file in of)
+        files = [file for of_image in archive.bare.values() for file in of_image]
+        kinds = Counter("draft" if _tag_and_time(file)[0] == _DRAFT else "label" for file in files)
         counted = " and ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
         lines.append(
             f"{counted} of {len(archive.bare)} images have no record beside them, as earlier versions wrote none: who "
@@ -182,10 +184,10 @@ def _remove(ledger: Path) -> None:
 
 
 def check_there_is_none(ledger: Ledger) -> None:
-    """Refuse to rebuild what is whole: a ledger knows more than its labels tell.
+    """Refuse to rebuild a ledger that can be read: it knows more than the records.
 
     Raises:
-        InvalidInputError: there is a ledger that can be read.
+        InvalidInputError: the ledger can be read.
     """
     if ledger.file is not None and ledger.file.exists():
         try:

@@ -1,7 +1,7 @@
 """A small file beside each kept version of a label: who, when, query, slices, seconds, tags, SHA-256 and label names.
 
-The ledger is the truth. A ledger that is gone, of which no copy is left, is made anew from these files
-(`project.labels.rebuilding`).
+The ledger decides. The records are only for rebuilding a lost ledger of which no copy is left: see
+`project.labels.rebuilding`.
 """
 
 import json
@@ -20,16 +20,16 @@ logger = logging.getLogger(__name__)
 ENDING = ".json"
 FORMAT = "activelabel label 1"
 _one_writer = threading.Lock()
-"""One thread at a time reads the ledger and writes records, so that an older state never replaces a newer one."""
+"""Lets one thread at a time read the ledger and write records, so that no older state replaces a newer one."""
 
 
 def record_file(label: Path) -> Path:
-    """Where the record of a label's file is."""
+    """The path of the record of a label file."""
     return label.with_name(f"{label.name.removesuffix(LABEL_ENDING)}{ENDING}")
 
 
 def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
-    """Write what the ledger says of each label of an image beside its file in `kept`, where that has changed.
+    """Write the changed records of an image's labels beside their files in `kept`.
 
     Raises:
         OSError: the folder is full or cannot be written.
@@ -44,10 +44,10 @@ def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
 
 
 def write_missing_records(ledger: Ledger, kept: Path) -> int:
-    """Write the missing records, as labels of earlier versions have none; return the number of images concerned.
+    """Write the records that labels of earlier versions lack; return the number of images concerned.
 
     Raises:
-        OSError: as `write_records`.
+        OSError: the folder is full or cannot be written.
     """
     files = ledger.label_files().items()
     without = {
@@ -59,7 +59,7 @@ def write_missing_records(ledger: Ledger, kept: Path) -> int:
 
 
 def write_missing_in_background(ledger: Ledger, kept: Path) -> None:
-    """As `write_missing_records`, for a server that starts. A failure is logged, and the next start tries again."""
+    """Call `write_missing_records` in a thread at a server's start; log a failure, which the next start retries."""
 
     def run() -> None:
         try:
@@ -77,7 +77,7 @@ def read_record(label: Path) -> LabelRecord | None:
     """The record of a label's file; None if there is none.
 
     Raises:
-        ValueError: it is damaged, or of another program.
+        ValueError: the record is damaged, or belongs to another program.
     """
     try:
         content: Any = json.loads(record_file(label).read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""The models of a project: published, in use, loaded."""
+"""The models of a project: publishing, choosing and loading them."""

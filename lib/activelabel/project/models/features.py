@@ -1,4 +1,4 @@
-"""Features of the images in the project folder: what a model sees in each, one file a model version."""
+"""Features of the images in the project folder, as a model computes them: one file per model version."""
 
 import io
 import zipfile
@@ -12,16 +12,16 @@ from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 
 Features = dict[str, NDArray[np.float32]]
-"""Of each image a vector (F,), or one for each of its slices (S, F)."""
+"""For each image a vector (F,), or one for each of its slices (S, F)."""
 
 
 def features_file(folder: Path, model_version: int, of_slices: bool = False) -> Path:
-    """Where the features of a model version are."""
+    """The path of the features of a model version."""
     return folder / f"model_{model_version}{'_slices' if of_slices else ''}.npz"
 
 
 def write_features(path: Path, features: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write the vectors (F,) or (S, F) of each image at `path`, completely or not at all; either all are of slices.
+    """Write the vectors of all images to `path`, completely or not at all: all of shape (F,), or all (S, F).
 
     Raises:
         OSError: the folder is read-only or full.
@@ -31,7 +31,7 @@ def write_features(path: Path, features: Mapping[str, NDArray[np.float32]]) -> N
     arrays = {"ids": np.array(ids)}
     if features[ids[0]].ndim == 1:
         arrays["features"] = np.stack([features[image_id] for image_id in ids])
-    else:  # one below the other, as images have different numbers of slices
+    else:  # stacked along the first axis, because images have different numbers of slices
         arrays["features"] = np.concatenate([features[image_id] for image_id in ids])
         arrays["slices"] = np.array([len(features[image_id]) for image_id in ids])
     buffer = io.BytesIO()
@@ -40,10 +40,10 @@ def write_features(path: Path, features: Mapping[str, NDArray[np.float32]]) -> N
 
 
 def read_features(path: Path) -> Features:
-    """The vectors of each image, by id; nothing where there is no such file yet.
+    """The vectors of each image, by id; empty if there is no such file yet.
 
     Raises:
-        InvalidInputError: the file is none of `write_features`.
+        InvalidInputError: `write_features` did not write the file.
     """
     if not path.is_file():
         return {}

@@ -11,7 +11,7 @@ from activelabel.store.records import ModelVersion
 
 
 class LoadedModel:
-    """The model in use, loaded when it is first needed and again when another is in use, whoever has chosen it."""
+    """The model in use, loaded when it is first needed, and again when another model is in use."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -20,14 +20,14 @@ class LoadedModel:
 
     @contextmanager
     def predictor(self, version: object = None) -> Iterator[tuple[int, Predictor]]:
-        """Version and predictor, for one caller at a time: two side by side take twice the memory and no less time.
+        """Version and predictor, for one caller at a time: two at once would take twice the memory and no less time.
 
         Args:
-            version: of the model of the task that is meant, where it is not the one in use.
+            version: the version of a model of the task; None for the model in use.
 
         Raises:
             NotReadyError: there is no model yet.
-            InvalidInputError: the version is none of a model of the task.
+            InvalidInputError: there is no model of the task with this version.
         """
         with self._lock:
             model = self._project.current_model() if version is None else self._of_task(version)

@@ -1,4 +1,4 @@
-"""Models of earlier versions, which are pickles: converted once, when a server starts, into what is read today."""
+"""Converts model files of earlier program versions, which are pickles, once at a server's start."""
 
 import hashlib
 import logging
@@ -17,15 +17,15 @@ from activelabel.training.older_models import read_older_model
 logger = logging.getLogger(__name__)
 
 SET_ASIDE = "before_safetensors"
-"""Below the folder of models: the files that were converted. Nothing reads them again."""
+"""The subfolder of the models' folder for the converted files. Nothing reads them again."""
 _LOCK = "conversion.lock"
 
 
 def convert_older_models(project: Project) -> None:
-    """Write each model of the project whose file is a pickle anew, name the new file in the ledger, move the old aside.
+    """Convert each pickled model of the project: write a new file, record it in the ledger, move the old file aside.
 
-    In this order, so that a crash in between loses nothing: the next start goes on. A model whose file is missing,
-    damaged or was changed stays as it is, cannot be used, and is named in the log.
+    This order loses nothing in a crash: the next start continues. A model whose file is missing, damaged or changed
+    stays as it is, cannot be used, and is logged.
 
     Raises:
         OSError: the folder of models cannot be written.
@@ -61,13 +61,13 @@ def _convert(project: Project, model: ModelVersion) -> None:
 
 
 def _write_once(target: Path, content: bytes) -> None:
-    """A conversion that was cut off has perhaps written it: the same bytes."""
+    """Write a file unless it exists: an interrupted conversion may have written the same bytes."""
     if not target.is_file() or target.read_bytes() != content:
         write_atomically(target, content)
 
 
 def _set_aside(project: Project) -> None:
-    """Move the older files away of which the ledger names the newer ones."""
+    """Move each old file aside whose new file the ledger names."""
     named = {model.file for kind in ("task", "proxy") for model in project.ledger.models(kind)}
     for file in project.models_folder.glob(f"*{OLDER_ENDING}"):
         if f"{file.stem}{ENDING}" in named and file.name not in named:

@@ -1,4 +1,4 @@
-"""The proxy model of a project: what is asked of it, how it is trained, and what the task takes over from it."""
+"""The proxy model of a project: its scores, its training, and the weights that the task takes over from it."""
 
 import logging
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def rank_kind(settings: ProxySettings) -> ScoreKind:
-    """The score of the proxy model that ranks volumes: the mean of its measure over all voxels (nath2022, 3.4)."""
+    """The score by which the proxy model ranks volumes: the mean of its measure over all voxels (nath2022, 3.4)."""
     return ScoreKind(settings.measure, aggregation="mean")
 
 
@@ -33,14 +33,15 @@ def current_proxy(project: Project) -> ModelVersion:
 
 
 def proxy_is_missing(project: Project) -> bool:
-    """Whether the recipe asks for a proxy model and there is none that could be used."""
+    """Whether the recipe needs a proxy model and there is none that can be used."""
     return project.recipe.needs_proxy and project.ledger.model_in_use("proxy") is None
 
 
 def unscored_by_proxy(project: Project) -> int:
-    """How many of the cases left the proxy model has still to score, as the recipe ranks by it.
+    """The number of cases left that the proxy model still has to score.
 
-    It ranks the first queries, and with such a strategy all others; what only begins with its weights needs no scores.
+    Scores are needed for the first queries if the recipe's cold start ranks by them, and for all queries if its
+    strategy does. A recipe that only takes over the proxy model's weights needs no scores.
     """
     settings = project.recipe.proxy
     model = project.ledger.model_in_use("proxy")
@@ -53,7 +54,7 @@ def unscored_by_proxy(project: Project) -> int:
 
 
 def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:
-    """The proxy task's numbers as those of a training, by Adam (nath2022, 4.2)."""
+    """The settings of the proxy task as settings of a training with Adam (nath2022, 4.2)."""
     return TrainingSettings(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
@@ -70,10 +71,10 @@ def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:
 
 
 def initial_weights(project: Project) -> dict[str, Tensor] | None:
-    """All weights that a training of the task begins with: those of the proxy model, its last layer drawn at random.
+    """The initial weights of a training of the task: those of the proxy model, with a random last layer.
 
-    None where the recipe does not want that, and where there is no proxy model or it does not fit, which the log says:
-    training then begins with random weights. The last layer comes from PyTorch's global random numbers.
+    None if the recipe does not take them over; also None, with a line in the log, if there is no proxy model or it does
+    not fit. Training then begins with random weights. The last layer comes from PyTorch's global random generator.
     """
     settings = project.recipe.proxy
     if settings is None or not settings.pretrained_weights:

@@ -1,4 +1,4 @@
-"""Publishing a model: a file that never changes, then its number in the ledger. Killed in between, it never was."""
+"""Publishes a model: writes a file that never changes, then its number to the ledger. A file without one is ignored."""
 
 import logging
 import uuid
@@ -22,19 +22,19 @@ def publish_model(
     kind: ModelKind = "task",
     judges: Judges | None = None,
 ) -> ModelVersion:
-    """Publish a model. It is the one in use from now on if it is the best by the same cases and nobody chose another.
+    """Publish a model. It is in use from now on if it is the best by the same cases and nobody chose another.
 
-    A model that would be the best but cannot be used any more, its file being damaged or of another recipe, is compared
-    with no other from now on.
+    A better model that can no longer be used, because its file is damaged or of another recipe, is excluded from all
+    later comparisons.
 
     Args:
-        project: whose model it is.
-        weights: of the network that is published.
-        metrics: by name, of the validation cases.
-        seen: the annotations it learned from or was judged by; for a model from elsewhere, those it should count as
-            having seen, so that it is not replaced at once.
-        kind: of the task, or the proxy model.
-        judges: the cases that gave the metrics, where these are not the validation cases that it has seen.
+        project: the project of the model.
+        weights: the weights of its network.
+        metrics: its metrics on the validation cases, by name.
+        seen: the annotations that it learned from or was judged by; for an uploaded model, those that count as seen, so
+            that no training replaces it at once.
+        kind: whether it is a model of the task or a proxy model.
+        judges: the cases that gave the metrics, if these are not the validation cases in `seen`.
     """
     project.models_folder.mkdir(parents=True, exist_ok=True)
     file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}{ENDING}"
@@ -52,12 +52,12 @@ def publish_model(
         kind=kind,
         judges=judges,
     )
-    _leave_out_what_cannot_be_used(project, model)
+    _exclude_unusable_models(project, model)
     return model
 
 
-def _leave_out_what_cannot_be_used(project: Project, published: ModelVersion) -> None:
-    """Go on to the next best until there is one that can be used, at the latest the one that was just published."""
+def _exclude_unusable_models(project: Project, published: ModelVersion) -> None:
+    """Exclude the best model while it cannot be used; this ends at the latest at the published one."""
     ledger, kind = project.ledger, published.kind
     while (model := ledger.model_in_use(kind)) is not None and model.version != published.version:
         use = ledger.model_use(kind)

@@ -1,4 +1,4 @@
-"""How the models of a project stand to each other, and which is in use, in words that every client shows."""
+"""The ranking of a project's models and the one in use, in the words that every client shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from activelabel.store.records import Measurement, ModelKind, ModelUse, ModelVer
 
 @dataclass(frozen=True)
 class Standing:
-    """All models of a kind, withdrawn ones too, what they scored, and which is in use.
+    """All models of a kind, withdrawn ones included, their measurements, and the one in use.
 
     Attributes:
-        models: in the order of their versions.
-        use: which of them is in use, None before the first.
-        measured: what they scored, in the order in which they were measured.
+        models: the models in the order of their versions.
+        use: the current use of one of them, None before the first model.
+        measured: their measurements in the order in which they were made.
     """
 
     models: Sequence[ModelVersion]
@@ -31,7 +31,7 @@ class Standing:
 
     @property
     def newest(self) -> ModelVersion | None:
-        """The model that was published last and not withdrawn."""
+        """The model published last among those not withdrawn."""
         return self.in_service[-1] if self.in_service else None
 
     @property
@@ -41,19 +41,19 @@ class Standing:
 
     @property
     def chosen_by(self) -> str | None:
-        """Who chose the model in use; None if it is the best."""
+        """The person who chose the model in use; None if it is used as the best."""
         return None if self.use is None else self.use.chosen_by
 
     def ranking_of(self, version: int) -> list[Measurement]:
-        """What this model and all that can be compared with it scored, best first; empty if it was not judged."""
+        """The Dice of this model and of all that can be compared with it, best first; empty if it was not judged."""
         return ranking(version, [model.version for model in self.in_service], self.measured)
 
     def measurement_of(self, version: int) -> Measurement | None:
-        """What this model scored last, by its own and others' cases; None if it was not judged."""
+        """The last measurement of this model by any cases; None if it was not judged."""
         return next((item for item in self.ranking_of(version) if item.model_version == version), None)
 
     def place_of(self, version: int) -> tuple[int, int] | None:
-        """Its place among those judged by the same cases, from 1, and how many they are; None if it was not judged."""
+        """Its place, from 1, among the models judged by the same cases, and their number; None if it was not judged."""
         order = [item.model_version for item in self.ranking_of(version)]
         return (order.index(version) + 1, len(order)) if order else None
 
@@ -72,14 +72,14 @@ class Standing:
         }
 
     def in_full(self, model: ModelVersion | None) -> dict[str, Any] | None:
-        """The same with its file; of the model in use also who chose it, None for the best."""
+        """A model as in `as_json`, with its file; the model in use also has `chosen_by`, None for the best."""
         if model is None:
             return None
         chosen = {"chosen_by": self.chosen_by} if model == self.in_use else {}
         return {**self.as_json(model), **chosen, "file": model.file, "sha256": model.sha256}
 
     def __str__(self) -> str:
-        """Which model is in use and why, and where the newest stands if that is another."""
+        """A text on the model in use and the reason, and on the place of the newest model if that is another."""
         if self.in_use is None or self.newest is None:
             return "No model yet."
         if self.newest.version == self.in_use.version:
@@ -119,5 +119,5 @@ class Standing:
 
 
 def read_standing(ledger: Ledger, kind: ModelKind = "task") -> Standing:
-    """What the ledger says now."""
+    """The current standing from the ledger."""
     return Standing(ledger.models(kind), ledger.model_use(kind), ledger.measurements(kind))

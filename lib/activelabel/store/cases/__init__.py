@@ -1,1 +1,1 @@
-"""What the ledger keeps of a case: who has it, what was drawn, what was skipped."""
+"""The ledger's tables of cases: leases, annotations, drafts and skips."""

@@ -20,30 +20,31 @@ from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow
 
 
 class LabelChangedError(Exception):
-    """Somebody else has saved or deleted the label with whose slices one was merged."""
+    """Somebody else has saved or deleted the label that a new label was merged with."""
 
 
 class Annotations(Database):
-    """The labels of the study. Only labels tagged `final` count as annotated; those with other tags are only kept."""
+    """The labels of the study. Only labels tagged `final` count as annotated; other labels are kept only."""
 
     def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
-        """As `keep_annotation`, of the values of a `NewAnnotation`."""
+        """Keep a label as `keep_annotation` does, given the values of a `NewAnnotation`."""
         return self.keep_annotation(NewAnnotation(image_id, file, sha256, annotator, **details))
 
     def keep_annotation(self, new: NewAnnotation) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
-        A final annotation ends the annotator's lease on this image, and any other lease all of which it covers. It
-        ends their open draft too, if it covers all that the draft is of. One of a whole volume brings back a case that
-        was set aside: the case could be annotated after all.
+        A final annotation ends the annotator's lease on this image, and every other lease whose slices it covers
+        completely. It also ends the annotator's open draft if it covers all slices of the draft. A final annotation of
+        the whole volume brings back a case that was set aside: the case could be annotated after all.
 
         The annotation belongs to the newest query that the annotator was given for this image and has not answered yet,
-        expired or not; else to the oldest of the other leases that it ended; else to none, and `seconds` is None.
+        even if it has expired; else to the oldest of the other leases that it ended; else to no query, and `seconds`
+        is None.
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
-            LabelChangedError: the current label is not the one it was `merged_with`: merge again.
+            InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
+            LabelChangedError: the current label is not the version in `merged_with`: merge again.
         """
         checked_word(new.tag, "label tag")
         checked_name(new.annotator, "annotator")
@@ -69,18 +70,18 @@ class Annotations(Database):
             return record_of(row, Annotation)
 
     def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
-        """The newest label of this image and tag, or None where there is none or it was deleted."""
+        """The newest label of this image and tag; None if there is none or it was deleted."""
         with self._reading() as session:
             row = current_row(session, image_id, tag)
             return None if row is None else record_of(row, Annotation)
 
     def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
-        """Whether the current label of a tag is a copy of one that was kept under another tag."""
+        """Whether the current label of `tag` is a copy of a label that was kept under the tag `source`."""
         with self._reading() as session:
             return _shows(session, image_id, tag, source)
 
     def latest_query(self, image_id: str, annotator: str) -> Lease | None:
-        """The newest query that this annotator was given for this image, answered, expired or not; None if never."""
+        """The newest query that this annotator was given for this image, also if answered or expired; None if none."""
         newest = select(LeaseRow).where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator)
         with self._reading() as session:
             row = session.scalar(newest.order_by(LeaseRow.id.desc()).limit(1))
@@ -99,7 +100,7 @@ class Annotations(Database):
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
-        """Image and index of the slices of partial labels that a model learned from and that are still annotated."""
+        """Image and index of each slice of partial labels that a model learned from and that is still annotated."""
         partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(AnnotationRow.slices.is_not(null()))
         used = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == model_version)
         with self._reading() as session:
@@ -110,7 +111,7 @@ class Annotations(Database):
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
-        """The current final annotations, partial ones too, by image; of one role or of one round if it is given."""
+        """The current final annotations by image, partial ones included; of one role or round if given."""
         statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
         if role is not None:
             statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
@@ -120,13 +121,13 @@ class Annotations(Database):
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def current_labels(self) -> list[Annotation]:
-        """The newest label of every image and tag that was not deleted, whatever the tag; by image and tag."""
+        """The newest label of every image and tag unless it was deleted, sorted by image and tag."""
         statement = select(AnnotationRow).where(current()).order_by(AnnotationRow.image_id, AnnotationRow.tag)
         with self._reading() as session:
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def history(self, image_id: str) -> list[Annotation]:
-        """Every label that this image ever had, of all tags, superseded and deleted ones too, oldest first."""
+        """Every label that this image ever had, of all tags, superseded and deleted ones included, oldest first."""
         statement = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
         with self._reading() as session:
             return [record_of(row, Annotation) for row in session.scalars(statement)]
@@ -150,7 +151,7 @@ def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[st
 
 
 def _replaced_row(session: Session, new: NewAnnotation) -> AnnotationRow | None:
-    """The current label, whose place a new one takes."""
+    """The current label, which the new label replaces."""
     row = current_row(session, new.image_id, new.tag)
     if new.merged_with is not None and new.merged_with != (row.version if row else 0):
         raise LabelChangedError(
@@ -186,14 +187,14 @@ def _new_row(
 
 
 def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
-    """Whether a new label takes the place of what opens with its image under another tag."""
+    """Whether a new label also becomes the current label under `tag`, which clients open with the image."""
     return (
         row.slices is not None or _shows(session, row.image_id, tag, row.tag) or shows_draft(session, row.image_id, tag)
     )
 
 
 def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
-    """The leases that a final annotation answers; the first is the one that it belongs to."""
+    """The leases that a final annotation answers; the annotation belongs to the first."""
     answered_before = select(AnnotationRow.lease_id).where(
         AnnotationRow.image_id == image_id, AnnotationRow.lease_id.is_not(None)
     )
@@ -214,7 +215,7 @@ def _covers(covered: Slices, leased: list[int] | None) -> bool:
 
 
 def current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
-    """The label of this image and tag that counts."""
+    """The current label of this image and tag."""
     return session.scalar(
         select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
     )
@@ -254,7 +255,7 @@ def _shows(session: Session, image_id: str, tag: str, source: str) -> bool:
 
 
 def shows_draft(session: Session, image_id: str, tag: str) -> bool:
-    """Whether the current label of a tag is a drawing that somebody has, or had, not finished."""
+    """Whether the current label of a tag is a draft, open or ended."""
     shown = current_row(session, image_id, tag)
     if shown is None:
         return False

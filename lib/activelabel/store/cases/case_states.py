@@ -1,8 +1,8 @@
 """The states of a case, who may move it from which to which, and what makes a label a draft. Knows no database.
 
-A case is an image of the studies. What has happened to it are `CaseFacts`; its state follows from them, so that it can
-neither be lost nor contradict them. `MOVES` is the whole machine: from where an event may come, who may cause it, and
-where the case may be afterwards.
+A case is an image of the studies. `CaseFacts` hold what has happened to it. Its state is computed from them, so it can
+neither be lost nor contradict them. `MOVES` is the whole state machine: in which states an event is allowed, who may
+cause it, and which states may follow.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from activelabel.backports import StrEnum
 
 COMES_BACK_AFTER = 5
-"""A case that an annotator skipped for now is passed over for them until they were given so many others."""
+"""How many other cases an annotator is given before a case that they skipped for now comes back."""
 
 
 class CaseState(StrEnum):
-    """Where a case stands. Of several that hold at once, as in a volume asked for by slices, the last one here."""
+    """The state of a case. If several hold at once (some slices annotated, others leased), the last one listed here."""
 
     UNSEEN = "unseen"
     PARTLY = "partly finished"
@@ -52,12 +52,12 @@ class CaseFacts:
     """What is true of a case now.
 
     Attributes:
-        finished: a label of the whole volume counts.
-        partly: a label of some slices counts.
-        set_aside: somebody said that it cannot be annotated.
-        held_by: who is at work on it, or on slices of it.
-        drafts_of: who has a draft of it.
-        skipped_by: who said *not now*, and has not been given enough others since.
+        finished: a final label covers the whole volume.
+        partly: a final label covers some slices.
+        set_aside: an annotator has marked it as one that cannot be annotated.
+        held_by: the annotators who hold a lease on it or on slices of it.
+        drafts_of: the annotators who have an open draft of it.
+        skipped_by: the annotators who skipped it for now and have not been given enough other cases since.
     """
 
     finished: bool = False
@@ -69,7 +69,7 @@ class CaseFacts:
 
     @property
     def state(self) -> CaseState:
-        """The one state that says most."""
+        """The last state of `CaseState` that these facts fulfil."""
         holds = {
             CaseState.FINISHED: self.finished,
             CaseState.CANNOT: self.set_aside,
@@ -83,7 +83,7 @@ class CaseFacts:
 
 @dataclass(frozen=True)
 class Move:
-    """From which states an event may come, who may cause it, and in which state the case may be afterwards."""
+    """In which states an event is allowed, who may cause it, and which states may follow."""
 
     sources: frozenset[CaseState]
     who: Who
@@ -92,12 +92,12 @@ class Move:
 
 _ALL = frozenset(CaseState)
 _OPEN = _ALL - {CaseState.FINISHED, CaseState.CANNOT}
-"""Those of a case that is still to be drawn."""
+"""The states of a case that is still to be annotated."""
 
 MOVES: Mapping[CaseEvent, Move] = {
     CaseEvent.ASK: Move(_OPEN, Who.HOLDER, frozenset({CaseState.LEASED})),
     CaseEvent.LET_GO: Move(_ALL, Who.ANYONE, _ALL),
-    # Nobody's drawing is ever refused for the state of its case: what comes late, or after all, is kept.
+    # No drawing is refused because of the state of its case: a late drawing is kept, and so is one of a case set aside.
     CaseEvent.KEEP_DRAFT: Move(
         _ALL,
         Who.ANYONE,
@@ -113,7 +113,7 @@ MOVES: Mapping[CaseEvent, Move] = {
 
 
 def refusal(event: CaseEvent, facts: CaseFacts, annotator: str) -> str | None:
-    """Why this annotator cannot cause an event now; None if they can."""
+    """The reason why this annotator cannot cause an event now; None if they can."""
     move = MOVES[event]
     if facts.state not in move.sources:
         return _WRONG_STATE.get(facts.state, f"is {facts.state}")
@@ -129,7 +129,7 @@ _WRONG_STATE = {
 
 
 class DraftReason(StrEnum):
-    """Why a label is a draft, and not finished."""
+    """The reason why a label is a draft and not finished."""
 
     SAID = "said"
     UNCONFIRMED = "unconfirmed"
@@ -138,7 +138,7 @@ class DraftReason(StrEnum):
 
 
 class FinishedBy(StrEnum):
-    """Who says of a whole volume that it is finished, where the client does not: `--conf finished_by`."""
+    """Who decides that a whole volume is finished if the client does not say so: `--conf finished_by`."""
 
     ESTIMATE = "estimate"
     CLIENT = "client"
@@ -147,16 +147,16 @@ class FinishedBy(StrEnum):
 
 @dataclass(frozen=True)
 class Submission:
-    """A label that was sent, and what is known of it.
+    """A label that was sent, and what is known about it.
 
     Attributes:
-        whole: it covers the whole volume, and the client did not say so.
-        finished: what the client said; None if nothing.
-        confirmed: the client said that it was looked over, and is right as it is.
-        told: the same drawing was sent before, was kept as a draft, and whoever sent it was told why.
-        validation: its image judges models.
-        unchanged_from: the model that drew it, if nothing was changed.
-        incomplete: it is far from complete, as far as can be known.
+        whole: it covers the whole volume although the client did not name its slices.
+        finished: whether the client calls it finished; None if the client does not say.
+        confirmed: the client states that somebody has checked it.
+        told: the same drawing was sent before and kept as a draft, and its sender was told why.
+        validation: its image is a validation case.
+        unchanged_from: the model that drew it, if the annotator changed nothing.
+        incomplete: it looks far from complete.
     """
 
     whole: bool
@@ -169,9 +169,9 @@ class Submission:
 
 
 def draft_reason(sent: Submission, finished_by: FinishedBy) -> DraftReason | None:
-    """Why a label is kept as a draft; None if it is finished.
+    """The reason why a label is kept as a draft; None if it is finished.
 
-    Sending the same drawing again, after the server has said why it is a draft, says that it is right as it is.
+    Sending the same drawing again, after the server has answered why it is a draft, confirms the drawing.
     """
     if sent.finished is False:
         return DraftReason.SAID

@@ -1,4 +1,4 @@
-"""Drafts: drawings that are not finished. Every version is kept, its annotator opens it again, and none counts."""
+"""Drafts: unfinished drawings. Every version is kept, its annotator can open it again, and no draft counts."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow
 
 
 class Drafts(Database):
-    """What annotators have begun. An annotator has at most one open draft of an image."""
+    """The drafts of all annotators. An annotator has at most one open draft of an image."""
 
     def record_draft(
         self,
@@ -36,24 +36,24 @@ class Drafts(Database):
     ) -> Draft:
         """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
 
-        It ends no lease.
+        No lease ends.
 
         Args:
             image_id: the image that was drawn on.
             file: the archived copy.
             sha256: the digest of that file.
-            annotator: who goes on with the draft.
+            annotator: who continues the draft.
             reason: why it is a draft.
-            why: the same in one line.
-            shown_as: the tag of what clients open with the image.
-            slices: those that were asked for; None for the volume.
-            lease_id: the query that it will answer.
+            why: the reason in one line.
+            shown_as: the tag of the label that clients open with the image.
+            slices: the queried slices; None for the volume.
+            lease_id: the query that the finished draft will answer.
             file_stamp: size and time of the file when it had this `sha256`.
             label_names: the names of the values 1..N.
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: an empty or overlong tag or annotator, or slices that are none.
+            InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
         """
         checked_name(annotator, "annotator")
         checked_word(shown_as, "label tag")
@@ -86,13 +86,13 @@ class Drafts(Database):
             return record_of(row, Draft)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:
-        """What this annotator has begun on an image, or None."""
+        """The annotator's open draft of an image, or None."""
         with self._reading() as session:
             row = open_draft_row(session, image_id, annotator)
             return None if row is None else record_of(row, Draft)
 
     def open_drafts(self, image_id: str | None = None) -> list[Draft]:
-        """All open drafts, or those of one image, oldest first; drafts of cases that others have finished since too."""
+        """All open drafts, or those of one image, oldest first, even if somebody else has finished the case."""
         statement = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
         if image_id is not None:
             statement = statement.where(DraftRow.image_id == image_id)
@@ -100,7 +100,7 @@ class Drafts(Database):
             return [record_of(row, Draft) for row in session.scalars(statement)]
 
     def drafts_to_finish(self, annotator: str) -> list[Draft]:
-        """The open drafts of an annotator whose cases are still to be drawn, oldest first."""
+        """The open drafts of an annotator whose cases are still to be annotated, oldest first."""
         statement = (
             select(DraftRow)
             .join(ImageRow, ImageRow.id == DraftRow.image_id)
@@ -118,10 +118,10 @@ class Drafts(Database):
             return [record_of(row, Draft) for row in session.scalars(statement)]
 
     def show_draft(self, image_id: str, annotator: str, tag: str) -> bool:
-        """Show an annotator their own draft under `tag`, with which clients open an image; return whether that changed.
+        """Make an annotator's own draft current under `tag`, which clients open; return whether anything changed.
 
-        Without a draft of theirs, somebody else's draft makes way for what was shown before there were drafts: the
-        label that counts, if there is one, else what was last kept under the tag that is no draft.
+        If the annotator has no draft and another annotator's draft is current, the final label replaces it, else the
+        last label under `tag` that is no draft.
         """
         with self._writing() as session:
             draft = open_draft_row(session, image_id, annotator)
@@ -146,14 +146,14 @@ class Drafts(Database):
             return True
 
     def shows_draft(self, image_id: str, tag: str) -> bool:
-        """Whether the current label of a tag is a drawing that somebody has, or had, not finished."""
+        """Whether the current label of a tag is a draft, open or ended."""
         with self._reading() as session:
             return shows_draft(session, image_id, tag)
 
     def smallest_drawn_share(self, other_than: str) -> float | None:
-        """The smallest share of drawn slices among the finished volumes, other than one image.
+        """The smallest share of drawn slices among all finished volumes except the image `other_than`.
 
-        None if there is no finished volume whose drawn slices are counted, or none with anything drawn.
+        None if no finished volume has a count of drawn slices, or none has a drawn slice.
         """
         share = func.min(1.0 * AnnotationRow.foreground_slices / AnnotationRow.covered_slices)
         statement = select(share).where(
@@ -193,14 +193,14 @@ def _show(session: Session, draft: DraftRow, tag: str, round_number: int, label_
 
 
 def _names_of(session: Session, draft: DraftRow) -> Sequence[str] | None:
-    """The names of its values, as they were recorded when it was first shown."""
+    """The label names of a draft, as they were recorded when the draft was first shown."""
     of_file = select(AnnotationRow).where(AnnotationRow.file == draft.file).order_by(AnnotationRow.id).limit(1)
     first = session.scalar(of_file)
     return None if first is None else first.label_names
 
 
 def _last_shown_that_is_no_draft(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
-    """What was last shown under a tag and is no draft; None if that was deleted."""
+    """The last label under a tag that is no draft; None if it was deleted."""
     drafts = select(DraftRow.file).where(DraftRow.image_id == image_id)
     row = session.scalar(
         select(AnnotationRow)

@@ -1,4 +1,4 @@
-"""Label records: what the ledger knows of each version of a label, as plain values; and a ledger rebuilt from them."""
+"""Label records: what the ledger knows of each label version, as plain values, and rebuilding a ledger from them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,8 +21,8 @@ LabelRecord = dict[str, Any]
 """JSON: `image`, and the rows of `annotations`, `drafts`, `queries` and `rounds` that a file of a label belongs to."""
 
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
-_LATER = frozenset({"file_size", "file_modified_ns"})
-"""Columns that describe the file on this disk: a copy of the file has other values."""
+_FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
+"""Columns that describe the file on this disk; a copy of the file has other values."""
 Row = TypeVar("Row", bound=Base)
 Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
@@ -37,25 +37,25 @@ class Rebuilt:
     queries: int
     annotators: tuple[str, ...]
     history: int = 0
-    """How many versions have no record: only their files tell something of them."""
+    """The number of versions without a record: only their file names describe them."""
 
     def with_history(self, count: int) -> "Rebuilt":
-        """The same, with `count` versions more that have no record."""
+        """A copy with `count` more versions without a record."""
         return replace(self, history=count)
 
 
 class LabelRecords(Database):
-    """Records of labels, for the files that lie beside the labels."""
+    """The records that are written beside the label files."""
 
     def note_label_file(self, file: str, size: int, modified_ns: int) -> None:
-        """Note size and time of a label's file that was found to be as it was kept."""
+        """Note size and time of a label file whose SHA-256 was found unchanged."""
         with self._writing() as session:
             for row in (AnnotationRow, DraftRow):
                 noted = update(row).where(row.file == file).values(file_size=size, file_modified_ns=modified_ns)
                 session.execute(noted)
 
     def label_files(self) -> dict[str, str]:
-        """The image of every file of a label or draft."""
+        """The image of every label or draft file, by file."""
         with self._reading() as session:
             tables = [session.execute(select(row.file, row.image_id)).tuples() for row in (AnnotationRow, DraftRow)]
             return {file: image_id for table in tables for file, image_id in table}
@@ -78,14 +78,14 @@ class LabelRecords(Database):
             return {file: {"image": image, **_record(of_file, queries, rounds)} for file, of_file in rows.items()}
 
     def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
-        """Take over what `label_records` gave, into a ledger that knows no image yet.
+        """Import the records that `label_records` returned into a ledger that knows no image yet.
 
-        A record may be older than what happened to its label afterwards; the records of later versions tell that: a
-        label is superseded by the next. Queries that had not ended are released. Models, and which of them began a
-        round, are not known.
+        A record may be older than the last change of its label. The records of later versions make up for this: each
+        version supersedes the one before. Queries that had not ended are released. The records know no models, nor
+        which model began a round.
 
         Raises:
-            InvalidInputError: the ledger knows images, or the records contradict each other or lack something.
+            InvalidInputError: the ledger knows images, or the records contradict each other or are incomplete.
         """
         now = self._clock()
         try:
@@ -94,7 +94,7 @@ class LabelRecords(Database):
                     raise InvalidInputError(f"ledger {self.shown_url}: it knows images already: name an empty one")
                 rebuilt = _rebuild(session, list(records), now)
                 if self.file is None:
-                    _go_on_counting(session)
+                    _advance_id_sequences(session)
                 return rebuilt
         except (exc.IntegrityError, exc.StatementError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = str(getattr(error, "orig", error)).splitlines()[0][:200]
@@ -104,7 +104,7 @@ class LabelRecords(Database):
             ) from error
 
     def add_history(self, labels: Iterable[Mapping[str, Any]]) -> int:
-        """Keep labels that do not count any more, each superseded at once; return how many there are.
+        """Keep labels that no longer count, each marked as superseded; return their number.
 
         Args:
             labels: `image_id`, `tag`, `file`, `sha256`, `annotator` and `created_at` of each, oldest first.
@@ -135,14 +135,14 @@ def _record(
 
 
 def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
-    """The columns of a row as JSON values; all of them, or those of `keys`."""
+    """The columns of a row as JSON values: all columns, or those in `keys`."""
     wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
-    values = {key: getattr(row, key) for key in wanted if key not in _LATER}
+    values = {key: getattr(row, key) for key in wanted if key not in _FILE_COLUMNS}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
 
 
 def _row(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
-    """A row made from what `_values` returned. Columns that this version does not know are left out."""
+    """A row made from the output of `_values`. Columns that this version does not know are left out."""
     found: dict[str, Any] = {}
     for column in kind.__table__.columns:
         value = {**values, **instead}.get(column.key)
@@ -179,7 +179,7 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
 
 
 def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], ended: str) -> None:
-    """End each version that has not ended when the next of the same `key` came, by setting the column `ended`."""
+    """End each open version at the time of the next version of the same `key`, by setting the column `ended`."""
     versions = defaultdict[object, list[Numbered]](list)
     for row in rows:
         versions[key(row)].append(row)
@@ -190,8 +190,8 @@ def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], en
                 setattr(row, ended, later.created_at)
 
 
-def _go_on_counting(session: Session) -> None:
-    """Have PostgreSQL, which counts ids by itself, go on after those that were taken over."""
+def _advance_id_sequences(session: Session) -> None:
+    """Set PostgreSQL's id sequences to continue after the imported ids."""
     for table in (AnnotationRow, DraftRow, LeaseRow):
         sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
         session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))

@@ -1,7 +1,7 @@
 """Leases: a query is given to one annotator for a while, and never to two at once.
 
-What a lease holds is written to `lease_items`, where the database itself forbids a second holder. A lease that
-expired holds nothing, whether or not that was written down already.
+The slices or the volume of a lease are written to `lease_items`, where the database itself forbids a second holder. An
+expired lease holds nothing, whether or not the expiry was written down already.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,17 +20,17 @@ from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, Leas
 
 
 class Leases(Database):
-    """Who has been asked for what."""
+    """The leases of all annotators."""
 
     def active_lease(self, annotator: str) -> Lease | None:
-        """What this annotator is working on, or None."""
+        """The active lease of this annotator, or None."""
         now = self._clock()
         with self._reading() as session:
             row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
             return None if row is None else lease_record(row, now)
 
     def active_leases(self, image_id: str) -> list[Lease]:
-        """Who is working on this image, in the order in which they were asked."""
+        """The active leases on this image, in the order in which they were granted."""
         now = self._clock()
         statement = select(LeaseRow).where(LeaseRow.image_id == image_id, active(now)).order_by(LeaseRow.id)
         with self._reading() as session:
@@ -50,14 +50,14 @@ class Leases(Database):
     ) -> Lease | None:
         """Give a volume, or slices of it, to an annotator for some minutes.
 
-        An annotator holds at most one active lease: one who has a lease already gets that one back, whatever was
-        asked for, so that a request sent twice has one answer. None where the image cannot be had (any more):
-        somebody else holds it or a part of what was asked for, it is annotated, set aside, vanished or unreadable.
-        Then try the next image.
+        An annotator holds at most one active lease. If the annotator already has one, it is returned whatever the
+        arguments are, so that a request sent twice has one answer. The result is None if the image is not available:
+        another annotator holds it or some of the slices, or it is annotated, set aside, absent or unreadable. The
+        caller then tries the next image.
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: an empty or overlong annotator or strategy, or slices that are none.
+            InvalidInputError: the annotator or strategy is empty or too long, or `slices` is invalid.
             ValueError: `minutes` is not positive.
         """
         if not minutes > 0:
@@ -72,7 +72,7 @@ class Leases(Database):
             if held is not None:
                 return lease_record(held, now)
             image = image_row(session, image_id)
-            if not _can_be_had(session, image, wanted):
+            if not _is_available(session, image, wanted):
                 return None
             row = LeaseRow(
                 image_id=image_id,
@@ -100,12 +100,12 @@ class Leases(Database):
             return lease_record(row, now)
 
     def expire_leases(self) -> int:
-        """Write down which leases have expired; their number. Nothing depends on it being done."""
+        """Write down which leases have expired, and return their number. Nothing depends on this call."""
         with self._writing() as session:
             return expire(session, self._clock())
 
     def leases(self, round_number: int | None = None) -> list[Lease]:
-        """All leases ever granted, or those of one round, in the order in which they were granted."""
+        """All leases ever granted, or those of one round, in the order of granting."""
         now = self._clock()
         statement = select(LeaseRow).order_by(LeaseRow.id)
         if round_number is not None:
@@ -115,7 +115,7 @@ class Leases(Database):
 
 
 def unended_leases(session: Session, image_id: str | None = None) -> Sequence[LeaseRow]:
-    """Leases of one image, or of all, that were not ended yet; they may have expired."""
+    """The leases of one image, or of all images, without an end in the ledger; they may have expired."""
     statement = select(LeaseRow).where(LeaseRow.ended_at.is_(None)).order_by(LeaseRow.id)
     if image_id is not None:
         statement = statement.where(LeaseRow.image_id == image_id)
@@ -123,7 +123,7 @@ def unended_leases(session: Session, image_id: str | None = None) -> Sequence[Le
 
 
 def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now: datetime) -> None:
-    """End these leases and let go of what they held. One that had expired before ended then, and as expired."""
+    """End these leases and free their slices or volumes. A lease that expired earlier gets its expiry as its end."""
     for row in rows:
         expired = row.expires_at <= now
         row.ended_at = row.expires_at if expired else now
@@ -139,8 +139,8 @@ def expire(session: Session, now: datetime) -> int:
     return len(overdue)
 
 
-def _can_be_had(session: Session, image: ImageRow, wanted: Slices) -> bool:
-    """Whether nobody holds it, annotated it or set it aside; expired leases must have been ended before."""
+def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:
+    """Whether an image, or the slices `wanted` of it, may be leased; the caller has ended the expired leases before."""
     if not image.present or image.unreadable_reason is not None:
         return False
     if session.scalar(select(select(SkipRow).where(SkipRow.image_id == image.id, set_aside()).exists())):
@@ -157,7 +157,7 @@ def _can_be_had(session: Session, image: ImageRow, wanted: Slices) -> bool:
 
 
 def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) -> None:
-    """Write the lease and what it holds."""
+    """Write the lease and its items."""
     image.leased_whole = wanted is None
     session.add(lease)
     session.flush()
@@ -169,7 +169,7 @@ def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) ->
 
 
 def lease_record(row: LeaseRow, now: datetime) -> Lease:
-    """The lease as it is now: one that has expired shows as ended, written down or not."""
+    """The record of a lease as of `now`: an expired lease is ended, even if the ledger does not say so yet."""
     lapsed = row.ended_at is None and row.expires_at <= now
     ended = {"ended_at": row.expires_at, "outcome": "expired"} if lapsed else {}
     return record_of(row, Lease, **ended)

@@ -1,4 +1,4 @@
-"""A label before the ledger has it."""
+"""A label before it is recorded in the ledger."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ class NewAnnotation:
     """A label to be recorded.
 
     Attributes:
-        image_id: the image that it belongs to.
+        image_id: the image of the label.
         file: the archived copy.
         sha256: the digest of that file.
         annotator: who made it.
         tag: its tag.
-        slices: all that it covers, what was drawn before and is still in it among them; None, or every slice that the
-            image has, is the whole volume.
-        foreground_slices: on how many slices something is drawn.
-        merged_with: the version of the current label whose slices it took over, 0 if there was none; None if it
-            replaces whatever there is.
-        shown_as: another tag under which the label is kept too, as long as it covers some slices only, or if that tag
-            shows an earlier one of its kind, or a draft.
-        unchanged_from: the model that drew it, if nothing was changed.
-        finishes: a draft, perhaps somebody else's, that it finishes too.
+        slices: all slices that it covers, including those merged from the label before; None, or every slice of the
+            image, stands for the whole volume.
+        foreground_slices: the number of slices on which something is drawn.
+        merged_with: the version of the current label that it was merged with, 0 if there was none; None if it replaces
+            the current label, whichever that is.
+        shown_as: another tag under which the label is also kept if it covers only some slices, or if the current label
+            of that tag is a draft or a copy of an earlier label of this tag.
+        unchanged_from: the model that drew it, if the annotator changed nothing.
+        finishes: the id of a draft that it finishes too, perhaps another annotator's.
         label_names: the names of the values 1..N.
-        file_stamp: size and time of the file when it had this `sha256`.
-        coverage: why it covers what the annotator sent of it.
+        file_stamp: size and modification time of the file when it had this `sha256`.
+        coverage: the rule by which its covered slices were found.
     """
 
     image_id: str

@@ -1,4 +1,4 @@
-"""Rounds: which queries and annotations belong to which model. A round begins when a model of the task is published."""
+"""Rounds: each links queries and annotations to a model. A round begins when a model of the task is published."""
 
 from datetime import datetime
 
@@ -11,17 +11,17 @@ from activelabel.store.schema import RoundRow
 
 
 class Rounds(Database):
-    """The rounds so far. Leases and annotations carry the number of theirs."""
+    """The rounds so far. Each lease and each annotation has the number of its round."""
 
     def rounds(self) -> list[Round]:
-        """All rounds, in order; none before the first lease, annotation or model."""
+        """All rounds in order; empty before the first lease, annotation or model."""
         with self._reading() as session:
             rows = session.scalars(select(RoundRow).order_by(RoundRow.number))
             return [Round(row.number, row.model_version, row.started_at) for row in rows]
 
 
 def current_round(session: Session, now: datetime) -> RoundRow:
-    """The newest round; the first, without a model, begins with the first event that needs one."""
+    """The newest round; if there is none, begin the first one, which has no model."""
     return newest_round(session) or begin_round(session, None, now)
 
 
@@ -35,5 +35,5 @@ def begin_round(session: Session, model_version: int | None, now: datetime) -> R
 
 
 def newest_round(session: Session) -> RoundRow | None:
-    """The round that events belong to now."""
+    """The round to which new events belong, or None before the first."""
     return session.scalar(select(RoundRow).order_by(RoundRow.number.desc()).limit(1))

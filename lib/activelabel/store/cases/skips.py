@@ -1,4 +1,4 @@
-"""Skipped cases: not now, which come back, and those that cannot be annotated, until somebody brings them back."""
+"""Skipped cases: *not now* ends by itself; *cannot be annotated* holds until somebody brings the case back."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -22,16 +22,16 @@ _EVENTS = {NOT_NOW: CaseEvent.SKIP, CANNOT: CaseEvent.SET_ASIDE}
 
 
 class Skips(Database):
-    """Who did not want which case, and what follows from it for what is asked next; and the states of all cases."""
+    """The skips of all annotators, the cases that are passed over because of them, and the facts of each case."""
 
     def skip_case(self, annotator: str, kind: SkipKind, reason: str = "", image_id: str | None = None) -> Skip | None:
-        """Write down that an annotator does not want a case, and end their lease on it, in one step.
+        """Record that an annotator skips a case, and end their lease on it, in one step.
 
-        Without an id it is the case that they hold, or the last one that they let expire; None if there is none.
+        Without an id, skip the case that the annotator holds, or the last one whose lease expired; None if none.
 
         Raises:
             NotFoundError: the image was never registered.
-            NotReadyError: it is finished, set aside already, or somebody else's work.
+            NotReadyError: the case is finished, set aside already, or leased to another annotator.
         """
         checked_name(annotator, "annotator")
         now = self._clock()
@@ -41,7 +41,7 @@ class Skips(Database):
             return None if image_id is None else _skip(session, image_id, annotator, kind, reason, now)
 
     def skip_if_asked_again(self, annotator: str, after_seconds: float, before_seconds: float) -> Skip | None:
-        """Skip, not now, what an annotator holds, if they were given it so long ago and have sent nothing since."""
+        """Skip the case that an annotator holds as *not now* if they got it in that window and sent nothing since."""
         now = self._clock()
         with self._writing() as session:
             expire(session, now)
@@ -58,11 +58,11 @@ class Skips(Database):
             return _skip(session, held.image_id, annotator, NOT_NOW, reason, now)
 
     def bring_back(self, image_id: str, annotator: str) -> Skip:
-        """Take a case back into the pool that was set aside as one that cannot be annotated.
+        """Put a case back into the pool that was set aside as one that cannot be annotated.
 
         Raises:
             NotFoundError: the image was never registered.
-            NotReadyError: it is not set aside.
+            NotReadyError: the case is not set aside.
         """
         checked_name(annotator, "annotator")
         now = self._clock()
@@ -74,7 +74,7 @@ class Skips(Database):
             return record_of(row, Skip)
 
     def skips(self, image_id: str | None = None) -> list[Skip]:
-        """Every skip there ever was, or those of one image, oldest first."""
+        """All skips ever recorded, or those of one image, oldest first."""
         statement = select(SkipRow).order_by(SkipRow.id)
         if image_id is not None:
             statement = statement.where(SkipRow.image_id == image_id)
@@ -82,38 +82,38 @@ class Skips(Database):
             return [record_of(row, Skip) for row in session.scalars(statement)]
 
     def set_aside_cases(self) -> list[Skip]:
-        """Those that cannot be annotated now, in the order in which somebody said so."""
+        """The skips of the cases that are set aside now, oldest first."""
         statement = select(SkipRow).where(set_aside()).order_by(SkipRow.id)
         with self._reading() as session:
             return [record_of(row, Skip) for row in session.scalars(statement)]
 
     def skipped_for_now(self) -> list[Skip]:
-        """Those that are passed over for somebody now, oldest first."""
+        """The skips by which a case is passed over for an annotator now, oldest first."""
         with self._reading() as session:
             annotators = session.scalars(select(SkipRow.annotator).where(SkipRow.kind == NOT_NOW).distinct()).all()
             rows = [row for annotator in annotators for row in _in_force(session, annotator)]
             return [record_of(row, Skip) for row in sorted(rows, key=lambda row: row.id)]
 
     def passed_over(self, annotator: str) -> list[str]:
-        """The images that this annotator is asked for only where nothing else is left, in the order of coming back.
+        """The images to ask this annotator for only if nothing else is left, in the order in which they come back.
 
-        Those that they skipped for now, and have not been given enough others since; then those of which somebody else
-        has a draft.
+        First come the images that the annotator skipped for now without being given enough others since, then those
+        of which another annotator has a draft.
         """
         with self._reading() as session:
             skipped = [row.image_id for row in _in_force(session, annotator)]
-            begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
-            return list(dict.fromkeys([*skipped, *session.scalars(begun.order_by(DraftRow.id))]))
+            drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
+            return list(dict.fromkeys([*skipped, *session.scalars(drafts.order_by(DraftRow.id))]))
 
     def count_passed_over(self) -> int:
-        """The most images that can be passed over for anyone: those that were ever skipped for now, or have a draft."""
+        """An upper bound on the images passed over for any annotator: all ever skipped for now or with a draft."""
         skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
-        begun = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
+        drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
         with self._reading() as session:
-            return session.scalar(select(func.count()).select_from(skipped.union(begun).subquery())) or 0
+            return session.scalar(select(func.count()).select_from(skipped.union(drafts).subquery())) or 0
 
     def case_facts(self, image_id: str) -> CaseFacts:
-        """What is true of a case now.
+        """The facts of a case as of now.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -148,42 +148,43 @@ def _check(event: CaseEvent, session: Session, image_id: str, annotator: str, no
 
 
 def _last_unanswered(session: Session, annotator: str) -> str | None:
-    """The image of the annotator's newest lease, if it was neither answered nor skipped."""
+    """The image of the annotator's newest lease, unless the lease was answered or skipped."""
     newest = select(LeaseRow).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc()).limit(1)
     lease = session.scalar(newest)
     return lease.image_id if lease is not None and lease.outcome in (None, "expired") else None
 
 
 def _in_force(session: Session, annotator: str) -> Sequence[SkipRow]:
-    """The annotator's *not now* that hold still, one an image, oldest first.
+    """The annotator's *not now* skips that still hold, one per image, oldest first.
 
-    One holds until they were given the case again, or `COMES_BACK_AFTER` others. So it is younger than the lease that
-    many leases ago, and the leases since are few.
+    A skip holds until the annotator was given the case again, or `COMES_BACK_AFTER` others. So only skips younger than
+    the annotator's lease `COMES_BACK_AFTER` leases ago are read.
     """
     newest = select(LeaseRow.id, LeaseRow.image_id).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc())
-    given = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
-    oldest = given[-1][0] if len(given) == COMES_BACK_AFTER else 0
-    said = select(SkipRow).where(SkipRow.annotator == annotator, SkipRow.kind == NOT_NOW, SkipRow.last_lease >= oldest)
-    latest = {row.image_id: row for row in session.scalars(said.order_by(SkipRow.id))}
-    again = {image_id: lease for lease, image_id in reversed(given)}
+    recent_leases = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
+    oldest = recent_leases[-1][0] if len(recent_leases) == COMES_BACK_AFTER else 0
+    skips = select(SkipRow).where(SkipRow.annotator == annotator, SkipRow.kind == NOT_NOW, SkipRow.last_lease >= oldest)
+    latest = {row.image_id: row for row in session.scalars(skips.order_by(SkipRow.id))}
+    newest_lease_of = {image_id: lease for lease, image_id in reversed(recent_leases)}
     return sorted(
-        (row for row in latest.values() if again.get(row.image_id, 0) <= row.last_lease), key=lambda row: row.id
+        (row for row in latest.values() if newest_lease_of.get(row.image_id, 0) <= row.last_lease),
+        key=lambda row: row.id,
     )
 
 
 def _facts(session: Session, image_id: str, now: datetime) -> CaseFacts:
     final = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image_id, current_final()))
     aside = select(SkipRow).where(SkipRow.image_id == image_id, set_aside())
-    said = select(SkipRow.annotator).where(SkipRow.image_id == image_id, SkipRow.kind == NOT_NOW).distinct()
+    skippers = select(SkipRow.annotator).where(SkipRow.image_id == image_id, SkipRow.kind == NOT_NOW).distinct()
     held = select(LeaseRow.annotator).where(LeaseRow.image_id == image_id, active(now))
-    begun = select(DraftRow.annotator).where(DraftRow.image_id == image_id, DraftRow.ended_at.is_(None))
+    drafts = select(DraftRow.annotator).where(DraftRow.image_id == image_id, DraftRow.ended_at.is_(None))
     return CaseFacts(
         finished=final is not None and final.slices is None,
         partly=final is not None and final.slices is not None,
         set_aside=session.scalar(select(aside.exists())) or False,
         held_by=frozenset(session.scalars(held)),
-        drafts_of=frozenset(session.scalars(begun)),
+        drafts_of=frozenset(session.scalars(drafts)),
         skipped_by=frozenset(
-            name for name in session.scalars(said) if image_id in {row.image_id for row in _in_force(session, name)}
+            name for name in session.scalars(skippers) if image_id in {row.image_id for row in _in_force(session, name)}
         ),
     )

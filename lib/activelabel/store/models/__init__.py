@@ -1,1 +1,1 @@
-"""What the ledger keeps of models and what they have scored."""
+"""The ledger's tables of models, their use and their scores."""

@@ -1,6 +1,6 @@
-"""Which model is in use unless somebody chooses: the best by the same cases. Pure functions of what was measured.
+"""Chooses the model in use if no person chose one: the best by the same cases. Pure functions of the measurements.
 
-Versions are those of one kind that were not withdrawn, measurements are in the order in which they were made.
+`versions` are those of one kind that were not withdrawn; `measurements` are in the order in which they were made.
 """
 
 import hashlib
@@ -10,16 +10,16 @@ from activelabel.store.records import Judges, Measurement
 
 
 def label_judges(annotation_ids: Iterable[int]) -> Judges | None:
-    """The judges that these validation labels are; None without any. A label that is drawn anew is another judge."""
+    """The judges made of these validation labels; None if there are none. A redrawn label is another judge."""
     ids = sorted(set(annotation_ids))
     return Judges(hashlib.sha256(f"labels {ids}".encode()).hexdigest(), len(ids)) if ids else None
 
 
 def best_version(versions: Collection[int], measurements: Sequence[Measurement]) -> int | None:
-    """The best of those that were judged as the newest judged one was; of equal ones the newer.
+    """The best version among those judged by the same cases as the newest judged one; the newer of equal ones.
 
-    A model without a Dice takes no other's place that has one. Where none has, nothing tells them apart but their age,
-    and the newest is the best. None without any version.
+    A version without a Dice never replaces one that has a Dice. If none has one, the newest is the best. The result is
+    None if there is no version.
     """
     newest = max((item.model_version for item in _judged(versions, measurements)), default=None)
     if newest is None:
@@ -28,9 +28,9 @@ def best_version(versions: Collection[int], measurements: Sequence[Measurement])
 
 
 def ranking(version: int, versions: Collection[int], measurements: Sequence[Measurement]) -> list[Measurement]:
-    """What a model and all that were judged by the same cases scored, best first; empty if it has no Dice.
+    """The Dice of a model and of all models judged by the same cases, best first; empty if it has no Dice.
 
-    The cases are those by which this model was judged last.
+    The cases are those that judged this model last.
     """
     own = [item for item in _judged(versions, measurements) if item.model_version == version]
     if not own:
@@ -40,9 +40,9 @@ def ranking(version: int, versions: Collection[int], measurements: Sequence[Meas
 
 
 def sound_versions(in_use: int | None, versions: Collection[int], measurements: Sequence[Measurement]) -> set[int]:
-    """The model in use and those that led to it: none that is newer, and none that an older one beats.
+    """The model in use and its predecessors: older versions that no even older one beats.
 
-    What was learnt of a worse model, while it was in use by somebody's choice, says nothing of these.
+    A worse model that was in use by somebody's choice says nothing about these.
     """
     if in_use is None:
         return set()
@@ -61,5 +61,5 @@ def _judged(versions: Collection[int], measurements: Sequence[Measurement]) -> l
 
 
 def _dice(measurement: Measurement) -> float:
-    assert measurement.dice is not None  # only those that have one come here
+    assert measurement.dice is not None  # every measurement here has a Dice
     return measurement.dice

@@ -1,4 +1,4 @@
-"""Doubts: of each label that came back, how well what a model doubted goes with where it was wrong."""
+"""Doubts: for each label that came back, how well a model's uncertainty agrees with its errors."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ from activelabel.store.schema import AnnotationRow, DoubtRow
 
 
 class Doubts(Database):
-    """What the labels said of the models that had not seen them."""
+    """The comparisons of labels with models that had not learned from them."""
 
     def record_doubt(
         self,
@@ -24,19 +24,19 @@ class Doubts(Database):
         wrong_voxels: int,
         voxels: int,
     ) -> Doubt:
-        """Keep what one label says of the model that was in use when it came back; once a label.
+        """Record how well the uncertainty of the model in use agreed with its errors in one label; once per label.
 
         Args:
             annotation_id: the label.
-            model_version: which had not learned from it.
-            measure: of the doubt.
-            correlation: Spearman's, between the doubt and the errors; None where it is not defined.
-            wrong_voxels: in how many voxels the prediction differs from the label.
-            voxels: how many were compared.
+            model_version: the model that was in use when the label came back; it had not learned from the label.
+            measure: the measure of uncertainty.
+            correlation: Spearman's, between uncertainty and errors; None where it is not defined.
+            wrong_voxels: the number of voxels in which the prediction differs from the label.
+            voxels: the number of voxels compared.
 
         Raises:
-            NotFoundError: unknown model version.
-            IntegrityError: an unknown label, one that has its record, or numbers that cannot be.
+            NotFoundError: the model version is unknown.
+            IntegrityError: the label is unknown or has a record already, or the numbers are impossible.
         """
         checked_word(measure, "measure")
         with self._writing() as session:
@@ -55,28 +55,28 @@ class Doubts(Database):
             return record_of(row, Doubt)
 
     def doubts(self) -> list[Doubt]:
-        """Those of all labels that were not taken back, in the order in which these came: the latest is the last."""
-        statement = select(DoubtRow).where(*_KEPT).order_by(DoubtRow.annotation_id)
+        """The records of all labels that were not deleted, in the order of the labels: the newest is the last."""
+        statement = select(DoubtRow).where(*_IS_NOT_DELETED).order_by(DoubtRow.annotation_id)
         with self._reading() as session:
             return [record_of(row, Doubt) for row in session.scalars(statement)]
 
     def latest_doubts(self, count: int, models: Collection[int]) -> list[Doubt]:
-        """The last `count` of them that have a correlation and say something of these models, in the same order."""
-        statement = select(DoubtRow).where(*_KEPT, DoubtRow.correlation.is_not(None), _of(models))
+        """The last `count` records of these models that have a correlation, in the order of the labels."""
+        statement = select(DoubtRow).where(*_IS_NOT_DELETED, DoubtRow.correlation.is_not(None), _is_of_models(models))
         with self._reading() as session:
             rows = session.scalars(statement.order_by(DoubtRow.annotation_id.desc()).limit(count))
             return [record_of(row, Doubt) for row in rows][::-1]
 
     def correlated_doubts(self, models: Collection[int]) -> int:
-        """How many of them have a correlation and say something of these models."""
-        statement = select(func.count(DoubtRow.correlation)).where(*_KEPT, _of(models))
+        """The number of records of these models that have a correlation."""
+        statement = select(func.count(DoubtRow.correlation)).where(*_IS_NOT_DELETED, _is_of_models(models))
         with self._reading() as session:
             return session.scalar(statement) or 0
 
 
-_KEPT = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
-"""Of labels that were not taken back."""
+_IS_NOT_DELETED = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
+"""Selects the records of labels that were not deleted."""
 
 
-def _of(models: Collection[int]) -> ColumnElement[bool]:
+def _is_of_models(models: Collection[int]) -> ColumnElement[bool]:
     return DoubtRow.model_version.in_(sorted(models))

@@ -1,4 +1,4 @@
-"""Scores: how much a model version would learn from an image, and from each slice of it."""
+"""Scores: numbers that a model version gives an image and each of its slices; strategies rank by them."""
 
 import math
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
 from activelabel.store.schema import ImageRow, ScoreRow
 
-_LARGEST_SEED = 2**63 - 1  # what the column holds
+_LARGEST_SEED = 2**63 - 1  # the largest value of the column
 
 
 class Scores(Database):
@@ -25,12 +25,12 @@ class Scores(Database):
     def record_scores(
         self, model_version: int, image_id: str, scores: Iterable[Score], repeats: int, seed: int
     ) -> None:
-        """Keep the scores of one image, all or none. Those that were there already are replaced.
+        """Keep the scores of one image, all or none. Scores of the same kinds are replaced.
 
-        `repeats` and `seed` say how they were sampled.
+        `repeats` and `seed` tell how the scores were sampled.
 
         Raises:
-            NotFoundError: unknown image or model version.
+            NotFoundError: the image or the model version is unknown.
             ValueError: a score that is not finite, naming image and measure; a seed outside 0 to 2^63 - 1.
         """
         if not 0 <= seed <= _LARGEST_SEED:
@@ -45,40 +45,40 @@ class Scores(Database):
                 session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
-        """The ids of images that have such a score from this model version."""
+        """The ids of the images that have a score of this kind from this model version."""
         statement = select(ScoreRow.image_id).where(_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
-        """Whether this model version has given any image such a score."""
+        """Whether any image has a score of this kind from this model version."""
         statement = select(select(ScoreRow).where(_kind(model_version, kind)).exists())
         with self._reading() as session:
             return bool(session.scalar(statement))
 
     def volume_scores(self, model_version: int, kind: ScoreKind) -> dict[str, float]:
-        """Every volume score of this kind by a model version, of images annotated since or vanished too."""
+        """Every volume score of this kind by a model version, also of images that were annotated or vanished since."""
         statement = select(ScoreRow.image_id, ScoreRow.value)
         with self._reading() as session:
             rows = session.execute(statement.where(_kind(model_version, kind)))
             return {image_id: value for image_id, value in rows}
 
     def score_repeats(self, model_version: int, kind: ScoreKind) -> dict[str, int]:
-        """With how many repeats each volume score of this kind was sampled: of the images of `volume_scores`."""
+        """The number of repeats of each volume score of this kind, for the images of `volume_scores`."""
         statement = select(ScoreRow.image_id, ScoreRow.repeats)
         with self._reading() as session:
             rows = session.execute(statement.where(_kind(model_version, kind)))
             return {image_id: repeats for image_id, repeats in rows}
 
     def slice_scores(self, model_version: int, kind: ScoreKind) -> dict[str, tuple[float, ...]]:
-        """The scores of all slices, in their order, of every image that has them; of single precision."""
+        """The scores of all slices in order, in single precision, of every image that has them."""
         statement = select(ScoreRow.image_id, ScoreRow.slices).where(ScoreRow.slices.is_not(None))
         with self._reading() as session:
             rows = session.execute(statement.where(_kind(model_version, kind)))
             return {image_id: slices for image_id, slices in rows if slices is not None}
 
     def all_scores(self, model_version: int) -> list[dict[str, Any]]:
-        """Every score by a model version with how it was sampled, by image and kind; `slices` are as `slice_scores`."""
+        """Every score by a model version, with repeats and seed, by image and kind; `slices` as in `slice_scores`."""
         order = (ScoreRow.image_id, ScoreRow.measure, ScoreRow.region, ScoreRow.aggregation)
         names = ("image_id", "measure", "region", "aggregation", "value", "slices", "repeats", "seed")
         statement = select(*(getattr(ScoreRow, name) for name in names)).order_by(*order)
@@ -87,15 +87,15 @@ class Scores(Database):
             return [{"model_version": model_version, **row._mapping} for row in rows]
 
     def slice_profile(self, image_id: str, model_version: int, kind: ScoreKind) -> tuple[float, ...] | None:
-        """The scores of this kind of the slices of one image; None where there are none."""
+        """The scores of this kind of the slices of one image; None if there are none."""
         statement = select(ScoreRow.slices).where(ScoreRow.image_id == image_id)
         with self._reading() as session:
             return session.scalar(statement.where(_kind(model_version, kind)))
 
     def unscored(self, model_version: int, kind: ScoreKind) -> list[str]:
-        """Training images without such a volume score that are there, readable and not fully annotated; by id.
+        """Present, readable, not fully annotated training images without a volume score of this kind; by id.
 
-        Leased ones too: a lease may end without a label.
+        Leased images are included: a lease may end without a label.
         """
         scored = select(ScoreRow.image_id).where(_kind(model_version, kind))
         statement = select(ImageRow.id).where(unfinished("training"), ImageRow.id.not_in(scored)).order_by(ImageRow.id)
@@ -105,8 +105,8 @@ class Scores(Database):
     def ranking(self, model_version: int, kind: ScoreKind, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
 
-        Those are present, readable, not fully annotated and not leased to anyone. Empty where none has such a score.
-        Scores of different numbers of repeats, which a race leaves, are not compared: those with more come first.
+        These images are present, readable, not fully annotated and not leased. The result is empty if none has such a
+        score. Scores of different numbers of repeats, which a race leaves, are not compared: more repeats come first.
         """
         statement = (
             select(ScoreRow.image_id, ScoreRow.value)
@@ -145,7 +145,7 @@ def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float,
 
 
 def _upsert(session: Session) -> Insert:
-    """Insert, or replace the value where there is one: the same words in both databases, spelled by two modules."""
+    """An insert that replaces an existing value: the same SQL in both databases, built by two modules."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(ScoreRow)
     replaced = ("value", "slices", "repeats", "seed", "created_at")

@@ -1,4 +1,4 @@
-"""Models in use: how good each is by which cases, which one serves, since when, and whether somebody chose it."""
+"""Models in use: the metrics of each model by cases, which model is in use, since when, and who chose it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ from activelabel.store.schema import ModelMeasurementRow, ModelUseRow, ModelVers
 
 
 class ModelUses(Database):
-    """Which of the published models serves."""
+    """Which of the published models is in use."""
 
     def model_use(self, kind: ModelKind = "task") -> ModelUse | None:
         """The model in use, since when, and who chose it; None before the first model of the kind."""
@@ -25,17 +25,17 @@ class ModelUses(Database):
             return None if row is None else record_of(row, ModelUse)
 
     def model_uses(self, kind: ModelKind = "task") -> list[ModelUse]:
-        """All that were in use, in the order of time; one goes on until the next begins."""
+        """All periods of use in the order of time; each ends when the next begins."""
         in_order = select(ModelUseRow).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id)
         with self._reading() as session:
             return [record_of(row, ModelUse) for row in session.scalars(in_order)]
 
     def use_model(self, version: int, chosen_by: str) -> None:
-        """Use this model, and go on using it, whatever is published later.
+        """Use this model, and go on using it when others are published.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.
-            InvalidInputError: it was withdrawn; or the name is empty or too long.
+            InvalidInputError: the model was withdrawn, or the name is empty or too long.
         """
         checked_name(chosen_by, "name of who chooses")
         with self._writing() as session:
@@ -48,19 +48,19 @@ class ModelUses(Database):
             begin_use(session, row.kind, version, chosen_by, self._clock())
 
     def use_best(self, kind: ModelKind = "task") -> None:
-        """Use the best model again, now and whenever a better one is published, whatever was chosen."""
+        """Undo a choice: use the best model, now and whenever a better one is published."""
         with self._writing() as session:
             use_best(session, kind, self._clock())
 
     def measurements(self, kind: ModelKind = "task") -> list[Measurement]:
-        """How well all models of a kind did, withdrawn ones too, in the order in which they were measured."""
+        """The measurements of all models of a kind, withdrawn ones included, in the order in which they were made."""
         with self._reading() as session:
             return measurements(session, kind)
 
     def record_measurement(self, version: int, judges: Judges, metrics: Metrics) -> None:
-        """Keep how well a model did by these cases; a later measurement by the same replaces it.
+        """Record the metrics of a model by these cases; a later measurement by the same cases replaces them.
 
-        The model in use is chosen when one is published or withdrawn, or somebody chooses, not by this.
+        This does not change the model in use.
 
         Raises:
             NotFoundError: there is no such version.
@@ -70,7 +70,7 @@ class ModelUses(Database):
             measure(session, version, judges, metrics, self._clock())
 
     def leave_unranked(self, version: int) -> None:
-        """Compare this model with no other any more: it cannot be used. Another takes its place if nobody chose it.
+        """Drop a model that cannot be used from all comparisons. Another replaces it in use unless somebody chose it.
 
         Raises:
             NotFoundError: there is no such version.
@@ -85,7 +85,7 @@ class ModelUses(Database):
             settle(session, kind, self._clock())
 
     def sound_models(self) -> set[int]:
-        """The model of the task in use and those that led to it (see `model_choice.sound_versions`)."""
+        """The model of the task in use and its predecessors (see `choice.sound_versions`)."""
         with self._reading() as session:
             row = current_use(session, "task")
             in_use = None if row is None else row.model_version
@@ -93,13 +93,13 @@ class ModelUses(Database):
 
 
 def current_use(session: Session, kind: ModelKind) -> ModelUseRow | None:
-    """The newest row of a kind."""
+    """The newest use of a model of a kind."""
     newest = select(ModelUseRow).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id.desc()).limit(1)
     return session.scalar(newest)
 
 
 def measurements(session: Session, kind: ModelKind) -> list[Measurement]:
-    """Of all models of a kind, in the order in which they were made."""
+    """The measurements of all models of a kind, in the order in which they were made."""
     rows = session.scalars(
         select(ModelMeasurementRow)
         .join(ModelVersionRow, ModelVersionRow.version == ModelMeasurementRow.model_version)
@@ -110,7 +110,7 @@ def measurements(session: Session, kind: ModelKind) -> list[Measurement]:
 
 
 def measure(session: Session, version: int, judges: Judges, metrics: Mapping[str, float | None], now: datetime) -> None:
-    """Write a measurement, or write it anew."""
+    """Write a measurement, or overwrite an earlier one by the same cases."""
     row = session.scalar(
         select(ModelMeasurementRow).where(
             ModelMeasurementRow.model_version == version, ModelMeasurementRow.judges == judges.digest
@@ -124,7 +124,7 @@ def measure(session: Session, version: int, judges: Judges, metrics: Mapping[str
 
 
 def settle(session: Session, kind: ModelKind, now: datetime) -> None:
-    """After a model was published or withdrawn: use the best, unless somebody chose one that is still there."""
+    """Use the best model after one was published or withdrawn, unless somebody chose one that is still in service."""
     use = current_use(session, kind)
     if use is None or use.chosen_by is None or use.model_version not in _versions(session, kind):
         use_best(session, kind, now)
@@ -137,7 +137,7 @@ def use_best(session: Session, kind: ModelKind, now: datetime) -> None:
 
 
 def begin_use(session: Session, kind: ModelKind, version: int | None, chosen_by: str | None, now: datetime) -> None:
-    """Use a model from now on, unless it is in use in this way already."""
+    """Use a model from now on; do nothing if it is in use already by the same choice."""
     use = current_use(session, kind)
     if use is None or (use.model_version, use.chosen_by) != (version, chosen_by):
         session.add(ModelUseRow(kind=kind, model_version=version, chosen_by=chosen_by, began_at=now))
@@ -145,6 +145,6 @@ def begin_use(session: Session, kind: ModelKind, version: int | None, chosen_by:
 
 
 def _versions(session: Session, kind: ModelKind) -> set[int]:
-    """Those that were not withdrawn."""
+    """The versions of a kind that were not withdrawn."""
     serving = select(ModelVersionRow.version).where(ModelVersionRow.kind == kind)
     return set(session.scalars(serving.where(ModelVersionRow.withdrawn_at.is_(None))))

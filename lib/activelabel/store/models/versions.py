@@ -1,4 +1,4 @@
-"""Model versions: numbered as they are published, whatever their kind, never changed, sometimes withdrawn."""
+"""Model versions: numbered in the order of publication across kinds; never changed, sometimes withdrawn."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -32,15 +32,15 @@ class Models(Database):
         kind: ModelKind = "task",
         judges: Judges | None = None,
     ) -> ModelVersion:
-        """Give a model its version, one more than the last; a new round begins with it, unless it is a proxy model.
+        """Give a model the next version number; begin a new round unless it is a proxy model.
 
-        `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by; `judges` are
-        the cases that judged it, where these are others. It is the model in use from now on if it is the best by the
-        same cases (see `model_choice.best_version`), and nobody chose another.
+        `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by. `judges` are
+        the cases that judged it if they differ from `validated_on`. The model is in use from now on if it is the best
+        by the same cases (see `choice.best_version`) and nobody chose another.
 
         Raises:
-            ValueError: a validation case was trained on, or a training case validated on; an unknown annotation id;
-                a metric that is NaN or infinite (an undefined one is None).
+            ValueError: a validation case was trained on, or a training case validated on; an annotation id is unknown;
+                or a metric is NaN or infinite (an undefined one is None).
         """
         checked_name(recipe, "recipe")
         for name, value in metrics.items():
@@ -81,13 +81,13 @@ class Models(Database):
             return None if row is None else _model_record(session, row)
 
     def model_in_use(self, kind: ModelKind = "task") -> ModelVersion | None:
-        """The model of a kind that draws, scores and ranks, or None where there is none."""
+        """The model of a kind that predicts, scores and ranks, or None if there is none."""
         with self._reading() as session:
             row = model_in_use_row(session, kind)
             return None if row is None else _model_record(session, row)
 
     def model(self, version: int) -> ModelVersion:
-        """One model of any kind, also a withdrawn one.
+        """One model of any kind, withdrawn or not.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.
@@ -104,7 +104,7 @@ class Models(Database):
             return [_model_record(session, row) for row in session.scalars(in_order).all()]
 
     def rename_model_file(self, version: int, before: str, file: str, sha256: str) -> None:
-        """Name the file of a model that was converted; nothing, where it is not the one of `before` any more.
+        """Record the new file of a converted model; do nothing if its file is no longer `before`.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.
@@ -115,7 +115,7 @@ class Models(Database):
                 row.file, row.sha256 = file, sha256
 
     def withdraw_model(self, version: int) -> ModelVersion:
-        """Use this model no more: of its kind the best that is left is then in use. Its number is not given again.
+        """Withdraw a model for good; if it was in use, the best model left of its kind is. Its number is not reused.
 
         Raises:
             NotFoundError: there is no such version; the text lists those there are.

@@ -1,4 +1,4 @@
-"""Slices: which way an image is sliced, the scores of all slices in one row, how many slices a label covers."""
+"""Slices: the slice axis of an image, the scores of all slices in one row, the number of slices a label covers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,10 +25,10 @@ def upgrade() -> None:
 
 
 def _widen_scores() -> None:
-    """A row for a volume and its slices, where each slice had one. No server ever kept scores of slices."""
+    """Keep one score row for a volume and its slices instead of one per slice. No server ever kept scores of slices."""
     op.drop_index("ix_scores_ranking", "scores")
     op.rename_table("scores", "scores_0001")
-    if op.get_bind().dialect.name == "postgresql":  # names of constraints are those of indexes there
+    if op.get_bind().dialect.name == "postgresql":  # there, constraint names are index names
         for name in ("pk_scores", "fk_scores_image_id", "fk_scores_model_version"):
             op.drop_constraint(name, "scores_0001")
     op.create_table(

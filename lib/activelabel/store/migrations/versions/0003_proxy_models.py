@@ -1,4 +1,4 @@
-"""Kinds of models: those of the task, and proxy models, which rank before there is one."""
+"""Kinds of models: models of the task, and proxy models, which rank before there is a model of the task."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # In words that both databases know: SQLite can give a table that exists a constraint only together with a column.
+    # SQL that both databases know: SQLite can add a constraint to an existing table only together with a column.
     op.execute(
         "ALTER TABLE model_versions ADD COLUMN kind VARCHAR(10) DEFAULT 'task' NOT NULL "
         "CONSTRAINT ck_model_versions_kind CHECK (kind IN ('task', 'proxy'))"

@@ -1,4 +1,4 @@
-"""Doubts: how well a model's doubt about a case went with its errors, known when the label came back."""
+"""Doubts: how well a model's uncertainty about a case agreed with its errors, known when the label came back."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""States of a case: drafts, skipped cases, and labels that are a model's own drawing."""
+"""States of a case: drafts, skipped cases, and labels that are an unchanged prediction."""
 
 import sqlalchemy as sa
 from alembic import op

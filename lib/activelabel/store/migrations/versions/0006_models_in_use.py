@@ -1,4 +1,4 @@
-"""Models in use: how well each did by which cases, which served since when, and whose the images are."""
+"""Models in use: the metrics of each model by cases, the periods of use, and the patients of the images."""
 
 import hashlib
 from collections import defaultdict
@@ -55,7 +55,7 @@ def upgrade() -> None:
 
 
 def _models() -> list[Any]:
-    """All that were published, in the order of their versions."""
+    """All published models, in the order of their versions."""
     columns = (
         sa.column("version", sa.Integer),
         sa.column("kind", sa.String),
@@ -68,7 +68,7 @@ def _models() -> list[Any]:
 
 
 def _measured(models: list[Any]) -> list[dict[str, Any]]:
-    """What each model scored when it was published, by the validation labels that it was judged by."""
+    """The metrics of each model at its publication, by the validation labels that judged it."""
     links = sa.table("model_annotations", sa.column("model_version"), sa.column("annotation_id"))
     annotations = sa.table("annotations", sa.column("id"), sa.column("image_id"))
     images = sa.table("images", sa.column("id"), sa.column("role"))
@@ -95,7 +95,7 @@ def _measured(models: list[Any]) -> list[dict[str, Any]]:
 
 
 def _served(models: list[Any], kind: str, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Until now the newest served that was not withdrawn; from now on it is the best on the newest one's cases."""
+    """The periods of use: so far the newest model not withdrawn; from now on the best on the newest one's cases."""
     of_kind = [model for model in models if model.kind == kind]
     times = sorted({time for model in of_kind for time in (model.created_at, model.withdrawn_at) if time is not None})
     uses: list[dict[str, Any]] = []
@@ -105,8 +105,8 @@ def _served(models: list[Any], kind: str, measured: list[dict[str, Any]]) -> lis
             uses.append({"kind": kind, "model_version": version, "chosen_by": None, "began_at": began_at})
 
     for time in times:
-        there = [model for model in of_kind if model.created_at <= time]
-        serving = [model.version for model in there if model.withdrawn_at is None or model.withdrawn_at > time]
+        published = [model for model in of_kind if model.created_at <= time]
+        serving = [model.version for model in published if model.withdrawn_at is None or model.withdrawn_at > time]
         use(max(serving, default=None), time)
     kept = {model.version for model in of_kind if model.withdrawn_at is None}
     judged = [row for row in measured if row["model_version"] in kept and row["metrics"].get("dice") is not None]

@@ -1,4 +1,4 @@
-"""What values, intensities and files mean: names kept with each label, facts of the project, files as first read."""
+"""Meaning of values and files: names kept with each label, facts of the project, image files as first read."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who may log in: users with a role and the hash of a password, and the sessions of those who did."""
+"""Users with a role and the hash of a password, and their login sessions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Size and time of the file of each label and draft, by which it is known whether it must be hashed again."""
+"""Size and time of each label and draft file: the file is hashed again only if they differ."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Why each label covers the slices that its annotator sent."""
+"""The rule by which the covered slices of each label were found."""
 
 import sqlalchemy as sa
 from alembic import op
