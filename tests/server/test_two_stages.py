@@ -21,7 +21,7 @@ from activelabel.loop.noisy_labels import unannotated_volumes
 from activelabel.loop.run_folder import UNFINISHED
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
-from activelabel.server.training.network_training import Run
+from activelabel.server.training.run import Run
 from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.server.training.semi_supervised import SemiSupervisedTraining
 from activelabel.server.training.stats import Stats

@@ -19,11 +19,12 @@ from activelabel.data.preprocessing import check_prepared_size
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.training_cases import check_case
 from activelabel.prediction.precision import choose_precision
+from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
 from activelabel.project.modality import declared_or_voted
 from activelabel.project.models.standing import read_standing
-from activelabel.project.project import Project, plan_project, project_folder, view_folder
+from activelabel.project.project import Project, plan_project
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings

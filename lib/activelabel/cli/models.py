@@ -42,8 +42,10 @@ def models(
     once.
     """
     # Here, so that the command's --help does not wait for torch.
+    from activelabel.project.existing import existing_ledger
+    from activelabel.project.folders import project_folder
     from activelabel.project.models.standing import read_standing
-    from activelabel.project.project import MODELS, existing_ledger, project_folder
+    from activelabel.project.project import MODELS
     from activelabel.project.settings import parse_settings, setting_pairs
 
     if by is not None and use is None:

@@ -17,15 +17,11 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.project.existing import existing_ledger as existing_ledger
-from activelabel.project.folders import default_folder as default_folder
-from activelabel.project.folders import project_folder as project_folder
-from activelabel.project.folders import view_folder as view_folder
+from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.modality import fixed_modality, known_modality
-from activelabel.project.recipe_in_force import check_device
-from activelabel.project.recipe_in_force import with_settings as with_settings
+from activelabel.project.recipe_in_force import check_device, with_settings
 from activelabel.project.settings import Settings, database_url, parse_settings
 from activelabel.project.studies import is_pacs
 from activelabel.project.thresholds import Thresholds, thresholds

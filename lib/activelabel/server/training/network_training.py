@@ -44,9 +44,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.recipes import TrainingSettings
 from activelabel.server.training.handlers import train_handlers, val_handlers
-from activelabel.server.training.run import BEST_WEIGHTS as BEST_WEIGHTS
-from activelabel.server.training.run import CASES_FILE, LAST_WEIGHTS, cases_of_role
-from activelabel.server.training.run import Run as Run
+from activelabel.server.training.run import BEST_WEIGHTS, CASES_FILE, LAST_WEIGHTS, Run, cases_of_role
 from activelabel.server.training.stats import Stats, running_stats, shown_stats, stats_revision, write_stats
 from activelabel.store.location import sqlite_url
 from activelabel.training.checkpoints import ModelDescription

@@ -29,8 +29,9 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.recipes import ProxySettings
 from activelabel.server.training.epoch_checkpoint import EpochCheckpoint
-from activelabel.server.training.network_training import BEST_WEIGHTS, NetworkTraining, Run
+from activelabel.server.training.network_training import NetworkTraining
 from activelabel.server.training.options import TrainOptions, offered_options, parse_options
+from activelabel.server.training.run import BEST_WEIGHTS, Run
 from activelabel.server.training.stats import Stats, read_stats, running_stats, with_models
 from activelabel.store.records import Image, Judges
 

@@ -30,8 +30,9 @@ from activelabel.project.models.standing import read_standing
 from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
-from activelabel.server.training.network_training import NetworkTraining, Run, Weights
+from activelabel.server.training.network_training import NetworkTraining, Weights
 from activelabel.server.training.options import TrainOptions, offered_options, parse_options
+from activelabel.server.training.run import Run
 from activelabel.server.training.semi_supervised import SemiSupervisedTraining
 from activelabel.server.training.stats import Stats, read_stats, with_models
 from activelabel.store.models.choice import label_judges

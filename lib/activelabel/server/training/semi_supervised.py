@@ -15,7 +15,8 @@ from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
-from activelabel.server.training.network_training import Iteration, NetworkTraining, Run, Weights
+from activelabel.server.training.network_training import Iteration, NetworkTraining, Weights
+from activelabel.server.training.run import Run
 from activelabel.training.iterations import SemiSupervisedStep
 from activelabel.training.two_views import LoadNoisyCase, NoisyCase, PairedBatches, two_view_transforms
 
