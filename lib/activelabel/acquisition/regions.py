@@ -1,8 +1,8 @@
 """Which voxels of a volume count for its score.
 
 Each region is a function from the mean probabilities over the repeats, `(C, *S)`, to a bool map `(*S)`. ma2024 defines
-its functions for one foreground class; the form for several is ours, and equals the paper's for `C` = 2. A NaN
-probability is in no region but `everything`.
+its functions for one foreground class; the form for several is ours, and equals the paper's for `C` = 2. A voxel with
+NaN probabilities is in no region but `everything` and, near predicted foreground, those that dilate it.
 """
 
 import functools

@@ -17,7 +17,7 @@ from activelabel.store.cases.coverage_case import CoverageCase
 from activelabel.store.records import Lease
 
 WHOLE = "all"
-"""The value of `annotated_slices`, besides a list, that stands for all slices."""
+"""The value of `annotated_slices` that stands for all slices; otherwise it is a list."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,11 @@ class SentLabel:
     Attributes:
         image_id: the image that it belongs to.
         annotator: who sent it.
-        array: its voxels `(W, H, D)`, on the grid `image`.
-        image: the grid of the image.
+        array: its voxels `(W, H, D)`.
+        image: the grid of the image, on which the label lies too.
         axis: the axis along which slices are counted.
         named_slices: the client's `annotated_slices`, not checked yet; None if the client names none.
-        answers_any: its annotator was never asked, and it answers somebody else's query.
+        answers_any: whether it answers the only active query for the image, another annotator's, if its own has none.
         finished: whether the client says that it is finished; None if it says nothing.
         confirmed: the client says that somebody has looked it over.
     """

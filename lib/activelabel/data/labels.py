@@ -76,8 +76,8 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> 
     """Read a label and bring it to the grid of its image, without a check of its values.
 
     Args:
-        path: a file with one of `names.ENDINGS`, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D Slicer may
-            cover only a part of the image.
+        path: a file with one of `data.files.names.ENDINGS`, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D
+            Slicer may cover only a part of the image.
         image: the grid of the image that was annotated.
         wanted: the app's label names, as `read_dicom_label` has them.
 

@@ -107,9 +107,9 @@ class Accounts:
         return _identity(self._check(name, password, machine))
 
     def log_in_each_time(self, name: str, password: str, machine: str) -> Identity:
-        """As `log_in`, for a client that sends both with each request, for which the hash is too slow.
+        """As `log_in`, for a client that sends name and password with each request.
 
-        A correct password is remembered for some minutes, unless the user's password changes.
+        To hash it each time would be too slow: a correct password is remembered for some minutes, unless it changes.
         """
         key = hashlib.blake2b(f"{name}:{password}".encode(errors="replace"), key=self._secret).digest()
         known_hash, until = self._checked.get(key, ("", 0.0))

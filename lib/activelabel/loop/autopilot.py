@@ -19,7 +19,7 @@ from activelabel.project.thresholds import Thresholds
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""How often a task is restarted at once if it ends without its result."""
+"""How often a task is started, each time at once after the last, if it ends without its result."""
 PAUSE_SECONDS = 600.0
 """The pause after these attempts, unless a new label or model ends it: a full disk or an absent PACS may recover."""
 

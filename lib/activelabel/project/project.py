@@ -48,7 +48,7 @@ class Project:
     folder: Path
     ledger: Ledger
     scored_all: set[tuple[int, ScoreKind]] = field(default_factory=set, repr=False)
-    """Model versions known to have scored everything there was, and by what: a memory, not a fact of its own."""
+    """Model versions whose scoring is known to be complete, each with the kind of score: a cache of the ledger."""
     studies: str = ""
 
     @property
@@ -78,7 +78,7 @@ class Project:
 
     @property
     def predictions_folder(self) -> Path:
-        """The folder of the masks that models showed of each image; they are no drawing of the annotator's."""
+        """The folder of the masks that models showed of each image, which no annotator has drawn."""
         return self.folder / "predictions"
 
     @property
@@ -102,7 +102,7 @@ class Project:
         return known_modality(self.ledger)
 
     def fixed_modality(self) -> ProjectModality | None:
-        """The modality; if not recorded yet, it is determined now for good. Raises the errors of `project_modality`."""
+        """The modality; if not recorded yet, it is determined now for good. Raises as the function `fixed_modality`."""
         settings = self.settings
         return fixed_modality(self.ledger, settings.modality, self.studies, settings.links_out_of_studies)
 
@@ -200,7 +200,7 @@ class Project:
     def asking_models(self) -> list[ModelVersion]:
         """The model in use and its predecessor, which ranks while the model in use has not scored yet.
 
-        The predecessor is the newest older model that was neither withdrawn nor is beaten by an older one.
+        The predecessor is the newest older model that was neither withdrawn nor beaten by an older one.
         """
         use = self.ledger.model_use()
         if use is None or use.model_version is None:
@@ -309,11 +309,14 @@ def make_folder(project: Project) -> None:
 
 
 def prepare_project(project: Project) -> None:
-    """Open the ledger of a planned project whose folder exists, and log what the project is."""
+    """Open the ledger of a planned project whose folder exists, and log what the project is.
+
+    The label names are compared with those in the ledger, and the modality is determined if it is not recorded yet.
+    """
     project.ledger.open()
     check_names(project.ledger, project.labels)
     name_older_labels(project.ledger, project.labels)
-    if project.fixed_modality() is None and not is_pacs(project.studies):  # which is asked when it is opened
+    if project.fixed_modality() is None and not is_pacs(project.studies):  # a PACS is asked when it is opened
         logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
     logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
     precision = choose_precision(project.settings.precision, project.device)

@@ -81,7 +81,7 @@ class ActiveLabel(MONAILabelApp):
         return dict(self.application.tasks.trainers)
 
     def init_strategies(self) -> dict[str, Strategy]:
-        """All strategies, and the recipe's own under the name `random`."""
+        """All strategies, and the recipe's own under the names `recipe` and `random` too."""
         return dict(self.application.tasks.strategies)
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:

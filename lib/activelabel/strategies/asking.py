@@ -1,8 +1,8 @@
 """The part that all strategies share: leasing the next case, or slices of a case, to an annotator.
 
-A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: the
-validation cases that are due come before the strategy's proposals; an annotator with an unfinished query gets it back;
-the first proposal that nobody else holds is leased to the annotator who asks.
+A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: an
+annotator with an unfinished query gets it back; the annotator's own drafts come first, then the validation cases that
+are due, then the strategy's proposals; the first of these that nobody else holds is leased to the annotator who asks.
 """
 
 import itertools
@@ -37,7 +37,7 @@ class ProjectStrategy:
     def proposals(self) -> Iterator[Proposal]:
         """Cases to ask for: the validation cases that are due, then the strategy's proposals, best first.
 
-        No case is leased or annotated when it is proposed.
+        At the moment it is proposed, no case is leased or annotated completely.
         """
         return itertools.chain(validation_due(self._project), self._propose(self._project))
 
@@ -90,7 +90,7 @@ class ProjectStrategy:
     def _readable(
         self, proposals: Iterable[Proposal], images: DescribedImages, tried: set[tuple[str, Slices]]
     ) -> Iterator[Proposal]:
-        """The proposals not in `tried`, to which they are added; unreadable images are set aside instead."""
+        """The proposals not tried before, each added to `tried`; an unreadable image is set aside and not proposed."""
         preprocessing = self._project.preprocessing
         for proposal in proposals:
             if (proposal.image_id, proposal.slices) in tried:

@@ -36,7 +36,7 @@ _DTYPES = {
 
 
 class ModelDescription(BaseModel):
-    """The description that a use of a model's weights needs. `labels` name the values 1..N, without background."""
+    """What one must know of a model to use its weights. `labels` name the values 1..N, without background."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

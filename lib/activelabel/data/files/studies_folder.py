@@ -44,7 +44,7 @@ class FolderContent:
         folder: the folder that was searched.
         files: paths below the folder by id, sorted.
         passed_over: by path, the reason why a file or folder is not used.
-        more: for labels, by path, the image id of further labels of an image that has one already.
+        more: for labels, the image id of each label, by its path, whose image has another label in `files`.
     """
 
     folder: Path
@@ -87,7 +87,7 @@ def find_images(
 
     Args:
         folder: must exist.
-        known: paths below the folder by id from earlier; files keep these ids as long as they exist.
+        known: paths below the folder by id, as found earlier; files keep these ids as long as they exist.
         without: folders with other content, which are not searched.
         links_out: whether to take links to files outside of the folder too.
     """
@@ -123,7 +123,7 @@ def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = N
 
 
 def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
-    """The image to which a label file belongs, and the number of likelier ids before it."""
+    """The image to which a label file belongs, after its place among the ids its name may mean, likeliest first."""
     plain = plain_id(path)
     if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own labels
         return 0, plain
@@ -178,7 +178,7 @@ class _Stems:
         self._backwards = sorted(stem[::-1] for stem in stems)
 
     def hold_image_of(self, name: str) -> bool:
-        """Whether a file has the name of a label, and the rest of its name begins or ends that of an image."""
+        """Whether a file has the name of a label, and an image's name begins or ends with the rest of it."""
         return any(
             _one_starts_with(self._rising if is_start else self._backwards, rest if is_start else rest[::-1])
             for rest, is_start in label_words_off(stem_of(name))
@@ -259,7 +259,7 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str
     for path in new:
         if given.setdefault(next(image_ids(path)), path) != path:
             late.append(path)
-    for path in late:  # after each file that can has its own id
+    for path in late:  # only now, so that they take no id that another file would get first
         given[next(candidate for candidate in image_ids(path) if candidate not in given)] = path
     return given
 

@@ -40,7 +40,7 @@ class Volume:
 
 
 def read_volume(path: Path | str) -> Volume:
-    """Read a file with one of `names.ENDINGS`, or a folder that holds one DICOM series.
+    """Read a file with one of `data.files.names.ENDINGS`, or a folder that holds one DICOM series.
 
     Intensities are those that the header's slope and intercept give, Hounsfield units for CT. Trailing axes of length 1
     (a NIfTI of one time point) are dropped. Voxels have the place that 3D Slicer gives them.

@@ -1,4 +1,4 @@
-"""Actions of annotators on a case, other than drawing: ask for it, skip it, keep a draft, finish it."""
+"""Actions of annotators on a case, other than drawing: ask for it, skip it, bring it back, finish a draft."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -48,6 +48,8 @@ class CaseActions:
 
         Raises:
             NotFoundError: there is no such strategy.
+            InvalidInputError: the skip is invalid, or the form still has the previous one.
+            NotReadyError: the case cannot be skipped.
         """
         strategy = str(request.get("strategy") or "random")
         require_known(strategy, self._strategies, "strategy")
@@ -90,8 +92,10 @@ class CaseActions:
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
         """Skip the case that an annotator holds, or the image `image_id`, without asking for the next case.
 
+        Without an id, an annotator who holds no case skips the last one whose lease expired.
+
         Raises:
-            NotReadyError: the annotator holds no case, or the image is finished, set aside, or held by somebody else.
+            NotReadyError: there is no such case, or the image is finished, set aside, or held by somebody else.
         """
         annotator = annotator_of(params)
         wanted = skip_request(params) or SkipRequest(NOT_NOW, "")

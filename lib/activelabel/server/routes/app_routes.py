@@ -2,9 +2,9 @@
 
 The host answers inference, next sample and saving inside `async def`, so that one request blocks all others, and it
 does not check the names in a request. The routes here, in `datastore_routes` and in `inference_routes` take precedence
-over the host's, with the same addresses and parameters. Permissions are checked before, in
-`login.roles`. Each route checks the names in the request, then calls the function behind the
-host's route in a worker thread. Errors become a 4xx with their one line.
+over the host's, with the same addresses and parameters. Permissions are checked before, by `server.access` with the
+table in `server.login.roles`. Each route checks the names in the request, then calls the function behind the host's
+route in a worker thread. Errors become a 4xx with their one line.
 """
 
 import os

@@ -39,7 +39,7 @@ _HOST_ROLES = [
 
 
 async def current_user() -> User:
-    """The user for the host's routes, with all of the host's roles, as `login.roles` has checked permissions.
+    """The user for the host's routes, with all of the host's roles: permissions are checked before, by `server.access`.
 
     Raises:
         NotLoggedInError: the request has no user, and the host has a login.
@@ -53,7 +53,7 @@ async def current_user() -> User:
 
 
 AnyUser = Annotated[User, Depends(current_user)]
-"""The user of the request. The table in `login.roles`, not the route, decides about permissions."""
+"""The user of the request. The table in `server.login.roles`, not the route, decides about permissions."""
 
 
 class OneLineRoute(APIRoute):

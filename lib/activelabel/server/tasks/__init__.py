@@ -1,1 +1,1 @@
-"""The host's tasks for inference."""
+"""The host's tasks for strategies, scoring and inference."""

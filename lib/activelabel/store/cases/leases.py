@@ -90,7 +90,7 @@ class Leases(Database):
             return lease_record(row, now)
 
     def release_lease(self, annotator: str) -> Lease | None:
-        """End this annotator's active lease without an annotation (a skipped case); None if there is none."""
+        """End this annotator's active lease without an annotation or a skip; None if there is none."""
         now = self._clock()
         with self._writing() as session:
             row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
