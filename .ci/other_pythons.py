@@ -14,12 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ALIVE = ROOT / ".ci" / "alive.py"
 LOWEST, HIGHEST = "python3.10", "python3.12"
-TOOLS = ("pytest", "pytest-timeout", "hypothesis")
+TOOLS = ("dcmqi", "pytest", "pytest-timeout", "hypothesis")
 FOLDERS = (
-    "acquisition", "analysis", "annotation", "data", "loop", "networks", "prediction", "project", "recipes", "report",
-    "simulation", "store", "strategies", "training",
+    "acquisition", "analysis", "annotation", "data", "login", "loop", "networks", "prediction", "project", "recipes",
+    "report", "simulation", "store", "strategies", "training",
 )  # fmt: skip
-WITHOUT_THE_HOST = ("acquisition", "analysis", "data", "networks", "prediction", "recipes", "store")
+WITHOUT_THE_HOST = ("acquisition", "analysis", "data", "login", "networks", "prediction", "recipes", "store")
 """Numpy 2 excludes the host, of which the tests of the other folders use something."""
 
 

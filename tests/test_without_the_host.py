@@ -18,7 +18,7 @@ for name in ("monailabel", "fastapi", "starlette", "uvicorn"):
 
 import activelabel
 
-below = "strategies loop annotation project simulation report store training prediction networks acquisition data"
+below = "strategies loop annotation project simulation report store training prediction networks acquisition data login"
 for package in below.split():
     module = importlib.import_module("activelabel." + package)
     for found in pkgutil.walk_packages(module.__path__, module.__name__ + "."):

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 import pytest
-import tomllib
 
+from activelabel.backports import tomllib
 from activelabel.networks import build_network
 from activelabel.recipes import load_recipe
 from activelabel.recipes.fingerprint import Fingerprint, ImageShape, Machine, percentile

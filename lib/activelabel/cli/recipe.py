@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
+from activelabel.cli.consoles import errors
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -53,13 +53,12 @@ def recipe(
     drawn = (
         {} if labels is None else {name: labels / path for name, path in find_labels(labels, found.files).files.items()}
     )
-    console = Console(stderr=True)
-    with Progress(console=console) as bar:
+    with Progress(console=errors) as bar:
         task = bar.add_task("looking at images", total=len(found.files))
         paths = {image_id: found.path(image_id) for image_id in found.files}
         data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task))
     for line in (*found.lines(), *problems):
-        console.print(line, markup=False, soft_wrap=True)
+        errors.print(line, markup=False, soft_wrap=True)
     machine = _machine(device, memory_gb)
     try:
         write_atomically(out, as_toml(name_of(out), plan(data, machine), data, machine).encode())

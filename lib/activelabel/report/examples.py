@@ -11,8 +11,6 @@ from activelabel.names import MODEL_ENDING
 from activelabel.report.page import Block, Picture, Text
 from activelabel.simulation.results import Results, Run
 
-_COUNT = 3
-
 
 def example_queries(results: Results, arm: str) -> Iterator[Block]:
     """Up to three queries of an arm's first run that a model chose: the first query of its first, middle and last
