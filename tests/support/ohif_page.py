@@ -1,9 +1,11 @@
 """OHIF in a headless browser, used as an annotator uses it: through its visible controls."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, Playwright
+from playwright.sync_api import TimeoutError as TooSlowError
 
 CHROMIUM = "/usr/bin/chromium"
 # Chromium refuses to run as root in its sandbox, and draws WebGL without a graphics card only when told to.
@@ -122,10 +124,16 @@ class OhifPage:
     def export(self, outcome: str) -> None:
         """Export a DICOM SEG, and wait until the viewer shows this text about the outcome."""
         name = self._of_panel("button[@role='combobox']")
-        name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
-        self.page.get_by_role("menuitem", name="Export & Download").hover()
-        self.page.get_by_role("menuitem", name="Export DICOM SEG").click()
-        self.page.get_by_role("button", name="Save").click()
+        save = self.page.get_by_role("button", name="Save")
+        for _ in range(3):  # a menu that is drawn anew while it is clicked swallows the click
+            name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
+            self.page.get_by_role("menuitem", name="Export & Download").hover()
+            self.page.get_by_role("menuitem", name="Export DICOM SEG").click()
+            with contextlib.suppress(TooSlowError):
+                save.wait_for(timeout=30_000)
+                break
+            self.page.keyboard.press("Escape")
+        save.click()
         self.page.get_by_text(outcome).wait_for()
 
     def run_segmentation_in_vain(self) -> str:

@@ -23,10 +23,11 @@ from activelabel.server.training.stats import write_stats
 NAMES = [f"case_{number}" for number in range(5)]
 LEASE_MINUTES = 5
 
+# Later than any change of the image, which a look into the folder would otherwise take for mended.
 SET_ASIDE = """
 import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as ledger:
-    reason = "unreadable_reason = 'cut off', unreadable_at = '2026-01-01 12:00:00.000000'"
+    reason = "unreadable_reason = 'cut off', unreadable_at = '2099-01-01 12:00:00.000000'"
     ledger.execute(f"update images set {reason} where id = 'case_4'")
 """
 
