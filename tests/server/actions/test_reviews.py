@@ -144,6 +144,29 @@ def test_a_returned_label_goes_back_to_its_annotator_with_the_note_and_counts_on
     assert len([label for label in ward.ledger.history(image) if label.tag == "final"]) == 2
 
 
+def test_slices_of_a_returned_label_that_come_back_empty_are_empty(ward: Ward) -> None:
+    """The label of slices 0 to 3 has a box on 2 and 3 that should not be there: its annotator removes it."""
+    ward.send(NAMES[0], annotated_slices=[0, 1, 2, 3])
+    ward.post("return", image=NAMES[0], note="there is no box")
+    query = ward.ask()["query"]
+    assert (query["kind"], query["slices"]) == ("slices", [0, 1, 2, 3])
+    ward.send(NAMES[0], drawn=BALL)
+    label = ward.ledger.current_annotation(NAMES[0])
+    assert (label.version, label.slices, label.foreground_slices) == (2, (0, 1, 2, 3), 2)
+    assert np.array_equal(np.asarray(nibabel.load(ward.store.label_file(NAMES[0], "final")).dataobj), BALL)
+
+
+def test_a_correction_is_not_compared_with_the_label_that_was_returned(open_ward: Callable[..., Ward]) -> None:
+    ward = open_ward(finished_by="estimate")
+    ward.ask()
+    image = ward.ledger.active_lease("ann").image_id
+    ward.send(image, finished=True, drawn=boxes(1, 1, 2, 2))
+    ward.post("return", image=image, note="half of it is no organ")
+    assert ward.ask()["id"] == image
+    answer = ward.send(image, drawn=boxes(1, 1))
+    assert "the label that counts has something on" not in answer.get("message", "")
+
+
 def test_with_review_only_approved_labels_are_learnt_from_and_a_newer_one_waits(open_ward: Callable[..., Ward]) -> None:
     ward = open_ward(review="true")
     first, second = NAMES[:2]
