@@ -88,7 +88,8 @@ def test_nnunet_gets_images_labels_its_description_and_the_split(clinic: Clinic)
     images = {f"imagesTr/{name}_0000.nii.gz" for name in "abc"} | {f"labelsTr/{name}.nii.gz" for name in "abc"}
     assert files(out) == images | {"annotatedTr/c.nii.gz", "dataset.json", "splits_final.json", "audit.csv"}
     described = read_dataset(out / "dataset.json")
-    assert described.labels == {"ball": (1,), "box": (2,)}
+    assert described.labels == {"background": (0,), "ball": (1,), "box": (2,), "ignore": (3,)}
+    assert described.channels == ("CT",)
     content = json.loads((out / "dataset.json").read_text())
     assert content["labels"] == {"background": 0, "ball": 1, "box": 2, "ignore": 3}
     assert (content["channel_names"], content["numTraining"], content["file_ending"]) == ({"0": "CT"}, 3, ".nii.gz")

@@ -198,7 +198,7 @@ class LedgerDatastore(FolderImages):
         self._archive.write_records(image_id)
         if review.outcome == Verdict.RETURNED.value:
             self._show_current(image_id, ORIGINAL, {})
-        if listed:
+        if listed and FINAL in self._datastore.objects[image_id].labels:
             self.update_label_info(image_id, FINAL, meta_of(review))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:

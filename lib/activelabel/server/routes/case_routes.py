@@ -21,7 +21,12 @@ from activelabel.server.actions.case_answers import (
 )
 from activelabel.server.actions.cases import kept_as_json
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
-from activelabel.server.routes.request_checks import check_params, parse_label_params, require_image
+from activelabel.server.routes.request_checks import (
+    check_label_info,
+    check_params,
+    parse_label_params,
+    require_image,
+)
 from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import CLIENT_ID
 from activelabel.server.routes.uploads import received
@@ -134,6 +139,7 @@ def save_draft(
     app = application()
     require_image(image, app.datastore)
     info = {**parse_label_params(params, image), **login(), "finished": False}
+    check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore.keep_label(image, str(received(label, folder)), FINAL, info)
     return SavedLabel.model_validate({"image": image, **kept_as_json(kept)})

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy import ColumnElement, Select, null, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.errors import NotReadyError
@@ -15,7 +15,8 @@ from activelabel.store.schema import AnnotationRow, DraftRow, LeaseRow, ReviewRo
 
 UNTOUCHED = CaseFacts()
 """The facts of a case to which nothing has happened."""
-Labels = Mapping[str, AnnotationRow]
+Labels = Mapping[str, tuple[int, bool]]
+"""The current final label of each image: its id, and whether it covers the whole volume."""
 
 
 def check_event(event: CaseEvent, session: Session, image_id: str, person: str, now: datetime) -> CaseFacts:
@@ -42,8 +43,9 @@ def facts_by_image(session: Session, now: datetime, image_id: str | None = None)
     def of(column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
         return true() if image_id is None else column == image_id
 
-    finals = session.scalars(select(AnnotationRow).where(current_final(), of(AnnotationRow.image_id))).all()
-    labels = {row.image_id: row for row in finals}
+    columns = select(AnnotationRow.image_id, AnnotationRow.id, AnnotationRow.slices.is_(null()))
+    finals = session.execute(columns.where(current_final(), of(AnnotationRow.image_id))).tuples()
+    labels = {one: (label, whole) for one, label, whole in finals}
     aside = set(session.scalars(select(SkipRow.image_id).where(set_aside(), of(SkipRow.image_id))))
     held = _people(session, select(LeaseRow.image_id, LeaseRow.annotator).where(active(now), of(LeaseRow.image_id)))
     drafts = _people(
@@ -55,8 +57,8 @@ def facts_by_image(session: Session, now: datetime, image_id: str | None = None)
     touched = labels.keys() | aside | held.keys() | drafts.keys() | skipped.keys()
     return {
         one: CaseFacts(
-            whole=one in labels and labels[one].slices is None,
-            partly=one in labels and labels[one].slices is not None,
+            whole=one in labels and labels[one][1],
+            partly=one in labels and not labels[one][1],
             set_aside=one in aside,
             held_by=frozenset(held.get(one, ())),
             drafts_of=frozenset(drafts.get(one, ())),
@@ -114,18 +116,18 @@ def _reviews(
 ) -> tuple[dict[str, Verdict], dict[str, str]]:
     """The standing decision about the current label of each image, and who has that label before them."""
     standing = ReviewRow.outcome.in_([verdict.value for verdict in Verdict]) & ReviewRow.superseded_at.is_(None)
-    statement = select(ReviewRow).where(standing | being_reviewed(now))
+    columns = select(ReviewRow.image_id, ReviewRow.annotation_id, ReviewRow.outcome, ReviewRow.reviewer)
+    statement = columns.where(standing | being_reviewed(now))
     if image_id is not None:
         statement = statement.where(ReviewRow.image_id == image_id)
     verdicts, reviewers = dict[str, Verdict](), dict[str, str]()
-    for row in session.scalars(statement):
-        label = labels.get(row.image_id)
-        if label is None or label.id != row.annotation_id:
+    for one, annotation_id, outcome, reviewer in session.execute(statement).tuples():
+        if one not in labels or labels[one][0] != annotation_id:
             continue
-        if row.outcome is None:
-            reviewers[row.image_id] = row.reviewer
+        if outcome is None:
+            reviewers[one] = reviewer
         else:
-            verdicts[row.image_id] = Verdict(row.outcome)
+            verdicts[one] = Verdict(outcome)
     return verdicts, reviewers
 
 
