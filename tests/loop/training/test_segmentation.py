@@ -1,11 +1,10 @@
-"""Training as the host starts it, on tiny volumes: its cases, its published model, and its state after a stop.
+"""Training of the task on tiny volumes: its cases, its published model, and its state after a stop.
 
 The network is too small and trained too briefly to be good; tests check that the published model is the measured one.
 """
 
 import json
 import logging
-import pickle
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,30 +14,25 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine, Events
-from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from training_study import Study
 
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.training.checkpoints import load_model
-
-
-def test_the_segmentation_task_is_one_of_the_hosts_trainings(study: Study) -> None:
-    assert isinstance(SegmentationTrainTask(study.project), BasicTrainTask)
+from activelabel.training.engine.loading import Batch
+from activelabel.training.engine.loop import TrainingLoop
+from activelabel.training.engine.steps import Step
 
 
 def test_before_the_first_training_there_is_a_form_and_no_statistics(study: Study) -> None:
-    task = SegmentationTrainTask(study.project)
+    training = SegmentationTraining(study.project)
 
-    info = task.info()
-
-    assert task.stats() == {}
-    assert json.loads(json.dumps(info))["labels"] == ["ball"]
-    assert info["config"]["max_epochs"] == 2
-    assert not {"val_split", "pretrained", "name"} & info["config"].keys()
+    assert training.stats() == {}
+    assert training.labels == ("ball",)
+    assert json.loads(json.dumps(training.offered()))["max_epochs"] == 2
+    assert not {"val_split", "pretrained", "name"} & training.offered().keys()
 
 
 def test_without_labels_nothing_can_be_trained(study: Study) -> None:
@@ -50,7 +44,7 @@ def test_labels_of_validation_cases_alone_are_not_enough(study: Study) -> None:
     study.annotate(*study.ids("validation"))
 
     with pytest.raises(NotReadyError, match="of 2 validation cases no training learns"):
-        SegmentationTrainTask(study.project).check_request({})
+        SegmentationTraining(study.project).check_request({})
 
 
 def test_a_wrong_option_is_refused_before_anything_is_written(annotated: Study) -> None:
@@ -95,7 +89,7 @@ def test_the_ledger_gets_the_dice_of_the_published_model(annotated: Study) -> No
 def test_the_statistics_have_what_clients_read(annotated: Study) -> None:
     returned = annotated.train(max_epochs=3)
 
-    stats = SegmentationTrainTask(annotated.project).stats()
+    stats = SegmentationTraining(annotated.project).stats()
     assert stats == returned == json.loads(json.dumps(stats, allow_nan=False))
     assert stats["epoch"] == stats["total_epochs"] == 3
     assert set(stats["eval"]) == {"metrics", "key_metric_name", "best_metric", "best_metric_epoch"}
@@ -109,8 +103,8 @@ def test_the_statistics_have_what_clients_read(annotated: Study) -> None:
 def test_a_running_training_is_not_shown_as_done(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients take `total_time` as the end, but the model exists only after it was validated and published."""
     shown = []
-    show = SegmentationTrainTask.show
-    monkeypatch.setattr(SegmentationTrainTask, "show", lambda task, stats: shown.append(stats) or show(task, stats))
+    show = SegmentationTraining.show
+    monkeypatch.setattr(SegmentationTraining, "show", lambda task, stats: shown.append(stats) or show(task, stats))
 
     annotated.train()
 
@@ -119,19 +113,16 @@ def test_a_running_training_is_not_shown_as_done(annotated: Study, monkeypatch: 
 
 
 def test_the_best_epoch_is_published_not_the_last(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    finalize = SegmentationTrainTask.finalize
+    train_step = TrainingLoop.train_step
 
-    def spoil_the_last_epoch(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
+    def spoil_the_last_epoch(loop: TrainingLoop, batch: Batch) -> Step:
+        step = train_step(loop, batch)
+        if loop.progress.epoch == 2:
+            for parameter in loop.learner.network.parameters():
+                torch.nn.init.zeros_(parameter)
+        return step
 
-        def spoil(engine: Engine) -> None:
-            if engine.state.epoch == 2:
-                for parameter in context.network.parameters():
-                    torch.nn.init.zeros_(parameter)
-
-        context.trainer.add_event_handler(Events.ITERATION_COMPLETED, spoil)
-
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", spoil_the_last_epoch)
+    monkeypatch.setattr(TrainingLoop, "train_step", spoil_the_last_epoch)
     stats = annotated.train(max_epochs=2)
 
     assert stats["eval"]["best_metric_epoch"] == 1
@@ -194,7 +185,7 @@ def test_an_interrupted_training_leaves_the_earlier_model_and_the_next_begins_an
     before = annotated.published_files()
 
     with monkeypatch.context() as patch:
-        patch.setattr("activelabel.server.training.segmentation.publish_model", _cut_power)
+        patch.setattr("activelabel.loop.training.segmentation.publish_model", _cut_power)
         with pytest.raises(PowerCut):
             annotated.train()
     assert annotated.project.ledger.latest_model().version == 1
@@ -232,9 +223,7 @@ def test_each_way_of_loading_that_is_offered_works(annotated: Study, dataset: st
 
 def test_early_stopping_stops(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a learning rate of 0 no epoch is better than the first."""
-    monkeypatch.setattr(
-        SegmentationTrainTask, "optimizer", lambda _, context: torch.optim.SGD(context.network.parameters(), lr=0.0)
-    )
+    monkeypatch.setattr(TrainingLoop, "learning_rate", lambda loop, epoch: 0.0)
 
     stats = annotated.train(max_epochs=9, early_stop_patience=2)
 
@@ -274,9 +263,3 @@ def test_a_broken_tracking_database_is_a_warning_and_the_training_goes_on(
 
     assert annotated.project.ledger.latest_model().version == 1
     assert "MLflow does not track this training" in caplog.text
-
-
-def test_a_task_travels_to_the_processes_of_several_gpus(study: Study) -> None:
-    task = pickle.loads(pickle.dumps(SegmentationTrainTask(study.project)))
-
-    assert task.config() == SegmentationTrainTask(study.project).config()

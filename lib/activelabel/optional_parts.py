@@ -7,10 +7,6 @@ accompany can succeed.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # Only a training needs it.
-    from ignite.engine import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +26,19 @@ def warn_of(what_is_missing: str, error: Exception) -> None:
     logger.warning("%s: %s: %s", what_is_missing, type(error).__name__, first_line)
 
 
-def optional_step(what_is_missing: str, step: Callable[["Engine"], object]) -> Callable[["Engine"], None]:
-    """An engine handler that calls `step` until it fails for the first time."""
-    failed = False
+class OptionalPart:
+    """An optional part with many steps, of which none is tried after one has failed."""
 
-    def handle(engine: "Engine") -> None:
-        nonlocal failed
-        if failed:
+    def __init__(self, what_is_missing: str) -> None:
+        self._what_is_missing = what_is_missing
+        self._failed = False
+
+    def run(self, step: Callable[[], object]) -> None:
+        """Run a step; a failure is a warning, and the last step."""
+        if self._failed:
             return
         try:
-            step(engine)
+            step()
         except Exception as error:  # noqa: BLE001  # as in `optional`
-            failed = True
-            warn_of(what_is_missing, error)
-
-    return handle
+            self._failed = True
+            warn_of(self._what_is_missing, error)

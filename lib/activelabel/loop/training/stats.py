@@ -5,17 +5,14 @@ import logging
 import math
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, cast
-
-from monailabel.tasks.train.basic_train import Context
-from monailabel.tasks.train.handler import prepare_stats
+from typing import cast
 
 from activelabel.data.files.writing import write_atomically
 from activelabel.project.models.standing import Standing
+from activelabel.training.engine.progress import Stats
 
 logger = logging.getLogger(__name__)
 
-Stats = dict[str, Any]
 _NO_TIME = "0:00:00"
 
 
@@ -48,17 +45,6 @@ def shown_stats(stats: Stats) -> Stats:
 def write_stats(file: Path, stats: Stats) -> None:
     """Write `stats` atomically."""
     write_atomically(file, json.dumps(shown_stats(stats), indent=1).encode())
-
-
-def running_stats(context: Context) -> Stats:
-    """The host's statistics of a running training.
-
-    The host marks a training as done, by a `total_time`, after the last epoch; here it is done when the model is
-    published.
-    """
-    stats: Stats = prepare_stats(context.start_ts, context.trainer, context.evaluator)
-    stats["current_time"] = stats.pop("total_time", stats.get("current_time"))
-    return stats
 
 
 def with_models(stats: Stats, standing: Standing) -> Stats:

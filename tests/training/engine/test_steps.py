@@ -1,31 +1,28 @@
+"""Steps beside those of MONAI's own engine, and the gradients of a semi-supervised step worked out by hand."""
+
 import copy
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
-from monai.engines import SupervisedEvaluator, SupervisedTrainer
-from monai.engines.utils import IterationEvents
-from monai.handlers import MeanDice, from_engine
-from monai.transforms import AsDiscreted
+from monai.engines import SupervisedTrainer
 from torch import nn
 
 from activelabel.recipes import SemiSupervisedSettings
-from activelabel.training.iterations import SemiSupervisedStep, bfloat16_training_step, bfloat16_validation_step
+from activelabel.training.engine.steps import (
+    Learner,
+    MixedPrecision,
+    SemiSupervisedStep,
+    Step,
+    TakeStep,
+    supervised_step,
+)
 from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
 
-ONE_HOT = AsDiscreted(keys=("pred", "label"), argmax=(True, False), to_onehot=(2, 2))
-EVENTS = (
-    IterationEvents.FORWARD_COMPLETED,
-    IterationEvents.LOSS_COMPLETED,
-    IterationEvents.BACKWARD_COMPLETED,
-    IterationEvents.MODEL_COMPLETED,
-)
+CPU = torch.device("cpu")
 
 
 class Network(nn.Module):
-    """A convolution that records the type of its computation."""
-
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv3d(1, 2, 3, padding=1)
@@ -49,61 +46,46 @@ def network() -> Network:
     return Network()
 
 
-def trained(network: Network, step: Callable[..., object] | None, fired: list[object]) -> SupervisedTrainer:
-    trainer = SupervisedTrainer(
-        device=torch.device("cpu"),
+def learner_of(network: nn.Module, rate: float = 0.5, dtype: torch.dtype = torch.float32) -> Learner:
+    precision = MixedPrecision(CPU, dtype)
+    optimizer = torch.optim.SGD(network.parameters(), lr=rate)
+    return Learner(network, MarkedLabelLoss(build_loss("dice_ce")), optimizer, precision, precision.scaler())
+
+
+def trained(network: nn.Module, dtype: torch.dtype = torch.float32) -> list[float]:
+    """Train for four epochs; return the losses of all steps."""
+    learner = learner_of(network, dtype=dtype)
+    return [supervised_step(learner, batch).loss.item() for _ in range(4) for batch in batches()]
+
+
+def trained_by_monai(network: nn.Module) -> None:
+    SupervisedTrainer(
+        device=CPU,
         max_epochs=4,
         train_data_loader=batches(),
         network=network,
         optimizer=torch.optim.SGD(network.parameters(), lr=0.5),
         loss_function=MarkedLabelLoss(build_loss("dice_ce")),
-        postprocessing=ONE_HOT,
-        key_train_metric={"dice": MeanDice(include_background=False, output_transform=from_engine(["pred", "label"]))},
-        iteration_update=step,
-    )
-    for event in EVENTS:
-        trainer.add_event_handler(event, lambda _, event=event: fired.append(event))
-    trainer.run()
-    return trainer
+    ).run()
+
+
+def test_a_step_is_that_of_monais_engine(network: Network) -> None:
+    other = copy.deepcopy(network)
+    losses = trained(network)
+    trained_by_monai(other)
+    torch.testing.assert_close(network.layer.weight, other.layer.weight, rtol=0, atol=1e-6)
+    assert losses[-1] < losses[0]
 
 
 def test_training_in_bfloat16_goes_the_way_of_float32(network: Network) -> None:
-    start = {name: value.clone() for name, value in network.state_dict().items()}
-    fired: list[object] = []
-    half = trained(network, bfloat16_training_step, fired)
-    assert network.computed_in is torch.bfloat16
-    weights = network.layer.weight.detach().clone()
-    network.load_state_dict(start)
-    reference_fired: list[object] = []
-    reference = trained(network, None, reference_fired)
+    start, other = network.layer.weight.detach().clone(), copy.deepcopy(network)
+    trained(network, torch.bfloat16)
+    trained(other)
 
-    assert network.computed_in is torch.float32
-    assert weights.dtype is torch.float32
-    assert not torch.equal(weights, start["layer.weight"])
-    torch.testing.assert_close(weights, network.layer.weight.detach(), atol=0.02, rtol=0)
-    assert half.state.metrics["dice"] == pytest.approx(reference.state.metrics["dice"], abs=0.03)
-    assert half.state.metrics["dice"] > 0.8
-    assert fired == reference_fired
-
-
-def test_validation_in_bfloat16_measures_what_float32_measures(network: Network) -> None:
-    measured = []
-    for step in (bfloat16_validation_step, None):
-        evaluator = SupervisedEvaluator(
-            device=torch.device("cpu"),
-            val_data_loader=batches(),
-            network=network,
-            postprocessing=ONE_HOT,
-            key_val_metric={
-                "dice": MeanDice(include_background=False, output_transform=from_engine(["pred", "label"]))
-            },
-            iteration_update=step,
-        )
-        evaluator.run()
-        measured.append(evaluator.state.metrics["dice"])
-        assert network.computed_in is (torch.bfloat16 if step else torch.float32)
-
-    assert measured[0] == pytest.approx(measured[1], abs=0.02)
+    assert (network.computed_in, other.computed_in) == (torch.bfloat16, torch.float32)
+    assert network.layer.weight.dtype is torch.float32
+    assert (network.layer.weight - start).abs().max() > 0.1
+    torch.testing.assert_close(network.layer.weight, other.layer.weight, atol=0.02, rtol=0)
 
 
 class Signs(nn.Module):
@@ -130,27 +112,13 @@ def pairs(plain: float, augmented: float, label: int = -1, count: int = 1) -> li
     return [{"image": image, "label": labels, "plain": plain * view, "augmented": augmented * view}] * count
 
 
-def tuner(
-    network: nn.Module, settings: SemiSupervisedSettings | None, data: list[dict[str, torch.Tensor]] | None = None
-) -> SupervisedTrainer:
-    """Return an engine with one step per batch; without settings, the host's own, which sees annotated patches only."""
-    return SupervisedTrainer(
-        device=torch.device("cpu"),
-        max_epochs=1,
-        train_data_loader=data or [],
-        network=network,
-        optimizer=torch.optim.SGD(network.parameters(), lr=1.0),
-        loss_function=MarkedLabelLoss(build_loss("dice_ce")),
-        iteration_update=None if settings is None else SemiSupervisedStep(settings, bfloat16_on_cpu=False),
-    )
-
-
 def fine_tuned(
     network: nn.Module, data: list[dict[str, torch.Tensor]], settings: SemiSupervisedSettings | None
-) -> SupervisedTrainer:
-    trainer = tuner(network, settings, data)
-    trainer.run()
-    return trainer
+) -> list[Step]:
+    """Take one step per batch; without settings on annotated patches only."""
+    learner = learner_of(network, rate=1.0)
+    take: TakeStep = supervised_step if settings is None else SemiSupervisedStep(settings)
+    return [take(learner, batch) for batch in data]
 
 
 ONLY_CONSISTENCY = SemiSupervisedSettings(alpha=0, beta=1)
@@ -176,11 +144,11 @@ def test_the_gradient_of_the_consistency_worked_out_by_hand() -> None:
     p, q = (1 / (1 + math.exp(-z)) for z in (1.4, 0.3))
     gradient = (q - p) - 2 * p**2 / (p + q) ** 2 * q * (1 - q)
 
-    trainer = fine_tuned(network, pairs(plain=2.0, augmented=-1.0), ONLY_CONSISTENCY)
+    (step,) = fine_tuned(network, pairs(plain=2.0, augmented=-1.0), ONLY_CONSISTENCY)
 
     assert network.negative.item() == pytest.approx(0.3 - gradient, abs=1e-5)
     loss = -p * math.log(q) - (1 - p) * math.log(1 - q) + 1 - 2 * p * q / (p + q)
-    assert trainer.state.output[0]["loss"] == pytest.approx(loss, abs=1e-5)
+    assert step.loss.item() == pytest.approx(loss, abs=1e-5)
 
 
 def test_beta_weighs_the_consistency() -> None:
@@ -201,15 +169,16 @@ def test_the_plain_view_is_predicted_without_dropout_and_gradient_the_others_tog
     assert network.calls == [(3, False, False), (2 + 3, True, True)]
 
 
-def test_the_annotated_patches_alone_are_what_the_engine_is_shown() -> None:
-    trainer = fine_tuned(Signs(), pairs(plain=2.0, augmented=-1.0, label=1), SemiSupervisedSettings())
+def test_the_logits_of_a_step_are_those_of_the_annotated_patches() -> None:
+    (step,) = fine_tuned(Signs(), pairs(plain=2.0, augmented=-1.0, label=1), SemiSupervisedSettings())
 
-    assert [item["pred"].shape for item in trainer.state.output] == [(2, 2, 2, 2)] * 2
-    assert all((item["label"] == 1).all() for item in trainer.state.output)
+    assert step.logits.shape == (2, 2, 2, 2, 2)
+    assert step.logits[:, 1].unique().tolist() == pytest.approx([0.35])
+    assert not step.logits.requires_grad
 
 
 def test_without_beta_fine_tuning_is_supervised_fine_tuning(network: Network) -> None:
-    """The host's own step on the same patches, without any views, over several steps of real gradients."""
+    """The supervised step on the same patches, without any views, over several steps of real gradients."""
     generator = torch.Generator().manual_seed(3)
     data = [
         {**batch, **{view: torch.randn(3, 1, 6, 6, 6, generator=generator) for view in ("plain", "augmented")}}
@@ -222,7 +191,8 @@ def test_without_beta_fine_tuning_is_supervised_fine_tuning(network: Network) ->
 
     assert (network.layer.weight - start["layer.weight"]).abs().max() > 0.2
     torch.testing.assert_close(network.state_dict(), reference.state_dict(), rtol=0, atol=1e-6)
-    assert semi_supervised.state.output[0]["loss"] == pytest.approx(supervised.state.output[0]["loss"], abs=1e-6)
+    losses = [[step.loss.item() for step in steps] for steps in (semi_supervised, supervised)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
 def test_voxels_that_are_not_annotated_do_not_change_the_step() -> None:
@@ -237,26 +207,14 @@ def test_fine_tuning_in_bfloat16_goes_the_way_of_float32(network: Network) -> No
     """Weights converted for the plain view, which has no gradient, must not be reused for the other views."""
     data = [{**batch, "plain": batch["image"], "augmented": batch["image"] + 0.5} for batch in batches()]
     start = copy.deepcopy(network.state_dict())
-    weights = []
-    for bfloat16 in (True, False):
+    weights, step = [], SemiSupervisedStep(SemiSupervisedSettings(beta=1))
+    for dtype in (torch.bfloat16, torch.float32):
         network.load_state_dict(start)
-        trainer = tuner(network, SemiSupervisedSettings(beta=1))
-        step = SemiSupervisedStep(SemiSupervisedSettings(beta=1), bfloat16)
+        learner = learner_of(network, 1.0, dtype)
         for batch in data:
-            step(trainer, batch)
-        assert network.computed_in is (torch.bfloat16 if bfloat16 else torch.float32)
+            step(learner, batch)
+        assert network.computed_in is dtype
         weights.append(network.layer.weight.detach().clone())
 
     assert (weights[1] - start["layer.weight"]).abs().max() > 0.2
     torch.testing.assert_close(weights[0], weights[1], atol=0.02, rtol=0)
-
-
-def test_fine_tuning_fires_the_engines_events_in_their_order() -> None:
-    fired: list[object] = []
-    trainer = tuner(Signs(), SemiSupervisedSettings())
-    for event in EVENTS:
-        trainer.add_event_handler(event, lambda _, event=event: fired.append(event))
-
-    SemiSupervisedStep(SemiSupervisedSettings(), bfloat16_on_cpu=False)(trainer, pairs(1.0, 1.0, label=1)[0])
-
-    assert fired == list(EVENTS)

@@ -1,46 +1,45 @@
 """Training of the proxy model on pseudo-labels of all images, without annotations (nath2022, 3.1)."""
 
 import hashlib
-import json
 import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Events
-from monailabel.interfaces.datastore import Datastore
-from monailabel.tasks.train.basic_train import Context
 
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.run_folder import exclusive_run, finish_run
+from activelabel.loop.training.network_training import NetworkTraining
+from activelabel.loop.training.options import TrainOptions, offered_options, parse_options
+from activelabel.loop.training.run import Run
+from activelabel.loop.training.stats import read_stats, with_models
 from activelabel.loop.training_cases import AnnotatedCase
+from activelabel.optional_parts import optional
+from activelabel.project.images import Images
 from activelabel.project.models.proxy import proxy_training
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
-from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.recipes import ProxySettings
-from activelabel.server.training.epoch_checkpoint import EpochCheckpoint
-from activelabel.server.training.network_training import NetworkTraining
-from activelabel.server.training.options import TrainOptions, offered_options, parse_options
-from activelabel.server.training.run import BEST_WEIGHTS, Run
-from activelabel.server.training.stats import Stats, read_stats, running_stats, with_models
 from activelabel.store.records import Image, Judges
+from activelabel.training.engine.plan import Plan
+from activelabel.training.engine.progress import Stats
 
 logger = logging.getLogger(__name__)
 
 STATS_FILE = "proxy_stats.json"
 
 
-class ProxyTrainTask(NetworkTraining):
+class ProxyTraining(NetworkTraining):
     """Trains the recipe's network to predict the pseudo-labels of all images, and publishes it as a proxy model.
 
     The network learns from training images; the epoch with the best metric on validation images is published. An image
@@ -49,20 +48,29 @@ class ProxyTrainTask(NetworkTraining):
     files, network, options and seed.
     """
 
-    def __init__(self, project: Project, settings: ProxySettings) -> None:
+    def __init__(self, project: Project, settings: ProxySettings, tracking_address: str = "") -> None:
+        """Train in `project`; MLflow is at `tracking_address`, by default in the project's folder."""
         self._settings = settings
-        super().__init__(
-            project,
-            proxy_training(project.recipe, settings),
-            project.description_of("proxy"),
-            f"Trains the proxy model on pseudo-labels of all images ({project.recipe.title})",
-        )
-        # All images of a pool may exceed the memory, so the default is to cache them on disk.
-        datasets = ["PersistentDataset", "CacheDataset", "Dataset"]
-        self._config = {
-            **offered_options(self._training, project.device, project.settings.tracking),
-            "dataset": datasets,
+        super().__init__(project, proxy_training(project.recipe, settings), project.description_of("proxy"))
+        # All images of a pool may exceed the memory, so the default is to keep them on disk.
+        self._offered = {
+            **offered_options(self._training, project.device, project.settings.tracking, tracking_address),
+            "dataset": ["PersistentDataset", "CacheDataset", "Dataset"],
         }
+
+    @property
+    def description(self) -> str:
+        """What clients see."""
+        return f"Trains the proxy model on pseudo-labels of all images ({self._project.recipe.title})"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the structures that it learns."""
+        return self._model.labels
+
+    def offered(self) -> dict[str, Any]:
+        """The options of a request, for the clients' form."""
+        return dict(self._offered)
 
     def stats(self) -> Stats:
         """Statistics of the latest training, with the proxy model in use and the newest; empty before the first."""
@@ -80,12 +88,12 @@ class ProxyTrainTask(NetworkTraining):
             InvalidInputError: an option is unknown or wrong.
             NotReadyError: no training image can be read.
         """
-        options = parse_options(request, self._config)
+        options = parse_options(request, self._offered)
         if not any(image.role == "training" for image in self._images()):
             raise NotReadyError("proxy training: no training image can be read: put 3D images into the studies folder")
         return options
 
-    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
+    def run(self, request: Mapping[str, Any], images: Images) -> Stats:
         """Draw the missing pseudo-labels, train, publish the proxy model, and return the statistics.
 
         Raises:
@@ -95,78 +103,60 @@ class ProxyTrainTask(NetworkTraining):
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
             options = self.check_request(request)
-            run = Run(options, folder, self._pseudo_labelled(datastore), datastore)
-            stats, weights = self.learn(run), self.best_weights(run)
-            per_case = self.judge(weights, run)
+            run = Run(options, folder, self._pseudo_labelled(images), images)
+            outcome = self.learn(run)
+            per_case = self.judge(outcome.weights, run)
             judges = _pseudo_label_judges(run.of_role("validation"))
             with optional("the proxy model in use is not measured again and not compared"):
                 measure_again(self._project, "proxy", run.of_role("validation"), judges, run.device)
             metrics = {"dice": case_metrics(per_case, self._model.labels)["dice"]}
-            model = publish_model(self._project, weights, metrics, [], "proxy", judges)
+            model = publish_model(self._project, outcome.weights, metrics, [], "proxy", judges)
             logger.info("published proxy model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
                 if self._epochs_file.parent.exists():
                     shutil.rmtree(self._epochs_file.parent)
                 finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
-        stats = {**stats, "total_time": total_time, "validation": per_case}
+        stats = {**outcome.stats, "total_time": total_time, "validation": per_case}
         stats.pop("current_time", None)
         self.stage.pop("stage")
         standing = read_standing(self._project.ledger, "proxy")
         logger.info("%s", standing)
         return with_models(self.show(stats), standing)
 
-    def finalize(self, context: Context) -> None:
-        """Finish the host's setup as every training does, and continue an interrupted training."""
-        super().finalize(context)
-        checkpoint = EpochCheckpoint(self._epochs_file, self._identity(context), self._seed(context.local_rank))
-        checkpoint.attach(context, BEST_WEIGHTS)
-        if context.local_rank == 0:
-            context.trainer.add_event_handler(Events.STARTED, lambda _: self.show(running_stats(context)))
+    def plan(self, run: Run) -> Plan:
+        """The plan of a training that continues after an interruption."""
+        return replace(super().plan(run), epochs_file=self._epochs_file)
 
     @property
     def _epochs_file(self) -> Path:
         return self._project.runs_folder / "resume" / "proxy.pt"
 
-    def _identity(self, context: Context) -> str:
-        """A hash of everything on which the state after an epoch depends; files count by name, size and time."""
-        asked = {"epochs": context.max_epochs, "batch_size": context.train_batch_size}
-        inputs = {
-            "model": self._model.model_dump(mode="json"),
-            "network": str(context.network),  # the same description may give another network in another version
-            "training": self._training.model_copy(update=asked).model_dump(mode="json"),
-            "mixed_precision": self._amp,
-            "processes": context.world_size if context.multi_gpu else 1,
-            "seed": self._project.settings.seed,
-            "cases": [[case, _stamp(case["image"]), _stamp(case["label"])] for case in context.datalist],
-        }
-        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
     def _images(self) -> list[Image]:
         """The images that are present and not known to be unreadable."""
         return [image for image in self._project.ledger.images() if image.usable]
 
-    def _pseudo_labelled(self, datastore: Datastore) -> list[AnnotatedCase]:
+    def _pseudo_labelled(self, images: Images) -> list[AnnotatedCase]:
         """One case for each image with a pseudo-label; the statistics show the progress and the images without one."""
         files = pseudo_label_files(self._project, self._settings)
-        images, left_out = self._images(), dict[str, str]()
+        pool, left_out = self._images(), dict[str, str]()
         cases = []
-        for done, image in enumerate(images, start=1):
+        for done, image in enumerate(pool, start=1):
             if not set_aside_unreadable(
                 image.id,
-                datastore,
+                images,
                 self._project.ledger,
                 was_scored=image.id in files,
                 preprocessing=self._project.preprocessing,
             ):
-                path = Path(datastore.get_image_uri(image.id))
+                path = Path(images.get_image_uri(image.id))
                 try:
                     with one_case(image.id):
                         cases.append(_case(image, path, files.find(image.id, path)))
                 except InvalidInputError as error:
                     left_out[image.id] = str(error)
                     logger.warning("%s is left out of the proxy training: %s", image.id, error)
-            counts = {"done": done, "images": len(images), "without": left_out}
+            counts = {"done": done, "images": len(pool), "without": left_out}
             self.stage = {"stage": "1 of 2: drawing pseudo-labels", "pseudo_labels": counts}
             self.show({})
         if not any(case["role"] == "training" for case in cases):
@@ -191,8 +181,3 @@ def _pseudo_label_judges(cases: Sequence[AnnotatedCase]) -> Judges | None:
     """The pseudo-labels that measure a proxy model, identified by their images and contents."""
     labels = sorted((case["image_id"], hashlib.sha256(Path(case["label"]).read_bytes()).hexdigest()) for case in cases)
     return Judges(hashlib.sha256(f"pseudo-labels {labels}".encode()).hexdigest(), len(cases)) if cases else None
-
-
-def _stamp(file: str) -> tuple[int, int]:
-    status = Path(file).stat()
-    return status.st_size, status.st_mtime_ns

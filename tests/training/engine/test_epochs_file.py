@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from activelabel.loop.training.epoch_checkpoint import EpochCheckpoint
 from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 from monai.data import Dataset, ThreadDataLoader
@@ -15,8 +16,6 @@ from monai.handlers import ValidationHandler
 from monai.transforms import RandomizableTransform
 from monailabel.tasks.train.basic_train import Context
 from torch import nn
-
-from activelabel.server.training.epoch_checkpoint import EpochCheckpoint
 
 EPOCHS = 5
 

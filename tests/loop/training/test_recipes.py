@@ -9,13 +9,14 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
-from monailabel.tasks.train.basic_train import Context
 from training_study import TINY, Study
 
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
-from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.training.engine.loading import Batch
+from activelabel.training.engine.loop import TrainingLoop
+from activelabel.training.engine.steps import Step
 from activelabel.training.transfer import last_layer
 
 RECIPE_LINES = TINY.read_text()
@@ -51,7 +52,7 @@ def test_a_recipe_that_fine_tunes_begins_with_the_model_in_use(
     study = annotated_like(annotated, make_study, make_recipe(from_previous="true", learning_rate="1e-12"))
     study.train()
     first = study.published_weights()
-    monkeypatch.setattr(SegmentationTrainTask, "_seed", lambda task, rank: 5)
+    monkeypatch.setattr(SegmentationTraining, "seed", 5)
     study.train()
 
     assert study.project.ledger.latest_model().version == 2
@@ -95,14 +96,7 @@ def test_an_epoch_may_be_a_number_of_steps(
 ) -> None:
     """Three cases with two a step make two steps an epoch; the recipe asks for five."""
     study = annotated_like(annotated, make_study, make_recipe(steps_per_epoch="5"))
-    steps = []
-    finalize = SegmentationTrainTask.finalize
-
-    def count(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
-        context.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: steps.append(engine.state.epoch))
-
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", count)
+    steps, _, _ = watch_steps(monkeypatch)
     study.train()
 
     assert steps == [1] * 5 + [2] * 5
@@ -116,7 +110,7 @@ def test_cases_in_which_nothing_is_drawn_are_trained_on_beside_foreground(
     monkeypatch: pytest.MonkeyPatch,
     dataset: str,
 ) -> None:
-    """Three of four cases are empty, and each is alone in a step, for every dataset class of the host."""
+    """Three of four cases are empty, and each is alone in a step, for every way of keeping them."""
     recipe = make_recipe(batch_size="1", patches_per_volume="2")
     other = make_study(study, recipe=recipe, project_dir=str(study.studies.parent / "other"))
     cases = other.ids("training")[:4]
@@ -126,18 +120,10 @@ def test_cases_in_which_nothing_is_drawn_are_trained_on_beside_foreground(
         label = nibabel.load(file)
         nibabel.save(nibabel.Nifti1Image(np.zeros(label.shape, np.uint8), label.affine), file)
         other.believe(image_id)
-    batches = []
-    finalize = SegmentationTrainTask.finalize
-
-    def look(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
-        context.trainer.add_event_handler(
-            Events.ITERATION_STARTED, lambda engine: batches.append(engine.state.batch["label"] > 0)
-        )
-
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    _, _, seen = watch_steps(monkeypatch)
     other.train(dataset=dataset)
 
+    batches = [batch["label"] > 0 for batch in seen]
     assert len(batches) == 2 * 4
     assert all(batch[0].any() for batch in batches)
     assert sum(bool(batch[1].any()) for batch in batches) <= 2
@@ -154,25 +140,25 @@ def test_the_learning_rate_falls_where_the_recipe_says_so(
 ) -> None:
     study = annotated_like(annotated, make_study, make_recipe(learning_rate_decay=decay, weight_decay="0"))
     seen = []
-    finalize = SegmentationTrainTask.finalize
+    train_step = TrainingLoop.train_step
 
-    def look(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
-        groups = context.optimizer.param_groups
-        context.trainer.add_event_handler(Events.EPOCH_STARTED, lambda _: seen.append(dict(groups[0])))
+    def look(loop: TrainingLoop, batch: Batch) -> Step:
+        seen.append((loop.progress.epoch, dict(loop.learner.optimizer.param_groups[0])))
+        return train_step(loop, batch)
 
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    monkeypatch.setattr(TrainingLoop, "train_step", look)
     study.train()
 
-    assert [group["lr"] for group in seen] == pytest.approx(rates)
-    assert {group["weight_decay"] for group in seen} == {0}
+    assert len(seen) == 4
+    assert [group["lr"] for _, group in seen] == pytest.approx([rates[epoch - 1] for epoch, _ in seen])
+    assert {group["weight_decay"] for _, group in seen} == {0}
 
 
 @pytest.mark.parametrize(("kind", "depth"), [("unet2d", 1), ("anisotropic_unet", 8)])
 def test_networks_that_work_in_the_plane_learn_from_slices(
     study: Study, make_study: Callable[..., Study], tmp_path: Path, kind: str, depth: int
 ) -> None:
-    """Slices are sagittal, so that the network's axes are not the file's; the host trains, validates and publishes."""
+    """Slices are sagittal, so that the network's axes are not the file's; a training publishes a model."""
     text = RECIPE_LINES.replace("[network]\n", f'[network]\nkind = "{kind}"\nnormalisation = "batch"\n')
     text = text.replace("[16, 16, 16]", f"[16, 16, {depth}]").replace(
         "patches_per_volume = 1", "patches_per_volume = 2"
@@ -211,18 +197,23 @@ def test_the_proxy_model_is_what_a_training_begins_with(
         assert torch.allclose(published[name], value, atol=1e-6) == (name not in left_out), name
 
 
-def watch_steps(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[int]]:
-    """Record of all later trainings the epoch of each step, and the numbers of steps before each validation."""
-    steps, validated = list[int](), list[int]()
-    finalize = SegmentationTrainTask.finalize
+def watch_steps(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[int], list[Batch]]:
+    """Record of all later trainings the epoch of each step, the steps before each validation, and the batches."""
+    steps, validated, batches = list[int](), list[int](), list[Batch]()
+    train_step, validate = TrainingLoop.train_step, TrainingLoop.validate
 
-    def watch(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
-        context.trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: steps.append(engine.state.epoch))
-        context.evaluator.add_event_handler(Events.STARTED, lambda _: validated.append(len(steps)))
+    def step(loop: TrainingLoop, batch: Batch) -> Step:
+        steps.append(loop.progress.epoch)
+        batches.append(batch)
+        return train_step(loop, batch)
 
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", watch)
-    return steps, validated
+    def judge(loop: TrainingLoop) -> None:
+        validated.append(len(steps))
+        validate(loop)
+
+    monkeypatch.setattr(TrainingLoop, "train_step", step)
+    monkeypatch.setattr(TrainingLoop, "validate", judge)
+    return steps, validated, batches
 
 
 @pytest.mark.parametrize(("interval", "expected"), [("3", [3, 6, 9]), ("1000", [10])])
@@ -237,7 +228,7 @@ def test_validation_may_go_by_steps_and_there_is_one_at_least(
     """chlebus2022, II.B: "applied to the validation data every 1000 iterations"."""
     recipe = make_recipe(steps_per_epoch="5", validate_every_steps=interval)
     study = annotated_like(annotated, make_study, recipe)
-    steps, validated = watch_steps(monkeypatch)
+    steps, validated, _ = watch_steps(monkeypatch)
 
     stats = study.train()
 
@@ -259,7 +250,7 @@ def test_a_training_is_longer_where_more_was_drawn(
         ledger.delete_annotation(image_id)
     sha256 = {name: sha256_of(other.project.labels_folder / f"{name}.nii.gz") for name in (first, second)}
     ledger.record_annotation(first, file, sha256[first], "ann", foreground_slices=12)
-    steps, _ = watch_steps_without_judge(monkeypatch)
+    steps, _, _ = watch_steps(monkeypatch)
 
     other.train()
     assert steps == [1] * 4 + [2] * 4, "8 steps for 4 units, over 2 epochs"
@@ -275,21 +266,8 @@ def sha256_of(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def watch_steps_without_judge(monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], None]:
-    """Record as `watch_steps` does, for trainings without validation cases."""
-    steps = list[int]()
-    finalize = SegmentationTrainTask.finalize
-
-    def watch(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
-        context.trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: steps.append(engine.state.epoch))
-
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", watch)
-    return steps, None
-
-
 @pytest.mark.parametrize("dataset", ["CacheDataset", "PersistentDataset", "Dataset"])
-def test_slices_are_learnt_from_one_by_one_whichever_way_the_host_keeps_them(
+def test_slices_are_learnt_from_one_by_one_whichever_way_they_are_kept(
     study: Study,
     make_study: Callable[..., Study],
     tmp_path: Path,
@@ -306,16 +284,8 @@ def test_slices_are_learnt_from_one_by_one_whichever_way_the_host_keeps_them(
     first, second, *_ = planar.ids("training")
     planar.annotate(second, *planar.ids("validation"))
     planar.annotate(first, slices=[8, 10])
-    batches = []
-    finalize = SegmentationTrainTask.finalize
-
-    def look(task: SegmentationTrainTask, context: Context) -> None:
-        finalize(task, context)
-        context.trainer.add_event_handler(
-            Events.ITERATION_STARTED, lambda engine: batches.append(tuple(engine.state.batch["image"].shape))
-        )
-
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    _, _, seen = watch_steps(monkeypatch)
     planar.train(dataset=dataset)
 
+    batches = [tuple(batch["image"].shape) for batch in seen]
     assert batches == ([(5, 1, 24, 24, 1)] * 5 + [(1, 1, 24, 24, 1)]) * 2

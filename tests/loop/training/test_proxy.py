@@ -1,8 +1,7 @@
-"""Training of the proxy model as the host starts it, on tiny volumes without a label."""
+"""Training of the proxy model on tiny volumes without a label."""
 
 import json
 import logging
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monailabel.tasks.train.basic_train import BasicTrainTask
 from small_studies import BROKEN, REASONS, write_nifti
 from training_study import Study
 from warm_recipe import write_warm_recipe
@@ -19,9 +17,9 @@ from warm_recipe import write_warm_recipe
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.modality import choose_modality
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.networks import build_network
 from activelabel.project.models.proxy import initial_weights
-from activelabel.server.training.proxy import ProxyTrainTask
 from activelabel.training.pseudo_labels import pseudo_label
 
 
@@ -31,14 +29,14 @@ def warm(blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path
     return make_study(blobs(8), recipe=write_warm_recipe(tmp_path))
 
 
-def task_of(study: Study) -> ProxyTrainTask:
+def task_of(study: Study) -> ProxyTraining:
     settings = study.project.recipe.proxy
     assert settings is not None
-    return ProxyTrainTask(study.project, settings)
+    return ProxyTraining(study.project, settings)
 
 
 def train(study: Study, **request: Any) -> dict[str, Any]:
-    return task_of(study)({"model": "proxy", **request}, study)
+    return task_of(study).run({"model": "proxy", **request}, study)
 
 
 def flatten(study: Study, image_id: str) -> None:
@@ -46,13 +44,12 @@ def flatten(study: Study, image_id: str) -> None:
     write_nifti(Path(study.get_image_uri(image_id)), np.full((24, 20, 16), 7.0, np.float32))
 
 
-def test_the_proxy_task_is_one_of_the_hosts_trainings_and_its_form_can_be_shown(warm: Study) -> None:
-    task = task_of(warm)
-    assert isinstance(task, BasicTrainTask)
-    info = json.loads(json.dumps(task.info()))
-    assert (info["config"]["max_epochs"], info["config"]["dataset"][0]) == (2, "PersistentDataset")
-    assert task.stats() == {}
-    assert pickle.loads(pickle.dumps(task)).config() == task.config()
+def test_the_form_of_the_proxy_task_can_be_shown(warm: Study) -> None:
+    training = task_of(warm)
+    offered = json.loads(json.dumps(training.offered()))
+    assert (offered["max_epochs"], offered["dataset"][0]) == (2, "PersistentDataset")
+    assert training.labels == ("foreground",)
+    assert training.stats() == {}
 
 
 def test_without_any_label_a_proxy_model_is_published(warm: Study) -> None:
@@ -207,7 +204,7 @@ def test_an_interrupted_training_publishes_nothing_and_the_next_one_clears_what_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("activelabel.server.training.proxy.publish_model", cut)
+        patch.setattr("activelabel.loop.training.proxy.publish_model", cut)
         with pytest.raises(KeyboardInterrupt):
             train(warm)
     assert warm.project.ledger.latest_model("proxy") is None

@@ -1,24 +1,18 @@
 """The second stage of a round: fine-tuning on annotated and unannotated volumes (nath2022, algorithm 1, line 11)."""
 
 import logging
-import math
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-
-from ignite.engine import Engine, Events
-from monai.data import CacheDataset, Dataset, PersistentDataset
-from monailabel.tasks.train.basic_train import Context
-from torch import nn
 
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
+from activelabel.loop.training.network_training import NetworkTraining
+from activelabel.loop.training.run import Run
 from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
-from activelabel.server.training.network_training import Iteration, NetworkTraining, Weights
-from activelabel.server.training.run import Run
-from activelabel.training.iterations import SemiSupervisedStep
-from activelabel.training.two_views import LoadNoisyCase, NoisyCase, PairedBatches, two_view_transforms
+from activelabel.training.engine.plan import Plan, Unannotated, Weights, epochs_of
+from activelabel.training.two_views import LoadNoisyCase, NoisyCase
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +35,7 @@ class SemiSupervisedTraining(NetworkTraining):
         steps_per_epoch: int,
     ) -> None:
         """Take `weights`, `noisy` labels and `steps_per_epoch` from the supervised stage."""
-        epochs = math.ceil(settings.steps / steps_per_epoch)
+        epochs = epochs_of(settings.steps, steps_per_epoch)
         training = project.recipe.training
         schedule = {
             "epochs": epochs,
@@ -53,7 +47,6 @@ class SemiSupervisedTraining(NetworkTraining):
         self._settings = settings
         self._weights = weights
         self._noisy = list(noisy)
-        self._last_epoch_steps = settings.steps - (epochs - 1) * steps_per_epoch
 
     @property
     def epochs(self) -> int:
@@ -73,38 +66,11 @@ class SemiSupervisedTraining(NetworkTraining):
         found, self._noisy = len(good) < len(self._noisy), good
         return broken or (found and bool(good))
 
-    def network(self, context: Context) -> nn.Module:
-        """The network with the weights of the supervised stage."""
-        network = self.new_network()
-        network.load_state_dict(self._weights)
-        return network
+    def plan(self, run: Run) -> Plan:
+        """The plan of a training, with the noisy cases and the steps of this stage."""
+        noisy = Unannotated(self._settings, self._noisy)
+        return replace(super().plan(run), steps=self._settings.steps, unannotated=noisy)
 
-    def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> PairedBatches:
-        """The loader of pairs of an annotated and a noisy batch, with the dataset type of the request."""
-        annotated = super().train_data_loader(context, num_workers, shuffle)
-        transforms = two_view_transforms(
-            LoadNoisyCase(self._model.preprocessing), self._training, self._settings, self._seed(context.local_rank)
-        )
-        datasets = {
-            "CacheDataset": CacheDataset,
-            "PersistentDataset": partial(PersistentDataset, cache_dir=Path(context.cache_dir) / "noisy"),
-            "Dataset": Dataset,
-        }
-        dataset = datasets[context.dataset_type](self._noisy, transforms)
-        return PairedBatches(
-            annotated, self._dataloader(context, dataset, context.train_batch_size, num_workers, shuffle)
-        )
-
-    def train_iteration_update(self, context: Context) -> Iteration:
-        """The training step of eq. 1."""
-        return SemiSupervisedStep(self._settings, self._bfloat16_on_cpu(context.device))
-
-    def finalize(self, context: Context) -> None:
-        """Finish the host's setup as every training does, and shorten the last epoch to the remaining steps."""
-        super().finalize(context)
-
-        def shorten(engine: Engine) -> None:
-            if engine.state.epoch == self._training.epochs:
-                engine.state.epoch_length = self._last_epoch_steps
-
-        context.trainer.add_event_handler(Events.EPOCH_STARTED, shorten)
+    def first_weights(self) -> Weights:
+        """The weights of the supervised stage."""
+        return self._weights

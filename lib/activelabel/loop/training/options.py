@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from monailabel.config import settings as host_settings
-from monailabel.utils.others.generic import device_list, name_to_device
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from activelabel.errors import InvalidInputError
+from activelabel.loop.training.devices import device_names, device_of_name, gpu_count
 from activelabel.recipes import TrainingSettings, first_problem
 
 logger = logging.getLogger(__name__)
@@ -56,27 +55,34 @@ class TrainOptions(BaseModel):
     def _known_device(cls, value: str) -> str:
         """`cpu`, `cuda`, `cuda:N`, or the name by which the host lists a GPU."""
         try:
-            device = torch.device(name_to_device(value))
+            device = torch.device(device_of_name(value))
         except RuntimeError as error:
-            raise ValueError(f"use one of {', '.join(device_list())}") from error
-        if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= _gpus()):
-            raise ValueError(f"this machine has no such device: use one of {', '.join(device_list())}")
+            raise ValueError(f"use one of {', '.join(device_names())}") from error
+        if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= gpu_count()):
+            raise ValueError(f"this machine has no such device: use one of {', '.join(device_names())}")
         return str(device)
 
-
-def _gpus() -> int:
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    @property
+    def gpu_numbers(self) -> tuple[int, ...]:
+        """The GPUs of a training with several; empty for a training on `device` alone."""
+        if not self.multi_gpu:
+            return ()
+        numbers = range(gpu_count()) if self.gpus == "all" else [int(number) for number in self.gpus.split(",")]
+        return tuple(numbers) if len(numbers) > 1 else ()
 
 
 def offered_options(
-    settings: TrainingSettings, device: torch.device, tracking: Literal["none", "mlflow"] = "none"
+    settings: TrainingSettings,
+    device: torch.device,
+    tracking: Literal["none", "mlflow"] = "none",
+    tracking_address: str = "",
 ) -> dict[str, Any]:
     """The options for the clients' form: a value is a default, a list is a choice with the default first.
 
     The host's variable MONAI_LABEL_TRACKING_ENABLED is not used: a server always sets it for its children.
     """
     return {
-        "device": [str(device), *(name for name in device_list() if name != str(device))],
+        "device": [str(device), *(name for name in device_names() if name != str(device))],
         "max_epochs": settings.epochs,
         "early_stop_patience": settings.patience or -1,
         "train_batch_size": settings.batch_size,
@@ -85,7 +91,7 @@ def offered_options(
         "dataset": ["CacheDataset", "PersistentDataset", "Dataset"],
         "dataloader": ["ThreadDataLoader", "DataLoader"],
         "tracking": ["mlflow", "None"] if tracking == "mlflow" else ["None", "mlflow"],
-        "tracking_uri": host_settings.MONAI_LABEL_TRACKING_URI,
+        "tracking_uri": tracking_address,
         "tracking_experiment_name": "",
     }
 

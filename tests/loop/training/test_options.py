@@ -3,11 +3,10 @@ from typing import Any
 
 import pytest
 import torch
-from monailabel.config import settings as host_settings
 
 from activelabel.errors import InvalidInputError
+from activelabel.loop.training.options import offered_options, parse_options
 from activelabel.recipes import TrainingSettings
-from activelabel.server.training.options import offered_options, parse_options
 
 TRAINING = TrainingSettings(epochs=24, batch_size=2, patch_size=(8, 8, 8), learning_rate=1e-3)
 
@@ -83,15 +82,6 @@ def test_settings_of_other_trainers_are_passed_over(offered: dict[str, Any]) -> 
     options = parse_options({"segmentation": {"max_epochs": 3}, "max_epochs": 3}, offered)
 
     assert options.max_epochs == 3
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_hosts_start_does_not_turn_tracking_on(monkeypatch: pytest.MonkeyPatch, enabled: bool) -> None:
-    """The host puts all its settings into the environment of its children, so that each setting looks explicit."""
-    monkeypatch.setattr(type(host_settings), "model_fields_set", property(lambda _: {"MONAI_LABEL_TRACKING_ENABLED"}))
-    monkeypatch.setattr(host_settings, "MONAI_LABEL_TRACKING_ENABLED", enabled)
-
-    assert offered_options(TRAINING, torch.device("cpu"))["tracking"] == ["None", "mlflow"]
 
 
 def test_mlflow_is_the_default_if_the_setting_asks_for_tracking() -> None:

@@ -13,19 +13,19 @@ from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
-from activelabel.loop.scoring import scored_measure
-from activelabel.project.given_split import given_split
+from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.scoring import build_scoring_methods, scored_measure
+from activelabel.loop.training.proxy import ProxyTraining
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.models.older import convert_older_models
 from activelabel.project.project import open_project
 from activelabel.project.readability import set_aside
 from activelabel.project.slicing import count_slices
-from activelabel.server.opening import open_datastore
-from activelabel.server.project_tasks import build_trainers
-from activelabel.server.task_names import TRAINER
-from activelabel.server.tasks.scoring import PROXY, scoring_methods
-from activelabel.server.tasks.strategy import HostStrategy, host_strategies
-from activelabel.store.records import FINAL, ModelVersion
+from activelabel.recipes import ProxySettings
+from activelabel.simulation.pool_images import PoolImages
+from activelabel.store.records import ModelVersion
 from activelabel.strategies.asking import ProjectStrategy
+from activelabel.strategies.catalogue import build_strategies
 
 _TRAINING = {Work.TRAIN, Work.TRAIN_PROXY, Work.SCORE_PROXY}
 
@@ -47,21 +47,14 @@ class LocalApp:
         self.project = open_project("", str(studies), conf, environment={})
         convert_older_models(self.project)
         self._annotator = annotator
-        self._datastore = open_datastore(self.project, str(studies), follow_changes=False)
-        images, validation_cases = self._datastore.list_images(), self.project.recipe.training.validation_cases
-        split = given_split(self.project.settings)
-        given = None if split is None else split.is_validation
-        self.project.ledger.sync_images(images, validation_cases, self._datastore.patients(), given)
-        self._datastore.readmit_mended(at_start=True)
+        self._images = PoolImages(studies, self.project)
         # Count all slices now, so that queries do not depend on the speed of the machine.
-        count_slices(self.project, self._datastore, seconds=math.inf)
-        self._trainers = build_trainers(self.project)
-        self._scoring_methods = scoring_methods(self.project)
-        self._strategies = host_strategies(self.project)
+        count_slices(self.project, self._images, seconds=math.inf)
+        self._strategies = build_strategies(self.project)
 
     def add_strategies(self, strategies: Mapping[str, ProjectStrategy]) -> None:
         """Add strategies that a server does not have."""
-        self._strategies |= {name: HostStrategy(strategy) for name, strategy in strategies.items()}
+        self._strategies |= strategies
 
     def train_if_due(self) -> None:
         """Run the trainings that are due now, including the proxy model and its scores."""
@@ -77,8 +70,7 @@ class LocalApp:
 
     def ask(self, strategy: str) -> Mapping[str, Any]:
         """The next query; empty if nothing is left."""
-        answer: Mapping[str, Any] = self._strategies[strategy]({"client_id": self._annotator}, self._datastore)
-        return answer
+        return self._strategies[strategy].next(self._annotator, self._images)
 
     def save(self, image_id: str, file: Path, info: Mapping[str, Any]) -> None:
         """Save a label.
@@ -86,11 +78,11 @@ class LocalApp:
         Raises:
             InvalidInputError: the label cannot be kept.
         """
-        self._datastore.save_label(image_id, str(file), FINAL, {"client_id": self._annotator, **info})
+        self._images.save(image_id, file, self._annotator, info)
 
     def set_aside(self, image_id: str, error: InvalidInputError) -> None:
         """Set aside a case that cannot be annotated."""
-        set_aside(image_id, error, self.project.ledger, self._datastore)
+        set_aside(image_id, error, self.project.ledger, self._images)
 
     def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
         """A function from an image file to the most probable class of each voxel, by that model version."""
@@ -107,14 +99,22 @@ class LocalApp:
         return self.project.ledger.all_scores(version)
 
     def _work(self, kinds: Collection[Work]) -> None:
+        project, images = self.project, self._images
         start = {
-            Work.TRAIN: lambda: self._trainers[TRAINER]({"model": TRAINER}, self._datastore),
-            Work.TRAIN_PROXY: lambda: self._trainers[PROXY]({"model": PROXY}, self._datastore),
-            Work.SCORE: lambda: self._scoring_methods[scored_measure(self.project)]({}, self._datastore),
-            Work.SCORE_PROXY: lambda: self._scoring_methods[PROXY]({}, self._datastore),
+            Work.TRAIN: lambda: SegmentationTraining(project).run({}, images),
+            Work.TRAIN_PROXY: lambda: ProxyTraining(project, self._proxy).run({}, images),
+            Work.SCORE: lambda: build_scoring_methods(project)[scored_measure(project)].run(images),
+            Work.SCORE_PROXY: lambda: ProxyScoring(project, self._proxy).run(images),
         }
         while (work := self._due()) is not None and work in kinds:
             start[work]()
+
+    @property
+    def _proxy(self) -> ProxySettings:
+        """The settings of the proxy task, without which none of its work is due."""
+        settings = self.project.recipe.proxy
+        assert settings is not None
+        return settings
 
     def _due(self) -> Work | None:
         return work_due(read_situation(self.project, scored_measure(self.project)), self.project.thresholds)

@@ -1,8 +1,7 @@
-"""Rounds of two stages as the host starts them, on tiny volumes: the cases of each stage, and those left out."""
+"""Rounds of two stages on tiny volumes: the cases of each stage, and those left out."""
 
 import json
 import logging
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,20 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
-from monailabel.tasks.train.basic_train import Context
 from training_study import TINY, Study
 
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.loop.noisy_labels import unannotated_volumes
 from activelabel.loop.run_folder import UNFINISHED
+from activelabel.loop.training.run import Run
+from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.loop.training.semi_supervised import SemiSupervisedTraining
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
-from activelabel.server.training.run import Run
-from activelabel.server.training.segmentation import SegmentationTrainTask
-from activelabel.server.training.semi_supervised import SemiSupervisedTraining
-from activelabel.server.training.stats import Stats
+from activelabel.training.engine.loading import Batch
+from activelabel.training.engine.loop import Outcome, TrainingLoop
+from activelabel.training.engine.steps import Step
 
 MakeStudy = Callable[..., Study]
 CERTAIN = 0.5
@@ -53,7 +52,7 @@ def second_stages(monkeypatch: pytest.MonkeyPatch) -> list[SemiSupervisedTrainin
     begun: list[SemiSupervisedTraining] = []
     learn = SemiSupervisedTraining.learn
 
-    def remember(stage: SemiSupervisedTraining, run: Run) -> Stats:
+    def remember(stage: SemiSupervisedTraining, run: Run) -> Outcome:
         begun.append(stage)
         return learn(stage, run)
 
@@ -81,13 +80,14 @@ def test_the_fine_tuned_weights_are_published(
     """The published weights are those of the second stage's best epoch, not the last ones of the first stage."""
     study = make_two_stages(annotated)
     seen: dict[str, Any] = {}
-    best_weights = SemiSupervisedTraining.best_weights
+    learn = SemiSupervisedTraining.learn
 
-    def remember(stage: SemiSupervisedTraining, run: Run) -> Any:
-        seen["before"], seen["after"] = stage._weights, best_weights(stage, run)
-        return seen["after"]
+    def remember(stage: SemiSupervisedTraining, run: Run) -> Outcome:
+        outcome = learn(stage, run)
+        seen["before"], seen["after"] = stage._weights, outcome.weights
+        return outcome
 
-    monkeypatch.setattr(SemiSupervisedTraining, "best_weights", remember)
+    monkeypatch.setattr(SemiSupervisedTraining, "learn", remember)
     study.train()
 
     published = study.published_weights()
@@ -172,14 +172,21 @@ def test_there_are_as_many_steps_as_the_recipe_says_and_each_epoch_is_judged(
 ) -> None:
     """Three cases with two a step make two steps an epoch: five steps are epochs of 2, 2 and 1."""
     steps, judged = [], []
-    finalize = SemiSupervisedTraining.finalize
+    train_step, validate = TrainingLoop.train_step, TrainingLoop.validate
 
-    def count(stage: SemiSupervisedTraining, context: Context) -> None:
-        finalize(stage, context)
-        context.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: steps.append(engine.state.epoch))
-        context.evaluator.add_event_handler(Events.COMPLETED, lambda _: judged.append(context.trainer.state.epoch))
+    def step(loop: TrainingLoop, batch: Batch) -> Step:
+        if loop.plan.unannotated is not None:
+            assert set(batch) == {"image", "label", "plain", "augmented"}
+            steps.append(loop.progress.epoch)
+        return train_step(loop, batch)
 
-    monkeypatch.setattr(SemiSupervisedTraining, "finalize", count)
+    def judge(loop: TrainingLoop) -> None:
+        if loop.plan.unannotated is not None:
+            judged.append(loop.progress.epoch)
+        validate(loop)
+
+    monkeypatch.setattr(TrainingLoop, "train_step", step)
+    monkeypatch.setattr(TrainingLoop, "validate", judge)
     stats = make_two_stages(annotated, steps=5).train()
 
     assert steps == [1, 1, 2, 2, 3]
@@ -201,7 +208,7 @@ def test_the_statistics_name_the_current_stage(
     annotated: Study, make_two_stages: MakeStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = []
-    for task in (SegmentationTrainTask, SemiSupervisedTraining):
+    for task in (SegmentationTraining, SemiSupervisedTraining):
         show = task.show
         monkeypatch.setattr(
             task, "show", lambda task, stats, show=show: shown.append(show(task, stats)) or shown[-1], raising=True
@@ -219,7 +226,7 @@ def test_the_statistics_name_the_current_stage(
         None,
     ]
     assert ["total_time" in stats for stats in shown] == [False] * (len(shown) - 1) + [True]
-    assert returned == SegmentationTrainTask(study.project).stats() == json.loads(json.dumps(returned))
+    assert returned == SegmentationTraining(study.project).stats() == json.loads(json.dumps(returned))
     assert returned["semi_supervised"]["best_metric_before"] == shown[1]["best_metric"]
 
 
@@ -299,7 +306,7 @@ class PowerCut(BaseException):
     """An error that no code expects."""
 
 
-@pytest.mark.parametrize("moment", ["learn", "best_weights"])
+@pytest.mark.parametrize("moment", ["plan", "learn"])
 def test_a_training_that_is_interrupted_in_its_second_stage_has_published_nothing_and_begins_anew(
     annotated: Study, make_two_stages: MakeStudy, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -342,12 +349,3 @@ def test_each_way_of_loading_works_in_both_stages(
     stats = study.train(dataset=dataset, dataloader=dataloader, max_epochs=1)
 
     assert len(stats["semi_supervised"]["volumes"]) == 3
-
-
-def test_a_second_stage_travels_to_the_processes_of_several_gpus(
-    annotated: Study, make_two_stages: MakeStudy, second_stages: list[SemiSupervisedTraining]
-) -> None:
-    make_two_stages(annotated).train()
-
-    (stage,) = second_stages
-    assert pickle.loads(pickle.dumps(stage)).epochs == stage.epochs

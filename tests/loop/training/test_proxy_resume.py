@@ -1,4 +1,4 @@
-"""A proxy training that was killed and goes on, as the host starts it, on tiny volumes."""
+"""A proxy training that was killed and goes on, on tiny volumes."""
 
 import logging
 import os
@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from ignite.engine import Engine, Events
-from monailabel.tasks.train.basic_train import Context
 from training_study import Study
 from warm_recipe import write_warm_recipe
 
-from activelabel.server.training.proxy import ProxyTrainTask
+from activelabel.loop.training.proxy import ProxyTraining
+from activelabel.training.engine.loading import Batch
+from activelabel.training.engine.loop import TrainingLoop
+from activelabel.training.engine.steps import Step
 
 EPOCHS = 3
 
@@ -28,10 +29,10 @@ def warm(blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path
     return make_study(blobs(4), recipe=write_warm_recipe(tmp_path, epochs=EPOCHS))
 
 
-def task_of(study: Study) -> ProxyTrainTask:
+def task_of(study: Study) -> ProxyTraining:
     settings = study.project.recipe.proxy
     assert settings is not None
-    return ProxyTrainTask(study.project, settings)
+    return ProxyTraining(study.project, settings)
 
 
 def train(study: Study, **request: Any) -> list[int]:
@@ -45,26 +46,25 @@ def train(study: Study, **request: Any) -> list[int]:
         return show(stats)
 
     task.show = watch  # type: ignore[method-assign]
-    task({"model": "proxy", **request}, study)
+    task.run({"model": "proxy", **request}, study)
     return shown
 
 
-def kill(study: Study, event: Any, **request: Any) -> int:
-    """Train until `event`, and return its epoch."""
-    task, epochs = task_of(study), []
-    finalize = task.finalize
+def kill(study: Study, step: int, **request: Any) -> int:
+    """Train until just before a step of this process, and return its epoch."""
+    epochs, taken = [], iter(range(1, step + 1))
+    train_step = TrainingLoop.train_step
 
-    def cut_power(engine: Engine) -> None:
-        epochs.append(engine.state.epoch)
-        raise PowerCut
+    def cut_power(loop: TrainingLoop, batch: Batch) -> Step:
+        if next(taken) == step:
+            epochs.append(loop.progress.epoch)
+            raise PowerCut
+        return train_step(loop, batch)
 
-    def finalize_until(context: Context) -> None:
-        finalize(context)
-        context.trainer.add_event_handler(event, cut_power)
-
-    task.finalize = finalize_until  # type: ignore[method-assign]
-    with pytest.raises(PowerCut):
-        task({"model": "proxy", **request}, study)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingLoop, "train_step", cut_power)
+        with pytest.raises(PowerCut):
+            task_of(study).run({"model": "proxy", **request}, study)
     return epochs[0]
 
 
@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_and_publishes_what_an_undisturbed_one_does(
     undisturbed, metrics = weights_of(warm), warm.project.ledger.latest_model("proxy").metrics
     assert not resume_folder(warm).exists()
 
-    assert kill(warm, Events.ITERATION_COMPLETED(once=8)) == EPOCHS  # of three batches each
+    assert kill(warm, step=6) == EPOCHS  # of two batches each
     assert resume_folder(warm).is_dir()
     with caplog.at_level(logging.INFO, "activelabel"):
         shown = train(warm)
@@ -106,7 +106,7 @@ def test_a_training_killed_before_publishing_trains_no_epoch_again(
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr("activelabel.server.training.proxy.publish_model", cut_power)
+        patch.setattr("activelabel.loop.training.proxy.publish_model", cut_power)
         with pytest.raises(PowerCut):
             train(warm)
 
@@ -115,9 +115,9 @@ def test_a_training_killed_before_publishing_trains_no_epoch_again(
 
 
 def test_only_a_training_with_the_same_inputs_is_resumed(warm: Study, make_study: Callable[..., Study]) -> None:
-    """Each training is killed before its first epoch has ended, so that the checkpoint of the first one stays."""
-    assert kill(warm, Events.EPOCH_COMPLETED(once=1)) == 1
-    begin = Events.EPOCH_STARTED
+    """Each training but the first is killed before its first step, so that the state of the first one stays."""
+    assert kill(warm, step=3) == 2
+    begin = 1
     assert kill(warm, begin) == 2
 
     assert kill(warm, begin, max_epochs=EPOCHS + 1) == 1

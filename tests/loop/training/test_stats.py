@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from activelabel.server.training.stats import Stats, for_bars, read_stats, shown_stats, write_stats
+from activelabel.loop.training.stats import Stats, for_bars, read_stats, shown_stats, write_stats
 
 
 def test_before_the_first_training_the_statistics_are_empty(tmp_path: Path) -> None:

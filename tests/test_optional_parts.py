@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ignite.engine import Engine
 from training_study import Study
 from warm_recipe import write_warm_recipe
 
 from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.training.proxy import ProxyTraining
+from activelabel.optional_parts import OptionalPart, optional
 from activelabel.project.models.proxy import rank_kind
-from activelabel.project.optional_parts import optional, optional_step
 from activelabel.recipes import ProxySettings
-from activelabel.server.training.proxy import ProxyTrainTask
 
 SAID = "as if its file were gone"
 
@@ -28,22 +27,18 @@ def fail(*arguments: object, **options: object) -> None:
 
 
 PARTS = {
-    "MLflow at its start": ("activelabel.server.training.handlers.mlflow_handler", "MLflow does not track"),
-    "MLflow after a step": ("monai.handlers.MLFlowHandler.iteration_completed", "MLflow does not track"),
-    "TensorBoard at its start": (
-        "activelabel.server.training.handlers.TensorBoardStatsHandler.__init__",
-        "TensorBoard does not track",
-    ),
-    "TensorBoard after a step": ("monai.handlers.TensorBoardStatsHandler.iteration_completed", "TensorBoard does not"),
-    "the host's statistics": ("monailabel.tasks.train.handler.prepare_stats", "the host's statistics are not written"),
-    "our statistics": ("activelabel.server.training.network_training.write_stats", "clients do not see how far"),
-    "the doubt": ("activelabel.server.training.segmentation.compare_labels", "the doubt is not compared"),
+    "MLflow at its start": ("activelabel.training.engine.tracking.MLflow.__init__", "MLflow does not track"),
+    "MLflow after an epoch": ("activelabel.training.engine.tracking.MLflow.write", "MLflow does not track"),
+    "TensorBoard at its start": ("activelabel.training.engine.tracking.TensorBoard.__init__", "TensorBoard does not"),
+    "TensorBoard after an epoch": ("activelabel.training.engine.tracking.TensorBoard.write", "TensorBoard does not"),
+    "our statistics": ("activelabel.loop.training.network_training.write_stats", "clients do not see how far"),
+    "the doubt": ("activelabel.loop.training.segmentation.compare_labels", "the doubt is not compared"),
     "another measurement of the model in use": (
-        "activelabel.server.training.segmentation.measure_again",
+        "activelabel.loop.training.segmentation.measure_again",
         "the model in use is not measured again",
     ),
     "the folder of the run": (
-        "activelabel.server.training.segmentation.finish_run",
+        "activelabel.loop.training.segmentation.finish_run",
         "the folder of the run is not put away",
     ),
 }
@@ -89,13 +84,13 @@ def test_an_interruption_is_no_failure_of_a_part() -> None:
 def test_a_step_that_failed_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     tried = []
 
-    def step(engine: Engine) -> None:
-        tried.append(engine)
+    def step() -> None:
+        tried.append(1)
         fail()
 
-    handle = optional_step("it is not written", step)
+    part = OptionalPart("it is not written")
     for _ in range(3):
-        handle(Engine(lambda engine, batch: None))
+        part.run(step)
     assert (len(tried), len(caplog.records)) == (1, 1)
 
 
@@ -113,7 +108,7 @@ def test_a_scoring_goes_on_without_features(
     place: str, warm: tuple[Study, ProxySettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     study, settings = warm
-    ProxyTrainTask(study.project, settings)({"model": "proxy"}, study)
+    ProxyTraining(study.project, settings).run({}, study)
     monkeypatch.setattr(f"activelabel.loop.features.{place}", fail)
     with caplog.at_level(logging.WARNING):
         result = ProxyScoring(study.project, settings).run(study)
@@ -126,8 +121,8 @@ def test_a_proxy_training_goes_on_without_the_state_of_its_epochs(
     warm: tuple[Study, ProxySettings], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     study, settings = warm
-    monkeypatch.setattr("activelabel.server.training.epoch_checkpoint.write_atomically", fail)
+    monkeypatch.setattr("activelabel.training.engine.epochs_file.write_atomically", fail)
     with caplog.at_level(logging.WARNING):
-        ProxyTrainTask(study.project, settings)({"model": "proxy"}, study)
+        ProxyTraining(study.project, settings).run({}, study)
     assert study.project.ledger.latest_model("proxy") is not None
     assert "an interrupted training will begin anew: GoneError" in caplog.text

@@ -1,4 +1,4 @@
-"""Training of the task's model on the annotations, as a training task of the host.
+"""Training of the task's model on the annotations.
 
 This module chooses the initial weights and the stages of a training, and publishes the new model version
 atomically.
@@ -13,9 +13,6 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from monailabel.interfaces.datastore import Datastore
-from monailabel.tasks.train.basic_train import Context
-from torch import nn
 
 from activelabel.acquisition.effort import AnnotatedQuery, effort
 from activelabel.errors import InvalidInputError, NotReadyError
@@ -23,28 +20,32 @@ from activelabel.loop.doubt import compare_labels
 from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.noisy_labels import NoisyLabels
 from activelabel.loop.run_folder import exclusive_run, finish_run
+from activelabel.loop.training.network_training import NetworkTraining
+from activelabel.loop.training.options import TrainOptions, offered_options, parse_options
+from activelabel.loop.training.run import Run
+from activelabel.loop.training.semi_supervised import SemiSupervisedTraining
+from activelabel.loop.training.stats import read_stats, with_models
 from activelabel.loop.training_cases import annotated_case, check_training_cases, readable_annotations
+from activelabel.optional_parts import optional
+from activelabel.project.images import Images
 from activelabel.project.models.proxy import initial_weights
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
-from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
-from activelabel.server.training.network_training import NetworkTraining, Weights
-from activelabel.server.training.options import TrainOptions, offered_options, parse_options
-from activelabel.server.training.run import Run
-from activelabel.server.training.semi_supervised import SemiSupervisedTraining
-from activelabel.server.training.stats import Stats, read_stats, with_models
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records import Annotation
 from activelabel.training.checkpoints import load_model
+from activelabel.training.engine.loop import Outcome
+from activelabel.training.engine.plan import Weights
+from activelabel.training.engine.progress import Stats
 from activelabel.training.schedule import scheduled
 from activelabel.training.two_views import NoisyCase
 
 logger = logging.getLogger(__name__)
 
 
-class SegmentationTrainTask(NetworkTraining):
+class SegmentationTraining(NetworkTraining):
     """Trains the recipe's network on all annotations of the training cases, and publishes it as a new version.
 
     The new model is used if it is the best on the current validation cases and nobody chose another model. For the
@@ -59,10 +60,24 @@ class SegmentationTrainTask(NetworkTraining):
     Before the training, new labels are compared with the uncertainty of the model in use: see `loop.doubt`.
     """
 
-    def __init__(self, project: Project) -> None:
-        title = f"Trains the network on all that is annotated ({project.recipe.title})"
-        super().__init__(project, project.recipe.training, project.model_description, title)
-        self._config = offered_options(self._training, project.device, project.settings.tracking)
+    def __init__(self, project: Project, tracking_address: str = "") -> None:
+        """Train in `project`; MLflow is at `tracking_address`, by default in the project's folder."""
+        super().__init__(project, project.recipe.training, project.model_description)
+        self._offered = offered_options(self._training, project.device, project.settings.tracking, tracking_address)
+
+    @property
+    def description(self) -> str:
+        """What clients see."""
+        return f"Trains the network on all that is annotated ({self._project.recipe.title})"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the structures that it learns."""
+        return self._model.labels
+
+    def offered(self) -> dict[str, Any]:
+        """The options of a request, for the clients' form."""
+        return dict(self._offered)
 
     # What clients ask
 
@@ -77,11 +92,11 @@ class SegmentationTrainTask(NetworkTraining):
             InvalidInputError: an option is unknown or wrong.
             NotReadyError: there is no annotation to train on.
         """
-        options = parse_options(request, self._config)
+        options = parse_options(request, self._offered)
         check_training_cases(self._project.ledger)
         return options
 
-    def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> Stats:
+    def run(self, request: Mapping[str, Any], images: Images) -> Stats:
         """Train, publish the new model version, and return the statistics.
 
         Raises:
@@ -90,27 +105,27 @@ class SegmentationTrainTask(NetworkTraining):
         """
         started = time.monotonic()
         with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
-            options = parse_options(request, self._config)
-            annotations = readable_annotations(self._project, datastore)
-            cases = [annotated_case(annotation, self._project, datastore) for annotation in annotations]
-            run = Run(options, folder, cases, datastore)
+            options = parse_options(request, self._offered)
+            annotations = readable_annotations(self._project, images)
+            cases = [annotated_case(annotation, self._project, images) for annotation in annotations]
+            run = Run(options, folder, cases, images)
             self._training = scheduled(self._project.recipe.training, effort_units(annotations, run))
             with optional("the doubt is not compared with the new labels"):
-                compare_labels(self._project, annotations, datastore, run.device)
-            stats, weights = self._go_through_stages(run)
-            per_case = self.judge(weights, run)
+                compare_labels(self._project, annotations, images, run.device)
+            outcome = self._go_through_stages(run)
+            per_case = self.judge(outcome.weights, run)
             learnt = {case["image_id"] for case in run.cases}
             annotations = [item for item in annotations if item.image_id in learnt]
             judges = label_judges(item.id for item in annotations if item.image_id in per_case)
             with optional("the model in use is not measured again and not compared"):
                 measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
             metrics = case_metrics(per_case, self._project.labels)
-            model = publish_model(self._project, weights, metrics, annotations, judges=judges)
+            model = publish_model(self._project, outcome.weights, metrics, annotations, judges=judges)
             logger.info("published model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
                 finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
-        stats = {**stats, "total_time": total_time, "validation": per_case}
+        stats = {**outcome.stats, "total_time": total_time, "validation": per_case}
         stats.pop("current_time", None)
         standing = read_standing(self._project.ledger)
         logger.info("%s", standing)  # the last line of a task's details, which clients show
@@ -118,24 +133,23 @@ class SegmentationTrainTask(NetworkTraining):
 
     # The stages of a round
 
-    def _go_through_stages(self, run: Run) -> tuple[Stats, Weights]:
-        """Run the stages; return statistics and weights of the last one (nath2022, algorithm 1, lines 7-11)."""
+    def _go_through_stages(self, run: Run) -> Outcome:
+        """Run the stages; return the outcome of the last one (nath2022, algorithm 1, lines 7-11)."""
         settings = self._project.recipe.semi_supervised
         if settings is None or not self._project.recipe.fine_tunes:
-            return self.learn(run), self.best_weights(run)
+            return self.learn(run)
         self.stage = {"stage": "1 of 2: supervised training"}
-        stats = self.learn(run)
-        weights = self.best_weights(run)
+        first = self.learn(run)
         try:
-            noisy = self._noisy_labels(settings, weights, run)
+            noisy = self._noisy_labels(settings, first.weights, run)
         except NotReadyError as reason:
             logger.warning("no second stage, the supervised model is published: %s", reason)
-            return {**stats, "semi_supervised": {"left_out": str(reason)}}, weights
+            return replace(first, stats={**first.stats, "semi_supervised": {"left_out": str(reason)}})
         finally:
             self.stage = {}
-        tuned, weights = self._fine_tune(settings, weights, noisy, run)
-        fine_tuning = {"volumes": list(noisy), "best_metric_before": stats["best_metric"]}
-        return {**tuned, "semi_supervised": fine_tuning}, weights
+        tuned = self._fine_tune(settings, first.weights, noisy, run)
+        fine_tuning = {"volumes": list(noisy), "best_metric_before": first.stats["best_metric"]}
+        return replace(tuned, stats={**tuned.stats, "semi_supervised": fine_tuning})
 
     def _noisy_labels(self, settings: SemiSupervisedSettings, weights: Weights, run: Run) -> dict[str, NoisyCase]:
         """Write noisy labels of as many volumes as are annotated; return them by image id.
@@ -150,13 +164,13 @@ class SegmentationTrainTask(NetworkTraining):
 
         folder = run.folder / "noisy_labels"
         folder.mkdir()
-        labels = NoisyLabels(self._project, settings, self.predictor(weights, run.device), run.datastore)
+        labels = NoisyLabels(self._project, settings, self.predictor(weights, run.device), run.images)
         return labels.write(len(run.of_role("training")), folder, advanced)
 
     def _fine_tune(
         self, settings: SemiSupervisedSettings, weights: Weights, noisy: Mapping[str, NoisyCase], run: Run
-    ) -> tuple[Stats, Weights]:
-        """Run the second stage in a sub-folder of the run; return its statistics and weights."""
+    ) -> Outcome:
+        """Run the second stage in a sub-folder of the run."""
         batches = math.ceil(len(run.of_role("training")) / run.options.train_batch_size)
         steps_per_epoch = self._training.steps_per_epoch or batches
         stage = SemiSupervisedTraining(self._project, settings, weights, list(noisy.values()), steps_per_epoch)
@@ -164,17 +178,13 @@ class SegmentationTrainTask(NetworkTraining):
         options = run.options.model_copy(update={"max_epochs": stage.epochs})
         run = replace(run, options=options, folder=run.folder / "semi_supervised")
         run.folder.mkdir()
-        return stage.learn(run), stage.best_weights(run)
+        return stage.learn(run)
 
     # What a training begins with
 
-    def network(self, context: Context) -> nn.Module:
-        """The recipe's network with the initial weights of a training."""
-        network = self.new_network()
-        weights = self._previous_weights() or initial_weights(self._project)
-        if weights is not None:
-            network.load_state_dict(weights)
-        return network
+    def first_weights(self) -> Weights | None:
+        """The weights of the model in use or of the proxy model, if the recipe says so."""
+        return self._previous_weights() or initial_weights(self._project)
 
     def _previous_weights(self) -> Weights | None:
         """The weights of the model in use if the recipe continues from it; None if not, or if it cannot be read."""
