@@ -10,9 +10,7 @@ from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.exchange.exported import Exported
 from activelabel.recipes import PreprocessingSettings
 
-SCHEMA = (
-    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
-)
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 NOTICE = "For research. Not a medical device: a mask of this model must be checked by somebody who can."
 BUNDLED = "activelabel"
 """The key of the metadata under which `activelabel model import` finds what it needs."""

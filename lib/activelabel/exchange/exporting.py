@@ -27,7 +27,7 @@ def exported(project: Project, version: int | None, licence: str | None) -> Expo
     """
     model = project.current_model() if version is None else project.ledger.model(version)
     if model.kind != "task":
-        raise InvalidInputError(f"--version {model.version}: is a proxy model, expected one of the annotated structures")
+        raise InvalidInputError(f"--version {model.version}: is a proxy model, expected one of the task")
     preprocessing = project.preprocessing
     if preprocessing.intensity == "auto":
         raise InvalidInputError("modality: nobody has said what the images are: give --conf modality CT or other")

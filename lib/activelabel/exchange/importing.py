@@ -72,7 +72,7 @@ def _judged(project: Project, network: nn.Module) -> tuple[Metrics, Judges | Non
         return {}, None
     if is_pacs(project.studies):
         raise InvalidInputError(
-            "--use: the validation cases are on a PACS, which only the server reads: send the file to the running server, "
-            "PUT /model/segmentation"
+            "--use: the validation cases are on a PACS, which only the server reads: send the file to the running "
+            "server, PUT /model/segmentation"
         )
     return judge_upload(project, predictor, FolderImages(Path(project.studies), project.settings.links_out_of_studies))

@@ -1,6 +1,6 @@
 """Reads weights that come from elsewhere: a model or bundle of this app, a bundle of others, a file of weights.
 
-No code in a file is ever run: files of torch are read with `weights_only`, and a bundle's configuration is not evaluated.
+No code in a file is ever run: files of torch are read with `weights_only`, and no bundle is run.
 """
 
 import json
@@ -86,8 +86,8 @@ def _torch_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # unpickling may raise anything
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidInputError(
-            f"{path.name}: cannot be read as plain weights ({lines[0][:160]}): it is damaged, or holds more than weights, "
-            "and code in a file is not run: save only the state_dict"
+            f"{path.name}: cannot be read as plain weights ({lines[0][:160]}): it is damaged, or holds more than "
+            "weights, and code in a file is not run: save only the state_dict"
         ) from error
     weights = _state_dict(content)
     if not weights:

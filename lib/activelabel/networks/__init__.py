@@ -43,9 +43,10 @@ def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
 
 
 def weight_shapes(settings: NetworkSettings, classes: int) -> dict[str, Tensor]:
-    """The weights and buffers of a network by name, for their shapes and types; nothing is drawn from torch's generator.
+    """The weights and buffers of a network by name, for their shapes and types.
 
-    Nothing is allocated either, unless the network is somebody's own code, which may need numbers while it is built.
+    Nothing is drawn from torch's generator. Nothing is allocated either, unless the network is somebody's own code,
+    which may need numbers while it is built.
     """
     if settings.is_own:
         with torch.random.fork_rng(devices=[]):

@@ -64,7 +64,7 @@ def build_from_bundle(settings: NetworkSettings, classes: int) -> nn.Module:
     subject = f"network.bundle '{settings.bundle}'"
     file = next((folder / "configs" / name for name in CONFIGS if (folder / "configs" / name).is_file()), None)
     if file is None:
-        raise InvalidInputError(f"{subject}: expected a MONAI bundle, found none of {', '.join(CONFIGS)} in its configs")
+        raise InvalidInputError(f"{subject}: expected a MONAI bundle, got no configs/{', configs/'.join(CONFIGS)}")
     own = _network_of_ours(folder)
     if own is not None:
         from activelabel.networks import build_network

@@ -63,7 +63,9 @@ class NetworkSettings(Section):
         "`out_channels` and `settings`, and returns the network",
     )
     bundle: str | None = Field(
-        default=None, min_length=1, description="the folder of a MONAI bundle whose network is used, and not its weights"
+        default=None,
+        min_length=1,
+        description="the folder of a MONAI bundle whose network is used; `activelabel model import` takes its weights",
     )
     settings: dict[str, JsonValue] = Field(
         default={}, description="arguments for the function of `type`, or for the network of `bundle`"

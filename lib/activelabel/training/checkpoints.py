@@ -123,14 +123,15 @@ def open_model(path: Path, trusted: NetworkSettings | None = None) -> tuple[nn.M
     code: a file does not say what is run.
 
     Raises:
-        InvalidInputError: there is no such file, it is no model of this app, or its network is code that is not trusted.
+        InvalidInputError: there is no such file, it is no model of this app, or its network is code that is not
+            trusted.
     """
     description = _read(path, None).description
     if description.network.is_own:
         if trusted is None or trusted.code != description.network.code:
             raise InvalidInputError(
-                f"model {path.name}: its network is code from elsewhere, {description.network.code}, which runs only if "
-                "a recipe names it: give that recipe with --recipe PATH.toml"
+                f"model {path.name}: its network is code from elsewhere, {description.network.code}, which runs only "
+                "if a recipe names it: give that recipe with --recipe PATH.toml"
             )
         description = description.model_copy(update={"network": trusted})
     return load_model(path, description), description

@@ -15,5 +15,5 @@ def list_images(place: str) -> list[dict[str, str]]:
     files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     images = [{"image": str(file)} for file in files if file.name.endswith(ENDINGS)]
     if not images:
-        raise ValueError(f"--dataset_dir {place}: expected an image, or a folder of images, that end in .nii.gz or .nii")
+        raise ValueError(f"--dataset_dir {place}: expected an image, or a folder of images, in .nii.gz or .nii")
     return images
