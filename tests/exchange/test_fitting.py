@@ -32,9 +32,8 @@ def test_a_model_of_the_same_project_fits_as_a_whole() -> None:
     fitting = fit(found(content, WANTED), WANTED)
     assert fitting.whole
     assert fitting.taken.keys() == content.keys()
-    assert fitting.lines == (
-        f"layers: {len(content)} of the network's {len(content)} weights fit (100.0% of its numbers)",
-    )
+    count = len(content)
+    assert fitting.lines == (f"layers: {count} of the network's {count} weights fit (100.0% of its numbers)",)
 
 
 def test_the_last_layer_stays_random_if_the_labels_are_others_even_of_the_same_number() -> None:

@@ -48,7 +48,7 @@ def fit(found: FoundWeights, wanted: ModelDescription) -> Fit:
     present = {name: found.weights[file] for name, file in renamed.items() if file in found.weights}
     fitting = {name: values for name, values in present.items() if values.shape == own[name].shape}
     taken = {name: values.to(own[name].dtype) for name, values in fitting.items() if name not in left_out}
-    if not taken:
+    if all(values.ndim < 2 for values in taken.values()):  # a few biases of the same length are no part of a network
         raise InvalidInputError(f"{found.source}: {_nothing(present, own)}: nothing of it can be taken over")
     for name, values in taken.items():
         if not values.isfinite().all():
