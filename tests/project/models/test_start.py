@@ -1,4 +1,4 @@
-"""Weights with which trainings begin: kept in files that never change, taken back, and left out when they do not fit."""
+"""Weights with which trainings begin: kept in files that never change, taken back, left out when they do not fit."""
 
 import logging
 
