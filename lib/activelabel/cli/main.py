@@ -13,6 +13,7 @@ from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
 from activelabel.cli.export import export
+from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, Studies
 from activelabel.cli.recipe import recipe
@@ -118,6 +119,7 @@ app.command()(restore)
 app.command()(check)
 app.command()(export)
 app.add_typer(user, name="user")
+app.add_typer(model, name="model")
 
 
 def main() -> None:
