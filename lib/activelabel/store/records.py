@@ -255,6 +255,15 @@ class Reading:
     agrees: bool
     created_at: datetime
 
+    @property
+    def in_words(self) -> str:
+        """How much both agree, structure by structure."""
+        shown = [
+            f"{name} Dice {one.dice:.2f}" + ("" if one.distance_mm is None else f", {one.distance_mm:.1f} mm apart")
+            for name, one in sorted(self.structures.items())
+        ]
+        return "; ".join(shown) or "nothing is drawn in either"
+
 
 @dataclass(frozen=True)
 class Fact:

@@ -368,6 +368,8 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     twice.send(image, "bob", drawn=BALL)  # without the box
     assert twice.learnt() == []
     assert twice.cases.cases()["readings"]["to_decide"] == [image]
+    (case,) = twice.client.get("/activelabel/worklist", params={"state": "finished"}).json()["cases"]
+    assert (case["image"], case["note"]) == (image, "two readings differ: ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
     other = next(name for name in NAMES if name != image)
     twice.send(other, "eve")
     assert twice.post("review")["review"]["image"] == image  # before what has merely waited

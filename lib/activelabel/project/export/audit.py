@@ -9,7 +9,7 @@ from datetime import datetime
 from activelabel.analysis.harmless_text import no_formula
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.project.project import Project
-from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease, ModelUse, Reading, Review
+from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease, ModelUse, Review
 
 COLUMNS = (
     "when", "image", "role", "event", "who", "version", "slices", "seconds", "active_seconds", "strategy",
@@ -78,7 +78,8 @@ class _Events:
         """The rows of comparisons and reviews."""
         versions = {label.id: label.version for labels in self._labels.values() for label in labels}
         for reading in self._ledger.readings():
-            yield self._row(reading.image_id, reading.created_at, "compared", "", note=_agreement_in_words(reading))
+            note = f"the readings {'agree' if reading.agrees else 'differ'}: {reading.in_words}"
+            yield self._row(reading.image_id, reading.created_at, "compared", "", note=note)
         for review in self._ledger.reviews():
             image_id, who, version = review.image_id, review.reviewer, versions[review.annotation_id]
             if review.begun_at is not None:
@@ -116,15 +117,6 @@ def _of_label(label: Annotation) -> Row:
         "active_seconds": _or_nothing(label.active_seconds),
         "unchanged_from": _or_nothing(label.unchanged_from),
     }
-
-
-def _agreement_in_words(reading: Reading) -> str:
-    """How much two readings agree, structure by structure."""
-    shown = "; ".join(
-        f"{name}: Dice {one.dice:.3f}" + ("" if one.distance_mm is None else f", {one.distance_mm:.2f} mm")
-        for name, one in reading.structures.items()
-    )
-    return f"the readings {'agree' if reading.agrees else 'differ'}: {shown or 'nothing is drawn in either'}"
 
 
 def _in_use(uses: Sequence[ModelUse], when: datetime) -> object:
