@@ -25,7 +25,7 @@ NOT_NEEDED = frozenset(
 NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
 """Packages that only a training with MLflow uses; `server.training.tracking.mlflow_handler` imports them then."""
 
-NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite"}
+NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite", "requests"}
 
 SHARDED_OPTIMIZERS = "torch.distributed.optim"
 """A module that ignite imports only to recognise optimizers shared by several processes, which are not used here.
