@@ -11,6 +11,7 @@ import pytest
 import torch
 from ignite.engine import Events
 from monailabel.tasks.train.basic_train import Context
+from recorded import record_annotation
 from training_study import TINY, Study
 
 from activelabel.networks import build_network
@@ -258,7 +259,7 @@ def test_a_training_is_longer_where_more_was_drawn(
     for image_id in (second, *other.ids("validation")):
         ledger.delete_annotation(image_id)
     sha256 = {name: sha256_of(other.project.labels_folder / f"{name}.nii.gz") for name in (first, second)}
-    ledger.record_annotation(first, file, sha256[first], "ann", foreground_slices=12)
+    record_annotation(ledger, first, file, sha256[first], "ann", foreground_slices=12)
     steps, _ = watch_steps_without_judge(monkeypatch)
 
     other.train()
@@ -266,7 +267,7 @@ def test_a_training_is_longer_where_more_was_drawn(
 
     steps.clear()
     slices = [8, 10, 12, 0]
-    ledger.record_annotation(second, f"{second}.nii.gz", sha256[second], "ann", slices=slices, foreground_slices=3)
+    record_annotation(ledger, second, f"{second}.nii.gz", sha256[second], "ann", slices=slices, foreground_slices=3)
     other.train()
     assert steps == [1] * 7 + [2] * 7, "14 for 7"
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
 from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, refusal
@@ -72,8 +73,8 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.KEEP_DRAFT,
             image_id,
             annotator,
-            lambda: self.ledger.record_draft(
-                image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
+            lambda: record_draft(
+                self.ledger, image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
             ),
         )
         self.sent[image_id, annotator] = file
@@ -86,7 +87,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator),
         )
         self.sent.pop((image_id, annotator), None)
         self.kept[image_id].append(file)
@@ -102,7 +103,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH_PART,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, slices=[1]),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator, slices=[1]),
         )
         self.kept[image_id].append(file)
 

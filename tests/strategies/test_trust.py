@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
@@ -41,7 +42,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 def come_back(project: Project, *worths: float | None) -> None:
     """Record labels of training cases whose comparison gives the uncertainty this worth."""
     for worth in worths:
-        label = project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+        label = record_annotation(project.ledger, project.ledger.pool("training")[0], "f", "0", "ann")
         # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
         correlation = None if worth is None else worth * 0.75**0.5
         wrong = 0 if worth is None else 500_000
