@@ -20,7 +20,8 @@ from activelabel.strategies.trust import Trust, proposals_by_uncertainty, read_t
 KIND = ScoreKind("variance")
 IMAGES = [f"case_{number:02d}" for number in range(12)]
 SAID = (
-    "what the model doubts says little of where it is wrong (rank correlation 0.05 over the last 3 labels, below 0.1)"
+    "where the model is uncertain says little of where it is wrong "
+    "(rank correlation 0.05 over the last 3 labels, below 0.1)"
 )
 
 
@@ -139,7 +140,7 @@ def test_a_distrusted_strategy_is_replaced_by_random_if_allowed_and_the_reason_s
     assert [proposal.image_id for proposal in instead] == [proposal.image_id for proposal in random]
     validation = set(project.ledger.pool("validation"))
     for proposal, at_random in zip(instead, random, strict=True):
-        ending = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
+        ending = "" if proposal.image_id in validation else f", not by uncertainty: {SAID}"
         assert proposal.reason == at_random.reason + ending
 
 

@@ -10,7 +10,6 @@ from recorded import record_annotation
 from sqlalchemy import update
 
 from activelabel.project.project import Project
-from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.store.schema import AnnotationRow
 from activelabel.training.checkpoints import load_model
 
@@ -55,6 +54,10 @@ class Study:
             )
 
     def train(self, **request: Any) -> dict[str, Any]:
+        from activelabel.server.training.segmentation import (
+            SegmentationTrainTask,  # tests that do not train need no host
+        )
+
         return SegmentationTrainTask(self.project)({"model": "segmentation", **request}, self)
 
     def set_slices(self, axis: int, count: int) -> None:
