@@ -9,6 +9,7 @@ import torch
 from recorded import record_annotation
 from sqlalchemy import update
 
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.project import Project
 from activelabel.store.schema import AnnotationRow
 from activelabel.training.checkpoints import load_model
@@ -54,11 +55,7 @@ class Study:
             )
 
     def train(self, **request: Any) -> dict[str, Any]:
-        from activelabel.server.training.segmentation import (
-            SegmentationTrainTask,  # tests that do not train need no host
-        )
-
-        return SegmentationTrainTask(self.project)({"model": "segmentation", **request}, self)
+        return SegmentationTraining(self.project).run({"model": "segmentation", **request}, self)
 
     def set_slices(self, axis: int, count: int) -> None:
         """Set for all images the axis and the number of their slices."""
