@@ -220,7 +220,7 @@ def test_no_order_of_events_loses_a_drawing_or_leaves_a_case_that_nobody_can_get
     run_state_machine_as_test(
         lambda: Cases(ledger, clock),
         settings=settings(
-            max_examples=5
+            max_examples=3
             if ledger.shown_url.startswith("postgresql")
             else 10,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,

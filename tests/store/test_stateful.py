@@ -164,9 +164,9 @@ def test_any_order_of_events(ledger, clock):
     run_state_machine_as_test(
         lambda: Study(ledger, clock),
         settings=settings(
-            max_examples=10
+            max_examples=4
             if ledger.shown_url.startswith("postgresql")
-            else 25,  # PostgreSQL has the same rules, and is twice as slow
+            else 12,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
