@@ -9,6 +9,7 @@ import pytest
 from made_up_experiment import make_experiment
 from ohif_page import CHROMIUM, OPTIONS
 from playwright.sync_api import Browser, Page, sync_playwright
+from recorded import record_annotation
 
 from activelabel.cli.main import main
 from activelabel.project.project import open_project
@@ -147,7 +148,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
     made = []
     for count, image_id in enumerate("abcdef", start=1):
         ledger.fix_slices(image_id, 2, (5, 5, 10))
-        made.append(ledger.record_annotation(image_id, "f", "0", "ann", foreground_slices=4).id)
+        made.append(record_annotation(ledger, image_id, "f", "0", "ann", foreground_slices=4).id)
         if count > 1:
             ledger.publish_model("m", "0", "quick", ["liver"], {"dice": 0.9 - 0.4 / count}, made)
     ledger.record_doubt(made[-1], 4, "variance", 0.25, wrong_voxels=10, voxels=100)
