@@ -68,7 +68,9 @@ def test_padding_changes_neither_weights_nor_the_middle_of_a_prediction(kind: st
     assert [(name, value.shape) for name, value in zeros.state_dict().items()] == [
         (name, value.shape) for name, value in repeated.state_dict().items()
     ]
-    assert all(torch.equal(a, b) for a, b in zip(zeros.state_dict().values(), repeated.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(zeros.state_dict().values(), repeated.state_dict().values(), strict=True)
+    )
     image = torch.randn(1, 1, 64, 64, 64)
     with torch.no_grad():
         first, second = zeros(image), repeated(image)

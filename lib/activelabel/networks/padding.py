@@ -25,7 +25,7 @@ class RepeatedTranspose(nn.Module):
         """Take over the weights of `layer`; if `smooth` follows, it sees what lies beyond the ends of the output."""
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
-        self._stride, paddings = cast(tuple[int, ...], layer.stride), cast(tuple[int, ...], layer.padding)
+        self._stride, paddings = layer.stride, cast(tuple[int, ...], layer.padding)
         self._beyond = (0, 0, 0) if smooth is None else tuple(step - 1 for step in smooth.stride)
         if smooth is not None:
             smooth.repeats = False
@@ -35,7 +35,8 @@ class RepeatedTranspose(nn.Module):
         after = [(more + padding - 1) // step + 1 for _, step, padding, more in axes]
         pairs = zip(reversed(before), reversed(after), strict=True)  # torch counts axes from the last one
         self._repeated = [length for pair in pairs for length in pair]
-        self._first = [step * ahead + padding - more for ahead, (_, step, padding, more) in zip(before, axes, strict=True)]
+        cut = zip(before, axes, strict=True)
+        self._first = [step * ahead + padding - more for ahead, (_, step, padding, more) in cut]
 
     def forward(self, values: Tensor) -> Tensor:
         """`values` (B, C, *S), upsampled."""
