@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def cases_of(images: str) -> tuple[Pairs, Pairs]:
-    """Cases to learn from and others to judge by. Of ACDC, every third patient: its five disease groups are in order."""
+    """Cases to learn from and others to judge by. Of ACDC, every third patient, as its groups are in order."""
     files = sorted((DATA / images / "images").glob("*.nii.gz"))[:: 3 if images == "acdc" else 1]
     pairs = {file.name.removesuffix(".nii.gz"): (file, DATA / images / "labels" / file.name) for file in files}
     names = list(pairs)[: CASES + JUDGED_BY]

@@ -162,8 +162,8 @@ def test_blur_rotation_and_flips_stay_within_slices(case: Case) -> None:
 
 
 @pytest.mark.parametrize("augmentation", ["scan", "blur_rotate_flip"])
-def test_a_patch_of_one_slice_is_turned_in_its_plane_and_keeps_most_of_its_label(case: Case, augmentation: str) -> None:
-    """Turned out of its plane by 11 degrees, it would keep the five or six voxels beside the line about which it turns."""
+def test_a_patch_of_one_slice_is_turned_in_its_plane_and_keeps_its_label(case: Case, augmentation: str) -> None:
+    """Turned out of its plane by 11 degrees, it would keep the five or six voxels beside its axis."""
     settings = TRAINING.model_copy(
         update={"augmentation": augmentation, "patch_size": (20, 18, 1), "patches_per_volume": 20}
     )

@@ -39,8 +39,8 @@ def _between_scans(flat: bool = False) -> Sequence[Transform]:
     """Changes as between two scans: position and size of the patient, scanner gain and noise.
 
     Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Image
-    intensities are about 0 to 1 (window) or -3 to 3 (z-score) here. A flat patch stays in its plane: turned out of it, it
-    would keep the label of a single line.
+    intensities are about 0 to 1 (window) or -3 to 3 (z-score) here. A flat patch stays in its plane: turned out of it,
+    it would keep the label of a few voxels only.
     """
     angle, scale = 0.2, 0.1  # radians, about 11 degrees
     return (
