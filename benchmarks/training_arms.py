@@ -15,9 +15,10 @@ from monai.transforms import AsDiscreted, Compose, Lambdad
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.networks import build_network
 from activelabel.project.project import Project
-from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.training.engine.progress import Stats
 from activelabel.training.transforms import LoadCase, training_transforms
 
 
@@ -61,8 +62,21 @@ class TimedTask(BasicTrainTask):
             self.timing = Timing(wall / steps, cpu / steps)
 
 
-class OurTask(TimedTask, SegmentationTraining):
-    """Our training, as the server runs it."""
+class OurTask(SegmentationTraining):
+    """Our training, as the server runs it. All steps after the first epoch count."""
+
+    timing: Timing
+
+    def show(self, stats: Stats) -> Stats:
+        """Note the time after an epoch."""
+        shown, now = super().show(stats), (time.perf_counter(), time.process_time())
+        epoch = int(stats.get("epoch", 0))
+        if epoch == 1:
+            self._begun = now
+        elif epoch > 1:
+            steps = (epoch - 1) * int(stats["total_iterations"])
+            self.timing = Timing(*((end - start) / steps for start, end in zip(self._begun, now, strict=True)))
+        return shown
 
 
 class HostTask(TimedTask):
@@ -120,7 +134,7 @@ class HostTask(TimedTask):
 def train_ours(project: Project, files: Files) -> tuple[Timing, nn.Module]:
     """Train as the server does; return the timing, and the network after the last epoch."""
     task = OurTask(project)
-    task({"model": "segmentation"}, files)
+    task.run({"model": "segmentation"}, files)
     return task.timing, project.network(project.current_model())
 
 
