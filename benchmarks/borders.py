@@ -139,7 +139,9 @@ def train(recipe: Recipe, files: list[Path], steps: int, size: Size3D) -> nn.Mod
         optimiser.zero_grad()
         loss(network(images), labels).backward()
         optimiser.step()
-    return network
+    plain = build_network(recipe.network, 1 + len(LABELS))  # those for training have dropout that no pass makes random
+    plain.load_state_dict(network.state_dict())
+    return plain
 
 
 def borders_of(

@@ -1,6 +1,6 @@
 """A recipe that `activelabel recipe` plans for a data set, beside `quick`: the same cases, and the processor's seconds.
 
-    OMP_NUM_THREADS=1 python benchmarks/planned.py [--images hippocampus acdc] [--seeds 3] [--recipes quick planned]
+    OMP_NUM_THREADS=1 python benchmarks/planned.py [--images hippocampus acdc] [--seeds 3] [--epochs 40]
 
 Ten annotated cases, ten others to judge by. The plan sees the images that are trained on, and for the intensities their
 labels. Both trainings run as on the server, without validation, and the last weights are judged in float32. The
@@ -42,9 +42,11 @@ def main() -> None:
     parser.add_argument("--images", nargs="+", choices=LABELS, default=list(LABELS))
     parser.add_argument("--recipes", nargs="+", choices=("quick", "planned"), default=["quick", "planned"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=40, help="of both; their steps fall with them")
     parser.add_argument("--show", action="store_true", help="print the planned recipes, and train nothing")
     arguments = parser.parse_args()
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
+    print(f"{arguments.epochs} epochs")
     print("| images | recipe | seed | training, processor s | mean Dice | by structure |")
     print("|---|---|---:|---:|---:|---|", flush=True)
     for images in arguments.images:
@@ -55,7 +57,11 @@ def main() -> None:
             continue
         for seed in range(arguments.seeds):
             for name in arguments.recipes:
-                print_row(images, name, seed, load_recipe("quick") if name == "quick" else read(text), trained, judged)
+                recipe = load_recipe("quick") if name == "quick" else read(text)
+                training = recipe.training.model_copy(update={"validation_cases": 0, "epochs": arguments.epochs})
+                # A project finds this name.
+                recipe = recipe.model_copy(update={"name": "quick", "training": training})
+                print_row(images, name, seed, recipe, trained, judged)
 
 
 def cases_of(images: str) -> tuple[Pairs, Pairs]:
@@ -85,23 +91,21 @@ def read(text: str) -> Recipe:
 
 def print_row(images: str, name: str, seed: int, recipe: Recipe, trained: Pairs, judged: Pairs) -> None:
     """Train and judge with one seed, and print the result."""
-    training = recipe.training.model_copy(update={"validation_cases": 0})
-    recipe = recipe.model_copy(update={"name": "quick", "training": training})  # a name that a project finds
     with tempfile.TemporaryDirectory() as work:
         project = annotated_project(Path(work), recipe, LABELS[images], seed, trained)
         started = time.process_time()
         _, network = train_ours(project, Files({case: image for case, (image, _) in trained.items()}))
         seconds = time.process_time() - started
-    prediction = recipe.prediction
-    predictor = Predictor(
-        network,
-        prediction.window_size,
-        prediction.window_overlap,
-        precision="float32",
-        margin=prediction.window_margin,
-    )
-    files: list[Case] = [{"image": str(image), "label": str(label)} for image, label in judged.values()]
-    found = evaluate_cases(predictor.probabilities, files, project.labels, project.preprocessing)
+        prediction = recipe.prediction
+        predictor = Predictor(
+            network,
+            prediction.window_size,
+            prediction.window_overlap,
+            precision="float32",
+            margin=prediction.window_margin,
+        )
+        files: list[Case] = [{"image": str(image), "label": str(label)} for image, label in judged.values()]
+        found = evaluate_cases(predictor.probabilities, files, project.labels, project.preprocessing)
     dice = {label: value for label, value in mean_class_dice(found, project.labels).items() if value is not None}
     named = ", ".join(f"{label} {value:.3f}" for label, value in dice.items())
     print(
