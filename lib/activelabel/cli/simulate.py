@@ -54,6 +54,7 @@ def simulate(
     # Here, so that `--help` does not wait for torch and the host.
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
+    from activelabel.project.patients import given_patients
     from activelabel.project.settings import parse_settings, setting_pairs
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
     from activelabel.simulation.cases import find_cases
@@ -69,10 +70,13 @@ def simulate(
     given = parse_settings(settings)
     check_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
-    split = given_split(given)
+    split, patients = given_split(given), given_patients(given)
     if given.splits is not None:  # each run reads the file again, possibly in another folder
         settings["splits"] = str(given.splits.resolve())
-    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,), split=split)
+    if patients is not None and patients.pattern is None:
+        settings["patients"] = str(Path(patients.said).resolve())
+    needed = max(needed_cases(arm) for arm in arms)
+    cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients)
     for line in cases.passed_over:
         errors.print(line, markup=False, soft_wrap=True)
     if full_data:
