@@ -1,6 +1,7 @@
 """The command `activelabel start`: starts the server after some quick checks."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from activelabel.backports import ON_WINDOWS
 from activelabel.cli.options import CONF, Conf, Studies
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import APP_FOLDER, CHECKOUT_APP, HOST_APP_FOLDER, recipe_names
@@ -99,8 +101,13 @@ def prepare_app_folder(folder: Path) -> Path:
 
 
 def run(program: str, arguments: Sequence[str]) -> None:
-    """Replace this process by the program, so that signals and exit code are those of the server."""
+    """Replace this process by the program, so that signals and exit code are those of the server.
+
+    Windows would start a process beside this one and end this one at once; there this process waits for it.
+    """
     sys.stdout.flush()
+    if ON_WINDOWS:
+        raise SystemExit(subprocess.call([program, *arguments]))
     os.execv(program, [program, *arguments])
 
 

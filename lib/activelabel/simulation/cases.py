@@ -139,4 +139,21 @@ def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
         link = studies / f"{image_id}{ending_of(image.name)}"  # the link's own name: its target may have any name
         if not link.exists():
             link.unlink(missing_ok=True)
-            link.symlink_to(image.resolve())
+            _link(link, image.resolve())
+
+
+def _link(link: Path, target: Path) -> None:
+    """Link to a file. Where the system lets this user make no symbolic link, as Windows does, the link is a hard one.
+
+    Raises:
+        InvalidInputError: neither can be made.
+    """
+    try:
+        link.symlink_to(target)
+    except OSError:
+        try:
+            link.hardlink_to(target)
+        except OSError as error:
+            raise InvalidInputError(
+                f"{link}: no link to {target} can be made ({error.strerror}): name an --out on the disk of the images"
+            ) from error

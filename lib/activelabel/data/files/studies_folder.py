@@ -256,11 +256,19 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str
     given = {image_id: path for image_id, path in known.items() if path in there}
     new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), _preference(path), path))
     late = []
+    # Names of folders are made of ids, and where a file system does not tell `A` from `a`, two of these would be one.
+    taken = {image_id.casefold() for image_id in given}
     for path in new:
-        if given.setdefault(next(image_ids(path)), path) != path:
+        first = next(image_ids(path))
+        if first.casefold() in taken:
             late.append(path)
+        else:
+            given[first] = path
+            taken.add(first.casefold())
     for path in late:  # only now, so that they take no id that another file would get first
-        given[next(candidate for candidate in image_ids(path) if candidate not in given)] = path
+        image_id = next(candidate for candidate in image_ids(path) if candidate.casefold() not in taken)
+        given[image_id] = path
+        taken.add(image_id.casefold())
     return given
 
 
