@@ -181,10 +181,10 @@ def test_patients_and_splits_are_looked_at(blobs: Callable[[int], Any], tmp_path
     studies = blobs(4).studies
     (studies / "blob_03.nii.gz").rename(studies / "odd.nii.gz")
     conf = {"labels": "ball", "patients": r"blob_(0[01]|02)"}
-    assert findings(studies, **conf)["patients"] == Finding("patients", True, "3 of 3 images", ANY)
+    assert findings(studies, **conf)["patients"] == Finding("patients", True, "3 on 3 images", ANY)
     assert "odd.nii.gz" in findings(studies, **conf)["files"].text
     one = findings(studies, labels="ball", patients="(blob)")["patients"]
-    assert (one.fit, one.text) == (False, "1 of 3 images")
+    assert (one.fit, one.text) == (False, "1 on 3 images")
     assert "it has 0 groups" in findings(studies, labels="ball", patients="blob")["settings and ledger"].text
     assert "of no image" in findings(studies, labels="ball", patients="(x)")["settings and ledger"].text
     (tmp_path / "split.txt").write_text("blob_00 train\nblob_01 val\nblob_02 train\n")

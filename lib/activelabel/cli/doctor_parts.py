@@ -43,7 +43,7 @@ def _parts(
         yield Finding(
             "patients",
             min(len(patients), _SMALLEST_SPLIT) <= count or not wanted,
-            f"{count} of {len(patients)} images",
+            f"{count} on {len(patients)} images",
             "all images are of one patient, and none can judge what was learnt from: say whose they are with --conf "
             "patients",
         )
