@@ -24,24 +24,24 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/activelabel
-# The dependencies are a layer of their own: it stays while only our code changes.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+ARG PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PATH=/opt/activelabel/.venv/bin:$PATH
+# PyTorch, and then all other packages, are layers of their own: they stay while only our code changes. pip is newer than
+# Debian's, which takes long to find what goes together.
+COPY constraints.txt ./
+RUN python3 -m venv .venv && pip install --upgrade pip setuptools wheel
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constraints.txt torch torchvision
+# sam2, which MONAI Label asks for, comes as source: it is built with the torch that is here already, and without the
+# compiler that its CUDA code would take.
+RUN SAM2_BUILD_CUDA=0 pip install --constraint constraints.txt --no-build-isolation sam2
+COPY pyproject.toml README.md LICENSE ./
 COPY lib/activelabel/__init__.py lib/activelabel/__init__.py
-# pip of its own: Debian's takes an hour to find what goes together. sam2, which MONAI Label asks for, comes as source and is
-# built with the torch that is here already, without the compiler that its CUDA code would take.
-RUN python3 -m venv .venv \
-    && PATH=/opt/activelabel/.venv/bin:$PATH \
-    && export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 SAM2_BUILD_CUDA=0 \
-    && pip install --upgrade pip setuptools wheel \
-    && pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constraints.txt torch torchvision \
-    && pip install --constraint constraints.txt --no-build-isolation sam2 \
-    && pip install --constraint constraints.txt .
+RUN pip install --constraint constraints.txt .
 COPY lib lib
-RUN .venv/bin/pip install --no-cache-dir --no-deps --force-reinstall . && rm -rf build
+RUN pip install --no-deps --force-reinstall . && rm -rf build
 
 RUN useradd --uid 10001 --create-home activelabel && install --directory --owner activelabel /data /studies
-ENV PATH=/opt/activelabel/.venv/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
+ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     XDG_DATA_HOME=/data \
     MONAI_LABEL_DICOMWEB_CACHE_PATH=/data/series

@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 import typer.main
 import yaml
 from documents import ROOT
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from activelabel.cli.main import app
 from activelabel.cli.options import joined_settings
@@ -124,3 +128,17 @@ def test_volumes_and_services_that_are_named_exist() -> None:
     assert SERVICES["pacs"]["volumes"] == [f"images:{pacs['StorageDirectory']}"]
     gpu = yaml.safe_load((ROOT / "docker" / "gpu.yaml").read_text(encoding="utf-8"))
     assert gpu["services"].keys() == {"server"}
+
+
+def test_debian_s_python_takes_every_pinned_version() -> None:
+    """Debian 12 stays with 3.11.2; a pin that asks for more says so by a marker."""
+    python, refused = "3.11.2", []
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        pin = None if line.startswith("#") or not line else Requirement(line)
+        if pin is None or (pin.marker and not pin.marker.evaluate({"python_full_version": python})):
+            continue
+        with suppress(PackageNotFoundError):  # of another Python
+            wanted = metadata(pin.name)["Requires-Python"]
+            if wanted and not SpecifierSet(wanted).contains(python):
+                refused.append(f"{line}: {wanted}")
+    assert not refused

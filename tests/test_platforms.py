@@ -74,7 +74,7 @@ def test_images_are_linked_where_no_symbolic_link_may_be_made(tmp_path: Path, mo
     link_images(cases, ["a"], tmp_path / "studies")
     assert (tmp_path / "studies" / "a.nii").samefile(tmp_path / "a.nii")
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    with pytest.raises(InvalidInputError, match="name an --out on the disk of the images"):
+    with pytest.raises(InvalidInputError, match="name a folder on the disk of the images"):
         link_images(cases, ["a"], tmp_path / "elsewhere")
 
 

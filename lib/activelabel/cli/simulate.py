@@ -52,6 +52,8 @@ def simulate(
     A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
     # Here, so that `--help` does not wait for torch and the host.
+    from activelabel.cli.dicom_folder import make_images
+    from activelabel.data.dicom.folders import CONVERTED, LABELS, is_dicom_folder
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
     from activelabel.project.patients import given_patients
@@ -65,6 +67,10 @@ def simulate(
     if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
         raise InvalidInputError("--server: one server plays one run: give one --strategy, --seeds 1, no --full-data")
     settings = setting_pairs(conf or [])
+    if is_dicom_folder(images):
+        labels_too = [labels] if is_dicom_folder(labels) else []
+        images = make_images([images, *labels_too], out / CONVERTED, settings)
+        labels = images / LABELS if labels_too else labels
     if label_names is not None:
         settings["labels"] = label_names
     given = parse_settings(settings)

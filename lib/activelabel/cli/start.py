@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from activelabel.backports import ON_WINDOWS
-from activelabel.cli.options import CONF, Conf, Studies
+from activelabel.cli.dicom_folder import images_to_serve
+from activelabel.cli.options import CONF, Conf, StudiesAsGiven
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import APP_FOLDER, CHECKOUT_APP, HOST_APP_FOLDER, recipe_names
 
@@ -19,7 +20,7 @@ START_SERVER = ("-m", "activelabel.server.host_main", "start_server")
 
 
 def start(
-    studies: Studies,
+    studies: StudiesAsGiven,
     labels: Annotated[
         str | None,
         typer.Option(help="Names of the structures, separated by commas. Default from a dataset.json or labels."),
@@ -55,6 +56,7 @@ def start(
     if problem := unfit_version():
         raise NotReadyError(f"{problem}; `activelabel doctor` looks at the rest")
     _check(studies, certificates)
+    studies = images_to_serve(studies, settings)
     app = prepare_app_folder(APP_FOLDER)
     places = [*("--app", str(app)), *("--studies", studies), *("--host", host), *("--port", str(port))]
     run(sys.executable, [*START_SERVER, *places, *_options(certificates, settings)])

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from activelabel.data.files.links import make_link
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import find_images, find_labels, lines_on
 from activelabel.data.given_patients import GivenPatients, check_parts
@@ -139,21 +140,4 @@ def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
         link = studies / f"{image_id}{ending_of(image.name)}"  # the link's own name: its target may have any name
         if not link.exists():
             link.unlink(missing_ok=True)
-            _link(link, image.resolve())
-
-
-def _link(link: Path, target: Path) -> None:
-    """Link to a file. Where the system lets this user make no symbolic link, as Windows does, the link is a hard one.
-
-    Raises:
-        InvalidInputError: neither can be made.
-    """
-    try:
-        link.symlink_to(target)
-    except OSError:
-        try:
-            link.hardlink_to(target)
-        except OSError as error:
-            raise InvalidInputError(
-                f"{link}: no link to {target} can be made ({error.strerror}): name an --out on the disk of the images"
-            ) from error
+            make_link(link, image.resolve())
