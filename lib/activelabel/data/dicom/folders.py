@@ -1,4 +1,4 @@
-"""A folder of DICOM files, as scanners and planning systems export it: its series as images, SEG and RTSTRUCT as labels.
+"""A folder of DICOM files, as scanners and planning systems export it: series as images, SEG and RTSTRUCT as labels.
 
 A client is sent one file an image, so each series becomes a NIfTI in a folder of ours, once. A label stays the DICOM
 object that it is, under the name of its image.
@@ -110,9 +110,8 @@ def _sort(folder: Path, found: _Found) -> None:
         if modality in _LABELS:
             found.labels.append(path)
         elif modality not in _IMAGES:
-            found.passed_over[str(path.relative_to(folder))] = (
-                f"its modality is {modality[:16]}, which is no image here"
-            )
+            reason = f"its modality is {modality[:16]}, expected {', '.join(_IMAGES)} or a label"
+            found.passed_over[str(path.relative_to(folder))] = reason
         else:
             uid = str(header.get("SeriesInstanceUID"))
             found.files[uid].append(path)
