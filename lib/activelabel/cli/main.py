@@ -13,6 +13,8 @@ from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
 from activelabel.cli.dicom_folder import images_to_look_at
+from activelabel.cli.export import export
+from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, StudiesAsGiven
 from activelabel.cli.recipe import recipe
@@ -51,7 +53,7 @@ def doctor(
 
     Exit code 0: a server would run; 1: something must be corrected first.
     """
-    from activelabel.cli.doctor_checks import examine
+    from activelabel.cli.doctor import examine
     from activelabel.project.settings import setting_pairs
 
     settings = setting_pairs(conf or [])
@@ -118,7 +120,9 @@ app.command()(report)
 app.command()(recipe)
 app.command()(restore)
 app.command()(check)
+app.command()(export)
 app.add_typer(user, name="user")
+app.add_typer(model, name="model")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """A label before it is recorded in the ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from activelabel.store.cases.coverage_case import CoverageCase
-from activelabel.store.records import FINAL
+from activelabel.store.records import FINAL, Agreement
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,15 @@ class KeptFile:
     path: str
     sha256: str
     stamp: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A second reading compared with the final label `first_id`: the agreement by structure; whether it is enough."""
+
+    first_id: int
+    structures: Mapping[str, Agreement]
+    agrees: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class NewAnnotation:
         label_names: the names of the values 1..N.
         file_stamp: size and modification time of the file when it had this `sha256`.
         coverage: the rule by which its covered slices were found.
+        compared: for a second reading, the comparison with the final label.
     """
 
     image_id: str
@@ -54,3 +64,4 @@ class NewAnnotation:
     label_names: Sequence[str] | None = None
     file_stamp: tuple[int, int] | None = None
     coverage: CoverageCase | None = None
+    compared: Compared | None = None
