@@ -277,7 +277,8 @@ def plan_without_labels(
     check_device(settings.device)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    return Project(settings, recipe, (), folder, Ledger(url), studies=studies)
+    ledger = Ledger(url, only_approved=settings.review)
+    return Project(settings, recipe, (), folder, ledger, studies=studies)
 
 
 def open_project(
