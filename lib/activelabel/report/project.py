@@ -51,12 +51,8 @@ def project_page(project: Project) -> Page:
         sections=[
             Section("How good after how much work", list(_curve(project, curve))),
             Section("What the labels have cost", [_costs(project)]),
-<<<<<<< HEAD
             *([Section("Do two annotators agree?", readings)] if readings else []),
-            Section("Is the model wrong where it doubts?", list(_doubts(project))),
-=======
             Section("Is the model wrong where it is uncertain?", list(_doubts(project))),
->>>>>>> house
             Section("All settings", [Folded("Settings in force", json.dumps(project.settings_in_force(), indent=1)),
                                      Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
         ],
