@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from monai.data import load_decathlon_datalist
+from recorded import record_annotation
 from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import open_archive
@@ -20,10 +21,13 @@ from activelabel.data.dataset_json import read_dataset
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.given_splits import read_split
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import Exported, export_dataset
 from activelabel.project.project import open_project
 from activelabel.store.cases.case_states import Verdict
+from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.records import SECOND, Agreement
 
 NAMES = ("a", "b", "c", "d")
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -218,3 +222,15 @@ def test_the_command_says_what_it_wrote(
     assert ended.value.code == 0
     assert capfd.readouterr().out == f"1 training and 2 validation cases, 1 of them in part in {out}\n"
     assert (out / "participants.tsv").is_file()
+
+
+def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
+    first = clinic.ledger.current_annotation("a")
+    compared = Compared(first.id, {"ball": Agreement(0.5, 1.25), "box": Agreement(0.0, None)}, agrees=False)
+    record_annotation(clinic.ledger, "a", "a/second.nii.gz", "5" * 64, "eve", tag=SECOND, compared=compared)
+    rows = list(csv.DictReader(audit_table(clinic.project).splitlines()))
+    assert [(row["event"], row["who"], row["note"]) for row in rows if row["image"] == "a"] == [
+        ("label", "ann", ""),
+        ("second reading", "eve", ""),
+        ("compared", "", "the readings differ: ball Dice 0.50, 1.2 mm apart; box Dice 0.00"),
+    ]

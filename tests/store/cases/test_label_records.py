@@ -10,8 +10,10 @@ from recorded import record_annotation, record_draft
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.cases.case_states import DraftReason, Verdict
 from activelabel.store.cases.label_records import Rebuilt
+from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
+from activelabel.store.records import SECOND, Agreement
 
 
 @pytest.fixture
@@ -112,9 +114,22 @@ def test_decisions_of_reviewers_are_rebuilt_too(told, new_url, clock):
     assert [review.id for review in after.reviews()] == [1, 2, 3]
 
 
+def test_second_readings_are_rebuilt_too(tmp_path, new_url, clock):
+    before = Ledger(sqlite_url(tmp_path / "read.sqlite"), clock)
+    before.sync_images(["a"], 0)
+    first = record_annotation(before, "a", "a/1.nii.gz", "1" * 64, "ann")
+    compared = Compared(first.id, {"liver": Agreement(0.5, None)}, agrees=False)
+    record_annotation(before, "a", "a/2.nii.gz", "2" * 64, "bob", tag=SECOND, compared=compared)
+    after = Ledger(new_url, clock)
+    after.rebuild(json.loads(json.dumps([*before.label_records("a").values()])))
+    assert after.readings() == before.readings() != []
+    assert after.disagreements().keys() == {"a"}
+    assert after.labels_to_learn() == []
+
+
 def test_records_of_an_earlier_version_know_no_reviews(told, new_url, clock):
     _, records = told
-    old = [{key: value for key, value in record.items() if key != "reviews"} for record in records]
+    old = [{key: value for key, value in record.items() if key not in ("reviews", "readings")} for record in records]
     after = Ledger(new_url, clock)
     after.rebuild(old)
     assert after.reviews() == []
