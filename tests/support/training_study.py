@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from sqlalchemy import update
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.project.project import Project
 from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.store.schema import AnnotationRow
@@ -26,6 +27,9 @@ class Study:
 
     def get_image_uri(self, image_id: str) -> str:
         return str(self.studies / f"{image_id}.nii.gz")
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        return self.project.layout.files(self.get_image_uri(image_id))
 
     def ids(self, role: str) -> list[str]:
         return [image.id for image in self.project.ledger.images() if image.role == role]

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 
 from activelabel.cli.doctor_checks import Finding
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
 from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.grids import Grid
-from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
 from activelabel.data.labels import check_label
-from activelabel.data.modality import AUTO, named_modality
+from activelabel.data.modality import AUTO
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.training_cases import check_case
@@ -22,9 +23,9 @@ from activelabel.prediction.precision import choose_precision
 from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
-from activelabel.project.modality import declared_or_voted
+from activelabel.project.modality import configured_modality, declared_or_voted
 from activelabel.project.models.standing import read_standing
-from activelabel.project.project import Project, plan_project
+from activelabel.project.project import Project, plan_project, plan_without_labels
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings
@@ -43,11 +44,15 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
     if is_pacs(studies):
         yield _pacs(studies)
     else:
-        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf))
+        layout = _layout(app_dir, studies, conf)
+        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf), layout)
         yield from _images(folder, readable)
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        if project.layout.names:
+            shown = f"viewers show {project.recipe.shown_channel}"
+            yield Finding("channels", True, f"{', '.join(project.recipe.channels)}; {shown}")
         if not is_pacs(studies) and Path(studies).is_dir():
             yield from _labels(folder, project.labels)
         begun = project.ledger.exists()
@@ -73,11 +78,12 @@ class _Folder:
     studies: Path
     listing: Path
     links_out: bool
+    layout: ChannelLayout
 
     def images(self) -> FolderContent:
         """The images that the server would find."""
         listed = listed_files(self.listing) or listed_files(self.studies)
-        return find_images(self.studies, listed, links_out=self.links_out)
+        return find_images(self.studies, listed, links_out=self.links_out, layout=self.layout)
 
 
 def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path:
@@ -87,19 +93,26 @@ def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path
         return Path(studies)
 
 
+def _layout(app_dir: str, studies: str, conf: Mapping[str, str]) -> ChannelLayout:
+    try:
+        return plan_without_labels(app_dir, studies, conf).layout
+    except ActiveLabelError:  # a later check reports wrong settings
+        return ONE_CHANNEL
+
+
 @dataclass
 class _ReadableImages:
     """The readable images: files, grids, hashes of their contents, and intensity statistics."""
 
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, ImageFiles] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
-    intensities: dict[str, Intensities] = field(default_factory=dict)
+    intensities: dict[str, ChannelIntensities] = field(default_factory=dict)
 
-    def add(self, image_id: str, volume: Volume) -> None:
-        self.files[image_id] = volume.path
+    def add(self, image_id: str, files: ImageFiles, volume: Volume) -> None:
+        self.files[image_id] = files
         self.grids[image_id], self.contents[image_id] = volume.grid, content_sha256(volume)
-        self.intensities[volume.path.name] = measure_intensities(volume.array)
+        self.intensities[volume.path.name] = measure_channels(volume.channels)
 
 
 def _meaning(project: Project, readable: _ReadableImages, begun: bool) -> Iterator[Finding]:
@@ -107,11 +120,11 @@ def _meaning(project: Project, readable: _ReadableImages, begun: bool) -> Iterat
     modality = project.modality if begun else None
     if modality is None and not is_pacs(project.studies):
         configured = project.settings.modality
-        found = None if configured == AUTO else named_modality(configured, "--conf modality")
-        modality = found or declared_or_voted(Path(project.studies), readable.intensities.values())
+        found = None if configured == AUTO else configured_modality(configured, project.layout)
+        modality = found or declared_or_voted(Path(project.studies), readable.intensities.values(), project.layout)
     if modality is not None:
         yield Finding("modality", True, str(modality))
-    for name, difference in odd_ones(readable.intensities).items():
+    for name, difference in odd_channels(readable.intensities, project.layout.names).items():
         yield Finding("image that differs", True, f"{name}: {difference}")
     for image_id, grid in readable.grids.items():
         try:
@@ -124,12 +137,12 @@ def _cases(project: Project, readable: _ReadableImages) -> Iterator[Finding]:
     """Report annotated cases that cannot be used for training, and all images that were set aside."""
     if not is_pacs(project.studies):
         for annotation in project.ledger.annotations():
-            path = readable.files.get(annotation.image_id)
-            if path is None:
+            files = readable.files.get(annotation.image_id)
+            if files is None:
                 continue
             try:
                 require_same_image(annotation, readable.contents[annotation.image_id])
-                check_case(annotation, project, path)
+                check_case(annotation, project, files)
             except ActiveLabelError as error:
                 yield Finding("case", False, str(error), "until then nothing is learnt from it")
     for image in project.ledger.images_set_aside():
@@ -160,7 +173,8 @@ def _images(folder: _Folder, readable: _ReadableImages) -> Iterator[Finding]:
     broken = []
     for image_id in images.files:
         try:
-            readable.add(image_id, read_volume(images.path(image_id)))
+            files = images.image(image_id)
+            readable.add(image_id, files, read_volume(files))
         except ActiveLabelError as error:
             broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
     yield Finding(
@@ -181,7 +195,7 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
     refused = {}
     for image_id, path in found.files.items():
         try:
-            check_label(found.path(image_id), read_grid(images.path(image_id)), names)
+            check_label(found.path(image_id), read_grid(images.image(image_id)), names)
         except ActiveLabelError as error:
             refused[path] = str(error)
     if found.files:

@@ -13,6 +13,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import recipe_names
 
 if TYPE_CHECKING:
+    from activelabel.data.files.channels import ChannelLayout
     from activelabel.project.settings import Settings
     from activelabel.simulation.cases import Cases
     from activelabel.simulation.experiment import Experiment
@@ -52,9 +53,12 @@ def simulate(
     A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
     # Here, so that `--help` does not wait for torch and the host.
+    from activelabel.project.channels import find_layout, layout_settings
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
+    from activelabel.project.recipe_in_force import with_settings
     from activelabel.project.settings import parse_settings, setting_pairs
+    from activelabel.recipes import load_recipe
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
     from activelabel.simulation.cases import find_cases
     from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
@@ -72,7 +76,10 @@ def simulate(
     split = given_split(given)
     if given.splits is not None:  # each run reads the file again, possibly in another folder
         settings["splits"] = str(given.splits.resolve())
-    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,), split=split)
+    layout = find_layout(with_settings(load_recipe(recipe), given), given, str(images))
+    settings |= layout_settings(layout)
+    smallest = max(needed_cases(arm) for arm in arms)
+    cases = find_cases(images, labels, test, smallest, without=(out,), split=split, layout=layout)
     for line in cases.passed_over:
         errors.print(line, markup=False, soft_wrap=True)
     if full_data:
@@ -85,20 +92,22 @@ def simulate(
     cases, left_out = sound_test_cases(cases, names)
     for problem in left_out.values():
         errors.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
-    experiment = replace(experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases)})
+    experiment = replace(
+        experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases, layout)}
+    )
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
 
 
-def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
+def _modality(given: "Settings", images: Path, cases: "Cases", layout: "ChannelLayout") -> str:
     """The modality of all runs, determined once: a run has only links to the images, without a `dataset.json`."""
     from activelabel.data.modality import AUTO
     from activelabel.project.modality import find_modality
 
     if given.modality != AUTO:
         return given.modality
-    found = find_modality(str(images), [cases.images[case] for case in cases.pool])
+    found = find_modality(str(images), [cases.images[case] for case in cases.pool], layout=layout)
     return AUTO if found is None else found.name
 
 

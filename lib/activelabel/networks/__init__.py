@@ -10,7 +10,8 @@ from activelabel.networks.residual_unet import build_residual_unet
 from activelabel.networks.unet import build_unet, build_unet2d
 from activelabel.recipes import NetworkSettings
 
-NetworkBuilder = Callable[[NetworkSettings, int], nn.Module]
+NetworkBuilder = Callable[[NetworkSettings, int, int], nn.Module]
+"""From settings and the numbers of classes and of channels of an image to a network."""
 
 NETWORKS: dict[str, NetworkBuilder] = {
     "anisotropic_unet": build_anisotropic_unet,
@@ -20,10 +21,10 @@ NETWORKS: dict[str, NetworkBuilder] = {
 }
 
 
-def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_network(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """A new network of the kind that `settings` names, with random weights.
 
-    It takes images (B, 1, *S) and gives logits (B, classes, *S), background first. Each of its levels has dropout
+    It takes images (B, inputs, *S) and gives logits (B, classes, *S), background first. Each of its levels has dropout
     layers (`torch.nn.Dropout` and its relatives), which Monte Carlo passes switch on.
 
     Raises:
@@ -33,4 +34,4 @@ def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
     builder = NETWORKS.get(settings.kind)
     if builder is None:
         raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")
-    return builder(settings, classes)
+    return builder(settings, classes, inputs)

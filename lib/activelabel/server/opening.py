@@ -20,7 +20,10 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         view = project.view_folder
         if split is not None:
             check_no_test_cases(
-                split, find_images(Path(studies), links_out=project.settings.links_out_of_studies).files
+                split,
+                find_images(
+                    Path(studies), links_out=project.settings.links_out_of_studies, layout=project.layout
+                ).files,
             )
         return LedgerDatastore(
             str(view),
@@ -31,6 +34,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             images=None if view == Path(studies) else Path(studies),
             links_out=project.settings.links_out_of_studies,
             split=split,
+            layout=project.layout,
         )
     # The DICOMweb client takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore

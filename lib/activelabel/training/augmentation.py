@@ -35,8 +35,9 @@ def _nothing() -> Sequence[Transform]:
 def _between_scans() -> Sequence[Transform]:
     """Changes as between two scans: position and size of the patient, scanner gain and noise.
 
-    Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Image
-    intensities are about 0 to 1 (window) or -3 to 3 (z-score) here.
+    Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Each
+    channel has its own gain and noise, as it was scanned by itself. Image intensities are about 0 to 1 (window) or -3
+    to 3 (z-score) here.
     """
     return (
         RandAffined(
@@ -47,8 +48,8 @@ def _between_scans() -> Sequence[Transform]:
             mode=("bilinear", "nearest"),
             padding_mode=_TURNED_IN,
         ),
-        RandScaleIntensityd("image", factors=0.1, prob=0.5),
-        RandShiftIntensityd("image", offsets=0.1, prob=0.5),
+        RandScaleIntensityd("image", factors=0.1, prob=0.5, channel_wise=True),
+        RandShiftIntensityd("image", offsets=0.1, prob=0.5, channel_wise=True),
         RandGaussianNoised("image", prob=0.25, std=0.05),
     )
 
@@ -84,7 +85,7 @@ class ReflectedBlur(RandGaussianSmoothd):
         super().__init__("image", prob=prob, sigma_x=sigma, sigma_y=sigma, sigma_z=(0.0, 0.0))
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """The patch with its `image` (1, *S) blurred or not, and other entries unchanged."""
+        """The patch with its `image` (C, *S) blurred or not, and other entries unchanged."""
         image = convert_to_tensor(data["image"], track_meta=False)
         width, height, depth = image.shape[1:]
         wider = reflect_to(image, (width + 2 * _BLUR_REACH, height + 2 * _BLUR_REACH, depth))
@@ -100,8 +101,8 @@ def _intensity() -> Sequence[Transform]:
     those of `scan`, but every patch is shifted and scaled, so that the second view always differs.
     """
     return (
-        RandScaleIntensityd("image", factors=0.1, prob=1.0),
-        RandShiftIntensityd("image", offsets=0.1, prob=1.0),
+        RandScaleIntensityd("image", factors=0.1, prob=1.0, channel_wise=True),
+        RandShiftIntensityd("image", offsets=0.1, prob=1.0, channel_wise=True),
         RandGaussianNoised("image", prob=0.5, std=0.05),
     )
 

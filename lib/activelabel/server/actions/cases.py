@@ -58,7 +58,7 @@ class CaseActions:
         sample: dict[str, Any] = self._strategies[strategy](request, self._datastore)
         if not sample:
             return {}
-        sample["path"] = self._datastore.get_image_uri(sample["id"])
+        sample["path"] = str(self._datastore.shown_file(sample["id"]))
         draft = self._datastore.open_for(sample["id"], annotator)
         if draft is not None:
             stored = self._datastore.get_image_info(sample["id"])

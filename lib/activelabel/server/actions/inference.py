@@ -46,7 +46,13 @@ class Inference:
         path = self._datastore.get_image_uri(image) if in_studies else image
         file, params = self._infers[name]({**copy.deepcopy(dict(request)), "image": path})
         if in_studies and name == MODEL:
-            keep_shown_mask(self._project, image, int(params["model_version"]), file, lambda: read_grid(path))
+            keep_shown_mask(
+                self._project,
+                image,
+                int(params["model_version"]),
+                file,
+                lambda: read_grid(self._datastore.image_files(image)),
+            )
         label = file
         if request.get("save_label") and in_studies:
             tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value

@@ -54,7 +54,7 @@ class SegmentationInfer(InferTask):
         """
         wanted = wanted_format(request)
         with one_case(Path(request["image"]).name):
-            volume = read_volume(request["image"])
+            volume = read_volume(self._project.layout.files(request["image"]))
             image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor(request.get("model_version")) as (version, predictor):
             mask = restore_most_probable(predictor.probabilities(image.tensor), image)

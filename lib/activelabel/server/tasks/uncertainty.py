@@ -50,7 +50,7 @@ class UncertaintyInfer(InferTask):
         measure = chosen_measure(request.get("measure"), self._project.recipe.prediction.repeats)
         wanted = wanted_format(request)
         with one_case(Path(request["image"]).name):
-            volume = read_volume(request["image"])
+            volume = read_volume(self._project.layout.files(request["image"]))
             image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor() as (version, predictor):
             statistics = predictor.sample(

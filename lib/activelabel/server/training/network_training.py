@@ -168,7 +168,7 @@ class NetworkTraining(BasicTrainTask):
 
     def new_network(self) -> nn.Module:
         """The network with random weights, in the memory layout that trains fastest."""
-        network = build_network(self._model.network, self._model.classes)
+        network = build_network(self._model.network, self._model.classes, self._model.inputs)
         if self._project.device.type == "cpu":
             return with_cpu_layers(network)
         return network.to(memory_format=torch.channels_last_3d)
@@ -300,7 +300,7 @@ class NetworkTraining(BasicTrainTask):
 
     def predictor(self, weights: Weights, device: torch.device) -> Predictor:
         """A predictor with these weights and the recipe's prediction settings."""
-        network = build_network(self._model.network, self._model.classes)
+        network = build_network(self._model.network, self._model.classes, self._model.inputs)
         network.load_state_dict(weights)
         return self._project.predictor_of(network, device)
 

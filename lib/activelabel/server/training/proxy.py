@@ -15,6 +15,7 @@ from ignite.engine import Events
 from monailabel.interfaces.datastore import Datastore
 from monailabel.tasks.train.basic_train import Context
 
+from activelabel.data.files.channels import ImageFiles, ImageJson
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.judging import case_metrics, measure_again
@@ -159,10 +160,10 @@ class ProxyTrainTask(NetworkTraining):
                 was_scored=image.id in files,
                 preprocessing=self._project.preprocessing,
             ):
-                path = Path(datastore.get_image_uri(image.id))
+                image_files = datastore.image_files(image.id)
                 try:
                     with one_case(image.id):
-                        cases.append(_case(image, path, files.find(image.id, path)))
+                        cases.append(_case(image, image_files, files.find(image.id, image_files)))
                 except InvalidInputError as error:
                     left_out[image.id] = str(error)
                     logger.warning("%s is left out of the proxy training: %s", image.id, error)
@@ -176,9 +177,9 @@ class ProxyTrainTask(NetworkTraining):
         return cases
 
 
-def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
+def _case(image: Image, files: ImageFiles, label: Path) -> AnnotatedCase:
     return {
-        "image": str(path),
+        "image": files.as_json(),
         "label": str(label),
         "slices": None,
         "slice_axis": None,
@@ -193,6 +194,6 @@ def _pseudo_label_judges(cases: Sequence[AnnotatedCase]) -> Judges | None:
     return Judges(hashlib.sha256(f"pseudo-labels {labels}".encode()).hexdigest(), len(cases)) if cases else None
 
 
-def _stamp(file: str) -> tuple[int, int]:
-    status = Path(file).stat()
-    return status.st_size, status.st_mtime_ns
+def _stamp(files: ImageJson) -> list[tuple[int, int]]:
+    states = [path.stat() for path in ImageFiles.of(files).paths]
+    return [(status.st_size, status.st_mtime_ns) for status in states]

@@ -11,6 +11,7 @@ from monai.data import CacheDataset, Dataset, PersistentDataset
 from monailabel.tasks.train.basic_train import Context
 from torch import nn
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
@@ -65,7 +66,7 @@ class SemiSupervisedTraining(NetworkTraining):
         broken, load, good = super().drop_broken(run), LoadNoisyCase(self._model.preprocessing), list[NoisyCase]()
         for case in self._noisy:
             try:
-                with one_case(Path(case["image"]).name):
+                with one_case(ImageFiles.of(case["image"]).name):
                     load(case)
                 good.append(case)
             except InvalidInputError as error:
