@@ -147,7 +147,9 @@ def test_a_project_keeps_its_channels(task01: Path, tmp_path: Path) -> None:
     project = open_project("", str(task01 / "imagesTr"), conf)
     project.ledger.sync_images(["BRATS_000"], 0)
     project.ledger.record_file("BRATS_000", "0" * 64, 1, 1, (0, 1, 2, 0))
-    with pytest.raises(InvalidInputError, match=r"^channels FLAIR, T2w: the project began with FLAIR, T1w, t1gd, T2w, in"):
+    with pytest.raises(
+        InvalidInputError, match=r"^channels FLAIR, T2w: the project began with FLAIR, T1w, t1gd, T2w, in"
+    ):
         open_project("", str(task01 / "imagesTr"), {**conf, "channels": "FLAIR,T2w"})
 
 
@@ -194,7 +196,10 @@ def test_a_channel_whose_name_says_nothing_is_prepared_as_its_intensities_look(t
 @pytest.mark.parametrize(
     ("conf", "line"),
     [
-        ({"modality": "CT,MR,PT"}, r"^--conf modality CT,MR,PT: 3 modalities, expected one, or one for each channel \(FLAIR"),
+        (
+            {"modality": "CT,MR,PT"},
+            r"^--conf modality CT,MR,PT: 3 modalities, expected one, or one for each channel \(FLAIR",
+        ),
         ({"shown_channel": "T5"}, "^shown_channel T5: use one of the channels, FLAIR, T1w, t1gd, T2w"),
         ({"channels": "T5"}, "^channels: 'T5' is none of those of the dataset.json"),
     ],

@@ -6,7 +6,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
-
 from small_studies import AFFINE_RAS, write_nifti
 
 CHANNELS = ("FLAIR", "T1w", "t1gd", "T2w")

@@ -30,6 +30,7 @@ from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings
 from activelabel.project.studies import is_pacs
+from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs
 from activelabel.store.records import FINAL
 
@@ -42,7 +43,7 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
     yield _disk(Path(studies))
     readable = _ReadableImages()
     if is_pacs(studies):
-        yield _pacs(studies)
+        yield from _pacs(app_dir, studies, conf)
     else:
         layout = _layout(app_dir, studies, conf)
         folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf), layout)
@@ -209,17 +210,21 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
     yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
 
 
-def _pacs(address: str) -> Finding:
+def _pacs(app_dir: str, address: str, conf: Mapping[str, str]) -> Iterator[Finding]:
+    layout = _layout(app_dir, address, conf)
+    rules = parse_settings(conf).channel_files if layout.names else ()
     try:
-        found = len(Pacs(address).images())
+        found = SeriesRule(layout, rules or layout.names).group(Pacs(address).images())
     except ActiveLabelError as error:
-        return Finding("PACS", False, str(error), "mend what the line names")
-    return Finding(
+        yield Finding("PACS", False, str(error), "mend what the line names")
+        return
+    yield Finding(
         "PACS",
-        found > 0,
-        f"{found} series to annotate",
+        bool(found.channels),
+        f"{len(found.channels)} {'images of several series' if layout.names else 'series'} to annotate",
         "send images, or say with MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant: CT by default",
     )
+    yield from (Finding("series", True, line) for line in lines_on(found.passed_over))
 
 
 def _ledger(project: Project) -> Finding:

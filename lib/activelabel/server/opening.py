@@ -38,12 +38,14 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         )
     # The DICOMweb client takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
+    from activelabel.server.pacs.channel_series import SeriesRule
     from activelabel.server.pacs.client import Pacs
     from activelabel.server.pacs.modality import find_out
     from activelabel.server.pacs.series_cache import SeriesCache, cache_folder
 
     pacs = Pacs(studies, project.settings.largest_image_voxels)
-    find_out(pacs, ledger)
+    rule = SeriesRule(project.layout, project.settings.channel_files or project.layout.names)
+    find_out(pacs, ledger, rule)
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),
@@ -53,4 +55,5 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         validation_cases=validation_cases,
         follow_changes=follow_changes,
         split=split,
+        rule=rule,
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from channel_files import CHANNELS, SIZE, made_up_channels, shifted_affine, write_case_files, write_task01
+from small_studies import AFFINE_RAS, write_nifti
 
 from activelabel.data.channel_grids import covered_share
 from activelabel.data.files.channels import ONE_CHANNEL, ImageFiles, channel_layout
@@ -13,8 +15,6 @@ from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 from activelabel.project.readability import content_sha256
-from channel_files import CHANNELS, SIZE, made_up_channels, shifted_affine, write_case_files, write_task01
-from small_studies import AFFINE_RAS, write_nifti
 
 BRATS = ("_flair", "_t1", "_t1ce", "_t2")
 FOUR = channel_layout(CHANNELS)
@@ -107,7 +107,9 @@ def test_some_frames_in_another_order(tmp_path: Path) -> None:
     volume = read_volume(layout.files(folder / "imagesTr" / "BRATS_000.nii.gz"))
     assert np.array_equal(volume.channels, made_up_channels(0)[0][[3, 0]])
     by_number = channel_layout(("T2w", "flair"), ("_0003", "_0000"))
-    assert np.array_equal(read_volume(by_number.files(folder / "imagesTr" / "BRATS_000.nii.gz")).channels, volume.channels)
+    assert np.array_equal(
+        read_volume(by_number.files(folder / "imagesTr" / "BRATS_000.nii.gz")).channels, volume.channels
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,9 +166,7 @@ def test_where_a_channel_ends_it_has_its_lowest_value(tmp_path: Path) -> None:
     assert np.allclose(array[2:, 2:, 2:11], 7) and np.allclose(array[2:, 2:, 13:], -1000)
 
 
-@pytest.mark.parametrize(
-    ("depth", "share"), [(16, 1.0), (8, 0.5), (4, 0.25)]
-)
+@pytest.mark.parametrize(("depth", "share"), [(16, 1.0), (8, 0.5), (4, 0.25)])
 def test_the_share_that_a_grid_covers_of_another(depth: int, share: float) -> None:
     assert covered_share(Grid((24, 20, depth), AFFINE_RAS), Grid(SIZE, AFFINE_RAS)) == share
 
