@@ -37,9 +37,13 @@ def label_of(number: int, folder: Path) -> Path:
 
 
 def test_a_round_on_the_decathlons_task01_learns_from_all_channels(task01: Path, tmp_path: Path) -> None:
-    app = LocalApp(task01 / "imagesTr", {**CONF, "project_dir": str(tmp_path / "project")}, "oracle")
-    assert app.project.recipe.channels == CHANNELS and app.project.recipe.shown_channel == "FLAIR"
-    assert app.project.modality.name == "FLAIR, T1W, T1GD, T2W" and app.project.preprocessing.intensity == "zscore"
+    conf = {key: value for key, value in CONF.items() if key != "labels"}  # those of the dataset.json
+    app = LocalApp(task01 / "imagesTr", {**conf, "project_dir": str(tmp_path / "project")}, "oracle")
+    assert app.project.recipe.channels == CHANNELS
+    assert app.project.recipe.shown_channel == "FLAIR"
+    assert app.project.modality.name == "FLAIR, T1W, T1GD, T2W"
+    assert app.project.preprocessing.intensity == "zscore"
+    assert app.project.labels == ("ball",)
     for _ in range(4):  # two validation cases, and the two to start with
         query = app.ask("variance")
         app.save(query["id"], label_of(int(query["id"][-3:]), tmp_path), FINISHED)
@@ -47,7 +51,8 @@ def test_a_round_on_the_decathlons_task01_learns_from_all_channels(task01: Path,
     app.score_if_due()
     model = app.model()
     network, description = open_model(app.project.models_folder / model.file)
-    assert description.channels == CHANNELS and description.inputs == 4
+    assert description.channels == CHANNELS
+    assert description.inputs == 4
     first = next(layer for layer in network.modules() if isinstance(layer, torch.nn.Conv3d))
     assert first.in_channels == 4
     scored = {row["image_id"] for row in app.scores(model.version)}
@@ -84,10 +89,12 @@ def http(store: LedgerDatastore, monkeypatch: pytest.MonkeyPatch) -> TestClient:
 
 def test_a_viewer_gets_the_shown_channel_as_a_file_of_three_dimensions(http: TestClient, tmp_path: Path) -> None:
     answer = http.get("/datastore/image", params={"image": "BRATS_003"})
-    assert answer.status_code == 200 and 'filename="BRATS_003.nii.gz"' in answer.headers["Content-Disposition"]
+    assert answer.status_code == 200
+    assert 'filename="BRATS_003.nii.gz"' in answer.headers["Content-Disposition"]
     file = tmp_path / "got.nii.gz"
     file.write_bytes(answer.content)
-    assert load(file).shape == SIZE and np.allclose(load(file), made_up_channels(3)[0][3], atol=1e-3)
+    assert load(file).shape == SIZE
+    assert np.allclose(load(file), made_up_channels(3)[0][3], atol=1e-3)
 
 
 def test_the_shown_channel_is_made_anew_only_when_the_image_changes(store: LedgerDatastore) -> None:
@@ -105,7 +112,8 @@ def test_a_label_drawn_on_the_shown_channel_is_kept_and_asks_for_the_same_image(
 ) -> None:
     store.keep_label("BRATS_000", str(label_of(0, tmp_path)), "final", dict(FINISHED))
     kept = project.ledger.current_annotation("BRATS_000")
-    assert kept is not None and kept.image_sha256 == project.ledger.image("BRATS_000").content_sha256
+    assert kept is not None
+    assert kept.image_sha256 == project.ledger.image("BRATS_000").content_sha256
     image = store.image_files("BRATS_000").path
     voxels = nibabel.load(image).get_fdata(dtype=np.float32)
     voxels[..., 0] += 1  # not the channel that is shown
@@ -133,7 +141,8 @@ def test_a_case_whose_channel_vanishes_waits_for_it_and_the_rest_goes_on(tmp_pat
         ]
         away.rename(there)
         store.refresh()
-        assert sorted(store.list_images()) == ["case_0", "case_1", "case_2"] and store.passed_over() == []
+        assert sorted(store.list_images()) == ["case_0", "case_1", "case_2"]
+        assert store.passed_over() == []
     finally:
         store._observer.stop()
         store._observer.join()
@@ -179,7 +188,8 @@ def test_ct_and_pet_are_prepared_each_by_its_own_modality(tmp_path: Path) -> Non
     volume = read_volume(project.layout.files(tmp_path / "images" / "a.nii.gz"))
     tensor = prepare_image(volume, project.preprocessing).tensor
     assert set(np.unique(tensor[0].numpy().round(3))) == {0.0, 0.5, 1.0}  # -160 to 240 HU
-    assert abs(float(tensor[1].mean())) < 1e-3 and abs(float(tensor[1].std()) - 1) < 1e-2
+    assert abs(float(tensor[1].mean())) < 1e-3
+    assert abs(float(tensor[1].std()) - 1) < 1e-2
 
 
 def test_a_channel_whose_name_says_nothing_is_prepared_as_its_intensities_look(tmp_path: Path) -> None:
@@ -190,7 +200,8 @@ def test_a_channel_whose_name_says_nothing_is_prepared_as_its_intensities_look(t
     write_nifti(tmp_path / "images" / "a.nii.gz", voxels)
     conf = {**CONF, "project_dir": str(tmp_path / "project"), "channels": "first,second"}
     project = open_project("", str(tmp_path / "images"), conf)
-    assert project.modality.name == "other, CT" and project.preprocessing.intensity == ("zscore", "window")
+    assert project.modality.name == "other, CT"
+    assert project.preprocessing.intensity == ("zscore", "window")
 
 
 @pytest.mark.parametrize(

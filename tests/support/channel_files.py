@@ -13,7 +13,7 @@ SIZE = (24, 20, 16)
 
 
 def made_up_channels(seed: int, size: tuple[int, int, int] = SIZE) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Four channels (4, W, H, D) and a label: a ball that the second channel shows, dark in noise, and no other does."""
+    """Four channels (4, W, H, D) and a label, a ball that the second channel alone shows, dark in noise."""
     random = np.random.default_rng(seed)
     channels = random.normal(100, 10, (4, *size)).astype(np.float32)
     centre = np.array(size) / 2 + random.uniform(-2, 2, 3)

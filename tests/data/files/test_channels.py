@@ -25,9 +25,11 @@ def test_files_that_nnunet_numbers_make_one_image_named_as_their_label(tmp_path:
     channels = write_case_files(tmp_path / "imagesTr", "case_7", 3)
     write_nifti(tmp_path / "case_7.nii.gz", np.zeros(SIZE, np.uint8))
     found = find_images(tmp_path / "imagesTr", layout=FOUR)
-    assert found.files == {"case_7": "case_7_0000.nii.gz"} and found.lines() == []
+    assert found.files == {"case_7": "case_7_0000.nii.gz"}
+    assert found.lines() == []
     volume = read_volume(found.image("case_7"))
-    assert volume.channels.shape == (4, *SIZE) and np.array_equal(volume.channels, channels)
+    assert volume.channels.shape == (4, *SIZE)
+    assert np.array_equal(volume.channels, channels)
     assert np.array_equal(volume.array, channels[0])
     assert find_labels(tmp_path, found.files).files["case_7"] == "case_7.nii.gz"
 
@@ -39,13 +41,15 @@ def test_without_channels_each_file_is_an_image_as_before(tmp_path: Path) -> Non
     assert found.image("case_0001") == ImageFiles(tmp_path / "case_0001.nii.gz")
     assert found.image("case_0001").as_json() == str(tmp_path / "case_0001.nii.gz")
     volume = read_volume(found.image("case_0001"))
-    assert volume.channels.shape == (1, *SIZE) and np.shares_memory(volume.channels, volume.array)
+    assert volume.channels.shape == (1, *SIZE)
+    assert np.shares_memory(volume.channels, volume.array)
 
 
 def test_the_channel_that_is_shown_gives_grid_and_file(tmp_path: Path) -> None:
     channels = write_case_files(tmp_path, "a", 2, BRATS)
     files = find_images(tmp_path, layout=AS_BRATS).image("a")
-    assert files.path.name == "a_t1ce.nii.gz" and not files.in_frames
+    assert files.path.name == "a_t1ce.nii.gz"
+    assert not files.in_frames
     assert [channel.path.name for channel in files.channels] == [f"a{ending}.nii.gz" for ending in BRATS]
     assert np.array_equal(read_volume(files).array, channels[2])
     assert np.array_equal(read_volume(files).channels, channels)
@@ -86,7 +90,8 @@ def test_an_image_without_a_channel_is_set_aside_with_the_reason(tmp_path: Path)
 def test_a_channel_that_nobody_asks_for_is_no_image(tmp_path: Path) -> None:
     write_case_files(tmp_path, "a", 1, BRATS)
     found = find_images(tmp_path, layout=channel_layout(("FLAIR",), ("_flair",)))
-    assert found.files == {"a": "a_flair.nii.gz"} and set(found.passed_over) == {f"a{end}.nii.gz" for end in BRATS[1:]}
+    assert found.files == {"a": "a_flair.nii.gz"}
+    assert set(found.passed_over) == {f"a{end}.nii.gz" for end in BRATS[1:]}
     assert read_volume(found.image("a")).channels.shape == (1, *SIZE)
 
 
@@ -96,8 +101,10 @@ def test_the_frames_of_a_file_are_channels(tmp_path: Path) -> None:
     assert found.files == {"BRATS_000": "BRATS_000.nii.gz"}
     files, channels = found.image("BRATS_000"), made_up_channels(0)[0]
     volume = read_volume(files)
-    assert files.in_frames and np.array_equal(volume.channels, channels)
-    assert np.array_equal(volume.affine_ras, AFFINE_RAS) and read_grid(files).shape == SIZE
+    assert files.in_frames
+    assert np.array_equal(volume.channels, channels)
+    assert np.array_equal(volume.affine_ras, AFFINE_RAS)
+    assert read_grid(files).shape == SIZE
     assert ImageFiles.of(json.loads(json.dumps(files.as_json()))) == files
 
 
@@ -141,7 +148,8 @@ def test_a_channel_that_lies_reversed_is_put_in_order_exactly(tmp_path: Path) ->
     reversed_ras = AFFINE_RAS @ np.array([[-1, 0, 0, SIZE[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     write_nifti(tmp_path / "a_0002.nii.gz", channels[2][::-1], reversed_ras)
     volume = read_volume(FOUR.files(tmp_path / "a_0000.nii.gz"))
-    assert np.array_equal(volume.channels, channels) and not volume.resampled
+    assert np.array_equal(volume.channels, channels)
+    assert not volume.resampled
 
 
 def test_a_channel_on_another_grid_is_resampled_to_the_shown_one(tmp_path: Path) -> None:
@@ -163,7 +171,8 @@ def test_where_a_channel_ends_it_has_its_lowest_value(tmp_path: Path) -> None:
     bright[0, 0, 0] = -1000
     write_nifti(tmp_path / "a_0001.nii.gz", bright, shifted_affine((0, 0, 1.0)))
     array = read_volume(FOUR.files(tmp_path / "a_0000.nii.gz")).channels[1]
-    assert np.allclose(array[2:, 2:, 2:11], 7) and np.allclose(array[2:, 2:, 13:], -1000)
+    assert np.allclose(array[2:, 2:, 2:11], 7)
+    assert np.allclose(array[2:, 2:, 13:], -1000)
 
 
 @pytest.mark.parametrize(("depth", "share"), [(16, 1.0), (8, 0.5), (4, 0.25)])
@@ -175,8 +184,8 @@ def test_a_channel_that_covers_too_little_is_refused_with_the_reason(tmp_path: P
     channels = write_case_files(tmp_path, "a", 4)
     write_nifti(tmp_path / "a_0001.nii.gz", channels[1], shifted_affine((0, 0, 20.0)))
     line = (
-        r"^a_0001\.nii\.gz: its channel T1w covers 38% of FLAIR \(a_0000\.nii\.gz\), expected at least 50%: they are not "
-        "of one place"
+        r"^a_0001\.nii\.gz: its channel T1w covers 38% of FLAIR \(a_0000\.nii\.gz\), expected at least 50%: they "
+        "are not of one place"
     )
     with pytest.raises(InvalidInputError, match=line):
         read_volume(FOUR.files(tmp_path / "a_0000.nii.gz"))

@@ -49,7 +49,7 @@ def test_the_protocol_or_the_sequence_says_it_too_and_a_star_stands_for_anything
         ([series("1", "FLAIR"), series("2", "T1")], r"^its study has 0 series for the channel T1 CE \(rule 'T1 CE'; "),
         (
             [series("1", "FLAIR"), series("2", "T1"), series("3", "T1 CE"), series("4", "T1")],
-            r"^its study has 2 series for the channel T1 \(rule 'T1'; T1 / MR, T1 / MR\), expected one: say with --conf",
+            r"^its study has 2 series for the channel T1 \(rule 'T1'; T1 / MR, T1 / MR\), expected one: say with",
         ),
     ],
 )
