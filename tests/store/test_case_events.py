@@ -1,4 +1,4 @@
-"""Three annotators in any order of events: no drawing is lost, and every case stays available to somebody."""
+"""Three people in any order of events: no drawing is lost, and every case stays available to somebody."""
 
 import re
 from itertools import count
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from activelabel.errors import NotFoundError, NotReadyError
-from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, refusal
+from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, Verdict, refusal
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.schema import Base
 
@@ -47,6 +47,7 @@ class Cases(RuleBasedStateMachine):
         """Ask as a strategy does: for the annotator's own query, their draft, other cases, then those passed over."""
         passed_over = self.ledger.passed_over(annotator)
         begun = [draft.image_id for draft in self.ledger.drafts_to_finish(annotator)]
+        begun += [label.image_id for label, _ in self.ledger.returned_to(annotator) if label.image_id not in begun]
         pool = [*begun, *self.ledger.pool("training")]
         wanted = [*(one for one in pool if one not in passed_over), *(one for one in passed_over if one in pool)]
         held = self.ledger.active_lease(annotator)
@@ -62,6 +63,9 @@ class Cases(RuleBasedStateMachine):
         shown = self.ledger.current_annotation(lease.image_id, "original")
         mine = self.sent.get((lease.image_id, annotator))
         file = None if shown is None else shown.file
+        returned = {label.image_id: label.file for label, _ in self.ledger.returned_to(annotator)}
+        if mine is None and lease.image_id in returned:
+            assert file == returned[lease.image_id]
         drafts = {draft.file for draft in self.ledger.draft_history(lease.image_id)}
         assert file == mine if mine is not None else file not in drafts
 
@@ -123,6 +127,36 @@ class Cases(RuleBasedStateMachine):
             return
         assert self.ledger.case_facts(image_id).state in MOVES[CaseEvent.TAKE_BACK].targets
 
+    @rule(reviewer=annotators, image_id=st.none() | images)
+    def take_for_review(self, reviewer, image_id):
+        """Take the next label that waits, or one by name; nobody gets a label that somebody else has before them."""
+        if image_id is None:
+            taken = self.ledger.take_for_review(reviewer, 30)
+            if taken is not None:
+                assert self.ledger.case_facts(taken.image_id).reviewed_by == reviewer
+            return
+        if self.ledger.case_facts(image_id).reviewed_by == reviewer:
+            assert self.ledger.take_for_review(reviewer, 30, image_id) == self.ledger.open_review(reviewer)
+            return
+        take = lambda: self.ledger.take_for_review(reviewer, 30, image_id)  # noqa: E731
+        self.move(CaseEvent.TAKE_FOR_REVIEW, image_id, reviewer, take)
+
+    @rule(reviewer=annotators, image_id=images, verdict=st.sampled_from(Verdict))
+    def decide(self, reviewer, image_id, verdict):
+        event = CaseEvent.APPROVE if verdict is Verdict.APPROVED else CaseEvent.RETURN
+        held = self.ledger.open_review(reviewer)
+        label = self.ledger.current_annotation(image_id)
+        if held is not None and held.image_id == image_id and label is not None and held.annotation_id != label.id:
+            self.ledger.end_review(reviewer)  # they look at it again, as a refusal tells them
+        decide = lambda: self.ledger.decide(image_id, reviewer, verdict, "why", shown_as="original")  # noqa: E731
+        self.move(event, image_id, reviewer, decide)
+
+    @rule(reviewer=annotators)
+    def end_review(self, reviewer):
+        held = self.ledger.end_review(reviewer)
+        if held is not None:
+            assert self.ledger.case_facts(held.image_id).state in MOVES[CaseEvent.END_REVIEW].targets
+
     @rule(minutes=st.sampled_from([1, 25]))
     def wait(self, minutes):
         self.clock.advance(minutes)
@@ -142,7 +176,7 @@ class Cases(RuleBasedStateMachine):
         for image_id in IMAGES:
             facts = self.ledger.case_facts(image_id)
             match facts.state:
-                case CaseState.FINISHED | CaseState.CANNOT:
+                case CaseState.FINISHED | CaseState.IN_REVIEW | CaseState.APPROVED | CaseState.CANNOT:
                     assert image_id not in pool
                 case CaseState.LEASED:
                     (holder,) = facts.held_by
@@ -150,6 +184,35 @@ class Cases(RuleBasedStateMachine):
                 case _:
                     assert image_id in pool
                     assert refusal(CaseEvent.ASK, facts, "somebody new") is None
+
+    @invariant()
+    def every_label_without_a_decision_can_be_reviewed(self):
+        """Check that each goes to who has it before them, or else to somebody who has not drawn it."""
+        for image_id in IMAGES:
+            facts = self.ledger.case_facts(image_id)
+            if facts.has_label and facts.verdict is None:
+                who = facts.reviewed_by or "somebody new"
+                assert refusal(CaseEvent.APPROVE, facts, who) is None
+
+    @invariant()
+    def what_is_returned_is_not_learnt_from(self):
+        facts = self.ledger.all_case_facts()
+        assert facts == {image_id: self.ledger.case_facts(image_id) for image_id in IMAGES}
+        learnt = {label.image_id: label for label in self.ledger.labels_to_learn()}
+        assert learnt.keys() == {
+            one for one in IMAGES if facts[one].has_label and facts[one].verdict is not Verdict.RETURNED
+        }
+        self.ledger.only_approved = True
+        approved = {label.image_id: label for label in self.ledger.labels_to_learn()}
+        self.ledger.only_approved = False
+        standing = {
+            review.annotation_id
+            for review in self.ledger.reviews()
+            if review.outcome == "approved" and review.superseded_at is None
+        }
+        assert {label.id for label in approved.values()} <= standing
+        assert {one for one in IMAGES if facts[one].verdict is Verdict.APPROVED} <= approved.keys()
+        assert {one for one in approved if not facts[one].has_label} == set()
 
 
 def test_no_order_of_events_loses_a_drawing_or_leaves_a_case_that_nobody_can_get(ledger, clock):

@@ -15,6 +15,7 @@ from activelabel.acquisition.score import Score
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
+from activelabel.store.cases.case_states import Verdict
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
 from activelabel.store.models.choice import label_judges
@@ -242,6 +243,24 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
     assert len(before["annotations"]) == 2
     doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
     assert ledger_of_0001.doubts() == [doubt]
+
+
+def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_of_0001, engine):
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0010")
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
+    facts = ledger_of_0001.all_case_facts()
+    assert {image: one.state.value for image, one in facts.items()} == {"a": "leased", "b": "finished", "c": "unseen"}
+    with engine.connect() as connection:
+        assert rows_of_all_tables(connection, columns) == before
+    assert [label.image_id for label in ledger_of_0001.labels_to_learn()] == ["b"]
+    review = ledger_of_0001.decide("b", "ann", Verdict.APPROVED)
+    assert ledger_of_0001.reviews() == [review]
+    assert ledger_of_0001.case_facts("b").state.value == "approved"
 
 
 def columns_of_all_tables(connection):

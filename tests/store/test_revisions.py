@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from activelabel.store.cases.case_states import Verdict
 from activelabel.store.cases.skips import CANNOT
 from activelabel.store.ledger import Ledger
 
@@ -23,6 +24,10 @@ EVENTS: dict[str, Callable[[Ledger], object]] = {
     "a case is given to an annotator": lease,
     "a label is saved": lambda ledger: ledger.record_annotation("a", "a.nii.gz", "0" * 64, "ann"),
     "a case is skipped": lambda ledger: ledger.skip_case("ann", CANNOT, "cut", "b"),
+    "a label is returned": lambda ledger: (
+        ledger.record_annotation("d", "d.nii.gz", "0" * 64, "ann"),
+        ledger.decide("d", "rev", Verdict.RETURNED, "why"),
+    ),
     "an image is set aside": lambda ledger: ledger.mark_unreadable("c", "it cannot be read"),
     "a model is published": lambda ledger: ledger.publish_model("1.safetensors", "0" * 64, "tiny", ["ball"], {}, []),
 }

@@ -11,7 +11,7 @@ from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
-from activelabel.training.transforms import Case, LoadCase, OneHotWhereAnnotated, training_transforms
+from activelabel.training.transforms import Case, LoadCase, training_transforms
 
 LABELS = ("liver", "tumour")
 PREPROCESSING = PreprocessingSettings(intensity="window", window_hu=(0.0, 100.0))
@@ -271,19 +271,6 @@ def gradient_of(
         network = build_network(settings, classes=3)
         MarkedLabelLoss(loss)(network(images), labels).backward()
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
-
-
-def test_a_metric_does_not_see_what_is_not_annotated() -> None:
-    """Logits of classes 0, 1, 1, 2 against labels 0, 1, unknown, 1."""
-    logits = torch.eye(3)[[0, 1, 1, 2]].T.reshape(3, 4, 1, 1)
-    label = torch.tensor([0, 1, UNANNOTATED, 1], dtype=torch.int16).reshape(1, 4, 1, 1)
-
-    result = OneHotWhereAnnotated(classes=3)({"image": torch.zeros(1), "pred": logits, "label": label})
-
-    assert result["pred"].argmax(dim=0).flatten().tolist() == [0, 1, 0, 2]
-    assert result["label"].argmax(dim=0).flatten().tolist() == [0, 1, 0, 1]
-    assert torch.equal(result["pred"].sum(dim=0), torch.ones(4, 1, 1))
-    assert torch.equal(result["image"], torch.zeros(1))
 
 
 def test_only_the_random_transforms_run_again_in_each_epoch(case: Case) -> None:

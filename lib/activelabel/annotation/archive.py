@@ -175,7 +175,8 @@ class LabelArchive:
         current = self._ledger.current_annotation(sent.image_id)
         history = self._reader.history(sent, query, current)
         coverage = covered(sent, query, history)
-        verdict = self._finishing.judge(sent, coverage, history.shown, current)
+        counts = None if current is None or self._reader.is_returned(current) else current
+        verdict = self._finishing.judge(sent, coverage, history.shown, counts)
         if verdict.reason is not None:
             return self._drafts.keep(sent, query, verdict, name)
         label, merged_with = self._merged(sent, coverage, current)

@@ -12,6 +12,8 @@ from rich.table import Table
 from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
+from activelabel.cli.export import export
+from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, Studies
 from activelabel.cli.recipe import recipe
@@ -50,7 +52,7 @@ def doctor(
 
     Exit code 0: a server would run; 1: something must be corrected first.
     """
-    from activelabel.cli.doctor_checks import examine
+    from activelabel.cli.doctor import examine
     from activelabel.project.settings import setting_pairs
 
     findings = list(examine(str(APP_FOLDER), studies, setting_pairs(conf or [])))
@@ -118,7 +120,9 @@ app.command()(report)
 app.command()(recipe)
 app.command()(restore)
 app.command()(check)
+app.command()(export)
 app.add_typer(user, name="user")
+app.add_typer(model, name="model")
 
 
 def main() -> None:

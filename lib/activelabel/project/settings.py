@@ -156,6 +156,10 @@ class Settings(BaseModel):
         description="an annotator who asks again within so many seconds, and has sent nothing, skips the case for now; "
         f"0 to {LONGEST_SKIP_SECONDS}, 0 is never",
     )
+    review: bool = Field(
+        default=False,
+        description="true or false: learn only from labels that a reviewer has approved; a returned one never counts",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="what fixes all that is random: a whole number from 0")
     tracking: Literal["none", "mlflow"] = Field(
         default="none", description="none or mlflow: with mlflow each training is tracked in the project's mlflow.db"

@@ -104,6 +104,7 @@ def _costs(project: Project) -> Table:
         "foreground slices": cost.foreground_slices,
         "effort units": cost.units,
         "timed queries": cost.timed_queries,
+        "of them by active time": cost.active_queries,
         "seconds a query": cost.seconds_per_query,
     }
     return Table(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks import one_hot
 from monai.transforms import Compose, RandomizableTransform, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
@@ -135,24 +134,6 @@ class MarkUnannotated(Transform):
         return {"image": image, "label": shifted.to(torch.int16) + UNANNOTATED}
 
 
-class OneHotWhereAnnotated(Transform):
-    """Logits and label of a patch as a metric takes them; unannotated voxels are background in both."""
-
-    def __init__(self, classes: int) -> None:
-        self._classes = classes
-
-    def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`pred` from logits (C, *S) and `label` from (1, *S), both one-hot; other entries unchanged."""
-        annotated = patch["label"] >= 0  # Not `!= UNANNOTATED`, which is 255 for bytes.
-        predicted = patch["pred"].argmax(dim=0, keepdim=True) * annotated
-        label = patch["label"] * annotated
-        return {
-            **patch,
-            "pred": one_hot(predicted, self._classes, dim=0),
-            "label": one_hot(label, self._classes, dim=0),
-        }
-
-
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
     """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 (C, *S) and label int16 (1, *S).
 
@@ -160,10 +141,21 @@ def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -
     prediction; the padding is unannotated. If slices are sampled, the result is the whole case with its label shifted,
     from which `training_items` draws.
     """
-    prepared: list[Callable[..., Any]] = [load, ShiftLabel(), PadToPatch(settings.patch_size)]
+    prepared = case_preparation(load, settings)
     if settings.sampling == "slices":
-        return Compose([*prepared, *([KeepAnnotatedSlices()] if settings.patch_size[-1] == 1 else [])])
-    return _seeded([*prepared, _patches(settings), *_after(settings)], seed)
+        return prepared
+    return _seeded([*prepared.transforms, *patch_transforms(settings, seed).transforms], seed)
+
+
+def case_preparation(load: LoadCase, settings: TrainingSettings) -> Compose:
+    """The part of `training_transforms` without randomness, whose result may be kept."""
+    keep_slices = settings.sampling == "slices" and settings.patch_size[-1] == 1
+    return Compose([load, ShiftLabel(), PadToPatch(settings.patch_size), *([KeepAnnotatedSlices()] * keep_slices)])
+
+
+def patch_transforms(settings: TrainingSettings, seed: int) -> Compose:
+    """The part of `training_transforms` that draws patches from a prepared case."""
+    return _seeded([_patches(settings), *_after(settings)], seed)
 
 
 def training_items(cases: Dataset[Any], settings: TrainingSettings, seed: int) -> Dataset[list[dict[str, Tensor]]]:

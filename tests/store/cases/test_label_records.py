@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.cases.case_states import DraftReason, Verdict
 from activelabel.store.cases.label_records import Rebuilt
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -91,3 +91,29 @@ def test_size_and_time_of_a_file_are_noted_wherever_it_is_named(told):
 def test_label_records_of_an_unknown_image_are_refused(ledger):
     with pytest.raises(NotFoundError):
         ledger.label_records("x")
+
+
+def test_decisions_of_reviewers_are_rebuilt_too(told, new_url, clock):
+    before, _ = told
+    image = next(image.id for image in before.images() if before.current_annotation(image.id))
+    before.take_for_review("rev", 30, image)
+    before.decide(image, "rev", Verdict.RETURNED, "the tip is missing")
+    before.decide(image, "eve", Verdict.APPROVED, difficulty="hard")
+    before.take_for_review("rev", 30, image)  # under way: nothing is decided yet
+    records = [
+        record for one in before.images() for record in json.loads(json.dumps([*before.label_records(one.id).values()]))
+    ]
+    after = Ledger(new_url, clock)
+    after.rebuild(records)
+    assert after.reviews() == before.reviews()[:2]
+    assert after.case_facts(image).verdict is Verdict.APPROVED
+    after.decide(image, "rev", Verdict.RETURNED, "no")
+    assert [review.id for review in after.reviews()] == [1, 2, 3]
+
+
+def test_records_of_an_earlier_version_know_no_reviews(told, new_url, clock):
+    _, records = told
+    old = [{key: value for key, value in record.items() if key != "reviews"} for record in records]
+    after = Ledger(new_url, clock)
+    after.rebuild(old)
+    assert after.reviews() == []

@@ -40,7 +40,9 @@ from activelabel.server.datastores.listed import (
     is_listed,
     listed_label,
 )
-from activelabel.store.records import FINAL, Annotation, Draft
+from activelabel.server.datastores.segmentation_meta import meta_of
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.records import FINAL, Annotation, Draft, Review
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +149,14 @@ class LedgerDatastore(FolderImages):
             raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
         return self._archive.sound_file(annotation)
 
+    def draft_file(self, draft: Draft) -> Path:
+        """The archived file of a draft.
+
+        Raises:
+            InvalidInputError: the file has changed on disk since it was kept.
+        """
+        return self._archive.sound_file(draft)
+
     # Images
 
     def remove_image(self, image_id: str) -> None:
@@ -179,6 +189,18 @@ class LedgerDatastore(FolderImages):
             for image_id in self.get_labeled_images()[:limit_cases]
         ]
         return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
+
+    def show_decision(self, review: Review, *, listed: bool = True) -> None:
+        """Show what a reviewer has decided: a returned label as the one that clients open, and in the listing.
+
+        `listed` is False if the listing already says what the reviewer's client knows of the final label.
+        """
+        image_id = review.image_id
+        self._archive.write_records(image_id)
+        if review.outcome == Verdict.RETURNED.value:
+            self._show_current(image_id, ORIGINAL, {})
+        if listed and FINAL in self._datastore.objects[image_id].labels:
+            self.update_label_info(image_id, FINAL, meta_of(review))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add entries to the information about a label."""
@@ -310,6 +332,8 @@ class LedgerDatastore(FolderImages):
         """List a label; see `listed_label`."""
         axis = self._ledger.image(annotation.image_id).slice_axis
         image = self._datastore.objects[annotation.image_id]
+        decision = self._ledger.decision_about(annotation.id)
+        info = info if decision is None else {**meta_of(decision), **info}
         image.labels = {**image.labels, annotation.tag: listed_label(annotation, info, self._archive.labels, axis)}
 
     def _lists(self, annotation: Annotation) -> bool:

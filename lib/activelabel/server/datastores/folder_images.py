@@ -30,7 +30,7 @@ from activelabel.errors import (
     NotReadyError,
 )
 from activelabel.project.channel_files import SHOWN, shown_channel
-from activelabel.project.readability import has_changed, may_be_mended, set_aside, set_aside_unreadable
+from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
@@ -170,6 +170,9 @@ class FolderImages(LocalDatastore):
         files = self.image_files(image_id)
         return shown_channel(files, self._archive.project_folder / SHOWN, image_id) if files.in_frames else files.path
 
+    def _listed_files(self, image_id: str) -> ImageFiles | None:
+        return self._files(image_id) if image_id in self._datastore.objects else None
+
     def _files(self, image_id: str) -> ImageFiles:
         """The files of an image that is listed, links not checked."""
         return self._layout.files(self._image_path(image_id))
@@ -290,17 +293,8 @@ class FolderImages(LocalDatastore):
 
         Images without a recorded state of their files are readmitted at each start.
         """
-        if not self.watches_folder:
-            return
-        for image in self._ledger.images_set_aside():
-            if image.id not in self._datastore.objects:
-                continue
-            label = self._ledger.current_annotation(image.id)
-            kept = None if label is None else self._archive.file(label)
-            again = at_start and image.set_aside_stamp is None
-            if again or may_be_mended(image, self._files(image.id), kept):
-                self._ledger.mark_readable(image.id)
-                logger.info("%s was set aside and is looked at again", image.id)
+        if self.watches_folder:
+            readmit_mended(self._ledger, self._listed_files, self._archive.file, at_start=at_start)
 
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, null, or_, select
+from sqlalchemy import Select, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
+from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.leases import end_leases, lease_record, unended_leases
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import current, current_final, set_aside
+from activelabel.store.pool import counting, current, current_final, learnable, set_aside
 from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
 from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow, ModelAnnotationRow, SkipRow
 
@@ -60,6 +61,7 @@ class Annotations(Database):
                 replaced.superseded_at = now
                 session.flush()
             row = _new_row(session, new, image, covered, answered[0] if answered else None, now)
+            row.active_seconds = active_seconds_since_label(session, answered[0]) if answered else None
             session.add(row)
             session.flush()
             if new.tag == FINAL:
@@ -106,17 +108,21 @@ class Annotations(Database):
         with self._reading() as session:
             learned, annotated = (
                 session.execute(partial.where(which)).tuples().all()
-                for which in (AnnotationRow.id.in_(used), current_final())
+                for which in (AnnotationRow.id.in_(used), counting())
             )
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
         """The current final annotations by image, partial ones included; of one role or round if given."""
-        statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
-        if role is not None:
-            statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
+        statement = _of_role(select(AnnotationRow).where(current_final()), role)
         if round_number is not None:
             statement = statement.where(AnnotationRow.round_number == round_number)
+        with self._reading() as session:
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
+
+    def labels_to_learn(self, role: Role | None = None) -> list[Annotation]:
+        """The final annotations by image from which a training may learn (`pool.learnable`); of one role if given."""
+        statement = _of_role(select(AnnotationRow).where(learnable(self.only_approved)), role)
         with self._reading() as session:
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
@@ -144,6 +150,13 @@ class Annotations(Database):
                 raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
             row.deleted_at = self._clock()
             return record_of(row, Annotation)
+
+
+def _of_role(statement: Select[AnnotationRow], role: Role | None) -> Select[AnnotationRow]:
+    """The annotations of images of a role, sorted by image."""
+    if role is not None:
+        statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
+    return statement.order_by(AnnotationRow.image_id)
 
 
 def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[str, int]]:
@@ -272,7 +285,7 @@ def copy_label(session: Session, row: AnnotationRow, tag: str) -> None:
     kept = {
         column.key: getattr(row, column.key)
         for column in AnnotationRow.__mapper__.column_attrs
-        if column.key not in ("id", "tag", "version", "seconds", "lease_id")
+        if column.key not in ("id", "tag", "version", "seconds", "active_seconds", "lease_id")
     }
     session.add(AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1))
     session.flush()

@@ -14,7 +14,7 @@ from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, current_final, set_aside
+from activelabel.store.pool import active, counting, set_aside
 from activelabel.store.records import Lease, Outcome, Slices
 from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, LeaseItemRow, LeaseRow, SkipRow
 
@@ -29,10 +29,12 @@ class Leases(Database):
             row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
             return None if row is None else lease_record(row, now)
 
-    def active_leases(self, image_id: str) -> list[Lease]:
-        """The active leases on this image, in the order in which they were granted."""
+    def active_leases(self, image_id: str | None = None) -> list[Lease]:
+        """The active leases on this image, or on all images, in the order in which they were granted."""
         now = self._clock()
-        statement = select(LeaseRow).where(LeaseRow.image_id == image_id, active(now)).order_by(LeaseRow.id)
+        statement = select(LeaseRow).where(active(now)).order_by(LeaseRow.id)
+        if image_id is not None:
+            statement = statement.where(LeaseRow.image_id == image_id)
         with self._reading() as session:
             return [lease_record(row, now) for row in session.scalars(statement)]
 
@@ -145,7 +147,7 @@ def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:
         return False
     if session.scalar(select(select(SkipRow).where(SkipRow.image_id == image.id, set_aside()).exists())):
         return False
-    annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, current_final()))
+    annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, counting()))
     if annotation is not None:
         covered = annotation.slices
         if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
