@@ -116,10 +116,10 @@ def test_a_file_that_vanished_is_not_recorded(project: Project, studies: Studies
 def test_a_series_that_vanished_is_not_recorded_either(
     project: Project, studies: Studies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(image_id: str) -> str:
+    def gone(image_id: str) -> ImageFiles:
         raise NotFoundError(f"the PACS has no series {image_id}")
 
-    monkeypatch.setattr(studies, "get_image_uri", gone)
+    monkeypatch.setattr(studies, "image_files", gone)
     assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
     assert project.ledger.image("case_0").unreadable_reason is None
 

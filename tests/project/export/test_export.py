@@ -54,7 +54,7 @@ class Clinic:
 
     def draw(self, image: str, who: str, **info: object) -> None:
         file = write_nifti(self.folder / "sent.nii.gz", boxes(1, 2))
-        grid = read_grid(self.images.get_image_uri(image))
+        grid = read_grid(self.images.image_files(image))
         self.archive.keep(image, "final", file, grid, LabelInfo(who, finished=True, confirmed=True, **info))
 
     def export(self, layout: str) -> Path:
