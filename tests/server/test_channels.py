@@ -18,7 +18,7 @@ from activelabel.data.files.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project, plan_project
 from activelabel.server.datastores.folder import LedgerDatastore
-from activelabel.server.local_app import LocalApp
+from activelabel.simulation.local_app import LocalApp
 from activelabel.server.opening import open_datastore
 from activelabel.server.routes import datastore_routes
 from activelabel.training.checkpoints import open_model
