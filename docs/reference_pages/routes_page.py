@@ -10,6 +10,7 @@ from activelabel.loop.training.options import TrainOptions
 from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC
 from activelabel.server.routes.app_routes import ROUTES
 from activelabel.server.routes.case_routes import (
+    AdjudicateRequest,
     ApproveRequest,
     CaseRequest,
     HeartbeatRequest,
@@ -43,6 +44,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /activelabel/review": ReviewRequest,
     "POST /activelabel/approve": ApproveRequest,
     "POST /activelabel/return": ReturnRequest,
+    "POST /activelabel/adjudicate": AdjudicateRequest,
     "POST /train/{model}": TrainOptions,
     "POST /scoring/{method}": ScoringOptions,
     "POST /infer/{model}": InferOptions,

@@ -18,9 +18,9 @@ from activelabel.data.files.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project, plan_project
 from activelabel.server.datastores.folder import LedgerDatastore
-from activelabel.simulation.local_app import LocalApp
 from activelabel.server.opening import open_datastore
 from activelabel.server.routes import datastore_routes
+from activelabel.simulation.local_app import LocalApp
 from activelabel.training.checkpoints import open_model
 
 CONF = {"labels": "ball", "recipe": str(TINY_RECIPE), "device": "cpu", "repeats": "2"}

@@ -16,7 +16,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.store.cases.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft, Lease
+from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,12 @@ class HistoryReader:
             return now
         finals, originals = self._versions(sent)
         return replace(now, finals=finals, originals=originals)
+
+    def is_second_reading(self, query: Lease | None, current: Annotation) -> bool:
+        """Whether a query without an answer asks for a second reading of the label that counts."""
+        if query is None or query.strategy != SECOND_READING or query.outcome == "saved":
+            return False
+        return current.annotator != query.annotator and not self.is_returned(current)
 
     def is_returned(self, label: Annotation) -> bool:
         """Whether a reviewer has returned this label version to its annotator."""

@@ -5,6 +5,7 @@ from activelabel.store.cases.annotations import Annotations
 from activelabel.store.cases.drafts import Drafts
 from activelabel.store.cases.label_records import LabelRecords
 from activelabel.store.cases.leases import Leases
+from activelabel.store.cases.readings import Readings
 from activelabel.store.cases.reviews import Reviews
 from activelabel.store.cases.rounds import Rounds
 from activelabel.store.cases.skips import Skips
@@ -29,6 +30,7 @@ class Ledger(
     LabelRecords,
     Skips,
     Reviews,
+    Readings,
     Doubts,
     Facts,
     Models,

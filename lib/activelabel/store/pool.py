@@ -6,12 +6,12 @@ images on a PostgreSQL without row statistics, as in the first minute of a study
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, null, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, null, or_, select
 from sqlalchemy.orm import aliased
 
 from activelabel.store.cases.case_states import Verdict
-from activelabel.store.records import FINAL, Role
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ReviewRow, SkipRow
+from activelabel.store.records import FINAL, SECOND, Role
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ReadingRow, ReviewRow, SkipRow
 
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
@@ -58,17 +58,32 @@ def complete() -> ColumnElement[bool]:
 def learnable(only_approved: bool) -> ColumnElement[bool]:
     """Annotations that a training may learn from, at most one per image.
 
-    Without review these are the annotations that count. If only approved ones are learnt from, it is the newest
+    Without review these are the annotations that count, but not one from which a second reading differs, unless a
+    reviewer has approved it. If only approved ones are learnt from, it is the newest
     approved version of each image whose label was not taken back since: a later version waits for its review.
     """
     if not only_approved:
-        return counting()
+        undisputed = or_(AnnotationRow.id.not_in(disputed()), AnnotationRow.id.in_(decided(Verdict.APPROVED)))
+        return and_(counting(), undisputed)
     newest_approved = (
         select(func.max(AnnotationRow.id))
         .where(AnnotationRow.tag == FINAL, AnnotationRow.id.in_(decided(Verdict.APPROVED)))
         .group_by(AnnotationRow.image_id)
     )
     return and_(AnnotationRow.id.in_(newest_approved), AnnotationRow.id > last_taken_back())
+
+
+def waits_for_second(annotator: str) -> ColumnElement[bool]:
+    """Final annotations of whole volumes by others that nobody has decided about or read a second time."""
+    decisions = (AnnotationRow.id.not_in(decided(verdict)) for verdict in Verdict)
+    read = select(AnnotationRow.image_id).where(AnnotationRow.tag == SECOND, current())
+    whole = and_(complete(), AnnotationRow.annotator != annotator)
+    return and_(whole, AnnotationRow.image_id.not_in(read.correlate(None)), *decisions)
+
+
+def disputed() -> Select[int]:
+    """The ids of the annotations from which a second reading differs."""
+    return select(ReadingRow.first_id).where(ReadingRow.agrees.is_(False))
 
 
 def last_taken_back() -> ScalarSelect[int]:

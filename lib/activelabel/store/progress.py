@@ -10,7 +10,7 @@ from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row
 from activelabel.store.pool import active, complete, counting, current_final, learnable
-from activelabel.store.records import FINAL, ModelEffort, Progress, Role
+from activelabel.store.records import FINAL, SECOND_READING, ModelEffort, Progress, Role
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
 
 
@@ -21,7 +21,8 @@ class Overview(Database):
         """The current counts, read in one transaction."""
         now = self._clock()
         training = ImageRow.role == "training"
-        leased = select(LeaseRow.image_id).where(active(now))
+        first = LeaseRow.strategy != SECOND_READING  # whose images are annotated already
+        leased = select(LeaseRow.image_id).where(active(now), first)
         annotated = select(AnnotationRow.image_id).where(complete())
         final = select(AnnotationRow.image_id).where(counting())
         with self._reading() as session:

@@ -22,6 +22,11 @@ UserRole = Literal["annotator", "reviewer", "manager", "admin"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
+SECOND = "reading_2"
+"""The tag of a label that a second annotator has drawn without seeing the final one. Slicer's reviewer module, which
+expects a number behind `_`, shows it as a version."""
+SECOND_READING = "second_reading"
+"""The strategy of a query for such a label."""
 FINAL = "final"  # the tag of the annotations that count; labels with another tag are kept and do not count
 
 
@@ -225,6 +230,39 @@ class Review:
     difficulty: Difficulty | None
     ended_at: datetime | None
     superseded_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much two readings of a structure agree: Dice, and the mean distance of both surfaces in mm.
+
+    The distance is None if one of them has not drawn the structure.
+    """
+
+    dice: float
+    distance_mm: float | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Two readings of a case, by the ids of their labels, and their agreement for each structure that either drew."""
+
+    id: int
+    image_id: str
+    first_id: int
+    second_id: int
+    structures: Mapping[str, Agreement]
+    agrees: bool
+    created_at: datetime
+
+    @property
+    def in_words(self) -> str:
+        """How much both agree, structure by structure."""
+        shown = [
+            f"{name} Dice {one.dice:.2f}" + ("" if one.distance_mm is None else f", {one.distance_mm:.1f} mm apart")
+            for name, one in sorted(self.structures.items())
+        ]
+        return "; ".join(shown) or "nothing is drawn in either"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import array
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -133,6 +134,11 @@ class ImageRow(Base):
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
     intensities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     set_aside_stamp: Mapped[str | None] = mapped_column(Text)
+
+    @property
+    def usable_now(self) -> bool:
+        """Whether its file is present and, as far as is known, can be read."""
+        return self.present and self.unreadable_reason is None
 
 
 class ModelVersionRow(Base):
@@ -449,6 +455,24 @@ class ReviewRow(Base):
     difficulty: Mapped[Difficulty | None] = mapped_column(String(10))
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ReadingRow(Base):
+    """Two readings of a case: a final label, and the label that another annotator has drawn without seeing it.
+
+    `structures` holds by name how much both agree (see `records.Agreement`). `agrees`: enough by the project's setting.
+    """
+
+    __tablename__ = "readings"
+    __table_args__ = (UniqueConstraint("second_id"), Index("ix_readings_image_id", "image_id"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    first_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
+    second_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
+    structures: Mapped[dict[str, Any]] = mapped_column(JSON)
+    agrees: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class FactRow(Base):

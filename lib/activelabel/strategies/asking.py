@@ -2,8 +2,8 @@
 
 A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: an
 annotator with an unfinished query gets it back; the annotator's own drafts come first, then what a reviewer returned to
-them, then the validation cases that are due, then the strategy's proposals; the first of these that nobody else holds
-is leased to the annotator who asks.
+them, then what waits for a second reading, then the validation cases that are due, then the strategy's proposals; the
+first of these that nobody else holds is leased to the annotator who asks.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import count_slices
 from activelabel.store.records import Lease, Slices
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due
+from activelabel.strategies.second_readings import second_readings
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +62,9 @@ class ProjectStrategy:
         return self._next(annotator, images, in_the_end) if passed_over and not given else given
 
     def _all(self, annotator: str) -> Iterator[Proposal]:
-        """The annotator's drafts, what was returned to them, then the strategy's proposals."""
+        """The annotator's drafts, what was returned to them, second readings, then the strategy's proposals."""
         own = drafts_to_finish(self._project, annotator), returned_labels(self._project, annotator)
-        return itertools.chain(*own, self.proposals())
+        return itertools.chain(*own, second_readings(self._project, annotator), self.proposals())
 
     def _next(
         self,
@@ -147,7 +148,7 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
             annotator,
             proposal.image_id,
             minutes=project.settings.lease_minutes,
-            strategy=strategy,
+            strategy=proposal.strategy or strategy,
             slices=proposal.slices,
             model_version=proposal.model_version,
             score=proposal.score,

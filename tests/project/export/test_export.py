@@ -12,6 +12,7 @@ import pytest
 import SimpleITK
 from channel_files import CHANNELS, made_up_channels, write_task01
 from monai.data import load_decathlon_datalist
+from recorded import record_annotation
 from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import open_archive
@@ -21,10 +22,13 @@ from activelabel.data.dataset_json import read_dataset
 from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.given_splits import read_split
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import Exported, export_dataset
 from activelabel.project.project import open_project
 from activelabel.store.cases.case_states import Verdict
+from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.records import SECOND, Agreement
 
 NAMES = ("a", "b", "c", "d")
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -241,3 +245,15 @@ def test_channels_go_along_as_the_layout_has_them(tmp_path: Path, layout: str) -
     assert np.array_equal(voxels(out / "labelsTr" / "BRATS_000.nii.gz"), drawn)
     with pytest.raises(InvalidInputError, match=r"^--layout bids: images have 4 channels"):
         export_dataset(project, images, tmp_path / "bids", "bids")
+
+
+def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
+    first = clinic.ledger.current_annotation("a")
+    compared = Compared(first.id, {"ball": Agreement(0.5, 1.25), "box": Agreement(0.0, None)}, agrees=False)
+    record_annotation(clinic.ledger, "a", "a/second.nii.gz", "5" * 64, "eve", tag=SECOND, compared=compared)
+    rows = list(csv.DictReader(audit_table(clinic.project).splitlines()))
+    assert [(row["event"], row["who"], row["note"]) for row in rows if row["image"] == "a"] == [
+        ("label", "ann", ""),
+        ("second reading", "eve", ""),
+        ("compared", "", "the readings differ: ball Dice 0.50, 1.2 mm apart; box Dice 0.00"),
+    ]

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import open_archive
+from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role
 from activelabel.loop.training_cases import usable_annotations
 from activelabel.project.project import open_project
@@ -297,7 +298,141 @@ def test_heartbeats_are_the_active_time_of_the_label(ward: Ward) -> None:
     assert (label.seconds, label.active_seconds) == (40 * 60, 50)
 
 
+# Two readers
+
+
+@pytest.fixture
+def twice(open_ward: Callable[..., Ward]) -> Ward:
+    """A project of four cases, of which the validation case is read twice; ann has drawn it as a ball and a box."""
+    ward = open_ward(readers="2", readers_share="0.25")
+    (image,) = [one.id for one in ward.ledger.images() if one.role == "validation"]
+    ward.send(image)
+    return ward
+
+
+def judging(ward: Ward) -> str:
+    return next(one.id for one in ward.ledger.images() if one.role == "validation")
+
+
+def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_reading(twice: Ward) -> None:
+    image = judging(twice)
+    assert twice.ask("ann")["id"] != image  # nobody reads their own case again
+    sample = twice.ask("bob")
+    assert (sample["id"], sample["strategy"], sample["query"]) == (image, "second_reading", {"kind": "volume"})
+    assert "original" not in twice.store.get_labels_by_image_id(image)
+    assert twice.state(image) == "finished"
+    with pytest.raises(ForbiddenError, match="draw it without the first reading"):
+        twice.store.require_blind(image, "final", "bob")
+    twice.store.require_blind(image, "final", "ann")
+
+    answer = twice.send(image, "bob", drawn=boxes(1, 2))
+    assert (answer["state"], answer["message"]) == (
+        "finished", "kept as a second reading: it is compared with the first",
+    )  # fmt: skip
+    (reading,) = twice.ledger.readings()
+    assert reading.agrees
+    assert {name: (one.dice, one.distance_mm) for name, one in reading.structures.items()} == {
+        "ball": (1.0, 0.0), "box": (1.0, 0.0),
+    }  # fmt: skip
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.learnt()) == ("ann", 1, [image])
+    assert [(lease.annotator, lease.outcome) for lease in twice.ledger.leases()][1] == ("bob", "saved")
+    assert twice.ledger.current_annotation(image, "reading_2").annotator == "bob"
+    assert twice.ask("eve")["id"] != image
+    readings = twice.cases.cases()["readings"]
+    assert (readings["wanted"], readings["read_twice"], readings["to_decide"]) == (1, 1, [])
+    assert readings["structures"]["box"] == {"cases": 1, "dice": 1.0, "distance_mm": 0.0}
+
+
+def test_a_first_drawing_that_clients_would_open_is_hidden_from_the_second_reader(
+    open_ward: Callable[..., Ward],
+) -> None:
+    """Ann's draft was shown with the image, and so is the label that she made of it."""
+    ward = open_ward(readers="2", readers_share="0.25")
+    image = judging(ward)
+    ward.send(image, finished=False)
+    ward.send(image, finished=True)
+    assert np.array_equal(ward.shown(image), BOTH)
+    assert ward.ask("bob")["id"] == image
+    assert "original" not in ward.store.get_labels_by_image_id(image)
+    assert not (ward.studies / "labels" / "original" / f"{image}.nii.gz").exists()
+    ward.send(image, "bob", drawn=BALL, finished=False)  # bob's own draft is his to open
+    assert ward.ask("bob")["draft"]["version"] == 2
+    assert np.array_equal(ward.shown(image), BALL)
+    assert ward.post("finish", "bob", image=image)["message"].startswith("kept as a second reading")
+
+
+def test_a_second_reading_is_kept_even_if_the_first_cannot_be_read(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    (twice.project.labels_folder / twice.ledger.current_annotation(image).file).write_bytes(b"damaged")
+    assert twice.send(image, "bob", drawn=BALL)["state"] == "finished"
+    assert twice.ledger.current_annotation(image, "reading_2").annotator == "bob"
+    assert twice.ledger.readings() == []
+
+
+def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decided(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)  # without the box
+    assert twice.learnt() == []
+    assert twice.cases.cases()["readings"]["to_decide"] == [image]
+    (case,) = twice.client.get("/activelabel/worklist", params={"state": "finished"}).json()["cases"]
+    assert (case["image"], case["note"]) == (image, "two readings differ: ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
+    other = next(name for name in NAMES if name != image)
+    twice.send(other, "eve")
+    assert twice.post("review")["review"]["image"] == image  # before what has merely waited
+    twice.post("release")
+    line = f"image '{image}' was read by you: somebody else has to decide between the readings"
+    assert twice.post("adjudicate", "bob", image=image, take="first", status=409) == line
+    decided = twice.post("adjudicate", image=image, take="second", difficulty="hard")
+    assert (decided["state"], decided["review"]["note"]) == ("approved", "of two readings: second")
+    final = twice.ledger.current_annotation(image)
+    assert (final.version, final.annotator) == (2, "bob")
+    assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj), BALL)
+    assert sorted(twice.learnt()) == sorted([image, other])
+    line = f"image '{image}' has no two readings about which somebody has to decide"
+    assert twice.post("adjudicate", image=image, take="first", status=409) == line
+
+
+@pytest.mark.parametrize(("take", "annotator", "version"), [("first", "ann", 1), ("staple", "rev", 2)])
+def test_a_reviewer_takes_the_first_reading_or_one_merged_of_both(
+    twice: Ward, take: str, annotator: str, version: int
+) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.learnt()) == (annotator, version, [image])
+    values = np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj)
+    assert np.array_equal(values == 1, BALL == 1)
+
+
+def test_a_second_reading_may_be_skipped_and_another_annotator_gets_it(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    assert twice.post("skip", "bob")["state"] == "finished"
+    assert twice.ask("bob")["id"] != image
+    assert twice.ask("eve")["id"] == image
+
+
+def test_with_one_reader_nothing_is_read_twice(ward: Ward) -> None:
+    image = judging(ward)
+    ward.send(image)
+    assert all(ward.ask(name)["id"] != image for name in ("bob", "eve", "cy"))
+
+
 # Slicer's module MONAI Label Reviewer
+
+
+def test_the_reviewer_module_takes_the_second_reading_by_approving_it(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    twice.reviewer_module(image, tag="reading_2", status="approved")
+    assert (twice.state(image), twice.ledger.current_annotation(image).annotator) == ("approved", "rev")
+    assert twice.learnt() == [image]
 
 
 def test_the_reviewer_module_approves_and_flags(ward: Ward) -> None:
@@ -379,6 +514,8 @@ ROUTES = {
     CaseEvent.SET_ASIDE: "POST /activelabel/skip",
     CaseEvent.BRING_BACK: "POST /activelabel/bring-back",
     CaseEvent.TAKE_BACK: "DELETE /datastore/label",
+    CaseEvent.READ_AGAIN: "POST /activelearning/{strategy}",
+    CaseEvent.FINISH_AGAIN: "PUT /datastore/label",
     CaseEvent.TAKE_FOR_REVIEW: "POST /activelabel/review",
     CaseEvent.APPROVE: "POST /activelabel/approve",
     CaseEvent.RETURN: "POST /activelabel/return",

@@ -47,7 +47,7 @@ def test_the_state_of_a_case_by_hand(facts, state):
 
 
 def test_every_case_but_a_finished_one_or_one_set_aside_can_be_asked_for():
-    for state, event in itertools.product(CaseState, (CaseEvent.ASK, CaseEvent.SKIP, CaseEvent.SET_ASIDE)):
+    for state, event in itertools.product(CaseState, (CaseEvent.ASK, CaseEvent.SET_ASIDE)):
         closed = ("finished", "in review", "approved", "cannot be annotated")
         assert (state in MOVES[event].sources) == (state.value not in closed)
 
@@ -77,6 +77,10 @@ def test_no_state_is_a_dead_end():
         (CaseEvent.FINISH, CaseFacts(set_aside=True, held_by=BOB), None),
         (CaseEvent.SKIP, CaseFacts(whole=True, verdict=Verdict.APPROVED), "is finished: take its label back"),
         (CaseEvent.SKIP, CaseFacts(whole=True, verdict=Verdict.RETURNED), None),
+        (CaseEvent.SKIP, CaseFacts(whole=True, held_by=BOB), "is finished: take its label back"),
+        (CaseEvent.SKIP, CaseFacts(whole=True, held_by=ANN), None),  # a second reading
+        (CaseEvent.READ_AGAIN, CaseFacts(whole=True, held_by=BOB), "is being annotated by somebody else"),
+        (CaseEvent.READ_AGAIN, CaseFacts(partly=True), "is partly finished"),
         (CaseEvent.APPROVE, CaseFacts(), "has no finished label that could be reviewed"),
         (CaseEvent.RETURN, CaseFacts(held_by=BOB, drafts_of=BOB), "has no finished label that could be reviewed"),
         (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=ANN), "was drawn by you alone"),

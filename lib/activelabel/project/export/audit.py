@@ -3,13 +3,13 @@
 import csv
 import io
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from activelabel.analysis.harmless_text import no_formula
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.project.project import Project
-from activelabel.store.records import FINAL, Annotation, Draft, Lease, ModelUse, Review
+from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease, ModelUse, Review
 
 COLUMNS = (
     "when", "image", "role", "event", "who", "version", "slices", "seconds", "active_seconds", "strategy",
@@ -26,7 +26,7 @@ def audit_table(project: Project, exported: Sequence[Annotation] = ()) -> str:
     `exported` are the labels of the data set that goes along.
     """
     sent = {label.id for label in exported}
-    rows = sorted(_rows(project, sent), key=lambda row: str(row["when"]))
+    rows = sorted(_Events(project, sent).rows(), key=lambda row: str(row["when"]))
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -34,33 +34,67 @@ def audit_table(project: Project, exported: Sequence[Annotation] = ()) -> str:
     return table.getvalue()
 
 
-def _rows(project: Project, exported: set[int]) -> Iterator[Row]:
-    ledger, uses = project.ledger, project.ledger.model_uses()
-    roles = {image.id: image.role for image in ledger.images()}
-    labels = {image_id: ledger.history(image_id) for image_id in roles}
-    versions = {label.id: label.version for of_image in labels.values() for label in of_image}
+class _Events:
+    """The rows of all events, with what each has in common with others."""
 
-    def row(image_id: str, when: datetime, event: str, who: str, **values: object) -> Row:
-        common = {"when": _time(when), "image": image_id, "role": roles[image_id], "event": event, "who": who}
-        return {**common, "model_in_use": _in_use(uses, when), **values}
+    def __init__(self, project: Project, exported: set[int]) -> None:
+        self._ledger, self._project, self._exported = project.ledger, project, exported
+        self._uses = project.ledger.model_uses()
+        self._roles = {image.id: image.role for image in project.ledger.images()}
+        self._labels = {image_id: project.ledger.history(image_id) for image_id in self._roles}
 
-    for query in ledger.leases():
-        yield row(query.image_id, query.granted_at, "asked", query.annotator, **_of_query(query))
-    for image_id, of_image in labels.items():
-        shown = _models_shown(project, image_id)
-        for draft in ledger.draft_history(image_id):
-            yield row(image_id, draft.created_at, "draft", draft.annotator, **_of_file(draft), note=draft.why)
-        for label in (one for one in of_image if one.tag == FINAL):
-            details = {**_of_label(label), "models_shown": shown, "exported": "yes" if label.id in exported else ""}
-            yield row(image_id, label.created_at, "label", label.annotator, **details)
-            if label.deleted_at is not None:
-                yield row(image_id, label.deleted_at, "taken back", "", version=label.version)
-    for review in ledger.reviews():
-        yield from _of_review(review, row, versions)
-    for skip in ledger.skips():
-        yield row(skip.image_id, skip.created_at, skip.kind, skip.annotator, note=skip.reason)
-        if skip.ended_at is not None:
-            yield row(skip.image_id, skip.ended_at, "brought back", skip.ended_by or "")
+    def rows(self) -> Iterator[Row]:
+        """All events, in no order."""
+        for query in self._ledger.leases():
+            yield self._row(query.image_id, query.granted_at, "asked", query.annotator, **_of_query(query))
+        for image_id, labels in self._labels.items():
+            for draft in self._ledger.draft_history(image_id):
+                yield self._row(image_id, draft.created_at, "draft", draft.annotator, **_of_file(draft), note=draft.why)
+            for label in labels:
+                yield from self._of_label(label)
+        yield from self._decisions()
+        for skip in self._ledger.skips():
+            yield self._row(skip.image_id, skip.created_at, skip.kind, skip.annotator, note=skip.reason)
+            if skip.ended_at is not None:
+                yield self._row(skip.image_id, skip.ended_at, "brought back", skip.ended_by or "")
+
+    def _row(self, image_id: str, when: datetime, event: str, who: str, **values: object) -> Row:
+        common = {"when": _time(when), "image": image_id, "role": self._roles[image_id], "event": event, "who": who}
+        return {**common, "model_in_use": _in_use(self._uses, when), **values}
+
+    def _of_label(self, label: Annotation) -> Iterator[Row]:
+        """The rows of a label version of an annotator."""
+        event = {FINAL: "label", SECOND: "second reading"}.get(label.tag)
+        if event is None:
+            return
+        exported = "yes" if label.id in self._exported else ""
+        shown = _models_shown(self._project, label.image_id)
+        details = {**_of_label(label), "models_shown": shown, "exported": exported}
+        yield self._row(label.image_id, label.created_at, event, label.annotator, **details)
+        if label.deleted_at is not None:
+            yield self._row(label.image_id, label.deleted_at, "taken back", "", version=label.version)
+
+    def _decisions(self) -> Iterator[Row]:
+        """The rows of comparisons and reviews."""
+        versions = {label.id: label.version for labels in self._labels.values() for label in labels}
+        for reading in self._ledger.readings():
+            note = f"the readings {'agree' if reading.agrees else 'differ'}: {reading.in_words}"
+            yield self._row(reading.image_id, reading.created_at, "compared", "", note=note)
+        for review in self._ledger.reviews():
+            image_id, who, version = review.image_id, review.reviewer, versions[review.annotation_id]
+            if review.begun_at is not None:
+                yield self._row(image_id, review.begun_at, "taken for review", who, version=version)
+            if review.ended_at is not None:
+                yield self._row(image_id, review.ended_at, _event_of(review), who, version=version, note=_note(review))
+
+
+def _event_of(review: Review) -> str:
+    outcome = str(review.outcome)
+    return {"released": "review ended", "expired": "review expired"}.get(outcome, outcome)
+
+
+def _note(review: Review) -> str:
+    return " ".join(filter(None, (review.difficulty and f"[{review.difficulty}]", review.note)))
 
 
 def _of_query(query: Lease) -> Row:
@@ -83,16 +117,6 @@ def _of_label(label: Annotation) -> Row:
         "active_seconds": _or_nothing(label.active_seconds),
         "unchanged_from": _or_nothing(label.unchanged_from),
     }
-
-
-def _of_review(review: Review, row: Callable[..., Row], versions: Mapping[int, int]) -> Iterator[Row]:
-    version = versions[review.annotation_id]
-    if review.begun_at is not None:
-        yield row(review.image_id, review.begun_at, "taken for review", review.reviewer, version=version)
-    if review.ended_at is not None:
-        event = {"released": "review ended", "expired": "review expired"}.get(review.outcome or "", review.outcome)
-        note = " ".join(filter(None, (review.difficulty and f"[{review.difficulty}]", review.note)))
-        yield row(review.image_id, review.ended_at, str(event), review.reviewer, version=version, note=note)
 
 
 def _in_use(uses: Sequence[ModelUse], when: datetime) -> object:

@@ -1,8 +1,10 @@
 """Actions of annotators on a case, other than drawing: ask for it, skip it, bring it back, finish a draft."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
@@ -27,8 +29,10 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
 from activelabel.store.cases.case_states import CaseState, Verdict
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
-from activelabel.store.records import Draft, Skip
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import SECOND, Agreement, Draft, Skip
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
+from activelabel.strategies.second_readings import read_twice
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +184,7 @@ class CaseActions:
         draft = self._project.ledger.open_draft(image_id, annotator)
         if draft is None:
             raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it")
-        return self._datastore.draft_file(draft)
+        return self._datastore.kept_file(draft)
 
     def bring_back(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
         """Return a case that was set aside to the pool.
@@ -213,6 +217,7 @@ class CaseActions:
             ],
             "not_now": [skip_as_json(skip) for skip in ledger.skipped_for_now()],
             "cannot_be_annotated": [skip_as_json(skip) for skip in ledger.set_aside_cases()],
+            "readings": readings_as_json(ledger, len(read_twice(self._project))),
             "unchanged_from_model": ledger.unchanged_labels(),
             "review": {
                 "required": self._project.settings.review,
@@ -240,6 +245,8 @@ def kept_as_json(kept: Kept) -> dict[str, Any]:
     if isinstance(kept, Draft):
         return {"state": "draft", "message": kept.why}
     finished = {"state": "finished"}
+    if kept.tag == SECOND:
+        return {**finished, "message": "kept as a second reading: it is compared with the first"}
     if kept.coverage is not None:
         finished["coverage"] = kept.coverage.value
     if kept.unchanged_from is None:
@@ -249,6 +256,32 @@ def kept_as_json(kept: Kept) -> dict[str, Any]:
         "unchanged_from": kept.unchanged_from,
         "message": f"recorded as exactly what model {kept.unchanged_from} drew",
     }
+
+
+def readings_as_json(ledger: Ledger, wanted: int) -> dict[str, Any]:
+    """How many cases were read twice, and how much the readings agree on the mean over cases."""
+    readings = ledger.readings()
+    found = defaultdict[str, list[Agreement]](list)
+    for reading in readings:
+        for name, agreement in reading.structures.items():
+            found[name].append(agreement)
+    return {
+        "wanted": wanted,
+        "read_twice": len(readings),
+        "to_decide": sorted(ledger.disagreements()),
+        "structures": {
+            name: {
+                "cases": len(agreements),
+                "dice": fmean(one.dice for one in agreements),
+                "distance_mm": _mean([one.distance_mm for one in agreements if one.distance_mm is not None]),
+            }
+            for name, agreements in sorted(found.items())
+        },
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 def draft_as_json(draft: Draft) -> dict[str, Any]:

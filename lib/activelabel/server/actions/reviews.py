@@ -2,10 +2,16 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
+from activelabel.annotation.agreement import merged
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.files.volumes import read_grid
+from activelabel.data.labels import check_label, write_label
+from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
 from activelabel.server.actions.case_answers import Decided, ReviewAnswer, ReviewTaken
 from activelabel.server.actions.worklist import review_of_case
@@ -14,9 +20,12 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.datastores.listed import COVERED, covered_slices
 from activelabel.server.datastores.segmentation_meta import KEY, SegmentationMeta, read_meta
 from activelabel.store.cases.case_states import Verdict
-from activelabel.store.records import FINAL, Difficulty
+from activelabel.store.records import FINAL, Annotation, Difficulty
 
 logger = logging.getLogger(__name__)
+
+Taken = Literal["first", "second", "staple"]
+"""Which label counts after two readings have differed."""
 
 
 class ReviewActions:
@@ -80,6 +89,46 @@ class ReviewActions:
         self._look_for_work()
         state = self._project.ledger.case_facts(image_id).state
         return Decided(image=image_id, state=state, review=review_of_case(review))
+
+    def adjudicate(
+        self,
+        params: Mapping[str, Any],
+        image_id: str,
+        take: Taken,
+        note: str = "",
+        difficulty: Difficulty | None = None,
+    ) -> Decided:
+        """Decide between two readings that differ: the first, the second, or one label merged of both by STAPLE.
+
+        A reviewer who corrects the label instead sends theirs, and approves it.
+
+        Raises:
+            NotReadyError: the image has no two readings that differ, or the reviewer has drawn one of them.
+        """
+        reading, who = self._project.ledger.disagreements().get(image_id), annotator_of(params)
+        if reading is None:
+            raise NotReadyError(f"image '{image_id}' has no two readings about which somebody has to decide")
+        kept = {label.id: label for label in self._project.ledger.history(image_id)}
+        first, second = kept[reading.first_id], kept[reading.second_id]
+        if who in (first.annotator, second.annotator):
+            raise NotReadyError(f"image '{image_id}' was read by you: somebody else has to decide between the readings")
+        info = {COVERED: WHOLE, "finished": True, "confirmed": True}
+        if take == "second":
+            file = self._datastore.kept_file(second)
+            self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": second.annotator})
+        elif take == "staple":
+            with TemporaryDirectory() as folder:
+                file = self._write_merged(first, second, Path(folder))
+                self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": who})
+        return self.decide(params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty)
+
+    def _write_merged(self, first: Annotation, second: Annotation, folder: Path) -> Path:
+        grid = read_grid(self._datastore.image_files(first.image_id))
+        one, other = (
+            check_label(self._datastore.kept_file(label), grid, self._project.labels).array for label in (first, second)
+        )
+        write_label(folder / "merged.nii.gz", merged(one, other), grid.affine_ras)
+        return folder / "merged.nii.gz"
 
     def note_label_info(self, image_id: str, tag: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         """Do what Slicer's reviewer module says about the label of a tag, if it says anything new.

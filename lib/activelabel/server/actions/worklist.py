@@ -23,6 +23,7 @@ class WorklistReader:
         self._labels = {label.image_id: label for label in ledger.annotations()}
         self._decisions = ledger.standing_decisions()
         self._under_review = {review.image_id: review for review in ledger.open_reviews()}
+        self._differing = ledger.disagreements()
         self._leases = _by_image(ledger.active_leases())
         self._drafts = _by_image(ledger.open_drafts())
         self._skips = _by_image([*ledger.skipped_for_now(), *ledger.set_aside_cases()])
@@ -82,8 +83,9 @@ class WorklistReader:
                 review = self._decisions[image_id]
                 return [review.reviewer], review.ended_at, review.note
             case CaseState.FINISHED | CaseState.PARTLY:
-                label = self._labels[image_id]
-                return [label.annotator], label.created_at, ""
+                label, reading = self._labels[image_id], self._differing.get(image_id)
+                note = "" if reading is None else f"two readings differ: {reading.in_words}"
+                return [label.annotator], label.created_at, note
 
 
 def label_of_case(label: Annotation) -> LabelOfCase:

@@ -49,6 +49,7 @@ LEAST: dict[str, Role] = {
         [
             "PUT /datastore/label/info", "PUT /datastore/updatelabelinfo", OTHERS_LABEL,
             "POST /activelabel/review", "POST /activelabel/approve", "POST /activelabel/return",
+            "POST /activelabel/adjudicate",
         ],
         Role.REVIEWER,
     ),

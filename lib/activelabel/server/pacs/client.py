@@ -31,7 +31,8 @@ _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
 _SHOWN_TAGS = ("Modality", "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 _SAYING_TAGS = ("SeriesDescription", "ProtocolName", "SequenceName", "Modality")
 _COUNT_TAG = "NumberOfSeriesRelatedInstances"
-_UNKNOWN = "UNK"  # the value that the host's clients expect
+UNKNOWN = "UNK"
+"""The value of a tag that a series lacks, as the host's clients expect it."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class Pacs:
             return None
 
     def _read_series(self, listed: Dataset) -> Series | None:
-        info = {tag: str(listed[tag].value) if listed.get(tag) else _UNKNOWN for tag in _SHOWN_TAGS}
+        info = {tag: str(listed[tag].value) if listed.get(tag) else UNKNOWN for tag in _SHOWN_TAGS}
         uid, study_uid = info["SeriesInstanceUID"], info["StudyInstanceUID"]
         if not (_UID.fullmatch(uid) and _UID.fullmatch(study_uid)):
             return None

@@ -102,6 +102,14 @@ class ApproveRequest(CaseRequest):
     )
 
 
+class AdjudicateRequest(CaseRequest):
+    """Body of a decision between two readings."""
+
+    take: Literal["first", "second", "staple"] = Field(description="the label that counts, `staple` for one of both")
+    note: Line = Field(default="", description="why, in one line")
+    difficulty: Literal["easy", "medium", "hard"] | None = Field(default=None, description="how hard the case is")
+
+
 class ReturnRequest(ApproveRequest):
     """Body of the decision to return a label, which takes a note."""
 
@@ -201,6 +209,14 @@ def take_for_review(user: AnyUser, request: Annotated[ReviewRequest | None, Body
 def approve(user: AnyUser, request: ApproveRequest) -> Decided:
     """Approve the final label of a case; nobody approves a label that they alone have drawn."""
     return _decide(request, Verdict.APPROVED)
+
+
+@router.post("/adjudicate")
+def adjudicate(user: AnyUser, request: AdjudicateRequest) -> Decided:
+    """Decide between two readings that differ: take one, or merge both by STAPLE; the label is approved."""
+    require_image(request.image, application().datastore)
+    params = _params(PersonRequest(client_id=request.client_id))
+    return application().reviews.adjudicate(params, request.image, request.take, request.note, request.difficulty)
 
 
 @router.post("/return")

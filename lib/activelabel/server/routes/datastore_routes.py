@@ -83,6 +83,7 @@ def download_label(label: str, tag: str, user: AnyUser) -> Any:
     """Download a label's file."""
     store = application().datastore
     require_label(label, tag, store)
+    store.require_blind(label, tag, user.username)
     return whole_file(store.label_file(label, tag), f"{label}{LABEL_ENDING}")
 
 

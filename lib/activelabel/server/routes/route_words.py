@@ -31,6 +31,7 @@ ANSWERS: dict[str, str] = {
     "POST /activelabel/heartbeat": "`image` and `active_seconds`: of the query so far",
     "POST /activelabel/review": "`review`: the label to look at; null if none waits",
     "POST /activelabel/approve": "the `state` of the case and the `review`",
+    "POST /activelabel/adjudicate": "the `state` of the case and the `review`",
     "POST /activelabel/return": "the `state` of the case and the `review`",
     "GET /activelabel/cases": "the part `cases` of `GET /info/`: see [answers](answers.md)",
     "POST /infer/{model}": "the mask as a file, its description as JSON, or both as a multipart answer, by `output`",

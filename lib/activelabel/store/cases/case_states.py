@@ -42,6 +42,8 @@ class CaseEvent(StrEnum):
     SET_ASIDE = "cannot be annotated"
     BRING_BACK = "bring back"
     TAKE_BACK = "take the label back"
+    READ_AGAIN = "ask for a second reading"
+    FINISH_AGAIN = "finish a second reading"
     TAKE_FOR_REVIEW = "take for review"
     END_REVIEW = "end the review"
     APPROVE = "approve"
@@ -148,10 +150,14 @@ MOVES: Mapping[CaseEvent, Move] = {
     ),
     CaseEvent.FINISH_PART: Move(_ALL, Who.ANYONE, _ALL - _REVIEWED - {CaseState.UNSEEN}),
     CaseEvent.FINISH: Move(_ALL, Who.ANYONE, frozenset({CaseState.FINISHED})),
-    CaseEvent.SKIP: Move(_OPEN, Who.HOLDER, frozenset({CaseState.SKIPPED, CaseState.DRAFT, CaseState.LEASED})),
+    # Of a finished case, only who holds it for a second reading skips that.
+    CaseEvent.SKIP: Move(_OPEN | _DONE, Who.HOLDER, _DONE | {CaseState.SKIPPED, CaseState.DRAFT, CaseState.LEASED}),
     CaseEvent.SET_ASIDE: Move(_OPEN, Who.HOLDER, frozenset({CaseState.CANNOT})),
     CaseEvent.BRING_BACK: Move(frozenset({CaseState.CANNOT}), Who.ANYONE, _OPEN),
     CaseEvent.TAKE_BACK: Move(_ALL - {CaseState.UNSEEN}, Who.ANYONE, _ALL - _DONE - {CaseState.RETURNED}),
+    # A second annotator draws the case without seeing the label; it is as finished as before.
+    CaseEvent.READ_AGAIN: Move(_DONE, Who.HOLDER, _DONE),
+    CaseEvent.FINISH_AGAIN: Move(_DONE, Who.ANYONE, _DONE),
     # A label of slices is reviewed as one of a volume is, while its case stays open for its other slices.
     CaseEvent.TAKE_FOR_REVIEW: Move(
         _DONE | _PARTS, Who.SECOND, _PARTS | {CaseState.IN_REVIEW, CaseState.APPROVED}, "reviewer"
@@ -169,7 +175,8 @@ def refusal(event: CaseEvent, facts: CaseFacts, person: str) -> str | None:
     move = MOVES[event]
     if move.who is Who.SECOND and not facts.has_label:
         return "has no finished label that could be reviewed"
-    if facts.state not in move.sources:
+    skips_nothing = event is CaseEvent.SKIP and facts.state in _DONE and person not in facts.held_by
+    if facts.state not in move.sources or skips_nothing:
         return _WRONG_STATE.get(facts.state, f"is {facts.state}")
     if move.who is Who.HOLDER and facts.held_by and person not in facts.held_by:
         return "is being annotated by somebody else: wait until they have saved or skipped it"

@@ -17,7 +17,7 @@ from activelabel.store.cases.case_states import CaseEvent, Verdict
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import being_reviewed, current_final, decided, last_taken_back
+from activelabel.store.pool import being_reviewed, current_final, decided, disputed, last_taken_back
 from activelabel.store.records import FINAL, Annotation, Difficulty, Review
 from activelabel.store.schema import AnnotationRow, ImageRow, ReviewRow
 
@@ -207,7 +207,7 @@ def _end_open(session: Session, image_id: str, now: datetime) -> None:
 
 
 def _next_waiting(session: Session, reviewer: str, now: datetime) -> str | None:
-    """The image whose label has waited longest for a decision and that this reviewer may decide about."""
+    """The image that this reviewer may decide about: first where two readings differ, then who has waited longest."""
     others = aliased(AnnotationRow)
     by_others = exists().where(
         others.image_id == AnnotationRow.image_id,
@@ -221,6 +221,6 @@ def _next_waiting(session: Session, reviewer: str, now: datetime) -> str | None:
         select(AnnotationRow.image_id)
         .where(current_final(), _undecided(), by_others)
         .where(AnnotationRow.id.not_in(current_reviews), AnnotationRow.image_id.in_(usable))
-        .order_by(AnnotationRow.id)
+        .order_by(AnnotationRow.id.in_(disputed()).desc(), AnnotationRow.id)
         .limit(1)
     )

@@ -1,4 +1,4 @@
-"""Reviews of labels, and the active seconds of queries and labels."""
+"""Reviews of labels, second readings, and the active seconds of queries and labels."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,6 +35,22 @@ def upgrade() -> None:
         sa.CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended"),
         sa.CheckConstraint("outcome IS NOT NULL OR expires_at IS NOT NULL", name="open"),
     )
+    op.create_table(
+        "readings",
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("image_id", _name(), nullable=False),
+        sa.Column("first_id", sa.Integer, nullable=False),
+        sa.Column("second_id", sa.Integer, nullable=False),
+        sa.Column("structures", sa.JSON, nullable=False),
+        sa.Column("agrees", sa.Boolean, nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_readings"),
+        sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_readings_image_id"),
+        sa.ForeignKeyConstraint(["first_id"], ["annotations.id"], name="fk_readings_first_id"),
+        sa.ForeignKeyConstraint(["second_id"], ["annotations.id"], name="fk_readings_second_id"),
+        sa.UniqueConstraint("second_id", name="uq_readings_second_id"),
+    )
+    op.create_index("ix_readings_image_id", "readings", ["image_id"])
     op.add_column("leases", sa.Column("active_seconds", sa.Double))
     op.add_column("annotations", sa.Column("active_seconds", sa.Double))
     _create_partial_index("uq_reviews_open", "image_id", "outcome IS NULL")
