@@ -7,15 +7,13 @@ from monai.config import NdarrayOrTensor
 from monai.transforms import (
     RandAffined,
     RandFlipd,
-    RandGaussianNoised,
     RandGaussianSmoothd,
-    RandScaleIntensityd,
-    RandShiftIntensityd,
     Transform,
 )
 from monai.utils import convert_to_tensor
 
 from activelabel.data.reflection import reflect_to
+from activelabel.training.between_scans import RandomPlace, RandomScanner
 from activelabel.training.patches import KEYS
 
 _TURNED_IN = ("reflection", "zeros")
@@ -38,19 +36,7 @@ def _between_scans() -> Sequence[Transform]:
     Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Image
     intensities are about 0 to 1 (window) or -3 to 3 (z-score) here.
     """
-    return (
-        RandAffined(
-            KEYS,
-            prob=0.5,
-            rotate_range=(0.2, 0.2, 0.2),  # radians, about 11 degrees
-            scale_range=(0.1, 0.1, 0.1),
-            mode=("bilinear", "nearest"),
-            padding_mode=_TURNED_IN,
-        ),
-        RandScaleIntensityd("image", factors=0.1, prob=0.5),
-        RandShiftIntensityd("image", offsets=0.1, prob=0.5),
-        RandGaussianNoised("image", prob=0.25, std=0.05),
-    )
+    return (RandomPlace(), RandomScanner())
 
 
 def _blur_rotate_flip() -> Sequence[Transform]:
@@ -99,11 +85,7 @@ def _intensity() -> Sequence[Transform]:
     Two views of a patch can then be compared voxel by voxel. The paper gives neither strength nor frequency: both are
     those of `scan`, but every patch is shifted and scaled, so that the second view always differs.
     """
-    return (
-        RandScaleIntensityd("image", factors=0.1, prob=1.0),
-        RandShiftIntensityd("image", offsets=0.1, prob=1.0),
-        RandGaussianNoised("image", prob=0.5, std=0.05),
-    )
+    return (RandomScanner(prob=1.0, noise_prob=0.5),)
 
 
 AUGMENTATIONS: Mapping[str, Callable[[], Sequence[Transform]]] = {
