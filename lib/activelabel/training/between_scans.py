@@ -13,28 +13,31 @@ from torch.nn import functional
 
 from activelabel.training.patches import KEYS
 
+_ANGLE = 0.2  # radians, about 11 degrees
+_SCALE = 0.1
+
 
 class RandomPlace(RandomizableTransform):
     """Rotation and scaling of the patient within a patch, for half of the patches.
 
     Angles are up to 0.2 radians (about 11 degrees) about each axis, sizes differ by up to a tenth along each. Beyond
     the ends of a patch the image is reflected, and the label is 0: not annotated. Zeros in the image would be tissue
-    after z-scoring.
+    after z-scoring. A flat patch stays in its plane: turned out of it, it would keep the label of a few voxels only.
     """
 
-    def __init__(self, prob: float = 0.5, angle: float = 0.2, scale: float = 0.1) -> None:
+    def __init__(self, flat: bool = False, prob: float = 0.5) -> None:
         super().__init__(prob)
-        self._angle = angle
-        self._scale = scale
+        self._angles = np.array([0, 0, _ANGLE] if flat else [_ANGLE] * 3)
+        self._scales = np.array([_SCALE, _SCALE, 0] if flat else [_SCALE] * 3)
 
     def __call__(self, patch: Mapping[str, Any]) -> dict[str, Any]:
         """Image and label (C, *S) of a patch, resampled together; other entries unchanged."""
         self.randomize(None)
         if not self._do_transform:
             return dict(patch)
-        angles, scales = self.R.uniform(-self._angle, self._angle, 3), 1 + self.R.uniform(-self._scale, self._scale, 3)
+        angles, scales = (self.R.uniform(-1, 1, 3) * most for most in (self._angles, self._scales))
         image, label = (convert_to_tensor(patch[key], track_meta=False) for key in KEYS)
-        return {**patch, **dict(zip(KEYS, placed(image, label, rotation(angles) * scales), strict=True))}
+        return {**patch, **dict(zip(KEYS, placed(image, label, rotation(angles) * (1 + scales)), strict=True))}
 
 
 def rotation(angles: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

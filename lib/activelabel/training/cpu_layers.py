@@ -76,7 +76,7 @@ class _OneSlope(Function):
         return functional.leaky_relu(values, slope.item())
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         values, slope = context.saved_tensors
         of_values = torch.ops.aten.leaky_relu_backward(gradient, values, slope.item(), False)
         of_slope = (gradient * values.clamp_max(0)).sum(dtype=torch.float32)
@@ -104,7 +104,7 @@ class _OneTwoOne(Function):
         return _one_two_one(values, stride)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return _one_two_one(gradient, context.stride), None
 
 

@@ -12,11 +12,14 @@ import requests
 from monailabel.config import settings as host_settings
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
+from recorded import record_annotation
 from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.dicom.seg_writing import write_seg
+from activelabel.data.given_patients import GivenPatients
+from activelabel.data.given_splits import GivenSplit
 from activelabel.data.grids import Grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
@@ -63,6 +66,8 @@ class Site:
         labels: tuple[str, ...] = LABELS,
         asks_slices: bool = False,
         finished_by: FinishedBy = FinishedBy.SAVING,
+        split: GivenSplit | None = None,
+        patients: GivenPatients | None = None,
     ) -> PacsDatastore:
         """Open the datastore as a server or one of its children does."""
         pacs = Pacs(self.orthanc.dicom_web)
@@ -79,6 +84,8 @@ class Site:
             ),
             validation_cases=1,
             follow_changes=follow_changes,
+            split=split,
+            patients=patients,
         )
 
     def label(self, *values: int, shape: tuple[int, int, int] = SHAPE) -> Path:
@@ -175,6 +182,22 @@ def test_all_series_of_a_patient_are_on_one_side(site: Site) -> None:
     assert {image.id: image.patient for image in images} == patients
     assert {image.role for image in images} == {"training", "validation"}
     assert len({(image.patient, image.role) for image in images}) == 2
+
+
+def test_a_table_tells_that_two_patient_ids_are_one_person(site: Site) -> None:
+    site.open(patients=GivenPatients("who.csv", table=dict.fromkeys(("case1", "case2"), "Ann")))
+    assert [image.patient for image in site.ledger.images()] == ["Ann", "Ann"]
+    assert len({image.role for image in site.ledger.images()}) == 1
+
+
+def test_a_split_that_shares_a_patient_id_is_refused_before_any_image_has_a_role(site: Site) -> None:
+    other = site.send("case3", 3, owner="case1")
+    split = GivenSplit("ours.txt", {site.uids[0]: "training", other: "validation"})
+    with pytest.raises(InvalidInputError, match=r"--conf splits ours\.txt: patient 'case1' is for "):
+        site.open(split=split)
+    assert site.ledger.images() == []
+    site.open(split=GivenSplit("ours.txt", {site.uids[0]: "training", site.uids[1]: "validation"}))
+    assert site.ledger.image(other).role == "training"
 
 
 def test_an_image_is_read_as_it_was_sent(site: Site) -> None:
@@ -550,7 +573,7 @@ def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site
     folder = site.folder / "labels" / uid
     folder.mkdir(parents=True)
     (folder / f"seg-{seg}.nii.gz").write_bytes(site.label(1).read_bytes())
-    site.ledger.record_annotation(uid, f"{uid}/seg-{seg}.nii.gz", "0" * 64, "Bob")
+    record_annotation(site.ledger, uid, f"{uid}/seg-{seg}.nii.gz", "0" * 64, "Bob")
     site.open().refresh()
     assert len(site.ledger.history(uid)) == 1
     assert len(site.segments()) == 1
