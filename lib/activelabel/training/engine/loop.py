@@ -81,7 +81,9 @@ class TrainingLoop:
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss)),
             # AdamW equals Adam if the weight decay is 0.
-            torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay),
+            torch.optim.AdamW(
+                network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            ),
             self._precision,
             self._precision.scaler(),
         )
