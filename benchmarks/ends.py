@@ -34,6 +34,7 @@ from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, slice_axis
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe, load_recipe
+from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice
 from activelabel.training.transforms import Case
 
@@ -151,7 +152,8 @@ def trained(
         project.ledger.fix_slices(image, volume.axis, volume.shape)
         (project.labels_folder / volume.label.name).symlink_to(volume.label)
         sha256 = hashlib.sha256(volume.label.read_bytes()).hexdigest()
-        project.ledger.record_annotation(image, volume.label.name, sha256, "benchmark", slices=places)
+        label = NewAnnotation(image, volume.label.name, sha256, "benchmark", slices=places)
+        project.ledger.keep_annotation(label)
     timing, network = train_ours(project, Files({image: pool[image].image for image in drawn}))
     windows = recipe.prediction
     predictor = Predictor(

@@ -24,11 +24,12 @@ from scipy.stats import spearmanr
 
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import shuffled, top_k
+from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.project.models.features import Features, features_file, read_features
 from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project, open_project
-from activelabel.loop.training.proxy import ProxyTraining
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))
@@ -48,9 +49,9 @@ class Pool:
         self.labels = labels
         self.names = names
 
-    def get_image_uri(self, image_id: str) -> str:
-        """The path of an image, as in the host's datastore."""
-        return str(self.images[image_id])
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The file of an image."""
+        return ImageFiles(self.images[image_id])
 
     def with_tumour(self) -> set[str]:
         """The volumes whose label holds the phantoms' tumour."""
@@ -105,7 +106,7 @@ def scores_and_orders(project: Project, pool: Pool, seed: int) -> tuple[Mapping[
     """Train and score as the server does, then let each cold start order the training images."""
     settings = project.recipe.proxy
     assert settings is not None
-    ProxyTraining(project, settings)({"model": "proxy"}, pool)
+    ProxyTraining(project, settings).run({}, pool)
     ProxyScoring(project, settings).run(pool)
     model = current_proxy(project)
     scores = project.ledger.volume_scores(model.version, rank_kind(settings))

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import nibabel
 import pytest
 from packaging.specifiers import SpecifierSet
+from recorded import record_annotation
 from typer.testing import CliRunner
 
 from activelabel.cli import doctor_versions
@@ -111,7 +113,7 @@ def test_background_in_the_list_and_other_names_than_those_of_the_labels_are_nam
     assert "background is value 0" in findings(studies, labels="background,ball")["settings and ledger"].text
     project = open_project("app", str(studies), {"labels": "ball"})
     project.ledger.sync_images(["blob_00"], 0)
-    project.ledger.record_annotation("blob_00", "l.nii.gz", "0", "ann", label_names=["ball"])
+    record_annotation(project.ledger, "blob_00", "l.nii.gz", "0", "ann", label_names=["ball"])
     found = findings(studies, labels="box")["settings and ledger"]
     assert not found.fit
     assert "labels box: the labels of this project are kept under the names ball" in found.text
@@ -135,7 +137,7 @@ def test_a_case_whose_image_was_exported_again_is_named(blobs: Callable[[int], A
         shutil.copy(cases.label_of(name), project.labels_folder)
         note_image(name, cases.studies / f"{name}.nii.gz", project.ledger)
         sha256 = hashlib.sha256(cases.label_of(name).read_bytes()).hexdigest()
-        project.ledger.record_annotation(name, f"{name}.nii.gz", sha256, "ann", label_names=["ball"])
+        record_annotation(project.ledger, name, f"{name}.nii.gz", sha256, "ann", label_names=["ball"])
     assert all(finding.fit for finding in findings(cases.studies, labels="ball").values())
     image = nibabel.load(cases.studies / "blob_01.nii.gz")
     nibabel.save(image.slicer[:-4], cases.studies / "blob_01.nii.gz")
@@ -151,7 +153,7 @@ def test_a_label_that_was_changed_on_disk_is_named_and_the_ledger_stays_unchange
     project.labels_folder.mkdir()
     kept = Path(shutil.copy(cases.label_of("blob_00"), project.labels_folder))
     sha256 = hashlib.sha256(kept.read_bytes()).hexdigest()
-    project.ledger.record_annotation("blob_00", kept.name, sha256, "ann", label_names=["ball"])
+    record_annotation(project.ledger, "blob_00", kept.name, sha256, "ann", label_names=["ball"])
     assert "case" not in findings(cases.studies, labels="ball")
     label = nibabel.load(kept)
     nibabel.save(nibabel.Nifti1Image(label.get_fdata()[::-1], label.affine), kept)
@@ -175,3 +177,24 @@ def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(
     allowed = findings(linked, labels="ball", links_out_of_studies="true")
     assert allowed["studies"].text == "3 of 3 images can be read"
     assert "files" not in allowed
+
+
+def test_patients_and_splits_are_looked_at(blobs: Callable[[int], Any], tmp_path: Path) -> None:
+    studies = blobs(4).studies
+    (studies / "blob_03.nii.gz").rename(studies / "odd.nii.gz")
+    conf = {"labels": "ball", "patients": r"blob_(0[01]|02)"}
+    assert findings(studies, **conf)["patients"] == Finding("patients", True, "3 on 3 images", ANY)
+    assert "odd.nii.gz" in findings(studies, **conf)["files"].text
+    one = findings(studies, labels="ball", patients="(blob)")["patients"]
+    assert (one.fit, one.text) == (False, "1 on 3 images")
+    assert "it has 0 groups" in findings(studies, labels="ball", patients="blob")["settings and ledger"].text
+    assert "of no image" in findings(studies, labels="ball", patients="(x)")["settings and ledger"].text
+    (tmp_path / "split.txt").write_text("blob_00 train\nblob_01 val\nblob_02 train\n")
+    split = str(tmp_path / "split.txt")
+    assert findings(studies, **conf, splits=split)["split"].text.endswith("2 for training, 1 for validation")
+    shared = findings(studies, labels="ball", patients="(blob)", splits=split)["settings and ledger"]
+    assert "patient 'blob' is for training ('blob_00') and validation ('blob_01')" in shared.text
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.sync_images([f"blob_0{number}" for number in range(4)], 1)
+    late = findings(studies, labels="ball", patients="(blob)")["settings and ledger"]
+    assert "patient 'blob' has images for" in late.text

@@ -12,8 +12,11 @@ from rich.table import Table
 from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
+from activelabel.cli.dicom_folder import images_to_look_at
+from activelabel.cli.export import export
+from activelabel.cli.model import model
 from activelabel.cli.models import models
-from activelabel.cli.options import Conf, ConfGroup, Studies
+from activelabel.cli.options import Conf, ConfGroup, StudiesAsGiven
 from activelabel.cli.recipe import recipe
 from activelabel.cli.report import report
 from activelabel.cli.restore import restore
@@ -43,7 +46,7 @@ def commands(
 
 @app.command()
 def doctor(
-    studies: Studies,
+    studies: StudiesAsGiven,
     conf: Conf = None,
 ) -> None:
     """Check environment, GPU, disk, studies, ledger and model, and say how to correct what is wrong.
@@ -53,7 +56,9 @@ def doctor(
     from activelabel.cli.doctor import examine
     from activelabel.project.settings import setting_pairs
 
-    findings = list(examine(str(APP_FOLDER), studies, setting_pairs(conf or [])))
+    settings = setting_pairs(conf or [])
+    with images_to_look_at(studies, settings) as images:
+        findings = list(examine(str(APP_FOLDER), images, settings))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         mark = "[green]ok[/]" if finding.fit else "[red]no[/]"
@@ -94,6 +99,9 @@ def score(
     pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    channel_files: Annotated[
+        str, typer.Option(help="What the files of the model's channels end in, by commas: _flair,_t1. Default _0000,….")
+    ] = "",
 ) -> None:
     """Score images by the uncertainty of a model, without a server.
 
@@ -104,7 +112,7 @@ def score(
 
     score_images(
         images, model, out, measure, region, aggregation, repeats, seed, recipe, top, slices, maps, pictures, device,
-        precision,
+        precision, channel_files,
     )  # fmt: skip
 
 
@@ -115,7 +123,9 @@ app.command()(report)
 app.command()(recipe)
 app.command()(restore)
 app.command()(check)
+app.command()(export)
 app.add_typer(user, name="user")
+app.add_typer(model, name="model")
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """The cases of a training, for learning and for validation: annotations of present, readable images."""
 
 import logging
-from pathlib import Path
 
+from activelabel.data.files.channels import AnyImage
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.labels import check_label
@@ -27,13 +27,16 @@ class AnnotatedCase(Case):
 
 
 def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
-    """Annotations of images of `role` that are present and, as far as is known, readable.
+    """Annotations of images of `role` that may be learnt from, are present and, as far as is known, readable.
+
+    A label that a reviewer has returned is not among them; with `--conf review true`, neither is one that nobody has
+    approved.
 
     A training case may be annotated on some slices only. A validation case must be annotated completely, so that its
     Dice is comparable between rounds.
     """
     usable = {image.id for image in ledger.images() if image.usable}
-    labels = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
+    labels = [item for item in ledger.labels_to_learn(role) if item.image_id in usable and item.slices != ()]
     return labels if role == "training" else [item for item in labels if item.slices is None]
 
 
@@ -57,7 +60,7 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
         NotReadyError: no training case is left.
     """
     ledger = project.ledger
-    partial = [item.image_id for item in ledger.annotations("validation") if item.slices is not None]
+    partial = [item.image_id for item in ledger.labels_to_learn("validation") if item.slices is not None]
     if partial:
         logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
     training, validation = (readable_of_role(project, role, images) for role in ("training", "validation"))
@@ -66,7 +69,7 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
     return training + validation
 
 
-def check_case(annotation: Annotation, project: Project, path: Path | str) -> None:
+def check_case(annotation: Annotation, project: Project, image: AnyImage) -> None:
     """Check that a label belongs to its current image and that both can be prepared; record nothing.
 
     Raises:
@@ -75,7 +78,7 @@ def check_case(annotation: Annotation, project: Project, path: Path | str) -> No
     image_id = annotation.image_id
     with one_case(image_id):
         file = sound_file(annotation, project.labels_folder)
-        grid = read_grid(path)
+        grid = read_grid(image)
         check_prepared_size(grid, project.preprocessing, image_id)
         try:
             label = check_label(file, grid, project.labels)
@@ -93,7 +96,7 @@ def annotated_case(annotation: Annotation, project: Project, images: Images) -> 
     """The case of an annotation, in the form in which it is sent to the training processes."""
     image = project.ledger.image(annotation.image_id)
     return {
-        "image": images.get_image_uri(annotation.image_id),
+        "image": images.image_files(annotation.image_id).as_json(),
         "label": str(project.labels_folder / annotation.file),
         "slices": None if annotation.slices is None else list(annotation.slices),
         "slice_axis": image.slice_axis,
@@ -113,7 +116,7 @@ def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
         return False
     try:
         sound_file(annotation, project.labels_folder, ledger)  # notes that it is
-        check_case(annotation, project, images.get_image_uri(image_id))
+        check_case(annotation, project, images.image_files(image_id))
     except InvalidInputError as error:
         set_aside(image_id, error, ledger, images, project.labels_folder / annotation.file)
         return False
@@ -122,8 +125,10 @@ def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
 
 def _no_training_case(ledger: Ledger) -> NotReadyError:
     validation = len(usable_annotations(ledger, "validation"))
+    waiting = ledger.count_waiting_for_review() if ledger.only_approved else 0
     return NotReadyError(
         "training: no training case is annotated yet"
+        + (f" and approved: {waiting} finished labels wait for a review" if waiting else "")
         + (f" (of {validation} validation cases no training learns)" if validation else "")
         + ": save a label for one first"
     )

@@ -65,13 +65,34 @@ class Settings(BaseModel):
     modality: str = Field(
         default="auto",
         min_length=1,
-        max_length=32,
-        description="what all images are: CT, MR, PET, …; auto finds out once, when the project begins",
+        max_length=200,
+        description="what all images are: CT, MR, PET, …, or by commas one for each channel: CT,PET; auto finds out "
+        "once, when the project begins",
+    )
+    channels: Names = Field(
+        default=(),
+        description="names of the channels of an image, separated by commas, in the order of the network: FLAIR,T1; "
+        "default those of the recipe, else those of a dataset.json, else images have one channel",
+    )
+    channel_files: Names = Field(
+        default=(),
+        description="what the names of the channels' files end in, by commas, in the order of the channels: "
+        "_flair,_t1,_t1ce,_t2; default _0000,_0001,… as nnU-Net has them. A file of another name holds all channels as "
+        "its frames. On a PACS, what the description or sequence of a channel's series says",
+    )
+    shown_channel: str = Field(
+        default="", max_length=64, description="the channel that viewers show, by its name; default the recipe's"
     )
     splits: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
         default=None,
         description="a file that says which cases are for training, validation and test: nnU-Net's splits_final.json, "
         "a dataset.json of the Decathlon, or a text file with a case and its role a line",
+    )
+    patients: Annotated[str | None, BeforeValidator(_default_if_empty)] = Field(
+        default=None,
+        description="whose images are whose, so that no patient is in two parts of a split: a regular expression with "
+        "one group, which is the patient in the id of an image, or a table (.csv, .tsv) with the columns image and "
+        "patient; default the PatientID in a PACS, else each image is a patient of its own",
     )
     splits_fold: int = Field(default=0, ge=0, description="which split of a splits_final.json, counted from 0")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
@@ -140,6 +161,22 @@ class Settings(BaseModel):
         le=LONGEST_SKIP_SECONDS,
         description="an annotator who asks again within so many seconds, and has sent nothing, skips the case for now; "
         f"0 to {LONGEST_SKIP_SECONDS}, 0 is never",
+    )
+    readers: int = Field(
+        default=1, ge=1, le=2, description="1 or 2: how many annotators read a case; 2 for the share readers_share"
+    )
+    readers_share: float = Field(
+        default=0.2, gt=0, le=1, description="which share of the cases two annotators read, validation cases first"
+    )
+    agreement: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="from which Dice of each structure two readings agree; else a reviewer decides, 0 to 1",
+    )
+    review: bool = Field(
+        default=False,
+        description="true or false: learn only from labels that a reviewer has approved; a returned one never counts",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="what fixes all that is random: a whole number from 0")
     tracking: Literal["none", "mlflow"] = Field(

@@ -1,15 +1,18 @@
 """The sections of a recipe for preprocessing, network, training, prediction and scores."""
 
 import itertools
+from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from typing_extensions import Self
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Margin3D = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Intensity = Literal["auto", "window", "zscore"]
 Loss = Literal["bce", "dice", "dice_ce", "patch_dice_ce", "partial_dice"]
 Augmentation = Literal["none", "scan", "blur_rotate_flip", "intensity"]
 _AUGMENTATION = (
@@ -29,7 +32,7 @@ class NetworkSettings(Section):
     """The network and its size.
 
     Levels that work in the plane, those of `unet2d` and the upper ones of `anisotropic_unet`, apply a stride to the
-    first two axes only.
+    first two axes only. A network of your own (`type` or `bundle`) has only `settings`.
     """
 
     kind: str = Field(
@@ -59,6 +62,43 @@ class NetworkSettings(Section):
         description="what convolutions see beyond the ends of a window: `zeros`, or the outermost voxels `repeated`, "
         "with which scores of the first and last slices are not larger than their content makes them",
     )
+    type: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="a network of your own, as `package.module:function`; the function gets `in_channels`, "
+        "`out_channels` and `settings`, and returns the network",
+    )
+    bundle: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the folder of a MONAI bundle whose network is used; `activelabel model import` takes its weights",
+    )
+    settings: dict[str, JsonValue] = Field(
+        default={}, description="arguments for the function of `type`, or for the network of `bundle`"
+    )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the network is code from elsewhere."""
+        return self.type is not None or self.bundle is not None
+
+    @property
+    def code(self) -> str:
+        """The code from elsewhere that builds the network: a function, or the name of a bundle's folder; or nothing."""
+        return self.type or (PurePath(self.bundle).name if self.bundle else "")
+
+    @model_validator(mode="after")
+    def _names_one_network(self) -> Self:
+        if self.type is not None and self.bundle is not None:
+            raise ValueError("type and bundle each name a network: leave one out")
+        if not self.is_own and self.settings:
+            raise ValueError("settings are those of a network of your own: name it with type or bundle")
+        own = {"type", "bundle", "settings"}
+        fields = type(self).model_fields.items()
+        other = [name for name, field in fields if name not in own and getattr(self, name) != field.default]
+        if self.is_own and other:
+            raise ValueError(f"{other[0]} is not known to a network of your own: write it into network.settings")
+        return self
 
 
 class PreprocessingSettings(Section):
@@ -72,10 +112,10 @@ class PreprocessingSettings(Section):
         description="the voxel size to which images are resampled, in mm; without it each image keeps its own. With "
         "`slices_last` it is in-plane, in-plane, through-plane",
     )
-    intensity: Literal["auto", "window", "zscore"] = Field(
+    intensity: Intensity | Annotated[tuple[Intensity, ...], Field(min_length=1)] = Field(
         default="auto",
         description="`window` clips and scales Hounsfield units, `zscore` normalises each image; `auto` takes `window` "
-        "for CT and `zscore` for everything else",
+        "for CT and `zscore` for everything else. A list has one of them for each of the `channels`",
     )
     window_hu: tuple[float, float] = Field(
         default=(-160.0, 240.0), description="the lowest and highest Hounsfield unit of the window"
@@ -89,6 +129,15 @@ class PreprocessingSettings(Section):
         description="whether the axis across the slices is the last one that the network sees, as networks need "
         "that work in the plane",
     )
+
+    def intensities(self, channels: int) -> tuple[Intensity, ...]:
+        """The intensity setting of each of so many channels; as many as there are if the settings list them."""
+        return self.intensity if isinstance(self.intensity, tuple) else (self.intensity,) * channels
+
+    @property
+    def decides_itself(self) -> bool:
+        """Whether the intensity setting of any channel is `auto`."""
+        return "auto" in self.intensities(1)
 
 
 def _require_rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:

@@ -64,7 +64,7 @@ class NetworkTraining:
             training, validation = run.of_role("training"), run.of_role("validation")
             logger.info("training on %d cases, validating on %d", len(training), len(validation))
             try:
-                return train(self.plan(run), self.show, run.options.gpu_numbers)
+                return train(self.plan(run), self.show, run.options.devices)
             except Exception:
                 if not self.drop_broken(run):
                     raise
@@ -134,7 +134,7 @@ class NetworkTraining:
 
     def predictor(self, weights: Weights, device: torch.device) -> Predictor:
         """A predictor with these weights and the recipe's prediction settings."""
-        network = build_network(self._model.network, self._model.classes)
+        network = build_network(self._model.network, self._model.classes, self._model.inputs)
         network.load_state_dict(weights)
         return self._project.predictor_of(network, device)
 

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ from activelabel.server.datastores.listed import (
     is_listed,
     listed_label,
 )
-from activelabel.store.records import FINAL, Annotation, Draft
+from activelabel.server.datastores.segmentation_meta import meta_of
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Review
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ class LedgerDatastore(FolderImages):
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
-        image = Path(self.get_image_uri(image_id))
+        image = self.image_files(image_id)
         try:
             grid = read_grid(image)
         except InvalidInputError as error:  # damaged since it was asked for; without this it would be asked for again
@@ -90,7 +93,7 @@ class LedgerDatastore(FolderImages):
         Raises:
             NotFoundError: the annotator has no draft of this image.
         """
-        kept = self._archive.finish(image_id, annotator, read_grid(self.get_image_uri(image_id)))
+        kept = self._archive.finish(image_id, annotator, read_grid(self.image_files(image_id)))
         self._show_kept(kept, {})
         return kept
 
@@ -102,7 +105,11 @@ class LedgerDatastore(FolderImages):
                 file.unlink(
                     missing_ok=True
                 )  # removed first: after a kill in between, it is put back, not taken in as a foreign label
-            if self._ledger.show_draft(image_id, annotator, ORIGINAL):
+            blind = draft is None and self._reads_second(image_id, annotator)
+            if blind and self._ledger.shows_drawing(image_id, ORIGINAL):
+                file.unlink(missing_ok=True)
+            show = self._ledger.hide_drawing if blind else partial(self._ledger.show_draft, annotator=annotator)
+            if show(image_id, tag=ORIGINAL):
                 shown = self._datastore.objects[image_id]
                 shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
                 self._show_current(image_id, ORIGINAL, {})
@@ -147,21 +154,44 @@ class LedgerDatastore(FolderImages):
             raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
         return self._archive.sound_file(annotation)
 
+    def _reads_second(self, image_id: str, annotator: str) -> bool:
+        """Whether an annotator holds an image for a second reading, and so must not see the first."""
+        held = self._ledger.active_lease(annotator)
+        return held is not None and (held.image_id, held.strategy) == (image_id, SECOND_READING)
+
+    def require_blind(self, image_id: str, tag: str, person: str) -> None:
+        """Refuse to show a label to whoever is to draw without seeing it.
+
+        Raises:
+            ForbiddenError: it is the label of the first reading.
+        """
+        if tag == FINAL and self._reads_second(image_id, person):
+            raise ForbiddenError(f"image '{image_id}': draw it without the first reading, which is shown afterwards")
+
+    def kept_file(self, label: Kept) -> Path:
+        """The archived file of a label version or draft.
+
+        Raises:
+            InvalidInputError: the file has changed on disk since it was kept.
+        """
+        return self._archive.sound_file(label)
+
     # Images
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels from the studies. The project folder keeps all files."""
-        file = Path(self._image_path(image_id))
-        if not os.access(file.parent, os.W_OK):
+        files = self._files(image_id).paths
+        if not os.access(files[0].parent, os.W_OK):
             raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
         for tag in list(self._datastore.objects[image_id].labels):
             if tag in self._datastore.objects[image_id].labels:  # removing a final label may have removed its original
                 self.remove_label(image_id, tag)
-        if file.exists():
-            kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, kept)
-            logger.warning("image '%s' is taken out of the studies: its file is %s now", image_id, kept)
+        for file in files:
+            if file.exists():
+                kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(file, kept)
+                logger.warning("image '%s' is taken out of the studies: its file is %s now", image_id, kept)
         self.refresh()
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
@@ -174,10 +204,22 @@ class LedgerDatastore(FolderImages):
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP file of the annotated images and their labels, each under its id."""
         files = [
-            (image_id, Path(self.get_image_uri(image_id)), self.label_file(image_id, FINAL))
+            (image_id, self.image_files(image_id), self.label_file(image_id, FINAL))
             for image_id in self.get_labeled_images()[:limit_cases]
         ]
         return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
+
+    def show_decision(self, review: Review, *, listed: bool = True) -> None:
+        """Show what a reviewer has decided: a returned label as the one that clients open, and in the listing.
+
+        `listed` is False if the listing already says what the reviewer's client knows of the final label.
+        """
+        image_id = review.image_id
+        self._archive.write_records(image_id)
+        if review.outcome == Verdict.RETURNED.value:
+            self._show_current(image_id, ORIGINAL, {})
+        if listed and FINAL in self._datastore.objects[image_id].labels:
+            self.update_label_info(image_id, FINAL, meta_of(review))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add entries to the information about a label."""
@@ -268,13 +310,13 @@ class LedgerDatastore(FolderImages):
         info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known, "finished": True, "confirmed": True}
         if tag == FINAL and info[COVERED] != WHOLE:
             listed = info.get(SLICE_AXIS)
-            axis = self._archive.slice_axis(image_id, read_grid(self.get_image_uri(image_id)))
+            axis = self._archive.slice_axis(image_id, read_grid(self.image_files(image_id)))
             if listed != axis:
                 raise InvalidInputError(
                     f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
                     "which they were drawn"
                 )
-        self._archive.keep(image_id, tag, path, read_grid(self.get_image_uri(image_id)), read_label_info(info), name)
+        self._archive.keep(image_id, tag, path, read_grid(self.image_files(image_id)), read_label_info(info), name)
         self._show_current(image_id, tag, info)
 
     def _show_kept(self, kept: Kept, info: dict[str, Any]) -> None:
@@ -309,6 +351,8 @@ class LedgerDatastore(FolderImages):
         """List a label; see `listed_label`."""
         axis = self._ledger.image(annotation.image_id).slice_axis
         image = self._datastore.objects[annotation.image_id]
+        decision = self._ledger.decision_about(annotation.id)
+        info = info if decision is None else {**meta_of(decision), **info}
         image.labels = {**image.labels, annotation.tag: listed_label(annotation, info, self._archive.labels, axis)}
 
     def _lists(self, annotation: Annotation) -> bool:
