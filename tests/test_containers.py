@@ -104,7 +104,7 @@ def test_a_setting_that_does_not_exist_would_be_seen() -> None:
 
 
 def test_secrets_are_files_and_no_service_has_one_in_its_environment() -> None:
-    assert all(secret["file"].startswith("secrets/") for secret in COMPOSE["secrets"].values())
+    assert all(secret["file"].startswith("./secrets/") for secret in COMPOSE["secrets"].values())
     assert "secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     for service in SERVICES.values():
         assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
