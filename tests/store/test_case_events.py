@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
 from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, Verdict, refusal
@@ -80,8 +81,8 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.KEEP_DRAFT,
             image_id,
             annotator,
-            lambda: self.ledger.record_draft(
-                image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
+            lambda: record_draft(
+                self.ledger, image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
             ),
         )
         self.sent[image_id, annotator] = file
@@ -94,7 +95,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator),
         )
         self.sent.pop((image_id, annotator), None)
         self.kept[image_id].append(file)
@@ -110,7 +111,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH_PART,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, slices=[1]),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator, slices=[1]),
         )
         self.kept[image_id].append(file)
 
@@ -162,7 +163,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH_AGAIN,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, tag=SECOND, compared=compared),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator, tag=SECOND, compared=compared),
         )
         assert self.ledger.current_annotation(image_id) == before
         self.sent.pop((image_id, annotator), None)
@@ -263,7 +264,7 @@ def test_no_order_of_events_loses_a_drawing_or_leaves_a_case_that_nobody_can_get
     run_state_machine_as_test(
         lambda: Cases(ledger, clock),
         settings=settings(
-            max_examples=5
+            max_examples=3
             if ledger.shown_url.startswith("postgresql")
             else 10,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,

@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from recorded import record_annotation
 from sqlalchemy import bindparam, create_engine, inspect, text
 
 from activelabel.acquisition.score import Score
@@ -16,11 +17,12 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
 from activelabel.store.cases.case_states import Verdict
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records import Annotation, Lease
-from activelabel.store.schema import Base, UtcDateTime
+from activelabel.store.schema import Base
 
 ROWS_OF_0001 = """
 INSERT INTO images VALUES ('a', :then, 'training', TRUE, NULL, NULL, FALSE),
@@ -138,7 +140,7 @@ def test_processes_that_open_a_new_ledger_at_once_all_succeed(new_url):
 
 
 def test_an_upgrade_keeps_what_there_is(study, engine, next_revision):
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     study.grant_lease("bob", "b", 30, "random")
     before = (study.images(), study.history("a"), study.leases())
     study.close()
@@ -186,7 +188,7 @@ def test_the_first_ledgers_annotations_survive_and_nobody_counted_their_slices(l
         Annotation(id=1, version=1, file="b_1", sha256="01", **common, **uncounted, **partial),
         Annotation(id=2, version=2, file="b_2", sha256="02", **common, **uncounted, **whole),
     ]
-    assert ledger_of_0001.record_annotation("a", "a_1", "03", "ann", slices=[4, 7]).id == 3
+    assert record_annotation(ledger_of_0001, "a", "a_1", "03", "ann", slices=[4, 7]).id == 3
 
 
 def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clock):

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recorded import record_annotation
 from sqlalchemy import update
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.project import Project
 from activelabel.store.schema import AnnotationRow
@@ -27,6 +29,9 @@ class Study:
     def get_image_uri(self, image_id: str) -> str:
         return str(self.studies / f"{image_id}.nii.gz")
 
+    def image_files(self, image_id: str) -> ImageFiles:
+        return self.project.layout.files(self.get_image_uri(image_id))
+
     def ids(self, role: str) -> list[str]:
         return [image.id for image in self.project.ledger.images() if image.role == role]
 
@@ -38,7 +43,7 @@ class Study:
             file = self.project.labels_folder / f"{image_id}.nii.gz"
             file.write_bytes((self.labels / file.name).read_bytes())
             sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-            annotation = self.project.ledger.record_annotation(image_id, file.name, sha256, "reader", slices=slices)
+            annotation = record_annotation(self.project.ledger, image_id, file.name, sha256, "reader", slices=slices)
             made.append(annotation.id)
         return made
 

@@ -178,6 +178,24 @@ def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(mo
         load_model(tmp_path / "old.safetensors", DESCRIPTION.model_copy(update={"network": smoothed}))
 
 
+def test_a_model_keeps_the_padding_that_it_was_trained_with(model: Path, tmp_path: Path) -> None:
+    """A description from before has no key for it; it was always zeros, also where its recipe repeats voxels now."""
+    older = DESCRIPTION.model_dump(mode="json")
+    del older["network"]["padding"]
+    write(tmp_path / "old.safetensors", load_file(model), older)
+    repeating = DESCRIPTION.network.model_copy(update={"padding": "repeated"})
+    expected = DESCRIPTION.model_copy(update={"network": repeating})
+    save_model(tmp_path / "new.safetensors", load_file(model), expected)
+    image = torch.randn(1, 1, 8, 8, 8)
+
+    with torch.no_grad():
+        before = load_model(model, DESCRIPTION)(image)
+        after = load_model(tmp_path / "new.safetensors", expected)(image)
+        assert torch.equal(load_model(tmp_path / "old.safetensors", expected)(image), before)
+        assert torch.equal(load_model(tmp_path / "new.safetensors", DESCRIPTION)(image), after)
+    assert not torch.allclose(before, after)
+
+
 def test_a_model_with_a_way_up_that_there_is_no_more_is_refused_in_one_line(model: Path, tmp_path: Path) -> None:
     older = DESCRIPTION.model_dump(mode="json")
     older["network"]["upsampling"] = "resize"
@@ -273,3 +291,34 @@ def test_a_header_that_says_it_is_endless_is_refused_before_it_is_read(tmp_path:
 
     with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
         load_model(tmp_path / "v1.safetensors", DESCRIPTION)
+
+
+FLAIR_AND_T1 = DESCRIPTION.model_copy(update={"channels": ("FLAIR", "T1")})
+
+
+@pytest.mark.parametrize(
+    ("expected", "line"),
+    [
+        (DESCRIPTION, "it was trained with channels FLAIR, T1, expected one: start"),
+        (FLAIR_AND_T1.model_copy(update={"channels": ("T1", "FLAIR")}), "channels FLAIR, T1, expected T1, FLAIR"),
+        (FLAIR_AND_T1.model_copy(update={"channels": ("FLAIR", "T1", "T2")}), "expected FLAIR, T1, T2"),
+    ],
+)
+def test_a_model_of_other_channels_is_refused(tmp_path: Path, expected: ModelDescription, line: str) -> None:
+    network = build_network(DESCRIPTION.network, DESCRIPTION.classes, inputs=2)
+    save_model(tmp_path / "v2.safetensors", network.state_dict(), FLAIR_AND_T1)
+    loaded = load_model(tmp_path / "v2.safetensors", FLAIR_AND_T1)
+    assert loaded(torch.zeros(1, 2, 4, 4, 4)).shape == (1, 3, 4, 4, 4)
+    with pytest.raises(InvalidInputError, match=rf"^model v2\.safetensors: [^\n]*{line}[^\n]*$"):
+        load_model(tmp_path / "v2.safetensors", expected)
+
+
+def test_what_the_only_channel_is_called_makes_no_difference(model: Path) -> None:
+    assert load_model(model, DESCRIPTION.model_copy(update={"channels": ("CT",)}))
+
+
+def test_a_file_from_before_channels_were_recorded_has_one(tmp_path: Path, network: nn.Module) -> None:
+    said = DESCRIPTION.model_dump(mode="json")
+    del said["channels"]
+    write(tmp_path / "old.safetensors", network.state_dict(), said)
+    assert open_model(tmp_path / "old.safetensors")[1] == DESCRIPTION

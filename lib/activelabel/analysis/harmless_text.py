@@ -14,6 +14,8 @@ def visible(text: str) -> str:
 
     Line breaks and tabs stay.
     """
+    if text.isprintable():
+        return text
     return "".join(character if _is_plain(character) else _code(character) for character in text)
 
 

@@ -38,19 +38,19 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
         try:
             predictor = project.predictor_of(project.network(model), device)
         except InvalidInputError as error:
-            logger.warning("the doubt of model %d is compared with no label: %s", model.version, error)
+            logger.warning("the uncertainty of model %d is compared with no label: %s", model.version, error)
             continue
         for annotation in labels:
             try:
-                path = images.get_image_uri(annotation.image_id)
-                volume, image = prepare_case(annotation.image_id, path, project.ledger, project.preprocessing)
+                files = images.image_files(annotation.image_id)
+                volume, image = prepare_case(annotation.image_id, files, project.ledger, project.preprocessing)
             except InvalidInputError as error:
                 set_aside(annotation.image_id, error, project.ledger, images)
                 continue
             try:
                 _compare(project, model, predictor, annotation, volume, image)
             except InvalidInputError as error:
-                logger.warning("%s: its label is not compared with the doubt: %s", annotation.image_id, error)
+                logger.warning("%s: its label is not compared with the uncertainty: %s", annotation.image_id, error)
 
 
 def compared_measure(strategy: str) -> str:
@@ -110,7 +110,7 @@ def _compare(
         wrong_voxels=int(np.count_nonzero(wrong)),
         voxels=wrong.size,
     )
-    logger.info("%s: compared with the doubt of model %d: %s", annotation.image_id, model.version, record)
+    logger.info("%s: compared with the uncertainty of model %d: %s", annotation.image_id, model.version, record)
 
 
 def _new_slices(ledger: Ledger, model: ModelVersion, annotation: Annotation, count: int) -> list[int]:

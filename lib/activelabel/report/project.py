@@ -52,7 +52,7 @@ def project_page(project: Project) -> Page:
             Section("How good after how much work", list(_curve(project, curve))),
             Section("What the labels have cost", [_costs(project)]),
             *([Section("Do two annotators agree?", readings)] if readings else []),
-            Section("Is the model wrong where it doubts?", list(_doubts(project))),
+            Section("Is the model wrong where it is uncertain?", list(_doubts(project))),
             Section("All settings", [Folded("Settings in force", json.dumps(project.settings_in_force(), indent=1)),
                                      Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
         ],
@@ -148,12 +148,12 @@ def _doubts(project: Project) -> Iterator[Block]:
     ]  # fmt: skip
     yield Picture(
         name="doubts",
-        title=f"Worth of the doubt, of the last {len(doubts)} labels",
+        title=f"Worth of the uncertainty, of the last {len(doubts)} labels",
         figure=draw_doubts([doubt.worth for doubt in doubts]),
-        alt="How well the doubt went with the errors, label by label, from -1 to 1.",
-        note="1: every wrong voxel was doubted more than every other; 0: the doubt says nothing of the errors.",
+        alt="How well the uncertainty went with the errors, label by label, from -1 to 1.",
+        note="1: every wrong voxel was more uncertain than every other; 0: the uncertainty says nothing of the errors.",
     )
     yield Table(
         "doubts", "Label by label", pd.DataFrame(rows),
-        "Correlation is Spearman's, between doubt and errors; worth is its share of the largest that there can be.",
+        "Correlation is Spearman's, between uncertainty and errors; worth is its share of the largest there can be.",
     )  # fmt: skip

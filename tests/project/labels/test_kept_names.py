@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project
@@ -15,7 +16,7 @@ def start(studies: Path, labels: str) -> Project:
 
 def keep_label(project: Project, names: list[str] | None = None) -> None:
     project.ledger.sync_images(["a"], 0)
-    project.ledger.record_annotation("a", "a.nii.gz", "0", "ann", label_names=names)
+    record_annotation(project.ledger, "a", "a.nii.gz", "0", "ann", label_names=names)
 
 
 def test_before_the_first_label_any_names_will_do(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Reviews in the ledger: who has a label before them, which decision stands, and what is learnt from."""
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.store.cases.case_states import CaseState, Verdict
@@ -11,9 +12,9 @@ APPROVED, RETURNED = Verdict.APPROVED, Verdict.RETURNED
 @pytest.fixture
 def labelled(study):
     """Labels of a and b by ann, and of slices 2 and 3 of c by bob."""
-    study.record_annotation("a", "a1", "0", "ann")
-    study.record_annotation("b", "b1", "0", "ann")
-    study.record_annotation("c", "c1", "0", "bob", slices=[2, 3])
+    record_annotation(study, "a", "a1", "0", "ann")
+    record_annotation(study, "b", "b1", "0", "ann")
+    record_annotation(study, "c", "c1", "0", "bob", slices=[2, 3])
     return study
 
 
@@ -41,7 +42,7 @@ def test_the_newest_decision_about_a_version_stands_and_a_newer_version_has_none
     second = labelled.decide("a", "eve", APPROVED, difficulty="easy")
     assert [review.superseded_at for review in labelled.reviews("a")] == [clock.now, None]
     assert labelled.standing_decisions() == {"a": second}
-    labelled.record_annotation("a", "a2", "0", "ann")
+    record_annotation(labelled, "a", "a2", "0", "ann")
     assert labelled.standing_decisions() == {}
     assert labelled.case_facts("a").state is CaseState.FINISHED
 
@@ -69,7 +70,7 @@ def test_only_approved_labels_are_learnt_from_if_the_project_says_so(labelled):
     assert [(label.image_id, label.file) for label in labelled.labels_to_learn()] == [("a", "a1"), ("c", "c1")]
     model = labelled.publish_model("1", "0", "tiny", ["ball"], {}, [label.id for label in labelled.labels_to_learn()])
     assert labelled.progress().new_annotations == 0
-    labelled.record_annotation("c", "c2", "0", "bob", slices=[2, 3, 4])  # waits, while the approved one still counts
+    record_annotation(labelled, "c", "c2", "0", "bob", slices=[2, 3, 4])  # waits, while the approved one still counts
     assert [label.file for label in labelled.labels_to_learn()] == ["a1", "c1"]
     assert labelled.progress().new_annotations == 0
     labelled.decide("c", "rev", APPROVED)
@@ -91,13 +92,13 @@ def test_impossible_reviews_are_refused(labelled):
     labelled.take_for_review("rev", 30, "a")
     with pytest.raises(NotReadyError, match="is being reviewed by somebody else"):
         labelled.decide("a", "eve", APPROVED)
-    labelled.record_annotation("a", "a2", "0", "bob")
+    record_annotation(labelled, "a", "a2", "0", "bob")
     with pytest.raises(NotReadyError, match="has changed since you opened it"):
         labelled.decide("a", "rev", APPROVED)
     assert labelled.decide("a", "eve", APPROVED).reviewer == "eve"  # rev's review was of the label before
 
 
 def test_whoever_corrects_a_label_may_approve_it(labelled):
-    labelled.record_annotation("a", "a2", "0", "rev")
+    record_annotation(labelled, "a", "a2", "0", "rev")
     labelled.decide("a", "rev", APPROVED)
     assert labelled.case_facts("a").state is CaseState.APPROVED

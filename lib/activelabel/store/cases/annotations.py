@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, func, null, or_, select
+from sqlalchemy import Select, func, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -35,10 +34,6 @@ class LabelChangedError(Exception):
 
 class Annotations(Database):
     """The labels of the study. Only labels tagged `final` count as annotated; other labels are kept only."""
-
-    def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
-        """Keep a label as `keep_annotation` does, given the values of a `NewAnnotation`."""
-        return self.keep_annotation(NewAnnotation(image_id, file, sha256, annotator, **details))
 
     def keep_annotation(self, new: NewAnnotation) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
@@ -103,18 +98,6 @@ class Annotations(Database):
         with self._reading() as session:
             row = session.scalar(newest.order_by(LeaseRow.id.desc()).limit(1))
             return None if row is None else lease_record(row, self._clock())
-
-    def labels_since(self, image_id: str, tag: str, since: datetime) -> list[Annotation]:
-        """The labels of this image and tag that were current at `since` or became current later, oldest first."""
-        statement = (
-            select(AnnotationRow)
-            .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
-            .where(or_(AnnotationRow.superseded_at.is_(None), AnnotationRow.superseded_at > since))
-            .where(or_(AnnotationRow.deleted_at.is_(None), AnnotationRow.deleted_at > since))
-            .order_by(AnnotationRow.id)
-        )
-        with self._reading() as session:
-            return [record_of(row, Annotation) for row in session.scalars(statement)]
 
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
         """Image and index of each slice of partial labels that a model learned from and that is still annotated."""

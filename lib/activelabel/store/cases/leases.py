@@ -102,11 +102,6 @@ class Leases(Database):
             end_leases(session, [row], "released", now)
             return lease_record(row, now)
 
-    def expire_leases(self) -> int:
-        """Write down which leases have expired, and return their number. Nothing depends on this call."""
-        with self._writing() as session:
-            return expire(session, self._clock())
-
     def leases(self, round_number: int | None = None) -> list[Lease]:
         """All leases ever granted, or those of one round, in the order of granting."""
         now = self._clock()
@@ -135,11 +130,10 @@ def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now
     session.flush()
 
 
-def expire(session: Session, now: datetime) -> int:
-    """Write down which leases have expired; their number."""
+def expire(session: Session, now: datetime) -> None:
+    """Write down which leases have expired."""
     overdue = session.scalars(select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= now)).all()
     end_leases(session, overdue, "expired", now)
-    return len(overdue)
 
 
 def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:

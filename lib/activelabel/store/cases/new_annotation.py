@@ -1,10 +1,11 @@
-"""A label before it is recorded in the ledger."""
+"""A label or a draft before it is recorded in the ledger."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from activelabel.store.cases.case_states import DraftReason
 from activelabel.store.cases.coverage_case import CoverageCase
-from activelabel.store.records import FINAL, Agreement
+from activelabel.store.records import FINAL, Agreement, Slices
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,28 @@ class NewAnnotation:
     file_stamp: tuple[int, int] | None = None
     coverage: CoverageCase | None = None
     compared: Compared | None = None
+
+
+@dataclass(frozen=True)
+class NewDraft:
+    """A drawing to be recorded that its annotator has not finished.
+
+    Attributes:
+        image_id: the image that was drawn on.
+        annotator: who continues the draft.
+        reason: why it is a draft.
+        why: the reason in one line.
+        shown_as: the tag of the label that clients open with the image.
+        slices: the queried slices; None for the volume.
+        lease_id: the query that the finished draft will answer.
+        label_names: the names of the values 1..N.
+    """
+
+    image_id: str
+    annotator: str
+    reason: DraftReason
+    why: str
+    shown_as: str
+    slices: Slices = None
+    lease_id: int | None = None
+    label_names: Sequence[str] | None = None
