@@ -1,37 +1,22 @@
 """Brings weights from elsewhere into a project: as the start of its trainings, or as a model of its own."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from activelabel.data.files.channels import ChannelLayout, ImageFiles
-from activelabel.data.files.studies_folder import find_images
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.fitting import Fit, fit
 from activelabel.exchange.weights_files import read_weights
 from activelabel.loop.judging import judge_upload
 from activelabel.loop.training_cases import usable_annotations
 from activelabel.networks import build_network
+from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
 from activelabel.project.models.start import keep_start
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.store.records import Judges, Metrics
-
-
-@dataclass(frozen=True)
-class FolderImages:
-    """The images of a studies folder."""
-
-    folder: Path
-    links_out: bool
-    layout: ChannelLayout
-
-    def image_files(self, image_id: str) -> ImageFiles:
-        """The files of an image."""
-        return find_images(self.folder, links_out=self.links_out, layout=self.layout).image(image_id)
 
 
 def import_start(project: Project, file: Path) -> Fit:
@@ -77,5 +62,4 @@ def _judged(project: Project, network: nn.Module) -> tuple[Metrics, Judges | Non
             "--use: the validation cases are on a PACS, which only the server reads: send the file to the running "
             "server, PUT /model/segmentation"
         )
-    folder = FolderImages(Path(project.studies), project.settings.links_out_of_studies, project.layout)
-    return judge_upload(project, predictor, folder)
+    return judge_upload(project, predictor, FolderImages(project))
