@@ -8,6 +8,7 @@ from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.finishing import Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
+from activelabel.data.label_texts import stored_labels
 from activelabel.data.labels import LabelArray
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.errors import InvalidInputError
@@ -88,7 +89,7 @@ class DraftKeeper:
                 slices=draft.slices,
                 lease_id=draft.lease_id,
                 file_stamp=file.stamp,
-                label_names=self._reader.labels,
+                label_names=stored_labels(self._reader.labels),
             )
 
         return self._files.keep(sent, array, name or new_name("draft"), record)

@@ -13,6 +13,7 @@ from activelabel.data.files.studies_folder import FolderContent, find_images, fi
 from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.label_texts import entries_of
 from activelabel.data.labels import check_label
 from activelabel.data.modality import AUTO, named_modality
 from activelabel.data.preprocessing import check_prepared_size
@@ -47,7 +48,7 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
         yield from _images(folder, readable)
     try:
         project = plan_project(app_dir, studies, conf)
-        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(entries_of(project.labels))}")
         if not is_pacs(studies) and Path(studies).is_dir():
             yield from _labels(folder, project.labels)
         begun = project.ledger.exists()

@@ -73,6 +73,7 @@ def score_images(
         _precision(precision),
         chosen.prediction.skip_outside_body,
         chosen.prediction.window_margin,
+        description.labels.overlaps,
     )
     for folder in (maps, pictures):
         if folder is not None:

@@ -25,7 +25,11 @@ def simulate(
     strategy: Annotated[list[str], typer.Option(help="A strategy to compare; repeat for more.")],
     recipe: Annotated[str, typer.Option(help=f"{', '.join(recipe_names())}, or the path of a .toml file.")] = "quick",
     label_names: Annotated[
-        str | None, typer.Option(help="Names of the structures, separated by commas. Default from a dataset.json.")
+        str | None,
+        typer.Option(
+            help="Names of the structures, separated by commas, with their values if need be: liver=1+2,tumour=2. "
+            "Default from a dataset.json."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of repetitions, each with its own seed.")] = 4,
     rounds: Annotated[int, typer.Option(min=0, help="Rounds after the start set.")] = 5,
@@ -52,6 +56,7 @@ def simulate(
     A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
     # Here, so that `--help` does not wait for torch and the host.
+    from activelabel.data.label_texts import text_of
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
     from activelabel.project.settings import parse_settings, setting_pairs
@@ -78,7 +83,7 @@ def simulate(
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
-    settings["labels"] = ",".join(names)
+    settings["labels"] = text_of(names)
     experiment = Experiment(arms, seeds, cases, settings)
     if server is None:
         check_arms(experiment, images)

@@ -11,6 +11,8 @@ from torch import nn
 
 from activelabel.data.files.guard import limit_images
 from activelabel.data.files.studies_folder import LEDGER_FILE
+from activelabel.data.label_map import LabelMap, label_map_of
+from activelabel.data.label_texts import entries_of, read_stored
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
@@ -44,7 +46,7 @@ class Project:
 
     settings: Settings
     recipe: Recipe
-    labels: tuple[str, ...]
+    labels: LabelMap
     folder: Path
     ledger: Ledger
     scored_all: set[tuple[int, ScoreKind]] = field(default_factory=set, repr=False)
@@ -154,7 +156,7 @@ class Project:
         return {
             **self.settings.model_dump(mode="json"),
             "modality": self.settings.modality if modality is None else modality.name,
-            "labels": list(self.labels),
+            "labels": list(entries_of(self.labels)),
             "database_url": self.ledger.shown_url,
             "project_dir": str(self.folder),
             "device": str(self.device),
@@ -216,17 +218,20 @@ class Project:
             InvalidInputError: its file is missing or damaged, or has another network or other labels.
         """
         expected = self.description_of(model.kind)
-        if model.kind == "task" and expected.labels[: len(model.labels)] == model.labels:
-            expected = expected.model_copy(update={"labels": model.labels})
+        learnt = read_stored(model.labels)
+        if model.kind == "task" and not expected.labels.overlaps and expected.labels.begins_with(learnt):
+            expected = expected.model_copy(update={"labels": learnt})
         return load_model(self.models_folder / model.file, expected, model.sha256)
 
     def predictor(self, model: ModelVersion) -> Predictor:
         """The network of a model version, ready to run over volumes. Raises the errors of `network`."""
-        return self.predictor_of(self.network(model), self.device)
+        return self.predictor_of(self.network(model), self.device, self.description_of(model.kind))
 
-    def predictor_of(self, network: nn.Module, device: torch.device) -> Predictor:
-        """A network, ready to run over volumes by recipe and settings."""
-        settings = self.recipe.prediction
+    def predictor_of(
+        self, network: nn.Module, device: torch.device, model: ModelDescription | None = None
+    ) -> Predictor:
+        """A network, ready to run over volumes by recipe and settings; `model` describes it, by default the task's."""
+        settings, labels = self.recipe.prediction, (model or self.model_description).labels
         return Predictor(
             network,
             window_size=settings.window_size,
@@ -235,6 +240,7 @@ class Project:
             precision=self.settings.precision,
             skip_outside_body=settings.skip_outside_body,
             margin=settings.window_margin,
+            overlapping=labels.overlaps,
         )
 
 
@@ -276,7 +282,7 @@ def plan_without_labels(
     check_device(settings.device)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    return Project(settings, recipe, (), folder, Ledger(url), studies=studies)
+    return Project(settings, recipe, label_map_of(()), folder, Ledger(url), studies=studies)
 
 
 def open_project(
@@ -318,6 +324,11 @@ def prepare_project(project: Project) -> None:
     name_older_labels(project.ledger, project.labels)
     if project.fixed_modality() is None and not is_pacs(project.studies):  # a PACS is asked when it is opened
         logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
-    logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
+    logger.info(
+        "project in %s: recipe %s, labels %s",
+        project.folder,
+        project.recipe.name,
+        ", ".join(entries_of(project.labels)),
+    )
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)

@@ -34,6 +34,7 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
         prediction.window_overlap,
         skip_outside_body=prediction.skip_outside_body,
         margin=prediction.window_margin,
+        overlapping=description.labels.overlaps,
     )
     volume = read_volume(run.experiment.settings["images"][image_id])
     image = prepare_image(volume, description.preprocessing)

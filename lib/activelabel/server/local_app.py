@@ -10,7 +10,7 @@ from typing import Any
 
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import LabelArray
-from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.scoring import scored_measure
@@ -98,7 +98,7 @@ class LocalApp:
 
         def segment(file: Path) -> LabelArray:
             image = prepare_image(read_volume(file), self.project.preprocessing)
-            return restore_most_probable(predictor.probabilities(image.tensor), image)
+            return restore_label(predictor.probabilities(image.tensor), image, self.project.labels)
 
         return segment
 

@@ -12,6 +12,7 @@ from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
 from activelabel.data.files.volumes import read_grid
+from activelabel.data.label_texts import parse_labels
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
@@ -44,7 +45,7 @@ class RemoteApp:
         info = self.info()
         if info.get("name") != "activelabel":
             raise InvalidInputError(f"--server {address}: expected the app activelabel, got '{info.get('name')}'")
-        self._labels = tuple(info["settings"]["labels"])
+        self._labels = parse_labels(tuple(info["settings"]["labels"]), f"--server {address}")
 
     def info(self) -> dict[str, Any]:
         """The answer to `GET /info/`. Raises as `_answered`."""

@@ -67,10 +67,10 @@ class SemiSupervisedStep:
     together. The network runs in the precision of the engine's own step, the losses in float32.
     """
 
-    def __init__(self, settings: SemiSupervisedSettings, bfloat16_on_cpu: bool) -> None:
+    def __init__(self, settings: SemiSupervisedSettings, bfloat16_on_cpu: bool, overlapping: bool = False) -> None:
         self._settings = settings
         self._bfloat16_on_cpu = bfloat16_on_cpu
-        self._consistency = ConsistencyLoss()
+        self._consistency = ConsistencyLoss(overlapping)
 
     def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> Output:
         """Fire the same events and return the same entries as `SupervisedTrainer`'s own step, for annotated patches and

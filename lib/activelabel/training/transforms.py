@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from typing_extensions import NotRequired, TypedDict
 
 from activelabel.data.files.volumes import read_volume
+from activelabel.data.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.slice_resampling import prepare_annotated_slices
@@ -25,6 +26,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
+from activelabel.training.overlapping_losses import structures_of
 from activelabel.training.partners import with_partners
 from activelabel.training.patches import KEYS, PadToPatch, RatioPatches, patch_around
 from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches
@@ -45,33 +47,45 @@ class Case(TypedDict):
 class LoadCase(Transform):
     """Load a `Case` as the network sees it: image float32, label, and bool `annotated`, each (1, *S).
 
-    Deterministic: MONAI caches it.
+    The label has the number of each voxel's part (`LabelMap.parts`), which is that of its structure where structures
+    exclude each other. Ignored voxels are not annotated. Deterministic: MONAI caches it.
     """
 
     def __init__(self, preprocessing: PreprocessingSettings, labels: Sequence[str]) -> None:
         self._preprocessing = preprocessing
-        self.labels = tuple(labels)
+        self.labels = label_map_of(labels)
 
     def __call__(self, case: Case) -> dict[Hashable, Tensor]:
         """Read, check and prepare both files.
 
         Raises:
-            InvalidInputError: a file cannot be read, the label does not belong to the image, or an annotated slice lies
-                outside the image.
+            InvalidInputError: a file cannot be read, the label does not belong to the image or is ignored as a whole,
+                or an annotated slice lies outside the image.
             ValueError: the case has slices but no axis.
         """
         volume = read_volume(case["image"])
-        checked = check_label(case["label"], volume.grid, self.labels).array
+        checked = self.labels.part_numbers(check_label(case["label"], volume.grid, self.labels).array)
         image = prepare_image(volume, self._preprocessing)
         slices, axis = case.get("slices"), case.get("slice_axis")
         if slices is None:
             label = prepare_label(checked, volume.grid, self._preprocessing)
-            return {"image": image.tensor, "label": label, "annotated": torch.ones_like(label, dtype=torch.bool)}
+            return self._loaded(case, image.tensor, label, torch.ones_like(label, dtype=torch.bool))
         if axis is None:
             raise ValueError("a case with slices needs the axis along which they are counted")
         check_slices(Path(case["label"]).name, slices, volume.grid.shape[axis])
         label, annotated = prepare_annotated_slices(checked, slices, axis, image, self._preprocessing)
-        return {"image": image.tensor, "label": label, "annotated": annotated}
+        return self._loaded(case, image.tensor, label, annotated)
+
+    def _loaded(self, case: Case, image: Tensor, label: Tensor, annotated: Tensor) -> dict[Hashable, Tensor]:
+        if self.labels.ignored:
+            judged = label != self.labels.ignored_part
+            label, annotated = label * judged, annotated & judged
+            if not annotated.any():
+                raise InvalidInputError(
+                    f"{Path(case['label']).name}: all its voxels are ignored ({IGNORE}): draw something, or leave the "
+                    "case out"
+                )
+        return {"image": image, "label": label, "annotated": annotated}
 
 
 def check_slices(label: str, slices: Sequence[int], count: int) -> None:
@@ -137,12 +151,25 @@ class MarkUnannotated(Transform):
 class OneHotWhereAnnotated(Transform):
     """Logits and label of a patch as a metric takes them; unannotated voxels are background in both."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, labels: LabelMap | None = None) -> None:
+        """`classes` are the channels of the logits; `labels` are those of the label if its structures overlap."""
         self._classes = classes
+        overlaps = labels is not None and labels.overlaps
+        self._membership = torch.from_numpy(labels.membership) if labels is not None and overlaps else None
 
     def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`pred` from logits (C, *S) and `label` from (1, *S), both one-hot; other entries unchanged."""
+        """`pred` from logits (C, *S) and `label` from (1, *S), both one-hot; other entries unchanged.
+
+        Structures that overlap have a channel each, after an empty one in the place of the background.
+        """
         annotated = patch["label"] >= 0  # Not `!= UNANNOTATED`, which is 255 for bytes.
+        if self._membership is not None:
+            parts = torch.where(annotated, patch["label"], 0)
+            return {
+                **patch,
+                "pred": _after_empty((patch["pred"] > 0) & annotated),
+                "label": _after_empty(structures_of(parts[None], self._membership)[0]),
+            }
         predicted = patch["pred"].argmax(dim=0, keepdim=True) * annotated
         label = patch["label"] * annotated
         return {
@@ -150,6 +177,11 @@ class OneHotWhereAnnotated(Transform):
             "pred": one_hot(predicted, self._classes, dim=0),
             "label": one_hot(label, self._classes, dim=0),
         }
+
+
+def _after_empty(structures: Tensor) -> Tensor:
+    """(N, *S) to float32 (1 + N, *S), the first channel 0."""
+    return torch.cat([torch.zeros_like(structures[:1]), structures]).float()
 
 
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:

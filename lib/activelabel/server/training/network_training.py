@@ -188,7 +188,7 @@ class NetworkTraining(BasicTrainTask):
 
     def loss_function(self, context: Context) -> nn.Module:
         """The recipe's loss, over annotated voxels only."""
-        return MarkedLabelLoss(build_loss(self._training.loss))
+        return MarkedLabelLoss(build_loss(self._training.loss, self._model.labels))
 
     def train_data_loader(self, context: Context, num_workers: int = 0, shuffle: bool = True) -> DataLoader:
         """The loader of mini-batches of patches. Of several processes, each loads its own share of the cases."""
@@ -209,7 +209,7 @@ class NetworkTraining(BasicTrainTask):
 
     def train_post_transforms(self, context: Context) -> Compose:
         """The transforms of logits and labels to one-hot tensors for the metrics."""
-        return Compose([OneHotWhereAnnotated(self._model.classes)])
+        return Compose([OneHotWhereAnnotated(self._model.classes, self._model.labels)])
 
     def val_key_metric(self, context: Context) -> dict[str, IgniteMetricHandler]:
         """The metric that selects the best epoch and controls the early stop."""
@@ -302,7 +302,7 @@ class NetworkTraining(BasicTrainTask):
         """A predictor with these weights and the recipe's prediction settings."""
         network = build_network(self._model.network, self._model.classes)
         network.load_state_dict(weights)
-        return self._project.predictor_of(network, device)
+        return self._project.predictor_of(network, device, self._model)
 
     def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
         """The Dice of each label in each validation case of a run, on the images' own grids, by image id."""

@@ -97,7 +97,7 @@ class SemiSupervisedTraining(NetworkTraining):
 
     def train_iteration_update(self, context: Context) -> Iteration:
         """The training step of eq. 1."""
-        return SemiSupervisedStep(self._settings, self._bfloat16_on_cpu(context.device))
+        return SemiSupervisedStep(self._settings, self._bfloat16_on_cpu(context.device), self._model.labels.overlaps)
 
     def finalize(self, context: Context) -> None:
         """Finish the host's setup as every training does, and shorten the last epoch to the remaining steps."""
