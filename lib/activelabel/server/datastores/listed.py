@@ -33,12 +33,19 @@ def listed_label(
         "version": annotation.version,
         "ts": int(annotation.created_at.timestamp()),
         "name": f"{annotation.image_id}.nii.gz",
-        "label_info": [{"name": name, "idx": value} for name, value in names.items()],
+        "label_info": _by_position(names),
         "params": {**(params if isinstance(params, Mapping) else {}), "label_names": dict(names)},
     }
     if annotation.tag == FINAL:
         shown |= {COVERED: covered_slices(annotation), SLICE_AXIS: slice_axis}
     return DataModel(info=shown, ext=".nii.gz")
+
+
+def _by_position(names: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The names as `label_info`, in which the n-th name has value n; empty where values have gaps."""
+    if list(names.values()) != list(range(1, len(names) + 1)):
+        return []
+    return [{"name": name, "idx": value} for name, value in names.items()]
 
 
 def is_listed(annotation: Annotation, image: ImageLabelModel) -> bool:

@@ -32,7 +32,7 @@ def start_page(request: Request, user: AnyUser) -> HTMLResponse:
         "start.html",
         title=str(info["name"]),
         description=str(info["description"]),
-        labels=list(app.project.labels.drawn_names),
+        labels=list(app.project.labels),
         address=str(request.base_url).rstrip("/"),
         has_pacs=is_pacs(app.studies),
         progress=info["progress"],
