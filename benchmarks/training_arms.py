@@ -17,7 +17,7 @@ from torch import nn
 
 from activelabel.networks import build_network
 from activelabel.project.project import Project
-from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.training.transforms import LoadCase, training_transforms
 
 
@@ -61,7 +61,7 @@ class TimedTask(BasicTrainTask):
             self.timing = Timing(wall / steps, cpu / steps)
 
 
-class OurTask(TimedTask, SegmentationTrainTask):
+class OurTask(TimedTask, SegmentationTraining):
     """Our training, as the server runs it."""
 
 

@@ -255,7 +255,7 @@ def test_a_training_compares_the_new_labels_before_it_learns_from_them(
     made = study.annotate(*study.ids("training")[:2], *study.ids("validation"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("activelabel.server.training.segmentation.SegmentationTrainTask.learn", _cut_power)
+        patch.setattr("activelabel.loop.training.segmentation.SegmentationTraining.learn", _cut_power)
         with pytest.raises(PowerCut):
             study.train()
     before = study.project.ledger.doubts()

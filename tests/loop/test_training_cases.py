@@ -10,28 +10,26 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monailabel.tasks.train.basic_train import Context
 from training_study import Study
 
 from activelabel.data.files.volumes import Volume
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.project.readability import may_be_mended, note_image
-from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.training import transforms
+from activelabel.training.engine.loop import Outcome, TrainingLoop
 
 
 def used_cases(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
     """The training and validation cases of a training, filled when it begins."""
     used: dict[str, list[dict[str, Any]]] = {}
-    finalize = SegmentationTrainTask.finalize
+    run = TrainingLoop.run
 
-    def look(task: SegmentationTrainTask, context: Context) -> None:
-        used["training"] = list(context.trainer.data_loader.dataset.data)
-        used["validation"] = list(context.evaluator.data_loader.dataset.data) if context.evaluator else []
-        finalize(task, context)
+    def look(loop: TrainingLoop) -> Outcome:
+        used["training"], used["validation"] = list(loop.plan.cases), list(loop.plan.validation)
+        return run(loop)
 
-    monkeypatch.setattr(SegmentationTrainTask, "finalize", look)
+    monkeypatch.setattr(TrainingLoop, "run", look)
     return used
 
 
@@ -243,7 +241,7 @@ def test_an_error_that_no_case_causes_is_not_hidden(annotated: Study, monkeypatc
     def defect(*arguments: object) -> None:
         raise RuntimeError("a defect of ours")
 
-    monkeypatch.setattr(SegmentationTrainTask, "loss_function", defect)
+    monkeypatch.setattr("activelabel.training.engine.loop.build_loss", defect)
     with pytest.raises(RuntimeError, match="a defect of ours"):
         annotated.train()
     assert annotated.project.ledger.images_set_aside() == []

@@ -38,7 +38,7 @@ import_monai()
 from activelabel.server.task_child import TaskApp
 from activelabel.server.project_tasks import build_trainers
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
-from activelabel.server.training.tracking import mlflow_handler
+from activelabel.loop.training.tracking import mlflow_handler
 handler = mlflow_handler(tracking_uri="sqlite:///" + sys.argv[1], experiment_name="tried", run_name="first")
 handler.start(type("Engine", (), {"state": type("State", (), {"max_epochs": 1})()})())
 handler.close()

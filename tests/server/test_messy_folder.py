@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.cli.doctor_checks import examine
+from activelabel.cli.doctor import examine
 from activelabel.cli.main import app
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.labels import check_label

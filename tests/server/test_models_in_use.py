@@ -19,15 +19,15 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.doubt import compare_labels
 from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import VolumeScoring
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
 from activelabel.server.actions.models import ModelActions
-from activelabel.server.local_app import LocalApp
 from activelabel.server.tasks.segmentation import SegmentationInfer
-from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.simulation.local_app import LocalApp
 from activelabel.strategies.by_score import highest_proposals
 from activelabel.strategies.trust import read_trust
 
@@ -277,6 +277,6 @@ def test_an_upload_is_judged_and_only_in_use_if_it_is_the_best(blobs: Callable[[
 
 def test_statistics_of_a_running_training_tell_of_it(annotated: Study) -> None:
     publish(annotated, 0.9)
-    task = SegmentationTrainTask(annotated.project)
+    task = SegmentationTraining(annotated.project)
     assert task.stats()["standing"] == str(read_standing(annotated.project.ledger))
     assert "best_metric" not in task.stats()

@@ -9,9 +9,9 @@ import torch
 from simulated_runs import blob_experiment
 
 from activelabel.errors import NotReadyError
-from activelabel.server.local_app import LocalApp
 from activelabel.simulation.experiment import open_experiment
 from activelabel.simulation.jobs import run_all, threads_of_each
+from activelabel.simulation.local_app import LocalApp
 
 
 def test_a_process_that_is_killed_is_one_line(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from training_study import TINY
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.errors import InvalidInputError
 from activelabel.loop.scoring import VolumeScoring
-from activelabel.server.local_app import LocalApp
-from activelabel.server.training.segmentation import SegmentationTrainTask
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.simulation.annotator import OracleAnnotator
 from activelabel.simulation.arms import full_data_arm
 from activelabel.simulation.cases import link_images
 from activelabel.simulation.experiment import open_experiment
 from activelabel.simulation.jobs import run_all
+from activelabel.simulation.local_app import LocalApp
 from activelabel.simulation.measuring import sound_test_cases
 from activelabel.simulation.playing import run_conf
 from activelabel.simulation.results import read_results
@@ -114,9 +114,9 @@ KILLS = [
     (LocalApp, "save", 1, "before"),
     (LocalApp, "save", 1, "after"),
     (LocalApp, "ask", 2, "after"),
-    (SegmentationTrainTask, "__call__", 1, "before"),
-    (SegmentationTrainTask, "learn", 1, "after"),  # trained, and not published
-    (SegmentationTrainTask, "__call__", 1, "after"),  # published, and not recorded
+    (SegmentationTraining, "__call__", 1, "before"),
+    (SegmentationTraining, "learn", 1, "after"),  # trained, and not published
+    (SegmentationTraining, "__call__", 1, "after"),  # published, and not recorded
     (Table, "add", 1, "after"),  # recorded, and not measured
     (Table, "add", 1, "before"),  # measured, and the metrics not recorded
     (Table, "add", 1, "after"),
@@ -124,7 +124,7 @@ KILLS = [
     (VolumeScoring, "run", 1, "after"),
     (Table, "replace", 1, "after"),
     (Table, "replace", 2, "before"),
-    (SegmentationTrainTask, "__call__", 1, "after"),
+    (SegmentationTraining, "__call__", 1, "after"),
 ]
 """Where a run is killed, one after the other: at which call of what, just before or just after it."""
 
@@ -164,9 +164,9 @@ def test_the_start_is_made_once_a_seed_and_a_copy_that_was_cut_short_begins_anew
 ) -> None:
     """The run that makes the start and the one that copies it equal runs that each made their own."""
     trained: list[int] = []
-    learn = SegmentationTrainTask.learn
+    learn = SegmentationTraining.learn
     monkeypatch.setattr(
-        SegmentationTrainTask, "learn", lambda task, *rest, **named: (trained.append(1), learn(task, *rest, **named))[1]
+        SegmentationTraining, "learn", lambda task, *rest, **named: (trained.append(1), learn(task, *rest, **named))[1]
     )
     play(blob_experiment(*blob_folders, "entropy_slices"), tmp_path)
     assert len(trained) == ROUNDS + 1

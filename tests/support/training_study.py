@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from sqlalchemy import update
 
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.project import Project
-from activelabel.server.training.segmentation import SegmentationTrainTask
 from activelabel.store.schema import AnnotationRow
 from activelabel.training.checkpoints import load_model
 
@@ -54,7 +54,7 @@ class Study:
             )
 
     def train(self, **request: Any) -> dict[str, Any]:
-        return SegmentationTrainTask(self.project)({"model": "segmentation", **request}, self)
+        return SegmentationTraining(self.project).run({"model": "segmentation", **request}, self)
 
     def set_slices(self, axis: int, count: int) -> None:
         """Set for all images the axis and the number of their slices."""

@@ -12,7 +12,7 @@ from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
-from activelabel.training.transforms import Case, LoadCase, OneHotWhereAnnotated, training_transforms
+from activelabel.training.transforms import Case, LoadCase, training_transforms
 
 LABELS = ("liver", "tumour")
 PREPROCESSING = PreprocessingSettings(intensity="window", window_hu=(0.0, 100.0))
@@ -274,19 +274,6 @@ def gradient_of(
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
 
 
-def test_a_metric_does_not_see_what_is_not_annotated() -> None:
-    """Logits of classes 0, 1, 1, 2 against labels 0, 1, unknown, 1."""
-    logits = torch.eye(3)[[0, 1, 1, 2]].T.reshape(3, 4, 1, 1)
-    label = torch.tensor([0, 1, UNANNOTATED, 1], dtype=torch.int16).reshape(1, 4, 1, 1)
-
-    result = OneHotWhereAnnotated(classes=3)({"image": torch.zeros(1), "pred": logits, "label": label})
-
-    assert result["pred"].argmax(dim=0).flatten().tolist() == [0, 1, 0, 2]
-    assert result["label"].argmax(dim=0).flatten().tolist() == [0, 1, 0, 1]
-    assert torch.equal(result["pred"].sum(dim=0), torch.ones(4, 1, 1))
-    assert torch.equal(result["image"], torch.zeros(1))
-
-
 def test_only_the_random_transforms_run_again_in_each_epoch(case: Case) -> None:
     """Files are read once when the dataset is made, and may be removed afterwards."""
     dataset = CacheDataset([case], training_transforms(LoadCase(PREPROCESSING, LABELS), TRAINING, 0), progress=False)
@@ -332,12 +319,3 @@ def test_a_label_that_is_ignored_as_a_whole_is_refused(case: Case, tmp_path: Pat
     )
     with pytest.raises(InvalidInputError, match=r"label\.nii\.gz: all its voxels are ignored"):
         LoadCase(PREPROCESSING, parse_labels(["liver", "ignore=2"], "test"))(case)
-
-
-def test_metrics_of_structures_that_overlap_take_each_by_itself() -> None:
-    labels = parse_labels(["liver=1+2", "tumour=2"], "test")
-    logits = torch.tensor([[5.0, 5, -5, 5], [5, -5, -5, 5]]).view(2, 4, 1, 1)
-    label = torch.tensor([[2, 1, 2, UNANNOTATED]]).view(1, 4, 1, 1)
-    shown = OneHotWhereAnnotated(labels.channels, labels)({"pred": logits, "label": label})
-    assert shown["pred"].view(3, 4).tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
-    assert shown["label"].view(3, 4).tolist() == [[0, 0, 0, 0], [1, 1, 1, 0], [1, 0, 1, 0]]

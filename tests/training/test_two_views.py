@@ -1,16 +1,15 @@
-import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset, ThreadDataLoader
+from monai.data import CacheDataset
 
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import write_label
 from activelabel.data.preprocessing import prepare_image
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
-from activelabel.training.two_views import LoadNoisyCase, NoisyCase, PairedBatches, two_view_transforms
+from activelabel.training.two_views import LoadNoisyCase, NoisyCase, two_view_transforms
 
 PREPROCESSING = PreprocessingSettings(intensity="window", window_hu=(0.0, 1000.0))
 TRAINING = TrainingSettings(epochs=1, batch_size=1, patch_size=(6, 6, 6), patches_per_volume=5, learning_rate=1e-3)
@@ -107,23 +106,3 @@ def test_a_cached_case_gives_new_views_each_time(case: NoisyCase) -> None:
     first, second = dataset[0][0], dataset[0][0]
 
     assert not torch.equal(first["augmented"], second["augmented"])
-
-
-def test_pairs_of_batches_do_not_end_however_many_there_are_of_either() -> None:
-    annotated = [{"image": torch.tensor([number])} for number in range(3)]
-    unannotated = [{"plain": torch.tensor([10 + number])} for number in range(2)]
-
-    pairs = list(itertools.islice(PairedBatches(annotated, unannotated), 7))
-
-    assert [int(pair["image"]) for pair in pairs] == [0, 1, 2, 0, 1, 2, 0]
-    assert [int(pair["plain"]) for pair in pairs] == [10, 11, 10, 11, 10, 11, 10]
-
-
-def test_loaders_are_shuffled_anew_each_time_they_begin() -> None:
-    torch.manual_seed(0)
-    loader = ThreadDataLoader([{"image": number} for number in range(20)], batch_size=20, shuffle=True)
-
-    first, second = itertools.islice(PairedBatches(loader, [{"plain": torch.zeros(1)}]), 2)
-
-    assert sorted(first["image"].tolist()) == sorted(second["image"].tolist()) == list(range(20))
-    assert first["image"].tolist() != second["image"].tolist()

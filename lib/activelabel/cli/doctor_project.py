@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from activelabel.cli.doctor_checks import Finding
+from activelabel.cli.doctor_versions import Finding
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
 from activelabel.data.files.volumes import Volume, read_grid, read_volume

@@ -50,7 +50,7 @@ def doctor(
 
     Exit code 0: a server would run; 1: something must be corrected first.
     """
-    from activelabel.cli.doctor_checks import examine
+    from activelabel.cli.doctor import examine
     from activelabel.project.settings import setting_pairs
 
     findings = list(examine(str(APP_FOLDER), studies, setting_pairs(conf or [])))

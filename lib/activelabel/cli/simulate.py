@@ -55,7 +55,7 @@ def simulate(
     All strategies begin with the same start set and validation cases, and are measured on the same test cases.
     A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
-    # Here, so that `--help` does not wait for torch and the host.
+    # Here, so that `--help` does not wait for torch.
     from activelabel.data.label_texts import text_of
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
@@ -109,8 +109,8 @@ def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
 
 def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: str | None = None) -> int:
     """Run the experiment, locally or by a server, with a progress bar; return the number of models."""
-    from activelabel.server.local_app import LocalApp
     from activelabel.simulation.jobs import run_all
+    from activelabel.simulation.local_app import LocalApp
     from activelabel.simulation.playing import run_on_server
 
     measured: dict[tuple[str, int], int] = {}

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.loop.progress_log import Remaining
+from activelabel.optional_parts import optional
 from activelabel.prediction.features import FeatureExtractor
 from activelabel.prediction.image_features import own_slice_features
 from activelabel.project.models.features import features_file, read_features, write_features
-from activelabel.project.optional_parts import optional
 from activelabel.project.project import Project
 from activelabel.project.slicing import fixed_axis
 from activelabel.store.records import ModelVersion

@@ -6,6 +6,7 @@ reason and the state of its files are recorded in the ledger, and a change of th
 
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,28 @@ def set_aside(
         stamp = None
     ledger.mark_unreadable(image_id, str(error), stamp)
     logger.warning("%s is set aside: %s", image_id, error)
+
+
+def readmit_mended(
+    ledger: Ledger,
+    image_file: Callable[[str], str],
+    label_file: Callable[[Annotation], Path],
+    *,
+    at_start: bool = False,
+) -> None:
+    """Readmit images that were set aside and whose files, or whose labels' files, have changed since.
+
+    Images without a recorded state of their files are readmitted at each start. An image whose file is unknown stays.
+    """
+    for image in ledger.images_set_aside():
+        path = image_file(image.id)
+        if not path:
+            continue
+        label = ledger.current_annotation(image.id)
+        again = at_start and image.set_aside_stamp is None
+        if again or may_be_mended(image, Path(path), None if label is None else label_file(label)):
+            ledger.mark_readable(image.id)
+            logger.info("%s was set aside and is looked at again", image.id)
 
 
 def may_be_mended(image: Image, path: Path, label: Path | None) -> bool:

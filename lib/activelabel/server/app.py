@@ -31,8 +31,9 @@ from activelabel.server.processes import (
     is_start_command,
     stop_start,
 )
-from activelabel.server.project_tasks import Trainer, build_tasks
+from activelabel.server.project_tasks import build_tasks
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
+from activelabel.server.tasks.training import HostTraining
 from activelabel.server.welcome import welcome
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class ActiveLabel(MONAILabelApp):
         """The inference tasks: segmentation and uncertainty map."""
         return dict(self.application.tasks.infers)
 
-    def init_trainers(self) -> dict[str, Trainer]:
+    def init_trainers(self) -> dict[str, HostTraining]:
         """The trainers of the task and of the proxy model."""
         return dict(self.application.tasks.trainers)
 

@@ -9,15 +9,12 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.project import Project
-from activelabel.server.task_names import MODEL, TRAINER
-from activelabel.server.tasks.scoring import PROXY, scoring_methods
+from activelabel.server.task_names import MODEL
+from activelabel.server.tasks.scoring import scoring_methods
 from activelabel.server.tasks.segmentation import SegmentationInfer
 from activelabel.server.tasks.strategy import host_strategies
+from activelabel.server.tasks.training import HostTraining, build_trainers
 from activelabel.server.tasks.uncertainty import UncertaintyInfer
-from activelabel.server.training.proxy import ProxyTrainTask
-from activelabel.server.training.segmentation import SegmentationTrainTask
-
-Trainer = SegmentationTrainTask | ProxyTrainTask
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class ProjectTasks:
     """The tasks of a project by name; a kind that the host's settings turn off has no tasks."""
 
     infers: Mapping[str, InferTask]
-    trainers: Mapping[str, Trainer]
+    trainers: Mapping[str, HostTraining]
     strategies: Mapping[str, Strategy]
     scoring_methods: Mapping[str, ScoringMethod]
 
@@ -46,11 +43,3 @@ def build_infers(project: Project) -> dict[str, InferTask]:
     """The inference tasks: segmentation and uncertainty map, which share one loaded model."""
     loaded = LoadedModel(project)
     return {MODEL: SegmentationInfer(project, loaded), "uncertainty": UncertaintyInfer(project, loaded)}
-
-
-def build_trainers(project: Project) -> dict[str, Trainer]:
-    """The trainer of the task's model, and the trainer of the proxy model if the recipe has one."""
-    trainers: dict[str, Trainer] = {TRAINER: SegmentationTrainTask(project)}
-    if project.recipe.proxy is not None:
-        trainers[PROXY] = ProxyTrainTask(project, project.recipe.proxy)
-    return trainers

@@ -45,7 +45,7 @@ class TaskApp(MONAILabelApp):
 
     def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Train with the trainer that `request["model"]` names."""
-        from activelabel.server.project_tasks import build_trainers  # imports training code, which no scoring needs
+        from activelabel.server.tasks.training import build_trainers  # imports training code, which no scoring needs
 
         return self._run("trainer", build_trainers, str(request.get("model")), request)
 

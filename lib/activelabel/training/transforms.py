@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.networks import one_hot
 from monai.transforms import Compose, RandomizableTransform, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch.utils.data import Dataset
 from typing_extensions import NotRequired, TypedDict
 
 from activelabel.data.files.volumes import read_volume
-from activelabel.data.label_map import IGNORE, LabelMap, label_map_of
+from activelabel.data.label_map import IGNORE, label_map_of
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.slice_resampling import prepare_annotated_slices
@@ -26,7 +25,6 @@ from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
-from activelabel.training.overlapping_losses import structures_of
 from activelabel.training.partners import with_partners
 from activelabel.training.patches import KEYS, PadToPatch, RatioPatches, patch_around
 from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches
@@ -148,42 +146,6 @@ class MarkUnannotated(Transform):
         return {"image": image, "label": shifted.to(torch.int16) + UNANNOTATED}
 
 
-class OneHotWhereAnnotated(Transform):
-    """Logits and label of a patch as a metric takes them; unannotated voxels are background in both."""
-
-    def __init__(self, classes: int, labels: LabelMap | None = None) -> None:
-        """`classes` are the channels of the logits; `labels` are those of the label if its structures overlap."""
-        self._classes = classes
-        overlaps = labels is not None and labels.overlaps
-        self._membership = torch.from_numpy(labels.membership) if labels is not None and overlaps else None
-
-    def __call__(self, patch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`pred` from logits (C, *S) and `label` from (1, *S), both one-hot; other entries unchanged.
-
-        Structures that overlap have a channel each, after an empty one in the place of the background.
-        """
-        annotated = patch["label"] >= 0  # Not `!= UNANNOTATED`, which is 255 for bytes.
-        if self._membership is not None:
-            parts = torch.where(annotated, patch["label"], 0)
-            return {
-                **patch,
-                "pred": _after_empty((patch["pred"] > 0) & annotated),
-                "label": _after_empty(structures_of(parts[None], self._membership)[0]),
-            }
-        predicted = patch["pred"].argmax(dim=0, keepdim=True) * annotated
-        label = patch["label"] * annotated
-        return {
-            **patch,
-            "pred": one_hot(predicted, self._classes, dim=0),
-            "label": one_hot(label, self._classes, dim=0),
-        }
-
-
-def _after_empty(structures: Tensor) -> Tensor:
-    """(N, *S) to float32 (1 + N, *S), the first channel 0."""
-    return torch.cat([torch.zeros_like(structures[:1]), structures]).float()
-
-
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
     """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
 
@@ -191,10 +153,21 @@ def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -
     prediction; the padding is unannotated. If slices are sampled, the result is the whole case with its label shifted,
     from which `training_items` draws.
     """
-    prepared: list[Callable[..., Any]] = [load, ShiftLabel(), PadToPatch(settings.patch_size)]
+    prepared = case_preparation(load, settings)
     if settings.sampling == "slices":
-        return Compose([*prepared, *([KeepAnnotatedSlices()] if settings.patch_size[-1] == 1 else [])])
-    return _seeded([*prepared, _patches(settings), *_after(settings)], seed)
+        return prepared
+    return _seeded([*prepared.transforms, *patch_transforms(settings, seed).transforms], seed)
+
+
+def case_preparation(load: LoadCase, settings: TrainingSettings) -> Compose:
+    """The part of `training_transforms` without randomness, whose result may be kept."""
+    keep_slices = settings.sampling == "slices" and settings.patch_size[-1] == 1
+    return Compose([load, ShiftLabel(), PadToPatch(settings.patch_size), *([KeepAnnotatedSlices()] * keep_slices)])
+
+
+def patch_transforms(settings: TrainingSettings, seed: int) -> Compose:
+    """The part of `training_transforms` that draws patches from a prepared case."""
+    return _seeded([_patches(settings), *_after(settings)], seed)
 
 
 def training_items(cases: Dataset[Any], settings: TrainingSettings, seed: int) -> Dataset[list[dict[str, Tensor]]]:

@@ -1,7 +1,6 @@
 """Two views of patches of unannotated volumes, around their noisy labels (nath2022, 3.3)."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TypedDict
 
 import torch
@@ -68,9 +67,20 @@ def two_view_transforms(
     A patch lies around the noisy label's foreground with the probability `settings.foreground_share`. The plain view is
     the patch; the augmented view has the same voxels after a random augmentation that does not move them.
     """
+    steps = [*noisy_preparation(load, training).transforms, *view_transforms(training, settings, seed).transforms]
+    transforms = Compose(steps)
+    transforms.set_random_state(seed=seed)
+    return transforms
+
+
+def noisy_preparation(load: LoadNoisyCase, training: TrainingSettings) -> Compose:
+    """The part of `two_view_transforms` without randomness, whose result may be kept."""
+    return Compose([load, PadToPatch(training.patch_size)])
+
+
+def view_transforms(training: TrainingSettings, settings: SemiSupervisedSettings, seed: int) -> Compose:
+    """The part of `two_view_transforms` that draws patches from a prepared case."""
     steps = [
-        load,
-        PadToPatch(training.patch_size),
         RatioPatches(training.patch_size, training.patches_per_volume, settings.foreground_share),
         CopyItemsd("image", names=PLAIN),
         *AUGMENTATIONS[settings.augmentation](),
@@ -79,23 +89,3 @@ def two_view_transforms(
     transforms = Compose(steps)
     transforms.set_random_state(seed=seed)
     return transforms
-
-
-class PairedBatches:
-    """An endless series of batches of annotated patches, each with a batch of views of unannotated patches.
-
-    A loader that ends begins anew, so that both may have different numbers of cases.
-    """
-
-    def __init__(self, annotated: Iterable[Mapping[str, Tensor]], unannotated: Iterable[Mapping[str, Tensor]]) -> None:
-        self._annotated = annotated
-        self._unannotated = unannotated
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """The entries of both batches; their sizes may differ."""
-        for annotated, unannotated in zip(_forever(self._annotated), _forever(self._unannotated), strict=True):
-            yield {**annotated, **unannotated}
-
-
-def _forever(loader: Iterable[Mapping[str, Tensor]]) -> Iterator[Mapping[str, Tensor]]:
-    return itertools.chain.from_iterable(itertools.repeat(loader))

@@ -14,11 +14,11 @@ from small_studies import TINY_RECIPE, boxes, write_image, write_model, write_ni
 from activelabel.errors import UnavailableError
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Situation, Work, read_situation
+from activelabel.loop.training.stats import write_stats
 from activelabel.project.project import open_project
 from activelabel.server.actions.application import Application
 from activelabel.server.opening import open_datastore
 from activelabel.server.project_tasks import build_tasks
-from activelabel.server.training.stats import write_stats
 
 NAMES = [f"case_{number}" for number in range(5)]
 LEASE_MINUTES = 5

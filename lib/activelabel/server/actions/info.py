@@ -13,6 +13,7 @@ from activelabel.loop.advice import advice
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import scored_measure
+from activelabel.loop.training.stats import for_bars
 from activelabel.loop.waiting import autopilot_info
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
@@ -20,7 +21,6 @@ from activelabel.project.readability import known_intensities
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.project_tasks import ProjectTasks
-from activelabel.server.training.stats import for_bars
 from activelabel.store.records import Progress
 from activelabel.strategies.trust import read_trust
 

@@ -28,7 +28,7 @@ from activelabel.errors import (
     InvalidInputError,
     NotReadyError,
 )
-from activelabel.project.readability import has_changed, may_be_mended, set_aside, set_aside_unreadable
+from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
@@ -261,17 +261,8 @@ class FolderImages(LocalDatastore):
 
         Images without a recorded state of their files are readmitted at each start.
         """
-        if not self.watches_folder:
-            return
-        for image in self._ledger.images_set_aside():
-            if image.id not in self._datastore.objects:
-                continue
-            label = self._ledger.current_annotation(image.id)
-            kept = None if label is None else self._archive.file(label)
-            again = at_start and image.set_aside_stamp is None
-            if again or may_be_mended(image, Path(self._image_path(image.id)), kept):
-                self._ledger.mark_readable(image.id)
-                logger.info("%s was set aside and is looked at again", image.id)
+        if self.watches_folder:
+            readmit_mended(self._ledger, self._image_path, self._archive.file, at_start=at_start)
 
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""

@@ -1,0 +1,141 @@
+"""Batches of patches: cases are prepared once and kept; each step's batch depends on the seed and its number alone."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.utils import set_rnd
+from monai.transforms import Compose
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from activelabel.training.engine.plan import Keep, Plan
+from activelabel.training.transforms import LoadCase, case_preparation, patch_transforms, training_items
+from activelabel.training.two_views import LoadNoisyCase, noisy_preparation, view_transforms
+
+Batch = dict[str, Tensor]
+
+_AHEAD = 3
+"""How many batches are made ahead of the network."""
+
+
+class PreparedCases(Dataset[Any]):
+    """Cases after the part of their preparation that has no randomness, which is done once, or each time."""
+
+    def __init__(self, cases: Sequence[Any], prepare: Compose, keep: Keep, folder: Path) -> None:
+        """Prepare each case when it is first needed; `folder` is made if they are kept on disk."""
+        self._cases = cases
+        self._prepare = prepare
+        self._keep = keep
+        self._folder = folder
+        self._kept: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        """The number of cases."""
+        return len(self._cases)
+
+    def __getitem__(self, index: int) -> Any:
+        """A prepared case. Raises as its preparation."""
+        if index not in self._kept:
+            prepared = self._prepare(self._cases[index])
+            if self._keep == "nowhere":
+                return prepared
+            self._kept[index] = prepared if self._keep == "memory" else self._on_disk(index, prepared)
+        return self._kept[index]
+
+    def _on_disk(self, index: int, prepared: Any) -> Any:
+        """A prepared case whose numbers lie in a file, and are read when they are needed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / f"{index}.pt"
+        torch.save({key: torch.as_tensor(value).contiguous() for key, value in prepared.items()}, file)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+
+
+class Patches(Dataset[Any]):
+    """Random patches of prepared cases."""
+
+    def __init__(self, cases: PreparedCases, draw: Compose) -> None:
+        self._cases = cases
+        self._draw = draw
+
+    def __len__(self) -> int:
+        """The number of cases."""
+        return len(self._cases)
+
+    def __getitem__(self, index: int) -> Any:
+        """The patches of a case, drawn anew."""
+        return self._draw(self._cases[index])
+
+
+class Batches:
+    """The batches of a training by their numbers: each pass visits every item once, in an order of its own."""
+
+    def __init__(self, items: Dataset[list[Batch]], batch_size: int, seed: int) -> None:
+        self._items = items
+        self._count = len(items)  # type: ignore[arg-type]  # torch declares no length
+        self._batch_size = batch_size
+        self._seed = seed
+
+    @property
+    def of_a_pass(self) -> int:
+        """How many batches visit every item once; the last one may be smaller."""
+        return -(-self._count // self._batch_size)
+
+    def __call__(self, number: int) -> Batch:
+        """The patches of a batch, stacked."""
+        turn, place = divmod(number, self.of_a_pass)
+        order = np.random.default_rng((self._seed, turn)).permutation(self._count)
+        chosen = order[place * self._batch_size :][: self._batch_size]
+        set_rnd(self._items, int(np.random.SeedSequence((self._seed, number, 1)).generate_state(1)[0]))
+        patches = [patch for index in chosen for patch in self._items[int(index)]]
+        return {key: torch.stack([patch[key] for patch in patches]) for key in patches[0]}
+
+
+def annotated_batches(plan: Plan, seed: int) -> Batches:
+    """The batches of annotated patches of a plan."""
+    load = LoadCase(plan.model.preprocessing, plan.model.labels)
+    settings = plan.training
+    cases = PreparedCases(plan.cases, case_preparation(load, settings), plan.keep, plan.folder / CACHE / "cases")
+    drawn = cases if settings.sampling == "slices" else Patches(cases, patch_transforms(settings, seed))
+    return Batches(training_items(drawn, settings, seed), settings.batch_size, seed)
+
+
+def noisy_batches(plan: Plan, seed: int) -> Batches | None:
+    """The batches of two views of patches without annotation, where the plan has them."""
+    if plan.unannotated is None:
+        return None
+    prepare = noisy_preparation(LoadNoisyCase(plan.model.preprocessing), plan.training)
+    cases = PreparedCases(plan.unannotated.cases, prepare, plan.keep, plan.folder / CACHE / "noisy")
+    views = view_transforms(plan.training, plan.unannotated.settings, seed)
+    return Batches(Patches(cases, views), plan.training.batch_size, seed)
+
+
+CACHE = "prepared"
+"""The folder of prepared cases, within that of the training."""
+
+
+def validation_cases(plan: Plan, cases: Sequence[Any]) -> PreparedCases:
+    """Cases as a validation sees them: whole."""
+    load = Compose([LoadCase(plan.model.preprocessing, plan.model.labels)])
+    return PreparedCases(cases, load, plan.keep, plan.folder / CACHE / "validation")
+
+
+def in_turn(make: Callable[[int], Batch], numbers: range, ahead: bool) -> Generator[Batch, None, None]:
+    """The batches of these numbers in turn, made ahead in a thread of their own, or when they are asked for."""
+    if not ahead:
+        yield from map(make, numbers)
+        return
+    left, waiting = iter(numbers), deque[Future[Batch]]()
+    pool = ThreadPoolExecutor(1, "batches")
+    try:
+        waiting.extend(pool.submit(make, number) for _, number in zip(range(_AHEAD), left, strict=False))
+        while waiting:
+            batch = waiting.popleft().result()
+            waiting.extend(pool.submit(make, number) for _, number in zip(range(1), left, strict=False))
+            yield batch
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,126 @@
+"""The plan of a training: everything that it depends on, in a form that can be sent to other processes."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from activelabel.prediction.precision import PrecisionName
+from activelabel.recipes import PredictionSettings, SemiSupervisedSettings, TrainingSettings
+from activelabel.training.checkpoints import ModelDescription
+from activelabel.training.transforms import Case
+from activelabel.training.two_views import NoisyCase
+
+Weights = Mapping[str, torch.Tensor]
+Keep = Literal["memory", "disk", "nowhere"]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A training that is tracked in MLflow: its address, and the names of the experiment and of the run."""
+
+    address: str
+    experiment: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Unannotated:
+    """What a training learns from besides annotated cases: noisy labels, used as `settings` say."""
+
+    settings: SemiSupervisedSettings
+    cases: Sequence[NoisyCase]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training of one network.
+
+    Attributes:
+        model: the network, its labels, and how images are prepared for it.
+        training: the settings, with the numbers of this training.
+        prediction: the windows of a validation.
+        cases: the cases that it learns from.
+        validation: the cases that choose its best epoch.
+        seed: the seed of all random numbers.
+        device: the name of the device; with several processes, that of the first.
+        precision: the precision that the server is set to.
+        folder: an existing folder of its own, for its records and its prepared cases.
+        weights: the weights that it begins with; None for random ones.
+        keep: where prepared cases are kept between epochs.
+        ahead: whether batches are made in a thread of their own, ahead of the network.
+        steps: the number of all steps, if the last epoch is shorter than the others.
+        unannotated: a second source of patches, if any.
+        tracked: where MLflow tracks it, if it does.
+        epochs_file: the file from which it continues after an interruption, if it can.
+    """
+
+    model: ModelDescription
+    training: TrainingSettings
+    prediction: PredictionSettings
+    cases: Sequence[Case]
+    validation: Sequence[Case]
+    seed: int
+    device: str
+    precision: PrecisionName
+    folder: Path
+    weights: Weights | None = None
+    keep: Keep = "memory"
+    ahead: bool = True
+    steps: int | None = None
+    unannotated: Unannotated | None = None
+    tracked: Tracked | None = None
+    epochs_file: Path | None = None
+
+    def identity(self, network: object, processes: int = 1) -> str:
+        """A hash of everything on which the state after an epoch depends; files count by name, size and time.
+
+        `network` is counted by its text: the same description may give another network in another version.
+        """
+        noisy = None
+        if self.unannotated is not None:
+            noisy = [self.unannotated.settings.model_dump(mode="json"), _stamps(self.unannotated.cases)]
+        inputs = {
+            "model": self.model.model_dump(mode="json"),
+            "network": str(network),
+            "training": self.training.model_dump(mode="json"),
+            "steps": self.steps,
+            "precision": self.precision,
+            "processes": processes,
+            "seed": self.seed,
+            "weights": None if self.weights is None else digest_of(self.weights),
+            "cases": _stamps([*self.cases, *self.validation]),
+            "noisy": noisy,
+        }
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of(weights: Weights) -> str:
+    """The SHA-256 of weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def epochs_of(steps: int, steps_per_epoch: int) -> int:
+    """How many epochs a number of steps takes; the last may be shorter."""
+    return math.ceil(steps / steps_per_epoch)
+
+
+def _stamps(cases: Sequence[Case] | Sequence[NoisyCase]) -> list[object]:
+    return [[dict(case), *(_stamp(value) for key, value in case.items() if key in _FILES)] for case in cases]
+
+
+_FILES = ("image", "label", "noisy_label")
+
+
+def _stamp(file: object) -> tuple[int, int]:
+    status = Path(str(file)).stat()
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,76 @@
+"""How far a training is: its counts and metrics, and the statistics made of them, with the host's keys."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+Stats = dict[str, Any]
+
+
+@dataclass
+class Best:
+    """A metric after each epoch, and its best value so far: -1 before the first."""
+
+    name: str
+    value: float | None = None
+    best: float = -1.0
+    epoch: int = -1
+
+    def note(self, value: float, epoch: int) -> bool:
+        """Note the value of an epoch; return whether it is the best so far, the first of equal ones."""
+        self.value = value
+        if self.epoch != -1 and value <= self.best:
+            return False
+        self.best, self.epoch = value, epoch
+        return True
+
+    def as_stats(self) -> Stats:
+        """The host's keys of a metric."""
+        return {
+            "metrics": {} if self.value is None else {self.name: self.value},
+            "key_metric_name": self.name,
+            "best_metric": self.best,
+            "best_metric_epoch": self.epoch,
+        }
+
+
+@dataclass
+class Progress:
+    """The state of a training between its steps.
+
+    Attributes:
+        epochs: how many epochs it has.
+        steps_per_epoch: how many steps an epoch has; the last may have fewer.
+        learnt: the Dice on the last patches of each epoch, as they were augmented.
+        judged: the metric on the validation cases; None without any.
+        epoch: the running epoch, or the last one.
+        step: how many steps are over.
+        without_better: validations since the best one.
+        started: when this process began, in seconds since 1970.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    learnt: Best
+    judged: Best | None
+    epoch: int = 0
+    step: int = 0
+    without_better: int = 0
+    started: float = field(default_factory=time.time)
+
+    def as_stats(self) -> Stats:
+        """The host's statistics of a training that runs: the host marks one that is done by a `total_time`."""
+        shown = {"train": self.learnt} if self.judged is None else {"train": self.learnt, "eval": self.judged}
+        return {
+            "rank": 0,
+            "current_epoch": self.epoch,
+            "current_iteration": self.step,
+            "total_epochs": self.epochs,
+            "total_iterations": self.steps_per_epoch,
+            "epoch": self.epoch,
+            "start_ts": int(self.started),
+            "current_time": str(timedelta(seconds=int(time.time() - self.started))),
+            "best_metric": (self.judged or self.learnt).best,
+            **{key: metric.as_stats() for key, metric in shown.items()},
+        }

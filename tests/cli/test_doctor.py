@@ -1,0 +1,177 @@
+"""The findings of `activelabel doctor` on folders made for them."""
+
+import datetime
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import pytest
+from packaging.specifiers import SpecifierSet
+from typer.testing import CliRunner
+
+from activelabel.cli import doctor_versions
+from activelabel.cli.doctor import examine
+from activelabel.cli.doctor_versions import PINS, Finding
+from activelabel.cli.main import app
+from activelabel.project.project import open_project
+from activelabel.project.readability import note_image
+from local_pacs.ct_series import ct_series
+from local_pacs.orthanc import Orthanc
+
+
+def findings(studies: Path, **conf: str) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in examine("app", str(studies), conf)}
+
+
+def test_a_sound_installation_is_fit_and_nothing_is_written(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(3).studies
+    before = sorted(studies.iterdir())
+    found = findings(studies, labels="ball")
+    assert all(finding.fit for finding in found.values()), found
+    assert found["studies"].text == "3 of 3 images can be read"
+    assert found["ledger"].text.startswith("none yet")
+    assert sorted(studies.iterdir()) == before
+
+
+def test_a_broken_image_is_named(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(2).studies
+    (studies / "torn.nii.gz").write_bytes((studies / "blob_00.nii.gz").read_bytes()[:200])
+    found = findings(studies, labels="ball")
+    assert found["studies"].text == "2 of 3 images can be read"
+    assert not found["image"].fit
+    assert "torn.nii.gz" in found["image"].text
+
+
+def test_a_running_project_is_counted(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(2).studies
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00", "blob_01"], 0)
+    project.ledger.mark_unreadable("blob_01", "torn")
+    assert "2 images, 0 annotated, 1 unreadable" in findings(studies, labels="ball")["ledger"].text
+
+
+def test_a_missing_model_file_is_found(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(1).studies
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.publish_model("gone.pt", "0" * 64, "quick", ["ball"], {}, [])
+    found = findings(studies, labels="ball")["model"]
+    assert not found.fit
+    assert "gone.pt" in found.text
+
+
+def test_a_pacs_is_asked(orthanc: Orthanc, blobs: Callable[[int], Any]) -> None:
+    def look() -> Finding:
+        return {finding.subject: finding for finding in examine("app", orthanc.dicom_web, {"labels": "ball"})}["PACS"]
+
+    assert not look().fit
+    orthanc.store(ct_series(next(iter(blobs(1).studies.iterdir())), "case", datetime.datetime(2026, 1, 2)))
+    assert look() == Finding("PACS", True, "1 series to annotate", look().advice)
+    orthanc.stop()
+    assert not look().fit
+    assert "cannot be reached" in look().text
+
+
+def test_wrong_settings_are_a_finding_with_their_line(tmp_path: Path) -> None:
+    found = findings(tmp_path, labels="ball", recipe="quik")["settings and ledger"]
+    assert not found.fit
+    assert "quik" in found.text
+
+
+def test_doctor_exits_with_an_error_code_if_a_check_fails(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--studies", str(tmp_path / "nowhere")])
+    assert result.exit_code == 1
+    assert "is no folder" in " ".join(result.output.split())
+
+
+def test_an_unfit_version_is_reported_before_anything_that_fails_on_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_versions, "version", lambda package: "2.1.0" if package == "numpy" else version(package))
+    monkeypatch.setitem(sys.modules, "activelabel.project.project", None)  # an import of it would be an ImportError
+    found = findings(tmp_path, labels="ball")
+    assert found["numpy"] == Finding("numpy", False, "2.1.0", "pip install 'numpy<2'")
+    assert not found["the rest"].fit
+    assert list(found)[-1] == "the rest"
+
+
+def test_the_ignite_that_the_python_of_debian_12_cannot_import_does_not_fit() -> None:
+    assert SpecifierSet(PINS["pytorch-ignite"]).contains("0.4.13")
+    assert not SpecifierSet(PINS["pytorch-ignite"]).contains("0.4.11")
+
+
+def test_background_in_the_list_and_other_names_than_those_of_the_labels_are_named(
+    blobs: Callable[[int], Any],
+) -> None:
+    studies = blobs(1).studies
+    assert "background is value 0" in findings(studies, labels="background,ball")["settings and ledger"].text
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00"], 0)
+    project.ledger.record_annotation("blob_00", "l.nii.gz", "0", "ann", label_names=["ball"])
+    found = findings(studies, labels="box")["settings and ledger"]
+    assert not found.fit
+    assert "labels box: the labels of this project are kept under the names ball" in found.text
+
+
+def test_the_modality_and_odd_images_are_reported_before_the_first_start(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(4).studies
+    odd = nibabel.load(studies / "blob_02.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(odd.get_fdata() - 2048, odd.affine), studies / "blob_02.nii.gz")
+    found = findings(studies, labels="ball")
+    assert found["modality"].text == "other (0 of 4 images look like Hounsfield units): images are z-scored"
+    assert found["image that differs"].text.startswith("blob_02.nii.gz: its values run from")
+
+
+def test_a_case_whose_image_was_exported_again_is_named(blobs: Callable[[int], Any]) -> None:
+    cases = blobs(2)
+    project = open_project("app", str(cases.studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00", "blob_01"], 0)
+    project.labels_folder.mkdir()
+    for name in ("blob_00", "blob_01"):
+        shutil.copy(cases.label_of(name), project.labels_folder)
+        note_image(name, cases.studies / f"{name}.nii.gz", project.ledger)
+        sha256 = hashlib.sha256(cases.label_of(name).read_bytes()).hexdigest()
+        project.ledger.record_annotation(name, f"{name}.nii.gz", sha256, "ann", label_names=["ball"])
+    assert all(finding.fit for finding in findings(cases.studies, labels="ball").values())
+    image = nibabel.load(cases.studies / "blob_01.nii.gz")
+    nibabel.save(image.slicer[:-4], cases.studies / "blob_01.nii.gz")
+    found = findings(cases.studies, labels="ball")
+    assert not found["case"].fit
+    assert found["case"].text.startswith("blob_01: its image has changed since its label was drawn")
+
+
+def test_a_label_that_was_changed_on_disk_is_named_and_the_ledger_stays_unchanged(blobs: Callable[[int], Any]) -> None:
+    cases = blobs(1)
+    project = open_project("app", str(cases.studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00"], 0)
+    project.labels_folder.mkdir()
+    kept = Path(shutil.copy(cases.label_of("blob_00"), project.labels_folder))
+    sha256 = hashlib.sha256(kept.read_bytes()).hexdigest()
+    project.ledger.record_annotation("blob_00", kept.name, sha256, "ann", label_names=["ball"])
+    assert "case" not in findings(cases.studies, labels="ball")
+    label = nibabel.load(kept)
+    nibabel.save(nibabel.Nifti1Image(label.get_fdata()[::-1], label.affine), kept)
+    found = findings(cases.studies, labels="ball")["case"]
+    assert found.text.startswith("blob_00: the file of its label (version 1, by ann) has changed on disk")
+    assert project.ledger.current_annotation("blob_00").file_size is None
+
+
+def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(
+    blobs: Callable[[int], Any], tmp_path: Path
+) -> None:
+    studies, linked = blobs(2).studies, tmp_path / "linked"
+    linked.mkdir()
+    for image in studies.glob("*.nii.gz"):
+        (linked / image.name).symlink_to(image)
+    (linked / "own.nii.gz").write_bytes((studies / "blob_00.nii.gz").read_bytes())
+    found = findings(linked, labels="ball")
+    assert found["studies"].text == "1 of 1 images can be read"
+    assert found["files"].text.startswith("2 passed over (blob_00.nii.gz, blob_01.nii.gz): a link that leads out of")
+    assert "--conf links_out_of_studies true" in found["files"].text
+    allowed = findings(linked, labels="ball", links_out_of_studies="true")
+    assert allowed["studies"].text == "3 of 3 images can be read"
+    assert "files" not in allowed
