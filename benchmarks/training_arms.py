@@ -15,9 +15,10 @@ from monai.transforms import AsDiscreted, Compose, Lambdad
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
+from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.networks import build_network
 from activelabel.project.project import Project
-from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.training.engine.progress import Stats
 from activelabel.training.transforms import LoadCase, training_transforms
 
 
@@ -40,40 +41,63 @@ class Files:
         return str(self._images[image_id])
 
 
-class TimedTask(BasicTrainTask):
-    """A training that notes the end of its first and of its last epoch. All steps between count."""
+class Clock:
+    """Measures steps from now on."""
 
-    timing: Timing
+    def __init__(self, step: int) -> None:
+        """`step` steps are over, of the first epoch."""
+        self._first = step
+        self._begun = time.perf_counter(), time.process_time()
+        self._steps, self._ended = 1, self._begun
 
-    def finalize(self, context: Context) -> None:
-        """The handlers of the task, and the clock."""
-        super().finalize(context)
-        begun: list[tuple[float, float]] = []
+    def end(self, step: int) -> None:
+        """Note that `step` steps are over now."""
+        self._steps, self._ended = step - self._first, (time.perf_counter(), time.process_time())
 
-        @context.trainer.on(Events.EPOCH_STARTED(once=2))
-        def begin() -> None:
-            begun.append((time.perf_counter(), time.process_time()))
-
-        @context.trainer.on(Events.COMPLETED)
-        def end() -> None:
-            steps = context.trainer.state.iteration - context.trainer.state.epoch_length
-            wall, cpu = time.perf_counter() - begun[0][0], time.process_time() - begun[0][1]
-            self.timing = Timing(wall / steps, cpu / steps)
-
-
-class OurTask(TimedTask, SegmentationTraining):
-    """Our training, as the server runs it."""
+    @property
+    def timing(self) -> Timing:
+        """The mean of a step."""
+        wall, cpu = (end - begun for begun, end in zip(self._begun, self._ended, strict=True))
+        return Timing(wall / self._steps, cpu / self._steps)
 
 
-class HostTask(TimedTask):
+class TimedTraining(SegmentationTraining):
+    """Our training, as the server runs it, with a clock that is read after each epoch."""
+
+    clock: Clock | None = None
+
+    def show(self, stats: Stats) -> Stats:
+        """Show the statistics of an epoch."""
+        shown = super().show(stats)
+        if "current_iteration" in stats and "total_time" not in stats:
+            if self.clock is None:
+                self.clock = Clock(stats["current_iteration"])
+            else:
+                self.clock.end(stats["current_iteration"])
+        return shown
+
+
+class HostTask(BasicTrainTask):
     """The host's with the defaults of its constructor, and with our network, patches, optimiser and schedule.
 
     The parts that an app must write itself are those of the host's sample apps: MONAI's loss, and an unchanged network.
     """
 
+    clock: Clock
+
     def __init__(self, project: Project) -> None:
         super().__init__(model_dir=str(project.runs_folder), labels=list(project.labels))
         self._project = project
+
+    def finalize(self, context: Context) -> None:
+        """The host's handlers, and the clock. All steps between the first epoch and the last one's end count."""
+        super().finalize(context)
+        state = context.trainer.state
+        context.trainer.add_event_handler(Events.EPOCH_STARTED(once=2), lambda: self._begin(state.iteration))
+        context.trainer.add_event_handler(Events.COMPLETED, lambda: self.clock.end(state.iteration))
+
+    def _begin(self, step: int) -> None:
+        self.clock = Clock(step)
 
     def pre_process(self, request: Mapping[str, Any], datastore: Files) -> list[dict[str, str]]:
         """The annotated cases."""
@@ -119,9 +143,10 @@ class HostTask(TimedTask):
 
 def train_ours(project: Project, files: Files) -> tuple[Timing, nn.Module]:
     """Train as the server does; return the timing, and the network after the last epoch."""
-    task = OurTask(project)
-    task({"model": "segmentation"}, files)
-    return task.timing, project.network(project.current_model())
+    training = TimedTraining(project)
+    training.run({}, files)
+    assert training.clock is not None
+    return training.clock.timing, project.network(project.current_model())
 
 
 def train_host(project: Project, files: Files) -> tuple[Timing, nn.Module]:
@@ -132,7 +157,7 @@ def train_host(project: Project, files: Files) -> tuple[Timing, nn.Module]:
     torch.manual_seed(project.settings.seed)
     task({**form, "max_epochs": epochs, "train_batch_size": batch, "val_split": 0.0, "tracking": "None"}, files)
     weights = torch.load(project.runs_folder / form["name"] / "checkpoint_final.pt", weights_only=True)
-    return task.timing, _network(project, weights)
+    return task.clock.timing, _network(project, weights)
 
 
 def _network(project: Project, weights: Mapping[str, torch.Tensor]) -> nn.Module:

@@ -25,10 +25,10 @@ from scipy.stats import spearmanr
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import shuffled, top_k
 from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.project.models.features import Features, features_file, read_features
 from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project, open_project
-from activelabel.loop.training.proxy import ProxyTraining
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))
@@ -105,7 +105,7 @@ def scores_and_orders(project: Project, pool: Pool, seed: int) -> tuple[Mapping[
     """Train and score as the server does, then let each cold start order the training images."""
     settings = project.recipe.proxy
     assert settings is not None
-    ProxyTraining(project, settings)({"model": "proxy"}, pool)
+    ProxyTraining(project, settings).run({}, pool)
     ProxyScoring(project, settings).run(pool)
     model = current_proxy(project)
     scores = project.ledger.volume_scores(model.version, rank_kind(settings))

@@ -1,4 +1,4 @@
-"""Strategies, scoring and the loop run where monailabel is not installed."""
+"""Strategies, scoring, the loop and whole simulations run where monailabel is not installed."""
 
 import subprocess
 import sys
@@ -64,3 +64,33 @@ def test_cases_are_asked_for_and_scored_without_monailabel(blobs: Callable[[int]
     assert done.returncode == 0, done.stderr
     # Nothing is due without a label; all four images are scored, also the one that ann has.
     assert done.stdout.split() == ["None", "True", "Work.SCORE", "4", "1"]
+
+
+SIMULATION = """
+import runpy, sys
+
+for name in ("monailabel", "fastapi", "starlette", "uvicorn"):
+    sys.modules[name] = None  # whoever imports it gets an ImportError
+
+if __name__ == "__main__":
+    runpy.run_module("activelabel", run_name="__main__")
+"""
+
+
+def test_a_simulation_trains_and_measures_without_monailabel(blobs: Callable[[int], Any], tmp_path: Path) -> None:
+    """The runs are played in processes of their own, where the module of the parent is blocked again."""
+    cases = blobs(8)
+    script = tmp_path / "simulate.py"
+    script.write_text(SIMULATION)
+    options = {
+        "--images": cases.studies, "--labels": cases.labels, "--out": tmp_path / "out", "--recipe": TINY,
+        "--label-names": "ball", "--strategy": "variance", "--seeds": 1, "--rounds": 1, "--query-size": 1,
+        "--start": 2, "--test": 2, "--conf": "device=cpu",
+    }  # fmt: skip
+    arguments = [str(part) for option in options.items() for part in option]
+    done = subprocess.run(
+        [sys.executable, str(script), "simulate", *arguments], capture_output=True, text=True, check=False
+    )
+    log = tmp_path / "out" / "runs" / "variance" / "0" / "log.txt"
+    assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
+    assert "2 models of 1 runs" in done.stdout

@@ -6,13 +6,13 @@ from typing import Any
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from activelabel.loop.training.options import TrainOptions
 from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC
 from activelabel.server.routes.app_routes import ROUTES
 from activelabel.server.routes.case_routes import CaseRequest, SkipCaseRequest
 from activelabel.server.routes.route_words import ANSWERS, HOST_ROUTES, PARAMETERS
 from activelabel.server.routes.task_options import BatchInferOptions, InferOptions, ScoringOptions
 from activelabel.server.status import STATUS
-from activelabel.server.training.options import TrainOptions
 from reference_pages import fields
 from reference_pages.markdown import code, page, section, table
 from reference_pages.measures_page import first_line

@@ -104,7 +104,7 @@ def test_windows_that_do_not_divide_and_images_that_are_none_are_one_line() -> N
 
 
 def test_an_unknown_network_is_refused() -> None:
-    with pytest.raises(TypeError, match="Sequential has no lowest level that is known"):
+    with pytest.raises(InvalidInputError, match="network Sequential: has no lowest level that is known"):
         bottleneck(nn.Sequential(nn.Conv3d(1, 2, 1)))
 
 
@@ -156,3 +156,9 @@ def test_slices_that_only_empty_windows_hold_have_what_the_nearest_others_have()
 def test_slices_of_no_volume_are_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"an image must be \(1, W, H, D\)"):
         FeatureExtractor(a_network("unet"), WINDOW, 0.25).slice_features(torch.zeros(8, 8, 8), 0)
+
+
+def test_a_network_of_a_users_own_names_its_lowest_level() -> None:
+    network = nn.Sequential(nn.Conv3d(1, 2, 1))
+    network.bottleneck = nn.Conv3d(2, 5, 1)
+    assert bottleneck(network) is network.bottleneck

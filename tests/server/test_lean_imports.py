@@ -9,8 +9,8 @@ from pathlib import Path
 
 SCORING = """
 import json, sys
-from activelabel.server.lean_imports import NOT_NEEDED_TO_SCORE, import_monai
-import_monai(NOT_NEEDED_TO_SCORE)
+from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
+import_monai(NOT_NEEDED_BY_TASKS)
 import activelabel.server.task_child
 import pkgutil, monai.utils.module
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
@@ -33,15 +33,14 @@ def test_a_scoring_imports_neither_training_nor_tracking_packages() -> None:
 TRAINING = """
 import json, sys
 from pathlib import Path
-from activelabel.server.lean_imports import import_monai
-import_monai()
+from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
+import_monai(NOT_NEEDED_BY_TASKS)
 from activelabel.server.task_child import TaskApp
-from activelabel.server.project_tasks import build_trainers
+from activelabel.server.tasks.training import build_trainers
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
-from activelabel.loop.training.tracking import mlflow_handler
-handler = mlflow_handler(tracking_uri="sqlite:///" + sys.argv[1], experiment_name="tried", run_name="first")
-handler.start(type("Engine", (), {"state": type("State", (), {"max_epochs": 1})()})())
-handler.close()
+from activelabel.training.engine.plan import Tracked
+from activelabel.training.engine.tracking import MLflow
+MLflow(Tracked("sqlite:///" + sys.argv[1], "tried", "first")).close()
 """
 
 
@@ -50,7 +49,9 @@ def test_a_training_imports_mlflow_only_when_it_tracks(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", TRAINING, database], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     imported = json.loads(done.stdout.splitlines()[0])
-    assert {"ignite", "monailabel"} <= set(imported)
-    assert not {"fastapi", "itk", "mlflow", "pandas", "skimage", "sympy", "torchvision", "uvicorn"} & set(imported)
+    assert {"monai", "monailabel"} <= set(imported)
+    assert not {"fastapi", "ignite", "itk", "mlflow", "pandas", "skimage", "sympy", "torchvision", "uvicorn"} & set(
+        imported
+    )
     with closing(sqlite3.connect(database)) as tracked:
         assert tracked.execute("select name from experiments where name = 'tried'").fetchall() == [("tried",)]

@@ -114,9 +114,9 @@ KILLS = [
     (LocalApp, "save", 1, "before"),
     (LocalApp, "save", 1, "after"),
     (LocalApp, "ask", 2, "after"),
-    (SegmentationTraining, "__call__", 1, "before"),
+    (SegmentationTraining, "run", 1, "before"),
     (SegmentationTraining, "learn", 1, "after"),  # trained, and not published
-    (SegmentationTraining, "__call__", 1, "after"),  # published, and not recorded
+    (SegmentationTraining, "run", 1, "after"),  # published, and not recorded
     (Table, "add", 1, "after"),  # recorded, and not measured
     (Table, "add", 1, "before"),  # measured, and the metrics not recorded
     (Table, "add", 1, "after"),
@@ -124,7 +124,7 @@ KILLS = [
     (VolumeScoring, "run", 1, "after"),
     (Table, "replace", 1, "after"),
     (Table, "replace", 2, "before"),
-    (SegmentationTraining, "__call__", 1, "after"),
+    (SegmentationTraining, "run", 1, "after"),
 ]
 """Where a run is killed, one after the other: at which call of what, just before or just after it."""
 

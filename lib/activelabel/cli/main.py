@@ -12,6 +12,7 @@ from rich.table import Table
 from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
+from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, Studies
 from activelabel.cli.recipe import recipe
@@ -116,6 +117,7 @@ app.command()(recipe)
 app.command()(restore)
 app.command()(check)
 app.add_typer(user, name="user")
+app.add_typer(model, name="model")
 
 
 def main() -> None:

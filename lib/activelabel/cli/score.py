@@ -50,7 +50,7 @@ def score_images(
     Raises:
         InvalidInputError: an option is wrong; the line names it.
     """
-    network, description = open_model(model)
+    network, description = open_model(model, None if recipe is None else load_recipe(recipe).network)
     chosen = _recipe_of(recipe, description)
     repeats = chosen.prediction.repeats if repeats is None else repeats
     wanted = Wanted(

@@ -1,11 +1,13 @@
-"""Networks by name. To add one, write its builder beside `unet.py` and enter it in `NETWORKS`."""
+"""Networks by name. To add one, write its builder beside `unet.py` and enter it in `NETWORKS`; see also `own`."""
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from activelabel.errors import NotFoundError
 from activelabel.networks.anisotropic_unet import build_anisotropic_unet
+from activelabel.networks.own import build_from_bundle, build_named
 from activelabel.networks.residual_unet import build_residual_unet
 from activelabel.networks.unet import build_unet, build_unet2d
 from activelabel.recipes import NetworkSettings
@@ -28,9 +30,27 @@ def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
 
     Raises:
         NotFoundError: there is no network of that kind.
-        InvalidInputError: its sizes are not valid.
+        InvalidInputError: its sizes are not valid; or it is somebody's own code, which is missing or fails.
     """
+    if settings.type is not None:
+        return build_named(settings, classes)
+    if settings.bundle is not None:
+        return build_from_bundle(settings, classes)
     builder = NETWORKS.get(settings.kind)
     if builder is None:
         raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")
     return builder(settings, classes)
+
+
+def weight_shapes(settings: NetworkSettings, classes: int) -> dict[str, Tensor]:
+    """The weights and buffers of a network by name, for their shapes and types.
+
+    Nothing is drawn from torch's generator. Nothing is allocated either, unless the network is somebody's own code,
+    which may need numbers while it is built.
+    """
+    if settings.is_own:
+        with torch.random.fork_rng(devices=[]):
+            state = build_network(settings, classes).state_dict()
+        return {name: values.to("meta") for name, values in state.items()}
+    with torch.device("meta"):
+        return dict(build_network(settings, classes).state_dict())

@@ -23,6 +23,7 @@ from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.modality import fixed_modality, known_modality
+from activelabel.project.network_check import check_network
 from activelabel.project.recipe_in_force import check_device, with_settings
 from activelabel.project.settings import Settings, database_url, parse_settings
 from activelabel.project.studies import is_pacs
@@ -317,8 +318,10 @@ def make_folder(project: Project) -> None:
 def prepare_project(project: Project) -> None:
     """Open the ledger of a planned project whose folder exists, and log what the project is.
 
-    The label names are compared with those in the ledger, and the modality is determined if it is not recorded yet.
+    The recipe's network is checked first. The label names are compared with those in the ledger, and the modality is
+    determined if it is not recorded yet.
     """
+    check_network(project.recipe, len(project.labels) + 1)
     project.ledger.open()
     check_names(project.ledger, project.labels)
     name_older_labels(project.ledger, project.labels)

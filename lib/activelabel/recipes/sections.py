@@ -1,9 +1,11 @@
 """The sections of a recipe for preprocessing, network, training, prediction and scores."""
 
 import itertools
+from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from typing_extensions import Self
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -29,7 +31,7 @@ class NetworkSettings(Section):
     """The network and its size.
 
     Levels that work in the plane, those of `unet2d` and the upper ones of `anisotropic_unet`, apply a stride to the
-    first two axes only.
+    first two axes only. A network of your own (`type` or `bundle`) has only `settings`.
     """
 
     kind: str = Field(
@@ -54,6 +56,43 @@ class NetworkSettings(Section):
         description="how a `unet` or `unet2d` goes to a finer level: `transposed` convolutions, whose kernel is larger "
         "than their stride and leaves a grid in the prediction, or `smoothed` ones, which leave none",
     )
+    type: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="a network of your own, as `package.module:function`; the function gets `in_channels`, "
+        "`out_channels` and `settings`, and returns the network",
+    )
+    bundle: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the folder of a MONAI bundle whose network is used; `activelabel model import` takes its weights",
+    )
+    settings: dict[str, JsonValue] = Field(
+        default={}, description="arguments for the function of `type`, or for the network of `bundle`"
+    )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the network is code from elsewhere."""
+        return self.type is not None or self.bundle is not None
+
+    @property
+    def code(self) -> str:
+        """The code from elsewhere that builds the network: a function, or the name of a bundle's folder; or nothing."""
+        return self.type or (PurePath(self.bundle).name if self.bundle else "")
+
+    @model_validator(mode="after")
+    def _names_one_network(self) -> Self:
+        if self.type is not None and self.bundle is not None:
+            raise ValueError("type and bundle each name a network: leave one out")
+        if not self.is_own and self.settings:
+            raise ValueError("settings are those of a network of your own: name it with type or bundle")
+        own = {"type", "bundle", "settings"}
+        fields = type(self).model_fields.items()
+        other = [name for name, field in fields if name not in own and getattr(self, name) != field.default]
+        if self.is_own and other:
+            raise ValueError(f"{other[0]} is not known to a network of your own: write it into network.settings")
+        return self
 
 
 class PreprocessingSettings(Section):

@@ -23,9 +23,9 @@ NOT_NEEDED = frozenset(
 """Optional packages of MONAI that neither the server nor a child uses through MONAI."""
 
 NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
-"""Packages that only a training with MLflow uses; `server.training.tracking.mlflow_handler` imports them then."""
+"""Packages that only a training with MLflow uses; `training.engine.tracking` imports them then."""
 
-NOT_NEEDED_TO_SCORE = NOT_NEEDED | {"ignite"}
+NOT_NEEDED_BY_TASKS = NOT_NEEDED | {"ignite"}
 
 SHARDED_OPTIMIZERS = "torch.distributed.optim"
 """A module that ignite imports only to recognise optimizers shared by several processes, which are not used here.
@@ -50,7 +50,7 @@ def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
         import monai.transforms
     if "ignite" not in without:
         with _absent(NOT_NEEDED_UNTRACKED), _no_sharded_optimizers():
-            import monai.handlers  # noqa: F401  # with TensorBoard, which the host's training needs
+            import monai.handlers  # noqa: F401  # which the host's own modules of training import
 
 
 class _Absent(MetaPathFinder):

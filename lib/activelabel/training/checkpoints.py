@@ -22,7 +22,7 @@ from activelabel.data.label_map import LabelMap, label_map_of
 from activelabel.data.label_texts import entries_of, read_stored, stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.names import MODEL_ENDING
-from activelabel.networks import build_network
+from activelabel.networks import build_network, weight_shapes
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, first_problem
 
 FORMAT = "activelabel model 2"
@@ -32,7 +32,7 @@ _METADATA = "activelabel"
 _LENGTH_BYTES = 8
 _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 """The names in a safetensors header for the types of a network's weights and buffers."""
 
@@ -96,14 +96,14 @@ def save_model(path: Path, weights: Mapping[str, torch.Tensor], description: Mod
 def model_bytes(weights: Mapping[str, torch.Tensor], description: ModelDescription) -> bytes:
     """The bytes of a model's file; equal weights and descriptions always give the same bytes."""
     metadata = json.dumps({"format": FORMAT, "description": description.model_dump(mode="json")}, sort_keys=True)
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    # Copies, as a network may use a weight in two places, which the format does not know.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
     return save(plain, {_METADATA: metadata})
 
 
 def largest_model_bytes(description: ModelDescription) -> int:
     """The largest possible size of a file for a model of this kind."""
-    with torch.device("meta"):  # Shapes only: nothing is allocated.
-        weights = build_network(description.network, description.classes).state_dict().values()
+    weights = weight_shapes(description.network, description.classes).values()
     return sum(weight.nbytes for weight in weights) + MOST_HEADER_BYTES + _LENGTH_BYTES
 
 
@@ -135,14 +135,36 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
     return network.eval()
 
 
-def open_model(path: Path) -> tuple[nn.Module, ModelDescription]:
+def open_model(path: Path, trusted: NetworkSettings | None = None) -> tuple[nn.Module, ModelDescription]:
     """The network of any model version, as from `load_model`, and its description.
 
+    A model whose network is somebody's own code is opened only if `trusted`, the network of a recipe, names the same
+    code: a file does not say what is run.
+
     Raises:
-        InvalidInputError: there is no such file, or it is no model of this app.
+        InvalidInputError: there is no such file, it is no model of this app, or its network is code that is not
+            trusted.
     """
     description = _read(path, None).description
+    if description.network.is_own:
+        if trusted is None or trusted.code != description.network.code:
+            raise InvalidInputError(
+                f"model {path.name}: its network is code from elsewhere, {description.network.code}, which runs only "
+                "if a recipe names it: give that recipe with --recipe PATH.toml"
+            )
+        description = description.model_copy(update={"network": trusted})
     return load_model(path, description), description
+
+
+def stored_description(path: Path) -> ModelDescription | None:
+    """The description in a model file of this app; None if it is another safetensors file.
+
+    Raises:
+        InvalidInputError: the file is no safetensors file, or its description is wrong.
+    """
+    header = _header(path, path.read_bytes())
+    metadata = header.get("__metadata__")
+    return _read(path, None).description if isinstance(metadata, dict) and _METADATA in metadata else None
 
 
 def _read(path: Path, sha256: str | None) -> _StoredModel:
@@ -227,6 +249,8 @@ def _compare(path: Path, found: ModelDescription, expected: ModelDescription) ->
         pairs |= {f"{section}.{key}": (value, wanted[key]) for key, value in getattr(found, section)}
     if "auto" in pairs["preprocessing.intensity"]:  # In older models, each image decided this for itself.
         del pairs["preprocessing.intensity"]
+    if found.network.code == expected.network.code:  # A bundle may lie in another folder now.
+        del pairs["network.bundle"]
     if not expected.preprocessing.slices_last:  # The plane of the slices then makes no difference to the network.
         del pairs["preprocessing.slice_plane"]
     for name, (value, wanted) in pairs.items():

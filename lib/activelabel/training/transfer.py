@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from activelabel.data.label_map import label_map_of
-from activelabel.networks import build_network
+from activelabel.networks import weight_shapes
 from activelabel.recipes import NetworkSettings
 from activelabel.training.checkpoints import ModelDescription, load_model
 
@@ -54,6 +53,5 @@ def take_over(network: nn.Module, task: ModelDescription, proxy_file: Path, sha2
 
 def last_layer(settings: NetworkSettings) -> frozenset[str]:
     """Names of the weights of a network's last layer: those whose shape depends on the number of classes."""
-    with torch.device("meta"):  # Shapes only: nothing is allocated and nothing drawn.
-        two, three = (build_network(settings, classes).state_dict() for classes in (2, 3))
+    two, three = (weight_shapes(settings, classes) for classes in (2, 3))
     return frozenset(name for name, values in two.items() if values.shape != three[name].shape)

@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_and_publishes_what_an_undisturbed_one_does(
     undisturbed, metrics = weights_of(warm), warm.project.ledger.latest_model("proxy").metrics
     assert not resume_folder(warm).exists()
 
-    assert kill(warm, step=6) == EPOCHS  # of two batches each
+    assert kill(warm, step=8) == EPOCHS  # of three batches each
     assert resume_folder(warm).is_dir()
     with caplog.at_level(logging.INFO, "activelabel"):
         shown = train(warm)
@@ -116,7 +116,7 @@ def test_a_training_killed_before_publishing_trains_no_epoch_again(
 
 def test_only_a_training_with_the_same_inputs_is_resumed(warm: Study, make_study: Callable[..., Study]) -> None:
     """Each training but the first is killed before its first step, so that the state of the first one stays."""
-    assert kill(warm, step=3) == 2
+    assert kill(warm, step=4) == 2
     begin = 1
     assert kill(warm, begin) == 2
 

@@ -64,7 +64,7 @@ class NetworkTraining:
             training, validation = run.of_role("training"), run.of_role("validation")
             logger.info("training on %d cases, validating on %d", len(training), len(validation))
             try:
-                return train(self.plan(run), self.show, run.options.gpu_numbers)
+                return train(self.plan(run), self.show, run.options.devices)
             except Exception:
                 if not self.drop_broken(run):
                     raise

@@ -63,12 +63,12 @@ class TrainOptions(BaseModel):
         return str(device)
 
     @property
-    def gpu_numbers(self) -> tuple[int, ...]:
-        """The GPUs of a training with several; empty for a training on `device` alone."""
-        if not self.multi_gpu:
+    def devices(self) -> tuple[str, ...]:
+        """The devices of a training on several GPUs; empty for a training on `device` alone."""
+        if not self.multi_gpu or torch.device(self.device).type == "cpu":
             return ()
         numbers = range(gpu_count()) if self.gpus == "all" else [int(number) for number in self.gpus.split(",")]
-        return tuple(numbers) if len(numbers) > 1 else ()
+        return tuple(f"cuda:{number}" for number in numbers) if len(numbers) > 1 else ()
 
 
 def offered_options(

@@ -7,6 +7,7 @@ from torch import Tensor
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
+from activelabel.project.models.start import start_weights
 from activelabel.project.project import Project
 from activelabel.recipes import ProxySettings, Recipe, TrainingSettings
 from activelabel.store.records import ModelVersion
@@ -71,11 +72,15 @@ def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:
 
 
 def initial_weights(project: Project) -> dict[str, Tensor] | None:
-    """The initial weights of a training of the task: those of the proxy model, with a random last layer.
+    """The initial weights of a training of the task: imported ones, else the proxy model's with a random last layer.
 
-    None if the recipe does not take them over; also None, with a line in the log, if there is no proxy model or it does
-    not fit. Training then begins with random weights. The last layer comes from PyTorch's global random generator.
+    None if there are none and the recipe does not take over the proxy model's; also None, with a line in the log, if
+    there is no proxy model or it does not fit. Training then begins with random weights. What is in neither comes from
+    PyTorch's global random generator.
     """
+    imported = start_weights(project)
+    if imported is not None:
+        return imported
     settings = project.recipe.proxy
     if settings is None or not settings.pretrained_weights:
         return None

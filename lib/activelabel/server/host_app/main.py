@@ -4,15 +4,15 @@ The host runs the `main.py` of an app folder and uses the class whose direct bas
 `MONAILabelApp`.
 """
 
-from activelabel.server.lean_imports import NOT_NEEDED_TO_SCORE, import_monai
+from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
 from activelabel.server.processes import child_method, is_child
 
 
 def app_class() -> type[object]:
     """The app class of the server, or, in a child that scores or trains, a smaller one."""
     method = child_method()
-    if method == "scoring":
-        import_monai(without=NOT_NEEDED_TO_SCORE)
+    if method in ("scoring", "train"):
+        import_monai(without=NOT_NEEDED_BY_TASKS)
     elif is_child():
         import_monai()
     if method in ("scoring", "train"):

@@ -95,33 +95,29 @@ class Batches:
         return {key: torch.stack([patch[key] for patch in patches]) for key in patches[0]}
 
 
-def annotated_batches(plan: Plan, seed: int) -> Batches:
-    """The batches of annotated patches of a plan."""
+def annotated_batches(plan: Plan, seed: int, cache: Path) -> Batches:
+    """The batches of annotated patches of a plan; `cache` is the folder of its prepared cases."""
     load = LoadCase(plan.model.preprocessing, plan.model.labels)
     settings = plan.training
-    cases = PreparedCases(plan.cases, case_preparation(load, settings), plan.keep, plan.folder / CACHE / "cases")
+    cases = PreparedCases(plan.cases, case_preparation(load, settings), plan.keep, cache / "cases")
     drawn = cases if settings.sampling == "slices" else Patches(cases, patch_transforms(settings, seed))
     return Batches(training_items(drawn, settings, seed), settings.batch_size, seed)
 
 
-def noisy_batches(plan: Plan, seed: int) -> Batches | None:
+def noisy_batches(plan: Plan, seed: int, cache: Path) -> Batches | None:
     """The batches of two views of patches without annotation, where the plan has them."""
     if plan.unannotated is None:
         return None
     prepare = noisy_preparation(LoadNoisyCase(plan.model.preprocessing), plan.training)
-    cases = PreparedCases(plan.unannotated.cases, prepare, plan.keep, plan.folder / CACHE / "noisy")
+    cases = PreparedCases(plan.unannotated.cases, prepare, plan.keep, cache / "noisy")
     views = view_transforms(plan.training, plan.unannotated.settings, seed)
     return Batches(Patches(cases, views), plan.training.batch_size, seed)
 
 
-CACHE = "prepared"
-"""The folder of prepared cases, within that of the training."""
-
-
-def validation_cases(plan: Plan, cases: Sequence[Any]) -> PreparedCases:
+def validation_cases(plan: Plan, cases: Sequence[Any], cache: Path) -> PreparedCases:
     """Cases as a validation sees them: whole."""
     load = Compose([LoadCase(plan.model.preprocessing, plan.model.labels)])
-    return PreparedCases(cases, load, plan.keep, plan.folder / CACHE / "validation")
+    return PreparedCases(cases, load, plan.keep, cache / "validation")
 
 
 def in_turn(make: Callable[[int], Batch], numbers: range, ahead: bool) -> Generator[Batch, None, None]:

@@ -17,7 +17,6 @@ from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.epochs_file import EpochsFile
 from activelabel.training.engine.loading import (
-    CACHE,
     Batch,
     annotated_batches,
     in_turn,
@@ -91,8 +90,10 @@ class TrainingLoop:
         if plan.unannotated is not None:
             self._take_step = SemiSupervisedStep(plan.unannotated.settings, plan.model.labels.overlaps)
         seed = plan.seed + together.rank
-        self._annotated, self._noisy = annotated_batches(plan, seed), noisy_batches(plan, seed)
-        self._judges = validation_cases(plan, together.part_of(plan.validation))
+        self._cache = plan.folder / f"prepared_{together.rank}"
+        self._annotated = annotated_batches(plan, seed, self._cache)
+        self._noisy = noisy_batches(plan, seed, self._cache)
+        self._judges = validation_cases(plan, together.part_of(plan.validation), self._cache)
         self.progress = self._first_progress()
         self._validator = validator_of(plan, self._precision)
         self._best: Weights | None = None
@@ -114,8 +115,7 @@ class TrainingLoop:
         finally:
             if tracking is not None:
                 tracking.close()
-            if self._together.is_first:
-                shutil.rmtree(self.plan.folder / CACHE, ignore_errors=True)
+            shutil.rmtree(self._cache, ignore_errors=True)
         return Outcome(self.progress.as_stats(), self._best or _copy(self._network))
 
     def run_epoch(self, batches: Iterator[Batch], tracking: Tracking | None = None) -> None:

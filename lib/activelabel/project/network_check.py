@@ -1,0 +1,70 @@
+"""Checks, before anything is annotated, that a recipe's network can do what the recipe asks of it."""
+
+import torch
+from torch import nn
+
+from activelabel.errors import InvalidInputError
+from activelabel.networks import build_network
+from activelabel.networks.bottleneck import bottleneck
+from activelabel.prediction.dropout import random_layers
+from activelabel.prediction.windows import Size3D
+from activelabel.recipes import Recipe
+from activelabel.recipes.strategy_traits import Needs, traits_of
+
+
+def check_network(recipe: Recipe, classes: int) -> None:
+    """Check that the network drops values if there are repeats and, if it is a user's own, that it fits the recipe.
+
+    A network of a user's own is built for this and run once, on an empty window; nothing is drawn from torch's global
+    generator.
+
+    Raises:
+        InvalidInputError: it cannot be built, has no dropout, gives another output than logits of `classes` classes, or
+            has no lowest level and the strategy needs features.
+    """
+    settings = recipe.network
+    if not settings.is_own:
+        if settings.dropout == 0:
+            _check_repeats(recipe, "network.dropout is 0")
+        return
+    subject = f"network '{settings.code}'"
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(settings, classes).eval()
+    if not random_layers(network):
+        _check_repeats(recipe, f"{subject} has no dropout layer with a rate above 0")
+    if _goes_by_features(recipe):
+        bottleneck(network)
+    _check_output(subject, network, recipe.prediction.window_size, classes)
+
+
+def _goes_by_features(recipe: Recipe) -> bool:
+    by_start = recipe.proxy is not None and recipe.proxy.cold_start in ("typiclust", "coreset")
+    return by_start or traits_of(recipe.query.strategy).needs is Needs.FEATURES
+
+
+def _check_repeats(recipe: Recipe, problem: str) -> None:
+    repeats = {"prediction.repeats": recipe.prediction.repeats}
+    if recipe.proxy is not None and recipe.needs_proxy:
+        repeats["proxy.repeats"] = recipe.proxy.repeats
+    for key, count in repeats.items():
+        if count > 0:
+            raise InvalidInputError(
+                f"recipe {recipe.name}: {problem}, and {key} is {count}: repeats would be identical; use dropout "
+                "layers (torch.nn.Dropout), or set repeats to 0 with entropy, least_confidence or margin"
+            )
+
+
+def _check_output(subject: str, network: nn.Module, window_size: Size3D, classes: int) -> None:
+    wanted = (1, classes, *window_size)
+    try:
+        with torch.no_grad():
+            logits = network(torch.zeros((1, 1, *window_size)))
+    except Exception as error:  # somebody's own code may raise anything
+        lines = str(error).strip().splitlines() or [""]
+        raise InvalidInputError(
+            f"{subject}: does not take a window of {window_size} voxels ({type(error).__name__}: {lines[0][:200]}): "
+            "change it, or prediction.window_size"
+        ) from error
+    got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if got != wanted:
+        raise InvalidInputError(f"{subject}: expected logits {wanted} from a window (1, 1, …), got {got}")
