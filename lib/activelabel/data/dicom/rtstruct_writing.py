@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from activelabel import __version__
 from activelabel.data.dicom.frames import Frame, stacked_frames
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.grids import Grid, axis_order
-from activelabel.data.label_map import LabelMap, label_map_of
+from activelabel.data.label_map import label_map_of
 from activelabel.errors import InvalidInputError
 
 LEVEL = 0.51
@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 def write_rtstruct(
     label: Path, series: Path, names: Sequence[str], uid: str, author: str, made: datetime.datetime
 ) -> FileDataset | None:
-    """A label as RTSTRUCT; each structure that occurs is a region of interest (ROI) of its name. Structures may overlap.
+    """A label as RTSTRUCT; each structure that occurs is a region of interest (ROI) of its name. They may overlap.
 
     A structure with holes has the contours of the holes as well, and all its contours are of the type
     CLOSEDPLANAR_XOR (DICOM PS3.3 C.8.8.6.3); others are CLOSED_PLANAR. Ignored voxels are no structure.
@@ -72,7 +72,7 @@ def write_rtstruct(
     if not present:
         return None
     dataset = _described(frames, uid, author, made)
-    _add_structures(dataset, present, frames, grid, labels)
+    _add_structures(dataset, present, frames, grid)
     return dataset
 
 
@@ -93,14 +93,14 @@ def _described(frames: Sequence[Frame], uid: str, author: str, made: datetime.da
     header = frames[0].header
     header.decode()
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTStructureSetStorage, uid
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTStructureSetStorage, UID(uid)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.is_little_endian, dataset.is_implicit_VR = True, False
     dataset.SpecificCharacterSet = "ISO_IR 192"
     for name in _OF_THE_STUDY:
         setattr(dataset, name, header.get(name, ""))
-    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID = RTStructureSetStorage, uid, uid
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID = RTStructureSetStorage, UID(uid), UID(uid)
     dataset.Modality, dataset.SeriesNumber, dataset.SeriesDescription = "RTSTRUCT", 301, "Structures (activelabel)"
     dataset.Manufacturer, dataset.ManufacturerModelName = "activelabel", "activelabel"
     dataset.SoftwareVersions, dataset.OperatorsName = __version__, _text(author)
@@ -130,7 +130,6 @@ def _add_structures(
     structures: Sequence[tuple[int, str, Mask]],
     frames: Sequence[Frame],
     grid: Grid,
-    labels: LabelMap,
 ) -> None:
     regions, drawings, observations = [], [], []
     for number, (place, name, mask) in enumerate(structures, start=1):
@@ -161,7 +160,6 @@ def _add_structures(
     dataset.StructureSetROISequence = DicomSequence(regions)
     dataset.ROIContourSequence = DicomSequence(drawings)
     dataset.RTROIObservationsSequence = DicomSequence(observations)
-    assert len(regions) <= len(labels)
 
 
 def _contours(mask: Mask, frames: Sequence[Frame], grid: Grid) -> Iterator[Dataset]:
