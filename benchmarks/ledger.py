@@ -38,6 +38,7 @@ from activelabel.annotation.archive import open_archive
 from activelabel.names import ScoreKind
 from activelabel.project.project import open_project
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger
 from activelabel.strategies.catalogue import build_strategies
 
@@ -121,7 +122,7 @@ class LedgerAlone:
 
     def save_label(self, image_id: str, annotator: str) -> None:
         """Record a label without writing its file."""
-        self._ledger.record_annotation(image_id, "label.nii.gz", "0" * 64, annotator)
+        self._ledger.keep_annotation(NewAnnotation(image_id, "label.nii.gz", "0" * 64, annotator))
 
     def keep_score(self, image_id: str, value: float) -> None:
         """Record a score of the first model."""

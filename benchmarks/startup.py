@@ -122,6 +122,7 @@ def main() -> None:
         studies.mkdir()
         environment = scoring_environment(studies)
         experiment = made_up_experiment(Path(made) / "experiment")
+        report = [python, "-m", "activelabel", "report", str(experiment), "--out", str(Path(made) / "report.html")]
         scoring = [*child, "-m", "scoring", "-r", '{"method": "variance"}']
         training = [*child, "-m", "train", "-r", '{"model": "segmentation"}']
         # Commands that end with 1 report that there is no model yet, or nothing to train on.
@@ -132,7 +133,7 @@ def main() -> None:
                 f"<= {HELP_SECONDS} s",
             ),
             "activelabel report, of a finished experiment": (
-                processor_seconds([python, "-m", "activelabel", "report", str(experiment)], {}),
+                processor_seconds(report, {}),
                 f"<= {REPORT_SECONDS} s",
             ),
             "a scoring, before its first image": (

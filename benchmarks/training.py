@@ -35,6 +35,7 @@ from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.project import Project, open_project
 from activelabel.recipes import Recipe, load_recipe
+from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.transforms import Case
 
@@ -155,7 +156,7 @@ def annotated_project(
     for image_id, (_, label) in cases.items():
         (project.labels_folder / label.name).symlink_to(label)
         sha256 = hashlib.sha256(label.read_bytes()).hexdigest()
-        project.ledger.record_annotation(image_id, label.name, sha256, "benchmark")
+        project.ledger.keep_annotation(NewAnnotation(image_id, label.name, sha256, "benchmark"))
     return project
 
 

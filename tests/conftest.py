@@ -41,7 +41,7 @@ SLOWEST_FIRST = (
 """Files with which a run begins, so that it does not end with one worker busy and the others idle."""
 
 # The time that an example takes depends more on the machine's other load than on the code.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 

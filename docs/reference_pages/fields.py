@@ -1,7 +1,7 @@
 """The fields of pydantic models as rows of a table: name, what is allowed, default, description."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -18,6 +18,28 @@ def rows(model: type[BaseModel], required: str = "required") -> Iterator[tuple[s
     for name, field in model.model_fields.items():
         default = required if field.is_required() else default_of(field)
         yield code(name), allowed(properties[name]), default, field.description or ""
+
+
+def answer_rows(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, str, str]]:
+    """A row for each key of an answer, those of objects in it below them: `.` leads into one, `[]` into a list."""
+    properties = model.model_json_schema()["properties"]
+    for name, field in model.model_fields.items():
+        below, many = _object_in(field.annotation)
+        kind = ("list of objects" if many else "object") if below is not None else allowed(properties[name])
+        yield code(f"{above}{name}"), kind, field.description or ""
+        if below is not None:
+            yield from answer_rows(below, f"{above}{name}{'[]' if many else ''}.")
+
+
+def _object_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The kind of object that a field holds, itself or in a list; None for plain values."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for inner in get_args(annotation):
+        kind, _ = _object_in(inner)
+        if kind is not None:
+            return kind, get_origin(annotation) is list
+    return None, False
 
 
 def default_of(field: FieldInfo) -> str:
@@ -38,7 +60,11 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return ", ".join(code(value) for value in schema["enum"])
     if "const" in schema:
         return code(str(schema["const"]).lower())
+    if "$ref" in schema:
+        return "a word"
     kind = schema.get("type")
+    if kind == "object":
+        return "object"
     if kind == "array":
         return _allowed_list(schema)
     return "" if kind in (None, "null") else _TYPES[kind] + _range(schema)

@@ -9,7 +9,16 @@ from pydantic import BaseModel
 from activelabel.loop.training.options import TrainOptions
 from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC
 from activelabel.server.routes.app_routes import ROUTES
-from activelabel.server.routes.case_routes import CaseRequest, SkipCaseRequest
+from activelabel.server.routes.case_routes import (
+    AdjudicateRequest,
+    ApproveRequest,
+    CaseRequest,
+    HeartbeatRequest,
+    PersonRequest,
+    ReturnRequest,
+    ReviewRequest,
+    SkipCaseRequest,
+)
 from activelabel.server.routes.route_words import ANSWERS, HOST_ROUTES, PARAMETERS
 from activelabel.server.routes.task_options import BatchInferOptions, InferOptions, ScoringOptions
 from activelabel.server.status import STATUS
@@ -30,12 +39,22 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /activelabel/skip": SkipCaseRequest,
     "POST /activelabel/bring-back": CaseRequest,
     "POST /activelabel/finish": CaseRequest,
+    "POST /activelabel/release": PersonRequest,
+    "POST /activelabel/heartbeat": HeartbeatRequest,
+    "POST /activelabel/review": ReviewRequest,
+    "POST /activelabel/approve": ApproveRequest,
+    "POST /activelabel/return": ReturnRequest,
+    "POST /activelabel/adjudicate": AdjudicateRequest,
     "POST /train/{model}": TrainOptions,
     "POST /scoring/{method}": ScoringOptions,
     "POST /infer/{model}": InferOptions,
     "POST /batch/infer/{model}": BatchInferOptions,
 }
 """What is read of the JSON that a request brings, as its body or in its form field `params`."""
+ANSWERS_INTRODUCTION = """
+In a key, `.` leads into an object and `[]` into each entry of a list. Times are in ISO 8601. The words of a state are
+those of [the picture](../clients.md#states-of-a-case).
+""".strip()
 _PLACES = {"path": "path", "query": "query", "body": "body"}
 
 
@@ -49,6 +68,7 @@ def routes_page() -> str:
         section("All routes", table(header, rows())),
         section("Parameters", "A parameter means the same in all routes.", parameters),
         section("Bodies", BODIES_INTRODUCTION, *map(_body, BODIES)),
+        section("Answers of `/activelabel/`", ANSWERS_INTRODUCTION, *_answers()),
         section("Errors", table(("status", "when"), _errors())),
     )
 
@@ -100,6 +120,15 @@ def summary(entry: str) -> str:
 def _body(entry: str) -> str:
     required = "offered" if BODIES[entry] is TrainOptions else "required"
     return f"### {code(entry)}\n\n{table(fields.HEADER, fields.rows(BODIES[entry], required))}"
+
+
+def _answers() -> Iterator[str]:
+    """A table for each typed answer of our own routes."""
+    for entry in sorted(LEAST):
+        route = route_of(entry)
+        model = None if route is None or not route.path.startswith("/activelabel/") else route.response_model
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            yield f"### Answer to {code(entry)}\n\n{table(('key', 'kind', 'what it is'), fields.answer_rows(model))}"
 
 
 def _by_role() -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
-from activelabel.analysis.curves import aubc, effort_to_reach, foreground_efficiency, value_at
+from activelabel.analysis.curves import aubc, effort_to_reach, foreground_efficiency, last_within
 
 EFFORT = [0.0, 1.0, 3.0, 4.0]
 VALUES = [0.2, 0.6, 0.8, 0.4]
@@ -25,7 +25,7 @@ def test_area_of_a_line_is_its_value_half_way() -> None:
 def test_a_round_without_effort_makes_the_curve_jump() -> None:
     effort, values = [0, 1, 1, 2], [0.0, 0.0, 0.8, 0.8]
     assert aubc(effort, values) == pytest.approx(0.4)
-    assert value_at(effort, values, 1) == 0.8
+    assert last_within(effort, 1) == 2
     assert effort_to_reach(effort, values, 0.5) == 1
 
 
@@ -42,16 +42,13 @@ def test_the_area_lies_between_the_least_and_the_largest_value(curve: tuple[list
     assert min(curve[1]) - 1e-12 <= aubc(np.cumsum(curve[0]), curve[1]) <= max(curve[1]) + 1e-12
 
 
-def test_the_value_at_a_budget_is_that_of_the_last_model_it_paid_for() -> None:
-    assert value_at(EFFORT, VALUES, 0.25) == 0.2  # A line to the next model would say 0.3.
-    assert value_at(EFFORT, VALUES, 2.8) == 0.6
-    assert value_at(EFFORT, VALUES, 4) == 0.4
-    assert value_at(EFFORT, VALUES, 100) == 0.4
+def test_a_budget_has_the_last_model_it_paid_for() -> None:
+    assert [last_within(EFFORT, budget) for budget in (0.25, 2.8, 4, 100)] == [0, 1, 3, 3]
 
 
 def test_a_model_may_exceed_the_budget_by_a_twentieth() -> None:
-    assert value_at([50, 73.5], [0.1, 0.2], 70) == 0.2
-    assert value_at([50, 73.6], [0.1, 0.2], 70) == 0.1
+    assert last_within([50, 73.5], 70) == 1
+    assert last_within([50, 73.6], 70) == 0
 
 
 def test_effort_of_the_first_model_that_reaches_it() -> None:
@@ -145,7 +142,7 @@ def test_a_curve_that_costs_nothing_has_no_area() -> None:
 @pytest.mark.parametrize("budget", [-0.1, np.nan])
 def test_a_budget_below_the_first_model_is_refused(budget: float) -> None:
     with pytest.raises(ValueError, match="a budget of 0, which the first model cost"):
-        value_at(EFFORT, VALUES, budget)
+        last_within(EFFORT, budget)
 
 
 def test_efficiency_without_a_gap_or_foreground_is_refused() -> None:

@@ -289,7 +289,7 @@ class Study(RuleBasedStateMachine):
 
 
 TestStudy = Study.TestCase
-TestStudy.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestStudy.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
 
 
 def test_a_slice_that_somebody_drew_after_it_was_erased_is_not_erased_by_two_corrections() -> None:

@@ -11,6 +11,7 @@ from faults import Row, table
 from faults_annotators import AFFINE, KeptFiles, Record, digest_of, drawing, lost_labels, make_studies, status_of
 from monailabel.client.client import MONAILabelClientException
 from monailabel.interfaces.exception import MONAILabelError
+from recorded import record_annotation
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -36,7 +37,7 @@ def keep(ledger: Ledger, labels: Path, voxels: np.ndarray, annotator: str = "ann
     """Keep a label as the server does."""
     file = labels / f"{digest_of(voxels)[:8]}.nii.gz"
     nibabel.save(nibabel.Nifti1Image(voxels.astype(np.uint16), AFFINE), file)
-    ledger.record_annotation(IMAGE, file.name, hashlib.sha256(file.read_bytes()).hexdigest(), annotator)
+    record_annotation(ledger, IMAGE, file.name, hashlib.sha256(file.read_bytes()).hexdigest(), annotator)
     return file
 
 

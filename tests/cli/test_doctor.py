@@ -12,6 +12,7 @@ from typing import Any
 import nibabel
 import pytest
 from packaging.specifiers import SpecifierSet
+from recorded import record_annotation
 from typer.testing import CliRunner
 
 from activelabel.cli import doctor_versions
@@ -111,7 +112,7 @@ def test_background_in_the_list_and_other_names_than_those_of_the_labels_are_nam
     assert "background is value 0" in findings(studies, labels="background,ball")["settings and ledger"].text
     project = open_project("app", str(studies), {"labels": "ball"})
     project.ledger.sync_images(["blob_00"], 0)
-    project.ledger.record_annotation("blob_00", "l.nii.gz", "0", "ann", label_names=["ball"])
+    record_annotation(project.ledger, "blob_00", "l.nii.gz", "0", "ann", label_names=["ball"])
     found = findings(studies, labels="box")["settings and ledger"]
     assert not found.fit
     assert "labels box: the labels of this project are kept under the names ball" in found.text
@@ -135,7 +136,7 @@ def test_a_case_whose_image_was_exported_again_is_named(blobs: Callable[[int], A
         shutil.copy(cases.label_of(name), project.labels_folder)
         note_image(name, cases.studies / f"{name}.nii.gz", project.ledger)
         sha256 = hashlib.sha256(cases.label_of(name).read_bytes()).hexdigest()
-        project.ledger.record_annotation(name, f"{name}.nii.gz", sha256, "ann", label_names=["ball"])
+        record_annotation(project.ledger, name, f"{name}.nii.gz", sha256, "ann", label_names=["ball"])
     assert all(finding.fit for finding in findings(cases.studies, labels="ball").values())
     image = nibabel.load(cases.studies / "blob_01.nii.gz")
     nibabel.save(image.slicer[:-4], cases.studies / "blob_01.nii.gz")
@@ -151,7 +152,7 @@ def test_a_label_that_was_changed_on_disk_is_named_and_the_ledger_stays_unchange
     project.labels_folder.mkdir()
     kept = Path(shutil.copy(cases.label_of("blob_00"), project.labels_folder))
     sha256 = hashlib.sha256(kept.read_bytes()).hexdigest()
-    project.ledger.record_annotation("blob_00", kept.name, sha256, "ann", label_names=["ball"])
+    record_annotation(project.ledger, "blob_00", kept.name, sha256, "ann", label_names=["ball"])
     assert "case" not in findings(cases.studies, labels="ball")
     label = nibabel.load(kept)
     nibabel.save(nibabel.Nifti1Image(label.get_fdata()[::-1], label.affine), kept)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.cli.main import main
 from activelabel.project.project import open_project
@@ -16,7 +17,7 @@ def ledger(tmp_path: Path) -> Ledger:
     project = open_project("app", str(tmp_path), {"labels": "liver"})
     ledger = project.ledger
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
-    judges = [ledger.record_annotation(image_id, "f", "0", "ann").id for image_id in ledger.pool("validation")]
+    judges = [record_annotation(ledger, image_id, "f", "0", "ann").id for image_id in ledger.pool("validation")]
     ledger.publish_model("p.pt", "0", "quick", ["foreground"], {"dice": 0.4}, [], kind="proxy")
     for file, dice in (("a.pt", 0.793), ("b.pt", 0.057), ("c.pt", 0.9)):
         ledger.publish_model(file, "0", "quick", ["liver"], {"dice": dice, "dice_liver": dice}, [], judges)

@@ -9,9 +9,12 @@ import pytest
 from made_up_experiment import make_experiment
 from ohif_page import CHROMIUM, OPTIONS
 from playwright.sync_api import Browser, Page, sync_playwright
+from recorded import record_annotation
 
 from activelabel.cli.main import main
 from activelabel.project.project import open_project
+from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.records import SECOND, Agreement
 
 CURVES = {"random": lambda number: 0.9 - 0.4 / (number + 1), "variance": lambda number: 0.92 - 0.42 / (number + 1)}
 
@@ -145,7 +148,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
     made = []
     for count, image_id in enumerate("abcdef", start=1):
         ledger.fix_slices(image_id, 2, (5, 5, 10))
-        made.append(ledger.record_annotation(image_id, "f", "0", "ann", foreground_slices=4).id)
+        made.append(record_annotation(ledger, image_id, "f", "0", "ann", foreground_slices=4).id)
         if count > 1:
             ledger.publish_model("m", "0", "quick", ["liver"], {"dice": 0.9 - 0.4 / count}, made)
     ledger.record_doubt(made[-1], 4, "variance", 0.25, wrong_voxels=10, voxels=100)
@@ -157,6 +160,26 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
     assert list(pd.read_csv(files / "learning_curve.csv")["volumes"]) == [2, 3, 4, 5, 6]
     assert pd.read_csv(files / "costs.csv")["effort units"].item() == pytest.approx(6 * 4 / 3)
     assert pd.read_csv(files / "doubts.csv")["correlation"].item() == 0.25
+
+
+def test_a_project_that_two_annotators_read_is_reported_with_their_agreement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = open_project("", str(tmp_path), {"labels": "liver,tumour", "project_dir": str(tmp_path / "project")})
+    ledger = project.ledger
+    ledger.sync_images("ab", 0)
+    first = ledger.record_annotation("a", "f", "0", "ann")
+    compared = Compared(first.id, {"liver": Agreement(0.9, 1.5), "tumour": Agreement(0.0, None)}, agrees=False)
+    ledger.record_annotation("a", "g", "0", "bob", tag=SECOND, compared=compared)
+    settings = ["--conf", "labels=liver,tumour", "--conf", f"project_dir={tmp_path / 'project'}"]
+    activelabel(monkeypatch, "report", "--studies", tmp_path, *settings, "--out", tmp_path / "report.html")
+    assert "Two readings agree from a Dice of 0.8" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    table = pd.read_csv(tmp_path / "report_files" / "readings.csv")
+    assert table[["case", "structure", "first", "second", "Dice"]].to_numpy().tolist() == [
+        ["a", "liver", "ann", "bob", 0.9], ["a", "tumour", "ann", "bob", 0.0],
+    ]  # fmt: skip
+    assert table["distance (mm)"].tolist()[0] == 1.5
+    assert pd.isna(table["distance (mm)"].tolist()[1])
 
 
 @pytest.mark.parametrize(

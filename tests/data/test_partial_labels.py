@@ -1,29 +1,17 @@
-"""Labels of some slices, by hand: the slices that a drawing covers, and the merging of drawings."""
+"""Labels of some slices, by hand: the merging of drawings."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from activelabel.data.partial_labels import PartialLabel, drawn_slices, merge
+from activelabel.data.partial_labels import PartialLabel, merge
 
 
 def label(*values: int, axis: int = 2) -> NDArray[np.uint8]:
     """Return a label of two by two voxels a slice, each slice filled with its value."""
     array = np.zeros((2, 2, len(values)), np.uint8) + np.array(values, np.uint8)
     return np.moveaxis(array, 2, axis)
-
-
-def test_drawn_slices_by_hand() -> None:
-    earlier, prediction = label(0, 1, 1, 0, 0), label(2, 2, 2, 2, 0)
-    sent = label(1, 1, 2, 0, 1)
-    assert drawn_slices(sent, 2, []) == {0, 1, 2, 4}
-    assert drawn_slices(sent, 2, [earlier]) == {0, 2, 4}
-    assert drawn_slices(sent, 2, [earlier, prediction]) == {0, 4}
-
-
-def test_an_empty_slice_is_not_drawn() -> None:
-    assert drawn_slices(label(0, 0), 2, [label(1, 0)]) == set()
 
 
 def test_merging_drawings_by_hand() -> None:

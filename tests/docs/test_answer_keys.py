@@ -83,7 +83,7 @@ class Site:
 def site(blobs: Callable[[int], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     cases = blobs(10)
     (cases.studies / "blob_broken.nii.gz").write_text("no image, but a name that ends as if")
-    return Site(cases, tmp_path, monkeypatch)
+    return Site(cases, tmp_path, monkeypatch, readers="2", readers_share="0.05")
 
 
 def test_every_key_that_a_server_answers_is_described_and_every_described_key_comes_out(site: Site) -> None:
@@ -92,6 +92,9 @@ def test_every_key_that_a_server_answers_is_described_and_every_described_key_co
         image = site.ask()["id"]
         site.send(image, finished=number != 2, confirmed=True, label_info=[{"name": "ball", "idx": 1}])
         infos.append(site.info())
+    again = site.ask(client_id="eve")
+    assert again["strategy"] == "second_reading"
+    site.send(again["id"], client_id="eve", finished=True, confirmed=True, label_info=[{"name": "ball", "idx": 1}])
     site.ask("random_slices", client_id="bob")
     site.ask("random_slices", client_id="bob", skip="not now", reason="blurred")
     site.ask(client_id="bob", skip="cannot be annotated", reason="no ball")

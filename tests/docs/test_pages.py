@@ -22,6 +22,11 @@ SITE = ROOT / "mkdocs.yml"
 PACKAGES = sorted(path.parent.name for path in (ROOT / "lib" / "activelabel").glob("*/__init__.py"))
 FILES = (".py", ".md", ".html", ".csv", ".toml")
 """Endings of names of files, which are none of the code."""
+PATH = re.compile(
+    r"(?<![\w./-])(?:\.ci|apps|benchmarks|docs|lib|sample-data|tests)/[\w./*-]*"
+    r"\.(?:c|csv|html|js|json|md|png|py|sh|svg|toml)\b"
+)
+"""A file of the project, from its root; `*` and `NAME` stand for any name."""
 ROUTE = re.compile(r"^(GET|POST|PUT|DELETE|HEAD) (/[^\s?`]*)")
 
 
@@ -70,6 +75,12 @@ def test_each_name_of_the_code_and_each_recipe_key_that_a_page_names_exists(page
     for text in inline(page):
         if re.fullmatch(r"(\w+\.)+\w+", text) and text.split(".")[0] in PACKAGES and Path(text).suffix not in FILES:
             assert is_recipe_key(text) or is_name_of_code(text), text
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=named)
+def test_each_file_of_the_project_that_a_page_names_exists(page: Path) -> None:
+    for path in PATH.findall(page.read_text(encoding="utf-8")):
+        assert any(ROOT.glob(path.replace("NAME", "*"))), path
 
 
 def is_recipe_key(text: str) -> bool:

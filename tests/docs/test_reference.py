@@ -75,7 +75,7 @@ def test_every_parameter_of_a_route_is_described_and_no_other() -> None:
     taken = {
         field.name for route in ROUTES if hasattr(route, "dependant") for field, _ in routes_page.parameters_of(route)
     }
-    assert taken | of_the_host == set(PARAMETERS) - {"client_id"}
+    assert taken | of_the_host == set(PARAMETERS)
 
 
 def test_an_entry_without_a_description_is_an_error() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded import record_annotation
 from training_study import TINY, Study
 
 from activelabel.loop.advice import advice, effort_unit
@@ -28,7 +29,7 @@ def annotate_and_publish(study: Study, dices: list[float | None]) -> None:
     study.set_slices(2, 16)
     for count, dice in enumerate(dices, start=2):
         for image_id in study.ids("training")[:count]:
-            study.project.ledger.record_annotation(image_id, "f", "0", "ann", foreground_slices=1)
+            record_annotation(study.project.ledger, image_id, "f", "0", "ann", foreground_slices=1)
         publish(study, study.project.ledger.annotations(), dice)
 
 
@@ -87,7 +88,7 @@ def test_a_project_of_slices_counts_slices(slice_study: Study) -> None:
 
 def test_a_model_whose_slices_were_not_counted_is_no_point(slice_study: Study) -> None:
     image_id = slice_study.ids("training")[0]
-    publish(slice_study, [slice_study.project.ledger.record_annotation(image_id, "f", "0", "ann")], 0.5)
+    publish(slice_study, [record_annotation(slice_study.project.ledger, image_id, "f", "0", "ann")], 0.5)
     answer = advice(slice_study.project)
     assert answer["learning_curve"][0]["slices"] == 0
     assert answer["forecast"] is None

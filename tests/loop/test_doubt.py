@@ -220,7 +220,7 @@ def test_a_case_that_cannot_be_read_is_passed_over(study: Study, caplog: pytest.
     assert "cannot be read" in ledger.image(broken).unreadable_reason
     assert f"{broken} is set aside" in caplog.text
     assert ledger.image(bad_label).unreadable_reason is None
-    assert f"{bad_label}: its label is not compared with the doubt" in caplog.text
+    assert f"{bad_label}: its label is not compared with the uncertainty" in caplog.text
 
 
 def test_a_model_whose_file_is_gone_is_compared_with_nothing_and_the_next_one_is(
@@ -236,7 +236,7 @@ def test_a_model_whose_file_is_gone_is_compared_with_nothing_and_the_next_one_is
         doubts = compare(study)
 
     assert [doubt.annotation_id for doubt in doubts] == made
-    assert "the doubt of model 1 is compared with no label" in caplog.text
+    assert "the uncertainty of model 1 is compared with no label" in caplog.text
 
 
 def test_a_model_that_gives_no_numbers_is_compared_with_nothing(study: Study, caplog: pytest.LogCaptureFixture) -> None:
@@ -334,7 +334,8 @@ def ask(study: Study, strategy: str) -> dict[str, Any]:
 
 
 SAID = (
-    "what the model doubts says little of where it is wrong (rank correlation -1.00 over the last 2 labels, below 0.1)"
+    "where the model is uncertain says little of where it is wrong "
+    "(rank correlation -1.00 over the last 2 labels, below 0.1)"
 )
 
 
@@ -364,7 +365,7 @@ def test_a_distrusted_model_is_replaced_by_random_foreground_queries_if_allowed(
 
     assert (answer["id"], answer["query"].get("slices")) == (first.image_id, first.slices and list(first.slices))
     assert answer["reason"].startswith(
-        f"{first.reason}, not by doubt: {SAID}"
+        f"{first.reason}, not by uncertainty: {SAID}"
     )  # for slices, where to draw comes after it
     assert answer["strategy"] == strategy
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
@@ -45,7 +46,7 @@ def score(project: Project, version: int, aggregation: str) -> None:
 
 def annotate(project: Project, count: int) -> list[int]:
     chosen = project.ledger.pool("training")[:count]
-    return [project.ledger.record_annotation(image_id, "f", "0", "ann").id for image_id in chosen]
+    return [record_annotation(project.ledger, image_id, "f", "0", "ann").id for image_id in chosen]
 
 
 def test_from_an_empty_ledger_to_the_second_round(open_warm: Callable[..., Project]) -> None:
@@ -92,9 +93,9 @@ def test_fewer_cases_than_to_start_with_are_trained_on_when_all_are_annotated(
     annotate(project, 6)
     validation = project.ledger.pool("validation")
     assert due(project) is None
-    project.ledger.record_annotation(validation[0], "f", "0", "ann")
+    record_annotation(project.ledger, validation[0], "f", "0", "ann")
     project.ledger.grant_lease("bob", validation[1], 30, "variance")
     assert due(project) is None
-    project.ledger.record_annotation(validation[1], "f", "0", "bob")
+    record_annotation(project.ledger, validation[1], "f", "0", "bob")
     assert situation(project).nothing_left
     assert due(project) is Work.TRAIN

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from recorded import record_annotation
+
 from activelabel.loop.due import Situation, Work, read_situation
 from activelabel.loop.waiting import Counts, autopilot_info, waits_for
 from activelabel.project.project import open_project
@@ -58,7 +60,7 @@ def test_info_counts_what_the_ledger_holds(tmp_path: Path) -> None:
     images = project.ledger.images()
     training, judging = ([i.id for i in images if i.role == role] for role in ("training", "validation"))
     for number, image_id in enumerate((training[0], *judging[:2])):
-        project.ledger.record_annotation(image_id, f"{number}.nii.gz", "0" * 64, "ann")
+        record_annotation(project.ledger, image_id, f"{number}.nii.gz", "0" * 64, "ann")
     info = autopilot_info(project, read_situation(project, "variance"), None)
     assert (info["due"], info["rests"]) == (None, False)
     assert info["labels"] == {

@@ -53,7 +53,7 @@ def test_the_middle_slice_of_a_query_is_shown(results: Results) -> None:
 def test_without_a_model_no_uncertainty_is_shown(results: Results) -> None:
     (text,) = example_queries(asked_by(results, "random", model_version=None), "random")
     assert isinstance(text, Text)
-    assert text.text == "No model had a say in what random asked for, so there is no doubt to show."
+    assert text.text == "No model had a say in what random asked for, so there is no uncertainty to show."
 
 
 def test_validation_cases_are_no_examples(results: Results) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
@@ -28,7 +29,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 def annotate_next(project: Project) -> str:
     """Annotate the next case, and return T for training or V for validation."""
     image_id = next(build_strategy(project, "random_volumes").proposals()).image_id
-    project.ledger.record_annotation(image_id, "f", "0", "ann")
+    record_annotation(project.ledger, image_id, "f", "0", "ann")
     return "V" if project.ledger.image(image_id).role == "validation" else "T"
 
 
@@ -110,7 +111,7 @@ def test_the_line_on_the_start_set_counts_slices_if_the_recipe_starts_with_them(
 ) -> None:
     project = open_study(recipe="ma2024")
     image_id = project.ledger.pool("training")[0]
-    project.ledger.record_annotation(image_id, "f", "0", "ann", slices=[3, 7])
+    record_annotation(project.ledger, image_id, "f", "0", "ann", slices=[3, 7])
     with pytest.raises(NotReadyError, match="takes 500 training slices, you have 2, and 0 for validation"):
         project.current_model()
     assert load_recipe("ma2024").query.start == 500

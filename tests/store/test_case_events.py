@@ -1,4 +1,4 @@
-"""Three annotators in any order of events: no drawing is lost, and every case stays available to somebody."""
+"""Three people in any order of events: no drawing is lost, and every case stays available to somebody."""
 
 import re
 from itertools import count
@@ -7,10 +7,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
-from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, refusal
+from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, Verdict, refusal
+from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
+from activelabel.store.records import SECOND, SECOND_READING, Agreement
 from activelabel.store.schema import Base
 
 IMAGES, ANNOTATORS = ("a", "b", "c"), ("ann", "bob", "eve")
@@ -47,6 +50,7 @@ class Cases(RuleBasedStateMachine):
         """Ask as a strategy does: for the annotator's own query, their draft, other cases, then those passed over."""
         passed_over = self.ledger.passed_over(annotator)
         begun = [draft.image_id for draft in self.ledger.drafts_to_finish(annotator)]
+        begun += [label.image_id for label, _ in self.ledger.returned_to(annotator) if label.image_id not in begun]
         pool = [*begun, *self.ledger.pool("training")]
         wanted = [*(one for one in pool if one not in passed_over), *(one for one in passed_over if one in pool)]
         held = self.ledger.active_lease(annotator)
@@ -57,11 +61,16 @@ class Cases(RuleBasedStateMachine):
         else:
             return
         assert held is None or lease == held
+        if lease.strategy == SECOND_READING:
+            return
         assert self.ledger.case_facts(lease.image_id).state is CaseState.LEASED
         self.ledger.show_draft(lease.image_id, annotator, "original")
         shown = self.ledger.current_annotation(lease.image_id, "original")
         mine = self.sent.get((lease.image_id, annotator))
         file = None if shown is None else shown.file
+        returned = {label.image_id: label.file for label, _ in self.ledger.returned_to(annotator)}
+        if mine is None and lease.image_id in returned:
+            assert file == returned[lease.image_id]
         drafts = {draft.file for draft in self.ledger.draft_history(lease.image_id)}
         assert file == mine if mine is not None else file not in drafts
 
@@ -72,8 +81,8 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.KEEP_DRAFT,
             image_id,
             annotator,
-            lambda: self.ledger.record_draft(
-                image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
+            lambda: record_draft(
+                self.ledger, image_id, file, "0", annotator, reason=DraftReason.SAID, why="", shown_as="original"
             ),
         )
         self.sent[image_id, annotator] = file
@@ -86,7 +95,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator),
         )
         self.sent.pop((image_id, annotator), None)
         self.kept[image_id].append(file)
@@ -102,7 +111,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH_PART,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, slices=[1]),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator, slices=[1]),
         )
         self.kept[image_id].append(file)
 
@@ -123,6 +132,73 @@ class Cases(RuleBasedStateMachine):
             return
         assert self.ledger.case_facts(image_id).state in MOVES[CaseEvent.TAKE_BACK].targets
 
+    @rule(annotator=annotators, image_id=images)
+    def read_again(self, annotator, image_id):
+        """Ask for a second reading: only of a case that another annotator has finished, and that nobody has decided."""
+        held, facts = self.ledger.active_lease(annotator), self.ledger.case_facts(image_id)
+        waits = image_id in self.ledger.waiting_for_second(annotator, IMAGES)
+        lease = self.ledger.grant_lease(annotator, image_id, 30, SECOND_READING)
+        if held is not None:
+            assert lease == held
+        elif waits and not facts.held_by:
+            assert refusal(CaseEvent.READ_AGAIN, facts, annotator) is None
+            assert self.ledger.case_facts(image_id).state in MOVES[CaseEvent.READ_AGAIN].targets
+            self.ledger.hide_drawing(image_id, "original")
+            assert not self.ledger.shows_drawing(image_id, "original")
+        else:
+            assert lease is None
+
+    @rule(annotator=annotators, agrees=st.booleans())
+    def finish_again(self, annotator, agrees):
+        held = self.ledger.active_lease(annotator)
+        final = None if held is None else self.ledger.current_annotation(held.image_id)
+        if held is None or held.strategy != SECOND_READING or final is None or final.slices is not None:
+            return
+        image_id, file = held.image_id, f"second {next(self.names)}"
+        if refusal(CaseEvent.FINISH_AGAIN, self.ledger.case_facts(image_id), annotator) is not None:
+            return  # it was returned meanwhile: what comes back is a label as any other
+        compared = Compared(final.id, {"ball": Agreement(0.5, 1.0)}, agrees)
+        before = self.ledger.current_annotation(image_id)
+        self.move(
+            CaseEvent.FINISH_AGAIN,
+            image_id,
+            annotator,
+            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, tag=SECOND, compared=compared),
+        )
+        assert self.ledger.current_annotation(image_id) == before
+        self.sent.pop((image_id, annotator), None)
+        self.kept[image_id].append(file)
+
+    @rule(reviewer=annotators, image_id=st.none() | images)
+    def take_for_review(self, reviewer, image_id):
+        """Take the next label that waits, or one by name; nobody gets a label that somebody else has before them."""
+        if image_id is None:
+            taken = self.ledger.take_for_review(reviewer, 30)
+            if taken is not None:
+                assert self.ledger.case_facts(taken.image_id).reviewed_by == reviewer
+            return
+        if self.ledger.case_facts(image_id).reviewed_by == reviewer:
+            assert self.ledger.take_for_review(reviewer, 30, image_id) == self.ledger.open_review(reviewer)
+            return
+        take = lambda: self.ledger.take_for_review(reviewer, 30, image_id)  # noqa: E731
+        self.move(CaseEvent.TAKE_FOR_REVIEW, image_id, reviewer, take)
+
+    @rule(reviewer=annotators, image_id=images, verdict=st.sampled_from(Verdict))
+    def decide(self, reviewer, image_id, verdict):
+        event = CaseEvent.APPROVE if verdict is Verdict.APPROVED else CaseEvent.RETURN
+        held = self.ledger.open_review(reviewer)
+        label = self.ledger.current_annotation(image_id)
+        if held is not None and held.image_id == image_id and label is not None and held.annotation_id != label.id:
+            self.ledger.end_review(reviewer)  # they look at it again, as a refusal tells them
+        decide = lambda: self.ledger.decide(image_id, reviewer, verdict, "why", shown_as="original")  # noqa: E731
+        self.move(event, image_id, reviewer, decide)
+
+    @rule(reviewer=annotators)
+    def end_review(self, reviewer):
+        held = self.ledger.end_review(reviewer)
+        if held is not None:
+            assert self.ledger.case_facts(held.image_id).state in MOVES[CaseEvent.END_REVIEW].targets
+
     @rule(minutes=st.sampled_from([1, 25]))
     def wait(self, minutes):
         self.clock.advance(minutes)
@@ -131,7 +207,7 @@ class Cases(RuleBasedStateMachine):
     def no_drawing_is_lost(self):
         for image_id in IMAGES:
             drafts = [draft.file for draft in self.ledger.draft_history(image_id)]
-            labels = [label.file for label in self.ledger.history(image_id) if label.tag == "final"]
+            labels = [label.file for label in self.ledger.history(image_id) if label.tag in ("final", SECOND)]
             assert sorted(drafts + labels) == sorted(self.kept[image_id])
         assert {(draft.image_id, draft.annotator): draft.file for draft in self.ledger.open_drafts()} == self.sent
 
@@ -142,7 +218,7 @@ class Cases(RuleBasedStateMachine):
         for image_id in IMAGES:
             facts = self.ledger.case_facts(image_id)
             match facts.state:
-                case CaseState.FINISHED | CaseState.CANNOT:
+                case CaseState.FINISHED | CaseState.IN_REVIEW | CaseState.APPROVED | CaseState.CANNOT:
                     assert image_id not in pool
                 case CaseState.LEASED:
                     (holder,) = facts.held_by
@@ -151,12 +227,44 @@ class Cases(RuleBasedStateMachine):
                     assert image_id in pool
                     assert refusal(CaseEvent.ASK, facts, "somebody new") is None
 
+    @invariant()
+    def every_label_without_a_decision_can_be_reviewed(self):
+        """Check that each goes to who has it before them, or else to somebody who has not drawn it."""
+        for image_id in IMAGES:
+            facts = self.ledger.case_facts(image_id)
+            if facts.has_label and facts.verdict is None:
+                who = facts.reviewed_by or "somebody new"
+                assert refusal(CaseEvent.APPROVE, facts, who) is None
+
+    @invariant()
+    def what_is_returned_is_not_learnt_from(self):
+        facts = self.ledger.all_case_facts()
+        assert facts == {image_id: self.ledger.case_facts(image_id) for image_id in IMAGES}
+        learnt = {label.image_id: label for label in self.ledger.labels_to_learn()}
+        differ = self.ledger.disagreements()
+        assert learnt.keys() == {
+            one
+            for one in IMAGES
+            if facts[one].has_label and facts[one].verdict is not Verdict.RETURNED and one not in differ
+        }
+        self.ledger.only_approved = True
+        approved = {label.image_id: label for label in self.ledger.labels_to_learn()}
+        self.ledger.only_approved = False
+        standing = {
+            review.annotation_id
+            for review in self.ledger.reviews()
+            if review.outcome == "approved" and review.superseded_at is None
+        }
+        assert {label.id for label in approved.values()} <= standing
+        assert {one for one in IMAGES if facts[one].verdict is Verdict.APPROVED} <= approved.keys()
+        assert {one for one in approved if not facts[one].has_label} == set()
+
 
 def test_no_order_of_events_loses_a_drawing_or_leaves_a_case_that_nobody_can_get(ledger, clock):
     run_state_machine_as_test(
         lambda: Cases(ledger, clock),
         settings=settings(
-            max_examples=5
+            max_examples=3
             if ledger.shown_url.startswith("postgresql")
             else 10,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,

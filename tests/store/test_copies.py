@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError, UnavailableError
 from activelabel.store import copies
@@ -164,7 +165,7 @@ def test_a_ledger_that_is_gone_acknowledges_nothing(file: Path, done: str, caplo
         other.sync_images("a", 0)
         other.close()
     with pytest.raises(UnavailableError, match="removed or replaced while the server runs"):
-        ledger.record_annotation("a", "file", "0", "ann")
+        record_annotation(ledger, "a", "file", "0", "ann")
     with pytest.raises(UnavailableError, match="removed or replaced"):
         ledger.images()
     assert caplog.text.count("was removed or replaced while it is in use") == 1, "not with each request"

@@ -7,10 +7,12 @@ import threading
 from contextlib import closing
 
 import pytest
+from recorded import record_annotation
 from sqlalchemy import text
 
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.store import database
+from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 
@@ -56,7 +58,7 @@ def test_a_used_ledger_works_on_in_a_new_process(empty_url):
     ledger = Ledger(empty_url)
     ledger.sync_images("a", 0)
     child = multiprocessing.get_context("spawn").Process(
-        target=ledger.record_annotation, args=("a", "label", "0", "ann")
+        target=ledger.keep_annotation, args=(NewAnnotation("a", "label", "0", "ann"),)
     )
     child.start()
     child.join(60)
@@ -71,7 +73,7 @@ def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(empty_url):
 
     def save_ten(image_id):
         for number in range(10):
-            ledger.record_annotation(image_id, f"label {number}", "0", "ann")
+            record_annotation(ledger, image_id, f"label {number}", "0", "ann")
 
     children = [multiprocessing.get_context("fork").Process(target=save_ten, args=image_id) for image_id in "ab"]
     for child in children:

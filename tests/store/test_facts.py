@@ -1,6 +1,7 @@
 """Facts of the whole project, and those of files."""
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import NotFoundError
 
@@ -17,8 +18,8 @@ def test_the_first_value_of_a_fact_stays_until_it_is_set_again(study, clock):
 
 def test_names_are_kept_with_each_label_and_the_longest_list_holds_the_others(study):
     assert study.kept_label_names() is None
-    study.record_annotation("a", "f", "0", "ann", label_names=["liver", "spleen"])
-    study.record_annotation("b", "g", "0", "ann", label_names=["liver"])
+    record_annotation(study, "a", "f", "0", "ann", label_names=["liver", "spleen"])
+    record_annotation(study, "b", "g", "0", "ann", label_names=["liver"])
     assert study.kept_label_names() == ("liver", "spleen")
     assert study.current_annotation("b").label_names == ("liver",)
     study.delete_annotation("a")
@@ -26,8 +27,8 @@ def test_names_are_kept_with_each_label_and_the_longest_list_holds_the_others(st
 
 
 def test_labels_kept_without_names_get_them_once(study):
-    study.record_annotation("a", "f", "0", "ann")
-    study.record_annotation("b", "g", "0", "ann", label_names=["liver"])
+    record_annotation(study, "a", "f", "0", "ann")
+    record_annotation(study, "b", "g", "0", "ann", label_names=["liver"])
     assert study.name_labels(["liver", "spleen"]) == 1
     assert study.current_annotation("a").label_names == ("liver", "spleen")
     assert study.current_annotation("b").label_names == ("liver",)
@@ -35,13 +36,13 @@ def test_labels_kept_without_names_get_them_once(study):
 
 
 def test_a_label_remembers_the_image_on_which_it_was_drawn(study):
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     assert study.current_annotation("a").image_sha256 is None
     study.record_file("a", "1" * 64, 10, 20, [0.0, 1.0, 2.0, 0.0])
     assert study.current_annotation("a").image_sha256 == "1" * 64, "it was there before the image was first read"
     study.record_file("a", "2" * 64, 11, 21, [0.0, 1.0, 2.0, 0.0])
     assert study.current_annotation("a").image_sha256 == "1" * 64
-    assert study.record_annotation("a", "g", "0", "ann").image_sha256 == "2" * 64
+    assert record_annotation(study, "a", "g", "0", "ann").image_sha256 == "2" * 64
     image = study.image("a")
     assert (image.content_sha256, image.file_size, image.file_modified_ns) == ("2" * 64, 11, 21)
     assert image.intensities == (0.0, 1.0, 2.0, 0.0)

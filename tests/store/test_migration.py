@@ -9,12 +9,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from recorded import record_annotation
 from sqlalchemy import bindparam, create_engine, inspect, text
 
 from activelabel.acquisition.score import Score
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
+from activelabel.store.cases.case_states import Verdict
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
 from activelabel.store.models.choice import label_judges
@@ -137,7 +139,7 @@ def test_processes_that_open_a_new_ledger_at_once_all_succeed(new_url):
 
 
 def test_an_upgrade_keeps_what_there_is(study, engine, next_revision):
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     study.grant_lease("bob", "b", 30, "random")
     before = (study.images(), study.history("a"), study.leases())
     study.close()
@@ -185,7 +187,7 @@ def test_the_first_ledgers_annotations_survive_and_nobody_counted_their_slices(l
         Annotation(id=1, version=1, file="b_1", sha256="01", **common, **uncounted, **partial),
         Annotation(id=2, version=2, file="b_2", sha256="02", **common, **uncounted, **whole),
     ]
-    assert ledger_of_0001.record_annotation("a", "a_1", "03", "ann", slices=[4, 7]).id == 3
+    assert record_annotation(ledger_of_0001, "a", "a_1", "03", "ann", slices=[4, 7]).id == 3
 
 
 def test_the_first_ledgers_leases_survive_and_are_still_held(ledger_of_0001, clock):
@@ -242,6 +244,24 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
     assert len(before["annotations"]) == 2
     doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
     assert ledger_of_0001.doubts() == [doubt]
+
+
+def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_of_0001, engine):
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0010")
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
+    facts = ledger_of_0001.all_case_facts()
+    assert {image: one.state.value for image, one in facts.items()} == {"a": "leased", "b": "finished", "c": "unseen"}
+    with engine.connect() as connection:
+        assert rows_of_all_tables(connection, columns) == before
+    assert [label.image_id for label in ledger_of_0001.labels_to_learn()] == ["b"]
+    review = ledger_of_0001.decide("b", "ann", Verdict.APPROVED)
+    assert ledger_of_0001.reviews() == [review]
+    assert ledger_of_0001.case_facts("b").state.value == "approved"
 
 
 def columns_of_all_tables(connection):

@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
@@ -23,7 +24,7 @@ sys.stdin.readline()
 for number in range(int(count)) if count != "endless" else itertools.count():
     image_id = f"case_{number % 10}"
     ledger.record_scores(1, image_id, [Score("entropy", annotator, "mean", number)], 5, 0)
-    annotation = ledger.record_annotation(image_id, f"{annotator}.{number}", "0", annotator)
+    annotation = record_annotation(ledger, image_id, f"{annotator}.{number}", "0", annotator)
     print(annotation.id, image_id, annotation.version, annotation.file, flush=True)
 """
 
@@ -104,7 +105,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(url, acknowl
     assert len(acknowledged) >= acknowledgements
     assert kept(ledger) >= set(acknowledged)
     assert len(kept(ledger)) <= len(acknowledged) + 1, "at most the one that was written but not yet acknowledged"
-    assert ledger.record_annotation("case_0", "after", "0", "bob").file == "after"
+    assert record_annotation(ledger, "case_0", "after", "0", "bob").file == "after"
     ledger.close()
 
 

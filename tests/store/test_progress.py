@@ -1,4 +1,5 @@
 import pytest
+from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.store.records import ModelEffort, Progress
@@ -44,10 +45,10 @@ def test_at_the_start_there_are_only_images(split):
 
 def test_progress_counts_each_event(split, clock):
     training, validation = split.pool("training"), split.pool("validation")
-    split.record_annotation(training[0], "f", "0", "ann")
-    split.record_annotation(training[1], "f", "0", "ann", slices=[2])
-    split.record_annotation(training[2], "f", "0", "ann", tag="original")
-    split.record_annotation(validation[0], "f", "0", "ann")
+    record_annotation(split, training[0], "f", "0", "ann")
+    record_annotation(split, training[1], "f", "0", "ann", slices=[2])
+    record_annotation(split, training[2], "f", "0", "ann", tag="original")
+    record_annotation(split, validation[0], "f", "0", "ann")
     split.grant_lease("ann", training[3], 30, "random")
     split.mark_unreadable(training[4], "truncated")
     counted = {"annotated": 2, "partly_annotated": 1, "unreadable": 1, "annotated_slices": 1}
@@ -61,7 +62,7 @@ def test_progress_counts_each_event(split, clock):
 
 def test_an_annotation_of_an_unreadable_image_is_not_new_for_no_training_can_use_it(split):
     image_id = split.pool("training")[0]
-    split.record_annotation(image_id, "f", "0", "ann")
+    record_annotation(split, image_id, "f", "0", "ann")
     split.mark_unreadable(image_id, "truncated")
     assert split.progress() == but(annotated=1, unreadable=1)
     split.mark_readable(image_id)
@@ -77,15 +78,15 @@ def test_an_image_leased_by_slices_to_two_annotators_is_one_image(split):
 
 def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
     training, validation = split.pool("training"), split.pool("validation")
-    learned = split.record_annotation(training[0], "f", "0", "ann").id
-    judged = split.record_annotation(validation[0], "f", "0", "ann").id
-    split.record_annotation(training[1], "f", "0", "ann")  # the label came while the model was in training
+    learned = record_annotation(split, training[0], "f", "0", "ann").id
+    judged = record_annotation(split, validation[0], "f", "0", "ann").id
+    record_annotation(split, training[1], "f", "0", "ann")  # the label came while the model was in training
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learned], [judged])
     assert split.progress() == but(
         annotated=3, latest_model=1, model_in_use=1, new_annotations=1, new_training_annotations=1
     )
-    split.record_annotation(training[0], "f", "0", "ann")  # a correction is new
-    split.record_annotation(validation[1], "f", "0", "ann")
+    record_annotation(split, training[0], "f", "0", "ann")  # a correction is new
+    record_annotation(split, validation[1], "f", "0", "ann")
     assert split.progress() == but(
         annotated=4, latest_model=1, model_in_use=1, new_annotations=3, new_training_annotations=2
     )
@@ -99,7 +100,7 @@ def test_new_annotations_are_those_that_the_latest_model_has_not_seen(split):
 
 def test_some_slices_of_a_validation_case_are_nothing_to_judge_by(split):
     image_id = split.pool("validation")[0]
-    split.record_annotation(image_id, "f", "0", "ann", slices=[3])
+    record_annotation(split, image_id, "f", "0", "ann", slices=[3])
     assert split.progress() == but(partly_annotated=1, annotated_slices=1)
 
 
@@ -107,18 +108,18 @@ def test_slices_are_new_that_the_model_has_not_seen(split):
     first, second, third = split.pool("training")[:3]
     for image_id in (first, second, third):
         split.fix_slices(image_id, 2, (8, 8, 10))
-    seen = split.record_annotation(first, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
-    whole = split.record_annotation(second, "f", "0", "ann", foreground_slices=4)
+    seen = record_annotation(split, first, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
+    whole = record_annotation(split, second, "f", "0", "ann", foreground_slices=4)
     progress = split.progress()
     assert (progress.annotated_slices, progress.foreground_slices, progress.new_training_slices) == (12, 5, 12)
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [seen.id, whole.id])
     assert split.progress().new_training_slices == 0
-    split.record_annotation(first, "g", "0", "ann", slices=[1, 2, 7, 8, 9], foreground_slices=3)
-    split.record_annotation(third, "f", "0", "ann", slices=[4], foreground_slices=0)
+    record_annotation(split, first, "g", "0", "ann", slices=[1, 2, 7, 8, 9], foreground_slices=3)
+    record_annotation(split, third, "f", "0", "ann", slices=[4], foreground_slices=0)
     progress = split.progress()
     assert (progress.annotated_slices, progress.foreground_slices, progress.new_training_slices) == (16, 7, 4)
     assert (progress.annotated, progress.partly_annotated, progress.new_annotations) == (1, 2, 2)
-    split.record_annotation(second, "g", "0", "ann", foreground_slices=3)  # a correction covers no new slice
+    record_annotation(split, second, "g", "0", "ann", foreground_slices=3)  # a correction covers no new slice
     assert split.progress().new_training_slices == 4
 
 
@@ -128,14 +129,14 @@ def test_the_effort_by_hand(split, clock):
         split.fix_slices(image_id, 2, (8, 8, 30))
     split.grant_lease("ann", first, 60, "random_volumes")
     clock.advance(10)
-    split.record_annotation(first, "f", "0", "ann", foreground_slices=12)
+    record_annotation(split, first, "f", "0", "ann", foreground_slices=12)
     split.grant_lease("ann", second, 60, "random_slices", slices=[1, 2])
     clock.advance(1)
-    split.record_annotation(second, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
+    record_annotation(split, second, "f", "0", "ann", slices=[1, 2], foreground_slices=1)
     split.grant_lease("ann", second, 60, "random_slices", slices=[7])
     clock.advance(1)
-    split.record_annotation(second, "g", "0", "ann", slices=[1, 2, 7], foreground_slices=2)
-    split.record_annotation(third, "h", "0", "bob", slices=[0], foreground_slices=0)
+    record_annotation(split, second, "g", "0", "ann", slices=[1, 2, 7], foreground_slices=2)
+    record_annotation(split, third, "h", "0", "bob", slices=[0], foreground_slices=0)
     effort = split.effort({})
     assert (effort.slices, effort.foreground_slices, effort.patients) == (34, 14, 3)
     assert effort.units == pytest.approx(12 / 3 + 2)
@@ -148,23 +149,23 @@ def test_slices_that_were_asked_for_one_by_one_stay_so_when_all_are_drawn(split)
     split.fix_slices(image_id, 2, (8, 8, 3))
     for last in range(3):
         split.grant_lease("ann", image_id, 60, "random_slices", slices=[last])
-        split.record_annotation(image_id, "f", "0", "ann", slices=range(last + 1), foreground_slices=last + 1)
+        record_annotation(split, image_id, "f", "0", "ann", slices=range(last + 1), foreground_slices=last + 1)
         assert split.effort({}).units == last + 1
     assert split.progress().annotated == 1
 
 
 def test_new_slices_of_one_image_do_not_offset_removed_ones_of_another(split):
     first, second = split.pool("training")[:2]
-    learnt = split.record_annotation(first, "f", "0", "ann", slices=range(5))
+    learnt = record_annotation(split, first, "f", "0", "ann", slices=range(5))
     split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learnt.id])
     split.delete_annotation(first)
-    split.record_annotation(first, "g", "0", "ann", slices=[4, 8])
-    split.record_annotation(second, "h", "0", "ann", slices=[0, 1, 2])
+    record_annotation(split, first, "g", "0", "ann", slices=[4, 8])
+    record_annotation(split, second, "h", "0", "ann", slices=[0, 1, 2])
     assert split.progress().new_training_slices == 4
 
 
 def test_a_proxy_model_is_no_progress_of_the_task(split):
-    learned = split.record_annotation(split.pool("training")[0], "f", "0", "ann")
+    learned = record_annotation(split, split.pool("training")[0], "f", "0", "ann")
     split.publish_model("p.pt", "0", "quick", ["foreground"], {}, [], kind="proxy")
     split.record_scores(1, split.pool("training")[0], [Score("variance", "everything", "mean", 1.0)], 5, 0)
     assert split.progress() == but(annotated=1, new_annotations=1, new_training_annotations=1)
@@ -191,7 +192,7 @@ def test_scored_images_are_those_of_the_latest_model(split):
 
 def test_images_whose_file_vanished_are_not_counted(split):
     training = split.pool("training")
-    split.record_annotation(training[0], "f", "0", "ann")
+    record_annotation(split, training[0], "f", "0", "ann")
     split.sync_images([image.id for image in split.images() if image.id != training[0]], 2)
     assert split.progress() == but(images=7, training=5)
 
@@ -200,10 +201,10 @@ def test_the_slices_that_a_model_has_learnt_are_counted_by_model(split):
     (first, second), (judge, _) = split.pool("training")[:2], split.pool("validation")
     for image_id in (first, judge):
         split.fix_slices(image_id, 2, (5, 5, 7))
-    whole = split.record_annotation(first, "f", "0", "ann", foreground_slices=3).id
-    judged = split.record_annotation(judge, "f", "0", "ann", foreground_slices=1).id
-    uncounted = split.record_annotation(second, "f", "0", "ann").id
-    partial = split.record_annotation(second, "g", "0", "ann", slices=[2, 4], foreground_slices=2).id
+    whole = record_annotation(split, first, "f", "0", "ann", foreground_slices=3).id
+    judged = record_annotation(split, judge, "f", "0", "ann", foreground_slices=1).id
+    uncounted = record_annotation(split, second, "f", "0", "ann").id
+    partial = record_annotation(split, second, "g", "0", "ann", slices=[2, 4], foreground_slices=2).id
     for trained_on in ([whole, uncounted], [whole, partial], []):
         split.publish_model("m.pt", "0", "quick", ["a"], {}, trained_on, [judged] if trained_on else [])
     assert split.model_efforts() == {1: ModelEffort(3, 14, 4), 2: ModelEffort(3, 16, 6)}

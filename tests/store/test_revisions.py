@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from recorded import record_annotation
 
+from activelabel.store.cases.case_states import Verdict
 from activelabel.store.cases.skips import CANNOT
 from activelabel.store.ledger import Ledger
 
@@ -21,8 +23,12 @@ EVENTS: dict[str, Callable[[Ledger], object]] = {
     "an image comes": lambda ledger: ledger.sync_images("abcdefg", validation_cases=0),
     "an image goes": lambda ledger: ledger.sync_images("abcde", validation_cases=0),
     "a case is given to an annotator": lease,
-    "a label is saved": lambda ledger: ledger.record_annotation("a", "a.nii.gz", "0" * 64, "ann"),
+    "a label is saved": lambda ledger: record_annotation(ledger, "a", "a.nii.gz", "0" * 64, "ann"),
     "a case is skipped": lambda ledger: ledger.skip_case("ann", CANNOT, "cut", "b"),
+    "a label is returned": lambda ledger: (
+        record_annotation(ledger, "d", "d.nii.gz", "0" * 64, "ann"),
+        ledger.decide("d", "rev", Verdict.RETURNED, "why"),
+    ),
     "an image is set aside": lambda ledger: ledger.mark_unreadable("c", "it cannot be read"),
     "a model is published": lambda ledger: ledger.publish_model("1.safetensors", "0" * 64, "tiny", ["ball"], {}, []),
 }
@@ -59,7 +65,7 @@ def test_an_expiring_lease_changes_the_revision_though_nothing_is_written(study:
 
 
 def _annotate(ledger: Ledger) -> None:
-    ledger.record_annotation("a", "a.nii.gz", "0" * 64, "ann")
+    record_annotation(ledger, "a", "a.nii.gz", "0" * 64, "ann")
 
 
 def test_writes_of_another_process_change_the_revision(study: Ledger) -> None:

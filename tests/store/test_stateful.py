@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from recorded import record_annotation
 
 from activelabel.errors import NotFoundError
+from activelabel.store.cases.skips import NOT_NOW
 from activelabel.store.schema import Base
 
 IMAGES, ANNOTATORS, SLICES = ("a", "b"), ("ann", "bob"), (0, 1, 2)
@@ -82,7 +84,7 @@ class Study(RuleBasedStateMachine):
     def save(self, annotator, image_id, slices):
         covers = None if slices is None else frozenset(slices)
         self.saved += 1
-        self.ledger.record_annotation(image_id, f"label {self.saved}", "0", annotator, slices=slices)
+        record_annotation(self.ledger, image_id, f"label {self.saved}", "0", annotator, slices=slices)
         self.expected.labels[image_id].append((f"label {self.saved}", covers, False))
         self.expected.held = [
             held
@@ -102,19 +104,15 @@ class Study(RuleBasedStateMachine):
 
     @rule(annotator=annotators)
     def skip(self, annotator):
-        released = self.ledger.release_lease(annotator)
         mine = self.expected.lease_of(annotator)
-        assert (released is None) == (mine is None)
+        if mine is not None:
+            assert self.ledger.skip_case(annotator, NOT_NOW).image_id == mine.image_id
         self.expected.held = [held for held in self.expected.held if held is not mine]
 
     @rule(minutes=st.sampled_from([1, 10, 25]))
     def wait(self, minutes):
         self.clock.advance(minutes)
         self.expected.held = [held for held in self.expected.held if held.until > self.clock.now]
-
-    @rule()
-    def write_down_what_expired(self):
-        self.ledger.expire_leases()
 
     def held(self, lease):
         if lease is None or lease.outcome is not None:
@@ -166,9 +164,9 @@ def test_any_order_of_events(ledger, clock):
     run_state_machine_as_test(
         lambda: Study(ledger, clock),
         settings=settings(
-            max_examples=10
+            max_examples=4
             if ledger.shown_url.startswith("postgresql")
-            else 25,  # PostgreSQL has the same rules, and is twice as slow
+            else 12,  # PostgreSQL has the same rules, and is twice as slow
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorded import record_annotation
 from small_studies import SHAPE, write_image
 from warm_recipe import write_warm_recipe
 
@@ -97,14 +98,14 @@ def test_every_strategy_asks_for_a_validation_case_that_is_due_before_what_its_m
     publish(project, "proxy")
     publish(project, "task")
     training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
-    label = project.ledger.record_annotation(training[0], "f", "0", "ann")
+    label = record_annotation(project.ledger, training[0], "f", "0", "ann")
     if worth is not None:  # so that the uncertainty of the model is not trusted
         project.ledger.record_doubt(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
     first = first_of_each(project)
     assert set(roles(project, first).values()) == {"validation"}
     assert {proposal.reason for proposal in first.values()} == {DUE}
 
-    project.ledger.record_annotation(validation[0], "f", "0", "ann")
+    record_annotation(project.ledger, validation[0], "f", "0", "ann")
     first = first_of_each(project)
     assert set(roles(project, first).values()) == {"training"}, "no validation case is due any more"
     ranked = {name for name, proposal in first.items() if proposal.model_version is not None}
@@ -119,7 +120,7 @@ def test_every_strategy_asks_for_a_validation_case_that_is_due_before_there_is_a
     if proxy:
         publish(project, "proxy")
     assert set(roles(project, first_of_each(project)).values()) == {"training"}
-    project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+    record_annotation(project.ledger, project.ledger.pool("training")[0], "f", "0", "ann")
     assert {proposal.reason for proposal in first_of_each(project).values()} == {DUE}
 
 
@@ -129,6 +130,6 @@ def test_annotators_get_a_validation_case_that_is_due_whole(
 ) -> None:
     project = open_study()
     publish(project, "task")
-    project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+    record_annotation(project.ledger, project.ledger.pool("training")[0], "f", "0", "ann")
     answer = build_strategies(project)[name].next("ann", studies)
     assert (answer["role"], answer["query"], answer["reason"]) == ("validation", {"kind": "volume"}, DUE)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import record_annotation
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
@@ -56,7 +57,7 @@ def ids(proposals: Iterator[Proposal]) -> list[str]:
 
 def annotate(project: Project, *image_ids: str) -> None:
     for image_id in image_ids:
-        project.ledger.record_annotation(image_id, "f", "0", "ann")
+        record_annotation(project.ledger, image_id, "f", "0", "ann")
 
 
 @pytest.mark.parametrize("name", ["proxy_rank", *SPREAD])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import selective_union
@@ -59,7 +60,7 @@ def test_before_the_first_model_scored_strategies_ask_at_random_and_say_so(proje
 def test_the_random_order_is_that_of_the_seed_also_in_another_process(project: Project) -> None:
     first = ids(random_proposals(project, "why"))
     assert ids(random_proposals(pickle.loads(pickle.dumps(project)), "why")) == first
-    project.ledger.record_annotation(first[0], "f", "0", "ann")
+    record_annotation(project.ledger, first[0], "f", "0", "ann")
     assert ids(random_proposals(project, "why")) == first[1:]
 
 
@@ -92,7 +93,7 @@ def test_validation_cases_take_turns_with_the_others(tmp_path: Path) -> None:
     asked = []
     for _ in range(8):
         asked.append(next(build_strategy(project, "random_volumes").proposals()).image_id)
-        project.ledger.record_annotation(asked[-1], "f", "0", "ann")
+        record_annotation(project.ledger, asked[-1], "f", "0", "ann")
     assert [image_id in validation for image_id in asked] == [False, True, False, True, False, True, False, False]
 
 
@@ -109,7 +110,7 @@ def test_selective_asks_by_target_and_boundary_in_turn_and_says_which(project: P
 def test_selective_passes_over_images_asked_for_since_the_ranking(project: Project) -> None:
     publish(project, dict(zip("abcdefgh", [8, 7, 6, 5, 4, 3, 2, 1], strict=True)), "target")
     publish(project, dict(zip("abcdefgh", [1, 8, 2, 3, 7, 4, 5, 6], strict=True)), "boundary", again=True)
-    project.ledger.record_annotation("a", "f", "0", "ann")
+    record_annotation(project.ledger, "a", "f", "0", "ann")
     project.ledger.grant_lease("bob", "e", 60, "random")
     assert ids(selective_proposals(project, "variance")) == ["b", "c", "d", "h", "f", "g"]
 
@@ -132,7 +133,7 @@ def test_after_a_race_images_with_all_repeats_come_first_and_the_reason_says_so(
     assert proposals[0].reason == "variance 4 by model 1, the largest of the cases left that had all 20 repeats"
     assert proposals[5].reason.endswith("of the cases left that dropped out of the race after 4 repeats")
     for image_id in "defgh":
-        raced.ledger.record_annotation(image_id, "f", "0", "ann")
+        record_annotation(raced.ledger, image_id, "f", "0", "ann")
     assert ids(highest_proposals(raced, KIND)) == list("abc")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 from scipy.stats import binomtest
 from warm_recipe import write_warm_recipe
 
@@ -146,5 +147,5 @@ def test_when_no_training_case_is_left_validation_cases_are_asked_for(tmp_path: 
     version = project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, []).version
     for image_id in project.ledger.pool("training"):
         project.ledger.record_scores(version, image_id, [Score.of_kind(FOREGROUND, 1.0)], 3, 0)
-        project.ledger.record_annotation(image_id, "f", "0", "ann")
+        record_annotation(project.ledger, image_id, "f", "0", "ann")
     assert set(ids(build_strategy(project, "foreground_random").proposals())) == set(project.ledger.pool("validation"))

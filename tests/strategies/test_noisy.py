@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 from scipy.stats import chisquare
 
 from activelabel.acquisition.power_noise import power_order
@@ -221,6 +222,6 @@ def test_images_without_a_score_are_asked_for_at_random_after_the_scored_ones(
     publish(project)
     project.ledger.sync_images([*IMAGES, "new"], 0)
     for image_id in IMAGES:
-        project.ledger.record_annotation(image_id, "f", "0", "ann")
+        record_annotation(project.ledger, image_id, "f", "0", "ann")
     (last,) = build_strategy(project, name).proposals()
     assert (last.image_id, last.reason) == ("new", "model 1 has scored none of the cases left: drawn at random")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorded import record_annotation
 from small_studies import BROKEN, TINY_RECIPE, write_nifti
 
 from activelabel.acquisition.score import Score
@@ -76,7 +77,7 @@ def test_the_ends_of_a_volume_come_last_however_uncertain(project: Project) -> N
 
 def test_annotated_and_leased_slices_are_passed_over_and_rounds_stay(project: Project) -> None:
     publish(project, [], entropy__everything=WITH_PEAKS)
-    project.ledger.record_annotation("a", "f", "0", "ann", slices=[1])
+    record_annotation(project.ledger, "a", "f", "0", "ann", slices=[1])
     assert asked(peak_proposals(project))[:2] == [("a", (6,)), ("b", (6,))]
     project.ledger.grant_lease("bob", "a", 30, "uncertainty_slices", slices=[6])
     assert asked(peak_proposals(project))[0] == ("b", (6,))
@@ -85,7 +86,7 @@ def test_annotated_and_leased_slices_are_passed_over_and_rounds_stay(project: Pr
 
 
 def test_a_new_model_lays_out_new_rounds_without_its_learnt_slices(project: Project) -> None:
-    learnt = project.ledger.record_annotation("a", "f", "0", "ann", slices=[1]).id
+    learnt = record_annotation(project.ledger, "a", "f", "0", "ann", slices=[1]).id
     publish(project, [learnt], entropy__everything=WITH_PEAKS)
     # A round of three without slice 1 of a: .8, .7 and .3.
     assert asked(peak_proposals(project))[:2] == [("a", (6,)), ("b", (1, 6))]
@@ -128,7 +129,7 @@ def test_before_the_first_model_the_recipe_says_what_is_asked_for(project: Proje
 
 def test_random_slices_are_those_of_the_seed_and_of_the_pool(project: Project) -> None:
     proposals = asked(random_slice_proposals(project, "why", 3))
-    project.ledger.record_annotation("a", "f", "0", "ann")
+    record_annotation(project.ledger, "a", "f", "0", "ann")
     assert asked(random_slice_proposals(project, "why", 16)) == [("b", tuple(range(8)))]
     assert sum(len(slices or ()) for _, slices in proposals) == 16
 
@@ -278,8 +279,8 @@ def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -
         slices = done.setdefault(proposal.image_id, [])
         slices += proposal.slices or ()
         foreground = sum(index % 3 == 0 for index in slices)
-        project.ledger.record_annotation(
-            proposal.image_id, "f", "0", "ann", slices=sorted(slices), foreground_slices=foreground
+        record_annotation(
+            project.ledger, proposal.image_id, "f", "0", "ann", slices=sorted(slices), foreground_slices=foreground
         )
     assert sum(index % 3 == 0 for _, index in drawn) == 3
     assert len(drawn) > 3, "some of the first three are empty"
@@ -289,10 +290,10 @@ def test_random_slices_are_drawn_until_so_many_hold_foreground(tmp_path: Path) -
 
 def test_the_next_round_of_random_slices_counts_anew_and_draws_no_slice_again(tmp_path: Path) -> None:
     project = rss_project(tmp_path, size=2)
-    whole = project.ledger.record_annotation("a", "f", "0", "ann", slices=[0, 1, 2], foreground_slices=2)
+    whole = record_annotation(project.ledger, "a", "f", "0", "ann", slices=[0, 1, 2], foreground_slices=2)
     project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [whole.id])
     assert project.ledger.new_foreground_slices() == 0
-    project.ledger.record_annotation("a", "g", "0", "ann", slices=[0, 1, 2, 3, 4], foreground_slices=3)
+    record_annotation(project.ledger, "a", "g", "0", "ann", slices=[0, 1, 2, 3, 4], foreground_slices=3)
     assert project.ledger.new_foreground_slices() == 1
     left = {(p.image_id, index) for p in random_slices_of_round(project) for index in p.slices or ()}
     assert left == {("a", index) for index in range(5, 10)} | {(i, index) for i in "bc" for index in range(10)}
@@ -302,7 +303,7 @@ def test_validation_cases_are_not_counted_and_by_default_every_slice_is(tmp_path
     project = rss_project(tmp_path, size=2)
     project.ledger.sync_images("abcdefgh", 2)
     validation = project.ledger.pool("validation")
-    project.ledger.record_annotation(validation[0], "f", "0", "ann", foreground_slices=9)
+    record_annotation(project.ledger, validation[0], "f", "0", "ann", foreground_slices=9)
     assert project.ledger.new_foreground_slices() == 0
     assert not load_recipe("ma2024").query.counts_foreground
     assert load_recipe("chlebus2022").query.asked_by("random_slices").counts_foreground

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import record_annotation
 from warm_recipe import write_warm_recipe
 
 from activelabel.errors import InvalidInputError
@@ -33,7 +34,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def annotate(project: Project, image_id: str, slices: list[int] | None = None) -> int:
-    return project.ledger.record_annotation(image_id, "f", "0", "ann", slices=slices).id
+    return record_annotation(project.ledger, image_id, "f", "0", "ann", slices=slices).id
 
 
 def publish(project: Project, trained_on: list[int], places: dict[str, float], kind: str = "task") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
@@ -19,7 +20,8 @@ from activelabel.strategies.trust import Trust, proposals_by_uncertainty, read_t
 KIND = ScoreKind("variance")
 IMAGES = [f"case_{number:02d}" for number in range(12)]
 SAID = (
-    "what the model doubts says little of where it is wrong (rank correlation 0.05 over the last 3 labels, below 0.1)"
+    "where the model is uncertain says little of where it is wrong "
+    "(rank correlation 0.05 over the last 3 labels, below 0.1)"
 )
 
 
@@ -41,7 +43,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
 def come_back(project: Project, *worths: float | None) -> None:
     """Record labels of training cases whose comparison gives the uncertainty this worth."""
     for worth in worths:
-        label = project.ledger.record_annotation(project.ledger.pool("training")[0], "f", "0", "ann")
+        label = record_annotation(project.ledger, project.ledger.pool("training")[0], "f", "0", "ann")
         # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
         correlation = None if worth is None else worth * 0.75**0.5
         wrong = 0 if worth is None else 500_000
@@ -138,7 +140,7 @@ def test_a_distrusted_strategy_is_replaced_by_random_if_allowed_and_the_reason_s
     assert [proposal.image_id for proposal in instead] == [proposal.image_id for proposal in random]
     validation = set(project.ledger.pool("validation"))
     for proposal, at_random in zip(instead, random, strict=True):
-        ending = "" if proposal.image_id in validation else f", not by doubt: {SAID}"
+        ending = "" if proposal.image_id in validation else f", not by uncertainty: {SAID}"
         assert proposal.reason == at_random.reason + ending
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recorded import record_annotation
 from sqlalchemy import update
 
 from activelabel.loop.training.segmentation import SegmentationTraining
@@ -38,7 +39,7 @@ class Study:
             file = self.project.labels_folder / f"{image_id}.nii.gz"
             file.write_bytes((self.labels / file.name).read_bytes())
             sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-            annotation = self.project.ledger.record_annotation(image_id, file.name, sha256, "reader", slices=slices)
+            annotation = record_annotation(self.project.ledger, image_id, file.name, sha256, "reader", slices=slices)
             made.append(annotation.id)
         return made
 

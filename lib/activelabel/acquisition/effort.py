@@ -30,7 +30,8 @@ class Effort:
 
     The first three are the columns of the paper's Table 2: slices, foreground slices, and different patients.
     `units` is the paper's model of effort, in foreground slices of different volumes. `timed_queries` counts the
-    queries whose time was measured, and `seconds_per_query` is their mean, None where there are none.
+    queries whose time was measured, and `seconds_per_query` is their mean, None where there are none. `active_queries`
+    counts those of them of which the time in which the annotator worked is known; that time stands for them.
     """
 
     slices: int
@@ -39,6 +40,7 @@ class Effort:
     units: float
     timed_queries: int
     seconds_per_query: float | None
+    active_queries: int = 0
 
 
 def effort(queries: Iterable[AnnotatedQuery]) -> Effort:

@@ -7,7 +7,6 @@ steps, so no value is read off a line between them.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import trapezoid
 from scipy.optimize import minimize_scalar
 
 Vector = NDArray[np.float64]
@@ -23,7 +22,7 @@ def aubc(effort: ArrayLike, values: ArrayLike) -> float:
     """Area under the learning curve ("budget curve"), divided by the range of effort: its mean value.
 
     By the trapezoid rule (Zhan et al. 2021, and so nnActive); a constant curve has its constant. Arms are compared at
-    the same budgets: see `value_at`.
+    the same budgets: see `last_within`.
 
     Raises:
         ValueError: effort does not grow from the first to the last step, or it is no curve. A curve is two vectors of
@@ -33,20 +32,20 @@ def aubc(effort: ArrayLike, values: ArrayLike) -> float:
     x, y = _curve(effort, values)
     if x[0] == x[-1]:
         raise ValueError(f"expected a range of effort, got {x}")
-    return float(trapezoid(y, x) / (x[-1] - x[0]))
+    return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2 / (x[-1] - x[0]))
 
 
-def value_at(effort: ArrayLike, values: ArrayLike, budget: float) -> float:
-    """The value of the last model within a budget; its effort may exceed the budget by the share `EQUAL_EFFORT`.
+def last_within(effort: ArrayLike, budget: float) -> int:
+    """The step of the last model within a budget; its effort may exceed the budget by the share `EQUAL_EFFORT`.
 
     Raises:
         ValueError: the first model cost more.
     """
-    x, y = _curve(effort, values)
+    x = np.asarray(effort, dtype=np.float64)
     paid = np.flatnonzero(x <= budget * (1 + EQUAL_EFFORT))
     if not len(paid):
         raise ValueError(f"expected a budget of {x[0]:g}, which the first model cost, or more, got {budget:g}")
-    return float(y[paid[-1]])
+    return int(paid[-1])
 
 
 def effort_to_reach(effort: ArrayLike, values: ArrayLike, wanted: float) -> float | None:
@@ -81,17 +80,19 @@ def foreground_efficiency(foreground_voxels: ArrayLike, values: ArrayLike, full:
         raise ValueError(f"expected foreground that grows and a start below {full:g}, got {x} and {start:g}")
     spent, left = x[later] - x[0], (full - y[later]) / (full - start)
 
-    def misfit(rate: float) -> float:
+    def misfits(rates: ArrayLike) -> Vector:
         with np.errstate(over="ignore"):  # A gap that grows at the rate of a small step is infinite after a large one.
-            return float(np.square(np.exp(-rate * spent) - left).sum())
+            return np.asarray(np.square(np.exp(-np.multiply.outer(rates, spent)) - left).sum(axis=-1))
 
     # The best rate is among the rates through the start and one later step each, which may differ by powers of ten.
     each = -np.log(np.maximum(left, _CLOSED)) / spent
     slowest, fastest = np.arcsinh([each.min() * spent[-1], each.max() * spent[-1]])
     rates = np.sinh(np.linspace(slowest, fastest, 1001)) / spent[-1]
-    best = int(np.argmin([misfit(rate) for rate in rates]))
+    best = int(np.argmin(misfits(rates)))
     around = rates[max(best - 1, 0)], rates[min(best + 1, len(rates) - 1)]
-    return float(minimize_scalar(misfit, bounds=around, method="bounded", options={"xatol": 1e-9 * np.ptp(around)}).x)
+    step = 1e-9 * float(np.ptp(around))
+    found = minimize_scalar(lambda rate: float(misfits(rate)), bounds=around, method="bounded", options={"xatol": step})
+    return float(found.x)
 
 
 def _curve(effort: ArrayLike, values: ArrayLike) -> tuple[Vector, Vector]:

@@ -14,6 +14,8 @@ def visible(text: str) -> str:
 
     Line breaks and tabs stay.
     """
+    if text.isprintable():
+        return text
     return "".join(character if _is_plain(character) else _code(character) for character in text)
 
 
@@ -24,10 +26,11 @@ def printed(value: object) -> object:
 
 def safe_for_spreadsheets(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with a `'` before each text that a spreadsheet would run as a formula."""
-    return table.map(_no_formula).rename(columns=_no_formula)
+    return table.map(no_formula).rename(columns=no_formula)
 
 
-def _no_formula(cell: object) -> object:
+def no_formula(cell: object) -> object:
+    """The cell, with a `'` before a text that a spreadsheet would run as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 

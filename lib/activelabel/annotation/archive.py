@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from activelabel.annotation.agreement import agreement_of, agrees
 from activelabel.annotation.beside_asked import asked_back
 from activelabel.annotation.coverage import Coverage, SentLabel, covered
 from activelabel.annotation.draft_keeper import DraftKeeper
@@ -27,9 +28,10 @@ from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
 from activelabel.store.cases.annotations import LabelChangedError
 from activelabel.store.cases.case_states import DraftReason, FinishedBy
-from activelabel.store.cases.new_annotation import KeptFile, NewAnnotation
+from activelabel.store.cases.coverage_case import CoverageCase
+from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft, Lease
+from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +52,19 @@ class LabelArchive:
         reader: HistoryReader,
         slice_plane: SlicePlane,
         finished_by: FinishedBy = FinishedBy.SAVING,
+        agreement: float = 0.8,
     ) -> None:
         """Keep labels where `reader` finds them, and record them in `ledger`, with slices counted across `slice_plane`.
 
-        `finished_by` decides whether a whole volume is finished if its client does not say so.
+        `finished_by` decides whether a whole volume is finished if its client does not say so. `agreement` is the Dice
+        of each structure from which two readings agree.
         """
         self.labels = label_map_of(reader.labels)
         self._ledger = ledger
         self._reader = reader
         self._files = LabelFiles(ledger, reader.kept)
         self._slice_plane = slice_plane
+        self._agreement = agreement
         self._drafts = DraftKeeper(ledger, reader, self._files)
         self._finishing = Finishing(reader, finished_by)
 
@@ -175,9 +180,12 @@ class LabelArchive:
         if sent.finished is False:
             return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent), name)
         current = self._ledger.current_annotation(sent.image_id)
+        if current is not None and current.slices is None and self._reader.is_second_reading(query, current):
+            return self._keep_second(sent, query, current, name)
         history = self._reader.history(sent, query, current)
         coverage = covered(sent, query, history)
-        verdict = self._finishing.judge(sent, coverage, history.shown, current)
+        counts = None if current is None or self._reader.is_returned(current) else current
+        verdict = self._finishing.judge(sent, coverage, history.shown, counts)
         if verdict.reason is not None:
             return self._drafts.keep(sent, query, verdict, name)
         label, merged_with = self._merged(sent, coverage, current)
@@ -185,6 +193,31 @@ class LabelArchive:
         kept = self._record_final(sent, coverage, label, merged_with, verdict, name)
         if coverage.slices is not None:
             self._drafts.carry_over(sent, coverage.slices)
+        return kept
+
+    def _keep_second(self, sent: SentLabel, query: Lease | None, first: Annotation, name: str) -> Kept:
+        """Keep a label that its annotator has drawn without seeing the first, and compare both."""
+        coverage = Coverage(CoverageCase.VOLUME_ANSWER, None)
+        verdict = self._finishing.judge(sent, coverage, self._reader.shown(sent), None)
+        if verdict.reason is not None:
+            return self._drafts.keep(sent, query, verdict, name)
+        structures = agreement_of(self._reader.read(first, sent.image), sent.array, self.labels, sent.image.spacing_mm)
+        compared = Compared(first.id, structures, agrees(structures, self._agreement))
+        label = PartialLabel(sent.array, sent.axis, sent.all_slices)
+
+        def record(file: KeptFile) -> Annotation:
+            new = replace(
+                self._new_annotation(sent, SECOND, label, file),
+                unchanged_from=verdict.unchanged_from,
+                finishes=None if verdict.finishes is None else verdict.finishes.id,
+                coverage=coverage.case,
+                compared=compared,
+            )
+            return self._ledger.keep_annotation(new)
+
+        kept = self._files.keep(sent, label.array, name or new_name(SECOND), record)
+        outcome = "agree" if compared.agrees else "differ: a reviewer decides"
+        logger.info("second reading of '%s' by %s: both readings %s", kept.image_id, kept.annotator, outcome)
         return kept
 
     def _merged(
@@ -279,4 +312,7 @@ def open_archive(project: Project) -> LabelArchive:
         project.predictions_folder,
         project.recipe.query.asks_slices,
     )
-    return LabelArchive(project.ledger, reader, project.slice_plane, FinishedBy(project.settings.finished_by))
+    settings = project.settings
+    return LabelArchive(
+        project.ledger, reader, project.slice_plane, FinishedBy(settings.finished_by), settings.agreement
+    )

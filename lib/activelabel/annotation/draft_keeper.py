@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.finishing import Verdict
@@ -13,23 +12,11 @@ from activelabel.data.labels import LabelArray
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
-from activelabel.store.cases.case_states import DraftReason
-from activelabel.store.cases.new_annotation import KeptFile
+from activelabel.store.cases.new_annotation import NewDraft
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Draft, Lease, Slices
+from activelabel.store.records import Draft, Lease
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Unfinished:
-    """The annotator of a draft, the reason why it is one, and the query that it will answer."""
-
-    annotator: str
-    reason: DraftReason
-    why: str
-    slices: Slices
-    lease_id: int | None
 
 
 class DraftKeeper:
@@ -53,14 +40,17 @@ class DraftKeeper:
         same = verdict.finishes
         if same is not None and same.reason is verdict.reason:  # a client may send the same drawing repeatedly
             return same
-        draft = _Unfinished(
+        draft = NewDraft(
+            sent.image_id,
             sent.annotator if query is None else query.annotator,
             verdict.reason,
             verdict.why,
+            ORIGINAL,
             None if query is None else query.slices,
             None if query is None else query.id,
+            stored_labels(self._reader.labels),
         )
-        return self._record(sent, draft, sent.array, name)
+        return self._record(sent, draft, sent.array, name or new_name("draft"))
 
     def carry_over(self, sent: SentLabel, finished: Collection[int]) -> None:
         """Copy the slices that an annotator has finished into their draft, which stays open."""
@@ -73,23 +63,17 @@ class DraftKeeper:
             logger.warning("%s", error)
             return
         label = merge(PartialLabel(before, sent.axis, sent.all_slices), sent.array, sent.axis, finished)
-        updated = _Unfinished(sent.annotator, draft.reason, draft.why, draft.slices, draft.lease_id)
-        self._record(sent, updated, label.array, "")
+        updated = NewDraft(
+            sent.image_id,
+            sent.annotator,
+            draft.reason,
+            draft.why,
+            ORIGINAL,
+            draft.slices,
+            draft.lease_id,
+            stored_labels(self._reader.labels),
+        )
+        self._record(sent, updated, label.array, new_name("draft"))
 
-    def _record(self, sent: SentLabel, draft: _Unfinished, array: LabelArray, name: str) -> Draft:
-        def record(file: KeptFile) -> Draft:
-            return self._ledger.record_draft(
-                sent.image_id,
-                file.path,
-                file.sha256,
-                draft.annotator,
-                reason=draft.reason,
-                why=draft.why,
-                shown_as=ORIGINAL,
-                slices=draft.slices,
-                lease_id=draft.lease_id,
-                file_stamp=file.stamp,
-                label_names=stored_labels(self._reader.labels),
-            )
-
-        return self._files.keep(sent, array, name or new_name("draft"), record)
+    def _record(self, sent: SentLabel, draft: NewDraft, array: LabelArray, name: str) -> Draft:
+        return self._files.keep(sent, array, name, lambda file: self._ledger.keep_draft(draft, file))

@@ -14,8 +14,9 @@ from activelabel.data.labels import LabelArray, check_label
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
+from activelabel.store.cases.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft, Lease
+from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +61,25 @@ class HistoryReader:
             current: the label that counts now.
         """
         covered = None if current is None else frozenset(current.slices or sent.all_slices)
+        if current is not None and self.is_returned(current):
+            covered = frozenset()  # all of it is to be drawn anew: leaving a slice empty is an answer
         is_partial = current is not None and current.slices is not None
         now = History(self.asks_slices, covered, is_partial, shown=self.shown(sent))
         if case_without_history(sent, query, now) is not None:
             return now
         finals, originals = self._versions(sent)
         return replace(now, finals=finals, originals=originals)
+
+    def is_second_reading(self, query: Lease | None, current: Annotation) -> bool:
+        """Whether a query without an answer asks for a second reading of the label that counts."""
+        if query is None or query.strategy != SECOND_READING or query.outcome == "saved":
+            return False
+        return current.annotator != query.annotator and not self.is_returned(current)
+
+    def is_returned(self, label: Annotation) -> bool:
+        """Whether a reviewer has returned this label version to its annotator."""
+        decision = self.ledger.decision_about(label.id)
+        return decision is not None and decision.outcome == Verdict.RETURNED.value
 
     def shown(self, sent: SentLabel) -> dict[int, SliceDigests]:
         """The masks that models showed of the image, by the model's version.

@@ -12,6 +12,7 @@ from rich.table import Table
 from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
+from activelabel.cli.export import export
 from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, Studies
@@ -117,6 +118,7 @@ app.command()(report)
 app.command()(recipe)
 app.command()(restore)
 app.command()(check)
+app.command()(export)
 app.command()(rtstruct)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")

@@ -8,6 +8,7 @@ import typer
 from activelabel.cli.options import Conf
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
+from activelabel.quick_imports import no_collections
 
 if TYPE_CHECKING:
     from activelabel.report.page import Page
@@ -28,7 +29,8 @@ def report(
 
     The page is one self-contained file; a folder beside it has all figures and tables as PNG and CSV.
     """
-    from activelabel.report.page import write_page  # the drawing packages take long to import
+    with no_collections():
+        from activelabel.report.page import write_page  # the drawing packages take long to import
 
     page = _page(experiments or [], studies, conf or [])
     files = write_page(page, out)
@@ -49,7 +51,8 @@ def _page(experiments: list[Path], studies: str | None, conf: list[str]) -> "Pag
         raise InvalidInputError(
             f"--conf {conf[0]}: only a project has settings to give: give --studies, or leave it out"
         )
-    from activelabel.report.experiments import experiments_page
-    from activelabel.simulation.results import read_results
+    with no_collections():
+        from activelabel.report.experiments import experiments_page
+        from activelabel.simulation.results import read_results
 
     return experiments_page(read_results(experiments))

@@ -1,6 +1,6 @@
 """Labels that cover only some slices of an image, and the merge of two drawings into one label."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,21 +21,6 @@ class PartialLabel:
     def foreground_slices(self) -> int:
         """The number of its slices with something drawn."""
         return len(differing_slices(self.array, 0, self.axis))
-
-
-def drawn_slices(sent: LabelArray, axis: int, seen: Iterable[LabelArray]) -> set[int]:
-    """Slices along `axis` with a new drawing.
-
-    Args:
-        sent: the label from the client, `(W, H, D)`.
-        axis: the axis along which slices are counted.
-        seen: all labels that the client may have started from: earlier labels, a model's prediction. A slice equal to
-            one of them was not drawn, nor was an empty slice.
-    """
-    drawn = differing_slices(sent, 0, axis)
-    for label in seen:
-        drawn &= differing_slices(sent, label, axis)
-    return drawn
 
 
 def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:

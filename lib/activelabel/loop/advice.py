@@ -62,8 +62,18 @@ def advice(project: Project) -> dict[str, Any]:
         "unit": effort_unit(project),
         "learning_curve": curve,
         "forecast": None if ahead is None else asdict(ahead),
+        "seconds_ahead": seconds_ahead(project),
         "sentence": said(ahead),
     }
+
+
+def seconds_ahead(project: Project) -> float | None:
+    """The expected time for the labels until the next model; None while no label has answered a query of its kind."""
+    model, limits = project.ledger.model_in_use(), project.thresholds
+    query = project.recipe.query
+    of_slices = query.starts_with_slices if model is None else query.asks_slices
+    each = project.ledger.seconds_a_label(of_slices=of_slices)
+    return None if each is None else each * (limits.start if model is None else limits.retrain_after)
 
 
 @lru_cache(maxsize=16)

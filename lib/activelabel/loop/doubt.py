@@ -38,7 +38,7 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
         try:
             predictor = project.predictor_of(project.network(model), device)
         except InvalidInputError as error:
-            logger.warning("the doubt of model %d is compared with no label: %s", model.version, error)
+            logger.warning("the uncertainty of model %d is compared with no label: %s", model.version, error)
             continue
         for annotation in labels:
             try:
@@ -50,7 +50,7 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
             try:
                 _compare(project, model, predictor, annotation, volume, image)
             except InvalidInputError as error:
-                logger.warning("%s: its label is not compared with the doubt: %s", annotation.image_id, error)
+                logger.warning("%s: its label is not compared with the uncertainty: %s", annotation.image_id, error)
 
 
 def compared_measure(strategy: str) -> str:
@@ -114,7 +114,7 @@ def _compare(
         wrong_voxels=int(np.count_nonzero(wrong)),
         voxels=wrong.size,
     )
-    logger.info("%s: compared with the doubt of model %d: %s", annotation.image_id, model.version, record)
+    logger.info("%s: compared with the uncertainty of model %d: %s", annotation.image_id, model.version, record)
 
 
 def _new_slices(ledger: Ledger, model: ModelVersion, annotation: Annotation, count: int) -> list[int]:

@@ -27,13 +27,16 @@ class AnnotatedCase(Case):
 
 
 def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
-    """Annotations of images of `role` that are present and, as far as is known, readable.
+    """Annotations of images of `role` that may be learnt from, are present and, as far as is known, readable.
+
+    A label that a reviewer has returned is not among them; with `--conf review true`, neither is one that nobody has
+    approved.
 
     A training case may be annotated on some slices only. A validation case must be annotated completely, so that its
     Dice is comparable between rounds.
     """
     usable = {image.id for image in ledger.images() if image.usable}
-    labels = [item for item in ledger.annotations(role) if item.image_id in usable and item.slices != ()]
+    labels = [item for item in ledger.labels_to_learn(role) if item.image_id in usable and item.slices != ()]
     return labels if role == "training" else [item for item in labels if item.slices is None]
 
 
@@ -57,7 +60,7 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
         NotReadyError: no training case is left.
     """
     ledger = project.ledger
-    partial = [item.image_id for item in ledger.annotations("validation") if item.slices is not None]
+    partial = [item.image_id for item in ledger.labels_to_learn("validation") if item.slices is not None]
     if partial:
         logger.warning("not used for validation, as only some slices are annotated: %s", ", ".join(partial))
     training, validation = (readable_of_role(project, role, images) for role in ("training", "validation"))
@@ -122,8 +125,10 @@ def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
 
 def _no_training_case(ledger: Ledger) -> NotReadyError:
     validation = len(usable_annotations(ledger, "validation"))
+    waiting = ledger.count_waiting_for_review() if ledger.only_approved else 0
     return NotReadyError(
         "training: no training case is annotated yet"
+        + (f" and approved: {waiting} finished labels wait for a review" if waiting else "")
         + (f" (of {validation} validation cases no training learns)" if validation else "")
         + ": save a label for one first"
     )

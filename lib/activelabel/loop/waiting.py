@@ -34,7 +34,8 @@ def autopilot_info(project: Project, situation: Situation, autopilot: Autopilot 
     return {
         "due": None if due is None else due.value,
         "rests": rests,
-        "waits_for": waits_for(situation, due, counts, on=autopilot is not None, busy=busy, rests=rests),
+        "waits_for": waits_for(situation, due, counts, on=autopilot is not None, busy=busy, rests=rests)
+        + _for_review(project),
         "labels": asdict(counts),
     }
 
@@ -43,7 +44,7 @@ def labels_counted(project: Project, situation: Situation) -> Counts:
     """The labels of a project, counted for the next model."""
     first, query, limits = situation.model_version is None, project.recipe.query, project.thresholds
     slices = query.starts_with_slices if first else query.asks_slices
-    judging = project.ledger.annotations(role="validation")
+    judging = project.ledger.labels_to_learn("validation")
     return Counts(
         "slices" if slices else "volumes",
         situation.new_training_annotations,
@@ -85,6 +86,12 @@ def waits_for(
         f"{which} {start} after {_number(counts.training_wanted, f'{new}training {counts.unit}')}; "
         f"{counts.training or 'none'} {_is_or_are(counts.training)} there. {_validation(counts)}"
     )
+
+
+def _for_review(project: Project) -> str:
+    """A sentence on the labels that are learnt from once a reviewer has approved them; empty if there are none."""
+    waiting = project.ledger.count_waiting_for_review() if project.settings.review else 0
+    return f" {_number(waiting, 'finished labels')} {_is_or_are(waiting)} not reviewed yet." if waiting else ""
 
 
 def _validation(counts: Counts) -> str:

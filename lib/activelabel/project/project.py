@@ -283,7 +283,8 @@ def plan_without_labels(
     check_device(settings.device)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    return Project(settings, recipe, label_map_of(()), folder, Ledger(url), studies=studies)
+    ledger = Ledger(url, only_approved=settings.review)
+    return Project(settings, recipe, label_map_of(()), folder, ledger, studies=studies)
 
 
 def open_project(
@@ -321,7 +322,7 @@ def prepare_project(project: Project) -> None:
     The recipe's network is checked first. The label names are compared with those in the ledger, and the modality is
     determined if it is not recorded yet.
     """
-    check_network(project.recipe, len(project.labels) + 1)
+    check_network(project.recipe, project.labels.channels)
     project.ledger.open()
     check_names(project.ledger, project.labels)
     name_older_labels(project.ledger, project.labels)

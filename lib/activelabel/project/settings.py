@@ -145,6 +145,22 @@ class Settings(BaseModel):
         description="an annotator who asks again within so many seconds, and has sent nothing, skips the case for now; "
         f"0 to {LONGEST_SKIP_SECONDS}, 0 is never",
     )
+    readers: int = Field(
+        default=1, ge=1, le=2, description="1 or 2: how many annotators read a case; 2 for the share readers_share"
+    )
+    readers_share: float = Field(
+        default=0.2, gt=0, le=1, description="which share of the cases two annotators read, validation cases first"
+    )
+    agreement: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="from which Dice of each structure two readings agree; else a reviewer decides, 0 to 1",
+    )
+    review: bool = Field(
+        default=False,
+        description="true or false: learn only from labels that a reviewer has approved; a returned one never counts",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="what fixes all that is random: a whole number from 0")
     tracking: Literal["none", "mlflow"] = Field(
         default="none", description="none or mlflow: with mlflow each training is tracked in the project's mlflow.db"

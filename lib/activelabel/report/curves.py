@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from activelabel.analysis.bands import Band, bootstrap_band
-from activelabel.analysis.curves import EQUAL_EFFORT, aubc, value_at
+from activelabel.analysis.curves import EQUAL_EFFORT, aubc, last_within
 from activelabel.simulation.results import RUN
 
 Vector = NDArray[np.float64]
@@ -105,7 +105,7 @@ def _over(curve: LearningCurve, effort: Vector) -> LearningCurve:
 def at_equal_effort(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> EqualEffort | None:
     """Compare all runs with two models or more, at budgets of `effort` within the range of all of them.
 
-    At a budget, a run has the value of its last model within that budget (see `analysis.curves.value_at`): no value is
+    At a budget, a run has the value of its last model within that budget (`analysis.curves.last_within`): no value is
     read off a line between two models. Of rounds at the same effort, the last one counts. The tables hold only pairs
     that every arm has. The arguments are as above. None if the runs share no range or no pair.
     """
@@ -114,10 +114,7 @@ def at_equal_effort(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> E
     if low >= high:
         return None
     budgets = _budgets(list(runs.values()), low, high)
-    at = {
-        budget: _by_pair({run: curve.apply(_value_at, budget=budget) for run, curve in runs.items()})
-        for budget in budgets
-    }
+    at = {budget: _by_pair({run: _values_at(curve, budget) for run, curve in runs.items()}) for budget in budgets}
     known = pd.concat(at.values(), axis=1).notna().all(axis=1)
     pairs = known.index[known]
     if pairs.empty:
@@ -154,12 +151,10 @@ def _run_curves(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> dict[
     }
 
 
-def _value_at(values: "pd.Series[float]", budget: float) -> float:
-    return float("nan") if values.isna().any() else value_at(*_points(values), budget)
-
-
-def _points(values: "pd.Series[float]") -> tuple[Vector, Vector]:
-    return values.index.to_numpy(dtype=np.float64), values.to_numpy(dtype=np.float64)
+def _values_at(curve: pd.DataFrame, budget: float) -> "pd.Series[float]":
+    """Dice of each case at a budget; NaN for a case that one of the models was not tested with."""
+    last = last_within(curve.index.to_numpy(dtype=np.float64), budget)
+    return curve.iloc[last].where(curve.notna().all())
 
 
 def _by_pair(values: Mapping[_RunKey, "pd.Series[float]"]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def example_queries(results: Results, arm: str) -> Iterator[Block]:
     asked = queries[queries["model_version"].notna() & (queries["role"] == "training")]
     first = asked.sort_values("order").drop_duplicates("round")
     if first.empty:
-        yield Text(f"No model had a say in what {arm} asked for, so there is no doubt to show.")
+        yield Text(f"No model had a say in what {arm} asked for, so there is no uncertainty to show.")
         return
     for place in sorted({0, (len(first) - 1) // 2, len(first) - 1}):
         query = first.iloc[place]

@@ -113,7 +113,7 @@ def draw_doubts(worths: Sequence[float | None]) -> Figure:
         panel = figure.subplots()
         panel.axhline(0, color="#555555", linewidth=1)
         panel.plot(range(1, len(worths) + 1), np.array(worths, dtype=np.float64), "o-", color=_LINE_COLOURS[0])
-        panel.set(xlabel="label, the latest last", ylabel="worth of the doubt", ylim=(-1.05, 1.05))
+        panel.set(xlabel="label, the latest last", ylabel="worth of the uncertainty", ylim=(-1.05, 1.05))
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(color=_GRID)
     return figure

@@ -38,7 +38,7 @@ def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -
 def project_page(project: Project) -> Page:
     """The page about a project from its ledger; the project needs no model yet."""
     curve = learning_curve(project)
-    progress = project.ledger.progress()
+    progress, readings = project.ledger.progress(), list(_readings(project))
     return Page(
         title=f"How far is the project in {project.folder}?",
         summary=[
@@ -51,7 +51,8 @@ def project_page(project: Project) -> Page:
         sections=[
             Section("How good after how much work", list(_curve(project, curve))),
             Section("What the labels have cost", [_costs(project)]),
-            Section("Is the model wrong where it doubts?", list(_doubts(project))),
+            *([Section("Do two annotators agree?", readings)] if readings else []),
+            Section("Is the model wrong where it is uncertain?", list(_doubts(project))),
             Section("All settings", [Folded("Settings in force", json.dumps(project.settings_in_force(), indent=1)),
                                      Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
         ],
@@ -104,12 +105,34 @@ def _costs(project: Project) -> Table:
         "foreground slices": cost.foreground_slices,
         "effort units": cost.units,
         "timed queries": cost.timed_queries,
+        "of them by active time": cost.active_queries,
         "seconds a query": cost.seconds_per_query,
     }
     return Table(
         "costs", "All labels so far", pd.DataFrame([row]),
         "An effort unit is a foreground slice of a volume of its own; three of one whole volume are one (chlebus2022).",
     )  # fmt: skip
+
+
+def _readings(project: Project) -> Iterator[Block]:
+    """How much two annotators agree, case by case and structure by structure."""
+    versions = {label.id: label for image in project.ledger.images() for label in project.ledger.history(image.id)}
+    rows = [
+        {
+            "case": reading.image_id,
+            "structure": name,
+            "first": versions[reading.first_id].annotator,
+            "second": versions[reading.second_id].annotator,
+            "Dice": one.dice,
+            "distance (mm)": one.distance_mm,
+            "agree": reading.agrees,
+        }
+        for reading in project.ledger.readings()
+        for name, one in reading.structures.items()
+    ]
+    if rows:
+        note = f"Two readings agree from a Dice of {project.settings.agreement:g} of every structure on."
+        yield Table("readings", "Cases that were read twice", pd.DataFrame(rows), note)
 
 
 def _doubts(project: Project) -> Iterator[Block]:
@@ -125,12 +148,12 @@ def _doubts(project: Project) -> Iterator[Block]:
     ]  # fmt: skip
     yield Picture(
         name="doubts",
-        title=f"Worth of the doubt, of the last {len(doubts)} labels",
+        title=f"Worth of the uncertainty, of the last {len(doubts)} labels",
         figure=draw_doubts([doubt.worth for doubt in doubts]),
-        alt="How well the doubt went with the errors, label by label, from -1 to 1.",
-        note="1: every wrong voxel was doubted more than every other; 0: the doubt says nothing of the errors.",
+        alt="How well the uncertainty went with the errors, label by label, from -1 to 1.",
+        note="1: every wrong voxel was more uncertain than every other; 0: the uncertainty says nothing of the errors.",
     )
     yield Table(
         "doubts", "Label by label", pd.DataFrame(rows),
-        "Correlation is Spearman's, between doubt and errors; worth is its share of the largest that there can be.",
+        "Correlation is Spearman's, between uncertainty and errors; worth is its share of the largest there can be.",
     )  # fmt: skip

@@ -25,7 +25,7 @@ NOT_NEEDED = frozenset(
 NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
 """Packages that only a training with MLflow uses; `training.engine.tracking` imports them then."""
 
-NOT_NEEDED_BY_TASKS = NOT_NEEDED | {"ignite"}
+NOT_NEEDED_BY_TASKS = NOT_NEEDED | {"ignite", "requests"}
 
 SHARDED_OPTIMIZERS = "torch.distributed.optim"
 """A module that ignite imports only to recognise optimizers shared by several processes, which are not used here.

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
@@ -103,6 +102,8 @@ def _surface_distances(prediction: Mask, reference: Mask, spacing_mm: Spacing) -
     _check(prediction, reference, spacing_mm)
     if not prediction.any() or not reference.any():
         return np.array([0.0 if prediction.any() == reference.any() else math.inf])
+    from scipy import ndimage  # a report, which only sums metrics up, need not wait for it
+
     (box,) = ndimage.find_objects((prediction | reference).astype(np.uint8))  # the box of both masks
     surfaces = [mask[box] & ~ndimage.binary_erosion(mask[box]) for mask in (prediction, reference)]
     to_predicted, to_reference = (ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces)

@@ -64,13 +64,16 @@ _inherited: list[
 class Database:
     """The ledger's database at a URL; `clock` returns the time.
 
+    With `only_approved`, only labels that a reviewer has approved are learnt from.
+
     Raises:
         InvalidInputError: on construction, the URL is invalid; on first use, the server does not answer, the file is no
             ledger, or a newer version of this program wrote it.
     """
 
-    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+    def __init__(self, url: str, clock: Clock = utc_now, *, only_approved: bool = False) -> None:
         self._url = checked_url(url)
+        self.only_approved = only_approved
         self._clock = clock
         self._connected: _Connected | None = None
         self._leading: Connection | None = None

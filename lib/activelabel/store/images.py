@@ -13,7 +13,7 @@ from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, current_final, in_pool, unfinished
+from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
 from activelabel.store.records import Image, Role, SlicesTaken
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
 
@@ -131,7 +131,7 @@ class Images(Database):
             .order_by(ImageRow.id)
         )
         partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(
-            current_final(), AnnotationRow.slices.is_not(null())
+            counting(), AnnotationRow.slices.is_not(null())
         )
         leased = select(LeaseRow.image_id, LeaseRow.slices).where(active(now), LeaseRow.slices.is_not(null()))
         taken = defaultdict[str, set[int]](set)

@@ -1,9 +1,12 @@
 """The ledger: one database with all events of a study. It decides about annotations, leases, scores and models."""
 
+from activelabel.store.cases.active_time import ActiveTime
 from activelabel.store.cases.annotations import Annotations
 from activelabel.store.cases.drafts import Drafts
 from activelabel.store.cases.label_records import LabelRecords
 from activelabel.store.cases.leases import Leases
+from activelabel.store.cases.readings import Readings
+from activelabel.store.cases.reviews import Reviews
 from activelabel.store.cases.rounds import Rounds
 from activelabel.store.cases.skips import Skips
 from activelabel.store.facts import Facts
@@ -21,10 +24,13 @@ class Ledger(
     Images,
     Scores,
     Leases,
+    ActiveTime,
     Annotations,
     Drafts,
     LabelRecords,
     Skips,
+    Reviews,
+    Readings,
     Doubts,
     Facts,
     Models,
@@ -36,7 +42,8 @@ class Ledger(
 ):
     """All events and queries of a study in one object; each base class holds one kind.
 
-    `Ledger(url, clock=utc_now)` takes `sqlite:////folder/ledger.sqlite` (see `location.sqlite_url`) or
-    `postgresql://…`. Each method is one transaction: when it returns, what it wrote survives a killed process. Any
-    number of threads and processes may use ledgers of one URL at once, and a ledger may be pickled.
+    `Ledger(url, clock=utc_now, only_approved=False)` takes `sqlite:////folder/ledger.sqlite` (see
+    `location.sqlite_url`) or `postgresql://…`. Each method is one transaction: when it returns, what it wrote survives
+    a killed process. Any number of threads and processes may use ledgers of one URL at once, and a ledger may be
+    pickled.
     """

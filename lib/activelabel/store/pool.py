@@ -6,10 +6,12 @@ images on a PostgreSQL without row statistics, as in the first minute of a study
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, null, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, null, or_, select
+from sqlalchemy.orm import aliased
 
-from activelabel.store.records import FINAL, Role
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, SkipRow
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.records import FINAL, SECOND, Role
+from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ReadingRow, ReviewRow, SkipRow
 
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
@@ -39,13 +41,70 @@ def current() -> ColumnElement[bool]:
 
 
 def current_final() -> ColumnElement[bool]:
-    """Current annotations with the tag `final`, which count: at most one per image."""
+    """Current annotations with the tag `final`: at most one per image."""
     return and_(AnnotationRow.tag == FINAL, current())
 
 
+def counting() -> ColumnElement[bool]:
+    """Current final annotations that no reviewer has returned: what they cover is annotated."""
+    return and_(current_final(), AnnotationRow.id.not_in(decided(Verdict.RETURNED)))
+
+
 def complete() -> ColumnElement[bool]:
-    """Current final annotations of a whole volume: the image is fully annotated."""
-    return and_(current_final(), AnnotationRow.slices.is_(null()))
+    """Counting annotations of a whole volume: the image is fully annotated."""
+    return and_(counting(), AnnotationRow.slices.is_(null()))
+
+
+def learnable(only_approved: bool) -> ColumnElement[bool]:
+    """Annotations that a training may learn from, at most one per image.
+
+    Without review these are the annotations that count, but not one from which a second reading differs, unless a
+    reviewer has approved it. If only approved ones are learnt from, it is the newest
+    approved version of each image whose label was not taken back since: a later version waits for its review.
+    """
+    if not only_approved:
+        undisputed = or_(AnnotationRow.id.not_in(disputed()), AnnotationRow.id.in_(decided(Verdict.APPROVED)))
+        return and_(counting(), undisputed)
+    newest_approved = (
+        select(func.max(AnnotationRow.id))
+        .where(AnnotationRow.tag == FINAL, AnnotationRow.id.in_(decided(Verdict.APPROVED)))
+        .group_by(AnnotationRow.image_id)
+    )
+    return and_(AnnotationRow.id.in_(newest_approved), AnnotationRow.id > last_taken_back())
+
+
+def waits_for_second(annotator: str) -> ColumnElement[bool]:
+    """Final annotations of whole volumes by others that nobody has decided about or read a second time."""
+    decisions = (AnnotationRow.id.not_in(decided(verdict)) for verdict in Verdict)
+    read = select(AnnotationRow.image_id).where(AnnotationRow.tag == SECOND, current())
+    whole = and_(complete(), AnnotationRow.annotator != annotator)
+    return and_(whole, AnnotationRow.image_id.not_in(read.correlate(None)), *decisions)
+
+
+def disputed() -> Select[int]:
+    """The ids of the annotations from which a second reading differs."""
+    return select(ReadingRow.first_id).where(ReadingRow.agrees.is_(False))
+
+
+def last_taken_back() -> ScalarSelect[int]:
+    """The id of the last final annotation of the same image that was taken back, 0 for none."""
+    other = aliased(AnnotationRow)
+    return (
+        select(func.coalesce(func.max(other.id), 0))
+        .where(other.image_id == AnnotationRow.image_id, other.tag == FINAL, other.deleted_at.is_not(null()))
+        .correlate(AnnotationRow)
+        .scalar_subquery()
+    )
+
+
+def decided(verdict: Verdict) -> Select[int]:
+    """The ids of the annotations about which this is the standing decision."""
+    return select(ReviewRow.annotation_id).where(ReviewRow.outcome == verdict.value, ReviewRow.superseded_at.is_(None))
+
+
+def being_reviewed(now: datetime) -> ColumnElement[bool]:
+    """Reviews that a reviewer has not ended and that have not expired."""
+    return and_(ReviewRow.outcome.is_(None), ReviewRow.expires_at > now)
 
 
 def active(now: datetime) -> ColumnElement[bool]:

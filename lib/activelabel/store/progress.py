@@ -9,8 +9,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row
-from activelabel.store.pool import active, complete, current_final
-from activelabel.store.records import FINAL, ModelEffort, Progress, Role
+from activelabel.store.pool import active, complete, counting, current_final, learnable
+from activelabel.store.records import FINAL, SECOND_READING, ModelEffort, Progress, Role
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
 
 
@@ -21,14 +21,15 @@ class Overview(Database):
         """The current counts, read in one transaction."""
         now = self._clock()
         training = ImageRow.role == "training"
-        leased = select(LeaseRow.image_id).where(active(now))
+        first = LeaseRow.strategy != SECOND_READING  # whose images are annotated already
+        leased = select(LeaseRow.image_id).where(active(now), first)
         annotated = select(AnnotationRow.image_id).where(complete())
-        final = select(AnnotationRow.image_id).where(current_final())
+        final = select(AnnotationRow.image_id).where(counting())
         with self._reading() as session:
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
             seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
-            unseen = and_(current_final(), AnnotationRow.id.not_in(seen))
+            unseen = and_(learnable(self.only_approved), AnnotationRow.id.not_in(seen))
             new = select(AnnotationRow.image_id).where(unseen, or_(AnnotationRow.slices.is_(null()), training))
             usable = ImageRow.unreadable_reason.is_(None)
             trainable = ImageRow.id.in_(new.join(ImageRow, ImageRow.id == AnnotationRow.image_id)) & usable
@@ -49,8 +50,8 @@ class Overview(Database):
             }
             counts = (func.count().filter(condition).label(name) for name, condition in counted.items())
             row = session.execute(select(*counts).where(ImageRow.present.is_(True))).mappings().one()
-            covered = _slices(session, AnnotationRow.covered_slices, current_final())
-            drawn = _slices(session, AnnotationRow.foreground_slices, current_final())
+            covered = _slices(session, AnnotationRow.covered_slices, counting())
+            drawn = _slices(session, AnnotationRow.foreground_slices, counting())
             new_slices = _new_slices(session, and_(unseen, training, usable), seen)
             return Progress(
                 latest_model=version,
@@ -76,14 +77,15 @@ class Overview(Database):
             before = {
                 image_id: count or 0 for image_id, count in session.execute(drawn.where(AnnotationRow.id.in_(seen)))
             }
-            now = session.execute(drawn.where(current_final(), AnnotationRow.id.not_in(seen)))
+            now = session.execute(drawn.where(learnable(self.only_approved), AnnotationRow.id.not_in(seen)))
             return sum(max((count or 0) - before.get(image_id, 0), 0) for image_id, count in now)
 
     def effort(self, patients: Mapping[str, str]) -> Effort:
         """The annotators' effort for the labels that count. An image whose slices were not counted has 0 slices.
 
         Slices and units are those of the current labels; a label of a volume counts whole unless its last query was
-        for slices. The mean time is over all answered queries whose labels were not deleted. `patients` maps images to
+        for slices. The mean time is over all answered queries whose labels were not deleted: the active time
+        where a client has said it, else the time since the query. `patients` maps images to
         patients; an image that is missing in it is a patient of its own.
         """
         whole = and_(AnnotationRow.slices.is_(null()), LeaseRow.slices.is_(null()))
@@ -93,7 +95,8 @@ class Overview(Database):
             .outerjoin(LeaseRow, LeaseRow.id == AnnotationRow.lease_id)
             .where(current_final(), ImageRow.present.is_(True))
         )
-        times = select(func.count(AnnotationRow.seconds), func.avg(AnnotationRow.seconds)).where(
+        active, passed = AnnotationRow.active_seconds, AnnotationRow.seconds
+        times = select(func.count(passed), func.count(active), func.avg(func.coalesce(active, passed))).where(
             AnnotationRow.tag == FINAL, AnnotationRow.deleted_at.is_(None)
         )
         with self._reading() as session:
@@ -101,8 +104,8 @@ class Overview(Database):
                 AnnotatedQuery(patients.get(image_id, image_id), bool(whole), covered or 0, drawn or 0)
                 for image_id, whole, covered, drawn in session.execute(labels)
             ]
-            timed, seconds = session.execute(times).one()
-        return replace(effort(queries), timed_queries=timed, seconds_per_query=seconds)
+            timed, active_count, seconds = session.execute(times).one()
+        return replace(effort(queries), timed_queries=timed, active_queries=active_count, seconds_per_query=seconds)
 
     def unchanged_labels(self) -> dict[Role, int]:
         """The number of labels that count and are an unchanged prediction of a model, by the role of their images."""

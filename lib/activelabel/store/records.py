@@ -16,10 +16,17 @@ Role = Literal["training", "validation"]
 Outcome = Literal["saved", "expired", "released"]
 ModelKind = Literal["task", "proxy"]
 SkipKind = Literal["not now", "cannot be annotated"]
+ReviewOutcome = Literal["approved", "returned", "released", "expired"]
+Difficulty = Literal["easy", "medium", "hard"]
 UserRole = Literal["annotator", "reviewer", "manager", "admin"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
+SECOND = "reading_2"
+"""The tag of a label that a second annotator has drawn without seeing the final one. Slicer's reviewer module, which
+expects a number behind `_`, shows it as a version."""
+SECOND_READING = "second_reading"
+"""The strategy of a query for such a label."""
 FINAL = "final"  # the tag of the annotations that count; labels with another tag are kept and do not count
 
 
@@ -129,7 +136,8 @@ class Annotation:
     """A kept label and the slices that it covers.
 
     `version` counts from 1 within image and tag. `seconds` is the time from the query to the label, None if the image
-    was never asked for. A superseded annotation was replaced by a newer one; a deleted one was taken back.
+    was never asked for; `active_seconds` is the part of it in which the annotator worked, None if no client has said
+    it. A superseded annotation was replaced by a newer one; a deleted one was taken back.
     `covered_slices` is the number of slices that it covers, `foreground_slices` the number of those on which something
     is drawn; None if they were not counted. `unchanged_from` is the model that drew it if the annotator changed
     nothing. `label_names` name the values 1..N, `image_sha256` is the digest of the image on which it was drawn; both
@@ -158,6 +166,7 @@ class Annotation:
     file_size: int | None = None
     file_modified_ns: int | None = None
     coverage: CoverageCase | None = None
+    active_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +212,60 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class Review:
+    """What a reviewer has decided about a label, or that they have it before them (`outcome` None).
+
+    `begun_at` and `expires_at` are None if it was decided without taking the label for review. A decision stands until
+    `superseded_at`, when a later one about the same label replaced it.
+    """
+
+    id: int
+    image_id: str
+    annotation_id: int
+    reviewer: str
+    begun_at: datetime | None
+    expires_at: datetime | None
+    outcome: ReviewOutcome | None
+    note: str
+    difficulty: Difficulty | None
+    ended_at: datetime | None
+    superseded_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much two readings of a structure agree: Dice, and the mean distance of both surfaces in mm.
+
+    The distance is None if one of them has not drawn the structure.
+    """
+
+    dice: float
+    distance_mm: float | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Two readings of a case, by the ids of their labels, and their agreement for each structure that either drew."""
+
+    id: int
+    image_id: str
+    first_id: int
+    second_id: int
+    structures: Mapping[str, Agreement]
+    agrees: bool
+    created_at: datetime
+
+    @property
+    def in_words(self) -> str:
+        """How much both agree, structure by structure."""
+        shown = [
+            f"{name} Dice {one.dice:.2f}" + ("" if one.distance_mm is None else f", {one.distance_mm:.1f} mm apart")
+            for name, one in sorted(self.structures.items())
+        ]
+        return "; ".join(shown) or "nothing is drawn in either"
+
+
+@dataclass(frozen=True)
 class Fact:
     """A fact about the project that was recorded when it began, and the reason."""
 
@@ -245,7 +308,10 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Lease:
-    """A query given to one annotator for a while, and the reason. It is active if `outcome` is None."""
+    """A query given to one annotator for a while, and the reason. It is active if `outcome` is None.
+
+    `active_seconds` is how long the annotator has worked on it, as their client says; None if it says nothing.
+    """
 
     id: int
     image_id: str
@@ -260,6 +326,7 @@ class Lease:
     expires_at: datetime
     ended_at: datetime | None
     outcome: Outcome | None
+    active_seconds: float | None = None
 
 
 @dataclass(frozen=True)

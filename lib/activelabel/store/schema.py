@@ -1,14 +1,15 @@
 """The tables of the ledger. The migrations create them; a test checks that both agree.
 
 The database itself enforces these rules: at most one active lease per annotator, one holder per slice or volume, one
-current annotation per image and tag, one open draft per image and annotator, one number per model version, one
-comparison with a model per label.
+current annotation per image and tag, one open draft per image and annotator, one open review per image, one standing
+decision per label, one number per model version, one comparison with a model per label.
 """
 
 import array
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from activelabel.store.records import ModelKind, Outcome, Role, SkipKind, UserRole
+from activelabel.store.records import Difficulty, ModelKind, Outcome, ReviewOutcome, Role, SkipKind, UserRole
 
 WHOLE_VOLUME = -1  # the slice index that stands for all slices: a primary key cannot contain NULL
 NAME_LENGTH = 255  # the longest file name
@@ -134,6 +135,11 @@ class ImageRow(Base):
     intensities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     set_aside_stamp: Mapped[str | None] = mapped_column(Text)
 
+    @property
+    def usable_now(self) -> bool:
+        """Whether its file is present and, as far as is known, can be read."""
+        return self.present and self.unreadable_reason is None
+
 
 class ModelVersionRow(Base):
     """A published model; only `withdrawn_at` ever changes, and `file` if the file is converted to another format."""
@@ -229,7 +235,10 @@ class ScoreRow(Base):
 
 
 class LeaseRow(Base):
-    """A query given to an annotator. `ended_at` NULL: not ended yet, though perhaps expired."""
+    """A query given to an annotator. `ended_at` NULL: not ended yet, though perhaps expired.
+
+    `active_seconds` is how long the annotator has worked on it, as their client says; NULL if it says nothing.
+    """
 
     __tablename__ = "leases"
     __table_args__ = (
@@ -259,6 +268,7 @@ class LeaseRow(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[Outcome | None] = mapped_column(String(10))
+    active_seconds: Mapped[float | None] = mapped_column(Double)
 
 
 class LeaseItemRow(Base):
@@ -294,6 +304,8 @@ class AnnotationRow(Base):
     `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
     drawn; NULL if the label was kept before the ledger had these columns.
     `file_size` and `file_modified_ns` are those of its file when its digest was last checked; NULL until then.
+    `seconds` is the time since the query, `active_seconds` the part of it in which the annotator worked, as their
+    client says; NULL if unknown.
     `coverage` is a `CoverageCase`; NULL if the label was kept before the ledger had this column, or is not final.
     """
 
@@ -333,6 +345,7 @@ class AnnotationRow(Base):
     file_size: Mapped[int | None] = mapped_column(BigInteger)
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
     coverage: Mapped[str | None] = mapped_column(Word)
+    active_seconds: Mapped[float | None] = mapped_column(Double)
 
 
 class DraftRow(Base):
@@ -400,6 +413,66 @@ class SkipRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_by: Mapped[str | None] = mapped_column(Name)
+
+
+class ReviewRow(Base):
+    """What a reviewer has decided about a label, or that they have it before them (`outcome` NULL, until `expires_at`).
+
+    `begun_at` and `expires_at` are NULL if the label was never taken for review. `superseded_at` is when a later
+    decision about the same label replaced this one; the newest decision stands.
+    """
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('approved', 'returned', 'released', 'expired')", name="outcome"),
+        CheckConstraint("difficulty IN ('easy', 'medium', 'hard')", name="difficulty"),
+        CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended"),
+        CheckConstraint("outcome IS NOT NULL OR expires_at IS NOT NULL", name="open"),
+        Index(
+            "uq_reviews_open",
+            "image_id",
+            unique=True,
+            sqlite_where=text("outcome IS NULL"),
+            postgresql_where=text("outcome IS NULL"),
+        ),
+        Index(
+            "uq_reviews_standing",
+            "annotation_id",
+            unique=True,
+            sqlite_where=text("outcome IN ('approved', 'returned') AND superseded_at IS NULL"),
+            postgresql_where=text("outcome IN ('approved', 'returned') AND superseded_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
+    reviewer: Mapped[str] = mapped_column(Name)
+    begun_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[ReviewOutcome | None] = mapped_column(String(10))
+    note: Mapped[str] = mapped_column(Text)
+    difficulty: Mapped[Difficulty | None] = mapped_column(String(10))
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ReadingRow(Base):
+    """Two readings of a case: a final label, and the label that another annotator has drawn without seeing it.
+
+    `structures` holds by name how much both agree (see `records.Agreement`). `agrees`: enough by the project's setting.
+    """
+
+    __tablename__ = "readings"
+    __table_args__ = (UniqueConstraint("second_id"), Index("ix_readings_image_id", "image_id"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    first_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
+    second_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
+    structures: Mapped[dict[str, Any]] = mapped_column(JSON)
+    agrees: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class FactRow(Base):

@@ -1,8 +1,9 @@
 """The part that all strategies share: leasing the next case, or slices of a case, to an annotator.
 
 A strategy only *proposes* cases, best first, each with the reason. This module does the rest for all of them: an
-annotator with an unfinished query gets it back; the annotator's own drafts come first, then the validation cases that
-are due, then the strategy's proposals; the first of these that nobody else holds is leased to the annotator who asks.
+annotator with an unfinished query gets it back; the annotator's own drafts come first, then what a reviewer returned to
+them, then what waits for a second reading, then the validation cases that are due, then the strategy's proposals; the
+first of these that nobody else holds is leased to the annotator who asks.
 """
 
 import itertools
@@ -21,6 +22,7 @@ from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import count_slices
 from activelabel.store.records import Lease, Slices
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due
+from activelabel.strategies.second_readings import second_readings
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +46,8 @@ class ProjectStrategy:
     def next(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
         """Lease the next case to an annotator; `{}` if no readable case is left.
 
-        The annotator's own drafts come first. Cases that they skipped for now, and cases of which somebody else has a
-        draft, come last.
+        The annotator's own drafts come first, then the labels that were returned to them. Cases that they skipped for
+        now, and cases of which somebody else has a draft or a returned label, come last.
         """
         passed_over = self._project.ledger.passed_over(annotator)
 
@@ -60,8 +62,9 @@ class ProjectStrategy:
         return self._next(annotator, images, in_the_end) if passed_over and not given else given
 
     def _all(self, annotator: str) -> Iterator[Proposal]:
-        """The annotator's drafts, then the strategy's proposals."""
-        return itertools.chain(drafts_to_finish(self._project, annotator), self.proposals())
+        """The annotator's drafts, what was returned to them, second readings, then the strategy's proposals."""
+        own = drafts_to_finish(self._project, annotator), returned_labels(self._project, annotator)
+        return itertools.chain(*own, second_readings(self._project, annotator), self.proposals())
 
     def _next(
         self,
@@ -129,6 +132,12 @@ def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
             yield Proposal(draft.image_id, reason, slices=tuple(sorted(left)))
 
 
+def returned_labels(project: Project, annotator: str) -> Iterator[Proposal]:
+    """The labels of an annotator that a reviewer has returned, oldest first, with the slices that they cover."""
+    for label, review in project.ledger.returned_to(annotator):
+        yield Proposal(label.image_id, f"{review.reviewer} returned your label: {review.note}", slices=label.slices)
+
+
 def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Proposal]) -> Lease | None:
     """The annotator's unfinished query, else a new one from the first proposal that can be leased; None if none can."""
     held = project.ledger.active_lease(annotator)
@@ -139,7 +148,7 @@ def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Pro
             annotator,
             proposal.image_id,
             minutes=project.settings.lease_minutes,
-            strategy=strategy,
+            strategy=proposal.strategy or strategy,
             slices=proposal.slices,
             model_version=proposal.model_version,
             score=proposal.score,

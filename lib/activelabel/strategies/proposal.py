@@ -20,6 +20,8 @@ class Proposal:
     score: float | None = None
     model_version: int | None = None
     slices: Slices = None
+    strategy: str | None = None
+    """The strategy that the query is recorded under, if not the one that was asked."""
 
 
 Proposals = Callable[[Project], Iterator[Proposal]]

@@ -102,7 +102,7 @@ def seen_features(project: Project, of_slices: bool = False) -> Seen:
 def volumes_learnt(project: Project, model: ModelVersion) -> set[str]:
     """The images, or those with slices, from which a model has learned and that are still annotated."""
     learnt = set(model.trained_on)
-    return {annotation.image_id for annotation in project.ledger.annotations() if annotation.id in learnt}
+    return {annotation.image_id for annotation in project.ledger.labels_to_learn() if annotation.id in learnt}
 
 
 def _spread_proposals(

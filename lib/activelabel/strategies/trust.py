@@ -41,8 +41,8 @@ class Trust:
 
     def __str__(self) -> str:
         return (
-            f"what the model doubts says little of where it is wrong (rank correlation {self.mean:.2f} over the last "
-            f"{self.window} labels, below {self.least:g})"
+            f"where the model is uncertain says little of where it is wrong (rank correlation {self.mean:.2f} over the "
+            f"last {self.window} labels, below {self.least:g})"
         )
 
 
@@ -71,7 +71,7 @@ def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instea
         )
     validation = set(project.ledger.pool("validation"))
     return (
-        item if item.image_id in validation else _with_addition(item, f", not by doubt: {trust}")
+        item if item.image_id in validation else _with_addition(item, f", not by uncertainty: {trust}")
         for item in instead(project)
     )
 

@@ -6,7 +6,6 @@ images the foreground is tissue that gives signal, found by multi-Otsu threshold
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from activelabel.data.files.volumes import Volume
 from activelabel.data.modality import Modality
@@ -98,6 +97,8 @@ def foreground(volume: NDArray[np.float32]) -> Mask:
         return np.zeros(volume.shape, dtype=np.bool_)
     threshold = _darkest_class_threshold(values)
     bright = body if threshold is None else body & (volume >= threshold)
+    from scipy import ndimage  # a scoring, which seldom draws a pseudo-label, need not wait for it
+
     # The majority of a mask is the median of the image against the same threshold, and much faster.
     smooth = ndimage.uniform_filter(bright.astype(np.float32), size=3, mode="nearest") > 0.5
     labels, sizes = _components(smooth & body)
@@ -132,5 +133,7 @@ def _darkest_class_threshold(values: NDArray[np.float32]) -> float | None:
 
 def _components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """26-connected components, numbered from 1, and the number of voxels of each."""
+    from scipy import ndimage
+
     labels, count = ndimage.label(mask, structure=_NEIGHBOURS_26)
     return labels, np.bincount(labels.ravel(), minlength=count + 1)[1:]

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from recorded import record_annotation
 from training_study import TINY, Study
 
 from activelabel.loop.training.segmentation import SegmentationTraining
@@ -249,7 +250,7 @@ def test_a_training_is_longer_where_more_was_drawn(
     for image_id in (second, *other.ids("validation")):
         ledger.delete_annotation(image_id)
     sha256 = {name: sha256_of(other.project.labels_folder / f"{name}.nii.gz") for name in (first, second)}
-    ledger.record_annotation(first, file, sha256[first], "ann", foreground_slices=12)
+    record_annotation(ledger, first, file, sha256[first], "ann", foreground_slices=12)
     steps, _, _ = watch_steps(monkeypatch)
 
     other.train()
@@ -257,7 +258,7 @@ def test_a_training_is_longer_where_more_was_drawn(
 
     steps.clear()
     slices = [8, 10, 12, 0]
-    ledger.record_annotation(second, f"{second}.nii.gz", sha256[second], "ann", slices=slices, foreground_slices=3)
+    record_annotation(ledger, second, f"{second}.nii.gz", sha256[second], "ann", slices=slices, foreground_slices=3)
     other.train()
     assert steps == [1] * 7 + [2] * 7, "14 for 7"
 

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.data.label_texts import stored_labels, text_of
 from activelabel.errors import InvalidInputError
@@ -16,7 +17,7 @@ def start(studies: Path, labels: str) -> Project:
 
 def keep_label(project: Project, names: list[str] | None = None) -> None:
     project.ledger.sync_images(["a"], 0)
-    project.ledger.record_annotation("a", "a.nii.gz", "0", "ann", label_names=names)
+    record_annotation(project.ledger, "a", "a.nii.gz", "0", "ann", label_names=names)
 
 
 def test_before_the_first_label_any_names_will_do(tmp_path: Path) -> None:

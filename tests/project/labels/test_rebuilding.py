@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorded import record_annotation
 from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_nifti
 from sqlalchemy import create_engine, text
 
@@ -133,7 +134,7 @@ def test_the_start_after_a_rebuild_changes_nothing(project: Project, monkeypatch
     store._observer.stop()
     store.close()
     assert rows(project, "annotations") == before
-    saved = project.ledger.record_annotation("case0", "later.nii.gz", "0" * 64, "dee")
+    saved = record_annotation(project.ledger, "case0", "later.nii.gz", "0" * 64, "dee")
     assert saved.id > max(row["id"] for row in before)
 
 

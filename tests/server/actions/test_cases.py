@@ -19,6 +19,7 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.strategy import host_strategies
 
 NAMES = [f"case_{number}" for number in range(8)]
+LEASE = timedelta(minutes=120)
 
 
 class App:
@@ -104,7 +105,7 @@ def test_an_expired_lease_frees_the_image(make_app: Callable[..., App]) -> None:
 def test_a_case_skipped_for_now_is_given_to_another_annotator(app: App) -> None:
     skipped = app.ask()["id"]
     app.ask(skip="not now")
-    app.project.ledger.release_lease("ann")
+    app.now += LEASE
     assert app.ask("bob")["id"] == skipped
 
 
@@ -162,7 +163,7 @@ def test_slices_of_a_skipped_volume_are_passed_over_whichever_they_are(make_app:
 
 def test_a_skip_without_a_case_is_refused_at_its_route_and_ignored_with_a_next_sample(app: App) -> None:
     assert "skipped" not in app.ask(skip="not now")
-    app.project.ledger.release_lease("ann")
+    app.actions.skip_case({"client_id": "ann"}, None)
     with pytest.raises(NotReadyError, match="bob holds no case that could be skipped: ask for one, or name an image"):
         app.actions.skip_case({"client_id": "bob"}, None)
     set_aside = app.actions.skip_case({"client_id": "bob", "skip": "cannot be annotated"}, NAMES[0])
@@ -239,15 +240,14 @@ def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> 
     answer = app.ask()
     assert (answer["id"], answer["PatientID"]) == (case, f"{case} | draft")
     assert answer["draft"]["why"] == saved["message"]
-    app.project.ledger.release_lease("ann")
+    app.now += LEASE
     others = app.ask("bob")
     assert others["id"] != case
-    app.project.ledger.release_lease("bob")
     answer = app.ask()
     assert (answer["id"], answer["reason"]) == (case, f"your draft of it is open: {saved['message']}")
     for image_id in set(NAMES) - {case}:
         app.send(image_id, "eve", finished=True)
-    app.project.ledger.release_lease("ann")
+    app.now += LEASE
     assert app.ask("bob")["id"] == case  # no other case is left
     assert app.opens_with(case) is None
     assert "draft" not in app.ask("bob")

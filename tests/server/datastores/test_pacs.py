@@ -12,6 +12,7 @@ import requests
 from monailabel.config import settings as host_settings
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
+from recorded import record_annotation
 from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
@@ -550,7 +551,7 @@ def test_labels_that_were_taken_in_before_slices_were_drawn_are_known(site: Site
     folder = site.folder / "labels" / uid
     folder.mkdir(parents=True)
     (folder / f"seg-{seg}.nii.gz").write_bytes(site.label(1).read_bytes())
-    site.ledger.record_annotation(uid, f"{uid}/seg-{seg}.nii.gz", "0" * 64, "Bob")
+    record_annotation(site.ledger, uid, f"{uid}/seg-{seg}.nii.gz", "0" * 64, "Bob")
     site.open().refresh()
     assert len(site.ledger.history(uid)) == 1
     assert len(site.segments()) == 1

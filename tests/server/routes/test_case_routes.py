@@ -1,13 +1,15 @@
 """The routes for cases as a client calls them: the requests that they pass on, and those that they refuse."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from activelabel.server.routes import case_routes
+from activelabel.store.cases.case_states import CaseState
 
 
 class Store:
@@ -20,17 +22,26 @@ class Store:
         """Find no change."""
 
 
+WHEN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
 class Cases:
-    """Returns the request that it was asked."""
+    """Notes the request that it was asked, and answers as the real one does."""
+
+    asked: ClassVar[list[tuple[dict[str, Any], str | None]]] = []
 
     def skip_case(self, params: Mapping[str, Any], image_id: str | None) -> dict[str, Any]:
-        return {"skip": dict(params), "image": image_id}
+        self.asked.append((dict(params), image_id))
+        skip = {"id": "case7", "kind": "not now", "reason": "", "annotator": "ann", "when": WHEN.isoformat()}
+        return {**skip, "state": CaseState.SKIPPED}
 
     def bring_back(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
-        return {"back": dict(params), "image": image_id}
+        self.asked.append((dict(params), image_id))
+        return {"id": image_id, "state": CaseState.UNSEEN}
 
     def finish_case(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
-        return {"finish": dict(params), "image": image_id}
+        self.asked.append((dict(params), image_id))
+        return {"image": image_id, "state": "finished"}
 
     def cases(self) -> dict[str, Any]:
         return {"drafts": []}
@@ -52,20 +63,22 @@ def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
 
 
 @pytest.mark.parametrize(
-    ("address", "body", "answer"),
+    ("address", "body", "params", "image", "answer"),
     [
-        ("skip", None, {"skip": {}, "image": None}),
-        ("skip", {"client_id": "ann", "skip": 3}, {"skip": {"client_id": "ann", "skip": 3}, "image": None}),
-        ("skip", {"image": "case7", "reason": "cut"}, {"skip": {"reason": "cut"}, "image": "case7"}),
-        ("bring-back", {"image": "case7", "client_id": "ann"}, {"back": {"client_id": "ann"}, "image": "case7"}),
-        ("finish", {"image": "case7"}, {"finish": {}, "image": "case7"}),
+        ("skip", None, {}, None, {"kind": "not now", "state": "skipped"}),
+        ("skip", {"client_id": "ann", "skip": 3}, {"client_id": "ann", "skip": 3}, None, {"id": "case7"}),
+        ("skip", {"image": "case7", "reason": "cut"}, {"reason": "cut"}, "case7", {"annotator": "ann"}),
+        ("bring-back", {"image": "case7", "client_id": "ann"}, {"client_id": "ann"}, "case7", {"state": "unseen"}),
+        ("finish", {"image": "case7"}, {}, "case7", {"image": "case7", "state": "finished"}),
     ],
 )
 def test_requests_about_cases_are_passed_on(
-    client: TestClient, address: str, body: Any, answer: dict[str, Any]
+    client: TestClient, address: str, body: Any, params: dict[str, Any], image: str | None, answer: dict[str, Any]
 ) -> None:
     response = client.post(f"/activelabel/{address}", json=body)
-    assert (response.status_code, response.json()) == (200, answer)
+    assert response.status_code == 200
+    assert Cases.asked[-1] == (params, image)
+    assert answer.items() <= response.json().items()
 
 
 @pytest.mark.parametrize(

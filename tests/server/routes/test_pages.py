@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from hostile_names import HOSTILE, RTL
 
 from activelabel.server.routes.pages import render_page
 
@@ -42,3 +43,12 @@ def test_the_first_page_names_the_address_at_which_it_was_opened() -> None:
 def test_the_list_of_routes_finds_its_description_beside_it() -> None:
     page = bytes(render_page("routes.html", title="What can be asked", routes=[]).body).decode()
     assert re.findall(r'href="([^"]*)"', page) == ["openapi.json"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_page_of_the_server_shows_a_hostile_name_and_does_nothing_else(name: str) -> None:
+    text = bytes(render_page("log.html", title=name, log=name, refresh=0).body).decode()
+    plain = bytes(render_page("log.html", title="liver", log="liver", refresh=0).body).decode()
+    for tag in ("<script", "<img", "<b>", "<title", "</pre", "</style"):
+        assert text.count(tag) == plain.count(tag), tag
+    assert RTL not in text

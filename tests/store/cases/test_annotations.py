@@ -1,4 +1,5 @@
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.cases.annotations import LabelChangedError
@@ -11,7 +12,7 @@ def outcomes(ledger):
 def test_an_annotation_ends_the_lease_that_asked_for_it(study, clock):
     lease = study.grant_lease("ann", "a", 30, "random")
     clock.advance(12.5)
-    annotation = study.record_annotation("a", "a.1.nii.gz", "5a" * 32, "ann")
+    annotation = record_annotation(study, "a", "a.1.nii.gz", "5a" * 32, "ann")
     assert (annotation.image_id, annotation.tag, annotation.version) == ("a", "final", 1)
     assert (annotation.file, annotation.sha256, annotation.slices) == ("a.1.nii.gz", "5a" * 32, None)
     assert (annotation.annotator, annotation.created_at) == ("ann", clock.now)
@@ -22,30 +23,30 @@ def test_an_annotation_ends_the_lease_that_asked_for_it(study, clock):
 
 
 def test_a_label_that_was_never_asked_for_has_no_time(study):
-    annotation = study.record_annotation("a", "f", "0", "ann")
+    annotation = record_annotation(study, "a", "f", "0", "ann")
     assert (annotation.lease_id, annotation.seconds) == (None, None)
 
 
 def test_a_late_label_belongs_to_the_query_that_expired(study, clock):
     lease = study.grant_lease("ann", "a", 30, "random")
     clock.advance(45)
-    annotation = study.record_annotation("a", "f", "0", "ann")
+    annotation = record_annotation(study, "a", "f", "0", "ann")
     assert (annotation.lease_id, annotation.seconds) == (lease.id, 45 * 60)
     assert [(ended.outcome, ended.ended_at) for ended in study.leases()] == [("expired", lease.expires_at)]
 
 
 def test_a_correction_belongs_to_no_query(study, clock):
     study.grant_lease("ann", "a", 30, "random")
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     clock.advance(5)
-    correction = study.record_annotation("a", "g", "1", "ann")
+    correction = record_annotation(study, "a", "g", "1", "ann")
     assert (correction.version, correction.lease_id, correction.seconds) == (2, None, None)
 
 
 def test_a_label_from_somebody_else_ends_the_lease_all_the_same(study, clock):
     lease = study.grant_lease("ann", "a", 30, "random")
     clock.advance(1)
-    annotation = study.record_annotation("a", "f", "0", "bob")
+    annotation = record_annotation(study, "a", "f", "0", "bob")
     assert (annotation.annotator, annotation.lease_id, annotation.seconds) == ("bob", lease.id, 60.0)
     assert outcomes(study) == {"ann": "saved"}
 
@@ -53,7 +54,7 @@ def test_a_label_from_somebody_else_ends_the_lease_all_the_same(study, clock):
 def test_a_label_belongs_to_its_annotators_query_before_those_of_others(study, clock):
     study.grant_lease("ann", "a", 30, "random", slices=[1, 2])
     own = study.grant_lease("bob", "a", 30, "random", slices=[3])
-    annotation = study.record_annotation("a", "f", "0", "bob")
+    annotation = record_annotation(study, "a", "f", "0", "bob")
     assert annotation.lease_id == own.id
     assert outcomes(study) == {"ann": "saved", "bob": "saved"}
 
@@ -65,43 +66,43 @@ def test_a_label_belongs_to_its_annotators_query_before_those_of_others(study, c
 def test_slices_end_the_leases_that_they_cover_wholly(study, covered, ann, eve):
     study.grant_lease("ann", "a", 30, "random", slices=[1, 2])
     study.grant_lease("eve", "a", 30, "random", slices=[3, 4])
-    study.record_annotation("a", "f", "0", "bob", slices=covered)
+    record_annotation(study, "a", "f", "0", "bob", slices=covered)
     assert outcomes(study) == {"ann": ann, "eve": eve}
 
 
 def test_slices_leave_the_lease_of_a_whole_volume_alone(study):
     study.grant_lease("ann", "a", 30, "random")
-    study.record_annotation("a", "f", "0", "bob", slices=[1, 2])
+    record_annotation(study, "a", "f", "0", "bob", slices=[1, 2])
     assert outcomes(study) == {"ann": None}
 
 
 def test_slices_are_counted_by_what_the_image_has(study):
-    assert study.record_annotation("a", "f", "0", "ann").covered_slices is None
+    assert record_annotation(study, "a", "f", "0", "ann").covered_slices is None
     study.fix_slices("b", axis=1, shape=(8, 4, 8))
-    partial = study.record_annotation("b", "f", "0", "ann", slices=[0, 3], foreground_slices=1)
+    partial = record_annotation(study, "b", "f", "0", "ann", slices=[0, 3], foreground_slices=1)
     assert (partial.slices, partial.covered_slices, partial.foreground_slices) == ((0, 3), 2, 1)
-    whole = study.record_annotation("b", "f", "0", "ann", slices=range(4), foreground_slices=2)
+    whole = record_annotation(study, "b", "f", "0", "ann", slices=range(4), foreground_slices=2)
     assert (whole.slices, whole.covered_slices, whole.foreground_slices) == (None, 4, 2)
     assert "b" not in study.pool("training")
 
 
 def test_a_label_is_merged_with_the_current_one_or_not_at_all(study):
-    first = study.record_annotation("a", "f", "0", "ann", slices=[1], merged_with=0)
-    study.record_annotation("a", "g", "1", "bob", slices=[1, 2], merged_with=first.version)
+    first = record_annotation(study, "a", "f", "0", "ann", slices=[1], merged_with=0)
+    record_annotation(study, "a", "g", "1", "bob", slices=[1, 2], merged_with=first.version)
     for stale in (0, first.version):
         with pytest.raises(LabelChangedError, match=f"since version {stale}"):
-            study.record_annotation("a", "h", "2", "eve", slices=[1, 3], merged_with=stale)
+            record_annotation(study, "a", "h", "2", "eve", slices=[1, 3], merged_with=stale)
     study.delete_annotation("a")
     with pytest.raises(LabelChangedError):
-        study.record_annotation("a", "h", "2", "eve", slices=[1, 2, 3], merged_with=2)
+        record_annotation(study, "a", "h", "2", "eve", slices=[1, 2, 3], merged_with=2)
     assert [label.file for label in study.history("a")] == ["f", "g"]
-    assert study.record_annotation("a", "h", "2", "eve", slices=[3], merged_with=0).version == 3
+    assert record_annotation(study, "a", "h", "2", "eve", slices=[3], merged_with=0).version == 3
 
 
 def test_the_latest_query_is_found_answered_or_not(study, clock):
     assert study.latest_query("a", "ann") is None
     study.grant_lease("ann", "a", 30, "random", slices=[1])
-    study.record_annotation("a", "f", "0", "ann", slices=[1])
+    record_annotation(study, "a", "f", "0", "ann", slices=[1])
     study.grant_lease("bob", "a", 30, "random", slices=[2])
     answered = study.latest_query("a", "ann")
     assert (answered.slices, answered.outcome) == ((1,), "saved")
@@ -111,30 +112,13 @@ def test_the_latest_query_is_found_answered_or_not(study, clock):
     assert study.latest_query("b", "ann") is None
 
 
-def test_labels_since_are_those_that_counted_at_some_time_since(study, clock):
-    def files_since(moment):
-        return [label.file for label in study.labels_since("a", "final", moment)]
-
-    times = []
-    for file in "fgh":
-        times.append(clock.now)
-        study.record_annotation("a", file, "0", "ann")
-        clock.advance(1)
-    study.delete_annotation("a")
-    clock.advance(1)
-    study.record_annotation("a", "i", "0", "ann")
-    study.record_annotation("a", "other", "0", "ann", tag="original")
-    assert [files_since(moment) for moment in times] == [["f", "g", "h", "i"], ["g", "h", "i"], ["h", "i"]]
-    assert files_since(clock.now) == ["i"]
-
-
 def test_the_slices_a_model_has_learnt_from_are_those_still_annotated(study):
-    first = study.record_annotation("a", "f", "0", "ann", slices=[1, 2])
-    second = study.record_annotation("b", "f", "0", "ann", slices=[4])
-    whole = study.record_annotation("c", "f", "0", "ann")
+    first = record_annotation(study, "a", "f", "0", "ann", slices=[1, 2])
+    second = record_annotation(study, "b", "f", "0", "ann", slices=[4])
+    whole = record_annotation(study, "c", "f", "0", "ann")
     study.publish_model("m.pt", "0", "quick", ["liver"], {}, [first.id, second.id, whole.id])
     assert study.slices_learnt(1) == {("a", 1), ("a", 2), ("b", 4)}
-    study.record_annotation("a", "g", "0", "ann", slices=[2, 3])
+    record_annotation(study, "a", "g", "0", "ann", slices=[2, 3])
     study.delete_annotation("b")
     assert study.slices_learnt(1) == {("a", 2)}
     assert study.slices_learnt(2) == set()
@@ -145,14 +129,14 @@ def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are
         label = study.current_annotation("a", "original")
         return label and (label.file, label.version)
 
-    study.record_annotation("a", "prediction", "0", "model", tag="original")
+    record_annotation(study, "a", "prediction", "0", "model", tag="original")
     assert not study.shows("a", "original")
-    study.record_annotation("a", "whole", "0", "ann", shown_as="original")
+    record_annotation(study, "a", "whole", "0", "ann", shown_as="original")
     assert shown() == ("prediction", 1)  # a prediction stays beside a whole label
-    study.record_annotation("a", "f", "0", "ann", slices=[1], shown_as="original")
+    record_annotation(study, "a", "f", "0", "ann", slices=[1], shown_as="original")
     assert shown() == ("f", 2)
     assert study.shows("a", "original")
-    study.record_annotation("a", "g", "0", "ann", shown_as="original")
+    record_annotation(study, "a", "g", "0", "ann", shown_as="original")
     assert shown() == ("g", 3)
     assert study.current_annotation("a", "original").lease_id is None
     assert [label.file for label in study.annotations()] == ["g"]
@@ -160,13 +144,13 @@ def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are
 
 def test_an_annotation_keeps_the_leases_of_other_images(study):
     study.grant_lease("ann", "b", 30, "random")
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     assert outcomes(study) == {"ann": None}
 
 
 def test_a_label_with_another_tag_than_final_does_not_count(study):
     study.grant_lease("ann", "a", 30, "random")
-    original = study.record_annotation("a", "f", "0", "ann", tag="original")
+    original = record_annotation(study, "a", "f", "0", "ann", tag="original")
     assert (original.version, original.lease_id, original.seconds) == (1, None, None)
     assert study.active_lease("ann") is not None
     assert study.current_annotation("a") is None
@@ -176,9 +160,9 @@ def test_a_label_with_another_tag_than_final_does_not_count(study):
 
 
 def test_every_version_of_a_label_is_kept(study, clock):
-    first = study.record_annotation("a", "f", "0", "ann")
+    first = record_annotation(study, "a", "f", "0", "ann")
     clock.advance(1)
-    second = study.record_annotation("a", "g", "1", "bob", slices=[5, 3])
+    second = record_annotation(study, "a", "g", "1", "bob", slices=[5, 3])
     assert (second.version, second.slices) == (2, (3, 5))
     assert study.current_annotation("a") == second
     kept = study.history("a")
@@ -187,19 +171,19 @@ def test_every_version_of_a_label_is_kept(study, clock):
 
 
 def test_a_deleted_label_is_gone_and_the_older_one_does_not_return(study, clock):
-    study.record_annotation("a", "f", "0", "ann")
-    second = study.record_annotation("a", "g", "1", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
+    second = record_annotation(study, "a", "g", "1", "ann")
     clock.advance(1)
     deleted = study.delete_annotation("a")
     assert (deleted.id, deleted.deleted_at) == (second.id, clock.now)
     assert study.current_annotation("a") is None
     assert study.annotations() == study.current_labels() == []
-    assert study.record_annotation("a", "h", "2", "ann").version == 3
+    assert record_annotation(study, "a", "h", "2", "ann").version == 3
     assert len(study.history("a")) == 3
 
 
 def test_a_label_that_is_not_there_cannot_be_deleted(study):
-    study.record_annotation("a", "f", "0", "ann", tag="original")
+    record_annotation(study, "a", "f", "0", "ann", tag="original")
     with pytest.raises(NotFoundError, match="image 'a': has no label tagged 'final'"):
         study.delete_annotation("a")
 
@@ -207,10 +191,10 @@ def test_a_label_that_is_not_there_cannot_be_deleted(study):
 def test_annotations_of_a_role_and_of_a_round(ledger):
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     training, validation = ledger.pool("training")[:2], ledger.pool("validation")[:1]
-    ledger.record_annotation(training[0], "f", "0", "ann")
-    ledger.record_annotation(validation[0], "f", "0", "ann")
+    record_annotation(ledger, training[0], "f", "0", "ann")
+    record_annotation(ledger, validation[0], "f", "0", "ann")
     ledger.publish_model("m.pt", "0", "quick", ["liver"], {}, [1], [2])
-    ledger.record_annotation(training[1], "f", "0", "ann", slices=[1])
+    record_annotation(ledger, training[1], "f", "0", "ann", slices=[1])
     assert [label.image_id for label in ledger.annotations()] == sorted([*training, *validation])
     assert [label.image_id for label in ledger.annotations("training")] == training
     assert [label.image_id for label in ledger.annotations("validation")] == validation
@@ -221,10 +205,10 @@ def test_annotations_of_a_role_and_of_a_round(ledger):
 def test_impossible_annotations_are_refused_and_leave_the_lease_alone(study):
     study.grant_lease("ann", "a", 30, "random")
     with pytest.raises(NotFoundError, match="image 'nobody'"):
-        study.record_annotation("nobody", "f", "0", "ann")
+        record_annotation(study, "nobody", "f", "0", "ann")
     with pytest.raises(InvalidInputError, match="slices"):
-        study.record_annotation("a", "f", "0", "ann", slices=[2, 2])
+        record_annotation(study, "a", "f", "0", "ann", slices=[2, 2])
     with pytest.raises(InvalidInputError, match="label tag"):
-        study.record_annotation("a", "f", "0", "ann", tag="")
+        record_annotation(study, "a", "f", "0", "ann", tag="")
     assert study.active_lease("ann") is not None
     assert study.history("a") == []

@@ -12,6 +12,7 @@ from activelabel.store.cases.case_states import (
     DraftReason,
     FinishedBy,
     Submission,
+    Verdict,
     draft_reason,
     refusal,
 )
@@ -28,7 +29,17 @@ ANN, BOB = frozenset({"ann"}), frozenset({"bob"})
         (CaseFacts(skipped_by=ANN, drafts_of=ANN), "draft"),
         (CaseFacts(held_by=BOB, drafts_of=ANN, partly=True), "leased"),
         (CaseFacts(set_aside=True, drafts_of=ANN, held_by=BOB), "cannot be annotated"),
-        (CaseFacts(finished=True, set_aside=True, drafts_of=ANN), "finished"),
+        (CaseFacts(whole=True, set_aside=True, drafts_of=ANN), "finished"),
+        (CaseFacts(whole=True, reviewed_by="rev", held_by=BOB), "in review"),
+        (CaseFacts(whole=True, verdict=Verdict.APPROVED, drafts_of=ANN), "approved"),
+        (CaseFacts(whole=True, verdict=Verdict.APPROVED, reviewed_by="rev"), "approved"),
+        (CaseFacts(whole=True, verdict=Verdict.RETURNED), "returned"),
+        (CaseFacts(partly=True, verdict=Verdict.RETURNED), "returned"),
+        (CaseFacts(whole=True, verdict=Verdict.RETURNED, held_by=ANN), "leased"),
+        (CaseFacts(whole=True, verdict=Verdict.RETURNED, drafts_of=ANN), "draft"),
+        # A label of some slices leaves its case open for the others, whatever a reviewer says of it.
+        (CaseFacts(partly=True, verdict=Verdict.APPROVED), "partly finished"),
+        (CaseFacts(partly=True, reviewed_by="rev", held_by=ANN), "leased"),
     ],
 )
 def test_the_state_of_a_case_by_hand(facts, state):
@@ -36,21 +47,24 @@ def test_the_state_of_a_case_by_hand(facts, state):
 
 
 def test_every_case_but_a_finished_one_or_one_set_aside_can_be_asked_for():
-    for state, event in itertools.product(CaseState, (CaseEvent.ASK, CaseEvent.SKIP, CaseEvent.SET_ASIDE)):
-        assert (state in MOVES[event].sources) == (state.value not in ("finished", "cannot be annotated"))
+    for state, event in itertools.product(CaseState, (CaseEvent.ASK, CaseEvent.SET_ASIDE)):
+        closed = ("finished", "in review", "approved", "cannot be annotated")
+        assert (state in MOVES[event].sources) == (state.value not in closed)
 
 
 def test_no_state_is_a_dead_end():
     """A case can be finished from each state and history, and no annotator's drawing is refused."""
     assert MOVES[CaseEvent.FINISH].sources == MOVES[CaseEvent.KEEP_DRAFT].sources == frozenset(CaseState)
     assert CaseState.CANNOT in MOVES[CaseEvent.BRING_BACK].sources
-    assert CaseState.FINISHED in MOVES[CaseEvent.TAKE_BACK].sources
+    assert {CaseState.FINISHED, CaseState.IN_REVIEW, CaseState.APPROVED} < MOVES[CaseEvent.TAKE_BACK].sources
+    assert CaseState.RETURNED in MOVES[CaseEvent.ASK].sources
+    assert MOVES[CaseEvent.RETURN].sources == MOVES[CaseEvent.APPROVE].sources == frozenset(CaseState) - {"unseen"}
 
 
 @pytest.mark.parametrize(
     ("event", "facts", "line"),
     [
-        (CaseEvent.SKIP, CaseFacts(finished=True), "is finished: take its label back first, if it is wrong"),
+        (CaseEvent.SKIP, CaseFacts(whole=True), "is finished: take its label back first, if it is wrong"),
         (
             CaseEvent.SET_ASIDE,
             CaseFacts(set_aside=True),
@@ -61,6 +75,25 @@ def test_no_state_is_a_dead_end():
         (CaseEvent.SKIP, CaseFacts(held_by=ANN | BOB), None),
         (CaseEvent.SKIP, CaseFacts(drafts_of=BOB), None),
         (CaseEvent.FINISH, CaseFacts(set_aside=True, held_by=BOB), None),
+        (CaseEvent.SKIP, CaseFacts(whole=True, verdict=Verdict.APPROVED), "is finished: take its label back"),
+        (CaseEvent.SKIP, CaseFacts(whole=True, verdict=Verdict.RETURNED), None),
+        (CaseEvent.SKIP, CaseFacts(whole=True, held_by=BOB), "is finished: take its label back"),
+        (CaseEvent.SKIP, CaseFacts(whole=True, held_by=ANN), None),  # a second reading
+        (CaseEvent.READ_AGAIN, CaseFacts(whole=True, held_by=BOB), "is being annotated by somebody else"),
+        (CaseEvent.READ_AGAIN, CaseFacts(partly=True), "is partly finished"),
+        (CaseEvent.APPROVE, CaseFacts(), "has no finished label that could be reviewed"),
+        (CaseEvent.RETURN, CaseFacts(held_by=BOB, drafts_of=BOB), "has no finished label that could be reviewed"),
+        (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=ANN), "was drawn by you alone"),
+        (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=BOB), None),
+        (CaseEvent.APPROVE, CaseFacts(partly=True, drawn_by=ANN | BOB), None),
+        (CaseEvent.RETURN, CaseFacts(whole=True, drawn_by=BOB, reviewed_by="bob"), "is being reviewed by somebody"),
+        (CaseEvent.RETURN, CaseFacts(whole=True, drawn_by=BOB, reviewed_by="ann"), None),
+        (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=BOB, verdict=Verdict.RETURNED), None),
+        (
+            CaseEvent.TAKE_FOR_REVIEW,
+            CaseFacts(whole=True, drawn_by=BOB, verdict=Verdict.RETURNED),
+            "was returned to its annotator: wait",
+        ),
     ],
 )
 def test_the_events_that_each_annotator_may_cause(event, facts, line):

@@ -1,6 +1,7 @@
 """Drafts are kept in every version, one is open per image and annotator, shown to its annotator, never counted."""
 
 import pytest
+from recorded import record_annotation, record_draft
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
@@ -13,7 +14,7 @@ from activelabel.store.schema import DraftRow
 def save(study):
     def save_(annotator, file, image_id="a", **more):
         kinds = {"reason": DraftReason.SAID, "why": "kept as a draft", "shown_as": "original"}
-        return study.record_draft(image_id, file, "0" * 64, annotator, **{**kinds, **more})
+        return record_draft(study, image_id, file, "0" * 64, annotator, **{**kinds, **more})
 
     return save_
 
@@ -57,7 +58,7 @@ def test_two_annotators_have_a_draft_each_and_see_their_own(study, save):
 
 
 def test_an_annotator_without_a_draft_sees_the_label_before_all_drafts(study, save):
-    study.record_annotation("a", "prediction", "0", "model", tag="original")
+    record_annotation(study, "a", "prediction", "0", "model", tag="original")
     save("ann", "d1")
     save("ann", "d2")
     study.show_draft("a", "bob", "original")
@@ -69,7 +70,7 @@ def test_an_annotator_without_a_draft_sees_the_label_before_all_drafts(study, sa
 def test_slices_finished_by_others_are_shown_instead_of_an_older_draft(study, save):
     study.fix_slices("a", 2, (4, 4, 8))
     save("ann", "d1")
-    study.record_annotation("a", "slices", "0", "bob", slices=[1], shown_as="original")
+    record_annotation(study, "a", "slices", "0", "bob", slices=[1], shown_as="original")
     study.show_draft("a", "ann", "original")
     assert shown(study) == "d1"
     study.show_draft("a", "eve", "original")
@@ -77,7 +78,7 @@ def test_slices_finished_by_others_are_shown_instead_of_an_older_draft(study, sa
 
 
 def test_a_prediction_that_was_taken_back_does_not_come_again(study, save):
-    study.record_annotation("a", "prediction", "0", "model", tag="original")
+    record_annotation(study, "a", "prediction", "0", "model", tag="original")
     study.delete_annotation("a", "original")
     save("ann", "d1")
     study.show_draft("a", "bob", "original")
@@ -87,7 +88,7 @@ def test_a_prediction_that_was_taken_back_does_not_come_again(study, save):
 def test_a_finished_label_ends_its_annotators_draft_and_is_shown_in_its_place(study, save):
     save("ann", "d1")
     save("bob", "of bob")
-    study.record_annotation("a", "f", "0", "ann", shown_as="original")
+    record_annotation(study, "a", "f", "0", "ann", shown_as="original")
     assert study.open_draft("a", "ann") is None
     assert study.open_draft("a", "bob") is not None  # no drawing is lost by another annotator's
     assert shown(study) == "f"
@@ -99,15 +100,15 @@ def test_a_finished_label_ends_its_annotators_draft_and_is_shown_in_its_place(st
 def test_slices_that_are_finished_leave_a_draft_of_more_open(study, save):
     study.fix_slices("a", 2, (4, 4, 8))
     save("ann", "d1", slices=(3, 4))
-    study.record_annotation("a", "f1", "0", "ann", slices=[3])
+    record_annotation(study, "a", "f1", "0", "ann", slices=[3])
     assert study.open_draft("a", "ann") is not None
-    study.record_annotation("a", "f2", "0", "ann", slices=[3, 4])
+    record_annotation(study, "a", "f2", "0", "ann", slices=[3, 4])
     assert study.open_draft("a", "ann") is None
 
 
 def test_a_label_may_finish_somebody_elses_draft_by_name(study, save):
     draft = save("ann", "d1")
-    study.record_annotation("a", "f", "0", "PACS", finishes=draft.id)
+    record_annotation(study, "a", "f", "0", "PACS", finishes=draft.id)
     assert study.open_drafts() == []
 
 
@@ -136,9 +137,9 @@ def test_the_smallest_share_is_that_of_other_finished_volumes_with_something_on_
     assert study.smallest_drawn_share("a") is None
     for image_id, drawn in (("a", 1), ("b", 4), ("c", 2), ("d", 0)):
         study.fix_slices(image_id, 2, (4, 4, 8))
-        study.record_annotation(image_id, image_id, "0", "ann", foreground_slices=drawn)
+        record_annotation(study, image_id, image_id, "0", "ann", foreground_slices=drawn)
     study.fix_slices("e", 2, (4, 4, 8))
-    study.record_annotation("e", "e", "0", "ann", slices=[1], foreground_slices=1)
+    record_annotation(study, "e", "e", "0", "ann", slices=[1], foreground_slices=1)
     assert study.smallest_drawn_share("a") == 0.25
     assert study.smallest_drawn_share("c") == 0.125
 
@@ -149,11 +150,11 @@ def test_a_label_that_a_model_drew_is_recorded_and_counted_by_role(ledger):
         [image.id for image in ledger.images() if image.role == role] for role in ("training", "validation")
     )
     for image_id in (*training[:2], validation[0]):
-        ledger.record_annotation(image_id, image_id, "0", "ann", unchanged_from=3)
-    ledger.record_annotation(validation[1], "drawn", "0", "ann")
+        record_annotation(ledger, image_id, image_id, "0", "ann", unchanged_from=3)
+    record_annotation(ledger, validation[1], "drawn", "0", "ann")
     assert ledger.current_annotation(training[0]).unchanged_from == 3
     assert ledger.unchanged_labels() == {"training": 2, "validation": 1}
-    ledger.record_annotation(training[0], "corrected", "0", "ann")
+    record_annotation(ledger, training[0], "corrected", "0", "ann")
     assert ledger.unchanged_labels() == {"training": 1, "validation": 1}
 
 
@@ -161,9 +162,9 @@ def test_the_state_of_a_case_follows_its_draft(study, save):
     study.grant_lease("ann", "a", 30, "random")
     save("ann", "d1")
     assert study.case_facts("a").state is CaseState.LEASED
-    study.release_lease("ann")
+    study.skip_case("ann", NOT_NOW)
     assert study.case_facts("a").state is CaseState.DRAFT
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     assert study.case_facts("a").state is CaseState.FINISHED
 
 

@@ -5,12 +5,15 @@ import json
 from datetime import timedelta
 
 import pytest
+from recorded import record_annotation, record_draft
 
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.cases.case_states import DraftReason, Verdict
 from activelabel.store.cases.label_records import Rebuilt
+from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
+from activelabel.store.records import SECOND, Agreement
 
 
 @pytest.fixture
@@ -22,17 +25,17 @@ def told(tmp_path, clock):
     for number, annotator in enumerate(("ann", "bob"), start=1):
         ledger.grant_lease(annotator, first, 30, "variance", slices=[number], score=0.5, reason="why")
         clock.now += timedelta(seconds=90)
-        ledger.record_annotation(
+        record_annotation(ledger,
             first, f"{first}/{number}.nii.gz", f"{number}" * 64, annotator, slices=[number], shown_as="original",
             label_names=["liver"], file_stamp=(5, 7),
         )  # fmt: skip
-    ledger.record_annotation(second, f"{second}/1.nii.gz", "3" * 64, "ann")
+    record_annotation(ledger, second, f"{second}/1.nii.gz", "3" * 64, "ann")
     ledger.delete_annotation(second)
     ledger.grant_lease("ann", second, 30, "variance")
     details = {"reason": DraftReason.SAID, "why": "as said", "shown_as": "original", "lease_id": 3}
     for number in (1, 2):
         clock.now += timedelta(seconds=5)
-        ledger.record_draft(second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **details)
+        record_draft(ledger, second, f"{second}/draft{number}.nii.gz", "4" * 64, "ann", **details)
     records = [record for image in (first, second) for record in ledger.label_records(image).values()]
     return ledger, json.loads(json.dumps(records))
 
@@ -55,7 +58,7 @@ def test_a_ledger_is_rebuilt_from_label_records(told, new_url, clock):
     assert after.active_leases(after.images()[0].id) == []
     # New ids follow the ids that were taken over.
     after.sync_images(["a", "b", "c", "d"], 1)
-    (new,) = [after.record_annotation("d", "d/1.nii.gz", "5" * 64, "cy")]
+    (new,) = [record_annotation(after, "d", "d/1.nii.gz", "5" * 64, "cy")]
     assert new.id == 1 + max(item.id for image in before.images() for item in before.history(image.id))
     assert after.grant_lease("cy", "c", 30, "variance").id == 4
     after.close()
@@ -91,3 +94,42 @@ def test_size_and_time_of_a_file_are_noted_wherever_it_is_named(told):
 def test_label_records_of_an_unknown_image_are_refused(ledger):
     with pytest.raises(NotFoundError):
         ledger.label_records("x")
+
+
+def test_decisions_of_reviewers_are_rebuilt_too(told, new_url, clock):
+    before, _ = told
+    image = next(image.id for image in before.images() if before.current_annotation(image.id))
+    before.take_for_review("rev", 30, image)
+    before.decide(image, "rev", Verdict.RETURNED, "the tip is missing")
+    before.decide(image, "eve", Verdict.APPROVED, difficulty="hard")
+    before.take_for_review("rev", 30, image)  # under way: nothing is decided yet
+    records = [
+        record for one in before.images() for record in json.loads(json.dumps([*before.label_records(one.id).values()]))
+    ]
+    after = Ledger(new_url, clock)
+    after.rebuild(records)
+    assert after.reviews() == before.reviews()[:2]
+    assert after.case_facts(image).verdict is Verdict.APPROVED
+    after.decide(image, "rev", Verdict.RETURNED, "no")
+    assert [review.id for review in after.reviews()] == [1, 2, 3]
+
+
+def test_second_readings_are_rebuilt_too(tmp_path, new_url, clock):
+    before = Ledger(sqlite_url(tmp_path / "read.sqlite"), clock)
+    before.sync_images(["a"], 0)
+    first = before.record_annotation("a", "a/1.nii.gz", "1" * 64, "ann")
+    compared = Compared(first.id, {"liver": Agreement(0.5, None)}, agrees=False)
+    before.record_annotation("a", "a/2.nii.gz", "2" * 64, "bob", tag=SECOND, compared=compared)
+    after = Ledger(new_url, clock)
+    after.rebuild(json.loads(json.dumps([*before.label_records("a").values()])))
+    assert after.readings() == before.readings() != []
+    assert after.disagreements().keys() == {"a"}
+    assert after.labels_to_learn() == []
+
+
+def test_records_of_an_earlier_version_know_no_reviews(told, new_url, clock):
+    _, records = told
+    old = [{key: value for key, value in record.items() if key not in ("reviews", "readings")} for record in records]
+    after = Ledger(new_url, clock)
+    after.rebuild(old)
+    assert after.reviews() == []

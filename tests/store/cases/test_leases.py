@@ -1,8 +1,10 @@
 from datetime import timedelta
 
 import pytest
+from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.cases.skips import NOT_NOW
 
 
 def test_a_lease_says_what_was_asked_of_whom_and_why(study, clock):
@@ -60,29 +62,20 @@ def test_an_expired_lease_holds_nothing_though_nobody_wrote_it_down(study, clock
     assert study.grant_lease("ann", "b", 30, "random") is not None
 
 
-def test_recording_expired_leases_changes_no_answer(study, clock):
-    study.grant_lease("ann", "a", 10, "random")
-    study.grant_lease("bob", "b", 30, "random")
-    clock.advance(20)
-    before = study.leases()
-    assert study.expire_leases() == 1
-    assert study.expire_leases() == 0
-    assert study.leases() == before
-
-
 def test_a_skipped_case_can_be_asked_again_at_once(study, clock):
     lease = study.grant_lease("ann", "a", 30, "random")
     clock.advance(1)
-    released = study.release_lease("ann")
+    study.skip_case("ann", NOT_NOW)
+    (released,) = study.leases()
     assert (released.id, released.outcome, released.ended_at) == (lease.id, "released", clock.now)
-    assert study.release_lease("ann") is None
+    assert study.skip_case("ann", NOT_NOW) is None
     assert study.grant_lease("bob", "a", 30, "random") is not None
 
 
-def test_an_expired_lease_cannot_be_released(study, clock):
+def test_a_case_skipped_late_was_not_released_but_had_expired(study, clock):
     study.grant_lease("ann", "a", 30, "random")
     clock.advance(31)
-    assert study.release_lease("ann") is None
+    study.skip_case("ann", NOT_NOW)
     assert [lease.outcome for lease in study.leases()] == ["expired"]
 
 
@@ -91,7 +84,7 @@ def test_an_expired_lease_cannot_be_released(study, clock):
     [(None, None, False), (None, [1], False), ([1, 2], [2, 3], False), ([1, 2], [3], True), ([1, 2], None, True)],
 )
 def test_annotated_images_are_not_leased(study, annotated, wanted, granted):
-    study.record_annotation("a", "f", "0", "bob", slices=annotated)
+    record_annotation(study, "a", "f", "0", "bob", slices=annotated)
     assert (study.grant_lease("ann", "a", 30, "random", slices=wanted) is not None) == granted
 
 

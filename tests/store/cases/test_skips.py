@@ -1,6 +1,7 @@
 """Skipped cases: the time of their return, and the annotators who get them."""
 
 import pytest
+from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
 from activelabel.names import ScoreKind
@@ -31,7 +32,7 @@ def test_a_skip_for_now_holds_for_its_annotator_until_they_were_given_others(stu
     assert (study.passed_over("ann"), study.passed_over("bob")) == (["a"], [])
     for number, image_id in enumerate("bcdef", start=1):
         give(study, "ann", image_id)
-        study.record_annotation(image_id, image_id, "0", "ann")
+        record_annotation(study, image_id, image_id, "0", "ann")
         assert study.passed_over("ann") == (["a"] if number < COMES_BACK_AFTER else [])
 
 
@@ -61,7 +62,7 @@ def test_a_case_whose_lease_expired_can_still_be_skipped(study, clock):
 
 def test_a_saved_case_is_not_skipped_by_a_client_that_always_sends_the_skip(study):
     give(study, "ann", "a")
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     assert study.skip_case("ann", NOT_NOW) is None
     assert study.skips() == []
 
@@ -95,7 +96,7 @@ def test_a_case_that_another_annotator_holds_or_has_finished_cannot_be_skipped(s
     give(study, "bob", "a")
     with pytest.raises(NotReadyError, match="image 'a' is being annotated by somebody else"):
         study.skip_case("ann", CANNOT, image_id="a")
-    study.record_annotation("a", "f", "0", "bob")
+    record_annotation(study, "a", "f", "0", "bob")
     with pytest.raises(NotReadyError, match="image 'a' is finished: take its label back first"):
         study.skip_case("ann", CANNOT, image_id="a")
     with pytest.raises(NotFoundError, match="image 'x'"):
@@ -108,14 +109,14 @@ def test_of_two_annotators_of_one_volumes_slices_one_may_skip_without_disturbing
     give(study, "bob", "a", slices=[3])
     study.skip_case("ann", CANNOT, "cut off")
     assert study.active_lease("bob").slices == (3,)
-    study.record_annotation("a", "f", "0", "bob", slices=[3], foreground_slices=1)
+    record_annotation(study, "a", "f", "0", "bob", slices=[3], foreground_slices=1)
     assert study.current_annotation("a").slices == (3,)
     assert study.case_facts("a").state is CaseState.CANNOT
 
 
 def test_a_label_of_the_whole_volume_brings_a_case_back_that_could_not_be_annotated(study):
     study.skip_case("ann", CANNOT, image_id="a")
-    study.record_annotation("a", "f", "0", "bob")
+    record_annotation(study, "a", "f", "0", "bob")
     assert study.case_facts("a").state is CaseState.FINISHED
     assert [(skip.ended_by, skip.ended_at is not None) for skip in study.skips("a")] == [("bob", True)]
     study.delete_annotation("a")
@@ -135,7 +136,7 @@ def test_asking_again_soon_after_skips_but_not_at_once(study, clock, seconds, sk
 def test_asking_again_after_a_draft_was_sent_is_no_skip(study, clock):
     give(study, "ann", "a")
     clock.advance(0.1)
-    study.record_draft("a", "d", "0", "ann", reason=DraftReason.SAID, why="she says so", shown_as="original")
+    record_draft(study, "a", "d", "0", "ann", reason=DraftReason.SAID, why="she says so", shown_as="original")
     assert study.skip_if_asked_again("ann", 2, 30) is None
     assert study.skip_if_asked_again("bob", 2, 30) is None
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded import record_annotation
 from scipy.stats import mannwhitneyu
 from sqlalchemy.exc import IntegrityError
 
@@ -18,7 +19,7 @@ def labelled(study):
     """Labels 1 to 3, of a, b and c, with a model that has learnt none of them."""
     study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
     for image_id in "abc":
-        study.record_annotation(image_id, f"{image_id}_1", "0", "ann")
+        record_annotation(study, image_id, f"{image_id}_1", "0", "ann")
     return study
 
 
@@ -41,7 +42,7 @@ def test_comparisons_are_in_the_order_in_which_the_labels_came(labelled):
 
 def test_the_latest_comparisons_have_a_correlation_and_a_label_that_was_not_taken_back(labelled):
     for image_id in "def":
-        labelled.record_annotation(image_id, f"{image_id}_1", "0", "ann")
+        record_annotation(labelled, image_id, f"{image_id}_1", "0", "ann")
     for annotation_id, correlation in ((6, None), (5, 0.5), (4, 0.4), (3, 0.3), (2, 0.2), (1, 0.1)):
         record(labelled, annotation_id, correlation, wrong_voxels=0 if correlation is None else 10)
     labelled.delete_annotation("d")
@@ -60,7 +61,7 @@ def test_the_comparison_of_a_superseded_label_counts_and_that_of_a_label_taken_b
     for annotation_id in (1, 2, 3):
         record(labelled, annotation_id)
     labelled.delete_annotation("b")
-    labelled.record_annotation("c", "c_2", "0", "ann")
+    record_annotation(labelled, "c", "c_2", "0", "ann")
     assert [doubt.annotation_id for doubt in labelled.doubts()] == [1, 3]
 
 

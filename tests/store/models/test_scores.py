@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorded import record_annotation
 from sqlalchemy import event
 
 from activelabel.acquisition.score import Score
@@ -45,8 +46,8 @@ def test_scores_of_more_repeats_come_first_and_are_never_compared_with_others(sc
 
 
 def test_only_images_of_the_pool_are_ranked(scored, clock):
-    scored.record_annotation("f", "f", "0", "ann")
-    scored.record_annotation("e", "f", "0", "ann", slices=[1])
+    record_annotation(scored, "f", "f", "0", "ann")
+    record_annotation(scored, "e", "f", "0", "ann", slices=[1])
     scored.mark_unreadable("d", "truncated")
     scored.grant_lease("ann", "c", 30, "variance")
     scored.sync_images("acdef", 0)
@@ -102,7 +103,7 @@ def test_the_images_that_are_scored(scored):
 
 def test_every_volume_score_of_a_kind(scored):
     scored.record_scores(1, "a", [Score("variance", "everything", "mean", 0.9)], 5, 0)
-    scored.record_annotation("f", "f", "0", "ann")
+    record_annotation(scored, "f", "f", "0", "ann")
     scored.sync_images("abcdf", 0)
     expected = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.5, "f": 0.6}
     assert scored.volume_scores(1, KIND) == pytest.approx(expected)
@@ -129,7 +130,7 @@ def test_the_scores_of_slices_come_back_in_single_precision_and_in_their_order(s
 def test_the_images_that_are_left_to_score(scored):
     scored.publish_model("n.pt", "0", "quick", ["liver"], {}, [])
     scored.record_scores(2, "a", [Score.of_kind(KIND, 0.9)], 5, 0)
-    scored.record_annotation("c", "f", "0", "ann")
+    record_annotation(scored, "c", "f", "0", "ann")
     scored.mark_unreadable("d", "truncated")
     scored.grant_lease("ann", "e", 30, "random")
     assert scored.unscored(1, KIND) == []

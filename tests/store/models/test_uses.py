@@ -1,6 +1,7 @@
 """The model in use, as events record it one by one."""
 
 import pytest
+from recorded import record_annotation
 from sqlalchemy.exc import IntegrityError
 
 from activelabel.errors import InvalidInputError, NotFoundError
@@ -12,7 +13,7 @@ def judged(ledger):
     """A ledger of eight images; the two for validation are labelled."""
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
     for image_id in ledger.pool("validation"):
-        ledger.record_annotation(image_id, "f", "0", "ann")
+        record_annotation(ledger, image_id, "f", "0", "ann")
     return ledger
 
 
@@ -73,7 +74,7 @@ def test_when_a_chosen_model_is_withdrawn_the_best_is_in_use(judged):
 
 def test_labels_drawn_anew_compare_with_nothing_until_the_model_is_measured_again(judged):
     publish(judged, 0.9)
-    judged.record_annotation(judged.annotations("validation")[0].image_id, "f", "0", "ann")
+    record_annotation(judged, judged.annotations("validation")[0].image_id, "f", "0", "ann")
     publish(judged, 0.2)
     assert in_use(judged) == 2
     judged.record_measurement(1, judged.measurements()[-1].judges, {"dice": 0.3})
@@ -140,7 +141,7 @@ def test_comparisons_of_a_worse_model_do_not_count_for_the_model_in_use(judged):
     publish(judged, 0.8)
     publish(judged, 0.1)
     judged.use_model(2, "ann")
-    labels = [judged.record_annotation(image_id, "f", "0", "ann").id for image_id in judged.pool("training")[:3]]
+    labels = [record_annotation(judged, image_id, "f", "0", "ann").id for image_id in judged.pool("training")[:3]]
     for label, model in zip(labels, (1, 2, 2), strict=True):
         judged.record_doubt(label, model, "variance", 0.25, wrong_voxels=10, voxels=100)
     assert judged.sound_models() == {1, 2}

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from recorded import record_annotation
 from sqlalchemy.exc import IntegrityError
 
 from activelabel.errors import NotFoundError
@@ -53,8 +54,8 @@ def test_an_unknown_version_is_answered_with_the_known_ones(study):
 
 def test_a_model_knows_what_it_learned_from_and_what_judged_it(ledger):
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
-    learned = [ledger.record_annotation(image_id, "f", "0", "ann").id for image_id in ledger.pool("training")[:3]]
-    judged = [ledger.record_annotation(image_id, "f", "0", "ann").id for image_id in ledger.pool("validation")]
+    learned = [record_annotation(ledger, image_id, "f", "0", "ann").id for image_id in ledger.pool("training")[:3]]
+    judged = [record_annotation(ledger, image_id, "f", "0", "ann").id for image_id in ledger.pool("validation")]
     model = publish(ledger, trained_on=reversed(learned), validated_on=judged)
     assert model.trained_on == tuple(learned)
     assert model.validated_on == tuple(judged)
@@ -63,8 +64,8 @@ def test_a_model_knows_what_it_learned_from_and_what_judged_it(ledger):
 
 def test_a_validation_case_is_never_trained_on(ledger):
     ledger.sync_images([f"case_{number}" for number in range(8)], 2)
-    training = ledger.record_annotation(ledger.pool("training")[0], "f", "0", "ann").id
-    validation = ledger.record_annotation(ledger.pool("validation")[0], "f", "0", "ann").id
+    training = record_annotation(ledger, ledger.pool("training")[0], "f", "0", "ann").id
+    validation = record_annotation(ledger, ledger.pool("validation")[0], "f", "0", "ann").id
     with pytest.raises(ValueError, match=rf"training: \[{validation}\] are not of a training image"):
         publish(ledger, trained_on=[training, validation])
     with pytest.raises(ValueError, match=rf"validation: \[{training}\] are not of a validation image"):
@@ -89,7 +90,7 @@ def test_a_round_begins_with_each_model(study, clock):
     publish(study)
     study.withdraw_model(1)
     clock.advance(10)
-    study.record_annotation("a", "f", "0", "ann")
+    record_annotation(study, "a", "f", "0", "ann")
     publish(study)
     rounds = [(round_.number, round_.model_version) for round_ in study.rounds()]
     assert rounds == [(1, None), (2, 1), (3, 2)]

@@ -10,6 +10,7 @@ from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.inference import Inference
 from activelabel.server.actions.info import AppInfo
 from activelabel.server.actions.models import ModelActions
+from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.processes import one_line_in_child
 from activelabel.server.project_tasks import ProjectTasks
@@ -25,6 +26,7 @@ class Application:
         tasks: models, trainers, strategies and scoring methods.
         autopilot: trains and scores automatically; None if it is off, and in a child process of the server.
         cases: actions on cases: next, skip, draft, finish.
+        reviews: actions of reviewers: take, approve, return.
         models: actions on models: upload, withdraw, the model in use.
         inference: computes masks and uncertainty maps for clients.
         info: the answer to `GET /info/`.
@@ -44,6 +46,7 @@ class Application:
         self.tasks = tasks
         self.autopilot = autopilot
         self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work)
+        self.reviews = ReviewActions(project, datastore, self.look_for_work)
         self.models = ModelActions(project, datastore)
         self.inference = Inference(project, datastore, tasks.infers, self.models)
         self.info = AppInfo(project, datastore, tasks, self.cases, autopilot)

@@ -1,20 +1,38 @@
 """Actions of annotators on a case, other than drawing: ask for it, skip it, bring it back, finish a draft."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.annotation.archive import Kept
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.data.files.volumes import read_grid
+from activelabel.data.slice_places import SlicePlaces, slice_places
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.project.project import Project
+from activelabel.project.slice_names import ohif_number
+from activelabel.server.actions.case_answers import (
+    ActiveNoted,
+    CurrentQuery,
+    QueryAnswer,
+    Released,
+    SliceAsked,
+    Worklist,
+)
+from activelabel.server.actions.worklist import WorklistReader, review_of_case
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
+from activelabel.store.cases.case_states import CaseState, Verdict
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
-from activelabel.store.records import Draft, Skip
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import SECOND, Agreement, Draft, Skip
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
+from activelabel.strategies.second_readings import read_twice
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +123,69 @@ class CaseActions:
         logger.info("%s is skipped by %s: %s %s", skipped.image_id, annotator, skipped.kind, skipped.reason)
         return {**skip_as_json(skipped), "state": self._project.ledger.case_facts(skipped.image_id).state.value}
 
+    def current_query(self, params: Mapping[str, Any]) -> QueryAnswer:
+        """The query that an annotator holds, with everything that a client shows of it."""
+        annotator, ledger = annotator_of(params), self._project.ledger
+        held = ledger.active_lease(annotator)
+        if held is None:
+            return QueryAnswer(query=None)
+        axis, places = None, None
+        if held.slices is not None:
+            axis = ledger.image(held.image_id).slice_axis
+            assert axis is not None  # the slices were counted before they were leased
+            places = slice_places(read_grid(self._datastore.get_image_uri(held.image_id)), axis)
+        returned = {label.image_id: review for label, review in ledger.returned_to(annotator)}.get(held.image_id)
+        query = CurrentQuery(
+            image=held.image_id,
+            role=ledger.image(held.image_id).role,
+            kind="volume" if places is None else "slices",
+            axis=axis,
+            plane=None if places is None else places.plane,
+            towards=None if places is None else places.towards,
+            slices=[] if places is None else slices_asked(places, held.slices or ()),
+            reason=held.reason,
+            strategy=held.strategy,
+            score=held.score,
+            model_version=held.model_version,
+            granted=held.granted_at,
+            expires=held.expires_at,
+            draft=ledger.open_draft(held.image_id, annotator) is not None,
+            returned=None if returned is None else review_of_case(returned),
+        )
+        return QueryAnswer(query=query)
+
+    def release(self, params: Mapping[str, Any]) -> Released:
+        """Let go of what somebody holds, as an annotator and as a reviewer, without a label, a skip or a decision."""
+        person = annotator_of(params)
+        query, review = self._project.ledger.release_lease(person), self._project.ledger.end_review(person)
+        return Released(query=query and query.image_id, review=review and review.image_id)
+
+    def note_active(self, params: Mapping[str, Any], seconds: float, image_id: str | None) -> ActiveNoted:
+        """Add active seconds to what an annotator works on: their newest query without a label, or that of an image.
+
+        Raises:
+            NotReadyError: the annotator has no such query.
+        """
+        query = self._project.ledger.note_active(annotator_of(params), seconds, image_id)
+        return ActiveNoted(image=query.image_id, active_seconds=query.active_seconds or 0.0)
+
+    def worklist(self, states: Collection[CaseState] = (), person: str | None = None) -> Worklist:
+        """The cases of the project: see `WorklistReader.read`."""
+        return WorklistReader(self._project.ledger).read(states, person)
+
+    def draft_file(self, params: Mapping[str, Any], image_id: str) -> Path:
+        """The file of an annotator's open draft.
+
+        Raises:
+            NotFoundError: the annotator has no draft of this image.
+            InvalidInputError: the file has changed on disk since it was kept.
+        """
+        annotator = annotator_of(params)
+        draft = self._project.ledger.open_draft(image_id, annotator)
+        if draft is None:
+            raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it")
+        return self._datastore.kept_file(draft)
+
     def bring_back(self, params: Mapping[str, Any], image_id: str) -> dict[str, Any]:
         """Return a case that was set aside to the pool.
 
@@ -126,8 +207,9 @@ class CaseActions:
         return {"image": image_id, **kept_as_json(kept)}
 
     def cases(self) -> dict[str, Any]:
-        """The part `cases` of `GET /info/`: drafts, skipped cases, cases set aside, labels equal to a model's mask."""
+        """The part `cases` of `GET /info/`: drafts, skipped and set aside cases, review, labels equal to a model's."""
         ledger = self._project.ledger
+        outcomes = [review.outcome for review in ledger.standing_decisions().values()]
         return {
             "drafts": [
                 {"id": draft.image_id, "annotator": draft.annotator, **draft_as_json(draft)}
@@ -135,8 +217,27 @@ class CaseActions:
             ],
             "not_now": [skip_as_json(skip) for skip in ledger.skipped_for_now()],
             "cannot_be_annotated": [skip_as_json(skip) for skip in ledger.set_aside_cases()],
+            "readings": readings_as_json(ledger, len(read_twice(self._project))),
             "unchanged_from_model": ledger.unchanged_labels(),
+            "review": {
+                "required": self._project.settings.review,
+                "waiting": ledger.count_waiting_for_review(),
+                **{verdict.value: outcomes.count(verdict.value) for verdict in Verdict},
+            },
         }
+
+
+def slices_asked(places: SlicePlaces, slices: Iterable[int]) -> list[SliceAsked]:
+    """Slices of an image as programs and as viewers count them."""
+    return [
+        SliceAsked(
+            index=index,
+            number=index + 1,
+            ohif_number=ohif_number(places, index),
+            position_mm=round(float(places.positions_mm[index]), 3),
+        )
+        for index in slices
+    ]
 
 
 def kept_as_json(kept: Kept) -> dict[str, Any]:
@@ -144,6 +245,8 @@ def kept_as_json(kept: Kept) -> dict[str, Any]:
     if isinstance(kept, Draft):
         return {"state": "draft", "message": kept.why}
     finished = {"state": "finished"}
+    if kept.tag == SECOND:
+        return {**finished, "message": "kept as a second reading: it is compared with the first"}
     if kept.coverage is not None:
         finished["coverage"] = kept.coverage.value
     if kept.unchanged_from is None:
@@ -153,6 +256,32 @@ def kept_as_json(kept: Kept) -> dict[str, Any]:
         "unchanged_from": kept.unchanged_from,
         "message": f"recorded as exactly what model {kept.unchanged_from} drew",
     }
+
+
+def readings_as_json(ledger: Ledger, wanted: int) -> dict[str, Any]:
+    """How many cases were read twice, and how much the readings agree on the mean over cases."""
+    readings = ledger.readings()
+    found = defaultdict[str, list[Agreement]](list)
+    for reading in readings:
+        for name, agreement in reading.structures.items():
+            found[name].append(agreement)
+    return {
+        "wanted": wanted,
+        "read_twice": len(readings),
+        "to_decide": sorted(ledger.disagreements()),
+        "structures": {
+            name: {
+                "cases": len(agreements),
+                "dice": fmean(one.dice for one in agreements),
+                "distance_mm": _mean([one.distance_mm for one in agreements if one.distance_mm is not None]),
+            }
+            for name, agreements in sorted(found.items())
+        },
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
 
 
 def draft_as_json(draft: Draft) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class ModelActions:
         weights = network.state_dict()
         predictor = self._project.predictor_of(network, self._project.device)
         metrics, judges = judge_upload(self._project, predictor, self._datastore)
-        seen = self._project.ledger.annotations()
+        seen = self._project.ledger.labels_to_learn()
         model = publish_model(self._project, weights, metrics, seen, judges=judges)
         standing = read_standing(self._project.ledger)
         logger.info("model %d was sent by a client: %s", model.version, standing)

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ from activelabel.server.datastores.listed import (
     is_listed,
     listed_label,
 )
-from activelabel.store.records import FINAL, Annotation, Draft
+from activelabel.server.datastores.segmentation_meta import meta_of
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Review
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +105,11 @@ class LedgerDatastore(FolderImages):
                 file.unlink(
                     missing_ok=True
                 )  # removed first: after a kill in between, it is put back, not taken in as a foreign label
-            if self._ledger.show_draft(image_id, annotator, ORIGINAL):
+            blind = draft is None and self._reads_second(image_id, annotator)
+            if blind and self._ledger.shows_drawing(image_id, ORIGINAL):
+                file.unlink(missing_ok=True)
+            show = self._ledger.hide_drawing if blind else partial(self._ledger.show_draft, annotator=annotator)
+            if show(image_id, tag=ORIGINAL):
                 shown = self._datastore.objects[image_id]
                 shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
                 self._show_current(image_id, ORIGINAL, {})
@@ -158,6 +165,28 @@ class LedgerDatastore(FolderImages):
             "and the series with `activelabel rtstruct`"
         )
 
+    def _reads_second(self, image_id: str, annotator: str) -> bool:
+        """Whether an annotator holds an image for a second reading, and so must not see the first."""
+        held = self._ledger.active_lease(annotator)
+        return held is not None and (held.image_id, held.strategy) == (image_id, SECOND_READING)
+
+    def require_blind(self, image_id: str, tag: str, person: str) -> None:
+        """Refuse to show a label to whoever is to draw without seeing it.
+
+        Raises:
+            ForbiddenError: it is the label of the first reading.
+        """
+        if tag == FINAL and self._reads_second(image_id, person):
+            raise ForbiddenError(f"image '{image_id}': draw it without the first reading, which is shown afterwards")
+
+    def kept_file(self, label: Kept) -> Path:
+        """The archived file of a label version or draft.
+
+        Raises:
+            InvalidInputError: the file has changed on disk since it was kept.
+        """
+        return self._archive.sound_file(label)
+
     # Images
 
     def remove_image(self, image_id: str) -> None:
@@ -189,6 +218,18 @@ class LedgerDatastore(FolderImages):
             for image_id in self.get_labeled_images()[:limit_cases]
         ]
         return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
+
+    def show_decision(self, review: Review, *, listed: bool = True) -> None:
+        """Show what a reviewer has decided: a returned label as the one that clients open, and in the listing.
+
+        `listed` is False if the listing already says what the reviewer's client knows of the final label.
+        """
+        image_id = review.image_id
+        self._archive.write_records(image_id)
+        if review.outcome == Verdict.RETURNED.value:
+            self._show_current(image_id, ORIGINAL, {})
+        if listed and FINAL in self._datastore.objects[image_id].labels:
+            self.update_label_info(image_id, FINAL, meta_of(review))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add entries to the information about a label."""
@@ -320,6 +361,8 @@ class LedgerDatastore(FolderImages):
         """List a label; see `listed_label`."""
         axis = self._ledger.image(annotation.image_id).slice_axis
         image = self._datastore.objects[annotation.image_id]
+        decision = self._ledger.decision_about(annotation.id)
+        info = info if decision is None else {**meta_of(decision), **info}
         image.labels = {**image.labels, annotation.tag: listed_label(annotation, info, self._archive.labels, axis)}
 
     def _lists(self, annotation: Annotation) -> bool:

@@ -4,6 +4,7 @@ The host runs the `main.py` of an app folder and uses the class whose direct bas
 `MONAILabelApp`.
 """
 
+from activelabel.quick_imports import no_collections
 from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
 from activelabel.server.processes import child_method, is_child
 
@@ -24,4 +25,5 @@ def app_class() -> type[object]:
     return ActiveLabel
 
 
-App = app_class()
+with no_collections():
+    App = app_class()

@@ -22,13 +22,18 @@ PUBLIC = frozenset(
 OTHERS_LABEL = "DELETE /datastore/label of others"
 """Not a route of its own: removing a label of another annotator."""
 
+REVIEWS = "PUT /datastore/updatelabelinfo"
+"""The route by which Slicer's reviewer module decides; a decision that comes with a label takes the same role."""
+
 LEAST: dict[str, Role] = {
     **dict.fromkeys(
         [
             "GET /", "GET /docs", "GET /openapi.json", "GET /static/{path:path}", "GET /auth/token/valid",
             "GET /info/", "POST /activelearning/{strategy}",
             "POST /activelabel/skip", "POST /activelabel/bring-back", "POST /activelabel/finish",
-            "GET /activelabel/cases",
+            "GET /activelabel/cases", "GET /activelabel/worklist", "GET /activelabel/query",
+            "PUT /activelabel/draft", "GET /activelabel/draft", "POST /activelabel/release",
+            "POST /activelabel/heartbeat",
             "POST /infer/{model}", "POST /infer/wsi/{model}", "POST /infer/wsi_v2/{model}",
             "PUT /session/", "GET /session/{session_id}", "DELETE /session/{session_id}",
             "GET /datastore/", "GET /datastore/image", "GET /datastore/image/info", "GET /datastore/label",
@@ -41,7 +46,11 @@ LEAST: dict[str, Role] = {
         Role.ANNOTATOR,
     ),
     **dict.fromkeys(
-        ["PUT /datastore/label/info", "PUT /datastore/updatelabelinfo", OTHERS_LABEL],
+        [
+            "PUT /datastore/label/info", "PUT /datastore/updatelabelinfo", OTHERS_LABEL,
+            "POST /activelabel/review", "POST /activelabel/approve", "POST /activelabel/return",
+            "POST /activelabel/adjudicate",
+        ],
         Role.REVIEWER,
     ),
     **dict.fromkeys(

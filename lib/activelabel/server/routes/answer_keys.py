@@ -121,7 +121,9 @@ _EFFORT = {
     "patients": "patients whose images are annotated",
     "units": "effort of chlebus2022: 1 for a foreground slice asked for by itself, 1/3 for one of a whole volume",
     "timed_queries": "answered queries whose time is known",
-    "seconds_per_query": "mean time from a timed query to its label; null if there are none",
+    "active_queries": "timed queries of which a client has said the active time",
+    "seconds_per_query": "mean time of a timed query: the active time where it is known, else until its label came; "
+    "null if there are none",
 }
 _AUTOPILOT = {
     "due": "work that is due: `training` or `scoring`, of the model or the proxy model; null for none",
@@ -160,6 +162,7 @@ _ADVICE = {
     "forecast.gain_high": "upper end of its 95 % interval",
     "forecast.n": "points of the curve that the forecast comes from",
     "forecast.sentence": "the forecast in a sentence",
+    "seconds_ahead": "expected time for the labels until the next model, by the time that labels took; null if unknown",
     "sentence": "advice whether to continue annotating, in a sentence",
 }
 
@@ -193,7 +196,7 @@ INFO: dict[str, str] = {
     **_below("doubt", _DOUBT),
     "advice": "advice whether to continue annotating",
     **_below("advice", _ADVICE),
-    "cases": "drafts, skipped cases, cases set aside, and labels that equal a model's mask",
+    "cases": "drafts, skipped cases, cases set aside, labels that equal a model's mask, and review",
     "cases.drafts": "open drafts",
     "cases.drafts[].id": "id of the image",
     "cases.drafts[].annotator": "whose draft it is",
@@ -202,6 +205,20 @@ INFO: dict[str, str] = {
     **_below("cases.not_now[]", _SKIP_KEYS),
     "cases.cannot_be_annotated": "cases that no strategy asks for",
     **_below("cases.cannot_be_annotated[]", _SKIP_KEYS),
+    "cases.review": "review of final labels",
+    "cases.review.required": "whether only approved labels are learnt from: `--conf review`",
+    "cases.review.waiting": "final labels about which nobody has decided",
+    "cases.review.approved": "final labels that a reviewer has approved",
+    "cases.review.returned": "final labels that a reviewer has returned",
+    "cases.readings": "second readings: `--conf readers 2`",
+    "cases.readings.wanted": "cases that two annotators are to read",
+    "cases.readings.read_twice": "cases that were read twice",
+    "cases.readings.to_decide": "images whose readings differ, and about which a reviewer has to decide",
+    "cases.readings.structures": "agreement by structure, on the mean over the cases in which either reading has it",
+    "cases.readings.structures.{structure}": "agreement about one structure",
+    "cases.readings.structures.{structure}.cases": "how many cases",
+    "cases.readings.structures.{structure}.dice": "mean Dice",
+    "cases.readings.structures.{structure}.distance_mm": "mean distance of the surfaces; null where both have none",
     "cases.unchanged_from_model": "labels that are exactly what a model drew",
     "cases.unchanged_from_model.training": "how many such labels of training images",
     "cases.unchanged_from_model.validation": "how many such labels of validation images",

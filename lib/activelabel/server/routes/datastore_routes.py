@@ -15,7 +15,8 @@ from activelabel.data.files.names import stem_of
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.server.actions.cases import kept_as_json
-from activelabel.server.login.roles import OTHERS_LABEL, require
+from activelabel.server.actions.reviews import decides
+from activelabel.server.login.roles import OTHERS_LABEL, REVIEWS, require
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (
     SERVERS_IMAGE_INFO,
@@ -53,8 +54,12 @@ def save_label(
     require_tag(tag)
     info = {**parse_label_params(params, image), **login()}
     check_label_info(info)
+    if decides(info):
+        require(REVIEWS)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore.keep_label(image, str(received(label, folder)), tag, info)
+    if tag != DefaultLabelTag.FINAL.value:
+        app.reviews.note_correction(image, tag, info)
     answer = kept_as_json(kept) if tag == DefaultLabelTag.FINAL.value else {}
     app.look_for_work()
     return {"image": image, "label": image, **answer}
@@ -78,6 +83,7 @@ def download_label(label: str, tag: str, user: AnyUser, form: Literal["nifti", "
     """Download a label's file, or an RTSTRUCT of it if its image is of a PACS."""
     store = application().datastore
     require_label(label, tag, store)
+    store.require_blind(label, tag, user.username)
     if form == "rtstruct":
         name = {"Content-Disposition": f'attachment; filename="{label}_rtstruct.dcm"'}
         return Response(store.rtstruct(label, tag), media_type="application/dicom", headers=name)
@@ -109,11 +115,16 @@ def update_label_info(
     info: Annotated[str, Form()] = "{}",
     params: Annotated[str, Form()] = "{}",
 ) -> None:
-    """Add entries to the information about a label. The host's older address calls the field `params`."""
-    require_label(label, tag, application().datastore)
+    """Add entries to the information about a label; `segmentationMeta` of Slicer's reviewer module is a decision.
+
+    The host's older address calls the field `params`.
+    """
+    app = application()
+    require_label(label, tag, app.datastore)
     added = {**parse_label_params(params, label), **parse_label_params(info, label)}
     refuse_servers_own(added, SERVERS_LABEL_INFO)
-    application().datastore.update_label_info(label, tag, added)
+    app.reviews.note_label_info(label, tag, added, login())
+    app.datastore.update_label_info(label, tag, added)
 
 
 @router.put("/datastore/image")

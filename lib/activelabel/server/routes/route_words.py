@@ -23,6 +23,16 @@ ANSWERS: dict[str, str] = {
     "POST /activelabel/skip": "`id`, `kind`, `reason`, `annotator`, `when` and the `state` of the case",
     "POST /activelabel/bring-back": "`id` and the `state` of the case",
     "POST /activelabel/finish": "the answer of `PUT /datastore/label`: see [answers](answers.md)",
+    "GET /activelabel/worklist": "`cases` and `counts`: see [below](#answers-of-activelabel)",
+    "GET /activelabel/query": "`query`: see [below](#answers-of-activelabel)",
+    "PUT /activelabel/draft": "the state of the label, as for `PUT /datastore/label`",
+    "GET /activelabel/draft": "the file of the draft",
+    "POST /activelabel/release": "`query` and `review`: the images that were let go of",
+    "POST /activelabel/heartbeat": "`image` and `active_seconds`: of the query so far",
+    "POST /activelabel/review": "`review`: the label to look at; null if none waits",
+    "POST /activelabel/approve": "the `state` of the case and the `review`",
+    "POST /activelabel/adjudicate": "the `state` of the case and the `review`",
+    "POST /activelabel/return": "the `state` of the case and the `review`",
     "GET /activelabel/cases": "the part `cases` of `GET /info/`: see [answers](answers.md)",
     "POST /infer/{model}": "the mask as a file, its description as JSON, or both as a multipart answer, by `output`",
     "POST /infer/wsi/{model}": "404: this app segments volumes",
@@ -87,6 +97,7 @@ HOST_ROUTES: dict[str, str] = {
 """Descriptions of the routes that the host itself answers; other routes have theirs in their functions."""
 
 PARAMETERS: dict[str, str] = {
+    "annotator": "only cases that concern this person",
     "all": "all tasks since the start, not only the last",
     "check_if_running": "answer with the running task only",
     "check_sum": "expected checksum, as `ALGORITHM:digest`, or a SHA256 digest alone",
@@ -120,7 +131,7 @@ PARAMETERS: dict[str, str] = {
     "run_sync": "answer when the work is done, not when it is queued",
     "session_id": "id of a session",
     "iss": "who the login provider says it is (RFC 9207)",
-    "state": "state that the login provider sends back",
+    "state": "state of cases, which may be given several times; for a login, what the login provider sends back",
     "strategy": "name of a strategy",
     "tag": "tag of the label: `final` for annotators' labels, `original` for a model's",
     "text": "answer with text, not with a page",

@@ -1,22 +1,31 @@
 """Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import func, null, or_, select
+from sqlalchemy import Select, func, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
+from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.leases import end_leases, lease_record, unended_leases
-from activelabel.store.cases.new_annotation import NewAnnotation
+from activelabel.store.cases.new_annotation import Compared, NewAnnotation
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import current, current_final, set_aside
-from activelabel.store.records import FINAL, Annotation, Lease, Role, Slices
-from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow, ModelAnnotationRow, SkipRow
+from activelabel.store.pool import counting, current, current_final, learnable, set_aside
+from activelabel.store.records import FINAL, SECOND, Annotation, Lease, Role, Slices
+from activelabel.store.schema import (
+    AnnotationRow,
+    DraftRow,
+    ImageRow,
+    LeaseRow,
+    ModelAnnotationRow,
+    ReadingRow,
+    SkipRow,
+)
 
 
 class LabelChangedError(Exception):
@@ -25,10 +34,6 @@ class LabelChangedError(Exception):
 
 class Annotations(Database):
     """The labels of the study. Only labels tagged `final` count as annotated; other labels are kept only."""
-
-    def record_annotation(self, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Annotation:
-        """Keep a label as `keep_annotation` does, given the values of a `NewAnnotation`."""
-        return self.keep_annotation(NewAnnotation(image_id, file, sha256, annotator, **details))
 
     def keep_annotation(self, new: NewAnnotation) -> Annotation:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
@@ -44,7 +49,8 @@ class Annotations(Database):
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
-            LabelChangedError: the current label is not the version in `merged_with`: merge again.
+            LabelChangedError: the current label is not the version in `merged_with`: merge again; or the final label is
+            not the one that a second reading was compared with: compare again.
         """
         checked_word(new.tag, "label tag")
         checked_name(new.annotator, "annotator")
@@ -54,17 +60,23 @@ class Annotations(Database):
             image = image_row(session, new.image_id)
             covered = None if given is not None and len(given) == image.slice_count else given
             replaced = _replaced_row(session, new)
-            answered = _answered(session, new.image_id, new.annotator, covered) if new.tag == FINAL else []
+            _check_compared(session, new)
+            answers = new.tag in (FINAL, SECOND)
+            answered = _answered(session, new.image_id, new.annotator, covered) if answers else []
             end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
             if replaced is not None:
                 replaced.superseded_at = now
                 session.flush()
             row = _new_row(session, new, image, covered, answered[0] if answered else None, now)
+            row.active_seconds = active_seconds_since_label(session, answered[0]) if answered else None
             session.add(row)
             session.flush()
-            if new.tag == FINAL:
+            if answers:
                 _end_drafts(session, row, new.finishes)
+            if new.tag == FINAL:
                 _end_set_aside(session, row)
+            if new.compared is not None:
+                record_reading(session, row, new.compared)
             if new.shown_as is not None and _is_shown_as(session, row, new.shown_as):
                 copy_label(session, row, new.shown_as)
             return record_of(row, Annotation)
@@ -87,18 +99,6 @@ class Annotations(Database):
             row = session.scalar(newest.order_by(LeaseRow.id.desc()).limit(1))
             return None if row is None else lease_record(row, self._clock())
 
-    def labels_since(self, image_id: str, tag: str, since: datetime) -> list[Annotation]:
-        """The labels of this image and tag that were current at `since` or became current later, oldest first."""
-        statement = (
-            select(AnnotationRow)
-            .where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
-            .where(or_(AnnotationRow.superseded_at.is_(None), AnnotationRow.superseded_at > since))
-            .where(or_(AnnotationRow.deleted_at.is_(None), AnnotationRow.deleted_at > since))
-            .order_by(AnnotationRow.id)
-        )
-        with self._reading() as session:
-            return [record_of(row, Annotation) for row in session.scalars(statement)]
-
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
         """Image and index of each slice of partial labels that a model learned from and that is still annotated."""
         partial = select(AnnotationRow.image_id, AnnotationRow.slices).where(AnnotationRow.slices.is_not(null()))
@@ -106,17 +106,21 @@ class Annotations(Database):
         with self._reading() as session:
             learned, annotated = (
                 session.execute(partial.where(which)).tuples().all()
-                for which in (AnnotationRow.id.in_(used), current_final())
+                for which in (AnnotationRow.id.in_(used), counting())
             )
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
         """The current final annotations by image, partial ones included; of one role or round if given."""
-        statement = select(AnnotationRow).where(current_final()).order_by(AnnotationRow.image_id)
-        if role is not None:
-            statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
+        statement = _of_role(select(AnnotationRow).where(current_final()), role)
         if round_number is not None:
             statement = statement.where(AnnotationRow.round_number == round_number)
+        with self._reading() as session:
+            return [record_of(row, Annotation) for row in session.scalars(statement)]
+
+    def labels_to_learn(self, role: Role | None = None) -> list[Annotation]:
+        """The final annotations by image from which a training may learn (`pool.learnable`); of one role if given."""
+        statement = _of_role(select(AnnotationRow).where(learnable(self.only_approved)), role)
         with self._reading() as session:
             return [record_of(row, Annotation) for row in session.scalars(statement)]
 
@@ -146,6 +150,13 @@ class Annotations(Database):
             return record_of(row, Annotation)
 
 
+def _of_role(statement: Select[AnnotationRow], role: Role | None) -> Select[AnnotationRow]:
+    """The annotations of images of a role, sorted by image."""
+    if role is not None:
+        statement = statement.join(ImageRow, ImageRow.id == AnnotationRow.image_id).where(ImageRow.role == role)
+    return statement.order_by(AnnotationRow.image_id)
+
+
 def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[str, int]]:
     return {(image_id, index) for image_id, slices in rows for index in slices or ()}
 
@@ -158,6 +169,27 @@ def _replaced_row(session: Session, new: NewAnnotation) -> AnnotationRow | None:
             f"image '{new.image_id}': its label '{new.tag}' has changed since version {new.merged_with}"
         )
     return row
+
+
+def _check_compared(session: Session, new: NewAnnotation) -> None:
+    final = current_row(session, new.image_id, FINAL)
+    if new.compared is not None and (final is None or final.id != new.compared.first_id):
+        raise LabelChangedError(f"image '{new.image_id}': its final label has changed since it was compared")
+
+
+def record_reading(session: Session, second: AnnotationRow, compared: Compared) -> None:
+    """Record the comparison of a second reading."""
+    structures = {name: asdict(agreement) for name, agreement in compared.structures.items()}
+    row = ReadingRow(
+        image_id=second.image_id,
+        first_id=compared.first_id,
+        second_id=second.id,
+        structures=structures,
+        agrees=compared.agrees,
+        created_at=second.created_at,
+    )
+    session.add(row)
+    session.flush()
 
 
 def _new_row(
@@ -272,7 +304,7 @@ def copy_label(session: Session, row: AnnotationRow, tag: str) -> None:
     kept = {
         column.key: getattr(row, column.key)
         for column in AnnotationRow.__mapper__.column_attrs
-        if column.key not in ("id", "tag", "version", "seconds", "lease_id")
+        if column.key not in ("id", "tag", "version", "seconds", "active_seconds", "lease_id")
     }
     session.add(AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1))
     session.flush()

@@ -6,83 +6,56 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.cases.annotations import copy_label, current_row, last_version, open_draft_row, shows_draft
-from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.cases.new_annotation import KeptFile, NewDraft
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import complete, unfinished
-from activelabel.store.records import FINAL, Draft, Slices
+from activelabel.store.records import FINAL, Draft
 from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow
 
 
 class Drafts(Database):
     """The drafts of all annotators. An annotator has at most one open draft of an image."""
 
-    def record_draft(
-        self,
-        image_id: str,
-        file: str,
-        sha256: str,
-        annotator: str,
-        *,
-        reason: DraftReason,
-        why: str,
-        shown_as: str,
-        slices: Slices = None,
-        lease_id: int | None = None,
-        file_stamp: tuple[int, int] | None = None,
-        label_names: Sequence[str] | None = None,
-    ) -> Draft:
-        """Keep a draft as the open one of its image and annotator, and show it under a tag, in one step.
+    def keep_draft(self, new: NewDraft, file: KeptFile) -> Draft:
+        """Keep a draft as the open one of its image and annotator, and show it under its tag, in one step.
 
         No lease ends.
-
-        Args:
-            image_id: the image that was drawn on.
-            file: the archived copy.
-            sha256: the digest of that file.
-            annotator: who continues the draft.
-            reason: why it is a draft.
-            why: the reason in one line.
-            shown_as: the tag of the label that clients open with the image.
-            slices: the queried slices; None for the volume.
-            lease_id: the query that the finished draft will answer.
-            file_stamp: size and time of the file when it had this `sha256`.
-            label_names: the names of the values 1..N.
 
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
         """
-        checked_name(annotator, "annotator")
-        checked_word(shown_as, "label tag")
-        asked = checked_slices(slices)
+        checked_name(new.annotator, "annotator")
+        checked_word(new.shown_as, "label tag")
+        asked = checked_slices(new.slices)
         now = self._clock()
         with self._writing() as session:
-            image_row(session, image_id)
-            before = open_draft_row(session, image_id, annotator)
+            image_row(session, new.image_id)
+            before = open_draft_row(session, new.image_id, new.annotator)
             if before is not None:
                 before.ended_at = now
                 session.flush()
-            versions = select(func.max(DraftRow.version)).where(DraftRow.image_id == image_id)
+            versions = select(func.max(DraftRow.version)).where(DraftRow.image_id == new.image_id)
             row = DraftRow(
-                image_id=image_id,
-                annotator=annotator,
+                image_id=new.image_id,
+                annotator=new.annotator,
                 version=(session.scalar(versions) or 0) + 1,
-                file=file,
-                sha256=sha256,
+                file=file.path,
+                sha256=file.sha256,
                 slices=asked and list(asked),
-                reason=reason.value,
-                why=why,
-                lease_id=lease_id,
+                reason=new.reason.value,
+                why=new.why,
+                lease_id=new.lease_id,
                 created_at=now,
-                file_size=file_stamp and file_stamp[0],
-                file_modified_ns=file_stamp and file_stamp[1],
+                file_size=file.stamp[0],
+                file_modified_ns=file.stamp[1],
             )
             session.add(row)
             session.flush()
-            _show(session, row, shown_as, current_round(session, now).number, label_names)
+            _show(session, row, new.shown_as, current_round(session, now).number, new.label_names)
             return record_of(row, Draft)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:

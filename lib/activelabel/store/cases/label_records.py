@@ -15,10 +15,20 @@ from activelabel.store.cases.annotations import last_version
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
-from activelabel.store.schema import AnnotationRow, Base, DraftRow, ImageRow, LeaseRow, RoundRow, UtcDateTime
+from activelabel.store.schema import (
+    AnnotationRow,
+    Base,
+    DraftRow,
+    ImageRow,
+    LeaseRow,
+    ReadingRow,
+    ReviewRow,
+    RoundRow,
+    UtcDateTime,
+)
 
 LabelRecord = dict[str, Any]
-"""JSON: `image`, and the rows of `annotations`, `drafts`, `queries` and `rounds` that a file of a label belongs to."""
+"""JSON: `image`, and the `annotations`, `drafts`, `queries`, `rounds`, `reviews` and `readings` of a label file."""
 
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
 _FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
@@ -75,7 +85,18 @@ class LabelRecords(Database):
                 rows[row.file].append(row)
             queries = {row.id: row for row in session.scalars(select(LeaseRow).where(LeaseRow.image_id == image_id))}
             rounds = {row.number: row for row in session.scalars(select(RoundRow))}
-            return {file: {"image": image, **_record(of_file, queries, rounds)} for file, of_file in rows.items()}
+            decided = select(ReviewRow).where(ReviewRow.image_id == image_id, ReviewRow.outcome.is_not(None))
+            reviews = session.scalars(decided.order_by(ReviewRow.id)).all()
+            readings = session.scalars(select(ReadingRow).where(ReadingRow.image_id == image_id)).all()
+            return {
+                file: {
+                    "image": image,
+                    **_record(of_file, queries, rounds),
+                    "reviews": _reviews_of(of_file, reviews),
+                    "readings": _readings_of(of_file, readings),
+                }
+                for file, of_file in rows.items()
+            }
 
     def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
         """Import the records that `label_records` returned into a ledger that knows no image yet.
@@ -134,6 +155,18 @@ def _record(
     }
 
 
+def _reviews_of(rows: Sequence[AnnotationRow | DraftRow], reviews: Sequence[ReviewRow]) -> list[dict[str, Any]]:
+    """The ended reviews of these annotations."""
+    ids = {row.id for row in rows if isinstance(row, AnnotationRow)}
+    return [_values(review) for review in reviews if review.annotation_id in ids]
+
+
+def _readings_of(rows: Sequence[AnnotationRow | DraftRow], readings: Sequence[ReadingRow]) -> list[dict[str, Any]]:
+    """The comparisons of these annotations as second readings."""
+    ids = {row.id for row in rows if isinstance(row, AnnotationRow)}
+    return [_values(reading) for reading in readings if reading.second_id in ids]
+
+
 def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
     """The columns of a row as JSON values: all columns, or those in `keys`."""
     wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
@@ -174,6 +207,10 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
     _end_earlier(drafts, lambda row: (row.image_id, row.annotator), "ended_at")
     session.add_all((*labels, *drafts))
     session.flush()
+    # Records of earlier versions know no reviews and no readings.
+    session.add_all(_row(ReviewRow, values) for record in records for values in record.get("reviews", ()))
+    session.add_all(_row(ReadingRow, values) for record in records for values in record.get("readings", ()))
+    session.flush()
     annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
     return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
 
@@ -192,6 +229,6 @@ def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], en
 
 def _advance_id_sequences(session: Session) -> None:
     """Set PostgreSQL's id sequences to continue after the imported ids."""
-    for table in (AnnotationRow, DraftRow, LeaseRow):
+    for table in (AnnotationRow, DraftRow, LeaseRow, ReadingRow, ReviewRow):
         sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
         session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))

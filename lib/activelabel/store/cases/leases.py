@@ -14,8 +14,8 @@ from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, current_final, set_aside
-from activelabel.store.records import Lease, Outcome, Slices
+from activelabel.store.pool import active, counting, set_aside, waits_for_second
+from activelabel.store.records import SECOND_READING, Lease, Outcome, Slices
 from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, LeaseItemRow, LeaseRow, SkipRow
 
 
@@ -29,10 +29,12 @@ class Leases(Database):
             row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
             return None if row is None else lease_record(row, now)
 
-    def active_leases(self, image_id: str) -> list[Lease]:
-        """The active leases on this image, in the order in which they were granted."""
+    def active_leases(self, image_id: str | None = None) -> list[Lease]:
+        """The active leases on this image, or on all images, in the order in which they were granted."""
         now = self._clock()
-        statement = select(LeaseRow).where(LeaseRow.image_id == image_id, active(now)).order_by(LeaseRow.id)
+        statement = select(LeaseRow).where(active(now)).order_by(LeaseRow.id)
+        if image_id is not None:
+            statement = statement.where(LeaseRow.image_id == image_id)
         with self._reading() as session:
             return [lease_record(row, now) for row in session.scalars(statement)]
 
@@ -53,7 +55,7 @@ class Leases(Database):
         An annotator holds at most one active lease. If the annotator already has one, it is returned whatever the
         arguments are, so that a request sent twice has one answer. The result is None if the image is not available:
         another annotator holds it or some of the slices, or it is annotated, set aside, absent or unreadable. The
-        caller then tries the next image.
+        caller then tries the next image. A `second_reading` takes an image that another annotator has finished.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -72,7 +74,8 @@ class Leases(Database):
             if held is not None:
                 return lease_record(held, now)
             image = image_row(session, image_id)
-            if not _is_available(session, image, wanted):
+            second = strategy == SECOND_READING
+            if not (_waits_for_second(session, image, annotator) if second else _is_available(session, image, wanted)):
                 return None
             row = LeaseRow(
                 image_id=image_id,
@@ -88,21 +91,6 @@ class Leases(Database):
             )
             _hold(session, image, row, wanted)
             return lease_record(row, now)
-
-    def release_lease(self, annotator: str) -> Lease | None:
-        """End this annotator's active lease without an annotation or a skip; None if there is none."""
-        now = self._clock()
-        with self._writing() as session:
-            row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
-            if row is None:
-                return None
-            end_leases(session, [row], "released", now)
-            return lease_record(row, now)
-
-    def expire_leases(self) -> int:
-        """Write down which leases have expired, and return their number. Nothing depends on this call."""
-        with self._writing() as session:
-            return expire(session, self._clock())
 
     def leases(self, round_number: int | None = None) -> list[Lease]:
         """All leases ever granted, or those of one round, in the order of granting."""
@@ -132,28 +120,37 @@ def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now
     session.flush()
 
 
-def expire(session: Session, now: datetime) -> int:
-    """Write down which leases have expired; their number."""
+def expire(session: Session, now: datetime) -> None:
+    """Write down which leases have expired."""
     overdue = session.scalars(select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= now)).all()
     end_leases(session, overdue, "expired", now)
-    return len(overdue)
 
 
 def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:
     """Whether an image, or the slices `wanted` of it, may be leased; the caller has ended the expired leases before."""
-    if not image.present or image.unreadable_reason is not None:
+    if not image.usable_now:
         return False
     if session.scalar(select(select(SkipRow).where(SkipRow.image_id == image.id, set_aside()).exists())):
         return False
-    annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, current_final()))
+    annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, counting()))
     if annotation is not None:
         covered = annotation.slices
         if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
             return False
+    return not _is_held(session, image, wanted)
+
+
+def _waits_for_second(session: Session, image: ImageRow, annotator: str) -> bool:
+    """Whether an annotator may read an image a second time now."""
+    waiting = select(AnnotationRow.image_id).where(AnnotationRow.image_id == image.id, waits_for_second(annotator))
+    return image.usable_now and bool(session.scalar(select(waiting.exists()))) and not _is_held(session, image, None)
+
+
+def _is_held(session: Session, image: ImageRow, wanted: Slices) -> bool:
     held = exists().where(LeaseItemRow.image_id == image.id)
     if wanted is not None:
         held = held.where(or_(LeaseItemRow.slice_index.in_(wanted), LeaseItemRow.whole))
-    return not session.scalar(select(held))
+    return bool(session.scalar(select(held)))
 
 
 def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) -> None:

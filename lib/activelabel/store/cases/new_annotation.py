@@ -1,10 +1,11 @@
-"""A label before it is recorded in the ledger."""
+"""A label or a draft before it is recorded in the ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from activelabel.store.cases.case_states import DraftReason
 from activelabel.store.cases.coverage_case import CoverageCase
-from activelabel.store.records import FINAL
+from activelabel.store.records import FINAL, Agreement, Slices
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,15 @@ class KeptFile:
     path: str
     sha256: str
     stamp: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A second reading compared with the final label `first_id`: the agreement by structure; whether it is enough."""
+
+    first_id: int
+    structures: Mapping[str, Agreement]
+    agrees: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class NewAnnotation:
         label_names: the names of the values 1..N.
         file_stamp: size and modification time of the file when it had this `sha256`.
         coverage: the rule by which its covered slices were found.
+        compared: for a second reading, the comparison with the final label.
     """
 
     image_id: str
@@ -54,3 +65,29 @@ class NewAnnotation:
     label_names: Sequence[str] | None = None
     file_stamp: tuple[int, int] | None = None
     coverage: CoverageCase | None = None
+    compared: Compared | None = None
+
+
+@dataclass(frozen=True)
+class NewDraft:
+    """A drawing to be recorded that its annotator has not finished.
+
+    Attributes:
+        image_id: the image that was drawn on.
+        annotator: who continues the draft.
+        reason: why it is a draft.
+        why: the reason in one line.
+        shown_as: the tag of the label that clients open with the image.
+        slices: the queried slices; None for the volume.
+        lease_id: the query that the finished draft will answer.
+        label_names: the names of the values 1..N.
+    """
+
+    image_id: str
+    annotator: str
+    reason: DraftReason
+    why: str
+    shown_as: str
+    slices: Slices = None
+    lease_id: int | None = None
+    label_names: Sequence[str] | None = None

@@ -1,20 +1,19 @@
 """Skipped cases: *not now* ends by itself; *cannot be annotated* holds until somebody brings the case back."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from activelabel.errors import NotReadyError
-from activelabel.store.cases.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts, refusal
+from activelabel.store.cases.case_facts import UNTOUCHED, check_event, facts_by_image, facts_of, skips_in_force
+from activelabel.store.cases.case_states import CaseEvent, CaseFacts, Verdict
 from activelabel.store.cases.leases import end_leases, expire, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, current_final, set_aside
+from activelabel.store.pool import active, current_final, decided, set_aside
 from activelabel.store.records import Skip, SkipKind
-from activelabel.store.schema import AnnotationRow, DraftRow, LeaseRow, SkipRow
+from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow, SkipRow
 
 NOT_NOW: SkipKind = "not now"
 CANNOT: SkipKind = "cannot be annotated"
@@ -68,7 +67,7 @@ class Skips(Database):
         now = self._clock()
         with self._writing() as session:
             image_row(session, image_id)
-            _check(CaseEvent.BRING_BACK, session, image_id, annotator, now)
+            check_event(CaseEvent.BRING_BACK, session, image_id, annotator, now)
             row = session.scalars(select(SkipRow).where(SkipRow.image_id == image_id, set_aside())).one()
             row.ended_at, row.ended_by = now, annotator
             return record_of(row, Skip)
@@ -91,26 +90,31 @@ class Skips(Database):
         """The skips by which a case is passed over for an annotator now, oldest first."""
         with self._reading() as session:
             annotators = session.scalars(select(SkipRow.annotator).where(SkipRow.kind == NOT_NOW).distinct()).all()
-            rows = [row for annotator in annotators for row in _in_force(session, annotator)]
+            rows = [row for annotator in annotators for row in skips_in_force(session, annotator)]
             return [record_of(row, Skip) for row in sorted(rows, key=lambda row: row.id)]
 
     def passed_over(self, annotator: str) -> list[str]:
         """The images to ask this annotator for only if nothing else is left, in the order in which they come back.
 
         First come the images that the annotator skipped for now without being given enough others since, then those
-        of which another annotator has a draft.
+        whose label was returned to another annotator, then those of which another annotator has a draft.
         """
         with self._reading() as session:
-            skipped = [row.image_id for row in _in_force(session, annotator)]
+            skipped = [row.image_id for row in skips_in_force(session, annotator)]
             drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
-            return list(dict.fromkeys([*skipped, *session.scalars(drafts.order_by(DraftRow.id))]))
+            returned = select(AnnotationRow.image_id).where(
+                current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)), AnnotationRow.annotator != annotator
+            )
+            others = session.scalars(returned.order_by(AnnotationRow.id)), session.scalars(drafts.order_by(DraftRow.id))
+            return list(dict.fromkeys([*skipped, *others[0], *others[1]]))
 
     def count_passed_over(self) -> int:
-        """An upper bound on the images passed over for any annotator: all ever skipped for now or with a draft."""
+        """An upper bound on the images passed over for any annotator: ever skipped, returned, or with a draft."""
         skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
         drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
+        returned = select(AnnotationRow.image_id).where(AnnotationRow.id.in_(decided(Verdict.RETURNED)))
         with self._reading() as session:
-            return session.scalar(select(func.count()).select_from(skipped.union(drafts).subquery())) or 0
+            return session.scalar(select(func.count()).select_from(skipped.union(drafts, returned).subquery())) or 0
 
     def case_facts(self, image_id: str) -> CaseFacts:
         """The facts of a case as of now.
@@ -120,12 +124,18 @@ class Skips(Database):
         """
         with self._reading() as session:
             image_row(session, image_id)
-            return _facts(session, image_id, self._clock())
+            return facts_of(session, image_id, self._clock())
+
+    def all_case_facts(self) -> dict[str, CaseFacts]:
+        """The facts of the cases of all images, by image, as of now."""
+        with self._reading() as session:
+            touched = facts_by_image(session, self._clock())
+            return {image_id: touched.get(image_id, UNTOUCHED) for image_id in session.scalars(select(ImageRow.id))}
 
 
 def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reason: str, now: datetime) -> Skip:
     image_row(session, image_id)
-    _check(_EVENTS[kind], session, image_id, annotator, now)
+    check_event(_EVENTS[kind], session, image_id, annotator, now)
     held = [lease for lease in unended_leases(session, image_id) if lease.annotator == annotator]
     end_leases(session, held, "released", now)
     row = SkipRow(
@@ -141,50 +151,8 @@ def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reaso
     return record_of(row, Skip)
 
 
-def _check(event: CaseEvent, session: Session, image_id: str, annotator: str, now: datetime) -> None:
-    problem = refusal(event, _facts(session, image_id, now), annotator)
-    if problem is not None:
-        raise NotReadyError(f"image '{image_id}' {problem}")
-
-
 def _last_unanswered(session: Session, annotator: str) -> str | None:
     """The image of the annotator's newest lease, unless the lease was answered or skipped."""
     newest = select(LeaseRow).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc()).limit(1)
     lease = session.scalar(newest)
     return lease.image_id if lease is not None and lease.outcome in (None, "expired") else None
-
-
-def _in_force(session: Session, annotator: str) -> Sequence[SkipRow]:
-    """The annotator's *not now* skips that still hold, one per image, oldest first.
-
-    A skip holds until the annotator was given the case again, or `COMES_BACK_AFTER` others. So only skips younger than
-    the annotator's lease `COMES_BACK_AFTER` leases ago are read.
-    """
-    newest = select(LeaseRow.id, LeaseRow.image_id).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc())
-    recent_leases = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
-    oldest = recent_leases[-1][0] if len(recent_leases) == COMES_BACK_AFTER else 0
-    skips = select(SkipRow).where(SkipRow.annotator == annotator, SkipRow.kind == NOT_NOW, SkipRow.last_lease >= oldest)
-    latest = {row.image_id: row for row in session.scalars(skips.order_by(SkipRow.id))}
-    newest_lease_of = {image_id: lease for lease, image_id in reversed(recent_leases)}
-    return sorted(
-        (row for row in latest.values() if newest_lease_of.get(row.image_id, 0) <= row.last_lease),
-        key=lambda row: row.id,
-    )
-
-
-def _facts(session: Session, image_id: str, now: datetime) -> CaseFacts:
-    final = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image_id, current_final()))
-    aside = select(SkipRow).where(SkipRow.image_id == image_id, set_aside())
-    skippers = select(SkipRow.annotator).where(SkipRow.image_id == image_id, SkipRow.kind == NOT_NOW).distinct()
-    held = select(LeaseRow.annotator).where(LeaseRow.image_id == image_id, active(now))
-    drafts = select(DraftRow.annotator).where(DraftRow.image_id == image_id, DraftRow.ended_at.is_(None))
-    return CaseFacts(
-        finished=final is not None and final.slices is None,
-        partly=final is not None and final.slices is not None,
-        set_aside=session.scalar(select(aside.exists())) or False,
-        held_by=frozenset(session.scalars(held)),
-        drafts_of=frozenset(session.scalars(drafts)),
-        skipped_by=frozenset(
-            name for name in session.scalars(skippers) if image_id in {row.image_id for row in _in_force(session, name)}
-        ),
-    )

@@ -1,0 +1,112 @@
+"""Writes the finished data set of a project into a folder of its own, completely or not at all."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from activelabel.data.files.names import ending_of
+from activelabel.data.files.one_case import one_case
+from activelabel.data.files.volumes import read_volume
+from activelabel.data.labels import check_label, smallest_type, write_label
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.export.audit import audit_table
+from activelabel.project.export.cases import ExportedCase, exported_cases
+from activelabel.project.export.layouts import AUDIT, ENDING, LAYOUTS, Layout, Place
+from activelabel.project.images import Images
+from activelabel.project.project import Project
+
+Cases = Sequence[ExportedCase]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported: the numbers of cases by role, and of those of which only some slices are annotated."""
+
+    training: int
+    validation: int
+    partial: int
+
+
+def export_dataset(
+    project: Project, images: Images, out: Path, layout: str, follow: Callable[[Cases], Iterable[ExportedCase]] = list
+) -> Exported:
+    """Write the images with a label to learn from, these labels, and the audit trail of all.
+
+    Args:
+        project: the project, whose server may run.
+        images: finds the file of each image.
+        out: the folder to write, which must not exist or be empty.
+        layout: a name of `LAYOUTS`.
+        follow: is given the cases and yields them one by one, to show progress.
+
+    Raises:
+        InvalidInputError: the layout is unknown, the folder has something in it, or a case cannot be read.
+        NotReadyError: there is no label to export.
+    """
+    if layout not in LAYOUTS:
+        raise InvalidInputError(f"--layout {layout}: expected one of {', '.join(LAYOUTS)}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidInputError(f"--out {out}: there is something already: name a folder that is new or empty")
+    cases = exported_cases(project, images)
+    if not cases:
+        raise NotReadyError("there is no label to export: finish one first, or approve one with --conf review true")
+    modality = project.modality.name if project.modality is not None else "other"
+    laid = LAYOUTS[layout](cases, project.labels, modality, out.name)
+    unfinished = out.with_name(f"{out.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for case in follow(cases):
+        with one_case(case.name):
+            _write_case(case, laid, project, unfinished)
+    texts = {**laid.texts, AUDIT: audit_table(project, [case.annotation for case in cases])}
+    for path, text in texts.items():
+        file = unfinished / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    if out.exists():
+        out.rmdir()
+    os.replace(unfinished, out)
+    roles = [case.role for case in cases]
+    partial = sum(case.is_partial for case in cases)
+    return Exported(roles.count("training"), roles.count("validation"), partial)
+
+
+def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -> None:
+    place = laid.places[case.name]
+    for path in (place.image, place.label, *((place.mask,) if case.is_partial else ())):
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+    _write_image(case.image, out / place.image)
+    if case.is_partial:
+        _write_partial(case, place, laid.ignored, project, out)
+    else:
+        shutil.copyfile(case.label, out / place.label)
+
+
+def _write_image(source: Path, target: Path) -> None:
+    """Copy a compressed NIfTI as it is; write any other image as one, at the place that 3D Slicer gives its voxels."""
+    if source.is_file() and ending_of(source.name).lower() == ENDING:
+        shutil.copyfile(source, target)
+        return
+    volume = read_volume(source)
+    image = nibabel.Nifti1Image(volume.array, volume.affine_ras)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(volume.affine_ras, code="scanner")
+    image.set_sform(volume.affine_ras, code="scanner")
+    nibabel.save(image, target)
+
+
+def _write_partial(case: ExportedCase, place: Place, ignored: int, project: Project, out: Path) -> None:
+    """Write a label of some slices, and the mask of these slices."""
+    label = check_label(case.label, read_volume(case.image).grid, project.labels)
+    assert case.axis is not None  # slices were counted before they were annotated
+    annotated = np.zeros(label.array.shape, np.uint8)
+    indices: list[slice | list[int]] = [slice(None)] * 3
+    indices[case.axis] = list(case.annotation.slices or ())
+    annotated[tuple(indices)] = 1
+    values = np.where(annotated == 1, label.array, np.uint16(ignored)).astype(np.uint16)
+    write_label(out / place.label, smallest_type(values, max(ignored, project.labels.highest)), label.affine_ras)
+    write_label(out / place.mask, annotated, label.affine_ras)

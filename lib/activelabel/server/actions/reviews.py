@@ -1,0 +1,199 @@
+"""Actions of reviewers: take a label for review, approve it, return it; also from Slicer's own reviewer module."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from activelabel.annotation.agreement import merged
+from activelabel.annotation.coverage import WHOLE
+from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.files.volumes import read_grid
+from activelabel.data.labels import check_label, write_label
+from activelabel.errors import NotReadyError
+from activelabel.project.project import Project
+from activelabel.server.actions.case_answers import Decided, ReviewAnswer, ReviewTaken
+from activelabel.server.actions.worklist import review_of_case
+from activelabel.server.client_info import annotator_of
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.datastores.listed import COVERED, covered_slices
+from activelabel.server.datastores.segmentation_meta import KEY, SegmentationMeta, read_meta
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.records import FINAL, Annotation, Difficulty
+
+logger = logging.getLogger(__name__)
+
+Taken = Literal["first", "second", "staple"]
+"""Which label counts after two readings have differed."""
+
+
+class ReviewActions:
+    """Reviews of labels, which the routes call for reviewers."""
+
+    def __init__(self, project: Project, datastore: LedgerDatastore, look_for_work: Callable[[], None]) -> None:
+        """Review the labels of `project`, which `datastore` shows; `look_for_work` is called after each decision."""
+        self._project = project
+        self._datastore = datastore
+        self._look_for_work = look_for_work
+
+    def take(self, params: Mapping[str, Any], image_id: str | None) -> ReviewAnswer:
+        """Give a label to a reviewer: that of an image, or the next one that waits.
+
+        Raises:
+            NotReadyError: the image has no label to review, it is their own, or somebody else reviews it.
+        """
+        ledger = self._project.ledger
+        review = ledger.take_for_review(annotator_of(params), self._project.settings.lease_minutes, image_id)
+        label = None if review is None else ledger.current_annotation(review.image_id)
+        if review is None or label is None or review.expires_at is None:
+            return ReviewAnswer(review=None)
+        slices = None if label.slices is None else list(label.slices)
+        taken = ReviewTaken(
+            image=review.image_id,
+            version=label.version,
+            annotator=label.annotator,
+            slices=slices,
+            expires=review.expires_at,
+        )
+        return ReviewAnswer(review=taken)
+
+    def decide(
+        self,
+        params: Mapping[str, Any],
+        image_id: str,
+        verdict: Verdict,
+        note: str = "",
+        difficulty: Difficulty | None = None,
+        version: int | None = None,
+        *,
+        listed: bool = True,
+    ) -> Decided:
+        """Approve a label, or return it to its annotator. `listed` as in `LedgerDatastore.show_decision`.
+
+        Raises:
+            NotReadyError: the label cannot be decided about now; the line says why.
+            InvalidInputError: a label is returned without a note.
+        """
+        review = self._project.ledger.decide(
+            image_id,
+            annotator_of(params),
+            verdict,
+            note,
+            difficulty=difficulty,
+            version=version,
+            shown_as=ORIGINAL,
+        )
+        logger.info("label of '%s' is %s by %s: %s", image_id, review.outcome, review.reviewer, review.note)
+        self._datastore.show_decision(review, listed=listed)
+        self._look_for_work()
+        state = self._project.ledger.case_facts(image_id).state
+        return Decided(image=image_id, state=state, review=review_of_case(review))
+
+    def adjudicate(
+        self,
+        params: Mapping[str, Any],
+        image_id: str,
+        take: Taken,
+        note: str = "",
+        difficulty: Difficulty | None = None,
+    ) -> Decided:
+        """Decide between two readings that differ: the first, the second, or one label merged of both by STAPLE.
+
+        A reviewer who corrects the label instead sends theirs, and approves it.
+
+        Raises:
+            NotReadyError: the image has no two readings that differ, or the reviewer has drawn one of them.
+        """
+        reading, who = self._project.ledger.disagreements().get(image_id), annotator_of(params)
+        if reading is None:
+            raise NotReadyError(f"image '{image_id}' has no two readings about which somebody has to decide")
+        kept = {label.id: label for label in self._project.ledger.history(image_id)}
+        first, second = kept[reading.first_id], kept[reading.second_id]
+        if who in (first.annotator, second.annotator):
+            raise NotReadyError(f"image '{image_id}' was read by you: somebody else has to decide between the readings")
+        info = {COVERED: WHOLE, "finished": True, "confirmed": True}
+        if take == "second":
+            file = self._datastore.kept_file(second)
+            self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": second.annotator})
+        elif take == "staple":
+            with TemporaryDirectory() as folder:
+                file = self._write_merged(first, second, Path(folder))
+                self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": who})
+        return self.decide(params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty)
+
+    def _write_merged(self, first: Annotation, second: Annotation, folder: Path) -> Path:
+        grid = read_grid(self._datastore.get_image_uri(first.image_id))
+        one, other = (
+            check_label(self._datastore.kept_file(label), grid, self._project.labels).array for label in (first, second)
+        )
+        write_label(folder / "merged.nii.gz", merged(one, other), grid.affine_ras)
+        return folder / "merged.nii.gz"
+
+    def note_label_info(self, image_id: str, tag: str, info: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        """Do what Slicer's reviewer module says about the label of a tag, if it says anything new.
+
+        An approved `final` label is approved, a flagged one returned. A label of another tag is a reviewer's
+        correction: approved, it becomes the final label; flagged, it decides nothing unless it is the final label.
+
+        Args:
+            image_id: the image.
+            tag: the tag of the label.
+            info: the new information about the label.
+            params: the request, for the name of the reviewer.
+
+        Raises:
+            InvalidInputError: `segmentationMeta` is no object of texts.
+            NotReadyError: the label cannot be decided about now; the line says why.
+        """
+        meta = read_meta(info)
+        if meta != read_meta(self._datastore.get_label_info(image_id, tag)):
+            self._follow(image_id, tag, meta, params)
+
+    def note_correction(self, image_id: str, tag: str, info: Mapping[str, Any]) -> None:
+        """Do what Slicer's reviewer module says about a correction that it has just sent under a tag of its own.
+
+        Raises:
+            InvalidInputError: `segmentationMeta` is no object of texts.
+            NotReadyError: the label cannot be decided about now; the line says why.
+        """
+        self._follow(image_id, tag, read_meta(info), {key: info[key] for key in ("client_id", "user") if key in info})
+
+    def _follow(self, image_id: str, tag: str, meta: SegmentationMeta | None, params: Mapping[str, Any]) -> None:
+        """Decide what the module says about the label of a tag, if it decides anything."""
+        if meta is None or meta.verdict is None:
+            return
+        who = {"client_id": meta.reviewer, **params}
+        corrects = tag != FINAL and not self._is_final(image_id, tag)
+        if corrects and meta.verdict is Verdict.RETURNED:
+            return
+        if corrects:
+            self._make_final(image_id, tag, who)
+        self.decide(who, image_id, meta.verdict, meta.note, meta.difficulty, listed=tag == FINAL)
+
+    def _is_final(self, image_id: str, tag: str) -> bool:
+        """Whether the label of a tag is the drawing that counts; equal drawings are kept as equal files."""
+        label, final = (self._project.ledger.current_annotation(image_id, one) for one in (tag, FINAL))
+        return label is not None and final is not None and label.sha256 == final.sha256
+
+    def _make_final(self, image_id: str, tag: str, who: Mapping[str, Any]) -> None:
+        """Make a reviewer's correction the final label.
+
+        What the module says of the final label stays listed: it sends that again, and this is then no news.
+        """
+        final = self._project.ledger.current_annotation(image_id, FINAL)
+        listed = {} if final is None else self._datastore.get_label_info(image_id, FINAL)
+        info = {
+            "client_id": annotator_of(who),
+            COVERED: WHOLE if final is None else covered_slices(final),
+            "finished": True,
+            "confirmed": True,
+            **({KEY: listed[KEY]} if KEY in listed else {}),
+        }
+        self._datastore.keep_label(image_id, str(self._datastore.label_file(image_id, tag)), FINAL, info)
+
+
+def decides(info: Mapping[str, Any]) -> bool:
+    """Whether information about a label holds a reviewer's decision, for which a reviewer's role is needed."""
+    meta: SegmentationMeta | None = read_meta(info)
+    return meta is not None and meta.verdict is not None

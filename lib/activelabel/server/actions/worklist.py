@@ -1,0 +1,121 @@
+"""The worklist: each case with its state, who brought it about, since when, and the note that belongs to it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import TypeVar
+
+from activelabel.server.actions.case_answers import LabelOfCase, ReviewOfCase, Worklist, WorklistCase
+from activelabel.store.cases.case_states import CaseFacts, CaseState, Verdict
+from activelabel.store.ledger import Ledger
+from activelabel.store.records import Annotation, Draft, Image, Lease, Review, Skip
+
+Since = tuple[list[str], datetime | None, str]
+"""Who brought a state about, since when it holds, and the note that belongs to it."""
+
+
+class WorklistReader:
+    """Reads everything that the worklist needs, once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._images = [image for image in ledger.images() if image.usable]
+        self._facts = ledger.all_case_facts()
+        self._labels = {label.image_id: label for label in ledger.annotations()}
+        self._decisions = ledger.standing_decisions()
+        self._under_review = {review.image_id: review for review in ledger.open_reviews()}
+        self._differing = ledger.disagreements()
+        self._leases = _by_image(ledger.active_leases())
+        self._drafts = _by_image(ledger.open_drafts())
+        self._skips = _by_image([*ledger.skipped_for_now(), *ledger.set_aside_cases()])
+
+    def read(self, states: Collection[CaseState] = (), person: str | None = None) -> Worklist:
+        """The cases in some states, or in all if none are given; only those that concern a person, if given.
+
+        A case concerns who brought its state about, who has drawn it, and who has a draft of it.
+        """
+        cases = [self._case(image) for image in self._images]
+        counts = Counter(case.state.value for case in cases)
+        shown = [case for case in cases if (not states or case.state in states) and self._concerns(case, person)]
+        return Worklist(cases=shown, counts={state.value: counts[state.value] for state in CaseState})
+
+    def _concerns(self, case: WorklistCase, person: str | None) -> bool:
+        return person is None or person in {*case.who, *case.drafts_of, *self._facts[case.image].drawn_by}
+
+    def _case(self, image: Image) -> WorklistCase:
+        facts = self._facts[image.id]
+        who, when, note = self._since(image.id, facts)
+        label = self._labels.get(image.id)
+        return WorklistCase(
+            image=image.id,
+            role=image.role,
+            state=facts.state,
+            who=who,
+            when=when,
+            note=note,
+            drafts_of=sorted(facts.drafts_of),
+            label=None if label is None else label_of_case(label),
+            review=self._review(image.id, facts),
+        )
+
+    def _review(self, image_id: str, facts: CaseFacts) -> ReviewOfCase | None:
+        under_way = self._under_review.get(image_id) if facts.reviewed_by is not None else None
+        review = under_way or self._decisions.get(image_id)
+        return None if review is None else review_of_case(review)
+
+    def _since(self, image_id: str, facts: CaseFacts) -> Since:
+        match facts.state:
+            case CaseState.UNSEEN:
+                return [], None, ""
+            case CaseState.LEASED:
+                leases = self._leases[image_id]
+                return sorted(facts.held_by), max(lease.granted_at for lease in leases), leases[-1].reason
+            case CaseState.DRAFT:
+                draft = self._drafts[image_id][-1]
+                return sorted(facts.drafts_of), draft.created_at, draft.why
+            case CaseState.SKIPPED | CaseState.CANNOT:
+                skip = self._skips[image_id][-1]
+                who = {skip.annotator} if facts.state is CaseState.CANNOT else facts.skipped_by
+                return sorted(who), skip.created_at, skip.reason
+            case CaseState.IN_REVIEW:
+                review = self._under_review[image_id]
+                return [review.reviewer], review.begun_at, review.note
+            case CaseState.APPROVED | CaseState.RETURNED:
+                review = self._decisions[image_id]
+                return [review.reviewer], review.ended_at, review.note
+            case CaseState.FINISHED | CaseState.PARTLY:
+                label, reading = self._labels[image_id], self._differing.get(image_id)
+                note = "" if reading is None else f"two readings differ: {reading.in_words}"
+                return [label.annotator], label.created_at, note
+
+
+def label_of_case(label: Annotation) -> LabelOfCase:
+    """A final label for clients."""
+    return LabelOfCase(
+        annotator=label.annotator,
+        version=label.version,
+        saved=label.created_at,
+        slices=None if label.slices is None else list(label.slices),
+    )
+
+
+def review_of_case(review: Review) -> ReviewOfCase:
+    """A review for clients."""
+    when = review.ended_at or review.begun_at
+    assert when is not None
+    return ReviewOfCase(
+        reviewer=review.reviewer,
+        verdict=None if review.outcome is None else Verdict(review.outcome),
+        note=review.note,
+        difficulty=review.difficulty,
+        when=when,
+    )
+
+
+Item = TypeVar("Item", Draft, Lease, Skip)
+
+
+def _by_image(items: Iterable[Item]) -> dict[str, list[Item]]:
+    found = defaultdict[str, list[Item]](list)
+    for item in items:
+        found[item.image_id].append(item)
+    return found

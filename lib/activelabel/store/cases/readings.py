@@ -1,0 +1,81 @@
+"""Second readings: a label that another annotator has drawn without seeing the final one, and how much both agree."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from activelabel.store.cases.annotations import current_row
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.database import Database
+from activelabel.store.lookup import record_of
+from activelabel.store.pool import current_final, decided, disputed, waits_for_second
+from activelabel.store.records import FINAL, Agreement, Reading
+from activelabel.store.schema import AnnotationRow, DraftRow, ReadingRow
+
+
+class Readings(Database):
+    """All second readings."""
+
+    def waiting_for_second(self, annotator: str, of: Iterable[str]) -> list[str]:
+        """Those of these images that an annotator may read a second time, in the given order."""
+        with self._reading() as session:
+            waiting = set(session.scalars(select(AnnotationRow.image_id).where(waits_for_second(annotator))))
+        return [image_id for image_id in of if image_id in waiting]
+
+    def readings(self, image_id: str | None = None) -> list[Reading]:
+        """All comparisons of two readings, or those of one image, oldest first."""
+        statement = select(ReadingRow).order_by(ReadingRow.id)
+        if image_id is not None:
+            statement = statement.where(ReadingRow.image_id == image_id)
+        with self._reading() as session:
+            return [_record(row) for row in session.scalars(statement)]
+
+    def disagreements(self) -> dict[str, Reading]:
+        """The readings that differ from the final label of their image, about which nobody has decided, by image."""
+        statement = (
+            select(ReadingRow)
+            .join(AnnotationRow, AnnotationRow.id == ReadingRow.first_id)
+            .where(current_final(), AnnotationRow.id.in_(disputed()), ReadingRow.agrees.is_(False))
+            .where(*(AnnotationRow.id.not_in(decided(verdict)) for verdict in Verdict))
+            .order_by(ReadingRow.id)
+        )
+        with self._reading() as session:
+            return {row.image_id: _record(row) for row in session.scalars(statement)}
+
+    def shows_drawing(self, image_id: str, tag: str) -> bool:
+        """Whether the current label of `tag` is one that an annotator has drawn, a final one or a draft."""
+        with self._reading() as session:
+            shown = current_row(session, image_id, tag)
+            return shown is not None and shown.file in _drawings(session, image_id)
+
+    def hide_drawing(self, image_id: str, tag: str) -> bool:
+        """Show no annotator's drawing under `tag`, with which clients open an image; return whether anything changed.
+
+        The last label of that tag that no annotator has drawn, a prediction, is shown again, if there is one.
+        """
+        with self._writing() as session:
+            shown, files = current_row(session, image_id, tag), _drawings(session, image_id)
+            if shown is None or shown.file not in files:
+                return False
+            shown.superseded_at = self._clock()
+            session.flush()
+            of_tag = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)
+            others = of_tag.where(or_(AnnotationRow.file.not_in(files), AnnotationRow.deleted_at.is_not(None)))
+            before = session.scalar(others.order_by(AnnotationRow.id.desc()).limit(1))
+            if before is not None and before.deleted_at is None:
+                before.superseded_at = None
+                session.flush()
+            return True
+
+
+def _drawings(session: Session, image_id: str) -> set[str]:
+    """The files of all that annotators have drawn on an image."""
+    finals = select(AnnotationRow.file).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == FINAL)
+    drafts = select(DraftRow.file).where(DraftRow.image_id == image_id)
+    return {*session.scalars(finals), *session.scalars(drafts)}
+
+
+def _record(row: ReadingRow) -> Reading:
+    structures = {name: Agreement(**values) for name, values in row.structures.items()}
+    return record_of(row, Reading, structures=structures)

@@ -1,0 +1,235 @@
+"""An exported data set as other programs read it, and the audit trail by hand."""
+
+import csv
+import json
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+from monai.data import load_decathlon_datalist
+from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
+
+from activelabel.annotation.archive import open_archive
+from activelabel.annotation.label_info import LabelInfo
+from activelabel.cli.main import main
+from activelabel.data.dataset_json import read_dataset
+from activelabel.data.files.volumes import read_grid
+from activelabel.data.given_splits import read_split
+from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.export.audit import audit_table
+from activelabel.project.export.folder_images import FolderImages
+from activelabel.project.export.writing import Exported, export_dataset
+from activelabel.project.project import open_project
+from activelabel.store.cases.case_states import Verdict
+from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.records import SECOND, Agreement
+
+NAMES = ("a", "b", "c", "d")
+NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+PATIENTS = {"a": "SMITH^ANN", "b": "SMITH^ANN", "c": "JONES^BOB"}
+
+
+class Clinic:
+    """Four images, of which `b` is no NIfTI: a, b and c are labelled, c on slices 2 and 5 only."""
+
+    def __init__(self, folder: Path, **conf: str) -> None:
+        self.folder, self.studies = folder, folder / "studies"
+        self.studies.mkdir()
+        for number, name in enumerate(NAMES):
+            write_image(self.studies / f"{name}.nii.gz", number)
+        SimpleITK.WriteImage(SimpleITK.ReadImage(self.studies / "b.nii.gz"), self.studies / "b.mha")
+        (self.studies / "b.nii.gz").unlink()
+        settings = {"recipe": str(TINY_RECIPE), "labels": "ball,box", "modality": "ct", **conf}
+        self.project = open_project("app", str(self.studies), settings)
+        self.ledger = self.project.ledger
+        self.now = NOON
+        self.ledger._clock = lambda: self.now
+        self.ledger.sync_images(NAMES, 0, PATIENTS, lambda image_id: image_id in ("a", "b"))
+        self.archive = open_archive(self.project)
+        self.images = FolderImages(self.project)
+        self.draw("a", "ann", annotated_slices="all")
+        self.draw("b", "ann", annotated_slices="all")
+        self.draw("c", "bob", annotated_slices=[2, 5])
+
+    def draw(self, image: str, who: str, **info: object) -> None:
+        file = write_nifti(self.folder / "sent.nii.gz", boxes(1, 2))
+        grid = read_grid(self.images.get_image_uri(image))
+        self.archive.keep(image, "final", file, grid, LabelInfo(who, finished=True, confirmed=True, **info))
+
+    def export(self, layout: str) -> Path:
+        out = self.folder / layout
+        assert export_dataset(self.project, self.images, out, layout) == Exported(1, 2, 1)
+        return out
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Clinic:
+    return Clinic(tmp_path)
+
+
+def voxels(file: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(file).dataobj)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def partial_label() -> tuple[np.ndarray, np.ndarray]:
+    """The label of c on its annotated slices, and the mask of these."""
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[:, :, [2, 5]] = 1
+    return boxes(1, 2) * mask, mask
+
+
+def test_nnunet_gets_images_labels_its_description_and_the_split(clinic: Clinic) -> None:
+    out = clinic.export("nnunet")
+    images = {f"imagesTr/{name}_0000.nii.gz" for name in "abc"} | {f"labelsTr/{name}.nii.gz" for name in "abc"}
+    assert files(out) == images | {"annotatedTr/c.nii.gz", "dataset.json", "splits_final.json", "audit.csv"}
+    described = read_dataset(out / "dataset.json")
+    assert described.labels == {"background": (0,), "ball": (1,), "box": (2,), "ignore": (3,)}
+    assert described.channels == ("CT",)
+    content = json.loads((out / "dataset.json").read_text())
+    assert content["labels"] == {"background": 0, "ball": 1, "box": 2, "ignore": 3}
+    assert (content["channel_names"], content["numTraining"], content["file_ending"]) == ({"0": "CT"}, 3, ".nii.gz")
+    assert read_split(out / "splits_final.json").roles == {"a": "validation", "b": "validation", "c": "training"}
+    assert (out / "imagesTr/a_0000.nii.gz").read_bytes() == (clinic.studies / "a.nii.gz").read_bytes()
+    label, mask = partial_label()
+    assert np.array_equal(voxels(out / "labelsTr/a.nii.gz"), boxes(1, 2))
+    assert np.array_equal(voxels(out / "labelsTr/c.nii.gz"), np.where(mask == 1, label, 3))
+    assert np.array_equal(voxels(out / "annotatedTr/c.nii.gz"), mask)
+
+
+def test_an_image_that_is_no_nifti_becomes_one_at_the_same_place(clinic: Clinic) -> None:
+    out = clinic.export("nnunet")
+    written = SimpleITK.ReadImage(out / "imagesTr/b_0000.nii.gz")
+    source = SimpleITK.ReadImage(clinic.studies / "b.mha")
+    assert np.array_equal(SimpleITK.GetArrayFromImage(written), SimpleITK.GetArrayFromImage(source))
+    assert written.GetOrigin() == pytest.approx(source.GetOrigin())
+    assert written.GetDirection() == pytest.approx(source.GetDirection())
+    assert np.allclose(nibabel.load(out / "labelsTr/b.nii.gz").affine, AFFINE_RAS)
+
+
+def test_monai_reads_the_decathlon_layout(clinic: Clinic) -> None:
+    out = clinic.export("decathlon")
+    training = load_decathlon_datalist(out / "dataset.json", data_list_key="training")
+    validation = load_decathlon_datalist(out / "dataset.json", data_list_key="validation")
+    assert [Path(case["image"]).name for case in training] == ["c.nii.gz"]
+    assert [Path(case["label"]).name for case in validation] == ["a.nii.gz", "b.nii.gz"]
+    assert all(Path(case[key]).is_file() for case in training + validation for key in ("image", "label"))
+    assert json.loads((out / "dataset.json").read_text())["labels"] == {"0": "background", "1": "ball", "2": "box"}
+    label, mask = partial_label()
+    assert np.array_equal(voxels(out / "labelsTr/c.nii.gz"), label)
+    assert np.array_equal(voxels(out / "annotatedTr/c.nii.gz"), mask)
+    assert read_split(out / "dataset.json").roles == {"a": "validation", "b": "validation", "c": "training"}
+
+
+def test_bids_numbers_patients_and_keeps_their_names_out(clinic: Clinic) -> None:
+    out = clinic.export("bids")
+    below = "derivatives/activelabel"
+    assert files(out) == {
+        "dataset_description.json", "participants.tsv", "cases.tsv", ".bidsignore", "audit.csv",
+        "sub-0001/ct/sub-0001_run-1_ct.nii.gz", "sub-0001/ct/sub-0001_run-2_ct.nii.gz",
+        "sub-0002/ct/sub-0002_run-1_ct.nii.gz",
+        f"{below}/dataset_description.json", f"{below}/dseg.tsv",
+        f"{below}/sub-0001/ct/sub-0001_run-1_desc-manual_dseg.nii.gz",
+        f"{below}/sub-0001/ct/sub-0001_run-2_desc-manual_dseg.nii.gz",
+        f"{below}/sub-0002/ct/sub-0002_run-1_desc-manual_dseg.nii.gz",
+        f"{below}/sub-0002/ct/sub-0002_run-1_desc-annotated_mask.nii.gz",
+    }  # fmt: skip
+    assert (out / below / "dseg.tsv").read_text() == "index\tname\n0\tbackground\n1\tball\n2\tbox\n"
+    rows = [line.split("\t") for line in (out / "cases.tsv").read_text().splitlines()]
+    assert [row[:4] for row in rows[1:]] == [
+        ["sub-0001", "1", "a", "validation"], ["sub-0001", "2", "b", "validation"], ["sub-0002", "1", "c", "training"],
+    ]  # fmt: skip
+    texts = b"".join(path.read_bytes() for path in out.rglob("*") if path.suffix in (".json", ".tsv", ".csv"))
+    assert b"SMITH" not in texts
+    assert json.loads((out / below / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+
+
+def test_the_audit_trail_tells_the_story_of_a_case(clinic: Clinic) -> None:
+    """A case is asked for, drawn, returned, drawn again and approved, and another one is skipped."""
+    ledger = clinic.ledger
+
+    def later(minutes: float) -> None:
+        clinic.now += timedelta(minutes=minutes)
+
+    later(1)
+    ledger.grant_lease("eve", "d", 120, "random_volumes", reason="=1+1")
+    later(10)
+    ledger.note_active("eve", 90)
+    clinic.draw("d", "eve", annotated_slices="all")
+    later(1)
+    ledger.take_for_review("rev", 30, "d")
+    later(1)
+    ledger.decide("d", "rev", Verdict.RETURNED, "=1+1 is no box", difficulty="hard")
+    later(1)
+    clinic.draw("d", "eve", annotated_slices="all")
+    ledger.decide("d", "rev", Verdict.APPROVED)
+    out = clinic.folder / "story"
+    export_dataset(clinic.project, clinic.images, out, "nnunet")
+    with (out / "audit.csv").open(newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["image"] == "d"]
+    assert [(row["event"], row["who"], row["version"], row["note"], row["exported"]) for row in rows] == [
+        ("asked", "eve", "", "'=1+1", ""),
+        ("label", "eve", "1", "", ""),
+        ("taken for review", "rev", "1", "", ""),
+        ("returned", "rev", "1", "[hard] =1+1 is no box", ""),
+        ("label", "eve", "2", "", "yes"),
+        ("approved", "rev", "2", "", ""),
+    ]
+    asked, label, *_ = rows
+    assert (asked["when"], asked["strategy"], asked["slices"]) == (
+        "2026-01-01T12:01:00.000+00:00", "random_volumes", "all",
+    )  # fmt: skip
+    assert (float(label["seconds"]), float(label["active_seconds"])) == (600, 90)
+    assert label["sha256"] == ledger.history("d")[0].sha256
+
+
+def test_only_approved_labels_are_exported_where_only_these_are_learnt_from(tmp_path: Path) -> None:
+    clinic = Clinic(tmp_path, review="true")
+    with pytest.raises(NotReadyError, match="there is no label to export"):
+        export_dataset(clinic.project, clinic.images, tmp_path / "none", "nnunet")
+    clinic.ledger.decide("a", "rev", Verdict.APPROVED)
+    export_dataset(clinic.project, clinic.images, tmp_path / "one", "decathlon")
+    assert {path for path in files(tmp_path / "one") if "labels" in path} == {"labelsTr/a.nii.gz"}
+
+
+def test_an_export_that_cannot_be_whole_leaves_nothing_behind(clinic: Clinic) -> None:
+    with pytest.raises(InvalidInputError, match="--layout dicom: expected one of nnunet, decathlon, bids"):
+        export_dataset(clinic.project, clinic.images, clinic.folder / "x", "dicom")
+    with pytest.raises(InvalidInputError, match="there is something already: name a folder that is new or empty"):
+        export_dataset(clinic.project, clinic.images, clinic.studies, "nnunet")
+    (clinic.studies / "b.mha").write_text("no image any more")
+    with pytest.raises(InvalidInputError, match=r"b\.mha"):
+        export_dataset(clinic.project, clinic.images, clinic.folder / "x", "nnunet")
+    assert not (clinic.folder / "x").exists()
+
+
+def test_the_command_says_what_it_wrote(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = clinic.folder / "mine"
+    words = ["--studies", clinic.studies, "--out", out, "--conf", "recipe", TINY_RECIPE, "--layout", "bids"]
+    monkeypatch.setattr(sys, "argv", ["activelabel", "export", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capfd.readouterr().out == f"1 training and 2 validation cases, 1 of them in part in {out}\n"
+    assert (out / "participants.tsv").is_file()
+
+
+def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
+    first = clinic.ledger.current_annotation("a")
+    compared = Compared(first.id, {"ball": Agreement(0.5, 1.25), "box": Agreement(0.0, None)}, agrees=False)
+    clinic.ledger.record_annotation("a", "a/second.nii.gz", "5" * 64, "eve", tag=SECOND, compared=compared)
+    rows = list(csv.DictReader(audit_table(clinic.project).splitlines()))
+    assert [(row["event"], row["who"], row["note"]) for row in rows if row["image"] == "a"] == [
+        ("label", "ann", ""),
+        ("second reading", "eve", ""),
+        ("compared", "", "the readings differ: ball Dice 0.50, 1.2 mm apart; box Dice 0.00"),
+    ]

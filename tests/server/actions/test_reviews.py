@@ -1,0 +1,521 @@
+"""Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
+
+import json
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
+
+from activelabel.annotation.archive import open_archive
+from activelabel.errors import ForbiddenError
+from activelabel.login.identity import Identity, Role
+from activelabel.loop.training_cases import usable_annotations
+from activelabel.project.project import open_project
+from activelabel.server.actions.cases import CaseActions
+from activelabel.server.actions.reviews import ReviewActions
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.login.roles import LEAST
+from activelabel.server.routes import case_routes, datastore_routes
+from activelabel.server.tasks.strategy import host_strategies
+from activelabel.store.cases.case_states import MOVES, CaseEvent
+
+NAMES = [f"case_{number}" for number in range(4)]
+BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)
+ANN = Identity("ann", Role.ANNOTATOR)
+
+
+class Ward:
+    """A project on a folder of four images, whose routes are asked by name."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, **conf: str) -> None:
+        self.folder, self.studies = folder, folder / "studies"
+        settings = {"recipe": str(TINY_RECIPE), "labels": "ball,box", "device": "cpu", "finished_by": "saving", **conf}
+        self.project = open_project(str(folder), str(self.studies), settings)
+        self.ledger = self.project.ledger
+        self.ledger.sync_images(NAMES, 1)
+        archive = open_archive(self.project)
+        self.store = LedgerDatastore(str(self.studies), self.ledger, archive, validation_cases=1, follow_changes=False)
+        nothing = lambda: None  # noqa: E731
+        self.cases = CaseActions(self.project, self.store, host_strategies(self.project), nothing)
+        app = SimpleNamespace(
+            datastore=self.store,
+            cases=self.cases,
+            reviews=ReviewActions(self.project, self.store, nothing),
+            project=self.project,
+            look_for_work=nothing,
+        )
+        for routes in (case_routes, datastore_routes):
+            patch.setattr(routes, "application", lambda: app)
+        web = FastAPI()
+        web.router.routes[:0] = [*case_routes.router.routes, *datastore_routes.router.routes]
+        self.client = TestClient(web)
+
+    def ask(self, annotator: str = "ann") -> dict[str, Any]:
+        return self.cases.next_sample({"client_id": annotator, "strategy": "random"})
+
+    def post(self, action: str, person: str = "rev", status: int = 200, **body: Any) -> Any:
+        answer = self.client.post(f"/activelabel/{action}", json={"client_id": person, **body})
+        assert answer.status_code == status, answer.text
+        return answer.json() if status == 200 else answer.json()["detail"]
+
+    def send(
+        self, image: str, annotator: str = "ann", drawn: Any = BOTH, tag: str = "final", status: int = 200, **info: Any
+    ) -> Any:
+        file = write_nifti(self.folder / "sent.nii.gz", drawn)
+        answer = self.client.put(
+            "/datastore/label",
+            params={"image": image, "tag": tag},
+            data={"params": json.dumps({"client_id": annotator, **info})},
+            files={"label": (file.name, file.read_bytes())},
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def reviewer_module(self, image: str, tag: str = "final", **meta: str) -> None:
+        """What Slicer's module MONAI Label Reviewer sends."""
+        whole = {"status": "", "approvedBy": "rev", "level": "", "comment": "", "editTime": 1, **meta}
+        answer = self.client.put(
+            "/datastore/updatelabelinfo",
+            params={"label": image, "tag": tag},
+            data={"params": json.dumps({"segmentationMeta": whole})},
+        )
+        assert answer.status_code == 200, answer.text
+
+    def listed(self, image: str, tag: str = "final") -> dict[str, Any]:
+        return dict(self.store.get_label_info(image, tag))
+
+    def state(self, image: str) -> str:
+        return self.ledger.case_facts(image).state.value
+
+    def learnt(self) -> list[str]:
+        return [
+            label.image_id for role in ("training", "validation") for label in usable_annotations(self.ledger, role)
+        ]
+
+    def shown(self, image: str) -> np.ndarray:
+        return np.asarray(nibabel.load(self.studies / "labels" / "original" / f"{image}.nii.gz").dataobj)
+
+
+@pytest.fixture
+def open_ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ward]:
+    (tmp_path / "studies").mkdir()
+    for number, name in enumerate(NAMES):
+        write_image(tmp_path / "studies" / f"{name}.nii.gz", number)
+    return lambda **conf: Ward(tmp_path, monkeypatch, **conf)
+
+
+@pytest.fixture
+def ward(open_ward: Callable[..., Ward]) -> Ward:
+    return open_ward()
+
+
+def test_a_returned_label_goes_back_to_its_annotator_with_the_note_and_counts_once_it_is_sent_again(ward: Ward) -> None:
+    image = ward.ask()["id"]
+    ward.send(image)
+    assert ward.learnt() == [image]
+
+    taken = ward.post("review")["review"]
+    assert (taken["image"], taken["version"], taken["annotator"], taken["slices"]) == (image, 1, "ann", None)
+    assert ward.state(image) == "in review"
+    answer = ward.post("return", image=image, note="the box is too small", difficulty="hard")
+    assert (answer["state"], answer["review"]["verdict"]) == ("returned", "returned")
+    assert ward.learnt() == []
+
+    assert ward.ask("bob")["id"] != image  # others get it last
+    again = ward.ask("ann")
+    assert again["id"] == image
+    assert again["reason"] == "rev returned your label: the box is too small"
+    assert np.array_equal(ward.shown(image), BOTH)
+    query = ward.client.get("/activelabel/query", params={"client_id": "ann"}).json()["query"]
+    assert (query["image"], query["kind"], query["draft"]) == (image, "volume", False)
+    assert (query["returned"]["note"], query["returned"]["difficulty"]) == ("the box is too small", "hard")
+
+    ward.send(image, drawn=BALL)
+    assert ward.state(image) == "finished"
+    assert ward.learnt() == [image]
+    assert len([label for label in ward.ledger.history(image) if label.tag == "final"]) == 2
+
+
+def test_slices_of_a_returned_label_that_come_back_empty_are_empty(ward: Ward) -> None:
+    """The label of slices 0 to 3 has a box on 2 and 3 that should not be there: its annotator removes it."""
+    ward.send(NAMES[0], annotated_slices=[0, 1, 2, 3])
+    ward.post("return", image=NAMES[0], note="there is no box")
+    query = ward.ask()["query"]
+    assert (query["kind"], query["slices"]) == ("slices", [0, 1, 2, 3])
+    ward.send(NAMES[0], drawn=BALL)
+    label = ward.ledger.current_annotation(NAMES[0])
+    assert (label.version, label.slices, label.foreground_slices) == (2, (0, 1, 2, 3), 2)
+    assert np.array_equal(np.asarray(nibabel.load(ward.store.label_file(NAMES[0], "final")).dataobj), BALL)
+
+
+def test_a_correction_is_not_compared_with_the_label_that_was_returned(open_ward: Callable[..., Ward]) -> None:
+    ward = open_ward(finished_by="estimate")
+    ward.ask()
+    image = ward.ledger.active_lease("ann").image_id
+    ward.send(image, finished=True, drawn=boxes(1, 1, 2, 2))
+    ward.post("return", image=image, note="half of it is no organ")
+    assert ward.ask()["id"] == image
+    answer = ward.send(image, drawn=boxes(1, 1))
+    assert "the label that counts has something on" not in answer.get("message", "")
+
+
+def test_with_review_only_approved_labels_are_learnt_from_and_a_newer_one_waits(open_ward: Callable[..., Ward]) -> None:
+    ward = open_ward(review="true")
+    first, second = NAMES[:2]
+    ward.send(first)
+    ward.send(second)
+    assert ward.learnt() == []
+    assert ward.ledger.progress().new_annotations == 0
+    assert ward.ledger.count_waiting_for_review() == 2
+    ward.post("approve", image=first)
+    assert ward.learnt() == [first]
+    assert ward.ledger.progress().new_annotations == 1
+    ward.send(first, "bob", drawn=BALL)
+    assert [(label.image_id, label.version) for label in ward.ledger.labels_to_learn()] == [(first, 1)]
+    assert ward.state(first) == "finished"
+    ward.post("approve", image=first)
+    assert [(label.image_id, label.version) for label in ward.ledger.labels_to_learn()] == [(first, 2)]
+    ward.store.remove_label(first, "final")
+    assert ward.ledger.labels_to_learn() == []
+
+
+def test_a_review_takes_a_second_person(ward: Ward) -> None:
+    ward.send(NAMES[0], "rev")
+    assert ward.post("review") == {"review": None}
+    line = ward.post("approve", image=NAMES[0], status=409)
+    assert line == "image 'case_0' was drawn by you alone: somebody else has to review it"
+    ward.post("review", "eve", image=NAMES[0])
+    assert "is being reviewed by somebody else" in ward.post("return", "bob", image=NAMES[0], note="no", status=409)
+    assert ward.post("release", "eve") == {"query": None, "review": NAMES[0]}
+    assert ward.post("approve", "bob", image=NAMES[0])["state"] == "approved"
+
+
+def test_a_decision_about_a_label_that_has_changed_meanwhile_is_refused(ward: Ward) -> None:
+    ward.send(NAMES[0])
+    ward.post("review", image=NAMES[0])
+    ward.send(NAMES[0], "bob", drawn=BALL)
+    line = "image 'case_0': its label has changed since you opened it: look at it again"
+    assert ward.post("approve", image=NAMES[0], status=409) == line
+    assert ward.post("review", image=NAMES[0])["review"]["version"] == 2
+    assert ward.post("approve", image=NAMES[0], version=1, status=409) == line
+    assert ward.post("approve", image=NAMES[0], version=2)["state"] == "approved"
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status", "line"),
+    [
+        ("return", {"image": "case_0"}, 422, "note: Field required"),
+        ("return", {"image": "case_0", "note": " "}, 422, "note: expected a line that tells the annotator"),
+        ("approve", {"image": "case_0", "note": "a\nb"}, 422, "note: String should match pattern"),
+        ("approve", {"image": "case_0", "difficulty": "so-so"}, 422, "difficulty: Input should be"),
+        ("approve", {"image": "case_1"}, 409, "image 'case_1' has no finished label that could be reviewed"),
+        ("review", {"image": "case_9"}, 404, "there is no image 'case_9'"),
+    ],
+)
+def test_impossible_decisions_are_refused_in_one_line(
+    ward: Ward, action: str, body: dict[str, str], status: int, line: str
+) -> None:
+    ward.send(NAMES[0])
+    assert ward.post(action, status=status, **body).startswith(line)
+
+
+def test_the_worklist_says_who_when_and_why(ward: Ward) -> None:
+    held = ward.ask("bob")["id"]
+    first, second, third = (name for name in NAMES if name != held)
+    ward.send(first)
+    ward.post("return", image=first, note="the box")
+    ward.send(second, finished=False)
+    answer = ward.client.get("/activelabel/worklist").json()
+    cases = {case["image"]: case for case in answer["cases"]}
+    assert {image: (case["state"], case["who"]) for image, case in cases.items()} == {
+        held: ("leased", ["bob"]),
+        first: ("returned", ["rev"]),
+        second: ("draft", ["ann"]),
+        third: ("unseen", []),
+    }
+    assert cases[first]["note"] == cases[first]["review"]["note"] == "the box"
+    assert (cases[first]["label"]["annotator"], cases[first]["label"]["version"]) == ("ann", 1)
+    assert cases[second]["drafts_of"] == ["ann"]
+    assert cases[third]["when"] is None
+    assert {state: count for state, count in answer["counts"].items() if count} == {
+        "leased": 1, "returned": 1, "draft": 1, "unseen": 1,
+    }  # fmt: skip
+
+    def images(**query: Any) -> list[str]:
+        found = ward.client.get("/activelabel/worklist", params=query).json()
+        return sorted(case["image"] for case in found["cases"])
+
+    assert images(state=["returned", "draft"]) == sorted([first, second])
+    assert images(annotator="ann") == sorted([first, second])
+    assert ward.client.get("/activelabel/worklist", params={"state": "lost"}).status_code == 422
+
+
+def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(ward: Ward) -> None:
+    file = write_nifti(ward.folder / "half.nii.gz", BALL)
+    answer = ward.client.put(
+        "/activelabel/draft",
+        params={"image": NAMES[0]},
+        data={"params": json.dumps({"client_id": "ann", "finished": True})},
+        files={"label": (file.name, file.read_bytes())},
+    ).json()
+    assert (answer["image"], answer["state"]) == (NAMES[0], "draft")
+    assert ward.learnt() == []
+    back = ward.client.get("/activelabel/draft", params={"image": NAMES[0], "client_id": "ann"})
+    (ward.folder / "back.nii.gz").write_bytes(back.content)
+    assert np.array_equal(np.asarray(nibabel.load(ward.folder / "back.nii.gz").dataobj), BALL)
+    others = ward.client.get("/activelabel/draft", params={"image": NAMES[0], "client_id": "bob"})
+    assert (others.status_code, others.json()["detail"]) == (404, "image 'case_0': bob has no draft of it")
+    assert ward.post("finish", "ann", image=NAMES[0])["state"] == "finished"
+
+
+def test_releasing_gives_the_case_to_the_next_who_asks(ward: Ward) -> None:
+    image = ward.ask()["id"]
+    assert ward.client.get("/activelabel/query", params={"client_id": "ann"}).json()["query"]["image"] == image
+    assert ward.post("release", "ann") == {"query": image, "review": None}
+    assert ward.client.get("/activelabel/query", params={"client_id": "ann"}).json() == {"query": None}
+    assert ward.ask("bob")["id"] == image
+
+
+def test_heartbeats_are_the_active_time_of_the_label(ward: Ward) -> None:
+    image = ward.ask()["id"]
+    granted = ward.ledger.active_lease("ann").granted_at
+    ward.ledger._clock = lambda: granted + timedelta(minutes=40)
+    assert ward.post("heartbeat", "ann", seconds=20) == {"image": image, "active_seconds": 20.0}
+    assert ward.post("heartbeat", "ann", seconds=30, image=image)["active_seconds"] == 50.0
+    assert ward.post("heartbeat", "ann", seconds=0, status=422).startswith("seconds: Input should be greater than 0")
+    assert "bob has no query" in ward.post("heartbeat", "bob", seconds=1, status=409)
+    ward.send(image)
+    label = ward.ledger.current_annotation(image)
+    assert (label.seconds, label.active_seconds) == (40 * 60, 50)
+
+
+# Two readers
+
+
+@pytest.fixture
+def twice(open_ward: Callable[..., Ward]) -> Ward:
+    """A project of four cases, of which the validation case is read twice; ann has drawn it as a ball and a box."""
+    ward = open_ward(readers="2", readers_share="0.25")
+    (image,) = [one.id for one in ward.ledger.images() if one.role == "validation"]
+    ward.send(image)
+    return ward
+
+
+def judging(ward: Ward) -> str:
+    return next(one.id for one in ward.ledger.images() if one.role == "validation")
+
+
+def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_reading(twice: Ward) -> None:
+    image = judging(twice)
+    assert twice.ask("ann")["id"] != image  # nobody reads their own case again
+    sample = twice.ask("bob")
+    assert (sample["id"], sample["strategy"], sample["query"]) == (image, "second_reading", {"kind": "volume"})
+    assert "original" not in twice.store.get_labels_by_image_id(image)
+    assert twice.state(image) == "finished"
+    with pytest.raises(ForbiddenError, match="draw it without the first reading"):
+        twice.store.require_blind(image, "final", "bob")
+    twice.store.require_blind(image, "final", "ann")
+
+    answer = twice.send(image, "bob", drawn=boxes(1, 2))
+    assert (answer["state"], answer["message"]) == (
+        "finished", "kept as a second reading: it is compared with the first",
+    )  # fmt: skip
+    (reading,) = twice.ledger.readings()
+    assert reading.agrees
+    assert {name: (one.dice, one.distance_mm) for name, one in reading.structures.items()} == {
+        "ball": (1.0, 0.0), "box": (1.0, 0.0),
+    }  # fmt: skip
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.learnt()) == ("ann", 1, [image])
+    assert [(lease.annotator, lease.outcome) for lease in twice.ledger.leases()][1] == ("bob", "saved")
+    assert twice.ledger.current_annotation(image, "reading_2").annotator == "bob"
+    assert twice.ask("eve")["id"] != image
+    readings = twice.cases.cases()["readings"]
+    assert (readings["wanted"], readings["read_twice"], readings["to_decide"]) == (1, 1, [])
+    assert readings["structures"]["box"] == {"cases": 1, "dice": 1.0, "distance_mm": 0.0}
+
+
+def test_a_first_drawing_that_clients_would_open_is_hidden_from_the_second_reader(
+    open_ward: Callable[..., Ward],
+) -> None:
+    """Ann's draft was shown with the image, and so is the label that she made of it."""
+    ward = open_ward(readers="2", readers_share="0.25")
+    image = judging(ward)
+    ward.send(image, finished=False)
+    ward.send(image, finished=True)
+    assert np.array_equal(ward.shown(image), BOTH)
+    assert ward.ask("bob")["id"] == image
+    assert "original" not in ward.store.get_labels_by_image_id(image)
+    assert not (ward.studies / "labels" / "original" / f"{image}.nii.gz").exists()
+    ward.send(image, "bob", drawn=BALL, finished=False)  # bob's own draft is his to open
+    assert ward.ask("bob")["draft"]["version"] == 2
+    assert np.array_equal(ward.shown(image), BALL)
+    assert ward.post("finish", "bob", image=image)["message"].startswith("kept as a second reading")
+
+
+def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decided(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)  # without the box
+    assert twice.learnt() == []
+    assert twice.cases.cases()["readings"]["to_decide"] == [image]
+    (case,) = twice.client.get("/activelabel/worklist", params={"state": "finished"}).json()["cases"]
+    assert (case["image"], case["note"]) == (image, "two readings differ: ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
+    other = next(name for name in NAMES if name != image)
+    twice.send(other, "eve")
+    assert twice.post("review")["review"]["image"] == image  # before what has merely waited
+    twice.post("release")
+    line = f"image '{image}' was read by you: somebody else has to decide between the readings"
+    assert twice.post("adjudicate", "bob", image=image, take="first", status=409) == line
+    decided = twice.post("adjudicate", image=image, take="second", difficulty="hard")
+    assert (decided["state"], decided["review"]["note"]) == ("approved", "of two readings: second")
+    final = twice.ledger.current_annotation(image)
+    assert (final.version, final.annotator) == (2, "bob")
+    assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj), BALL)
+    assert sorted(twice.learnt()) == sorted([image, other])
+    line = f"image '{image}' has no two readings about which somebody has to decide"
+    assert twice.post("adjudicate", image=image, take="first", status=409) == line
+
+
+@pytest.mark.parametrize(("take", "annotator", "version"), [("first", "ann", 1), ("staple", "rev", 2)])
+def test_a_reviewer_takes_the_first_reading_or_one_merged_of_both(
+    twice: Ward, take: str, annotator: str, version: int
+) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.learnt()) == (annotator, version, [image])
+    values = np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj)
+    assert np.array_equal(values == 1, BALL == 1)
+
+
+def test_a_second_reading_may_be_skipped_and_another_annotator_gets_it(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    assert twice.post("skip", "bob")["state"] == "finished"
+    assert twice.ask("bob")["id"] != image
+    assert twice.ask("eve")["id"] == image
+
+
+def test_with_one_reader_nothing_is_read_twice(ward: Ward) -> None:
+    image = judging(ward)
+    ward.send(image)
+    assert all(ward.ask(name)["id"] != image for name in ("bob", "eve", "cy"))
+
+
+# Slicer's module MONAI Label Reviewer
+
+
+def test_the_reviewer_module_takes_the_second_reading_by_approving_it(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    twice.reviewer_module(image, tag="reading_2", status="approved")
+    assert (twice.state(image), twice.ledger.current_annotation(image).annotator) == ("approved", "rev")
+    assert twice.learnt() == [image]
+
+
+def test_the_reviewer_module_approves_and_flags(ward: Ward) -> None:
+    first, second = NAMES[:2]
+    ward.send(first)
+    ward.send(second)
+    ward.reviewer_module(first, status="approved", level="easy")
+    ward.reviewer_module(second, status="flagged", comment="the box\nis too small")
+    assert (ward.state(first), ward.state(second)) == ("approved", "returned")
+    assert ward.learnt() == [first]
+    reviews = ward.ledger.standing_decisions()
+    assert (reviews[first].reviewer, reviews[first].difficulty, reviews[first].note) == ("rev", "easy", "")
+    assert (reviews[second].reviewer, reviews[second].note) == ("rev", "the box is too small")
+    ward.reviewer_module(first, status="segmented", comment="thanks")  # decides nothing
+    assert ward.state(first) == "approved"
+
+
+def test_the_reviewer_module_shows_what_was_decided_in_another_client(ward: Ward) -> None:
+    ward.send(NAMES[0])
+    ward.post("approve", image=NAMES[0], difficulty="medium")
+    meta = ward.listed(NAMES[0])["segmentationMeta"]
+    assert (meta["status"], meta["approvedBy"], meta["level"]) == ("approved", "rev", "medium")
+    ward.send(NAMES[0], "bob", drawn=BALL)
+    assert "segmentationMeta" not in ward.listed(NAMES[0])
+
+
+def test_a_correction_that_the_reviewer_module_approves_becomes_the_final_label(ward: Ward) -> None:
+    """The module flags, saves an edit as `version_1`, approves that, and sends what it knew of `final` once more."""
+    ward.send(NAMES[0], drawn=BOX)
+    ward.reviewer_module(NAMES[0], status="flagged", comment="the ball is missing")
+    ward.send(NAMES[0], "", drawn=BOTH, tag="version_1", segmentationMeta={"status": "", "approvedBy": "rev"})
+    assert ward.state(NAMES[0]) == "returned"
+    ward.reviewer_module(NAMES[0], tag="version_1", status="approved")
+    ward.reviewer_module(NAMES[0], status="flagged", comment="the ball is missing")
+    assert ward.state(NAMES[0]) == "approved"
+    final = ward.ledger.current_annotation(NAMES[0])
+    assert (final.version, final.annotator, final.slices) == (2, "rev", None)
+    assert final.sha256 == ward.ledger.current_annotation(NAMES[0], "version_1").sha256
+    assert ward.listed(NAMES[0], "version_1")["segmentationMeta"]["status"] == "approved"
+    ward.reviewer_module(NAMES[0], tag="version_1", status="flagged", comment="not this either")
+    assert ward.state(NAMES[0]) == "returned"
+
+
+def test_what_the_reviewer_module_may_not_say_is_refused_and_nothing_changes(ward: Ward) -> None:
+    ward.send(NAMES[0], "rev")
+    answer = ward.client.put(
+        "/datastore/updatelabelinfo",
+        params={"label": NAMES[0], "tag": "final"},
+        data={"params": json.dumps({"segmentationMeta": {"status": "approved", "approvedBy": "rev"}})},
+    )
+    assert (answer.status_code, "drawn by you alone" in answer.json()["detail"]) == (409, True)
+    assert "segmentationMeta" not in ward.listed(NAMES[0])
+    for meta in ("approved", {"status": ["approved"]}):
+        answer = ward.client.put(
+            "/datastore/updatelabelinfo",
+            params={"label": NAMES[0], "tag": "final"},
+            data={"params": json.dumps({"segmentationMeta": meta})},
+        )
+        assert (answer.status_code, answer.json()["detail"].split(":")[0]) == (422, "segmentationMeta")
+
+
+def test_an_annotator_who_is_no_reviewer_cannot_send_a_decision_with_a_label(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.server.login.roles.asking", ContextVar("asking", default=ANN))
+    meta = {"segmentationMeta": {"status": "approved", "approvedBy": "ann"}}
+    answer = ward.send(NAMES[0], tag="version_1", status=403, **meta)
+    assert answer["detail"].endswith("takes the role reviewer, and ann is annotator")
+    assert ward.ledger.current_annotation(NAMES[0], "version_1") is None
+
+
+ROUTES = {
+    CaseEvent.ASK: "POST /activelearning/{strategy}",
+    CaseEvent.LET_GO: "POST /activelabel/release",
+    CaseEvent.KEEP_DRAFT: "PUT /activelabel/draft",
+    CaseEvent.FINISH_PART: "PUT /datastore/label",
+    CaseEvent.FINISH: "POST /activelabel/finish",
+    CaseEvent.SKIP: "POST /activelabel/skip",
+    CaseEvent.SET_ASIDE: "POST /activelabel/skip",
+    CaseEvent.BRING_BACK: "POST /activelabel/bring-back",
+    CaseEvent.TAKE_BACK: "DELETE /datastore/label",
+    CaseEvent.READ_AGAIN: "POST /activelearning/{strategy}",
+    CaseEvent.FINISH_AGAIN: "PUT /datastore/label",
+    CaseEvent.TAKE_FOR_REVIEW: "POST /activelabel/review",
+    CaseEvent.APPROVE: "POST /activelabel/approve",
+    CaseEvent.RETURN: "POST /activelabel/return",
+}
+"""The route by which each event comes about; a review ends by the route that takes no role, or by time."""
+
+
+def test_the_roles_of_the_state_machine_are_those_of_the_routes() -> None:
+    assert set(CaseEvent) - set(ROUTES) == {CaseEvent.END_REVIEW}
+    assert {event: LEAST[route].word for event, route in ROUTES.items()} == {
+        event: MOVES[event].least for event in ROUTES
+    }
