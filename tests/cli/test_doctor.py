@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import nibabel
 import pytest
@@ -176,3 +177,24 @@ def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(
     allowed = findings(linked, labels="ball", links_out_of_studies="true")
     assert allowed["studies"].text == "3 of 3 images can be read"
     assert "files" not in allowed
+
+
+def test_patients_and_splits_are_looked_at(blobs: Callable[[int], Any], tmp_path: Path) -> None:
+    studies = blobs(4).studies
+    (studies / "blob_03.nii.gz").rename(studies / "odd.nii.gz")
+    conf = {"labels": "ball", "patients": r"blob_(0[01]|02)"}
+    assert findings(studies, **conf)["patients"] == Finding("patients", True, "3 on 3 images", ANY)
+    assert "odd.nii.gz" in findings(studies, **conf)["files"].text
+    one = findings(studies, labels="ball", patients="(blob)")["patients"]
+    assert (one.fit, one.text) == (False, "1 on 3 images")
+    assert "it has 0 groups" in findings(studies, labels="ball", patients="blob")["settings and ledger"].text
+    assert "of no image" in findings(studies, labels="ball", patients="(x)")["settings and ledger"].text
+    (tmp_path / "split.txt").write_text("blob_00 train\nblob_01 val\nblob_02 train\n")
+    split = str(tmp_path / "split.txt")
+    assert findings(studies, **conf, splits=split)["split"].text.endswith("2 for training, 1 for validation")
+    shared = findings(studies, labels="ball", patients="(blob)", splits=split)["settings and ledger"]
+    assert "patient 'blob' is for training ('blob_00') and validation ('blob_01')" in shared.text
+    project = open_project("app", str(studies), {"labels": "ball"})
+    project.ledger.sync_images([f"blob_0{number}" for number in range(4)], 1)
+    late = findings(studies, labels="ball", patients="(blob)")["settings and ledger"]
+    assert "patient 'blob' has images for" in late.text

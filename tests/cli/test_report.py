@@ -168,9 +168,9 @@ def test_a_project_that_two_annotators_read_is_reported_with_their_agreement(
     project = open_project("", str(tmp_path), {"labels": "liver,tumour", "project_dir": str(tmp_path / "project")})
     ledger = project.ledger
     ledger.sync_images("ab", 0)
-    first = ledger.record_annotation("a", "f", "0", "ann")
+    first = record_annotation(ledger, "a", "f", "0", "ann")
     compared = Compared(first.id, {"liver": Agreement(0.9, 1.5), "tumour": Agreement(0.0, None)}, agrees=False)
-    ledger.record_annotation("a", "g", "0", "bob", tag=SECOND, compared=compared)
+    record_annotation(ledger, "a", "g", "0", "bob", tag=SECOND, compared=compared)
     settings = ["--conf", "labels=liver,tumour", "--conf", f"project_dir={tmp_path / 'project'}"]
     activelabel(monkeypatch, "report", "--studies", tmp_path, *settings, "--out", tmp_path / "report.html")
     assert "Two readings agree from a Dice of 0.8" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activelabel.data.splits import choose_validation, stable_fraction, validation_count
+from activelabel.data.splits import by_patient, choose_validation, stable_fraction, validation_count
 
 counts = st.integers(0, 50)
 id_sets = st.sets(st.text(min_size=1, max_size=8), max_size=40)
@@ -90,3 +90,22 @@ def test_if_all_patients_have_too_many_images_one_is_for_validation_unless_it_is
     assert choose_validation(patient_of, 1, patient_of, at_least_one=False) == frozenset()
     assert choose_validation(["a1", "a2"], 1, of_patients(ann="a1 a2")) == frozenset()
     assert choose_validation(patient_of, 0, patient_of) == frozenset()
+
+
+patients_of_images = st.dictionaries(st.text(min_size=1, max_size=6), st.sampled_from("ABCDEFGHIJ"), max_size=40)
+
+
+@given(patients_of_images, counts, st.integers(0, 10))
+def test_no_patient_is_on_both_sides_and_the_share_is_near_the_wanted(patient_of, count, nameless):
+    images = [*patient_of, *(f"nameless image {number}" for number in range(nameless))]
+    sizes = [len(of_one) for of_one in by_patient(images, patient_of).values()]
+    chosen = choose_validation(images, count, patient_of)
+    sides = [{patient_of.get(image, image) for image in side} for side in (chosen, set(images) - chosen)]
+    assert sides[0].isdisjoint(sides[1])
+    if not count or not images:
+        assert not chosen
+    elif count >= len(images):
+        assert chosen == set(images)
+    elif len(sizes) > 1:
+        assert len(chosen) <= max(count, min(sizes))
+        assert len(chosen) > count - max(sizes)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from activelabel.data.given_patients import read_patients
 from activelabel.data.given_splits import read_split
 from activelabel.data.splits import stable_fraction
 from activelabel.errors import InvalidInputError
@@ -126,3 +127,21 @@ def test_a_given_split_names_the_test_cases_and_the_cases_that_take_part(
     (tmp_path / "foreign.txt").write_text("x train\n")
     with pytest.raises(InvalidInputError, match="it names none of the 6 images, of which the first is 'case_0_0000'"):
         find_cases(images, labels, None, 1, split=read_split(tmp_path / "foreign.txt"))
+
+
+def test_all_images_of_a_patient_test_or_none_does(folders: Callable[..., Folders], tmp_path: Path) -> None:
+    names = [f"p{index // 2}_{index % 2}" for index in range(16)] + ["phantom"]
+    images, labels = folders([f"{name}.nii" for name in names], [f"{name}.nii" for name in names])
+    patients = read_patients(r"^(p\d)_")
+    cases = find_cases(images, labels, None, 2, patients=patients)
+    assert len(cases.test) == 4, "a quarter of 16"
+    assert {name[:2] for name in cases.test}.isdisjoint(name[:2] for name in cases.pool)
+    assert {name[:2] for name in cases.test} == set(sorted({name[:2] for name in names[:16]}, key=stable_fraction)[:2])
+    assert any("phantom.nii" in line and "says no patient for it" in line for line in cases.passed_over)
+    (tmp_path / "split.txt").write_text("p0_0 train\np0_1 test\np1_0 train\n")
+    with pytest.raises(InvalidInputError, match=r"patient 'p0' is for training \('p0_0'\) and test \('p0_1'\)"):
+        find_cases(images, labels, None, 1, split=read_split(tmp_path / "split.txt"), patients=patients)
+    with pytest.raises(InvalidInputError, match="all 17 images are of one patient"):
+        find_cases(images, labels, None, 1, patients=read_patients("^(p)"))
+    with pytest.raises(InvalidInputError, match="it says the patient of no image, of which the first is 'p0_0'"):
+        find_cases(images, labels, None, 1, patients=read_patients("(x)"))

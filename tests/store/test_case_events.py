@@ -163,7 +163,7 @@ class Cases(RuleBasedStateMachine):
             CaseEvent.FINISH_AGAIN,
             image_id,
             annotator,
-            lambda: self.ledger.record_annotation(image_id, file, "0", annotator, tag=SECOND, compared=compared),
+            lambda: record_annotation(self.ledger, image_id, file, "0", annotator, tag=SECOND, compared=compared),
         )
         assert self.ledger.current_annotation(image_id) == before
         self.sent.pop((image_id, annotator), None)

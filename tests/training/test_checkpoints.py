@@ -179,6 +179,24 @@ def test_a_model_from_before_there_were_two_ways_up_is_told_apart_in_one_line(mo
         load_model(tmp_path / "old.safetensors", DESCRIPTION.model_copy(update={"network": smoothed}))
 
 
+def test_a_model_keeps_the_padding_that_it_was_trained_with(model: Path, tmp_path: Path) -> None:
+    """A description from before has no key for it; it was always zeros, also where its recipe repeats voxels now."""
+    older = DESCRIPTION.model_dump(mode="json")
+    del older["network"]["padding"]
+    write(tmp_path / "old.safetensors", load_file(model), older)
+    repeating = DESCRIPTION.network.model_copy(update={"padding": "repeated"})
+    expected = DESCRIPTION.model_copy(update={"network": repeating})
+    save_model(tmp_path / "new.safetensors", load_file(model), expected)
+    image = torch.randn(1, 1, 8, 8, 8)
+
+    with torch.no_grad():
+        before = load_model(model, DESCRIPTION)(image)
+        after = load_model(tmp_path / "new.safetensors", expected)(image)
+        assert torch.equal(load_model(tmp_path / "old.safetensors", expected)(image), before)
+        assert torch.equal(load_model(tmp_path / "new.safetensors", DESCRIPTION)(image), after)
+    assert not torch.allclose(before, after)
+
+
 def test_a_model_with_a_way_up_that_there_is_no_more_is_refused_in_one_line(model: Path, tmp_path: Path) -> None:
     older = DESCRIPTION.model_dump(mode="json")
     older["network"]["upsampling"] = "resize"

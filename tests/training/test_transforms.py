@@ -162,6 +162,18 @@ def test_blur_rotation_and_flips_stay_within_slices(case: Case) -> None:
         torch.testing.assert_close(patch["image"][0], expected, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("augmentation", ["scan", "blur_rotate_flip"])
+def test_a_patch_of_one_slice_is_turned_in_its_plane_and_keeps_its_label(case: Case, augmentation: str) -> None:
+    """Turned out of its plane by 11 degrees, it would keep the five or six voxels beside its axis."""
+    settings = TRAINING.model_copy(
+        update={"augmentation": augmentation, "patch_size": (20, 18, 1), "patches_per_volume": 20}
+    )
+
+    patches = patches_of(case, 0, settings)
+
+    assert min(float((patch["label"] != UNANNOTATED).float().mean()) for patch in patches) > 0.7
+
+
 @pytest.mark.parametrize("augmentation", sorted(AUGMENTATIONS))
 def test_patches_of_one_slice_are_changed_like_any(case: Case, augmentation: str) -> None:
     settings = TRAINING.model_copy(

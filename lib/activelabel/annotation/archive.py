@@ -201,8 +201,7 @@ class LabelArchive:
         verdict = self._finishing.judge(sent, coverage, self._reader.shown(sent), None)
         if verdict.reason is not None:
             return self._drafts.keep(sent, query, verdict, name)
-        structures = agreement_of(self._reader.read(first, sent.image), sent.array, self.labels, sent.image.spacing_mm)
-        compared = Compared(first.id, structures, agrees(structures, self._agreement))
+        compared = self._compared(sent, first)
         label = PartialLabel(sent.array, sent.axis, sent.all_slices)
 
         def record(file: KeptFile) -> Annotation:
@@ -216,9 +215,20 @@ class LabelArchive:
             return self._ledger.keep_annotation(new)
 
         kept = self._files.keep(sent, label.array, name or new_name(SECOND), record)
-        outcome = "agree" if compared.agrees else "differ: a reviewer decides"
-        logger.info("second reading of '%s' by %s: both readings %s", kept.image_id, kept.annotator, outcome)
+        if compared is not None:
+            outcome = "agree" if compared.agrees else "differ: a reviewer decides"
+            logger.info("second reading of '%s' by %s: both readings %s", kept.image_id, kept.annotator, outcome)
         return kept
+
+    def _compared(self, sent: SentLabel, first: Annotation) -> Compared | None:
+        """A second reading compared with the first; None if that cannot be read, which must not lose the second."""
+        try:
+            array = self._reader.read(first, sent.image)
+        except InvalidInputError as error:
+            logger.warning("the second reading of '%s' is compared with nothing: %s", sent.image_id, error)
+            return None
+        structures = agreement_of(array, sent.array, self.labels, sent.image.spacing_mm)
+        return Compared(first.id, structures, agrees(structures, self._agreement))
 
     def _merged(
         self, sent: SentLabel, coverage: Coverage, current: Annotation | None

@@ -48,7 +48,7 @@ class LabelFiles:
         write_label(file, array, sent.image.affine_ras)
         status, sha256 = file.stat(), hashlib.sha256(file.read_bytes()).hexdigest()
         keep_digests(file, sent.image, sent.axis, array)
-        return KeptFile(str(file.relative_to(self._kept)), sha256, (status.st_size, status.st_mtime_ns))
+        return KeptFile(file.relative_to(self._kept).as_posix(), sha256, (status.st_size, status.st_mtime_ns))
 
 
 def new_name(kind: str) -> str:

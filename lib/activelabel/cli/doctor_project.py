@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from activelabel.cli.doctor_parts import parts_of_folder, parts_of_pacs
 from activelabel.cli.doctor_versions import Finding
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
 from activelabel.data.files.volumes import Volume, read_grid, read_volume
+from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
 from activelabel.data.label_map import LabelMap
@@ -26,12 +28,14 @@ from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
 from activelabel.project.modality import declared_or_voted
 from activelabel.project.models.standing import read_standing
+from activelabel.project.patients import given_patients
 from activelabel.project.project import Project, plan_project
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings
 from activelabel.project.studies import is_pacs
-from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.client import Pacs, Series
+from activelabel.server.pacs.patients import patients_of
 from activelabel.store.records import FINAL
 
 LOW_DISK_GIB = 5.0
@@ -42,10 +46,11 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
     yield _device()
     yield _disk(Path(studies))
     readable = _ReadableImages()
+    series: list[Series] = []
     if is_pacs(studies):
-        yield _pacs(studies)
+        yield _pacs(studies, series)
     else:
-        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf))
+        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf), _patients(conf))
         yield from _images(folder, readable)
     try:
         project = plan_project(app_dir, studies, conf)
@@ -57,6 +62,11 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
         if begun:
             project.ledger.check()
             check_names(project.ledger, project.labels)
+        if is_pacs(studies):
+            info = {one.uid: one.info for one in series}
+            yield from parts_of_pacs(project, patients_of(info, given_patients(project.settings)), begun=begun)
+        elif Path(studies).is_dir():
+            yield from parts_of_folder(project, folder.all_images().files, begun=begun)
         yield from _meaning(project, readable, begun)
         if not begun:
             check_ledger_is_there(project, studies)
@@ -71,14 +81,19 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
 
 @dataclass(frozen=True)
 class _Folder:
-    """A studies folder, the folder of its listing, and whether links out of it are followed."""
+    """A studies folder, the folder of its listing, whether links out of it are followed, and the given patients."""
 
     studies: Path
     listing: Path
     links_out: bool
+    patients: GivenPatients | None = None
 
     def images(self) -> FolderContent:
         """The images that the server would find."""
+        return self.all_images() if self.patients is None else self.patients.known_only(self.all_images())
+
+    def all_images(self) -> FolderContent:
+        """The images of the folder, also those whose patient is not known."""
         listed = listed_files(self.listing) or listed_files(self.studies)
         return find_images(self.studies, listed, links_out=self.links_out)
 
@@ -88,6 +103,13 @@ def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path
         return view_folder(project_folder(app_dir, studies, parse_settings(conf)), studies)
     except ActiveLabelError:  # a later check reports wrong settings
         return Path(studies)
+
+
+def _patients(conf: Mapping[str, str]) -> GivenPatients | None:
+    try:
+        return given_patients(parse_settings(conf))
+    except ActiveLabelError:  # a later check reports wrong settings
+        return None
 
 
 @dataclass
@@ -211,11 +233,13 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
     yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
 
 
-def _pacs(address: str) -> Finding:
+def _pacs(address: str, series: list[Series]) -> Finding:
+    """Report on the PACS, and add what it lists to `series`."""
     try:
-        found = len(Pacs(address).images())
+        series += Pacs(address).images()
     except ActiveLabelError as error:
         return Finding("PACS", False, str(error), "mend what the line names")
+    found = len(series)
     return Finding(
         "PACS",
         found > 0,

@@ -12,10 +12,11 @@ from rich.table import Table
 from activelabel import __version__
 from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
+from activelabel.cli.dicom_folder import images_to_look_at
 from activelabel.cli.export import export
 from activelabel.cli.model import model
 from activelabel.cli.models import models
-from activelabel.cli.options import Conf, ConfGroup, Studies
+from activelabel.cli.options import Conf, ConfGroup, StudiesAsGiven
 from activelabel.cli.recipe import recipe
 from activelabel.cli.report import report
 from activelabel.cli.restore import restore
@@ -46,7 +47,7 @@ def commands(
 
 @app.command()
 def doctor(
-    studies: Studies,
+    studies: StudiesAsGiven,
     conf: Conf = None,
 ) -> None:
     """Check environment, GPU, disk, studies, ledger and model, and say how to correct what is wrong.
@@ -56,7 +57,9 @@ def doctor(
     from activelabel.cli.doctor import examine
     from activelabel.project.settings import setting_pairs
 
-    findings = list(examine(str(APP_FOLDER), studies, setting_pairs(conf or [])))
+    settings = setting_pairs(conf or [])
+    with images_to_look_at(studies, settings) as images:
+        findings = list(examine(str(APP_FOLDER), images, settings))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         mark = "[green]ok[/]" if finding.fit else "[red]no[/]"

@@ -132,5 +132,5 @@ def _used(model: ModelVersion, standing: "Standing") -> str:
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return f"user {os.getuid()}"
+    except (KeyError, OSError, ImportError):  # a container's user may have no name; Windows has no such list of users
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"

@@ -6,9 +6,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from activelabel.cli.dicom_folder import made_of
+
 CONF = "--conf"
 
-Studies = Annotated[str, typer.Option(help="The folder with the images, or the DICOMweb address of a PACS.")]
+_STUDIES = "The folder with the images, or the DICOMweb address of a PACS."
+StudiesAsGiven = Annotated[str, typer.Option("--studies", help=_STUDIES)]
+Studies = Annotated[str, typer.Option(help=_STUDIES, callback=made_of)]
+"""As given, or the images that a start has made of a folder of DICOM series."""
 Conf = Annotated[
     list[str] | None,
     typer.Option(

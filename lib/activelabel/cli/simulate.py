@@ -56,9 +56,12 @@ def simulate(
     A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
     # Here, so that `--help` does not wait for torch.
+    from activelabel.cli.dicom_folder import make_images
+    from activelabel.data.dicom.folders import CONVERTED, LABELS, is_dicom_folder
     from activelabel.data.label_texts import text_of
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
+    from activelabel.project.patients import given_patients
     from activelabel.project.settings import parse_settings, setting_pairs
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
     from activelabel.simulation.cases import find_cases
@@ -69,15 +72,22 @@ def simulate(
     if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
         raise InvalidInputError("--server: one server plays one run: give one --strategy, --seeds 1, no --full-data")
     settings = setting_pairs(conf or [])
+    if is_dicom_folder(images):
+        labels_too = [labels] if is_dicom_folder(labels) else []
+        images = make_images([images, *labels_too], out / CONVERTED, settings)
+        labels = images / LABELS if labels_too else labels
     if label_names is not None:
         settings["labels"] = label_names
     given = parse_settings(settings)
     check_settings(settings)
     arms = plan_arms(recipe, strategy, start, query_size, slices, rounds, start_strategy)
-    split = given_split(given)
+    split, patients = given_split(given), given_patients(given)
     if given.splits is not None:  # each run reads the file again, possibly in another folder
         settings["splits"] = str(given.splits.resolve())
-    cases = find_cases(images, labels, test, max(needed_cases(arm) for arm in arms), without=(out,), split=split)
+    if patients is not None and patients.pattern is None:
+        settings["patients"] = str(Path(patients.said).resolve())
+    needed = max(needed_cases(arm) for arm in arms)
+    cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients)
     for line in cases.passed_over:
         errors.print(line, markup=False, soft_wrap=True)
     if full_data:

@@ -1,6 +1,7 @@
 """The command `activelabel start`: starts the server after some quick checks."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from activelabel.cli.options import CONF, Conf, Studies
+from activelabel.backports import ON_WINDOWS
+from activelabel.cli.dicom_folder import images_to_serve
+from activelabel.cli.options import CONF, Conf, StudiesAsGiven
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import APP_FOLDER, CHECKOUT_APP, HOST_APP_FOLDER, recipe_names
 
@@ -17,7 +20,7 @@ START_SERVER = ("-m", "activelabel.server.host_main", "start_server")
 
 
 def start(
-    studies: Studies,
+    studies: StudiesAsGiven,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -56,6 +59,7 @@ def start(
     if problem := unfit_version():
         raise NotReadyError(f"{problem}; `activelabel doctor` looks at the rest")
     _check(studies, certificates)
+    studies = images_to_serve(studies, settings)
     app = prepare_app_folder(APP_FOLDER)
     places = [*("--app", str(app)), *("--studies", studies), *("--host", host), *("--port", str(port))]
     run(sys.executable, [*START_SERVER, *places, *_options(certificates, settings)])
@@ -102,8 +106,13 @@ def prepare_app_folder(folder: Path) -> Path:
 
 
 def run(program: str, arguments: Sequence[str]) -> None:
-    """Replace this process by the program, so that signals and exit code are those of the server."""
+    """Replace this process by the program, so that signals and exit code are those of the server.
+
+    Windows would start a process beside this one and end this one at once; there this process waits for it.
+    """
     sys.stdout.flush()
+    if ON_WINDOWS:
+        raise SystemExit(subprocess.call([program, *arguments]))
     os.execv(program, [program, *arguments])
 
 

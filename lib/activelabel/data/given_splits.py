@@ -8,10 +8,10 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
-from activelabel.data.files.names import BETWEEN_FOLDERS, stem_of
+from activelabel.data.case_names import names_of, written_name
 from activelabel.errors import InvalidInputError
 
 SplitRole = Literal["training", "validation", "test"]
@@ -20,7 +20,6 @@ _ROLES: Mapping[str, SplitRole] = {
     "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test", "ts": "test",
 }  # fmt: skip
-_FIRST_CHANNEL = "_0000"
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,7 @@ class GivenSplit:
         The file may name an image by its id, by its name without folders, or by either without the first channel's
         number.
         """
-        for name in (image_id, image_id.rpartition(BETWEEN_FOLDERS)[2]):
-            for called in (name, name.removesuffix(_FIRST_CHANNEL)):
-                if called in self.roles:
-                    return self.roles[called]
-        return None
+        return next((self.roles[name] for name in names_of(image_id) if name in self.roles), None)
 
     def is_validation(self, image_id: str) -> bool:
         """Whether an image is for validation."""
@@ -85,7 +80,7 @@ def _of_json(file: Path, content: Any, fold: int) -> Iterator[tuple[str, SplitRo
             role = _ROLES.get(key)
             if role is not None and isinstance(content[key], list):
                 for item in content[key]:
-                    yield _stem(item["image"] if isinstance(item, dict) else item), role
+                    yield written_name(item["image"] if isinstance(item, dict) else item), role
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f'{file}: expected [{{"train": ["case_1"], "val": ["case_2"]}}] as nnU-Net writes it, or "training" and '
@@ -100,7 +95,7 @@ def _of_fold(file: Path, folds: list[Any], fold: int) -> Iterator[tuple[str, Spl
         )
     for key in ("train", "val"):
         for name in folds[fold][key]:
-            yield _stem(name), _ROLES[key]
+            yield written_name(name), _ROLES[key]
 
 
 def _of_text(file: Path, text: str) -> Iterator[tuple[str, SplitRole]]:
@@ -114,11 +109,4 @@ def _of_text(file: Path, text: str) -> Iterator[tuple[str, SplitRole]]:
             raise InvalidInputError(
                 f"{file}, line {number}: expected a case and its role (training, validation or test), got '{row[:80]}'"
             )
-        yield _stem(found["name"].rstrip(" ,;\t").strip("\"'")), role
-
-
-def _stem(path: object) -> str:
-    """The name of a case, which may be given as the path of its image."""
-    if not isinstance(path, str):
-        raise TypeError(f"a case is {path!r}, no text")
-    return stem_of(PurePosixPath(path.replace("\\", "/")).name)
+        yield written_name(found["name"].rstrip(" ,;\t").strip("\"'")), role

@@ -1,13 +1,14 @@
 """The folder of a training run: one run of a project at a time; leftovers of a killed run are removed."""
 
-import fcntl
 import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,7 @@ def exclusive_run(runs_folder: Path) -> Iterator[Path]:
     """
     unfinished = runs_folder / UNFINISHED
     unfinished.mkdir(parents=True, exist_ok=True)
-    with (runs_folder / "lock").open("w") as lock:
-        _wait_for(lock.fileno())
+    with _taken(FileLock(runs_folder / "lock")):
         for stale in unfinished.iterdir():
             logger.warning("removing %s, which an interrupted training left", stale.name)
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
@@ -40,9 +40,9 @@ def finish_run(folder: Path, model_version: int) -> None:
     folder.rename(folder.parent.parent / f"{folder.name}_model_{model_version}")
 
 
-def _wait_for(descriptor: int) -> None:
+def _taken(lock: FileLock) -> AbstractContextManager[object]:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        return lock.acquire(timeout=0)
+    except Timeout:
         logger.info("another training of this project is running: waiting until it ends")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return lock.acquire()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from activelabel.errors import NotFoundError
 from activelabel.networks.anisotropic_unet import build_anisotropic_unet
 from activelabel.networks.own import build_from_bundle, build_named
+from activelabel.networks.padding import repeat_at_ends
 from activelabel.networks.residual_unet import build_residual_unet
 from activelabel.networks.unet import build_unet, build_unet2d
 from activelabel.recipes import NetworkSettings
@@ -39,7 +40,8 @@ def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
     builder = NETWORKS.get(settings.kind)
     if builder is None:
         raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")
-    return builder(settings, classes)
+    network = builder(settings, classes)
+    return repeat_at_ends(network) if settings.padding == "repeated" else network
 
 
 def weight_shapes(settings: NetworkSettings, classes: int) -> dict[str, Tensor]:

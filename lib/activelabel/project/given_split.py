@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 
+from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit, read_split
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
 
+SETTING = "--conf splits"
 _NAMES_IN_A_LINE = 3
 
 
@@ -32,9 +34,21 @@ def check_split(split: GivenSplit, ledger: Ledger) -> None:
         other = [image.id for image in images if split.role_of(image.id) not in (None, "test", image.role)]
         if other:
             raise InvalidInputError(
-                f"--conf splits {split.file}: {_shown(other)} had another role when the project began, and roles never "
+                f"{SETTING} {split.file}: {_shown(other)} had another role when the project began, and roles never "
                 "change: leave the setting out, or begin another project with --conf project_dir"
             )
+
+
+def check_split_of_patients(split: GivenSplit, given: GivenPatients | None, image_ids: Collection[str]) -> None:
+    """Check that a split gives no patient two roles, as far as the settings tell patients.
+
+    The names in the split are checked as the images are, so that test cases are seen that lie elsewhere.
+
+    Raises:
+        InvalidInputError: a patient has two roles.
+    """
+    if given is not None:
+        check_parts(split, given.of_all([*image_ids, *split.roles]), SETTING)
 
 
 def check_no_test_cases(split: GivenSplit, image_ids: Collection[str]) -> None:
@@ -42,7 +56,7 @@ def check_no_test_cases(split: GivenSplit, image_ids: Collection[str]) -> None:
     tests = sorted(split.of("test", image_ids))
     if tests:
         raise InvalidInputError(
-            f"--conf splits {split.file}: {_shown(tests)} may only test, and lies with the images that are asked for "
+            f"{SETTING} {split.file}: {_shown(tests)} may only test, and lies with the images that are asked for "
             "and learnt from: move it to another folder"
         )
 

@@ -77,6 +77,12 @@ class Settings(BaseModel):
         description="a file that says which cases are for training, validation and test: nnU-Net's splits_final.json, "
         "a dataset.json of the Decathlon, or a text file with a case and its role a line",
     )
+    patients: Annotated[str | None, BeforeValidator(_default_if_empty)] = Field(
+        default=None,
+        description="whose images are whose, so that no patient is in two parts of a split: a regular expression with "
+        "one group, which is the patient in the id of an image, or a table (.csv, .tsv) with the columns image and "
+        "patient; default the PatientID in a PACS, else each image is a patient of its own",
+    )
     splits_fold: int = Field(default=0, ge=0, description="which split of a splits_final.json, counted from 0")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

@@ -3,7 +3,7 @@
 Rules from nnU-Net: the spacing is the median, for thick slices the 10th percentile; a patch has the proportions of the
 median image and is shortened until it fits the memory; the network has as many levels as leave 4 voxels at the lowest;
 CT is windowed by percentiles of the foreground, other images are z-scored; a step learns from at most 5 % of all
-voxels. Own rules: this project's networks, a bound on a processor's work, and short trainings.
+voxels. Own rules: this project's networks, a bound on a processor's work, coarser slices for it, and short trainings.
 """
 
 import math
@@ -24,6 +24,11 @@ _CPU_VOXELS = 2**17
 """The most voxels of a step on a processor; a step of the recipe `quick` has 179,200."""
 _CPU_WORK = 400 * 179_200
 """The most voxels of a whole training on a processor: those of the recipe `quick`."""
+_WORK = {"unet": 1.0, "unet2d": 2.8}
+"""The measured processor time of a step per voxel, that of a `unet` as 1: in the plane, levels are as fine in depth."""
+_CPU_PIXELS = 120 * 120
+"""The most pixels of a slice on a processor."""
+_MOST_COARSER = 2.0
 _DATASET_SHARE = 0.05
 
 
@@ -51,11 +56,13 @@ def plan(data: Fingerprint, machine: Machine) -> Plan:
     kind, why_kind = _kind(thickness, machine)
     shapes = data.oriented if kind == "unet" else data.shapes
     spacing = target_spacing(shapes)
+    if kind == "unet2d":
+        spacing = _coarser(_median_size(shapes, spacing), spacing)
     size = _median_size(shapes, spacing)
     base, most = (32, 320) if machine.has_gpu else (16, 128)
     patch, strides, shrunk = fit_patch(kind, size, base, machine)
     voxels = math.prod(patch)
-    batch, patches, why_batch = _batch(kind, patch, base, machine, shapes, spacing)
+    batch, patches, why_batch = _batch(kind, patch, base, machine, shapes, spacing, shrunk)
     channels = [min(most, base * 2**level) for level in range(strides + 1)]
     return {
         "network": {
@@ -66,13 +73,15 @@ def plan(data: Fingerprint, machine: Machine) -> Plan:
             "dropout": Choice(0.2, "as quick: it must be there for Monte Carlo passes"),
             "normalisation": Choice("instance", "as nnU-Net, whose batches are as small"),
             **({} if kind == "anisotropic_unet" else {"upsampling": Choice("smoothed", "leaves no grid of dots")}),
+            **({} if machine.has_gpu else {"padding": Choice("repeated", "so that nothing tells where a window ends")}),
         },
         "preprocessing": _preprocessing(data, kind, shapes, spacing),
         "training": {
-            **_steps(machine, voxels * patches * batch),
+            **_steps(kind, machine, voxels * patches * batch),
+            **({"sampling": Choice("slices", "each annotated slice alike")} if kind == "unet2d" else {}),
             "batch_size": Choice(batch, why_batch),
             "patch_size": Choice(list(patch), _why_patch(size, shrunk, machine)),
-            "patches_per_volume": Choice(patches, "one of them around foreground, as nnU-Net's third of a batch"),
+            "patches_per_volume": Choice(patches, _why_patches(patches)),
             "learning_rate": Choice(5e-3, "as quick"),
             "loss": Choice("dice_ce", "as nnU-Net"),
             "validate_every": Choice(8, "as quick"),
@@ -219,11 +228,14 @@ def _batch(
     machine: Machine,
     shapes: Sequence[ImageShape],
     spacing: Lengths,
+    shrunk: bool,
 ) -> tuple[int, int, str]:
-    """The number of cases per step, of patches per case, and the reason."""
+    """The number of cases, or slices, per step, of patches for each, and the reason."""
     voxels, patches = math.prod(patch), 2
-    if kind == "unet2d":  # its patches are slices
-        patches = max(2, min(16, _CPU_VOXELS // voxels))
+    if kind == "unet2d":
+        return 2, patches, "slices; many steps rather than large ones, on a processor"
+    if not machine.has_gpu and not shrunk:
+        return 2, 1, "two cases, as two patches of one would show the same"
     whole = sum(math.prod(_median_size([shape], spacing)) for shape in shapes)
     by_memory = machine.memory_bytes // _memory(kind, voxels * patches, base)
     by_share = int(whole * _DATASET_SHARE // (voxels * patches))
@@ -234,17 +246,27 @@ def _batch(
     return found, patches, f"{why}; at least one"
 
 
-def _steps(machine: Machine, step_voxels: int) -> dict[str, Choice]:
+def _steps(kind: str, machine: Machine, step_voxels: int) -> dict[str, Choice]:
     if machine.has_gpu:
         return {
             "epochs": Choice(40, "with steps_per_epoch: nnU-Net's 250,000 steps are a day; a round has minutes"),
             "steps_per_epoch": Choice(50, "2,000 steps in all"),
         }
-    steps = max(120, min(1000, _CPU_WORK // step_voxels))
+    steps = max(120, min(1000, int(_CPU_WORK / _WORK[kind]) // step_voxels))
     return {
         "epochs": Choice(40, "as quick"),
-        "steps_per_epoch": Choice(max(3, steps // 40), f"about as many voxels in all as quick, {_CPU_WORK:,}"),
+        "steps_per_epoch": Choice(max(3, steps // 40), "in all about as long as a training of quick"),
     }
+
+
+def _why_patches(patches: int) -> str:
+    return "the whole image" if patches == 1 else "one of them around foreground, as nnU-Net's third of a batch"
+
+
+def _coarser(size: Sequence[int], spacing: Lengths) -> Lengths:
+    """The spacing at which slices of this size have few enough pixels for a processor, but twice as coarse at most."""
+    factor = min(_MOST_COARSER, max(1.0, math.sqrt(size[0] * size[1] / _CPU_PIXELS)))
+    return (round(spacing[0] * factor, 4), round(spacing[1] * factor, 4), spacing[2])
 
 
 def _validation(images: int) -> tuple[int, str]:
@@ -262,6 +284,9 @@ def _preprocessing(data: Fingerprint, kind: str, shapes: Sequence[ImageShape], s
         median_mm = [median([shape.spacing_mm[axis] for shape in shapes]) for axis in range(3)]
         thick = spacing[2] < round(median_mm[2], 4) and kind != "unet"
         why = f"the median of {len(shapes)} images, from which they differ by up to {apart:.0%}"
+        if kind == "unet2d" and spacing[0] > median_mm[0] * (1 + _SAME_SPACING):
+            factor = spacing[0] / median_mm[0]
+            why = f"slices {factor:.2g} times as coarse as the median image's: fewer pixels, more steps"
         chosen["spacing_mm"] = Choice(list(spacing), why + ("; of thick slices the 10th percentile" if thick else ""))
     where = "foreground" if data.foreground_share is not None else "voxels, as nobody drew a foreground"
     if data.is_ct:

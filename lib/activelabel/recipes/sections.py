@@ -56,6 +56,11 @@ class NetworkSettings(Section):
         description="how a `unet` or `unet2d` goes to a finer level: `transposed` convolutions, whose kernel is larger "
         "than their stride and leaves a grid in the prediction, or `smoothed` ones, which leave none",
     )
+    padding: Literal["zeros", "repeated"] = Field(
+        default="zeros",
+        description="what convolutions see beyond the ends of a window: `zeros`, or the outermost voxels `repeated`, "
+        "with which scores of the first and last slices are not larger than their content makes them",
+    )
     type: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",

@@ -4,24 +4,33 @@ from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
 from activelabel.data.files.studies_folder import find_images
-from activelabel.project.given_split import check_no_test_cases, check_split, given_split
+from activelabel.project.given_split import check_no_test_cases, check_split, check_split_of_patients, given_split
+from activelabel.project.patients import check_patients, given_patients
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore
 
 
 def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> LedgerDatastore:
-    """The datastore of a folder or a PACS; `follow_changes` is true in the server and false in its children."""
+    """The datastore of a folder or a PACS; `follow_changes` is true in the server and false in its children.
+
+    Raises:
+        InvalidInputError: a given split or given patients are wrong, or contradict each other or the ledger.
+    """
     ledger, archive = project.ledger, open_archive(project)
     validation_cases, split = project.recipe.training.validation_cases, given_split(project.settings)
+    patients = given_patients(project.settings)
     if split is not None:
         check_split(split, ledger)
     if not is_pacs(studies):
         view = project.view_folder
+        images = find_images(Path(studies), links_out=project.settings.links_out_of_studies).files
+        if patients is not None:
+            patients.require_some(images)
+            check_patients(patients, ledger)
         if split is not None:
-            check_no_test_cases(
-                split, find_images(Path(studies), links_out=project.settings.links_out_of_studies).files
-            )
+            check_no_test_cases(split, images)
+            check_split_of_patients(split, patients, images)
         return LedgerDatastore(
             str(view),
             ledger,
@@ -31,6 +40,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             images=None if view == Path(studies) else Path(studies),
             links_out=project.settings.links_out_of_studies,
             split=split,
+            patients=patients,
         )
     # The DICOMweb client takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
@@ -49,4 +59,5 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         validation_cases=validation_cases,
         follow_changes=follow_changes,
         split=split,
+        patients=patients,
     )

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from monailabel.utils.async_tasks.utils import background_executors, background_processes
 
+from activelabel.backports import parent_lives
 from activelabel.errors import ActiveLabelError
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
@@ -67,7 +68,7 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
     server = int(os.environ[_SERVER_PID])
 
     def watch() -> None:
-        while os.getppid() == server:
+        while parent_lives(server):
             time.sleep(interval_seconds)
         os._exit(1)
 

@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from activelabel.data.files.links import make_link
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import find_images, find_labels, lines_on
+from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError
@@ -34,8 +36,9 @@ def find_cases(
     smallest_pool: int,
     without: Collection[Path] = (),
     split: GivenSplit | None = None,
+    patients: GivenPatients | None = None,
 ) -> Cases:
-    """Pair the files of two folders by name and set the test cases aside, by a hash of their ids alone.
+    """Pair the files of two folders by name and set the test cases aside, by a hash of their patients alone.
 
     No label is opened: its content must stay unknown until a query asks for it.
 
@@ -47,10 +50,12 @@ def find_cases(
         without: folders in `images` that hold something else.
         split: a given split: its test cases are set aside, or its validation cases, as in nnU-Net, where none of its
             test cases is here. Images that it does not name take no part.
+        patients: the given patients: all images of one are test cases, or none is. Images of unknown patients take no
+            part. Without them, each image is a patient of its own.
 
     Raises:
-        InvalidInputError: a folder is missing or empty, an image has no label, there are too few cases, or a split and
-            a number of test cases are given.
+        InvalidInputError: a folder is missing or empty, an image has no label, there are too few cases, a split and
+            a number of test cases are given, or a split gives a patient two roles.
     """
     for option, folder in (("--images", images), ("--labels", labels)):
         if not folder.is_dir():
@@ -62,6 +67,9 @@ def find_cases(
     drawn = find_labels(labels, content.files)
     if not drawn.files and not drawn.passed_over:
         raise InvalidInputError(f"--labels {labels}: expected files that end in {', '.join(ENDINGS)}, found none")
+    if patients is not None:
+        patients.require_some(content.files)
+        content = patients.known_only(content)
     listed, unlisted = _listed(content.files, split)
     found = {image_id: content.path(image_id) for image_id in listed}
     true_labels = {image_id: drawn.path(image_id) for image_id in drawn.files}
@@ -71,18 +79,18 @@ def find_cases(
             f"--labels {labels}: {len(unlabelled)} of {len(found)} images have no label of their name, the first is "
             f"'{unlabelled[0]}': add it, or take the image out of {images}"
         )
-    given = None if split is None else _given_test(split, found, test_cases)
-    if given is not None:
-        test_cases = len(given)
-    elif test_cases is None:
-        test_cases = max(1, len(found) // 4)
-    if len(found) - test_cases < smallest_pool:
+    test = _test_cases(found, test_cases, split, {} if patients is None else patients.of_all(found))
+    if not test and test_cases != 0:
         raise InvalidInputError(
-            f"--images {images}: {len(found)} cases, of which {test_cases} are set aside to test; expected at least "
+            f"--conf patients: all {len(found)} images are of one patient, and none of a patient that is learnt from "
+            "can test: add other patients, or leave the setting out"
+        )
+    if len(found) - len(test) < smallest_pool:
+        raise InvalidInputError(
+            f"--images {images}: {len(found)} cases, of which {len(test)} are set aside to test; expected at least "
             f"{smallest_pool} others to validate, begin with and ask for: add cases, or lower --test, --start, "
             "--query-size or --rounds"
         )
-    test = choose_validation(found, test_cases) if given is None else given
     passed_over = tuple(lines_on({**content.passed_over, **drawn.unused, **unlisted}))
     return Cases(found, true_labels, tuple(sorted(found.keys() - test)), tuple(sorted(test)), passed_over)
 
@@ -99,6 +107,15 @@ def _listed(files: Mapping[str, str], split: GivenSplit | None) -> tuple[list[st
             "name cases as their files"
         )
     return listed, out
+
+
+def _test_cases(
+    found: Collection[str], count: int | None, split: GivenSplit | None, patients: Mapping[str, str]
+) -> frozenset[str]:
+    if split is None:
+        return choose_validation(found, max(1, len(found) // 4) if count is None else count, patients)
+    check_parts(split, patients, "--conf splits")
+    return _given_test(split, found, count)
 
 
 def _given_test(split: GivenSplit, found: Collection[str], test_cases: int | None) -> frozenset[str]:
@@ -123,4 +140,4 @@ def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
         link = studies / f"{image_id}{ending_of(image.name)}"  # the link's own name: its target may have any name
         if not link.exists():
             link.unlink(missing_ok=True)
-            link.symlink_to(image.resolve())
+            make_link(link, image.resolve())

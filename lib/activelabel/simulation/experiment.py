@@ -9,6 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from activelabel import __version__
+from activelabel.data.dicom.folders import CONVERTED
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.arms import Arm, recipe_content
@@ -61,7 +62,7 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
         raise InvalidInputError(f"--out {out}: no folder can be made there ({error.strerror}): give another") from error
     foreign = InvalidInputError(f"--out {out}: the folder is not empty and holds no experiment: give another one")
     names = {path.name for path in out.iterdir()}
-    if names and names.isdisjoint({EXPERIMENT_FILE, LOCK_FILE}):
+    if names and names.isdisjoint({EXPERIMENT_FILE, LOCK_FILE, CONVERTED}):
         raise foreign
     with FileLock(out / LOCK_FILE):  # another command may be adding its arms
         if file.is_file():
@@ -69,7 +70,7 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
             _check_same(before, said, out)
             said["arms"] = {**before["arms"], **said["arms"]}
             said["seeds"] = max(before["seeds"], said["seeds"])
-        elif any(path.name != LOCK_FILE for path in out.iterdir()):
+        elif any(path.name not in (LOCK_FILE, CONVERTED) for path in out.iterdir()):
             raise foreign
         write_atomically(file, json.dumps(said, indent=1).encode())
         link_images(experiment.cases, experiment.cases.pool, out / "pool")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from activelabel.backports import parent_lives
 from activelabel.errors import ActiveLabelError, NotReadyError
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.experiment import Experiment, run_folder
@@ -74,7 +75,7 @@ def _begin(queue: "SimpleQueue[Progress]", threads: int) -> None:
 
 def _end_with(parent: int) -> None:
     """End this process soon after its parent ends, for whatever reason: nobody would see further progress."""
-    while os.getppid() == parent:
+    while parent_lives(parent):
         time.sleep(_LOOK_SECONDS)
     os._exit(1)
 

@@ -138,5 +138,5 @@ def _remove_log(ledger: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("rb+") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())

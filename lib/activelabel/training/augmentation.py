@@ -1,4 +1,7 @@
-"""Random changes to training patches, by name. Labels are shifted here (see `transforms`): 0 means "not annotated"."""
+"""Random changes to training patches, by name. Labels are shifted here (see `transforms`): 0 means "not annotated".
+
+Each is built for patches of one slice (`flat`), which must not be turned out of their plane, or for others.
+"""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -27,23 +30,25 @@ _BLUR_REACH = math.ceil(4 * _MOST_BLUR)
 """The reach of MONAI's Gaussian: four standard deviations."""
 
 
-def _nothing() -> Sequence[Transform]:
+def _nothing(flat: bool = False) -> Sequence[Transform]:
     """No change."""
     return ()
 
 
-def _between_scans() -> Sequence[Transform]:
+def _between_scans(flat: bool = False) -> Sequence[Transform]:
     """Changes as between two scans: position and size of the patient, scanner gain and noise.
 
     Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Image
-    intensities are about 0 to 1 (window) or -3 to 3 (z-score) here.
+    intensities are about 0 to 1 (window) or -3 to 3 (z-score) here. A flat patch stays in its plane: turned out of it,
+    it would keep the label of a few voxels only.
     """
+    angle, scale = 0.2, 0.1  # radians, about 11 degrees
     return (
         RandAffined(
             KEYS,
             prob=0.5,
-            rotate_range=(0.2, 0.2, 0.2),  # radians, about 11 degrees
-            scale_range=(0.1, 0.1, 0.1),
+            rotate_range=(0.0, 0.0, angle) if flat else (angle, angle, angle),
+            scale_range=(scale, scale, 0.0) if flat else (scale, scale, scale),
             mode=("bilinear", "nearest"),
             padding_mode=_TURNED_IN,
         ),
@@ -53,7 +58,7 @@ def _between_scans() -> Sequence[Transform]:
     )
 
 
-def _blur_rotate_flip() -> Sequence[Transform]:
+def _blur_rotate_flip(flat: bool = False) -> Sequence[Transform]:
     """Gaussian blur, rotations and flips, all within slices along the last axis (ma2024, 3.1).
 
     The paper gives neither frequency nor strength; half of the patches each, up to 1.5 voxels and 15 degrees, are our
@@ -93,7 +98,7 @@ class ReflectedBlur(RandGaussianSmoothd):
         return {**data, "image": blurred[:, inner, inner]}
 
 
-def _intensity() -> Sequence[Transform]:
+def _intensity(flat: bool = False) -> Sequence[Transform]:
     """Shifted and scaled intensities and Gaussian noise, as nath2022 (4.1) names them; voxels stay where they are.
 
     Two views of a patch can then be compared voxel by voxel. The paper gives neither strength nor frequency: both are
@@ -106,7 +111,7 @@ def _intensity() -> Sequence[Transform]:
     )
 
 
-AUGMENTATIONS: Mapping[str, Callable[[], Sequence[Transform]]] = {
+AUGMENTATIONS: Mapping[str, Callable[..., Sequence[Transform]]] = {
     "none": _nothing,
     "scan": _between_scans,
     "blur_rotate_flip": _blur_rotate_flip,

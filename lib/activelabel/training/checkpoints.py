@@ -110,6 +110,9 @@ def largest_model_bytes(description: ModelDescription) -> int:
 def load_model(path: Path, expected: ModelDescription, sha256: str | None = None) -> nn.Module:
     """The network of the model version at `path`, on the CPU and in evaluation mode.
 
+    It pads as it was trained, whatever `expected` says: weights fit either padding, so a model stays usable where a
+    later version of its recipe pads in another way.
+
     Args:
         path: a file from `save_model`.
         expected: the description that the app is set up for; the recipe's name is not compared.
@@ -122,7 +125,8 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
     """
     stored = _read(path, sha256)
     _compare(path, stored.description, expected)
-    network = build_network(expected.network, expected.classes)
+    padding = {"padding": stored.description.network.padding}
+    network = build_network(expected.network.model_copy(update=padding), expected.classes)
     _compare_weights(path, stored.weights, network.state_dict())
     try:
         weights = load(stored.raw)
@@ -247,6 +251,7 @@ def _compare(path: Path, found: ModelDescription, expected: ModelDescription) ->
     for section in ("network", "preprocessing"):
         wanted = getattr(expected, section).model_dump()
         pairs |= {f"{section}.{key}": (value, wanted[key]) for key, value in getattr(found, section)}
+    del pairs["network.padding"]  # The network is built with that of the file.
     if "auto" in pairs["preprocessing.intensity"]:  # In older models, each image decided this for itself.
         del pairs["preprocessing.intensity"]
     if found.network.code == expected.network.code:  # A bundle may lie in another folder now.

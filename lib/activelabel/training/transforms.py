@@ -179,7 +179,8 @@ def training_items(cases: Dataset[Any], settings: TrainingSettings, seed: int) -
 
 def _after(settings: TrainingSettings) -> list[Transform]:
     """The transforms of a patch after it is cut out."""
-    return [*AUGMENTATIONS[settings.augmentation](), MarkUnannotated()]
+    flat = settings.patch_size[-1] == 1
+    return [*AUGMENTATIONS[settings.augmentation](flat), MarkUnannotated()]
 
 
 def _seeded(steps: Sequence[Callable[..., Any]], seed: int) -> Compose:

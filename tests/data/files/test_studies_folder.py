@@ -168,3 +168,15 @@ def test_labels_of_images_of_one_stem_follow_the_endings(put: Put) -> None:
     assert found.files == {"a": "a.nii.gz", "a_nrrd": "a.nrrd"}
     ours = find_labels(put.folder, {"a": "a.nrrd", "a_nii_gz": "a.nii.gz"})
     assert ours.files["a"] == "a.nii.gz", "as a server names its own labels"
+
+
+def test_the_test_images_of_a_data_set_are_not_learnt_from(put: Put) -> None:
+    folder = put("imagesTr/a.nii.gz", "imagesTs/b.nii.gz", "imagesTs/._b.nii.gz", "labelsTr/a.nii.gz", "dataset.json")
+    found = find_images(folder)
+    assert found.files == {"imagesTr~a": "imagesTr/a.nii.gz"}
+    assert "beside imagesTr it holds the test images" in found.passed_over["imagesTs/"]
+    assert find_images(folder / "imagesTs").files == {"b": "b.nii.gz"}, "as somebody names that folder itself"
+    known = {"imagesTs~b": "imagesTs/b.nii.gz"}
+    assert find_images(folder, known).files == {"imagesTr~a": "imagesTr/a.nii.gz", **known}, "a project keeps its own"
+    assert "imagesTs/" not in find_images(folder, known).passed_over
+    assert find_images(put("other/imagesTs/c.nii") / "other").files == {"imagesTs~c": "imagesTs/c.nii"}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from monai.data import load_decathlon_datalist
+from recorded import record_annotation
 from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import open_archive
@@ -226,7 +227,7 @@ def test_the_command_says_what_it_wrote(
 def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
     first = clinic.ledger.current_annotation("a")
     compared = Compared(first.id, {"ball": Agreement(0.5, 1.25), "box": Agreement(0.0, None)}, agrees=False)
-    clinic.ledger.record_annotation("a", "a/second.nii.gz", "5" * 64, "eve", tag=SECOND, compared=compared)
+    record_annotation(clinic.ledger, "a", "a/second.nii.gz", "5" * 64, "eve", tag=SECOND, compared=compared)
     rows = list(csv.DictReader(audit_table(clinic.project).splitlines()))
     assert [(row["event"], row["who"], row["note"]) for row in rows if row["image"] == "a"] == [
         ("label", "ann", ""),

@@ -362,6 +362,15 @@ def test_a_first_drawing_that_clients_would_open_is_hidden_from_the_second_reade
     assert ward.post("finish", "bob", image=image)["message"].startswith("kept as a second reading")
 
 
+def test_a_second_reading_is_kept_even_if_the_first_cannot_be_read(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    (twice.project.labels_folder / twice.ledger.current_annotation(image).file).write_bytes(b"damaged")
+    assert twice.send(image, "bob", drawn=BALL)["state"] == "finished"
+    assert twice.ledger.current_annotation(image, "reading_2").annotator == "bob"
+    assert twice.ledger.readings() == []
+
+
 def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decided(twice: Ward) -> None:
     image = judging(twice)
     twice.ask("bob")

@@ -18,6 +18,8 @@ from rtstruct_files import in_slice, rtstruct
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.dicom.seg_writing import write_seg
+from activelabel.data.given_patients import GivenPatients
+from activelabel.data.given_splits import GivenSplit
 from activelabel.data.grids import Grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
@@ -64,6 +66,8 @@ class Site:
         labels: tuple[str, ...] = LABELS,
         asks_slices: bool = False,
         finished_by: FinishedBy = FinishedBy.SAVING,
+        split: GivenSplit | None = None,
+        patients: GivenPatients | None = None,
     ) -> PacsDatastore:
         """Open the datastore as a server or one of its children does."""
         pacs = Pacs(self.orthanc.dicom_web)
@@ -80,6 +84,8 @@ class Site:
             ),
             validation_cases=1,
             follow_changes=follow_changes,
+            split=split,
+            patients=patients,
         )
 
     def label(self, *values: int, shape: tuple[int, int, int] = SHAPE) -> Path:
@@ -176,6 +182,22 @@ def test_all_series_of_a_patient_are_on_one_side(site: Site) -> None:
     assert {image.id: image.patient for image in images} == patients
     assert {image.role for image in images} == {"training", "validation"}
     assert len({(image.patient, image.role) for image in images}) == 2
+
+
+def test_a_table_tells_that_two_patient_ids_are_one_person(site: Site) -> None:
+    site.open(patients=GivenPatients("who.csv", table=dict.fromkeys(("case1", "case2"), "Ann")))
+    assert [image.patient for image in site.ledger.images()] == ["Ann", "Ann"]
+    assert len({image.role for image in site.ledger.images()}) == 1
+
+
+def test_a_split_that_shares_a_patient_id_is_refused_before_any_image_has_a_role(site: Site) -> None:
+    other = site.send("case3", 3, owner="case1")
+    split = GivenSplit("ours.txt", {site.uids[0]: "training", other: "validation"})
+    with pytest.raises(InvalidInputError, match=r"--conf splits ours\.txt: patient 'case1' is for "):
+        site.open(split=split)
+    assert site.ledger.images() == []
+    site.open(split=GivenSplit("ours.txt", {site.uids[0]: "training", site.uids[1]: "validation"}))
+    assert site.ledger.image(other).role == "training"
 
 
 def test_an_image_is_read_as_it_was_sent(site: Site) -> None:

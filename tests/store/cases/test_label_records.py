@@ -117,9 +117,9 @@ def test_decisions_of_reviewers_are_rebuilt_too(told, new_url, clock):
 def test_second_readings_are_rebuilt_too(tmp_path, new_url, clock):
     before = Ledger(sqlite_url(tmp_path / "read.sqlite"), clock)
     before.sync_images(["a"], 0)
-    first = before.record_annotation("a", "a/1.nii.gz", "1" * 64, "ann")
+    first = record_annotation(before, "a", "a/1.nii.gz", "1" * 64, "ann")
     compared = Compared(first.id, {"liver": Agreement(0.5, None)}, agrees=False)
-    before.record_annotation("a", "a/2.nii.gz", "2" * 64, "bob", tag=SECOND, compared=compared)
+    record_annotation(before, "a", "a/2.nii.gz", "2" * 64, "bob", tag=SECOND, compared=compared)
     after = Ledger(new_url, clock)
     after.rebuild(json.loads(json.dumps([*before.label_records("a").values()])))
     assert after.readings() == before.readings() != []

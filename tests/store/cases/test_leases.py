@@ -62,6 +62,22 @@ def test_an_expired_lease_holds_nothing_though_nobody_wrote_it_down(study, clock
     assert study.grant_lease("ann", "b", 30, "random") is not None
 
 
+def test_a_released_case_can_be_asked_for_again_at_once(study, clock):
+    lease = study.grant_lease("ann", "a", 30, "random")
+    clock.advance(1)
+    released = study.release_lease("ann")
+    assert (released.id, released.outcome, released.ended_at) == (lease.id, "released", clock.now)
+    assert study.release_lease("ann") is None
+    assert study.grant_lease("bob", "a", 30, "random") is not None
+
+
+def test_an_expired_lease_cannot_be_released(study, clock):
+    study.grant_lease("ann", "a", 30, "random")
+    clock.advance(31)
+    assert study.release_lease("ann") is None
+    assert [lease.outcome for lease in study.leases()] == ["expired"]
+
+
 def test_a_skipped_case_can_be_asked_again_at_once(study, clock):
     lease = study.grant_lease("ann", "a", 30, "random")
     clock.advance(1)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from activelabel.errors import InvalidInputError
+
 LINKS_OUT = (
     "a link that leads out of the studies folder: put the file itself there, or allow such links with --conf "
     "links_out_of_studies true"
@@ -13,3 +15,20 @@ def leads_out(path: Path | str, folder: Path | str) -> bool:
     """Whether `path`, with links resolved, lies outside of `folder`, also resolved; it need not exist."""
     inside = os.path.realpath(folder)
     return os.path.commonpath((os.path.realpath(path), inside)) != inside
+
+
+def make_link(link: Path, target: Path) -> None:
+    """Link to a file. Where the system lets this user make no symbolic link, as Windows does, the link is a hard one.
+
+    Raises:
+        InvalidInputError: neither can be made.
+    """
+    try:
+        link.symlink_to(target)
+    except OSError:
+        try:
+            link.hardlink_to(target)
+        except OSError as error:
+            raise InvalidInputError(
+                f"{link}: no link to {target} can be made ({error.strerror}): name a folder on the disk of the images"
+            ) from error

@@ -31,6 +31,8 @@ PROJECT_FOLDER = "activelabel"
 LEDGER_FILE = "ledger.sqlite"
 LABEL_ENDING = ".nii.gz"
 """The ending of every label that a server keeps."""
+TRAINING_IMAGES, TEST_IMAGES = "imagesTr", "imagesTs"
+"""Folders of the Medical Segmentation Decathlon and of nnU-Net."""
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _NAMES_IN_A_LINE = 5
 DOUBLE = "another label of the same image is used: leave one"
@@ -94,6 +96,13 @@ def find_images(
     passed_over: dict[str, str] = {}
     skipped = {path.resolve() for path in without}
     found = list(_images_below(folder, "", skipped, passed_over, None if links_out else folder))
+    # A project that began with the test images among its own goes on with them.
+    for test_folder in [path for path in passed_over if path.endswith(f"{TEST_IMAGES}/")]:
+        if any(path.startswith(test_folder) for path in (known or {}).values()):
+            del passed_over[test_folder]
+            found += _images_below(
+                folder / test_folder, test_folder, skipped, passed_over, None if links_out else folder
+            )
     return FolderContent(folder, dict(sorted(_with_ids(found, known or {}).items())), passed_over)
 
 
@@ -148,11 +157,13 @@ def _images_below(
 ) -> Iterator[str]:
     """Paths of images below `folder`; `below` is the path of `folder` below the first folder."""
     names = []
-    for entry in _entries(folder, below, passed_over):
+    entries = _entries(folder, below, passed_over)
+    beside = {entry.name for entry in entries}
+    for entry in entries:
         path = f"{below}{entry.name}"
         if entry.is_dir():
             if not _is_ours(entry, below) and Path(entry.path).resolve() not in skipped:
-                reason = _not_entered(entry)
+                reason = _not_entered(entry, beside)
                 if reason is None:
                     yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over, within)
                 else:
@@ -220,10 +231,12 @@ def _entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.D
     return [entry for entry in shown if _is_utf8(entry.name)]
 
 
-def _not_entered(entry: os.DirEntry[str]) -> str | None:
-    """The reason why a folder is not searched for images."""
+def _not_entered(entry: os.DirEntry[str], beside: Collection[str]) -> str | None:
+    """The reason why a folder is not searched for images, going by its name and those beside it."""
     if is_label_folder(entry.name):
         return "a folder of this name holds labels, no images"
+    if entry.name == TEST_IMAGES and TRAINING_IMAGES in beside:
+        return f"beside {TRAINING_IMAGES} it holds the test images of a data set, which nothing may be learnt from"
     return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
 
 
@@ -256,11 +269,19 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str
     given = {image_id: path for image_id, path in known.items() if path in there}
     new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), _preference(path), path))
     late = []
+    # Names of folders are made of ids, and where a file system does not tell `A` from `a`, two of these would be one.
+    taken = {image_id.casefold() for image_id in given}
     for path in new:
-        if given.setdefault(next(image_ids(path)), path) != path:
+        first = next(image_ids(path))
+        if first.casefold() in taken:
             late.append(path)
+        else:
+            given[first] = path
+            taken.add(first.casefold())
     for path in late:  # only now, so that they take no id that another file would get first
-        given[next(candidate for candidate in image_ids(path) if candidate not in given)] = path
+        image_id = next(candidate for candidate in image_ids(path) if candidate.casefold() not in taken)
+        given[image_id] = path
+        taken.add(image_id.casefold())
     return given
 
 

@@ -5,6 +5,8 @@ import os
 import secrets
 from pathlib import Path
 
+from activelabel.backports import ON_WINDOWS
+
 CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of the system for a full or read-only disk."""
 
@@ -32,7 +34,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
+    """Make a rename in `folder` survive a power cut; Windows has no way to ask for that."""
+    if ON_WINDOWS:
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -137,7 +137,7 @@ _BIDS_KINDS = {"CT": ("ct", "ct"), "MR": ("anat", "mri"), "PET": ("pet", "pet"),
 
 
 def _nnunet_values(labels: LabelMap) -> dict[str, int | list[int]]:
-    """The value of each structure as nnU-Net has it, or its values; structures that overlap in the order of painting."""
+    """The value of each structure as nnU-Net has it, or its values; overlapping ones in the order of painting."""
     places = [index for index, _ in labels.painting] if labels.overlaps else list(range(len(labels)))
     values = {"background": [0, *labels.background], **{labels[place]: list(labels.values[place]) for place in places}}
     return {name: own if len(own) > 1 else own[0] for name, own in values.items()}

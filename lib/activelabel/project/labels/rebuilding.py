@@ -21,6 +21,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.given_split import given_split
 from activelabel.project.labels.record_files import ENDING, read_record
 from activelabel.project.listing import listed_files
+from activelabel.project.patients import given_patients
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.store.cases.label_records import LabelRecord, Rebuilt
@@ -110,9 +111,12 @@ def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
     """Fill an empty ledger from the records, then all images of the studies, then the labels without a record."""
     rebuilt = ledger.rebuild(archive.records)
     ids = _images(project, archive)
-    split = given_split(project.settings)
+    split, patients = given_split(project.settings), given_patients(project.settings)
     ledger.sync_images(
-        ids, project.recipe.training.validation_cases, None, None if split is None else split.is_validation
+        ids,
+        project.recipe.training.validation_cases,
+        None if patients is None else patients.of_all(ids),
+        None if split is None else split.is_validation,
     )
     history = [row for image_id, files in archive.bare.items() if image_id in ids for row in _history(image_id, files)]
     return rebuilt.with_history(ledger.add_history(history))

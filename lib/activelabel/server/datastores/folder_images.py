@@ -23,6 +23,7 @@ from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
+from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
 from activelabel.errors import (
     InvalidInputError,
@@ -61,6 +62,7 @@ class FolderImages(LocalDatastore):
         images: Path | None = None,
         links_out: bool = False,
         split: GivenSplit | None = None,
+        patients: GivenPatients | None = None,
     ) -> None:
         """Open the studies folder.
 
@@ -73,6 +75,7 @@ class FolderImages(LocalDatastore):
             images: the folder with the images if it differs from `studies`; nothing is written into it.
             links_out: whether links out of the folder with the images are followed.
             split: the given roles of images, if any; test images are never asked for.
+            patients: the given patients, if any; images of unknown patients are passed over.
 
         Raises:
             InvalidInputError: the folder of labels is a link that leads out and must not be followed.
@@ -92,6 +95,7 @@ class FolderImages(LocalDatastore):
         self._logged_label_errors: set[str] = set()
         self._links_out = links_out
         self._split = split
+        self._patients = patients
         self._beside = None if images is None else Path(images)
         self._found_labels = FoundLabels(
             self._beside or Path(studies),
@@ -168,9 +172,9 @@ class FolderImages(LocalDatastore):
     def patients(self) -> dict[str, str]:
         """The patient of each image, if known. All images of a patient have the same role: training or validation.
 
-        For files in a folder the patient is unknown, so each image counts as a patient of its own.
+        For files in a folder only the settings tell the patient; without them, each image is a patient of its own.
         """
-        return {}
+        return {} if self._patients is None else self._patients.of_all(self._datastore.objects)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add entries to the information about an image."""
@@ -242,7 +246,8 @@ class FolderImages(LocalDatastore):
         known = {image_id: file_below(image_id, shown[image_id].image) for image_id in shown}
         ours = self._archive.project_folder
         without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
-        self._content = find_images(folder, known, without, links_out=self._links_out)
+        content = find_images(folder, known, without, links_out=self._links_out)
+        self._content = content if self._patients is None else self._patients.known_only(content)
         return {
             image_id: shown[image_id].image if known.get(image_id) == path else new_image(image_id, path, {})
             for image_id, path in self._content.files.items()

@@ -20,12 +20,15 @@ from monailabel.datastore.local import DataModel
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.data.dicom.rtstruct_writing import rtstruct_uid, write_rtstruct
 from activelabel.data.files.volumes import read_grid
+from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.labels import write_label
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.project.given_split import SETTING as SPLIT_SETTING
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.modality import find_out
+from activelabel.server.pacs.patients import patients_of
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
@@ -60,6 +63,7 @@ class PacsDatastore(LedgerDatastore):
         validation_cases: int,
         follow_changes: bool,
         split: GivenSplit | None = None,
+        patients: GivenPatients | None = None,
     ) -> None:
         """Open the PACS, which need not answer yet.
 
@@ -72,6 +76,7 @@ class PacsDatastore(LedgerDatastore):
             validation_cases: how many images get the role validation when they are first seen.
             follow_changes: poll the PACS, and store labels there; true in the server, false in its children.
             split: the given roles of images, if any.
+            patients: what the settings say of patients; see `patients_of`.
         """
         self.pacs = pacs
         self._cache = cache
@@ -88,6 +93,7 @@ class PacsDatastore(LedgerDatastore):
             follow_changes=follow_changes,
             images=cache.folder,
             split=split,
+            patients=patients,
         )
         if follow_changes:
             self.refresh()
@@ -128,10 +134,17 @@ class PacsDatastore(LedgerDatastore):
     # Images
 
     def refresh(self) -> None:
-        """Update images and labels from the PACS. If it does not answer, nothing changes, and `status` says why."""
+        """Update images and labels from the PACS. If it does not answer, nothing changes, and `status` says why.
+
+        Raises:
+            InvalidInputError: this is the first answer of the PACS, and the given split gives a patient two roles.
+        """
         with self._looking:
             try:
                 images, segs = self.pacs.images(), self.pacs.segmentations()
+                if self._series is None and self._split is not None:  # later images follow their patients
+                    named = patients_of({series.uid: series.info for series in images}, self._patients)
+                    check_parts(self._split, named, SPLIT_SETTING)
                 if images:  # the first images determine the modality of all
                     find_out(self.pacs, self._ledger)
                 self._take_over(images)
@@ -161,13 +174,8 @@ class PacsDatastore(LedgerDatastore):
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
 
     def patients(self) -> dict[str, str]:
-        """The PatientID of each series that has one."""
-        objects = self._datastore.objects
-        ids = {image_id: objects[image_id].image.info.get("PatientID") for image_id in objects}
-        names = {
-            image_id: " ".join(str(name).replace("\0", " ").split())[:64] for image_id, name in ids.items() if name
-        }
-        return {image_id: name for image_id, name in names.items() if name}  # 64: the longest PatientID in DICOM
+        """The patient of each series, as far as settings and PACS tell."""
+        return patients_of({uid: shown.image.info for uid, shown in self._datastore.objects.items()}, self._patients)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Refuse to add an image, which only the PACS can.

@@ -30,7 +30,8 @@ _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
 """A valid UID: digits with single dots between them. A UID becomes a file name, so it must never be a dot alone."""
 _SHOWN_TAGS = ("Modality", "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 _COUNT_TAG = "NumberOfSeriesRelatedInstances"
-_UNKNOWN = "UNK"  # the value that the host's clients expect
+UNKNOWN = "UNK"
+"""The value of a tag that a series lacks, as the host's clients expect it."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class Pacs:
             return None
 
     def _read_series(self, listed: Dataset) -> Series | None:
-        info = {tag: str(listed[tag].value) if listed.get(tag) else _UNKNOWN for tag in _SHOWN_TAGS}
+        info = {tag: str(listed[tag].value) if listed.get(tag) else UNKNOWN for tag in _SHOWN_TAGS}
         uid, study_uid = info["SeriesInstanceUID"], info["StudyInstanceUID"]
         if not (_UID.fullmatch(uid) and _UID.fullmatch(study_uid)):
             return None

@@ -64,7 +64,7 @@ class SeriesCache:
                 write_volume(Path(unfinished) / volume.name, read_series(fetched))
                 shutil.rmtree(slices, ignore_errors=True)
                 fetched.rename(slices)
-                (Path(unfinished) / volume.name).rename(volume)
+                (Path(unfinished) / volume.name).replace(volume)
             logger.info("fetched series %s in %.1f s", uid, time.monotonic() - started)
 
     def _only_us(self, uid: str) -> FileLock:

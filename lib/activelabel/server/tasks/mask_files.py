@@ -50,7 +50,8 @@ def write_mask(
     """
     from monailabel.transform.writer import write_itk  # imports ITK, which takes half a second
 
-    folder = Path(tempfile.gettempdir()) / f"activelabel-{os.getuid()}"
+    # On Windows the folder for temporary files is that of the user already.
+    folder = Path(tempfile.gettempdir()) / (f"activelabel-{os.getuid()}" if hasattr(os, "getuid") else "activelabel")
     folder.mkdir(mode=0o700, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=wanted.extension, delete=False) as file:
         name = file.name

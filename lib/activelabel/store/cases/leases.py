@@ -92,6 +92,16 @@ class Leases(Database):
             _hold(session, image, row, wanted)
             return lease_record(row, now)
 
+    def release_lease(self, annotator: str) -> Lease | None:
+        """End this annotator's active lease without an annotation or a skip; None if there is none."""
+        now = self._clock()
+        with self._writing() as session:
+            row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
+            if row is None:
+                return None
+            end_leases(session, [row], "released", now)
+            return lease_record(row, now)
+
     def leases(self, round_number: int | None = None) -> list[Lease]:
         """All leases ever granted, or those of one round, in the order of granting."""
         now = self._clock()

@@ -1,0 +1,84 @@
+"""A live project whose patients the settings say."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from activelabel.server.local_app import LocalApp
+
+from activelabel.errors import InvalidInputError
+from activelabel.project.labels.rebuilding import rebuild_ledger
+from activelabel.project.patients import patients_with_two_roles
+from activelabel.project.project import Project, open_project
+from activelabel.server.opening import open_datastore
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Path:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    put(folder, *(f"p{number // 4}_{number % 4}" for number in range(16)))
+    return folder
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        nibabel.save(nibabel.Nifti1Image(np.ones((6, 6, 6), np.int16), np.eye(4)), folder / f"{name}.nii.gz")
+
+
+def opened(studies: Path, **conf: str) -> Project:
+    conf = {"labels": "liver", "patients": r"^(p\d)_", "project_dir": str(studies.parent / "project"), **conf}
+    return open_project("", str(studies), conf, environment={})
+
+
+def patients_of_role(project: Project, role: str) -> set[str]:
+    return {image.id.partition("_")[0] for image in project.ledger.images() if image.role == role}
+
+
+def test_a_project_draws_whole_patients_and_later_images_follow_their_patient(studies: Path) -> None:
+    project = opened(studies)
+    store = open_datastore(project, str(studies), follow_changes=True)
+    (judge,) = patients_of_role(project, "validation")
+    assert patients_of_role(project, "training") == {"p0", "p1", "p2", "p3"} - {judge}
+    put(studies, f"{judge}_late", "nobody")
+    store.refresh()
+    assert project.ledger.image(f"{judge}_late").role == "validation"
+    assert "nobody" not in store.list_images(), "it may be anybody's"
+    assert any("nobody.nii.gz" in line and "says no patient for it" in line for line in store.passed_over())
+    assert project.ledger.effort(store.patients()).patients == 0
+
+
+def test_patients_of_no_image_and_patients_that_come_too_late_are_refused(studies: Path) -> None:
+    with pytest.raises(InvalidInputError, match="of no image, of which the first is 'p0_0'"):
+        open_datastore(opened(studies, patients="(x)"), str(studies), follow_changes=True)
+    project = opened(studies, patients=r"(p\d_\d)")
+    open_datastore(project, str(studies), follow_changes=True)
+    with pytest.raises(InvalidInputError, match=r"patient 'p\d' has images for"):
+        open_datastore(opened(studies), str(studies), follow_changes=False)
+
+
+def test_a_split_that_shares_a_patient_is_refused_before_anything_is_written(studies: Path, tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_text("p0_0 train\np0_1 val\n")
+    project = opened(studies, splits=str(tmp_path / "split.txt"))
+    with pytest.raises(InvalidInputError, match=r"patient 'p0' is for training \('p0_0'\) and validation \('p0_1'\)"):
+        open_datastore(project, str(studies), follow_changes=True)
+    assert project.ledger.images() == []
+
+
+def test_a_simulated_app_and_a_rebuilt_ledger_draw_by_patients_too(studies: Path) -> None:
+    project = opened(studies)
+    LocalApp(studies, {**project.settings.model_dump(include={"patients"}), "labels": "liver"}, "oracle")
+    beside = open_project("", str(studies), {"labels": "liver"}, environment={})
+    assert len(patients_of_role(beside, "validation")) == 1
+    open_datastore(project, str(studies), follow_changes=True)
+    before = {image.id: (image.role, image.patient) for image in project.ledger.images()}
+    (project.labels_folder / "p0_0").mkdir(parents=True)
+    (project.labels_folder / "p0_0" / f"final-{10**18}.nii.gz").write_bytes(b"a label of an earlier version")
+    project.ledger.close()
+    assert project.ledger.file is not None
+    project.ledger.file.unlink()
+    rebuild_ledger(project)
+    again = opened(studies)
+    assert {image.id: (image.role, image.patient) for image in again.ledger.images()} == before
+    assert patients_with_two_roles(again.ledger, {}) == {}
