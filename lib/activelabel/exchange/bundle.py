@@ -21,6 +21,7 @@ COPIED = {
     "activelabel.data.label_map": "label_map",
     "activelabel.data.reflection": "reflection",
     "activelabel.data.slices": "slices",
+    "activelabel.errors": "errors",
     "activelabel.exchange.bundle_scripts.images": "images",
     "activelabel.exchange.bundle_scripts.inferer": "inferer",
     "activelabel.exchange.bundle_scripts.transforms": "transforms",
