@@ -2,14 +2,16 @@
 
     python benchmarks/gpu.py [--device cuda] [--small] [--seconds 330] [--only networks scoring] [--out gpu.json]
 
-It needs torch, MONAI, pydantic, nibabel and scipy, and neither monailabel nor a network; it makes its own data. When
-`--seconds` are over, what is left is named as not reached. `--device cpu --small` tries the script itself.
+It needs torch, MONAI, pydantic, nibabel, SimpleITK, pydicom and scipy, and neither monailabel nor a network; it makes
+its own data. When `--seconds` are over, what is left is named as not reached. `--device cpu --small` tries the script
+itself.
 
 - networks: forward pass and training step of each paper's network, by layout and precision; agreement is with float32
   without TF32, as the relative distance of the logits and as the share of voxels with the same class.
 - masks: a forward pass without dropout, with torch's own, with ours, and with masks hashed from a counter.
 - scoring: prepared volumes from files, as a round scores them; busy is the time of the bare passes in it.
 - memory: a predictor that gets too little memory must halve its batches, and give the same result.
+- training: `quick` on ten cases of the sample data, beside the same on the processor.
 - compiled: `torch.compile`, plain and with CUDA graphs.
 """
 
@@ -26,6 +28,7 @@ import torch
 from gpu_networks import compiled_networks, masks, networks
 from gpu_scoring import memory, scoring
 from gpu_timing import Conditions
+from gpu_training import training
 
 Row = dict[str, Any]
 SECTIONS: dict[str, Callable[[Conditions], Iterator[Row]]] = {
@@ -33,6 +36,7 @@ SECTIONS: dict[str, Callable[[Conditions], Iterator[Row]]] = {
     "masks": masks,
     "scoring": scoring,
     "memory": memory,
+    "training": training,
     "compiled": compiled_networks,
 }
 
