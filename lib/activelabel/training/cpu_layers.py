@@ -34,7 +34,7 @@ def _quick(layer: nn.Module) -> nn.Module | None:
         return QuickDropout(layer.p)
     if type(layer) is nn.PReLU and layer.weight.numel() == 1:
         return QuickPReLU(layer)
-    if type(layer) is Smooth and set(layer.stride) <= {1, 2}:
+    if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
         return QuickSmooth(layer.stride)
     return None
 
@@ -84,7 +84,7 @@ class _OneSlope(Function):
 
 
 class QuickSmooth(Smooth):
-    """A `Smooth` over strides of 1 and 2."""
+    """A `Smooth` over strides of 1 and 2 that repeats the outermost voxels."""
 
     def forward(self, values: Tensor) -> Tensor:
         """`values`, smoothed."""
