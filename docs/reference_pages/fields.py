@@ -45,7 +45,7 @@ def _object_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 def default_of(field: FieldInfo) -> str:
     """The default of a field as it is written; nothing for none."""
     value = field.get_default(call_default_factory=True)
-    if value is None or value in ("", ()):
+    if value is None or value in ("", (), {}):
         return ""
     if isinstance(value, tuple):
         return code(list(value))

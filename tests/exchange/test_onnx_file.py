@@ -19,7 +19,9 @@ from activelabel.recipes import NetworkSettings
 
 
 def test_onnxruntime_gives_the_same_logits_for_any_batch(make_exported: MakeExported) -> None:
-    settings = NetworkSettings(channels=(4, 8), strides=(2,), residual_units=1, upsampling="smoothed")
+    settings = NetworkSettings(
+        channels=(4, 8), strides=(2,), residual_units=1, upsampling="smoothed", padding="repeated"
+    )
     model = make_exported(network=build_network(settings, classes=3))
     content = onnx(model)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ SMALL = {"channels": (4, 8), "strides": (2,)}
 KINDS = [
     NetworkSettings(kind="unet", residual_units=2, upsampling="smoothed", **SMALL),
     NetworkSettings(kind="unet2d", residual_units=0, normalisation="batch", **SMALL),
-    NetworkSettings(kind="residual_unet", **SMALL),
+    NetworkSettings(kind="residual_unet", padding="repeated", **SMALL),
     NetworkSettings(kind="anisotropic_unet", residual_units=0, **SMALL),
 ]
 

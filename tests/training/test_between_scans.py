@@ -72,3 +72,13 @@ def test_the_seed_fixes_all_of_it() -> None:
             step.set_random_state(seed=number)
         outputs.append(steps[1](steps[0](patch))["image"])
     assert torch.equal(*outputs)
+
+
+def test_each_channel_has_a_gain_and_an_offset_of_its_own() -> None:
+    scanner, plain = RandomScanner(prob=1.0, noise_prob=0.0), torch.linspace(-1, 1, 2 * 500).view(2, 10, 10, 5)
+    scanner.set_random_state(seed=0)
+    image = scanner({"image": plain})["image"]
+    fits = [np.polyfit(plain[c].numpy().ravel(), image[c].numpy().ravel(), 1) for c in range(2)]
+    assert image.dtype is torch.float32
+    assert abs(fits[0][0] - fits[1][0]) > 1e-3
+    assert abs(fits[0][1] - fits[1][1]) > 1e-3

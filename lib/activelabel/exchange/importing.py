@@ -1,35 +1,22 @@
 """Brings weights from elsewhere into a project: as the start of its trainings, or as a model of its own."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from activelabel.data.files.studies_folder import find_images
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.fitting import Fit, fit
 from activelabel.exchange.weights_files import read_weights
 from activelabel.loop.judging import judge_upload
 from activelabel.loop.training_cases import usable_annotations
 from activelabel.networks import build_network
+from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
 from activelabel.project.models.start import keep_start
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.store.records import Judges, Metrics
-
-
-@dataclass(frozen=True)
-class FolderImages:
-    """The images of a studies folder."""
-
-    folder: Path
-    links_out: bool
-
-    def get_image_uri(self, image_id: str) -> str:
-        """The file of an image."""
-        return str(find_images(self.folder, links_out=self.links_out).path(image_id))
 
 
 def import_start(project: Project, file: Path) -> Fit:
@@ -58,7 +45,7 @@ def import_model(project: Project, file: Path) -> tuple[Fit, str]:
             f"--use: {found.source} is no model of this project ({'; '.join(fitting.lines)}): import it without --use, "
             "as the start of trainings"
         )
-    network = build_network(description.network, description.classes)
+    network = build_network(description.network, description.classes, description.inputs)
     network.load_state_dict(dict(fitting.taken))
     metrics, judges = _judged(project, network.eval())
     publish_model(project, fitting.taken, metrics, project.ledger.annotations(), judges=judges)
@@ -75,4 +62,4 @@ def _judged(project: Project, network: nn.Module) -> tuple[Metrics, Judges | Non
             "--use: the validation cases are on a PACS, which only the server reads: send the file to the running "
             "server, PUT /model/segmentation"
         )
-    return judge_upload(project, predictor, FolderImages(Path(project.studies), project.settings.links_out_of_studies))
+    return judge_upload(project, predictor, FolderImages(project))

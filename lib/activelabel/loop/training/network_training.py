@@ -136,7 +136,7 @@ class NetworkTraining:
 
     @property
     def epochs_file(self) -> Path:
-        """The file from which an interrupted training continues, not in the folder of its run, which the next run removes."""
+        """The file from which an interrupted training continues; the next run removes only the folders of runs."""
         return self._project.runs_folder / "resume" / f"{self.kind}.pt"
 
     def forget_epochs(self) -> None:
@@ -150,7 +150,7 @@ class NetworkTraining:
 
     def predictor(self, weights: Weights, device: torch.device) -> Predictor:
         """A predictor with these weights and the recipe's prediction settings."""
-        network = build_network(self._model.network, self._model.classes)
+        network = build_network(self._model.network, self._model.classes, self._model.inputs)
         network.load_state_dict(weights)
         return self._project.predictor_of(network, device)
 
