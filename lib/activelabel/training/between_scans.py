@@ -67,7 +67,7 @@ def placed(image: Tensor, label: Tensor, matrix: np.ndarray[Any, np.dtype[np.flo
 
 
 class RandomScanner(RandomizableTransform):
-    """Gain and offset of each channel for half of the patches each, and noise for a quarter; labels stay."""
+    """Gain and offset of the image for half of the patches each, and noise for a quarter; labels stay."""
 
     def __init__(self, prob: float = 0.5, gain: float = 0.1, offset: float = 0.1, noise_prob: float = 0.25) -> None:
         super().__init__()
@@ -82,15 +82,16 @@ class RandomScanner(RandomizableTransform):
         drawn = self.R.random_sample(3) < (self._prob, self._prob, self._noise_prob)
         image = convert_to_tensor(patch["image"], track_meta=False)
         if drawn[0]:
-            image = image * (1 + self._of_channels(image, self._gain))
+            image = image * (1 + self._each_channel(image, self._gain))
         if drawn[1]:
-            image = image + self._of_channels(image, self._offset)
+            image = image + self._each_channel(image, self._offset)
         if drawn[2]:
             generator = torch.Generator().manual_seed(int(self.R.randint(2**31)))
             deviation = self.R.uniform(0, self._noise)
             image = image + deviation * torch.randn(image.shape, generator=generator)
         return {**patch, "image": image}
 
-    def _of_channels(self, image: Tensor, most: float) -> Tensor:
-        """A number from -`most` to `most` for each channel, as each was scanned by itself."""
-        return torch.from_numpy(self.R.uniform(-most, most, (len(image), 1, 1, 1))).to(image.dtype)
+    def _each_channel(self, image: Tensor, most: float) -> Tensor:
+        """A random number from -`most` to `most` for each channel, as each was scanned by itself."""
+        drawn = self.R.uniform(-most, most, size=len(image))
+        return torch.from_numpy(drawn).to(image.dtype).reshape(-1, 1, 1, 1)
