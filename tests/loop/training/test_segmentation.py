@@ -108,8 +108,8 @@ def test_a_running_training_is_not_shown_as_done(annotated: Study, monkeypatch: 
 
     annotated.train()
 
-    assert [stats["epoch"] for stats in shown] == [1, 2, 2]
-    assert ["total_time" in stats for stats in shown] == [False, False, True]
+    assert [stats["epoch"] for stats in shown] == [0, 1, 2, 2]
+    assert ["total_time" in stats for stats in shown] == [False, False, False, True]
 
 
 def test_the_best_epoch_is_published_not_the_last(annotated: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +199,35 @@ def test_an_interrupted_training_leaves_the_earlier_model_and_the_next_begins_an
     assert annotated.project.ledger.latest_model().version == 2
     assert list(unfinished.iterdir()) == []
     assert left[0].name not in {path.name for path in annotated.project.runs_folder.iterdir()}
+
+
+def test_an_interrupted_training_goes_on_after_its_last_epoch_and_ends_as_an_undisturbed_one(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The state is written after each epoch here; the last three of eight steps are left."""
+    monkeypatch.setattr("activelabel.loop.training.segmentation.SECONDS_BETWEEN_STATES", 0.0)
+    annotated.train(max_epochs=4)
+    undisturbed = annotated.published_weights()
+    train_step, taken = TrainingLoop.train_step, list[int]()
+
+    def step(loop: TrainingLoop, batch: Batch) -> Step:
+        if len(taken) == 5:
+            raise PowerCut
+        taken.append(loop.progress.epoch)
+        return train_step(loop, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "train_step", step)
+        with pytest.raises(PowerCut):
+            annotated.train(max_epochs=4)
+    with caplog.at_level(logging.INFO, "activelabel"):
+        annotated.train(max_epochs=4)
+
+    assert "training goes on after epoch 2 of 4" in caplog.text
+    assert annotated.project.ledger.latest_model().version == 2
+    published = annotated.published_weights()
+    assert all(torch.equal(published[name], value) for name, value in undisturbed.items())
+    assert not (annotated.project.runs_folder / "resume").exists()
 
 
 def _cut_power(*arguments: object, **options: object) -> None:

@@ -219,7 +219,7 @@ def test_the_statistics_name_the_current_stage(
 
     stages = [stats.get("stage") for stats in shown]
     assert stages == [
-        *["1 of 2: supervised training"] * 2,
+        *["1 of 2: supervised training"] * 3,
         *[f"2 of 2: unannotated volume {number} of 3" for number in (1, 2, 3)],
         *[f"2 of 2: noisy label {number} of 3" for number in (1, 2, 3)],
         "2 of 2: semi-supervised fine-tuning",
@@ -227,7 +227,7 @@ def test_the_statistics_name_the_current_stage(
     ]
     assert ["total_time" in stats for stats in shown] == [False] * (len(shown) - 1) + [True]
     assert returned == SegmentationTraining(study.project).stats() == json.loads(json.dumps(returned))
-    assert returned["semi_supervised"]["best_metric_before"] == shown[1]["best_metric"]
+    assert returned["semi_supervised"]["best_metric_before"] == shown[2]["best_metric"]
 
 
 def test_without_unlabelled_volumes_the_supervised_model_is_published(

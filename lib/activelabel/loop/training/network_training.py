@@ -21,6 +21,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.recipes import TrainingSettings
 from activelabel.store.location import sqlite_url
+from activelabel.store.records import ModelKind
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.engine.loop import Outcome
 from activelabel.training.engine.plan import Keep, Plan, Tracked, Weights
@@ -40,8 +41,11 @@ class NetworkTraining:
     The caller decides what to do with the resulting weights.
 
     Attributes:
+        kind: the kind of its model.
         stage: entries that the statistics have while the training runs, such as `{"stage": "1 of 2: supervised"}`.
     """
+
+    kind: ModelKind = "task"
 
     def __init__(self, project: Project, training: TrainingSettings, model: ModelDescription) -> None:
         """Train the network that `model` describes with the settings `training`."""
@@ -129,6 +133,18 @@ class NetworkTraining:
         address = options.tracking_uri or sqlite_url(project.folder / "mlflow.db")
         name = str(run.folder.relative_to(project.runs_folder / UNFINISHED))
         return Tracked(address, options.tracking_experiment_name or project.recipe.name, name)
+
+    @property
+    def epochs_file(self) -> Path:
+        """The file from which an interrupted training continues; the next run removes only the folders of runs."""
+        return self._project.runs_folder / "resume" / f"{self.kind}.pt"
+
+    def forget_epochs(self) -> None:
+        """Remove the file after the model is published."""
+        self.epochs_file.unlink(missing_ok=True)
+        folder = self.epochs_file.parent
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
     # What comes out
 

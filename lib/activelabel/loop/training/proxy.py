@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -48,6 +47,8 @@ class ProxyTraining(NetworkTraining):
     The next training draws the missing pseudo-labels, and continues after the last completed epoch if it has the same
     files, network, options and seed.
     """
+
+    kind = "proxy"
 
     def __init__(self, project: Project, settings: ProxySettings, tracking_address: str = "") -> None:
         """Train in `project`; MLflow is at `tracking_address`, by default in the project's folder."""
@@ -114,8 +115,7 @@ class ProxyTraining(NetworkTraining):
             model = publish_model(self._project, outcome.weights, metrics, [], "proxy", judges)
             logger.info("published proxy model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
-                if self._epochs_file.parent.exists():
-                    shutil.rmtree(self._epochs_file.parent)
+                self.forget_epochs()
                 finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**outcome.stats, "total_time": total_time, "validation": per_case}
@@ -127,11 +127,7 @@ class ProxyTraining(NetworkTraining):
 
     def plan(self, run: Run) -> Plan:
         """The plan of a training that continues after an interruption."""
-        return replace(super().plan(run), epochs_file=self._epochs_file)
-
-    @property
-    def _epochs_file(self) -> Path:
-        return self._project.runs_folder / "resume" / "proxy.pt"
+        return replace(super().plan(run), epochs_file=self.epochs_file)
 
     def _images(self) -> list[Image]:
         """The images that are present and not known to be unreadable."""

@@ -37,12 +37,15 @@ from activelabel.store.models.choice import label_judges
 from activelabel.store.records import Annotation
 from activelabel.training.checkpoints import load_model
 from activelabel.training.engine.loop import Outcome
-from activelabel.training.engine.plan import Weights
+from activelabel.training.engine.plan import Plan, Weights
 from activelabel.training.engine.progress import Stats
 from activelabel.training.schedule import scheduled
 from activelabel.training.two_views import NoisyCase
 
 logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_STATES = 30.0
+"""The state of a training takes four times the room of its weights, and an epoch may take less than a second."""
 
 
 class SegmentationTraining(NetworkTraining):
@@ -55,7 +58,8 @@ class SegmentationTraining(NetworkTraining):
     The ledger fixes the validation cases: the same in every round, never trained on. The epoch with the best mean
     Dice or Jaccard index over them is published; without an annotated validation case, the last epoch. A training case
     may be annotated in part, a validation case must be annotated completely. An interrupted training publishes
-    nothing, and the next one starts from the beginning.
+    nothing. The next one continues after one of its last epochs if it has the same files, network, options and first
+    weights; a second stage starts from its beginning.
 
     Before the training, new labels are compared with the uncertainty of the model in use: see `loop.doubt`.
     """
@@ -123,6 +127,7 @@ class SegmentationTraining(NetworkTraining):
             model = publish_model(self._project, outcome.weights, metrics, annotations, judges=judges)
             logger.info("published model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
+                self.forget_epochs()
                 finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**outcome.stats, "total_time": total_time, "validation": per_case}
@@ -181,6 +186,10 @@ class SegmentationTraining(NetworkTraining):
         return stage.learn(run)
 
     # What a training begins with
+
+    def plan(self, run: Run) -> Plan:
+        """The plan of a training that continues after an interruption."""
+        return replace(super().plan(run), epochs_file=self.epochs_file, epochs_file_seconds=SECONDS_BETWEEN_STATES)
 
     def first_weights(self) -> Weights | None:
         """The weights of the model in use or of the proxy model, if the recipe says so."""

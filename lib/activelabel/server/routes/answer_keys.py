@@ -77,7 +77,7 @@ _OF_THE_HOST = {
     "train_stats.{trainer}.total_time": "duration of the training; absent while it runs",
     "train_stats.{trainer}.current_time": "time since the start of the training; absent after its end",
     "train_stats.{trainer}.best_metric": "validation Dice of the model in use; during a training the best so far",
-    "train_stats.{trainer}.train": "metrics on the patches of the training",
+    "train_stats.{trainer}.train": "metrics on the last patches of each epoch",
     "train_stats.{trainer}.train.*": "the host's keys: `metrics`, `key_metric_name`, `best_metric` and its epoch",
     "train_stats.{trainer}.eval": "metrics on the validation cases during the training",
     "train_stats.{trainer}.eval.*": "the host's keys: `metrics`, `key_metric_name`, `best_metric` and its epoch",

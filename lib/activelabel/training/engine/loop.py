@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ class TrainingLoop:
         self._validator = validator_of(plan, self._precision)
         self._best: Weights | None = None
         self._epochs_file: EpochsFile | None = None
+        self._written_at = time.monotonic()
 
     def run(self) -> Outcome:
         """Train to the end. Raises as `__init__`."""
@@ -113,7 +115,7 @@ class TrainingLoop:
                 while self.progress.epoch < self.progress.epochs and not self.stopped:
                     self.run_epoch(batches, tracking)
                     if self._epochs_file is not None and self._together.is_first:
-                        writing.run(self._write_epochs_file)
+                        writing.run(self._write_epochs_file_if_due)
         finally:
             if tracking is not None:
                 tracking.close()
@@ -250,8 +252,11 @@ class TrainingLoop:
             setattr(part, name.rpartition(".")[2], value)
         logger.info("training goes on after epoch %d of %d", self.progress.epoch, self.progress.epochs)
 
-    def _write_epochs_file(self) -> None:
+    def _write_epochs_file_if_due(self) -> None:
         assert self._epochs_file is not None
+        if time.monotonic() - self._written_at < self.plan.epochs_file_seconds:
+            return
+        self._written_at = time.monotonic()
         progress = self.progress
         counts: dict[str, Any] = {name: getattr(progress, name) for name in ("epoch", "step", "without_better")}
         for part in ("learnt", "judged"):

@@ -59,6 +59,7 @@ class Plan:
         unannotated: a second source of patches, if any.
         tracked: where MLflow tracks it, if it does.
         epochs_file: the file from which it continues after an interruption, if it can.
+        epochs_file_seconds: the time between two writes of that file; 0 to write it after each epoch.
     """
 
     model: ModelDescription
@@ -77,6 +78,7 @@ class Plan:
     unannotated: Unannotated | None = None
     tracked: Tracked | None = None
     epochs_file: Path | None = None
+    epochs_file_seconds: float = 0.0
 
     def identity(self, network: object, processes: int = 1) -> str:
         """A hash of everything on which the state after an epoch depends; files count by name, size and time.
