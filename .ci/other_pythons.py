@@ -18,10 +18,13 @@ TOOLS = ("dcmqi", "pytest", "pytest-timeout", "hypothesis", "playwright", "stats
 NEED_SLICER = ("tests/data/test_slice_places.py",)
 """Tests against Slicer itself, of which there is a wheel for Python 3.11 only."""
 FOLDERS = (
-    "acquisition", "analysis", "annotation", "data", "login", "loop", "networks", "prediction", "project", "recipes",
-    "report", "simulation", "store", "strategies", "training",
+    "acquisition", "analysis", "annotation", "data", "exchange", "login", "loop", "networks", "prediction", "project",
+    "recipes", "report", "simulation", "store", "strategies", "training",
 )  # fmt: skip
-WITHOUT_THE_HOST = ("acquisition", "analysis", "data", "login", "networks", "prediction", "recipes", "store")
+WITHOUT_THE_HOST = (
+    "acquisition", "analysis", "annotation", "data", "exchange", "login", "loop", "networks", "prediction", "recipes",
+    "store", "strategies", "training",
+)  # fmt: skip
 """Numpy 2 excludes the host, of which the tests of the other folders use something."""
 
 

@@ -15,6 +15,7 @@ from monai.transforms import AsDiscreted, Compose, Lambdad
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.networks import build_network
 from activelabel.project.project import Project
@@ -37,8 +38,12 @@ class Files:
         self._images = images
 
     def get_image_uri(self, image_id: str) -> str:
-        """The path of an image."""
+        """The path of an image, for the host."""
         return str(self._images[image_id])
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The file of an image, for ours."""
+        return ImageFiles(self._images[image_id])
 
 
 class Clock:

@@ -24,6 +24,7 @@ from scipy.stats import spearmanr
 
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import shuffled, top_k
+from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.project.models.features import Features, features_file, read_features
@@ -48,9 +49,9 @@ class Pool:
         self.labels = labels
         self.names = names
 
-    def get_image_uri(self, image_id: str) -> str:
-        """The path of an image, as in the host's datastore."""
-        return str(self.images[image_id])
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The file of an image."""
+        return ImageFiles(self.images[image_id])
 
     def with_tumour(self) -> set[str]:
         """The volumes whose label holds the phantoms' tumour."""

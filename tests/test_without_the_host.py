@@ -25,6 +25,7 @@ for package in below.split():
         if ".migrations." not in found.name:  # these are run by alembic alone
             importlib.import_module(found.name)
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.due import read_situation, work_due
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.networks import build_network
@@ -37,8 +38,8 @@ files = {path.name.split(".")[0]: str(path) for path in Path(studies).glob("*.ni
 
 
 class Files:
-    def get_image_uri(self, image_id):
-        return files[image_id]
+    def image_files(self, image_id):
+        return ImageFiles.of(files[image_id])
 
     def get_image_info(self, image_id):
         return {}

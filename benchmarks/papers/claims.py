@@ -18,6 +18,7 @@ import pandas as pd
 
 from activelabel.analysis.comparison import SeedTest, holm, seed_test
 from activelabel.cli.simulate import run_with_progress
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import write_label
 from activelabel.data.splits import choose_validation
@@ -96,7 +97,8 @@ def cases(images: Mapping[str, Path], labels: Mapping[str, Path], test: int) -> 
     if not images:
         raise SystemExit("no images: run `make run` once for the phantoms, or name the real images in ACTIVELABEL_DATA")
     aside = choose_validation(images, test)
-    return Cases(images, labels, tuple(sorted(images.keys() - aside)), tuple(sorted(aside)))
+    files = {image_id: ImageFiles(path) for image_id, path in images.items()}
+    return Cases(files, labels, tuple(sorted(images.keys() - aside)), tuple(sorted(aside)))
 
 
 def arms(

@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from channel_files import CHANNELS, write_task01
 from typer.testing import CliRunner
 
 from activelabel.cli.main import app
@@ -54,3 +55,14 @@ def test_a_folder_without_images_is_refused(folder: Path) -> None:
         file.unlink()
     with pytest.raises(InvalidInputError, match="expected 3D images, found none"):
         run(folder)
+
+
+def test_a_recipe_names_the_channels_of_the_data_set(tmp_path: Path) -> None:
+    folder = write_task01(tmp_path, 3)
+    out = tmp_path / "mine.toml"
+    result = CliRunner().invoke(
+        app, ["recipe", "--images", str(folder / "imagesTr"), "--out", str(out), "--memory-gb", "4"]
+    )
+    assert result.exit_code == 0, result.output
+    assert load_recipe(str(out)).channels == CHANNELS
+    assert load_recipe(str(out)).preprocessing.intensity == "zscore"

@@ -6,9 +6,11 @@ import nibabel
 import numpy as np
 import pytest
 
+from activelabel.data.files.channels import channel_layout
 from activelabel.data.fingerprint import take_fingerprint
 from activelabel.errors import InvalidInputError
-from activelabel.recipes.fingerprint import ImageShape
+from activelabel.recipes.fingerprint import ImageShape, Machine
+from activelabel.recipes.planning import plan
 
 
 def put(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
@@ -52,3 +54,19 @@ def test_an_unreadable_image_is_named_and_the_others_are_measured(tmp_path: Path
     assert [line.partition(":")[0] for line in problems] == ["bad.nii.gz"]
     with pytest.raises(InvalidInputError, match=r"bad\.nii\.gz"):
         take_fingerprint({"bad": tmp_path / "bad.nii.gz"}, {})
+
+
+def test_channels_are_measured_each_and_the_window_is_that_of_the_ct(tmp_path: Path) -> None:
+    hu = np.random.default_rng(0).choice(np.array([-1000, 40, 1000], np.int16), (12, 12, 12))
+    pet = np.random.default_rng(1).integers(1, 9, hu.shape).astype(np.int16)
+    put(tmp_path / "a_pet.nii.gz", pet, np.eye(4))
+    put(tmp_path / "a_ct.nii.gz", hu, np.eye(4))
+    layout = channel_layout(("PET", "CT"), ("_pet", "_ct"))
+    data, problems = take_fingerprint({"a": layout.files(tmp_path / "a_pet.nii.gz")}, {})
+    assert problems == []
+    assert data.is_ct
+    assert data.ct_channels == (False, True)
+    assert data.window == (-1000, 1000)
+    chosen = plan(data, Machine(4 * 2**30, has_gpu=False))["preprocessing"]
+    assert chosen["intensity"].value == ["zscore", "window"]
+    assert chosen["window_hu"].value == [-1000, 1000]

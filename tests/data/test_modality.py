@@ -9,9 +9,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from activelabel.data.modality import (
     ModalityChoice,
+    channel_modality,
     choose_modality,
     dataset_modality,
     declared_modality,
+    named_modality,
     series_modality,
     voted_modality,
 )
@@ -136,3 +138,19 @@ def test_most_images_decide_and_the_reason_counts_them(votes: list[bool], name: 
 
     assert found.name == name
     assert found.reason == f"{sum(votes)} of {len(votes)} images look like Hounsfield units"
+
+
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [("CT", "CT"), ("CT venous", "CT"), ("ct-arterial", "CT"), ("FLAIR", "FLAIR"), ("T1w", "T1W"), ("ax T2 fs", "T2"),
+     ("PT", "PT"), ("other", "other"), ("contact", None), ("first", None)],
+)  # fmt: skip
+def test_the_modality_that_the_name_of_a_channel_tells(name: str, modality: str | None) -> None:
+    assert channel_modality(name) == modality
+
+
+def test_a_modality_for_each_channel() -> None:
+    both = named_modality("CT, PET", "--conf modality")
+    assert (both.name, both.kinds, both.intensity) == ("CT, PET", ("CT", "other"), ("window", "zscore"))
+    assert str(both) == "CT, PET (--conf modality): images are windowed, z-scored"
+    assert named_modality("MR,PET", "x").intensity == "zscore"

@@ -1,11 +1,11 @@
 """The commands of README and docs parse, and those that cost little are run."""
 
 import argparse
-import importlib.util
 import re
 import runpy
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,8 +57,8 @@ def test_a_start_of_the_server_parses_with_its_settings(command: Command) -> Non
 
 @pytest.mark.parametrize("command", commands("python"), ids=ids)
 def test_a_script_parses_its_options(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    if command.words[1] == "-m":  # a module of a package
-        assert importlib.util.find_spec(command.words[2]) is not None
+    if command.words[1] == "-m":
+        assert find_spec(command.words[2])
         return
     script = ROOT / command.words[1]
     if PLACEHOLDER.match(script.name.partition(".")[0]):

@@ -7,6 +7,7 @@ from torch import nn
 
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.networks import NETWORKS, build_network
+from activelabel.prediction.features import FeatureExtractor
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.sharing import split_before_dropout
 from activelabel.recipes import NetworkSettings
@@ -271,3 +272,24 @@ def test_strides_that_do_not_fit_the_levels_are_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=r"network\.strides has \d entries for \d levels"):
         build_network(KINDS[kind].model_copy(update={"channels": channels, "strides": strides}), classes=2)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_channel_of_an_image_counts_in_prediction_and_features(kind: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(KINDS[kind], classes=3, inputs=4)
+    predictor = Predictor(network, WINDOWS[kind], 0.25, skip_outside_body=False, channels=4)
+    extractor = FeatureExtractor(network, WINDOWS[kind], 0.25, channels=4)
+    image = torch.randn(4, 10, 9, 5)
+    mean, features = predictor.sample(image, 2, seed=0).mean, extractor.features(image)
+    assert mean.shape == (3, 10, 9, 5)
+    for channel in range(4):
+        changed = image.clone()
+        changed[channel] += torch.randn(10, 9, 5)
+        assert not torch.allclose(predictor.sample(changed, 2, seed=0).mean, mean)
+        assert not torch.allclose(extractor.features(changed), features)
+    for refuse in (predictor.probabilities, extractor.features):
+        with pytest.raises(
+            InvalidInputError, match=r"^an image must be \(4, W, H, D\) with no empty axis, got \(1, 10"
+        ):
+            refuse(image[:1])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from small_studies import SHAPE, write_image
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.errors import NotFoundError
 from activelabel.project.project import open_project
 from activelabel.project.slicing import count_slices
@@ -16,10 +17,10 @@ class Pacs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def get_image_uri(self, image_id: str) -> str:
+    def image_files(self, image_id: str) -> ImageFiles:
         if image_id == "a":
             raise NotFoundError("the PACS has no series a: it may have been removed")
-        return str(self._folder / f"{image_id}.nii.gz")
+        return ImageFiles(self._folder / f"{image_id}.nii.gz")
 
 
 def test_a_series_that_was_just_removed_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from activelabel.recipes import load_recipe
 
 FOLDER = Path(recipes.__file__).parent
 NAMES = {"name", "title", "source"}
+OF_THE_DATA = {"channels", "shown_channel"}
 OURS = re.compile(r"ours: \S+")
 
 
@@ -25,7 +26,7 @@ def flat(content: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, A
     for key, value in content.items():
         if isinstance(value, dict):
             yield from flat(value, f"{key}.")
-        elif value is not None and key not in NAMES:
+        elif value is not None and f"{section}{key}" not in NAMES | OF_THE_DATA:
             yield f"{section}{key}", value
 
 

@@ -48,7 +48,7 @@ class Host:
     """The part of the host's datastore that a strategy uses."""
 
     def __init__(self, study: Study) -> None:
-        self.get_image_uri = study.get_image_uri
+        self.image_files = study.image_files
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         return {}

@@ -11,7 +11,7 @@ from recorded import record_annotation
 from sqlalchemy import text
 
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.store import database
+from activelabel.store import engines
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -112,7 +112,7 @@ def test_readers_do_not_wait_for_a_writer(study):
 
 
 def test_a_ledger_held_by_another_process_is_reported(study, monkeypatch):
-    monkeypatch.setattr(database, "_PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(engines, "_PATIENCE_SECONDS", 1)
     impatient = pickle.loads(pickle.dumps(study))
     with study._writing() as session:
         session.execute(text("SELECT 1"))  # the lock is taken with the first statement
@@ -206,7 +206,7 @@ def test_sqlite_errors_without_a_code_are_recognised_by_their_text(tmp_path):
         with pytest.raises(sqlite3.OperationalError) as busy:
             other.execute("BEGIN IMMEDIATE")
     for caught, code in ((busy, 5), (full, 13)):
-        assert database._sqlite_code(caught.value) == code
-        assert database._sqlite_code(sqlite3.OperationalError(str(caught.value))) == code
-    assert database._sqlite_code(RuntimeError("database is locked")) == 0
-    assert database._sqlite_code(sqlite3.OperationalError("no such table: t")) == 0
+        assert engines._sqlite_code(caught.value) == code
+        assert engines._sqlite_code(sqlite3.OperationalError(str(caught.value))) == code
+    assert engines._sqlite_code(RuntimeError("database is locked")) == 0
+    assert engines._sqlite_code(sqlite3.OperationalError("no such table: t")) == 0

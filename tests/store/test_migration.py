@@ -17,11 +17,12 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
 from activelabel.store.cases.case_states import Verdict
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records import Annotation, Lease
-from activelabel.store.schema import Base, UtcDateTime
+from activelabel.store.schema import Base
 
 ROWS_OF_0001 = """
 INSERT INTO images VALUES ('a', :then, 'training', TRUE, NULL, NULL, FALSE),

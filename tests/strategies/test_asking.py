@@ -13,6 +13,7 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.data.files.channels import ImageFiles
 from activelabel.project.models.features import features_file, write_features
 from activelabel.project.project import Project, open_project
 from activelabel.strategies.catalogue import build_strategies
@@ -28,8 +29,8 @@ class Studies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get_image_uri(self, image_id: str) -> str:
-        return str(self.folder / f"{image_id}.nii.gz")
+    def image_files(self, image_id: str) -> ImageFiles:
+        return ImageFiles(self.folder / f"{image_id}.nii.gz")
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         return {}

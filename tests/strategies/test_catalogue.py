@@ -8,6 +8,7 @@ import pytest
 from new_strategy import MODULE, NAME, new_entry, new_module
 from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.errors import NotFoundError
 from activelabel.project.project import Project, open_project
 from activelabel.project.readability import set_aside_unreadable
@@ -26,8 +27,8 @@ class Studies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get_image_uri(self, image_id: str) -> str:
-        return str(self.folder / f"{image_id}.nii.gz")
+    def image_files(self, image_id: str) -> ImageFiles:
+        return ImageFiles(self.folder / f"{image_id}.nii.gz")
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         return {}
@@ -115,10 +116,10 @@ def test_a_file_that_vanished_is_not_recorded(project: Project, studies: Studies
 def test_a_series_that_vanished_is_not_recorded_either(
     project: Project, studies: Studies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(image_id: str) -> str:
+    def gone(image_id: str) -> ImageFiles:
         raise NotFoundError(f"the PACS has no series {image_id}")
 
-    monkeypatch.setattr(studies, "get_image_uri", gone)
+    monkeypatch.setattr(studies, "image_files", gone)
     assert set_aside_unreadable("case_0", studies, project.ledger, was_scored=False)
     assert project.ledger.image("case_0").unreadable_reason is None
 

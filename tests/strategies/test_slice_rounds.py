@@ -11,6 +11,7 @@ from small_studies import BROKEN, TINY_RECIPE, write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
+from activelabel.data.files.channels import ImageFiles
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind
@@ -155,8 +156,8 @@ class Studies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get_image_uri(self, image_id: str) -> str:
-        return str(self.folder / f"{image_id}.nii.gz")
+    def image_files(self, image_id: str) -> ImageFiles:
+        return ImageFiles(self.folder / f"{image_id}.nii.gz")
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         return {"name": f"{image_id}.nii.gz"}

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from activelabel.data.files.channels import AnyImage, ImageFiles
+
 
 class Killed(BaseException):
     """Ends a scoring without a chance to tidy up, as `kill -9` does."""
@@ -10,13 +12,13 @@ class Killed(BaseException):
 class CountedReads:
     """The part of a datastore that a scoring uses. Raises `Killed` at read number `killed_at`; `read` holds the ids."""
 
-    def __init__(self, uri_of: Callable[[str], str]) -> None:
+    def __init__(self, uri_of: Callable[[str], AnyImage]) -> None:
         self.uri_of = uri_of
         self.read: list[str] = []
         self.killed_at: int | None = None
 
-    def get_image_uri(self, image_id: str) -> str:
+    def image_files(self, image_id: str) -> ImageFiles:
         if len(self.read) == self.killed_at:
             raise Killed
         self.read.append(image_id)
-        return self.uri_of(image_id)
+        return ImageFiles.of(self.uri_of(image_id))

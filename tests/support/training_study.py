@@ -9,6 +9,7 @@ import torch
 from recorded import record_annotation
 from sqlalchemy import update
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.project import Project
 from activelabel.store.schema import AnnotationRow
@@ -27,6 +28,9 @@ class Study:
 
     def get_image_uri(self, image_id: str) -> str:
         return str(self.studies / f"{image_id}.nii.gz")
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        return self.project.layout.files(self.get_image_uri(image_id))
 
     def ids(self, role: str) -> list[str]:
         return [image.id for image in self.project.ledger.images() if image.role == role]

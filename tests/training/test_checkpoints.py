@@ -291,3 +291,34 @@ def test_a_header_that_says_it_is_endless_is_refused_before_it_is_read(tmp_path:
 
     with pytest.raises(InvalidInputError, match=r"v1\.safetensors: the file is no model of this app"):
         load_model(tmp_path / "v1.safetensors", DESCRIPTION)
+
+
+FLAIR_AND_T1 = DESCRIPTION.model_copy(update={"channels": ("FLAIR", "T1")})
+
+
+@pytest.mark.parametrize(
+    ("expected", "line"),
+    [
+        (DESCRIPTION, "it was trained with channels FLAIR, T1, expected one: start"),
+        (FLAIR_AND_T1.model_copy(update={"channels": ("T1", "FLAIR")}), "channels FLAIR, T1, expected T1, FLAIR"),
+        (FLAIR_AND_T1.model_copy(update={"channels": ("FLAIR", "T1", "T2")}), "expected FLAIR, T1, T2"),
+    ],
+)
+def test_a_model_of_other_channels_is_refused(tmp_path: Path, expected: ModelDescription, line: str) -> None:
+    network = build_network(DESCRIPTION.network, DESCRIPTION.classes, inputs=2)
+    save_model(tmp_path / "v2.safetensors", network.state_dict(), FLAIR_AND_T1)
+    loaded = load_model(tmp_path / "v2.safetensors", FLAIR_AND_T1)
+    assert loaded(torch.zeros(1, 2, 4, 4, 4)).shape == (1, 3, 4, 4, 4)
+    with pytest.raises(InvalidInputError, match=rf"^model v2\.safetensors: [^\n]*{line}[^\n]*$"):
+        load_model(tmp_path / "v2.safetensors", expected)
+
+
+def test_what_the_only_channel_is_called_makes_no_difference(model: Path) -> None:
+    assert load_model(model, DESCRIPTION.model_copy(update={"channels": ("CT",)}))
+
+
+def test_a_file_from_before_channels_were_recorded_has_one(tmp_path: Path, network: nn.Module) -> None:
+    said = DESCRIPTION.model_dump(mode="json")
+    del said["channels"]
+    write(tmp_path / "old.safetensors", network.state_dict(), said)
+    assert open_model(tmp_path / "old.safetensors")[1] == DESCRIPTION

@@ -9,14 +9,15 @@ import torch
 
 from activelabel.cli.doctor_parts import parts_of_folder, parts_of_pacs
 from activelabel.cli.doctor_versions import Finding
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
 from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
-from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
 from activelabel.data.labels import check_label
-from activelabel.data.modality import AUTO, named_modality
+from activelabel.data.modality import AUTO
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.training_cases import check_case
@@ -24,14 +25,15 @@ from activelabel.prediction.precision import choose_precision
 from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
-from activelabel.project.modality import declared_or_voted
+from activelabel.project.modality import configured_modality, declared_or_voted
 from activelabel.project.models.standing import read_standing
 from activelabel.project.patients import given_patients
-from activelabel.project.project import Project, plan_project
+from activelabel.project.project import Project, plan_project, plan_without_labels
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings
 from activelabel.project.studies import is_pacs
+from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.patients import patients_of
 from activelabel.store.records import FINAL
@@ -46,13 +48,17 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
     readable = _ReadableImages()
     series: list[Series] = []
     if is_pacs(studies):
-        yield _pacs(studies, series)
+        yield from _pacs(app_dir, studies, conf, series)
     else:
-        folder = _Folder(Path(studies), _listing_folder(app_dir, studies, conf), links_allowed(conf), _patients(conf))
+        layout, listing = _layout(app_dir, studies, conf), _listing_folder(app_dir, studies, conf)
+        folder = _Folder(Path(studies), listing, links_allowed(conf), layout, _patients(conf))
         yield from _images(folder, readable)
     try:
         project = plan_project(app_dir, studies, conf)
         yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        if project.layout.names:
+            shown = f"viewers show {project.recipe.shown_channel}"
+            yield Finding("channels", True, f"{', '.join(project.recipe.channels)}; {shown}")
         if not is_pacs(studies) and Path(studies).is_dir():
             yield from _labels(folder, project.labels)
         begun = project.ledger.exists()
@@ -83,6 +89,7 @@ class _Folder:
     studies: Path
     listing: Path
     links_out: bool
+    layout: ChannelLayout
     patients: GivenPatients | None = None
 
     def images(self) -> FolderContent:
@@ -92,7 +99,7 @@ class _Folder:
     def all_images(self) -> FolderContent:
         """The images of the folder, also those whose patient is not known."""
         listed = listed_files(self.listing) or listed_files(self.studies)
-        return find_images(self.studies, listed, links_out=self.links_out)
+        return find_images(self.studies, listed, links_out=self.links_out, layout=self.layout)
 
 
 def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path:
@@ -100,6 +107,13 @@ def _listing_folder(app_dir: str, studies: str, conf: Mapping[str, str]) -> Path
         return view_folder(project_folder(app_dir, studies, parse_settings(conf)), studies)
     except ActiveLabelError:  # a later check reports wrong settings
         return Path(studies)
+
+
+def _layout(app_dir: str, studies: str, conf: Mapping[str, str]) -> ChannelLayout:
+    try:
+        return plan_without_labels(app_dir, studies, conf).layout
+    except ActiveLabelError:  # a later check reports wrong settings
+        return ONE_CHANNEL
 
 
 def _patients(conf: Mapping[str, str]) -> GivenPatients | None:
@@ -113,15 +127,15 @@ def _patients(conf: Mapping[str, str]) -> GivenPatients | None:
 class _ReadableImages:
     """The readable images: files, grids, hashes of their contents, and intensity statistics."""
 
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, ImageFiles] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
-    intensities: dict[str, Intensities] = field(default_factory=dict)
+    intensities: dict[str, ChannelIntensities] = field(default_factory=dict)
 
-    def add(self, image_id: str, volume: Volume) -> None:
-        self.files[image_id] = volume.path
+    def add(self, image_id: str, files: ImageFiles, volume: Volume) -> None:
+        self.files[image_id] = files
         self.grids[image_id], self.contents[image_id] = volume.grid, content_sha256(volume)
-        self.intensities[volume.path.name] = measure_intensities(volume.array)
+        self.intensities[volume.path.name] = measure_channels(volume.channels)
 
 
 def _meaning(project: Project, readable: _ReadableImages, begun: bool) -> Iterator[Finding]:
@@ -129,11 +143,11 @@ def _meaning(project: Project, readable: _ReadableImages, begun: bool) -> Iterat
     modality = project.modality if begun else None
     if modality is None and not is_pacs(project.studies):
         configured = project.settings.modality
-        found = None if configured == AUTO else named_modality(configured, "--conf modality")
-        modality = found or declared_or_voted(Path(project.studies), readable.intensities.values())
+        found = None if configured == AUTO else configured_modality(configured, project.layout)
+        modality = found or declared_or_voted(Path(project.studies), readable.intensities.values(), project.layout)
     if modality is not None:
         yield Finding("modality", True, str(modality))
-    for name, difference in odd_ones(readable.intensities).items():
+    for name, difference in odd_channels(readable.intensities, project.layout.names).items():
         yield Finding("image that differs", True, f"{name}: {difference}")
     for image_id, grid in readable.grids.items():
         try:
@@ -146,12 +160,12 @@ def _cases(project: Project, readable: _ReadableImages) -> Iterator[Finding]:
     """Report annotated cases that cannot be used for training, and all images that were set aside."""
     if not is_pacs(project.studies):
         for annotation in project.ledger.annotations():
-            path = readable.files.get(annotation.image_id)
-            if path is None:
+            files = readable.files.get(annotation.image_id)
+            if files is None:
                 continue
             try:
                 require_same_image(annotation, readable.contents[annotation.image_id])
-                check_case(annotation, project, path)
+                check_case(annotation, project, files)
             except ActiveLabelError as error:
                 yield Finding("case", False, str(error), "until then nothing is learnt from it")
     for image in project.ledger.images_set_aside():
@@ -182,7 +196,8 @@ def _images(folder: _Folder, readable: _ReadableImages) -> Iterator[Finding]:
     broken = []
     for image_id in images.files:
         try:
-            readable.add(image_id, read_volume(images.path(image_id)))
+            files = images.image(image_id)
+            readable.add(image_id, files, read_volume(files))
         except ActiveLabelError as error:
             broken.append(Finding("image", False, str(error), "mend or remove it; until then it is passed over"))
     yield Finding(
@@ -203,7 +218,7 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
     refused = {}
     for image_id, path in found.files.items():
         try:
-            check_label(found.path(image_id), read_grid(images.path(image_id)), names)
+            check_label(found.path(image_id), read_grid(images.image(image_id)), names)
         except ActiveLabelError as error:
             refused[path] = str(error)
     if found.files:
@@ -217,19 +232,23 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
     yield from (Finding("label", False, f"labels/{FINAL}/{path}: {reason}", advice) for path, reason in refused.items())
 
 
-def _pacs(address: str, series: list[Series]) -> Finding:
-    """Report on the PACS, and add what it lists to `series`."""
+def _pacs(app_dir: str, address: str, conf: Mapping[str, str], series: list[Series]) -> Iterator[Finding]:
+    """Report on the PACS, and add the series that make its images, those of the shown channel, to `series`."""
+    layout = _layout(app_dir, address, conf)
+    rules = parse_settings(conf).channel_files if layout.names else ()
     try:
-        series += Pacs(address).images()
+        found = SeriesRule(layout, rules or layout.names).group(Pacs(address).images())
     except ActiveLabelError as error:
-        return Finding("PACS", False, str(error), "mend what the line names")
-    found = len(series)
-    return Finding(
+        yield Finding("PACS", False, str(error), "mend what the line names")
+        return
+    series += [one for uid, channels in found.channels.items() for one in channels if one.uid == uid]
+    yield Finding(
         "PACS",
-        found > 0,
-        f"{found} series to annotate",
+        bool(found.channels),
+        f"{len(found.channels)} {'images of several series' if layout.names else 'series'} to annotate",
         "send images, or say with MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant: CT by default",
     )
+    yield from (Finding("series", True, line) for line in lines_on(found.passed_over))
 
 
 def _ledger(project: Project) -> Finding:

@@ -99,6 +99,9 @@ def score(
     pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    channel_files: Annotated[
+        str, typer.Option(help="What the files of the model's channels end in, by commas: _flair,_t1. Default _0000,….")
+    ] = "",
 ) -> None:
     """Score images by the uncertainty of a model, without a server.
 
@@ -109,7 +112,7 @@ def score(
 
     score_images(
         images, model, out, measure, region, aggregation, repeats, seed, recipe, top, slices, maps, pictures, device,
-        precision,
+        precision, channel_files,
     )  # fmt: skip
 
 

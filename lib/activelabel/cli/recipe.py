@@ -10,6 +10,7 @@ from activelabel.cli.consoles import errors
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from activelabel.data.files.channels import ChannelLayout
     from activelabel.recipes.fingerprint import Machine
 
 _SHARE_OF_MEMORY = 0.5
@@ -25,6 +26,12 @@ def recipe(
             help="A folder with labels of some images; their foreground determines the intensity window of CT."
         ),
     ] = None,
+    channels: Annotated[
+        str, typer.Option(help="Names of the channels, separated by commas. Default from a dataset.json, else one.")
+    ] = "",
+    channel_files: Annotated[
+        str, typer.Option(help="What the files of the channels end in, by commas: _flair,_t1. Default _0000,_0001.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda: the device of trainings.")] = "auto",
     memory_gb: Annotated[
         float | None, typer.Option(min=0.1, help="Gigabytes a training may take. Default half of what is free now.")
@@ -47,25 +54,36 @@ def recipe(
     for option, folder in (("--images", images), ("--labels", labels)):
         if folder is not None and not folder.is_dir():
             raise InvalidInputError(f"{option} {folder}: there is no such folder")
-    found = find_images(images, without=() if labels in (None, images) else (labels,), links_out=True)
+    without = () if labels is None or labels == images else (labels,)
+    found = find_images(images, without=without, links_out=True, layout=_layout(images, channels, channel_files))
     if not found.files:
         raise InvalidInputError(f"--images {images}: expected 3D images, found none")
     drawn = (
         {} if labels is None else {name: labels / path for name, path in find_labels(labels, found.files).files.items()}
     )
+    layout = found.layout
     with Progress(console=errors) as bar:
         task = bar.add_task("looking at images", total=len(found.files))
-        paths = {image_id: found.path(image_id) for image_id in found.files}
+        paths = {image_id: found.image(image_id) for image_id in found.files}
         data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task))
     for line in (*found.lines(), *problems):
         errors.print(line, markup=False, soft_wrap=True)
     machine = _machine(device, memory_gb)
     try:
-        write_atomically(out, as_toml(name_of(out), plan(data, machine), data, machine).encode())
+        write_atomically(out, as_toml(name_of(out), plan(data, machine), data, machine, layout.names).encode())
     except OSError as error:
         raise InvalidInputError(f"--out {out}: cannot be written ({error.strerror}): give another") from error
     load_recipe(str(out))
     typer.echo(f"{out}: for {len(data.shapes)} images; use it with --conf recipe {out}, or simulate --recipe {out}")
+
+
+def _layout(images: Path, channels: str, channel_files: str) -> "ChannelLayout":
+    from activelabel.data.dataset_json import declared_channels
+    from activelabel.data.files.channels import channel_layout
+
+    names, files = ([part.strip() for part in text.split(",") if part.strip()] for text in (channels, channel_files))
+    declared = declared_channels((images, images.parent))
+    return channel_layout(names, files, declared=declared if len(declared) > 1 else ())
 
 
 def _machine(device: str, memory_gb: float | None) -> "Machine":

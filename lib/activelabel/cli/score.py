@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.cli.consoles import console, errors
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.studies_folder import FolderContent
-from activelabel.data.intensities import odd_ones
+from activelabel.data.intensities import odd_channels
 from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
@@ -23,7 +24,9 @@ from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.score_table import ScoreTable
+from activelabel.project.channels import find_layout
 from activelabel.project.modality import find_modality
+from activelabel.project.settings import parse_settings
 from activelabel.recipes import PreprocessingSettings, Recipe, load_recipe, recipe_names
 from activelabel.training.checkpoints import ModelDescription, open_model
 
@@ -44,6 +47,7 @@ def score_images(
     pictures: Path | None,
     device: str,
     precision: str,
+    channel_files: str = "",
 ) -> None:
     """Score images; the parameters are the options of the command.
 
@@ -63,7 +67,8 @@ def score_images(
     )
     if top is not None:
         _check_race(wanted)
-    found = _list_images(images, maps, pictures)
+    layout = _layout_of(description, chosen, images, channel_files)
+    found = _list_images(images, layout, maps, pictures)
     table = ScoreTable(out, {"model": model.name, "recipe": chosen.name, "top": top, **vars(wanted)})
     predictor = Predictor(
         network,
@@ -73,6 +78,7 @@ def score_images(
         _precision(precision),
         chosen.prediction.skip_outside_body,
         chosen.prediction.window_margin,
+        description.inputs,
     )
     for folder in (maps, pictures):
         if folder is not None:
@@ -85,7 +91,7 @@ def score_images(
             if pictures is not None:
                 _draw(scored, name, description, pictures)
 
-    preprocessing = _preprocessing_of(description, images, [found.path(image_id) for image_id in found.files])
+    preprocessing = _preprocessing_of(description, images, found)
     scorer = FileScorer(predictor, preprocessing, chosen.regions, wanted, keep)
     if top is None:
         _score_all(scorer, found, table)
@@ -98,9 +104,19 @@ def score_images(
     console.print(f"{len(rows)} scores of {len(found.files)} images in {out}")
 
 
-def _list_images(images: Path, *drawn: Path | None) -> FolderContent:
+def _layout_of(description: ModelDescription, recipe: Recipe, images: Path, channel_files: str) -> ChannelLayout:
+    """How the channels with which the model was trained lie in the files of a folder."""
+    if not description.channels:
+        return ONE_CHANNEL
+    settings = parse_settings({"channel_files": channel_files})
+    shown = recipe.shown_channel if recipe.shown_channel in description.channels else ""
+    own = recipe.model_copy(update={"channels": description.channels, "shown_channel": shown})
+    return find_layout(own, settings, str(images))
+
+
+def _list_images(images: Path, layout: ChannelLayout, *drawn: Path | None) -> FolderContent:
     """List the images, without the folders `drawn` for output; print the files that are passed over."""
-    found = list_images(images, [folder for folder in drawn if folder is not None])
+    found = list_images(images, [folder for folder in drawn if folder is not None], layout)
     for line in found.lines():
         errors.print(line, style="yellow", markup=False, soft_wrap=True)
     return found
@@ -134,7 +150,7 @@ def _say_passed_over(problem: str) -> None:
 
 
 def _say_differing(scorer: FileScorer) -> None:
-    for name, difference in odd_ones(scorer.intensities).items():
+    for name, difference in odd_channels(scorer.intensities).items():
         errors.print(f"{name}: {difference}", style="yellow", markup=False, soft_wrap=True)
 
 
@@ -159,14 +175,16 @@ def _recipe_of(name: str | None, description: ModelDescription) -> Recipe:
     return load_recipe(name or description.recipe)
 
 
-def _preprocessing_of(description: ModelDescription, images: Path, files: Sequence[Path]) -> PreprocessingSettings:
+def _preprocessing_of(description: ModelDescription, images: Path, found: FolderContent) -> PreprocessingSettings:
     """The model's preprocessing; if an older model has intensity `auto`, the images determine the modality."""
     settings = description.preprocessing
-    found = find_modality(str(images), files) if settings.intensity == "auto" else None
-    if found is None:
+    if not settings.decides_itself:
         return settings
-    errors.print(f"modality: {found}", markup=False, soft_wrap=True)
-    return settings.model_copy(update={"intensity": found.intensity})
+    modality = find_modality(str(images), [found.image(image_id) for image_id in found.files], layout=found.layout)
+    if modality is None:
+        return settings
+    errors.print(f"modality: {modality}", markup=False, soft_wrap=True)
+    return settings.model_copy(update={"intensity": modality.intensity})
 
 
 def _known(names: Sequence[str] | None, known: Collection[str], option: str) -> tuple[str, ...]:
@@ -219,6 +237,8 @@ def _draw(scored: Scored, measure: str, description: ModelDescription, folder: P
     positions = prepared_positions(scored.image.grid, scored.image.original, scored.slice_axis)
     own_index = int(np.abs(positions - index).argmin())
     title = f"{scored.image_id}, slice {own_index}"
-    figure = doubt_figure(scored.image, scored.statistics.mean, map, measure, description.labels, along, index, title)
+    figure = doubt_figure(
+        scored.image, scored.statistics.mean, map, measure, description.labels, along, index, title, scored.shown
+    )
     take_texts_literally(figure)
     figure.savefig(folder / f"{_stem(scored, measure)}.png", dpi=110)

@@ -13,6 +13,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import recipe_names
 
 if TYPE_CHECKING:
+    from activelabel.data.files.channels import ChannelLayout
     from activelabel.project.settings import Settings
     from activelabel.simulation.cases import Cases
     from activelabel.simulation.experiment import Experiment
@@ -54,10 +55,13 @@ def simulate(
     # Here, so that `--help` does not wait for torch.
     from activelabel.cli.dicom_folder import make_images
     from activelabel.data.dicom.folders import CONVERTED, LABELS, is_dicom_folder
+    from activelabel.project.channels import find_layout, layout_settings
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
     from activelabel.project.patients import given_patients
+    from activelabel.project.recipe_in_force import with_settings
     from activelabel.project.settings import parse_settings, setting_pairs
+    from activelabel.recipes import load_recipe
     from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
     from activelabel.simulation.cases import find_cases
     from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
@@ -81,8 +85,10 @@ def simulate(
         settings["splits"] = str(given.splits.resolve())
     if patients is not None and patients.pattern is None:
         settings["patients"] = str(Path(patients.said).resolve())
+    layout = find_layout(with_settings(load_recipe(recipe), given), given, str(images))
+    settings |= layout_settings(layout)
     needed = max(needed_cases(arm) for arm in arms)
-    cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients)
+    cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients, layout=layout)
     for line in cases.passed_over:
         errors.print(line, markup=False, soft_wrap=True)
     if full_data:
@@ -95,20 +101,22 @@ def simulate(
     cases, left_out = sound_test_cases(cases, names)
     for problem in left_out.values():
         errors.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
-    experiment = replace(experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases)})
+    experiment = replace(
+        experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases, layout)}
+    )
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
 
 
-def _modality(given: "Settings", images: Path, cases: "Cases") -> str:
+def _modality(given: "Settings", images: Path, cases: "Cases", layout: "ChannelLayout") -> str:
     """The modality of all runs, determined once: a run has only links to the images, without a `dataset.json`."""
     from activelabel.data.modality import AUTO
     from activelabel.project.modality import find_modality
 
     if given.modality != AUTO:
         return given.modality
-    found = find_modality(str(images), [cases.images[case] for case in cases.pool])
+    found = find_modality(str(images), [cases.images[case] for case in cases.pool], layout=layout)
     return AUTO if found is None else found.name
 
 

@@ -1,7 +1,7 @@
 """Reading `dataset.json`, the description of a data set, as the Medical Segmentation Decathlon and nnU-Net write it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,22 @@ def read_dataset(path: Path) -> DatasetDescription:
             f"{ending!r}: write it again"
         )
     return DatasetDescription(path, labels, tuple(int(str(value)) for value in order), _channels(path, content), ending)
+
+
+def declared_channels(folders: Iterable[Path]) -> tuple[str, ...]:
+    """The channels that the first `dataset.json` in these folders names, in their order; empty if none does.
+
+    Raises:
+        InvalidInputError: it is no JSON file, or names them in another form than nnU-Net and the Decathlon.
+    """
+    for path in (folder / "dataset.json" for folder in folders):
+        if path.is_file():
+            try:
+                content = json.loads(path.read_text(encoding="utf-8-sig"))
+            except (OSError, ValueError, RecursionError) as error:
+                raise InvalidInputError(f"{path}: not a JSON file ({error}): write it again") from error
+            return _channels(path, content) if isinstance(content, dict) else ()
+    return ()
 
 
 def _labels(found_labels: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from activelabel.data.files.channels import AnyImage
 from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import is_hounsfield, spread_sample
@@ -21,12 +22,12 @@ MEASURED = 20
 
 
 def take_fingerprint(
-    images: Mapping[str, Path], labels: Mapping[str, Path], looked: Callable[[str], None] = lambda _: None
+    images: Mapping[str, AnyImage], labels: Mapping[str, Path], looked: Callable[[str], None] = lambda _: None
 ) -> tuple[Fingerprint, list[str]]:
     """The fingerprint of images, and a line for each that cannot be read.
 
     Args:
-        images: files by id.
+        images: the files of each image, by id.
         labels: label files by id, for images that have one.
         looked: called with the id of each image, readable or not, after its header is opened.
 
@@ -49,25 +50,28 @@ def take_fingerprint(
     votes, samples, drawn, voxels = [], [], 0, 0
     for image_id in chosen:
         try:
-            array = read_volume(images[image_id]).array
-            votes.append(is_hounsfield(array))
+            volume = read_volume(images[image_id])
+            votes.append([is_hounsfield(channel) for channel in volume.channels])
             foreground = None if image_id not in labels else read_label(labels[image_id], grids[image_id]).array > 0
         except InvalidInputError as error:
             problems.append(str(error))
             continue
         if foreground is not None:
             drawn, voxels = drawn + int(np.count_nonzero(foreground)), voxels + foreground.size
-        samples.append(_sample(array, foreground))
+        samples.append([_sample(channel, foreground) for channel in volume.channels])
     if not samples:
         raise InvalidInputError(problems[0])
-    low, high = np.percentile(np.concatenate(samples), [0.5, 99.5])
+    ct = tuple(2 * sum(votes_of) > len(votes) for votes_of in zip(*votes, strict=True))
+    place = ct.index(True) if any(ct) else 0  # the window is that of the first channel that is CT
+    low, high = np.percentile(np.concatenate([of_image[place] for of_image in samples]), [0.5, 99.5])
     return Fingerprint(
         tuple(_by_slices(grid) for grid in grids.values()),
         tuple(_by_directions(grid) for grid in grids.values()),
-        2 * sum(votes) > len(votes),
+        ct[place],
         (float(low), float(high)),
         drawn / voxels if voxels else None,
         len(samples),
+        ct,
     ), problems
 
 

@@ -1,7 +1,7 @@
 """The intensities of an image, measured by percentiles, so that a few extreme voxels do not matter."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +37,36 @@ class Intensities:
         return (self.low, self.middle, self.high, self.hounsfield)
 
 
+ChannelIntensities = tuple[Intensities, ...]
+"""The intensities of each channel of an image."""
+
+
+def from_numbers(numbers: Sequence[float]) -> ChannelIntensities:
+    """The intensities of the channels from the numbers of `as_tuple`, one after the other."""
+    return tuple(Intensities(*numbers[start : start + 4]) for start in range(0, len(numbers), 4))
+
+
 def measure_intensities(voxels: NDArray[np.float32]) -> Intensities:
     """The intensities of an image; for a large one, from a million voxels spread over it."""
     sample = spread_sample(voxels)
     low, middle, high = (float(value) for value in np.percentile(sample, [_LOW, 50, _HIGH]))
     return Intensities(low, middle, high, float(is_hounsfield(sample)))
+
+
+def measure_channels(channels: NDArray[np.float32]) -> ChannelIntensities:
+    """The intensities of each channel of an image (C, W, H, D)."""
+    return tuple(measure_intensities(channel) for channel in channels)
+
+
+def odd_channels(images: Mapping[str, ChannelIntensities], names: Sequence[str] = ()) -> dict[str, str]:
+    """`odd_ones`, each channel compared with the same one of the other images; `names` are those of the channels."""
+    odd: dict[str, str] = {}
+    for place in range(max((len(image) for image in images.values()), default=0)):
+        of_channel = {name: image[place] for name, image in images.items() if place < len(image)}
+        for name, difference in odd_ones(of_channel).items():
+            said = f"{names[place]}: {difference}" if len(names) > 1 else difference
+            odd[name] = f"{odd[name]}; {said}" if name in odd else said
+    return odd
 
 
 def is_hounsfield(voxels: NDArray[np.float32]) -> bool:

@@ -1,6 +1,7 @@
 """The modality of images: CT, in Hounsfield units, or any other, whose intensities have no fixed unit."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from activelabel.errors import InvalidInputError
 
 Modality = Literal["CT", "other"]
 ModalityChoice = Literal["auto", "ct", "other"]
+Prepared = Literal["window", "zscore"]
 
 # Cone-beam CT is among them: its intensities are not Hounsfield units.
 _DICOM_TERMS = {"ivus", "mr", "nm", "oct", "op", "opt", "ot", "pt", "us", "xa"}
@@ -28,34 +30,61 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class ProjectModality:
-    """The modality of all images of a project: `name`, CT or another, and the source of that knowledge."""
+    """The modality of all images of a project: `name`, CT or another, and the source of that knowledge.
+
+    Where channels have different ones, `name` has one for each, with commas in between.
+    """
 
     name: str
     reason: str
 
     @property
-    def kind(self) -> Modality:
-        """The kind of modality: CT or other."""
-        return "CT" if self.name == "CT" else "other"
+    def kinds(self) -> tuple[Modality, ...]:
+        """The kind of modality of each channel, CT or other; a single one if it is that of all."""
+        return tuple("CT" if name.strip() == "CT" else "other" for name in self.name.split(","))
 
     @property
-    def intensity(self) -> Literal["window", "zscore"]:
-        """The intensity setting that `auto` in a recipe stands for with this modality."""
-        return "window" if self.kind == "CT" else "zscore"
+    def kind(self) -> Modality:
+        """The kind of the only channel, or of the first."""
+        return self.kinds[0]
+
+    def kind_of(self, channel: int) -> Modality:
+        """The kind of modality of a channel, by its place."""
+        return self.kinds[channel if len(self.kinds) > 1 else 0]
+
+    @property
+    def intensity(self) -> Prepared | tuple[Prepared, ...]:
+        """The intensity setting that `auto` in a recipe stands for; a setting a channel where they differ."""
+        settings: tuple[Prepared, ...] = tuple("window" if kind == "CT" else "zscore" for kind in self.kinds)
+        return settings[0] if len(set(settings)) == 1 else settings
 
     def __str__(self) -> str:
-        done = "windowed" if self.intensity == "window" else "z-scored"
+        words = {"window": "windowed", "zscore": "z-scored"}
+        setting = self.intensity
+        done = words[setting] if isinstance(setting, str) else ", ".join(words[one] for one in setting)
         return f"{self.name} ({self.reason}): images are {done}"
 
 
 def named_modality(name: str, source: str) -> ProjectModality:
-    """The modality that `source` gives by name.
+    """The modality that `source` gives by name; a name for each channel if there are commas in between.
 
     Raises:
-        InvalidInputError: the modality is unknown.
+        InvalidInputError: a modality is unknown.
     """
-    word = name.strip().upper()
-    return ProjectModality("other" if _known(source, name) == "other" and word == "OTHER" else word, source)
+    words = []
+    for one in name.split(","):
+        word = one.strip().upper()
+        words.append("other" if _known(source, one) == "other" and word == "OTHER" else word)
+    return ProjectModality(", ".join(words), source)
+
+
+def channel_modality(name: str) -> str | None:
+    """The modality that the name of a channel tells: `CT venous` gives CT; None if it tells none."""
+    words = re.split(r"[^a-z0-9]+", name.casefold())
+    if "ct" in words:
+        return "CT"
+    known = [word for word in (name.strip().casefold(), *words) if word in _OTHERS]
+    return (known[0].upper() if known[0] != "other" else "other") if known else None
 
 
 def dataset_modality(folders: Iterable[Path]) -> ProjectModality | None:

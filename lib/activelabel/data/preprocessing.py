@@ -16,6 +16,7 @@ from activelabel.data.labels import LabelArray, smallest_type
 from activelabel.data.slices import PLANES, plane_name, slice_axis
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings
+from activelabel.recipes.sections import Intensity
 
 MOST_VOXELS = 2**29
 """No image is resampled to more: 2 GiB in single precision, a cube of 812 voxels a side. A whole-body CT is less."""
@@ -29,7 +30,7 @@ _AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
-    """An image as the network sees it: `tensor` float32 (1, *S) on `grid`, and the grid of the `original`."""
+    """An image as the network sees it: `tensor` float32 (C, *S) on `grid`, and the grid of the `original`."""
 
     tensor: Tensor
     grid: Grid
@@ -43,14 +44,24 @@ def prepare_image(volume: Volume, settings: PreprocessingSettings) -> PreparedIm
     exactly into the wanted orientation, with the axis of the slices last if the settings say so. If the settings name a
     spacing, trilinear interpolation follows; spacings belong to the axes in that order.
 
-    A project sets once for all images whether they are windowed or z-scored. If it is not set (`auto`), the image
-    itself decides, see `data.intensities`.
+    A project sets once for all images whether they, or each of their channels, are windowed or z-scored. If it is not
+    set (`auto`), the channel itself decides, see `data.intensities`.
 
     Raises:
-        InvalidInputError: resampled, it would be larger than `MOST_VOXELS`, or thinner than a voxel.
+        InvalidInputError: resampled, it would be larger than `MOST_VOXELS`, or thinner than a voxel; or it has not as
+            many channels as the settings have intensities.
     """
     check_prepared_size(volume.grid, settings, Path(volume.path).name)
-    intensities = _scale(torch.from_numpy(volume.array)[None], settings)
+    channels = volume.channels
+    kinds = settings.intensities(len(channels))
+    if len(kinds) != len(channels):
+        raise InvalidInputError(
+            f"{Path(volume.path).name}: the image has {len(channels)} channels, expected {len(kinds)}, one for each of "
+            f"preprocessing.intensity ({', '.join(kinds)}): name the channels of the recipe as those of the images"
+        )
+    pairs = zip(channels, kinds, strict=True)
+    scaled = [_scale(torch.from_numpy(channel)[None], kind, settings.window_hu) for channel, kind in pairs]
+    intensities = scaled[0] if len(scaled) == 1 else torch.cat(scaled)
     tensor, grid = _to_network(intensities, volume.grid, settings, mode="bilinear")
     return PreparedImage(tensor, grid, volume.grid)
 
@@ -127,15 +138,16 @@ def check_prepared_size(grid: Grid, settings: PreprocessingSettings, name: str) 
         raise InvalidInputError(f"{spacing_text}, so that resampled it would be thinner than a voxel: {advice}")
 
 
-def _scale(voxels: Tensor, settings: PreprocessingSettings) -> Tensor:
-    """Window: `window_hu` to 0..1, clipped. Z-score: over the voxels that are not 0, which stay 0.
+def _scale(voxels: Tensor, intensity: Intensity, window_hu: tuple[float, float]) -> Tensor:
+    """A channel (1, *S) in the network's range.
+
+    Window: `window_hu` to 0..1, clipped. Z-score: over the voxels that are not 0, which stay 0.
 
     Zero is the background of MR images whose head or body was cut out, and should not move their mean. A constant image
     becomes 0. Outliers are clipped before z-scoring, see `OUTLIER_RANGE`.
     """
-    window = settings.intensity == "window" or (settings.intensity == "auto" and is_ct(voxels))
-    if window:
-        low, high = settings.window_hu
+    if intensity == "window" or (intensity == "auto" and is_ct(voxels)):
+        low, high = window_hu
         return torch.as_tensor(ScaleIntensityRange(a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True)(voxels))
     return torch.as_tensor(NormalizeIntensity(nonzero=True)(_without_outliers(voxels)))
 

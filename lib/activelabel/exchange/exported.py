@@ -40,4 +40,4 @@ class Exported:
     def example(self, batch: int) -> Tensor:
         """Windows as the network takes them, of noise that is always the same."""
         random = torch.Generator().manual_seed(batch)
-        return torch.randn((batch, 1, *self.prediction.window_size), generator=random)
+        return torch.randn((batch, self.description.inputs, *self.prediction.window_size), generator=random)

@@ -29,7 +29,7 @@ def exported(project: Project, version: int | None, licence: str | None) -> Expo
     if model.kind != "task":
         raise InvalidInputError(f"--version {model.version}: is a proxy model, expected one of the task")
     preprocessing = project.preprocessing
-    if preprocessing.intensity == "auto":
+    if preprocessing.decides_itself:
         raise InvalidInputError("modality: nobody has said what the images are: give --conf modality CT or other")
     standing = read_standing(project.ledger)
     measured = standing.measurement_of(model.version)
@@ -58,6 +58,11 @@ def write_model(model: Exported, form: str, out: Path) -> list[Path]:
     """
     if form not in FORMATS:
         raise InvalidInputError(f"--format {form}: expected one of {', '.join(FORMATS)}")
+    if form == "bundle" and model.description.inputs > 1:
+        raise InvalidInputError(
+            f"--format bundle: the model takes {model.description.inputs} channels "
+            f"({', '.join(model.description.channels)}), and a bundle reads one file: use torchscript or onnx"
+        )
     if form == "bundle":
         write_bundle(model, out)
         return [out]

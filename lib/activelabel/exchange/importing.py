@@ -45,7 +45,7 @@ def import_model(project: Project, file: Path) -> tuple[Fit, str]:
             f"--use: {found.source} is no model of this project ({'; '.join(fitting.lines)}): import it without --use, "
             "as the start of trainings"
         )
-    network = build_network(description.network, description.classes)
+    network = build_network(description.network, description.classes, description.inputs)
     network.load_state_dict(dict(fitting.taken))
     metrics, judges = _judged(project, network.eval())
     publish_model(project, fitting.taken, metrics, project.ledger.annotations(), judges=judges)

@@ -42,8 +42,8 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
             continue
         for annotation in labels:
             try:
-                path = images.get_image_uri(annotation.image_id)
-                volume, image = prepare_case(annotation.image_id, path, project.ledger, project.preprocessing)
+                files = images.image_files(annotation.image_id)
+                volume, image = prepare_case(annotation.image_id, files, project.ledger, project.preprocessing)
             except InvalidInputError as error:
                 set_aside(annotation.image_id, error, project.ledger, images)
                 continue

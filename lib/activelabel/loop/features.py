@@ -34,7 +34,13 @@ def keep_features(
         return
     prediction, network = project.recipe.prediction, project.network(model)
     with optional(_MISSING):
-        extractor = FeatureExtractor(network, prediction.window_size, prediction.window_overlap, project.device)
+        extractor = FeatureExtractor(
+            network,
+            prediction.window_size,
+            prediction.window_overlap,
+            project.device,
+            project.recipe.channel_count,
+        )
         remaining = Remaining(f"model {model.version}: features of", len(missing))
         new = {}
         for image_id in missing:

@@ -57,7 +57,7 @@ class NoisyLabels:
                 break
             file = folder / f"{image_id}.nii.gz"
             if self._write_label(image_id, file):
-                cases[image_id] = {"image": self._images.get_image_uri(image_id), "noisy_label": str(file)}
+                cases[image_id] = {"image": self._images.image_files(image_id).as_json(), "noisy_label": str(file)}
                 logger.info("%s: noisy label, %s %.4g", image_id, self._settings.measure, scores[image_id])
                 advanced(f"noisy label {len(cases)} of {min(count, len(scores))}")
         if not cases:
@@ -102,8 +102,8 @@ class NoisyLabels:
         return True
 
     def _prepared(self, image_id: str) -> PreparedImage:
-        path = self._images.get_image_uri(image_id)
-        return prepare_case(image_id, path, self._project.ledger, self._project.preprocessing)[1]
+        files = self._images.image_files(image_id)
+        return prepare_case(image_id, files, self._project.ledger, self._project.preprocessing)[1]
 
 
 def unannotated_volumes(ledger: Ledger) -> Sequence[str]:

@@ -1,7 +1,6 @@
 """Scoring by the proxy model: the features of every image, and its uncertainty about each case left."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from activelabel.acquisition.score import Score
@@ -99,14 +98,14 @@ class _Pool:
             return None
         ledger = self._project.ledger
         try:
-            path = Path(self._images.get_image_uri(image_id))
-            _, image = prepare_case(image_id, path, ledger, self._preprocessing)
+            files = self._images.image_files(image_id)
+            _, image = prepare_case(image_id, files, ledger, self._preprocessing)
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             return None
         try:
             with one_case(image_id):
-                self._files.find(image_id, path)
+                self._files.find(image_id, files)
         except InvalidInputError as error:
             self.without.add(image_id)
             logger.warning("%s is ranked last: %s", image_id, error)

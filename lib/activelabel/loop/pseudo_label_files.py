@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.volumes import Volume, read_volume
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.labels import write_label
@@ -54,8 +55,8 @@ class PseudoLabelFiles:
         """Whether a pseudo-label of this image was drawn."""
         return self._file(image_id).is_file()
 
-    def find(self, image_id: str, image: Path) -> Path:
-        """The pseudo-label of an image; drawn now if there is none, or if the file `image` has changed since.
+    def find(self, image_id: str, image: AnyImage) -> Path:
+        """The pseudo-label of an image; drawn now if there is none, or if a file of `image` has changed since.
 
         The file is written completely or not at all.
 
@@ -64,7 +65,8 @@ class PseudoLabelFiles:
                 be read.
         """
         file, settings = self._file(image_id), self._settings
-        if file.is_file() and file.stat().st_mtime >= image.stat().st_mtime:
+        newest = max((path.stat().st_mtime for path in ImageFiles.of(image).paths if path.exists()), default=0.0)
+        if file.is_file() and file.stat().st_mtime >= newest:
             return file
         volume = read_volume(image)
         mask = pseudo_label(volume, self._modality(volume), settings.window_hu, settings.level_hu)
@@ -82,7 +84,7 @@ class PseudoLabelFiles:
 def pseudo_label_files(project: Project, settings: ProxySettings) -> PseudoLabelFiles:
     """The pseudo-label files of a project, with its modality."""
     modality = project.modality or project.fixed_modality()
-    kind = None if modality is None else modality.kind
+    kind = None if modality is None else modality.kind_of(project.layout.shown)
     return PseudoLabelFiles(project.pseudo_labels_folder, project.proxy_settings(settings), kind)
 
 

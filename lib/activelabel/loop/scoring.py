@@ -53,7 +53,7 @@ class VolumeScoring:
 
         def prepared(image_id: str) -> PreparedImage | None:
             try:
-                volume, image = prepare_case(image_id, images.get_image_uri(image_id), ledger, preprocessing)
+                volume, image = prepare_case(image_id, images.image_files(image_id), ledger, preprocessing)
                 fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
             except InvalidInputError as error:
                 set_aside(image_id, error, ledger, images)

@@ -1,8 +1,8 @@
 """The cases of a training, for learning and for validation: annotations of present, readable images."""
 
 import logging
-from pathlib import Path
 
+from activelabel.data.files.channels import AnyImage
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.labels import check_label
@@ -69,7 +69,7 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
     return training + validation
 
 
-def check_case(annotation: Annotation, project: Project, path: Path | str) -> None:
+def check_case(annotation: Annotation, project: Project, image: AnyImage) -> None:
     """Check that a label belongs to its current image and that both can be prepared; record nothing.
 
     Raises:
@@ -78,7 +78,7 @@ def check_case(annotation: Annotation, project: Project, path: Path | str) -> No
     image_id = annotation.image_id
     with one_case(image_id):
         file = sound_file(annotation, project.labels_folder)
-        grid = read_grid(path)
+        grid = read_grid(image)
         check_prepared_size(grid, project.preprocessing, image_id)
         try:
             label = check_label(file, grid, project.labels)
@@ -96,7 +96,7 @@ def annotated_case(annotation: Annotation, project: Project, images: Images) -> 
     """The case of an annotation, in the form in which it is sent to the training processes."""
     image = project.ledger.image(annotation.image_id)
     return {
-        "image": images.get_image_uri(annotation.image_id),
+        "image": images.image_files(annotation.image_id).as_json(),
         "label": str(project.labels_folder / annotation.file),
         "slices": None if annotation.slices is None else list(annotation.slices),
         "slice_axis": image.slice_axis,
@@ -116,7 +116,7 @@ def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
         return False
     try:
         sound_file(annotation, project.labels_folder, ledger)  # notes that it is
-        check_case(annotation, project, images.get_image_uri(image_id))
+        check_case(annotation, project, images.image_files(image_id))
     except InvalidInputError as error:
         set_aside(image_id, error, ledger, images, project.labels_folder / annotation.file)
         return False

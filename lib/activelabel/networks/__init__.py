@@ -13,7 +13,8 @@ from activelabel.networks.residual_unet import build_residual_unet
 from activelabel.networks.unet import build_unet, build_unet2d
 from activelabel.recipes import NetworkSettings
 
-NetworkBuilder = Callable[[NetworkSettings, int], nn.Module]
+NetworkBuilder = Callable[[NetworkSettings, int, int], nn.Module]
+"""From settings and the numbers of classes and of channels of an image to a network."""
 
 NETWORKS: dict[str, NetworkBuilder] = {
     "anisotropic_unet": build_anisotropic_unet,
@@ -23,10 +24,10 @@ NETWORKS: dict[str, NetworkBuilder] = {
 }
 
 
-def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_network(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """A new network of the kind that `settings` names, with random weights.
 
-    It takes images (B, 1, *S) and gives logits (B, classes, *S), background first. Each of its levels has dropout
+    It takes images (B, inputs, *S) and gives logits (B, classes, *S), background first. Each of its levels has dropout
     layers (`torch.nn.Dropout` and its relatives), which Monte Carlo passes switch on.
 
     Raises:
@@ -40,11 +41,11 @@ def build_network(settings: NetworkSettings, classes: int) -> nn.Module:
     builder = NETWORKS.get(settings.kind)
     if builder is None:
         raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")
-    network = builder(settings, classes)
+    network = builder(settings, classes, inputs)
     return repeat_at_ends(network) if settings.padding == "repeated" else network
 
 
-def weight_shapes(settings: NetworkSettings, classes: int) -> dict[str, Tensor]:
+def weight_shapes(settings: NetworkSettings, classes: int, inputs: int = 1) -> dict[str, Tensor]:
     """The weights and buffers of a network by name, for their shapes and types.
 
     Nothing is drawn from torch's generator. Nothing is allocated either, unless the network is somebody's own code,
@@ -52,7 +53,7 @@ def weight_shapes(settings: NetworkSettings, classes: int) -> dict[str, Tensor]:
     """
     if settings.is_own:
         with torch.random.fork_rng(devices=[]):
-            state = build_network(settings, classes).state_dict()
+            state = build_network(settings, classes, inputs).state_dict()
         return {name: values.to("meta") for name, values in state.items()}
     with torch.device("meta"):
-        return dict(build_network(settings, classes).state_dict())
+        return dict(build_network(settings, classes, inputs).state_dict())

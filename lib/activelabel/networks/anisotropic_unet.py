@@ -16,7 +16,7 @@ Size3D = tuple[int, int, int]
 
 
 class AnisotropicUNet(nn.Module):
-    """A network from images (B, 1, W, H, D), slices along D, to logits (B, classes, W, H, D).
+    """A network from images (B, inputs, W, H, D), slices along D, to logits (B, classes, W, H, D).
 
     As the paper says: the upper two levels convolve in the plane, the others in 3D separably; each convolution is
     followed by normalisation and ReLU; max pooling leads down, transposed convolutions lead up; each level of the
@@ -39,14 +39,20 @@ class AnisotropicUNet(nn.Module):
     """
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], classes: int, dropout: float, normalisation: str
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        classes: int,
+        dropout: float,
+        normalisation: str,
+        inputs: int = 1,
     ) -> None:
         """Two or more levels with `strides` between them: in the plane between the upper two, along all axes below."""
         super().__init__()
         steps = [(stride, stride, 1 if level < IN_PLANE_LEVELS else stride) for level, stride in enumerate(strides)]
-        inputs = (1, *channels)
+        widths = (inputs, *channels)
         self.encoder = nn.ModuleList(
-            _level(inputs[level], width, level, normalisation) for level, width in enumerate(channels)
+            _level(widths[level], width, level, normalisation) for level, width in enumerate(channels)
         )
         self.down = nn.ModuleList(nn.MaxPool3d(step) for step in steps)
         self.up = nn.ModuleList(
@@ -73,7 +79,7 @@ class AnisotropicUNet(nn.Module):
         return logits
 
 
-def build_anisotropic_unet(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_anisotropic_unet(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """An `AnisotropicUNet`. W and H must be multiples of the product of its strides, D of all but the first two.
 
     Raises:
@@ -86,7 +92,9 @@ def build_anisotropic_unet(settings: NetworkSettings, classes: int) -> nn.Module
         raise InvalidInputError(
             f"network.residual_units is {settings.residual_units}: an anisotropic_unet has none, write 0"
         )
-    return AnisotropicUNet(settings.channels, settings.strides, classes, settings.dropout, settings.normalisation)
+    return AnisotropicUNet(
+        settings.channels, settings.strides, classes, settings.dropout, settings.normalisation, inputs
+    )
 
 
 def _level(inputs: int, width: int, level: int, normalisation: str) -> nn.Sequential:

@@ -23,7 +23,7 @@ NETWORK = "network_def"
 BUNDLED = "activelabel"
 
 
-def build_named(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_named(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """The network that the function `network.type` builds.
 
     The function is called as `function(in_channels=…, out_channels=…, **network.settings)`.
@@ -47,10 +47,10 @@ def build_named(settings: NetworkSettings, classes: int) -> nn.Module:
             raise InvalidInputError(
                 f"{subject}: {module} has no function '{name}': use one of {', '.join(known) or 'none, it has none'}"
             )
-        return _module(subject, function(in_channels=1, out_channels=classes, **settings.settings))
+        return _module(subject, function(in_channels=inputs, out_channels=classes, **settings.settings))
 
 
-def build_from_bundle(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_from_bundle(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """The network of the MONAI bundle in the folder `network.bundle`, with random weights.
 
     Its `in_channels` and `out_channels` become those of the project, `network.settings` replace its other arguments.
@@ -69,12 +69,12 @@ def build_from_bundle(settings: NetworkSettings, classes: int) -> nn.Module:
     if own is not None:
         from activelabel.networks import build_network
 
-        return build_network(own, classes)
+        return build_network(own, classes, inputs)
     with _in_one_line(subject), _importable(folder):
-        return _module(subject, _parsed(subject, file, folder, settings.settings, classes))
+        return _module(subject, _parsed(subject, file, folder, settings.settings, classes, inputs))
 
 
-def _parsed(subject: str, file: Path, folder: Path, changes: Mapping[str, Any], classes: int) -> object:
+def _parsed(subject: str, file: Path, folder: Path, changes: Mapping[str, Any], classes: int, inputs: int) -> object:
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
@@ -88,7 +88,7 @@ def _parsed(subject: str, file: Path, folder: Path, changes: Mapping[str, Any], 
         raise InvalidInputError(
             f"{subject}: its {NETWORK} has no out_channels, so it cannot get the project's labels: use network.type"
         )
-    parser[NETWORK] = {**definition, "in_channels": 1, **changes, "out_channels": classes}
+    parser[NETWORK] = {**definition, "in_channels": inputs, **changes, "out_channels": classes}
     parser["bundle_root"] = str(folder)
     return parser.get_parsed_content(NETWORK)
 

@@ -12,7 +12,7 @@ from activelabel.recipes import NetworkSettings
 
 
 class ResidualUNet(nn.Module):
-    """A network from images (B, 1, W, H, D) to logits (B, classes, W, H, D).
+    """A network from images (B, inputs, W, H, D) to logits (B, classes, W, H, D).
 
     As the paper says: an encoder and a decoder of levels, residual blocks at every level, and a dropout layer at the
     end of every level of both; the lowest level, where they meet, has one as well. Unlike in MONAI's `UNet`, nothing is
@@ -32,6 +32,7 @@ class ResidualUNet(nn.Module):
         classes: int,
         dropout: float,
         normalisation: str,
+        inputs: int = 1,
     ) -> None:
         """Build two or more levels with `strides` between them; a residual block has `units` convolutions."""
         super().__init__()
@@ -40,9 +41,9 @@ class ResidualUNet(nn.Module):
             block = ResidualUnit(3, inputs, width, strides=stride, subunits=units, norm=normalisation, dropout=None)
             return nn.Sequential(block, nn.Dropout(dropout))
 
-        inputs = (1, *channels)
+        widths = (inputs, *channels)
         self.encoder = nn.ModuleList(
-            level(inputs[place], width, stride)
+            level(widths[place], width, stride)
             for place, (width, stride) in enumerate(zip(channels, (1, *strides), strict=True))
         )
         pairs = list(zip(channels[:-1], channels[1:], strides, strict=True))
@@ -63,7 +64,7 @@ class ResidualUNet(nn.Module):
         return logits
 
 
-def build_residual_unet(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_residual_unet(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """A `ResidualUNet`; `residual_units` is the number of convolutions in each block.
 
     Raises:
@@ -77,5 +78,11 @@ def build_residual_unet(settings: NetworkSettings, classes: int) -> nn.Module:
             f"network.residual_units is {settings.residual_units}: a residual_unet has 1 or more at every level"
         )
     return ResidualUNet(
-        settings.channels, settings.strides, settings.residual_units, classes, settings.dropout, settings.normalisation
+        settings.channels,
+        settings.strides,
+        settings.residual_units,
+        classes,
+        settings.dropout,
+        settings.normalisation,
+        inputs,
     )

@@ -8,7 +8,7 @@ from activelabel.networks.smoothing import smooth_upsampling
 from activelabel.recipes import NetworkSettings
 
 
-def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_unet(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """A residual 3D U-Net. The axes of its input must be multiples of the product of its strides.
 
     MONAI puts a dropout layer between normalisation and activation of each convolution, the last one excepted. Its
@@ -19,13 +19,13 @@ def build_unet(settings: NetworkSettings, classes: int) -> nn.Module:
         InvalidInputError: fewer than two levels, or not one stride between each two of them.
     """
     check_levels(settings)
-    return _monai_unet(settings, classes, kernel=(3, 3, 3), depth_strides=settings.strides)
+    return _monai_unet(settings, classes, inputs, kernel=(3, 3, 3), depth_strides=settings.strides)
 
 
-def build_unet2d(settings: NetworkSettings, classes: int) -> nn.Module:
+def build_unet2d(settings: NetworkSettings, classes: int, inputs: int = 1) -> nn.Module:
     """A 2D U-Net for the slices along the last axis (ma2024, which does not describe its "designed Unet" further).
 
-    Its input and output are those of a 3D network, (B, 1, W, H, D), but a slice never sees its neighbours: all kernels
+    Its input and output are those of a 3D network, (B, C, W, H, D), but a slice never sees its neighbours: all kernels
     are 3x3x1 and all strides 1 along D, as if the D slices were items of the batch. W and H must be multiples of the
     product of the strides, D may be anything. Instance normalisation, if the settings ask for it, runs over all slices
     of a window; for windows of one slice, (w, h, 1), it runs over that slice.
@@ -34,7 +34,7 @@ def build_unet2d(settings: NetworkSettings, classes: int) -> nn.Module:
         InvalidInputError: as `build_unet`.
     """
     check_levels(settings)
-    return _monai_unet(settings, classes, kernel=(3, 3, 1), depth_strides=(1,) * len(settings.strides))
+    return _monai_unet(settings, classes, inputs, kernel=(3, 3, 1), depth_strides=(1,) * len(settings.strides))
 
 
 def check_levels(settings: NetworkSettings) -> None:
@@ -65,11 +65,15 @@ def check_upsampling(settings: NetworkSettings) -> None:
 
 
 def _monai_unet(
-    settings: NetworkSettings, classes: int, kernel: tuple[int, int, int], depth_strides: tuple[int, ...]
+    settings: NetworkSettings,
+    classes: int,
+    inputs: int,
+    kernel: tuple[int, int, int],
+    depth_strides: tuple[int, ...],
 ) -> nn.Module:
     network = UNet(
         spatial_dims=3,
-        in_channels=1,
+        in_channels=inputs,
         out_channels=classes,
         channels=settings.channels,
         strides=[(stride, stride, depth) for stride, depth in zip(settings.strides, depth_strides, strict=True)],

@@ -10,14 +10,19 @@ from torch.nn import functional
 from activelabel.errors import InvalidInputError
 from activelabel.networks.bottleneck import bottleneck
 from activelabel.prediction.batching import BatchLimit
-from activelabel.prediction.windows import Size3D, WindowedVolume, window_grid
+from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
 
 
 class FeatureExtractor:
     """A frozen copy of a network that gives the features of any number of volumes; dropout is off."""
 
     def __init__(
-        self, network: nn.Module, window_size: Size3D, window_overlap: float, device: torch.device | str = "cpu"
+        self,
+        network: nn.Module,
+        window_size: Size3D,
+        window_overlap: float,
+        device: torch.device | str = "cpu",
+        channels: int = 1,
     ) -> None:
         """Copy the network to `device` and try it on an empty window.
 
@@ -26,6 +31,7 @@ class FeatureExtractor:
             window_size: in voxels, as in prediction.
             window_overlap: fraction of a side that neighbours share, in [0, 1).
             device: where the network runs, always in float32.
+            channels: the channels of an image.
 
         Raises:
             InvalidInputError: the network does not take such windows.
@@ -35,9 +41,10 @@ class FeatureExtractor:
         self._bottleneck = bottleneck(self._network)
         self._window_size = window_size
         self._overlap = window_overlap
+        self._channels = channels
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         try:
-            self._lowest(torch.zeros((1, 1, *window_size), device=self._device))
+            self._lowest(torch.zeros((1, channels, *window_size), device=self._device))
         except RuntimeError as error:
             problem = str(error).partition("\n")[0]
             raise InvalidInputError(
@@ -45,7 +52,7 @@ class FeatureExtractor:
             ) from error
 
     def features(self, image: Tensor) -> Tensor:
-        """The lowest level, averaged over space and then over windows: `(1, W, H, D)` → `(F,)`, float32.
+        """The lowest level, averaged over space and then over windows: `(K, W, H, D)` → `(F,)`, float32.
 
         The vector is on the CPU. Constant windows, outside the body, do not count unless all are constant. The same
         image gives the same vector, up to rounding whatever the batch size; nothing is random.
@@ -58,7 +65,7 @@ class FeatureExtractor:
         return torch.cat(pooled).mean(dim=0).cpu()
 
     def slice_features(self, image: Tensor, axis: int) -> Tensor:
-        """The lowest level slice by slice: `(1, W, H, D)` → `(slices along axis, F)`, float32 on the CPU.
+        """The lowest level slice by slice: `(K, W, H, D)` → `(slices along axis, F)`, float32 on the CPU.
 
         Each window gives its mean over the other two axes, interpolated linearly between the few places of the lowest
         level along `axis`. A slice has the mean over the windows that hold it; a slice in no window has the features of
@@ -81,9 +88,7 @@ class FeatureExtractor:
         return means[_nearest_held(held > 0)]
 
     def _windowed(self, image: Tensor) -> WindowedVolume:
-        if image.ndim != 4 or image.shape[0] != 1 or 0 in image.shape:
-            raise InvalidInputError(f"an image must be (1, W, H, D) with no empty axis, got {tuple(image.shape)}")
-        _, w, h, d = image.shape
+        w, h, d = image_size(image, self._channels)
         grid = window_grid((w, h, d), self._window_size, self._overlap)
         return WindowedVolume(image.to(self._device, torch.float32), grid, skip_empty=True)
 
@@ -94,7 +99,7 @@ class FeatureExtractor:
             yield job.windows, lowest
 
     def _lowest(self, windows: Tensor) -> Tensor:
-        """The lowest level's output (B, F, *s) for windows (B, 1, *window_size)."""
+        """The lowest level's output (B, F, *s) for windows (B, K, *window_size)."""
         outputs: list[Tensor] = []
         hook = self._bottleneck.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output))
         try:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import FolderContent, find_images
 from activelabel.data.files.volumes import Volume, read_volume
-from activelabel.data.intensities import Intensities, measure_intensities
+from activelabel.data.intensities import ChannelIntensities, measure_channels
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slices import slice_axis
 from activelabel.errors import InvalidInputError
@@ -39,7 +40,7 @@ class Scored:
     """An image just after its scoring, for callers that draw or keep more than its scores.
 
     `name` is its name in the table, the path below the folder. `image_id` is unique and has no slash. `slice_axis` is
-    an axis of the image's own voxels.
+    an axis of the image's own voxels. `shown` is the place of the channel to draw.
     """
 
     name: str
@@ -48,9 +49,10 @@ class Scored:
     image: PreparedImage
     statistics: MonteCarloStatistics
     slice_axis: int
+    shown: int = 0
 
 
-def list_images(folder: Path, without: Collection[Path] = ()) -> FolderContent:
+def list_images(folder: Path, without: Collection[Path] = (), layout: ChannelLayout = ONE_CHANNEL) -> FolderContent:
     """The images of a folder and its sub-folders, and the files that were passed over.
 
     Raises:
@@ -58,7 +60,7 @@ def list_images(folder: Path, without: Collection[Path] = ()) -> FolderContent:
     """
     if not folder.is_dir():
         raise InvalidInputError(f"--images {folder}: there is no such folder")
-    found = find_images(folder, without=without, links_out=True)
+    found = find_images(folder, without=without, links_out=True, layout=layout)
     if not found.files:
         raise InvalidInputError(f"--images {folder}: expected files that end in {', '.join(ENDINGS)}, found none")
     return found
@@ -85,16 +87,17 @@ class FileScorer:
         self._regions = regions
         self._wanted = wanted
         self._also = also
-        self.intensities: dict[str, Intensities] = {}
+        self._shown = 0
+        self.intensities: dict[str, ChannelIntensities] = {}
 
     def score_all(self, images: FolderContent, table: ScoreTable) -> Iterator[str | None]:
         """Score the images that are not in the table yet; after each, yield None or why it could not be read."""
-        wanted = self._wanted
+        wanted, self._shown = self._wanted, images.layout.shown
         for image_id, name in images.files.items():
             if name in table.done:
                 continue
             try:
-                volume, image = self._prepared(name, images.path(image_id))
+                volume, image = self._prepared(name, images.image(image_id))
             except InvalidInputError as error:
                 table.add_problem(name, str(error))
                 yield str(error)
@@ -124,12 +127,13 @@ class FileScorer:
         Returns:
             One line for each file that could not be read.
         """
+        self._shown = images.layout.shown
         ids = {name: image_id for image_id, name in images.files.items()}
         problems: dict[str, str] = {}
 
         def score(name: str, sample: Sample) -> list[Score] | None:
             try:
-                volume, image = self._prepared(name, images.path(ids[name]))
+                volume, image = self._prepared(name, images.image(ids[name]))
             except InvalidInputError as error:
                 problems[name] = str(error)
                 return None
@@ -144,10 +148,10 @@ class FileScorer:
                 table.add_problem(name, problem)
         return list(problems.values())
 
-    def _prepared(self, name: str, file: Path) -> tuple[Volume, PreparedImage]:
+    def _prepared(self, name: str, files: ImageFiles) -> tuple[Volume, PreparedImage]:
         with one_case(name):
-            volume = read_volume(file)
-            self.intensities[name] = measure_intensities(volume.array)
+            volume = read_volume(files)
+            self.intensities[name] = measure_channels(volume.channels)
             return volume, prepare_image(volume, self._preprocessing)
 
     def _score(self, name: str, image_id: str, volume: Volume, image: PreparedImage, sample: Sample) -> list[Score]:
@@ -155,7 +159,7 @@ class FileScorer:
         statistics = sample(image.tensor)
         axis = slice_axis(volume.grid, self._preprocessing.slice_plane)
         if self._also is not None and statistics.repeats == wanted.repeats:
-            self._also(Scored(name, image_id, volume, image, statistics, axis))
+            self._also(Scored(name, image_id, volume, image, statistics, axis, self._shown))
         of_slices = axis if wanted.slices else None
         scores = image_scores(statistics, image, self._regions, of_slices, wanted.measures, wanted.regions)
         return [score for score in scores if score.aggregation in wanted.aggregations]

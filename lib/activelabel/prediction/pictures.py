@@ -31,11 +31,12 @@ def doubt_figure(
     axis: int,
     index: int,
     title: str = "",
+    shown: int = 0,
 ) -> Figure:
     """The figure of one slice: image, prediction and uncertainty.
 
     Args:
-        image: as the network saw it, `(1, *S)`, in RAS or LPS.
+        image: as the network saw it, `(K, *S)`, in RAS or LPS.
         mean: mean probabilities `(C, *S)`.
         map: the measure `(*S)`.
         measure: the name of the measure.
@@ -43,9 +44,10 @@ def doubt_figure(
         axis: axis of `S` across which the slice lies.
         index: the index of the slice.
         title: the text above the figure.
+        shown: the channel to draw.
     """
     spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]
-    grey = upright(image.tensor[0], axis, index)
+    grey = upright(image.tensor[shown], axis, index)
     classes = upright(mean.argmax(dim=0), axis, index)
     heat = upright(map, axis, index)
     figure = Figure(figsize=(10.5, 4.2), layout="constrained", facecolor="white")
@@ -61,7 +63,7 @@ def doubt_figure(
         panel.set_title(text, fontsize=11)
         panel.set_axis_off()
     _draw_classes(panels[1], classes, labels)
-    shown = panels[2].imshow(
+    heated = panels[2].imshow(
         np.ma.masked_less(heat, 0.02 * max(float(map.max()), 1e-12)),
         cmap="inferno",
         vmin=0,
@@ -69,7 +71,7 @@ def doubt_figure(
         alpha=0.85,
         aspect=spacing[1] / spacing[0],
     )
-    figure.colorbar(shown, ax=panels[2], fraction=0.046, pad=0.02)
+    figure.colorbar(heated, ax=panels[2], fraction=0.046, pad=0.02)
     figure.suptitle(title or f"{AXIS_NAMES[axis]} slice {index}", fontsize=12)
     return figure
 

@@ -14,7 +14,7 @@ from activelabel.prediction.dropout import Draw, RandomDropout, monte_carlo_drop
 from activelabel.prediction.layout import channels_last_copy
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
-from activelabel.prediction.windows import Size3D, WindowedVolume, window_grid
+from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,12 @@ class Predictor:
         precision: PrecisionName = "auto",
         skip_outside_body: bool = True,
         margin: Size3D = (0, 0, 0),
+        channels: int = 1,
     ) -> None:
         """Copy the network to `device` and try it on empty windows.
 
         Args:
-            network: from `(B, 1, *window_size)` to logits `(B, C, *window_size)`, C >= 2.
+            network: from `(B, channels, *window_size)` to logits `(B, C, *window_size)`, C >= 2.
             window_size: in voxels.
             window_overlap: fraction of a side that neighbours share, in [0, 1).
             device: where the network runs and the maps are held: a CPU or a CUDA device.
@@ -59,6 +60,7 @@ class Predictor:
             skip_outside_body: whether constant windows are not run.
             margin: the least number of voxels by which windows reach beyond the ends of a volume. The margin is filled
                 by reflection: without it, voxels at an end see the zeros with which convolutions pad a window.
+            channels: the channels of an image.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
@@ -68,17 +70,18 @@ class Predictor:
         self._overlap = window_overlap
         self._skip_outside_body = skip_outside_body
         self._margin = margin
+        self._channels = channels
         self.precision = choose_precision(precision, self._device)
         self._network = channels_last_copy(network, self._device)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
-            empty = torch.zeros((2, 1, *window_size), device=self._device)
+            empty = torch.zeros((2, channels, *window_size), device=self._device)
             self.classes = _class_count(self._network, empty)
             self._split = split_before_dropout(self._network, empty)
         logger.info("prediction in %s, windows of %s voxels on %s", self.precision, window_size, self._device)
 
     def probabilities(self, image: Tensor) -> Tensor:
-        """Softmax of the network with dropout off: image `(1, W, H, D)` → float32 `(C, W, H, D)`, on the device.
+        """Softmax of the network with dropout off: image `(K, W, H, D)` → float32 `(C, W, H, D)`, on the device.
 
         Raises:
             InvalidInputError: `image` is no such volume, or a window does not fit into memory.
@@ -92,7 +95,7 @@ class Predictor:
     def sample(
         self, image: Tensor, repeats: int, seed: int, statistics: MonteCarloStatistics | None = None
     ) -> MonteCarloStatistics:
-        """Statistics over repeats of the blended softmax with dropout on: image `(1, W, H, D)` → maps `(…, W, H, D)`.
+        """Statistics over repeats of the blended softmax with dropout on: image `(K, W, H, D)` → maps `(…, W, H, D)`.
 
         Peak memory does not grow with `repeats`. Without any repeat, they are the statistics of a single pass with
         dropout off.
@@ -156,9 +159,7 @@ class Predictor:
             blend.add_background(window)
 
     def _windowed(self, image: Tensor) -> WindowedVolume:
-        if image.ndim != 4 or image.shape[0] != 1 or 0 in image.shape:
-            raise InvalidInputError(f"an image must be (1, W, H, D) with no empty axis, got {tuple(image.shape)}")
-        _, w, h, d = image.shape
+        w, h, d = image_size(image, self._channels)
         grid = window_grid((w, h, d), self._window_size, self._overlap, self._margin)
         return WindowedVolume(image.to(self._device, torch.float32), grid, self._skip_outside_body)
 

@@ -15,7 +15,7 @@ from activelabel.prediction.racing import race
 from activelabel.prediction.shelf import StatisticsShelf
 
 Sample = Callable[[Tensor], MonteCarloStatistics]
-"""A function from a prepared image `(1, W, H, D)` to its statistics."""
+"""A function from a prepared image `(K, W, H, D)` to its statistics."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from activelabel.data.reflection import before, reflect_to
+from activelabel.errors import InvalidInputError
 
 Size3D = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
@@ -53,6 +54,21 @@ class WindowGrid:
         corner = (before(v, p) for v, p in zip(self.volume_size, self.padded_size, strict=True))
         x, y, z = (slice(start, start + v) for start, v in zip(corner, self.volume_size, strict=True))
         return x, y, z
+
+
+def image_size(image: Tensor, channels: int) -> Size3D:
+    """The size of an image `(channels, W, H, D)`.
+
+    Raises:
+        InvalidInputError: it has other channels, or an empty axis.
+    """
+    if image.ndim != 4 or image.shape[0] != channels or 0 in image.shape:
+        raise InvalidInputError(
+            f"an image must be ({channels}, W, H, D) with no empty axis, got {tuple(image.shape)}: the channels are "
+            "those with which the model was trained"
+        )
+    _, w, h, d = image.shape
+    return w, h, d
 
 
 def window_grid(volume_size: Size3D, window_size: Size3D, overlap: float, margin: Size3D = (0, 0, 0)) -> WindowGrid:

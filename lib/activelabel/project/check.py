@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.files.volumes import read_volume
@@ -47,20 +48,20 @@ def _image_checks(project: Project) -> list[Check]:
     if not studies.is_dir():
         raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
     known = listed_files(project.view_folder) or listed_files(studies)
-    found = find_images(studies, known, links_out=project.settings.links_out_of_studies)
+    found = find_images(studies, known, links_out=project.settings.links_out_of_studies, layout=project.layout)
     images = {image.id: image for image in ledger.images()}
     gone = sorted(image.id for image in images.values() if image.present and image.id not in found.files)
     return [
-        *(partial(_check_image, images.get(id_), id_, found.path(id_), project) for id_ in found.files),
+        *(partial(_check_image, images.get(id_), id_, found.image(id_), project) for id_ in found.files),
         *(partial(_report_missing_image, image_id, ledger.history(image_id)) for image_id in gone),
     ]
 
 
-def _check_image(image: Image | None, image_id: str, path: Path, project: Project) -> Sequence[str]:
+def _check_image(image: Image | None, image_id: str, files: ImageFiles, project: Project) -> Sequence[str]:
     """Check that an image can be read, and is the one that was read first and on which its label was drawn."""
     try:
         with one_case(image_id):
-            content = content_sha256(read_volume(path))
+            content = content_sha256(read_volume(files))
         label = None if image is None else project.ledger.current_annotation(image_id)
         if label is not None:
             require_same_image(label, content)

@@ -2,12 +2,14 @@
 
 from typing import Any, Protocol
 
+from activelabel.data.files.channels import ImageFiles
+
 
 class Images(Protocol):
-    """Finds the file of an image."""
+    """Finds the files of an image."""
 
-    def get_image_uri(self, image_id: str) -> str:
-        """The file of an image."""
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image."""
 
 
 class DescribedImages(Images, Protocol):

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from activelabel.data.files.channels import ONE_CHANNEL, AnyImage, ChannelLayout, ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.files.volumes import read_volume
-from activelabel.data.intensities import Intensities, measure_intensities
+from activelabel.data.intensities import ChannelIntensities, measure_channels
 from activelabel.data.modality import (
     AUTO,
     ProjectModality,
+    channel_modality,
     dataset_modality,
     named_modality,
     voted_modality,
@@ -32,25 +34,28 @@ def known_modality(ledger: Ledger) -> ProjectModality | None:
     return None if fact is None else ProjectModality(fact.value, fact.reason)
 
 
-def fixed_modality(ledger: Ledger, configured: str, studies: str, links_out: bool = False) -> ProjectModality | None:
+def fixed_modality(
+    ledger: Ledger, configured: str, studies: str, links_out: bool = False, layout: ChannelLayout = ONE_CHANNEL
+) -> ProjectModality | None:
     """The modality of a project: the recorded one, else it is determined now and recorded for good.
 
     `configured` (`--conf modality`) may correct it as long as no model has learned from images that were prepared
-    otherwise. None if there is no image yet. `links_out`: see `find_images`.
+    otherwise. None if there is no image yet. `links_out` and
+    `layout`: see `find_images`.
 
     Raises:
         InvalidInputError: `configured` or `dataset.json` names an unknown modality, or `configured` comes too late.
     """
-    given = None if configured == AUTO else named_modality(configured, "--conf modality")
+    given = None if configured == AUTO else configured_modality(configured, layout)
     known = known_modality(ledger)
     if known is not None and (given is None or given.name == known.name):
         return known
-    if known is not None and given is not None and given.kind != known.kind and _has_models(ledger):
+    if known is not None and given is not None and given.kinds != known.kinds and _has_models(ledger):
         raise InvalidInputError(
             f"--conf modality {configured}: the project began with {known.name} ({known.reason}), and its models "
             "learned from images prepared as such: leave it out, or begin another project with --conf project_dir"
         )
-    found = given or find_modality(studies, links_out=links_out)
+    found = given or find_modality(studies, links_out=links_out, layout=layout)
     return None if found is None else fix_modality(ledger, found, again=given is not None)
 
 
@@ -62,10 +67,29 @@ def fix_modality(ledger: Ledger, found: ProjectModality, *, again: bool = False)
     return fixed
 
 
+def configured_modality(configured: str, layout: ChannelLayout) -> ProjectModality:
+    """The modality of `--conf modality`, one for all channels or one for each.
+
+    Raises:
+        InvalidInputError: a modality is unknown, or their number is another.
+    """
+    given = named_modality(configured, "--conf modality")
+    if len(given.kinds) not in (1, max(1, len(layout.names))):
+        raise InvalidInputError(
+            f"--conf modality {configured}: {len(given.kinds)} modalities, expected one, or one for each channel "
+            f"({', '.join(layout.names) or 'there is one'})"
+        )
+    return given
+
+
 def find_modality(
-    studies: str, images: Sequence[Path] | None = None, links_out: bool = False
+    studies: str,
+    images: Sequence[AnyImage] | None = None,
+    links_out: bool = False,
+    layout: ChannelLayout = ONE_CHANNEL,
 ) -> ProjectModality | None:
-    """The modality by a `dataset.json` in the studies folder or beside it, else by a vote of the images.
+    """The modality by the names of channels, else by a `dataset.json` in the studies folder or beside it, else by a
+    vote of the images.
 
     `images` are those of the folder, if they are known. None if no image can be read, and for a PACS, which is asked
     when it is opened.
@@ -76,30 +100,52 @@ def find_modality(
         return None
     folder = Path(studies)
     if images is None:
-        found = find_images(folder, links_out=links_out) if folder.is_dir() else None
-        images = [] if found is None else [found.path(image_id) for image_id in found.files]
-    return declared_or_voted(folder, _voters(images))
+        found = find_images(folder, links_out=links_out, layout=layout) if folder.is_dir() else None
+        images = [] if found is None else [found.image(image_id) for image_id in found.files]
+    return declared_or_voted(folder, _voters(images), layout)
 
 
-def declared_or_voted(folder: Path, images: Iterable[Intensities]) -> ProjectModality | None:
+def declared_or_voted(
+    folder: Path, images: Iterable[ChannelIntensities], layout: ChannelLayout = ONE_CHANNEL
+) -> ProjectModality | None:
     """The modality by a `dataset.json` in a folder or beside it, else by a majority of the images.
+
+    Where channels have names, each name decides, and a majority where it tells nothing.
 
     Raises:
         InvalidInputError: the `dataset.json` names an unknown modality.
     """
+    if layout.names:
+        return _of_channels(layout.names, images)
     declared = dataset_modality((folder, folder.parent))
     if declared is not None:
         return declared
-    votes = [bool(image.hounsfield) for image in images]
+    votes = [bool(image[0].hounsfield) for image in images]
     return voted_modality(votes) if votes else None
 
 
-def _voters(images: Iterable[Path]) -> Iterator[Intensities]:
-    drawn = sorted(images, key=lambda path: (stable_fraction(path.name), path.name))
+def _of_channels(names: Sequence[str], images: Iterable[ChannelIntensities]) -> ProjectModality | None:
+    named = [channel_modality(name) for name in names]
+    if None not in named:
+        return ProjectModality(", ".join(map(str, named)), "the names of the channels")
+    measured = [image for image in images if len(image) == len(names)]
+    if not measured:
+        return None
+    voted = [voted_modality([bool(image[place].hounsfield) for image in measured]) for place in range(len(names))]
+    found = [name or vote.name for name, vote in zip(named, voted, strict=True)]
+    silent = ", ".join(name for name, modality in zip(names, named, strict=True) if modality is None)
+    return ProjectModality(
+        ", ".join(found), f"the names of the channels, for {silent} a vote of {len(measured)} images"
+    )
+
+
+def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:
+    names = [(ImageFiles.of(image).name, image) for image in images]
+    drawn = sorted(names, key=lambda named: (stable_fraction(named[0]), named[0]))
     count = 0
-    for path in drawn:
+    for _, image in drawn:
         try:
-            intensities = measure_intensities(read_volume(path).array)
+            intensities = measure_channels(read_volume(image).channels)
         except InvalidInputError as error:
             logger.warning("%s", error)
             continue

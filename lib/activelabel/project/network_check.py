@@ -29,12 +29,12 @@ def check_network(recipe: Recipe, classes: int) -> None:
         return
     subject = f"network '{settings.code}'"
     with torch.random.fork_rng(devices=[]):
-        network = build_network(settings, classes).eval()
+        network = build_network(settings, classes, recipe.channel_count).eval()
     if not random_layers(network):
         _check_repeats(recipe, f"{subject} has no dropout layer with a rate above 0")
     if _goes_by_features(recipe):
         bottleneck(network)
-    _check_output(subject, network, recipe.prediction.window_size, classes)
+    _check_output(subject, network, recipe.prediction.window_size, classes, recipe.channel_count)
 
 
 def _goes_by_features(recipe: Recipe) -> bool:
@@ -54,11 +54,11 @@ def _check_repeats(recipe: Recipe, problem: str) -> None:
             )
 
 
-def _check_output(subject: str, network: nn.Module, window_size: Size3D, classes: int) -> None:
+def _check_output(subject: str, network: nn.Module, window_size: Size3D, classes: int, inputs: int) -> None:
     wanted = (1, classes, *window_size)
     try:
         with torch.no_grad():
-            logits = network(torch.zeros((1, 1, *window_size)))
+            logits = network(torch.zeros((1, inputs, *window_size)))
     except Exception as error:  # somebody's own code may raise anything
         lines = str(error).strip().splitlines() or [""]
         raise InvalidInputError(
@@ -67,4 +67,4 @@ def _check_output(subject: str, network: nn.Module, window_size: Size3D, classes
         ) from error
     got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if got != wanted:
-        raise InvalidInputError(f"{subject}: expected logits {wanted} from a window (1, 1, …), got {got}")
+        raise InvalidInputError(f"{subject}: expected logits {wanted} from a window (1, {inputs}, …), got {got}")

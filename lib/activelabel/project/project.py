@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.guard import limit_images
 from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.data.modality import ProjectModality
@@ -17,6 +18,8 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.channel_files import SHOWN
+from activelabel.project.channels import find_layout, fix_channels, with_channels
 from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.labels.names import resolve_label_names
@@ -27,6 +30,7 @@ from activelabel.project.settings import Settings, database_url, parse_settings
 from activelabel.project.studies import is_pacs
 from activelabel.project.thresholds import Thresholds, thresholds
 from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe, check_recipe, load_recipe
+from activelabel.recipes.sections import Intensity
 from activelabel.recipes.strategy_traits import raced_kind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -51,6 +55,8 @@ class Project:
     scored_all: set[tuple[int, ScoreKind]] = field(default_factory=set, repr=False)
     """Model versions whose scoring is known to be complete, each with the kind of score: a cache of the ledger."""
     studies: str = ""
+    layout: ChannelLayout = ONE_CHANNEL
+    """How the channels of an image lie in files."""
 
     @property
     def models_folder(self) -> Path:
@@ -105,23 +111,41 @@ class Project:
     def fixed_modality(self) -> ProjectModality | None:
         """The modality; if not recorded yet, it is determined now for good. Raises as the function `fixed_modality`."""
         settings = self.settings
-        return fixed_modality(self.ledger, settings.modality, self.studies, settings.links_out_of_studies)
+        links_out = settings.links_out_of_studies
+        return fixed_modality(self.ledger, settings.modality, self.studies, links_out, self.layout)
+
+    @property
+    def shown_folder(self) -> Path:
+        """The folder of the channels that viewers show, of images whose channels lie in one file."""
+        return self.folder / SHOWN
 
     @property
     def preprocessing(self) -> PreprocessingSettings:
         """The settings by which all images are prepared; `auto` in the recipe is replaced by the project's modality."""
         settings = self.recipe.preprocessing
-        if settings.intensity != "auto":
+        if not settings.decides_itself:
             return settings
         modality = self.modality or self.fixed_modality()
-        return settings if modality is None else settings.model_copy(update={"intensity": modality.intensity})
+        return settings if modality is None else settings.model_copy(update={"intensity": self._intensity(modality)})
+
+    def _intensity(self, modality: ProjectModality) -> Intensity | tuple[Intensity, ...]:
+        """The intensity setting with `auto` replaced by what the modality says: of all channels, or of each."""
+        own, found = self.recipe.preprocessing.intensity, modality.intensity
+        if isinstance(own, str):
+            return found
+        by_modality = found if isinstance(found, tuple) else (found,) * len(own)
+        return tuple(there if chosen == "auto" else chosen for chosen, there in zip(own, by_modality, strict=True))
 
     def proxy_settings(self, settings: ProxySettings) -> ProxySettings:
         """The proxy settings of a recipe; if their modality is `auto`, `--conf modality` replaces it."""
         if settings.modality != "auto" or self.settings.modality == "auto":
             return settings
         modality = self.modality or self.fixed_modality()
-        return settings if modality is None else settings.model_copy(update={"modality": modality.kind.lower()})
+        return (
+            settings
+            if modality is None
+            else settings.model_copy(update={"modality": modality.kind_of(self.layout.shown).lower()})
+        )
 
     @property
     def device(self) -> torch.device:
@@ -138,6 +162,7 @@ class Project:
             labels=self.labels,
             network=self.recipe.network,
             preprocessing=self.preprocessing,
+            channels=self.recipe.channels,
         )
 
     def description_of(self, kind: ModelKind) -> ModelDescription:
@@ -156,6 +181,8 @@ class Project:
             **self.settings.model_dump(mode="json"),
             "modality": self.settings.modality if modality is None else modality.name,
             "labels": list(self.labels),
+            "channels": list(self.recipe.channels),
+            "shown_channel": self.recipe.shown_channel,
             "database_url": self.ledger.shown_url,
             "project_dir": str(self.folder),
             "device": str(self.device),
@@ -236,6 +263,7 @@ class Project:
             precision=self.settings.precision,
             skip_outside_body=settings.skip_outside_body,
             margin=settings.window_margin,
+            channels=self.recipe.channel_count,
         )
 
 
@@ -278,7 +306,10 @@ def plan_without_labels(
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
     ledger = Ledger(url, only_approved=settings.review)
-    return Project(settings, recipe, (), folder, ledger, studies=studies)
+    layout = find_layout(recipe, settings, studies, ledger)
+    recipe = with_channels(recipe, layout)
+    check_recipe(recipe)
+    return Project(settings, recipe, (), folder, ledger, studies=studies, layout=layout)
 
 
 def open_project(
@@ -319,6 +350,7 @@ def prepare_project(project: Project) -> None:
     check_network(project.recipe, len(project.labels) + 1)
     project.ledger.open()
     check_names(project.ledger, project.labels)
+    fix_channels(project.ledger, project.layout)
     name_older_labels(project.ledger, project.labels)
     if project.fixed_modality() is None and not is_pacs(project.studies):  # a PACS is asked when it is opened
         logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.one_case import for_want_of_memory, one_case
 from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.grids import Grid
-from activelabel.data.intensities import Intensities, measure_intensities, odd_ones
+from activelabel.data.intensities import ChannelIntensities, from_numbers, measure_channels, odd_channels
 from activelabel.data.preprocessing import PreparedImage, check_prepared_size, prepare_image
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
 from activelabel.project.images import Images
@@ -28,48 +29,50 @@ COMPARED = 64
 """The number of other images with which the intensities of a new image are compared."""
 
 
-def read_case(image_id: str, path: Path | str, ledger: Ledger) -> Volume:
+def read_case(image_id: str, image: AnyImage, ledger: Ledger) -> Volume:
     """An image of the project, whose current content is recorded in the ledger.
 
     Raises:
         InvalidInputError: the image cannot be read, or is not the one on which its label was drawn.
     """
     with one_case(image_id):
-        volume = read_volume(path)
-        note_image(image_id, Path(path), ledger, volume)
+        volume = read_volume(image)
+        note_image(image_id, image, ledger, volume)
         check_unchanged(image_id, ledger)
         return volume
 
 
 def prepare_case(
-    image_id: str, path: Path | str, ledger: Ledger, settings: PreprocessingSettings
+    image_id: str, image: AnyImage, ledger: Ledger, settings: PreprocessingSettings
 ) -> tuple[Volume, PreparedImage]:
     """An image as `read_case` returns it, and the network's input made from it.
 
     Raises:
         InvalidInputError: `read_case` raises it, or the image cannot be resampled.
     """
-    volume = read_case(image_id, path, ledger)
+    volume = read_case(image_id, image, ledger)
     with one_case(image_id):
         return volume, prepare_image(volume, settings)
 
 
-def note_image(image_id: str, path: Path, ledger: Ledger, volume: Volume | None = None) -> None:
-    """Record the content of an image's file in the ledger, unless size and time, or the digest, are unchanged.
+def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | None = None) -> None:
+    """Record the content of an image's files in the ledger, unless size and time, or the digest, are unchanged.
 
     An image whose intensities differ from those of the others is logged.
 
     Raises:
         InvalidInputError: the image cannot be read.
     """
-    status, known = path.stat(), ledger.image(image_id)
-    if (known.file_size, known.file_modified_ns) == (status.st_size, status.st_mtime_ns):
+    state, known = _state_of(ImageFiles.of(image)), ledger.image(image_id)
+    if (known.file_size, known.file_modified_ns) == state:
         return
-    volume = volume or read_volume(path)
-    intensities = measure_intensities(volume.array)
-    ledger.record_file(image_id, content_sha256(volume), status.st_size, status.st_mtime_ns, intensities.as_tuple())
+    volume = volume or read_volume(image)
+    intensities = measure_channels(volume.channels)
+    numbers = [number for channel in intensities for number in channel.as_tuple()]
+    ledger.record_file(image_id, content_sha256(volume), *state, numbers)
     others = dict(list(known_intensities(ledger).items())[:COMPARED])
-    odd = odd_ones({**others, image_id: intensities}).get(image_id)
+    names = [channel.name for channel in ImageFiles.of(image).channels]
+    odd = odd_channels({**others, image_id: intensities}, names).get(image_id)
     if odd is not None:
         logger.warning("%s: %s", image_id, odd)
 
@@ -100,15 +103,23 @@ def require_same_image(label: Annotation, content: str | None) -> None:
 
 
 def content_sha256(volume: Volume) -> str:
-    """The SHA-256 of an image's shape and voxels, which does not depend on the compression of the file."""
-    digest = hashlib.sha256(repr(volume.array.shape).encode())
-    digest.update(np.ascontiguousarray(volume.array).data)
+    """The SHA-256 of an image's shape and voxels, which does not depend on the compression of the file.
+
+    All channels count; one that lay on another grid counts as its file has it, see `Volume.resampled`.
+    """
+    channels = volume.channels
+    digest = hashlib.sha256(repr(volume.array.shape if len(channels) == 1 else channels.shape).encode())
+    for place, channel in enumerate(channels):
+        if place in volume.resampled:
+            digest.update(volume.resampled[place].encode())
+        else:
+            digest.update(np.ascontiguousarray(channel).data)
     return digest.hexdigest()
 
 
-def known_intensities(ledger: Ledger) -> dict[str, Intensities]:
-    """The intensities of the images that were read."""
-    return {image.id: Intensities(*image.intensities) for image in ledger.images() if image.intensities is not None}
+def known_intensities(ledger: Ledger) -> dict[str, ChannelIntensities]:
+    """The intensities of the channels of the images that were read."""
+    return {image.id: from_numbers(image.intensities) for image in ledger.images() if image.intensities is not None}
 
 
 def set_aside_unreadable(
@@ -131,11 +142,11 @@ def set_aside_unreadable(
         preprocessing: the settings for resampling it; None not to resample it.
     """
     try:
-        path = datastore.get_image_uri(image_id)
-        if not path or not Path(path).exists():
+        image = datastore.image_files(image_id)
+        if not image.path.name or not image.exists():
             return True
         with one_case(image_id):
-            grid = _usable_grid(image_id, Path(path), ledger, was_scored)
+            grid = _usable_grid(image_id, image, ledger, was_scored)
             if preprocessing is not None:
                 check_prepared_size(grid, preprocessing, image_id)
     except NotFoundError as error:
@@ -155,8 +166,8 @@ def set_aside(
     A lack of memory holds only until the next start, because it can end without a change of the files.
     """
     try:
-        path = Path(datastore.get_image_uri(image_id))
-        stamp = None if for_want_of_memory(error) else stamp_of(path, label)
+        image = datastore.image_files(image_id)
+        stamp = None if for_want_of_memory(error) else stamp_of(*image.paths, label)
     except ActiveLabelError:
         stamp = None
     ledger.mark_unreadable(image_id, str(error), stamp)
@@ -165,44 +176,53 @@ def set_aside(
 
 def readmit_mended(
     ledger: Ledger,
-    image_file: Callable[[str], str],
+    files_of: Callable[[str], ImageFiles | None],
     label_file: Callable[[Annotation], Path],
     *,
     at_start: bool = False,
 ) -> None:
     """Readmit images that were set aside and whose files, or whose labels' files, have changed since.
 
-    Images without a recorded state of their files are readmitted at each start. An image whose file is unknown stays.
+    Images without a recorded state of their files are readmitted at each start. An image whose files are unknown stays.
     """
     for image in ledger.images_set_aside():
-        path = image_file(image.id)
-        if not path:
+        files = files_of(image.id)
+        if files is None:
             continue
         label = ledger.current_annotation(image.id)
         again = at_start and image.set_aside_stamp is None
-        if again or may_be_mended(image, Path(path), None if label is None else label_file(label)):
+        if again or may_be_mended(image, files, None if label is None else label_file(label)):
             ledger.mark_readable(image.id)
             logger.info("%s was set aside and is looked at again", image.id)
 
 
-def may_be_mended(image: Image, path: Path, label: Path | None) -> bool:
+def may_be_mended(image: Image, files: ImageFiles, label: Path | None) -> bool:
     """Whether the files of an image that was set aside have changed since.
 
     If the state of the files was not recorded, whether the image is newer than the record.
     """
-    if image.unreadable_at is None or not path.exists():
+    if image.unreadable_at is None or not files.exists():
         return False
     if image.set_aside_stamp is None:
-        return path.stat().st_mtime > image.unreadable_at.timestamp()
-    return image.set_aside_stamp not in (stamp_of(path), stamp_of(path, label))
+        newest = max(path.stat().st_mtime for path in files.paths if path.exists())
+        return newest > image.unreadable_at.timestamp()
+    return image.set_aside_stamp not in (stamp_of(*files.paths), stamp_of(*files.paths, label))
 
 
-def has_changed(image: Image, path: Path) -> bool:
-    """Whether size or time of a file differ from those at its last reading, if there was one."""
-    if image.file_size is None or not path.exists():
+def has_changed(image: Image, files: ImageFiles) -> bool:
+    """Whether size or time of an image's files differ from those at its last reading, if there was one."""
+    if image.file_size is None or not all(path.exists() for path in files.paths):
         return False
-    status = path.stat()
-    return (image.file_size, image.file_modified_ns) != (status.st_size, status.st_mtime_ns)
+    return (image.file_size, image.file_modified_ns) != _state_of(files)
+
+
+def _state_of(files: ImageFiles) -> tuple[int, int]:
+    """The size of an image's files together, and the latest time of a change, in nanoseconds.
+
+    A file that is missing has none: reading the image says so.
+    """
+    states = [path.stat() for path in files.paths if path.exists()]
+    return sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0)
 
 
 def stamp_of(*files: Path | None) -> str:
@@ -218,9 +238,10 @@ def _stamp(file: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _usable_grid(image_id: str, path: Path, ledger: Ledger, was_scored: bool) -> Grid:
-    grid = read_grid(path)
-    if not was_scored or has_changed(ledger.image(image_id), path):
-        note_image(image_id, path, ledger)
+def _usable_grid(image_id: str, image: ImageFiles, ledger: Ledger, was_scored: bool) -> Grid:
+    grid = read_grid(image)
+    missing = any(not path.exists() for path in image.paths)
+    if missing or not was_scored or has_changed(ledger.image(image_id), image):
+        note_image(image_id, image, ledger, read_volume(image) if missing else None)
     check_unchanged(image_id, ledger)
     return grid

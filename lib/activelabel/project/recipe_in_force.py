@@ -39,11 +39,15 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
         ) from error
     if settings.start:
         query = query.model_copy(update={"start": settings.start})
+    channels: dict[str, object] = {"channels": settings.channels} if settings.channels else {}
+    if settings.shown_channel:
+        channels["shown_channel"] = settings.shown_channel
     preprocessing = {"slice_plane": settings.slice_plane} if settings.slice_plane else {}
     return recipe.model_copy(
         update={
             "prediction": recipe.prediction.model_copy(update=prediction),
             "preprocessing": recipe.preprocessing.model_copy(update=preprocessing),
             "query": query,
+            **channels,
         }
     )

@@ -65,8 +65,23 @@ class Settings(BaseModel):
     modality: str = Field(
         default="auto",
         min_length=1,
-        max_length=32,
-        description="what all images are: CT, MR, PET, …; auto finds out once, when the project begins",
+        max_length=200,
+        description="what all images are: CT, MR, PET, …, or by commas one for each channel: CT,PET; auto finds out "
+        "once, when the project begins",
+    )
+    channels: Names = Field(
+        default=(),
+        description="names of the channels of an image, separated by commas, in the order of the network: FLAIR,T1; "
+        "default those of the recipe, else those of a dataset.json, else images have one channel",
+    )
+    channel_files: Names = Field(
+        default=(),
+        description="what the names of the channels' files end in, by commas, in the order of the channels: "
+        "_flair,_t1,_t1ce,_t2; default _0000,_0001,… as nnU-Net has them. A file of another name holds all channels as "
+        "its frames. On a PACS, what the description or sequence of a channel's series says",
+    )
+    shown_channel: str = Field(
+        default="", max_length=64, description="the channel that viewers show, by its name; default the recipe's"
     )
     splits: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
         default=None,

@@ -48,7 +48,7 @@ def count_slices(project: Project, images: Images, seconds: float = COUNTING_SEC
             return
         try:
             with one_case(image_id):
-                fixed_axis(project.ledger, image_id, read_grid(images.get_image_uri(image_id)), project.slice_plane)
+                fixed_axis(project.ledger, image_id, read_grid(images.image_files(image_id)), project.slice_plane)
         except NotFoundError as error:
             logger.warning("the slices of %s are not counted: %s", image_id, error)
         except InvalidInputError as error:

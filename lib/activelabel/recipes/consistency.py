@@ -11,9 +11,11 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         NotFoundError: the strategy does not exist.
         InvalidInputError: a measure needs more Monte Carlo repeats; volumes race without repeats that a race could
-            save; training samples slices, and the other sections do not fit that; or a round has two numbers.
+            save; training samples slices, and the other sections do not fit that; a round has two numbers; or there
+            are channels without a name, or not as many as intensities.
     """
     _check_sampling(recipe)
+    _check_channels(recipe)
     other = "volumes" if not recipe.query.asks_slices else "slices"
     if getattr(recipe.query, other) is not None:
         raise InvalidInputError(
@@ -45,6 +47,20 @@ def _check_sampling(recipe: Recipe) -> None:
         raise InvalidInputError("training.foreground_share is of patches of volumes: leave it out, or sample volumes")
     if recipe.fine_tunes:
         raise InvalidInputError("training.sampling slices has no second stage: leave out [semi_supervised]")
+
+
+def _check_channels(recipe: Recipe) -> None:
+    names, intensity = recipe.channels, recipe.preprocessing.intensity
+    if any(not name.strip() or "," in name for name in names) or len({name.casefold() for name in names}) < len(names):
+        raise InvalidInputError(
+            f"channels has {', '.join(map(repr, names))}: expected names that differ and have no comma, such as "
+            '["FLAIR", "T1"]'
+        )
+    if isinstance(intensity, tuple) and names and len(intensity) != len(names):
+        raise InvalidInputError(
+            f"preprocessing.intensity has {len(intensity)} entries for {len(names)} channels ({', '.join(names)}): "
+            "expected one for all, or one for each"
+        )
 
 
 def _check_repeats(key: str, name: str, measure: str | None, repeats_key: str, repeats: int) -> None:

@@ -23,10 +23,11 @@ class Fingerprint:
     Attributes:
         shapes: the shapes of its images, the slice axis last.
         oriented: the shapes of the same images, with the axes nearest to left-right, front-back and up-down.
-        is_ct: whether most of its images are in Hounsfield units.
+        is_ct: whether most of its images are in Hounsfield units, in any channel.
         window: percentiles 0.5 and 99.5 of the foreground voxels, or of all voxels if none is foreground.
         foreground_share: the share of foreground in all voxels; None if no voxel is foreground.
         measured: the number of images whose voxels were read.
+        ct_channels: for each channel, whether it is in Hounsfield units; empty for one channel.
     """
 
     shapes: tuple[ImageShape, ...]
@@ -35,6 +36,7 @@ class Fingerprint:
     window: tuple[float, float]
     foreground_share: float | None
     measured: int
+    ct_channels: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)

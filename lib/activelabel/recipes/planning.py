@@ -289,7 +289,11 @@ def _preprocessing(data: Fingerprint, kind: str, shapes: Sequence[ImageShape], s
             why = f"slices {factor:.2g} times as coarse as the median image's: fewer pixels, more steps"
         chosen["spacing_mm"] = Choice(list(spacing), why + ("; of thick slices the 10th percentile" if thick else ""))
     where = "foreground" if data.foreground_share is not None else "voxels, as nobody drew a foreground"
-    if data.is_ct:
+    if len(set(data.ct_channels)) > 1:
+        settings = ["window" if ct else "zscore" for ct in data.ct_channels]
+        chosen["intensity"] = Choice(settings, "for each channel, whether it looks like Hounsfield units")
+        chosen["window_hu"] = Choice([round(end, 1) for end in data.window], f"0.5 and 99.5 % of the {where} of the CT")
+    elif data.is_ct:
         window = [round(data.window[0], 1), round(data.window[1], 1)]
         chosen["intensity"] = Choice("window", "images look like Hounsfield units")
         chosen["window_hu"] = Choice(window, f"0.5 and 99.5 % of the {where} of {data.measured} images")

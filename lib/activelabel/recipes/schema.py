@@ -99,6 +99,14 @@ class Recipe(Section):
     name: str = Field(description="the recipe's name")
     title: str = Field(description="one line for people, which clients show")
     source: str = Field(description="where its numbers come from")
+    channels: tuple[str, ...] = Field(
+        default=(),
+        description="the channels of an image, by name and in the network's order, such as `FLAIR` and `T1`; CT is "
+        "windowed, MR and others are z-scored. Without it an image has one channel, or those of its `dataset.json`",
+    )
+    shown_channel: str = Field(
+        default="", description="the channel that viewers show, and on whose grid labels are drawn; default the first"
+    )
     network: NetworkSettings = Field(default=NetworkSettings(), description="the network and its size")
     preprocessing: PreprocessingSettings = Field(
         default=PreprocessingSettings(), description="how an image of a file becomes the input of the network"
@@ -128,6 +136,11 @@ class Recipe(Section):
                 f'{query.start_strategy} for slices: set cold_start to "none", or leave start_strategy out'
             )
         return proxy
+
+    @property
+    def channel_count(self) -> int:
+        """The number of channels of an image, 1 if none is named."""
+        return max(1, len(self.channels))
 
     @property
     def needs_proxy(self) -> bool:

@@ -12,6 +12,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Size3D = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Margin3D = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 Spacing3D = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Intensity = Literal["auto", "window", "zscore"]
 Loss = Literal["bce", "dice", "dice_ce", "patch_dice_ce", "partial_dice"]
 Augmentation = Literal["none", "scan", "blur_rotate_flip", "intensity"]
 _AUGMENTATION = (
@@ -111,10 +112,10 @@ class PreprocessingSettings(Section):
         description="the voxel size to which images are resampled, in mm; without it each image keeps its own. With "
         "`slices_last` it is in-plane, in-plane, through-plane",
     )
-    intensity: Literal["auto", "window", "zscore"] = Field(
+    intensity: Intensity | Annotated[tuple[Intensity, ...], Field(min_length=1)] = Field(
         default="auto",
         description="`window` clips and scales Hounsfield units, `zscore` normalises each image; `auto` takes `window` "
-        "for CT and `zscore` for everything else",
+        "for CT and `zscore` for everything else. A list has one of them for each of the `channels`",
     )
     window_hu: tuple[float, float] = Field(
         default=(-160.0, 240.0), description="the lowest and highest Hounsfield unit of the window"
@@ -128,6 +129,15 @@ class PreprocessingSettings(Section):
         description="whether the axis across the slices is the last one that the network sees, as networks need "
         "that work in the plane",
     )
+
+    def intensities(self, channels: int) -> tuple[Intensity, ...]:
+        """The intensity setting of each of so many channels; as many as there are if the settings list them."""
+        return self.intensity if isinstance(self.intensity, tuple) else (self.intensity,) * channels
+
+    @property
+    def decides_itself(self) -> bool:
+        """Whether the intensity setting of any channel is `auto`."""
+        return "auto" in self.intensities(1)
 
 
 def _require_rising(pairs: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:

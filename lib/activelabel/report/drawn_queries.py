@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from activelabel.acquisition.uncertainty import MEASURES
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
@@ -34,8 +35,10 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
         prediction.window_overlap,
         skip_outside_body=prediction.skip_outside_body,
         margin=prediction.window_margin,
+        channels=description.inputs,
     )
-    volume = read_volume(run.experiment.settings["images"][image_id])
+    files = ImageFiles.of(run.experiment.settings["images"][image_id])
+    volume = read_volume(files)
     image = prepare_image(volume, description.preprocessing)
     statistics = predictor.sample(image.tensor, prediction.repeats, run.seed)
     measure = compared_measure(str(query["strategy"]))
@@ -52,7 +55,7 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
     return Picture(
         name=f"example_round_{query['round']}",
         title=f"Round {query['round']}: {what} of {image_id}",
-        figure=doubt_figure(*drawn, title=f"slice {own}"),
+        figure=doubt_figure(*drawn, title=f"slice {own}", shown=files.shown),
         alt=f"Slice {own} of {image_id}: the image, what the model segmented in it, and a heat map of its {measure}.",
         note=f"`{query['strategy']}`: {query['reason']}.",
     )

@@ -24,7 +24,9 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         check_split(split, ledger)
     if not is_pacs(studies):
         view = project.view_folder
-        images = find_images(Path(studies), links_out=project.settings.links_out_of_studies).files
+        images = find_images(
+            Path(studies), links_out=project.settings.links_out_of_studies, layout=project.layout
+        ).files
         if patients is not None:
             patients.require_some(images)
             check_patients(patients, ledger)
@@ -41,15 +43,18 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             links_out=project.settings.links_out_of_studies,
             split=split,
             patients=patients,
+            layout=project.layout,
         )
     # The DICOMweb client takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
+    from activelabel.server.pacs.channel_series import SeriesRule
     from activelabel.server.pacs.client import Pacs
     from activelabel.server.pacs.modality import find_out
     from activelabel.server.pacs.series_cache import SeriesCache, cache_folder
 
     pacs = Pacs(studies, project.settings.largest_image_voxels)
-    find_out(pacs, ledger)
+    rule = SeriesRule(project.layout, project.settings.channel_files or project.layout.names)
+    find_out(pacs, ledger, rule)
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),
@@ -60,4 +65,5 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         follow_changes=follow_changes,
         split=split,
         patients=patients,
+        rule=rule,
     )

@@ -1,5 +1,6 @@
 """Client of a running server, for a program that simulates an annotator."""
 
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,10 @@ from typing import Any
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from activelabel.data.files.volumes import read_grid
+from activelabel.data.dicom.series import write_frames
+from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
@@ -83,13 +87,17 @@ class RemoteApp:
         """Raise an error: a client cannot set aside an image of a server."""
         raise InvalidInputError(f"--server {self._address}: {image_id} cannot be annotated: {error}") from error
 
-    def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
-        """A function from an image file to its segmentation by that model version, whether in use or not."""
+    def segmenter(self, version: int) -> Callable[[ImageFiles], LabelArray]:
+        """A function from the files of an image to its segmentation by that model version, whether in use or not."""
 
-        def segment(file: Path) -> LabelArray:
-            with self._answered():
+        def segment(image: ImageFiles) -> LabelArray:
+            with tempfile.TemporaryDirectory() as folder, self._answered():
+                file = image.path
+                if len(image.paths) > 1:  # a request has one file
+                    file = Path(folder) / f"image{LABEL_ENDING}"
+                    write_frames(file, read_volume(image))
                 mask, _ = self._client.infer(MODEL, file.name, {"model_version": version}, file=str(file))
-            return check_label(mask, read_grid(file), self._labels).array
+            return check_label(mask, read_grid(image), self._labels).array
 
         return segment
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.links import make_link
-from activelabel.data.files.names import ENDINGS, ending_of
+from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import find_images, find_labels, lines_on
 from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
@@ -21,7 +22,7 @@ class Cases:
     segmented structures; None until they are known.
     """
 
-    images: Mapping[str, Path]
+    images: Mapping[str, ImageFiles]
     labels: Mapping[str, Path]
     pool: tuple[str, ...]
     test: tuple[str, ...]
@@ -37,6 +38,7 @@ def find_cases(
     without: Collection[Path] = (),
     split: GivenSplit | None = None,
     patients: GivenPatients | None = None,
+    layout: ChannelLayout = ONE_CHANNEL,
 ) -> Cases:
     """Pair the files of two folders by name and set the test cases aside, by a hash of their patients alone.
 
@@ -52,6 +54,7 @@ def find_cases(
             test cases is here. Images that it does not name take no part.
         patients: the given patients: all images of one are test cases, or none is. Images of unknown patients take no
             part. Without them, each image is a patient of its own.
+        layout: how the channels of an image lie in files.
 
     Raises:
         InvalidInputError: a folder is missing or empty, an image has no label, there are too few cases, a split and
@@ -61,7 +64,7 @@ def find_cases(
         if not folder.is_dir():
             raise InvalidInputError(f"{option} {folder}: there is no such folder")
     apart = () if images.resolve() == labels.resolve() else (labels,)
-    content = find_images(images, without=(*apart, *without), links_out=True)
+    content = find_images(images, without=(*apart, *without), links_out=True, layout=layout)
     if not content.files:
         raise InvalidInputError(f"--images {images}: expected files that end in {', '.join(ENDINGS)}, found none")
     drawn = find_labels(labels, content.files)
@@ -71,7 +74,7 @@ def find_cases(
         patients.require_some(content.files)
         content = patients.known_only(content)
     listed, unlisted = _listed(content.files, split)
-    found = {image_id: content.path(image_id) for image_id in listed}
+    found = {image_id: content.image(image_id) for image_id in listed}
     true_labels = {image_id: drawn.path(image_id) for image_id in drawn.files}
     unlabelled = sorted(found.keys() - true_labels.keys())
     if unlabelled:
@@ -136,8 +139,8 @@ def link_images(cases: Cases, ids: Collection[str], studies: Path) -> None:
     """
     studies.mkdir(parents=True, exist_ok=True)
     for image_id in ids:
-        image = cases.images[image_id]
-        link = studies / f"{image_id}{ending_of(image.name)}"  # the link's own name: its target may have any name
-        if not link.exists():
-            link.unlink(missing_ok=True)
-            make_link(link, image.resolve())
+        # The link's own name is that of the image: its target may have any name.
+        for file, link in cases.images[image_id].moved(studies, image_id).items():
+            if not link.exists():
+                link.unlink(missing_ok=True)
+                make_link(link, file.resolve())

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from activelabel import __version__
 from activelabel.data.dicom.folders import CONVERTED
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.arms import Arm, recipe_content
@@ -95,7 +96,7 @@ def _described(experiment: Experiment) -> dict[str, Any]:
     cases = experiment.cases
     return {
         "version": __version__,
-        "images": {image_id: str(path.parent.resolve() / path.name) for image_id, path in sorted(cases.images.items())},
+        "images": {image_id: files.located().as_json() for image_id, files in sorted(cases.images.items())},
         "labels": {image_id: str(path.parent.resolve() / path.name) for image_id, path in sorted(cases.labels.items())},
         "pool": list(cases.pool),
         "test": list(cases.test),
@@ -112,11 +113,12 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) ->
             raise InvalidInputError(f"--out {out}: it holds an experiment with another {key}: {advice}")
     for key in ("images", "labels"):
         # A file that is gone from its old path has moved; if it is still there, the new path holds other data.
-        others = sorted(name for name, path in before[key].items() if path != now[key][name] and Path(path).is_file())
+        others = sorted(
+            name for name, path in before[key].items() if path != now[key][name] and ImageFiles.of(path).path.is_file()
+        )
         if others:
-            raise InvalidInputError(
-                f"--out {out}: it holds an experiment on other {key}, {before[key][others[0]]}: {advice}"
-            )
+            file = ImageFiles.of(before[key][others[0]]).path
+            raise InvalidInputError(f"--out {out}: it holds an experiment on other {key}, {file}: {advice}")
     for name, arm in now["arms"].items():
         was = before["arms"].get(name, arm)
         for key in arm.keys() - {"recipe"}:  # the content of the recipe counts, which is in `recipe_file`, not its path

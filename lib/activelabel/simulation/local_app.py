@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_most_probable
@@ -84,12 +85,12 @@ class LocalApp:
         """Set aside a case that cannot be annotated."""
         set_aside(image_id, error, self.project.ledger, self._images)
 
-    def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
-        """A function from an image file to the most probable class of each voxel, by that model version."""
+    def segmenter(self, version: int) -> Callable[[ImageFiles], LabelArray]:
+        """A function from the files of an image to the most probable class of each voxel, by that model version."""
         predictor = self.project.predictor(self.project.ledger.model(version))
 
-        def segment(file: Path) -> LabelArray:
-            image = prepare_image(read_volume(file), self.project.preprocessing)
+        def segment(files: ImageFiles) -> LabelArray:
+            image = prepare_image(read_volume(files), self.project.preprocessing)
             return restore_most_probable(predictor.probabilities(image.tensor), image)
 
         return segment

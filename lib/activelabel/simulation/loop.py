@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.labels import LabelArray
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.annotator import Drawing, OracleAnnotator
@@ -57,8 +58,8 @@ class App(Protocol):
     def set_aside(self, image_id: str, error: InvalidInputError) -> None:
         """Go on without a case that cannot be annotated."""
 
-    def segmenter(self, version: int) -> Callable[[Path], LabelArray]:
-        """A function from an image file to its segmentation by that model, values 0..N on the image's own grid."""
+    def segmenter(self, version: int) -> Callable[[ImageFiles], LabelArray]:
+        """A function from an image's files to its segmentation by that model, values 0..N on the image's own grid."""
 
     def scores(self, version: int) -> Iterable[Mapping[str, Any]]:
         """All scores by that model, as rows of the table of scores."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.labels import LabelArray, check_label
@@ -35,12 +35,12 @@ def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[s
 
 
 def measure_test_cases(
-    segment: Callable[[Path], LabelArray], cases: Cases, labels: Sequence[str]
+    segment: Callable[[ImageFiles], LabelArray], cases: Cases, labels: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """A row for each test case and structure. Where a structure is in neither mask, its Dice is NaN.
 
     Args:
-        segment: maps the file of an image to values 0..N on the image's own grid.
+        segment: maps the files of an image to values 0..N on the image's own grid.
         cases: the model segments those of `test`.
         labels: names of the values 1..N.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.files.volumes import read_grid
 from activelabel.errors import InvalidInputError
@@ -27,20 +28,24 @@ class PoolImages:
         """
         self._project, ledger = project, project.ledger
         self._archive = open_archive(project)
-        self._content = find_images(studies, links_out=project.settings.links_out_of_studies)
+        self._content = find_images(studies, links_out=project.settings.links_out_of_studies, layout=project.layout)
         split, given = given_split(project.settings), None
         if split is not None:
             check_split(split, ledger)
             check_no_test_cases(split, self._content.files)
             given = split.is_validation
         ledger.sync_images([*self._content.files], project.recipe.training.validation_cases, {}, given)
-        readmit_mended(ledger, self.get_image_uri, self._archive.file, at_start=True)
+        readmit_mended(ledger, self._files, self._archive.file, at_start=True)
 
-    def get_image_uri(self, image_id: str) -> str:
-        """The path of an image's file; empty for an unknown id."""
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image; of an unknown id none that exists."""
+        return self._files(image_id) or ImageFiles(Path())
+
+    def _files(self, image_id: str) -> ImageFiles | None:
         if image_id not in self._content.files:
-            return ""
-        return os.path.join(os.path.realpath(self._content.folder), self._content.files[image_id])
+            return None
+        folder = os.path.realpath(self._content.folder)
+        return self._content.layout.files(os.path.join(folder, self._content.files[image_id]))
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """The information about an image: nothing is known of a file in a folder."""
@@ -52,7 +57,7 @@ class PoolImages:
         Raises:
             InvalidInputError: the label cannot be kept, or its image can no longer be read, which is set aside.
         """
-        image, ledger = Path(self.get_image_uri(image_id)), self._project.ledger
+        image, ledger = self.image_files(image_id), self._project.ledger
         try:
             grid = read_grid(image)
         except InvalidInputError as error:

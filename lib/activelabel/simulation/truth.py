@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from activelabel.data.files.channels import AnyImage
 from activelabel.data.files.volumes import Volume, read_grid
 from activelabel.data.labels import read_label
 
@@ -15,13 +16,13 @@ class Truth(Volume):
     names: tuple[str, ...] = ()
 
 
-def read_truth(image: Path, label: Path, wanted: Sequence[str] | None = None) -> Truth:
+def read_truth(image: AnyImage, label: Path, wanted: Sequence[str] | None = None) -> Truth:
     """The label on the grid of its image, as `check_label` puts it there; its values are not checked.
 
     A query counts slices as the image has them, and a label may have been stored with its axes exchanged or turned.
 
     Args:
-        image: the file of the image.
+        image: the files of the image.
         label: the file of the label.
         wanted: the project's label names, as `read_label` has them.
 
@@ -30,4 +31,4 @@ def read_truth(image: Path, label: Path, wanted: Sequence[str] | None = None) ->
     """
     grid = read_grid(image)
     found = read_label(label, grid, wanted)
-    return Truth(found.array, grid.affine_ras, label, grid.other_affines, found.names)
+    return Truth(found.array, grid.affine_ras, label, grid.other_affines, names=found.names)

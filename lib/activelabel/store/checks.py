@@ -4,8 +4,8 @@ import operator
 from collections.abc import Iterable
 
 from activelabel.errors import InvalidInputError
+from activelabel.store.columns import NAME_LENGTH, WORD_LENGTH
 from activelabel.store.records import Slices
-from activelabel.store.schema import NAME_LENGTH, WORD_LENGTH
 
 
 def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:

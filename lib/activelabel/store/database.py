@@ -6,7 +6,6 @@ fork: a child process neither uses nor closes its parent's connections.
 
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy import Connection, Engine, exc
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError, StorageFullError, UnavailableError
+from activelabel.errors import InvalidInputError, UnavailableError
 from activelabel.store.copies import damage
+from activelabel.store.engines import WRITING, explanation_of, new_engine
 from activelabel.store.location import checked_url, shown, sqlite_file
 from activelabel.store.migration import migrate
 
@@ -28,16 +26,8 @@ logger = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
-_PATIENCE_SECONDS = 30  # the wait for another process's transaction; the ones of this program take milliseconds
-_CONNECT_SECONDS = 10
-_RETRY_SECONDS = 0.01
 _LOG_AGAIN_SECONDS = 60.0
-_WRITER_LOCK = 0x61637469  # PostgreSQL's advisory lock that makes the writers take turns
-_WRITING = "activelabel_writing"
 _LEADER_LOCK = 0x6163746D  # the advisory lock whose holder is the leader of several servers
-_LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
-_SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
-_SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full": _SQLITE_FULL}
 
 
 def utc_now() -> datetime:
@@ -174,8 +164,8 @@ class Database:
         if connected is not None:
             _inherited.append(connected)
         with self._explained(starting=True):
-            engine = _engine(self._url.render_as_string(hide_password=False))
-            writer = engine.execution_options(**{_WRITING: True})
+            engine = new_engine(self._url.render_as_string(hide_password=False))
+            writer = engine.execution_options(**{WRITING: True})
             migrate(engine, writer, shown(self._url), self.file)
         self._connected = connected = _Connected(os.getpid(), engine, writer, _identity(self.file))
         return connected
@@ -206,7 +196,7 @@ class Database:
         try:
             yield
         except exc.DBAPIError as error:
-            explanation = _explanation(error, shown(self._url))
+            explanation = explanation_of(error, shown(self._url))
             if explanation is None:
                 raise
             if isinstance(explanation, InvalidInputError) and not starting:
@@ -235,95 +225,3 @@ def _is_alive(connection: Connection) -> bool:
         connection.close()
         return False
     return True
-
-
-def _engine(url: str) -> Engine:
-    if url.startswith("sqlite"):
-        engine = create_engine(url)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    try:
-        # A PostgreSQL server without a locale answers in bytes unless the client encoding is UTF-8.
-        options = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8"}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=options)
-    except ModuleNotFoundError as error:
-        raise InvalidInputError(
-            "ledger URL: PostgreSQL needs the package psycopg; run: pip install 'psycopg[binary]'"
-        ) from error
-    event.listen(engine, "begin", _begin_postgresql)
-    return engine
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # so that this module issues BEGIN itself, see _begin_sqlite
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_SECONDS * 1000}")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
-    _write_ahead(cursor)
-    cursor.close()
-
-
-def _write_ahead(cursor: DBAPICursor) -> None:
-    """Keep a write-ahead log: readers never wait for the writer, nor the writer for them.
-
-    If several processes switch a new file at once, SQLite refuses some of them at once despite its busy timeout; this
-    function therefore retries.
-    """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(_RETRY_SECONDS)
-        else:
-            break
-    row = cursor.fetchone()
-    if row is None or row[0] != "wal":
-        raise InvalidInputError("ledger: its file system cannot keep a write-ahead log; put it on a local disk")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at once: a transaction that reads first and then writes could be refused as out of date."""
-    writing = connection.get_execution_options().get(_WRITING, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-def _begin_postgresql(connection: Connection) -> None:
-    """Make writers take turns, as on SQLite: writes are rare and short, and two can never deadlock."""
-    if connection.get_execution_options().get(_WRITING, False):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
-
-
-def _is_busy(error: BaseException | None) -> bool:
-    return _sqlite_code(error) == _SQLITE_BUSY
-
-
-def _sqlite_code(error: BaseException | None) -> int:
-    """SQLite's primary result code of an error, 0 for another driver's; Python 3.10 offers only the text."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None:
-        return int(code) & 0xFF
-    return _SQLITE_CODES.get(str(error), 0) if isinstance(error, sqlite3.Error) else 0
-
-
-def _explanation(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
-    """The error to raise for a database error that a user can mend, else None. The driver's text has no password."""
-    cause = error.orig
-    driver_text = " ".join(str(cause).split())
-    sqlstate = getattr(cause, "sqlstate", None)
-    if sqlstate == _INSUFFICIENT_PRIVILEGE:
-        return InvalidInputError(f"ledger {name}: {driver_text}; give its user the right to create tables there")
-    if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
-        return None
-    if _sqlite_code(cause) == _SQLITE_FULL or sqlstate == _DISK_FULL:
-        return StorageFullError("the disk of the ledger is full, so that nothing can be kept: free some room")
-    if _is_busy(cause) or sqlstate == _LOCK_NOT_AVAILABLE:
-        return NotReadyError(f"ledger {name}: another process has held it for {_PATIENCE_SECONDS} s; try again")
-    return InvalidInputError(
-        f"ledger {name}: {driver_text}; check that the address is right and can be read and written"
-    )

@@ -167,7 +167,7 @@ def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str,
     query: dict[str, Any] = {"kind": "volume"}
     shown, reason = {}, lease.reason
     if lease.slices is not None:
-        grid = read_grid(images.get_image_uri(lease.image_id))
+        grid = read_grid(images.image_files(lease.image_id))
         axis = project.ledger.image(lease.image_id).slice_axis
         assert axis is not None  # the slices were counted before they were leased
         places = slice_places(grid, axis)

@@ -38,9 +38,10 @@ def _nothing(flat: bool = False) -> Sequence[Transform]:
 def _between_scans(flat: bool = False) -> Sequence[Transform]:
     """Changes as between two scans: position and size of the patient, scanner gain and noise.
 
-    Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Image
-    intensities are about 0 to 1 (window) or -3 to 3 (z-score) here. A flat patch stays in its plane: turned out of it,
-    it would keep the label of a few voxels only.
+    Nothing is mirrored: left and right differ in a patient, and all prepared images have the same orientation. Each
+    channel has its own gain and noise, as it was scanned by itself. Image intensities are about 0 to 1 (window) or -3
+    to 3 (z-score) here. A flat patch stays in its plane: turned out of it, it would keep the label of a few voxels
+    only.
     """
     angle, scale = 0.2, 0.1  # radians, about 11 degrees
     return (
@@ -52,8 +53,8 @@ def _between_scans(flat: bool = False) -> Sequence[Transform]:
             mode=("bilinear", "nearest"),
             padding_mode=_TURNED_IN,
         ),
-        RandScaleIntensityd("image", factors=0.1, prob=0.5),
-        RandShiftIntensityd("image", offsets=0.1, prob=0.5),
+        RandScaleIntensityd("image", factors=0.1, prob=0.5, channel_wise=True),
+        RandShiftIntensityd("image", offsets=0.1, prob=0.5, channel_wise=True),
         RandGaussianNoised("image", prob=0.25, std=0.05),
     )
 
@@ -89,7 +90,7 @@ class ReflectedBlur(RandGaussianSmoothd):
         super().__init__("image", prob=prob, sigma_x=sigma, sigma_y=sigma, sigma_z=(0.0, 0.0))
 
     def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
-        """The patch with its `image` (1, *S) blurred or not, and other entries unchanged."""
+        """The patch with its `image` (C, *S) blurred or not, and other entries unchanged."""
         image = convert_to_tensor(data["image"], track_meta=False)
         width, height, depth = image.shape[1:]
         wider = reflect_to(image, (width + 2 * _BLUR_REACH, height + 2 * _BLUR_REACH, depth))
@@ -105,8 +106,8 @@ def _intensity(flat: bool = False) -> Sequence[Transform]:
     those of `scan`, but every patch is shifted and scaled, so that the second view always differs.
     """
     return (
-        RandScaleIntensityd("image", factors=0.1, prob=1.0),
-        RandShiftIntensityd("image", offsets=0.1, prob=1.0),
+        RandScaleIntensityd("image", factors=0.1, prob=1.0, channel_wise=True),
+        RandShiftIntensityd("image", offsets=0.1, prob=1.0, channel_wise=True),
         RandGaussianNoised("image", prob=0.5, std=0.05),
     )
 

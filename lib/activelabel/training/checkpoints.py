@@ -36,7 +36,10 @@ _DTYPES = {
 
 
 class ModelDescription(BaseModel):
-    """What one must know of a model to use its weights. `labels` name the values 1..N, without background."""
+    """What one must know of a model to use its weights. `labels` name the values 1..N, without background.
+
+    `channels` name those of an image, in the network's order; one of a single channel may be without a name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,6 +47,12 @@ class ModelDescription(BaseModel):
     labels: tuple[str, ...]
     network: NetworkSettings
     preprocessing: PreprocessingSettings
+    channels: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the network's input."""
+        return max(1, len(self.channels))
 
     @property
     def classes(self) -> int:
@@ -84,7 +93,7 @@ def model_bytes(weights: Mapping[str, torch.Tensor], description: ModelDescripti
 
 def largest_model_bytes(description: ModelDescription) -> int:
     """The largest possible size of a file for a model of this kind."""
-    weights = weight_shapes(description.network, description.classes).values()
+    weights = weight_shapes(description.network, description.classes, description.inputs).values()
     return sum(weight.nbytes for weight in weights) + MOST_HEADER_BYTES + _LENGTH_BYTES
 
 
@@ -101,13 +110,13 @@ def load_model(path: Path, expected: ModelDescription, sha256: str | None = None
 
     Raises:
         InvalidInputError: there is no such file; it is no model of this app or was changed; it was trained for other
-            labels, another network or another preprocessing than expected; its weights are not those of the network,
-            by name, shape and type, or not finite. Nothing is cast.
+            labels or channels, another network or another preprocessing than expected; its weights are not those of
+            the network, by name, shape and type, or not finite. Nothing is cast.
     """
     stored = _read(path, sha256)
     _compare(path, stored.description, expected)
     padding = {"padding": stored.description.network.padding}
-    network = build_network(expected.network.model_copy(update=padding), expected.classes)
+    network = build_network(expected.network.model_copy(update=padding), expected.classes, expected.inputs)
     _compare_weights(path, stored.weights, network.state_dict())
     try:
         weights = load(stored.raw)
@@ -228,7 +237,9 @@ def _do_not_fit(path: Path, problem: str) -> InvalidInputError:
 
 
 def _compare(path: Path, found: ModelDescription, expected: ModelDescription) -> None:
-    pairs = {"labels": (found.labels, expected.labels)}
+    pairs: dict[str, tuple[object, object]] = {"labels": (found.labels, expected.labels)}
+    if max(found.inputs, expected.inputs) > 1:  # what the only channel is called makes no difference to the network
+        pairs["channels"] = (found.channels or "one", expected.channels or "one")
     for section in ("network", "preprocessing"):
         wanted = getattr(expected, section).model_dump()
         pairs |= {f"{section}.{key}": (value, wanted[key]) for key, value in getattr(found, section)}

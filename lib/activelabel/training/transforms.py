@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from typing_extensions import NotRequired, TypedDict
 
+from activelabel.data.files.channels import ImageJson
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
@@ -35,14 +36,14 @@ class Case(TypedDict):
     `slices` lists the annotated slices along `slice_axis` of the image's own voxel array; None means all slices.
     """
 
-    image: str
+    image: ImageJson
     label: str
     slices: NotRequired[list[int] | None]
     slice_axis: NotRequired[int | None]
 
 
 class LoadCase(Transform):
-    """Load a `Case` as the network sees it: image float32, label, and bool `annotated`, each (1, *S).
+    """Load a `Case` as the network sees it: image float32 (C, *S), label and bool `annotated` (1, *S).
 
     Deterministic: MONAI caches it.
     """
@@ -134,7 +135,7 @@ class MarkUnannotated(Transform):
 
 
 def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -> Compose:
-    """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 and label int16, (1, *S) each.
+    """From a `Case` to `patches_per_volume` patches, drawn from `seed`: image float32 (C, *S) and label int16 (1, *S).
 
     Unannotated voxels have the label `UNANNOTATED`. Images smaller than a patch are padded by reflection, as for
     prediction; the padding is unannotated. If slices are sampled, the result is the whole case with its label shifted,

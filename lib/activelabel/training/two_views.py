@@ -8,6 +8,7 @@ from monai.transforms import Compose, CopyItemsd, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from activelabel.data.files.channels import ImageJson
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
@@ -22,12 +23,12 @@ class NoisyCase(TypedDict):
     image, as the network that made it saw it.
     """
 
-    image: str
+    image: ImageJson
     noisy_label: str
 
 
 class LoadNoisyCase(Transform):
-    """Load a `NoisyCase` as `RatioPatches` takes it: image float32 and label int16, (1, *S) each.
+    """Load a `NoisyCase` as `RatioPatches` takes it: image float32 (C, *S) and label int16 (1, *S).
 
     The label is shifted by one, like an annotator's label: 1 is background. Deterministic: MONAI caches it.
     """
@@ -44,8 +45,8 @@ class LoadNoisyCase(Transform):
         """
         image = prepare_image(read_volume(case["image"]), self._preprocessing).tensor
         label = torch.from_numpy(read_volume(case["noisy_label"]).array).to(torch.int16)[None] + 1
-        if label.shape != image.shape:
-            shapes = f"expected {tuple(image.shape)} as the prepared image, got {tuple(label.shape)}"
+        if label.shape[1:] != image.shape[1:]:
+            shapes = f"expected {tuple(image.shape[1:])} as the prepared image, got {tuple(label.shape[1:])}"
             raise ValueError(f"noisy label: {shapes}")
         return {"image": image, "label": label}
 

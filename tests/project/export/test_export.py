@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from channel_files import CHANNELS, made_up_channels, write_task01
 from monai.data import load_decathlon_datalist
 from recorded import record_annotation
 from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
@@ -18,7 +19,7 @@ from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.cli.main import main
 from activelabel.data.dataset_json import read_dataset
-from activelabel.data.files.volumes import read_grid
+from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.given_splits import read_split
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export.audit import audit_table
@@ -58,7 +59,7 @@ class Clinic:
 
     def draw(self, image: str, who: str, **info: object) -> None:
         file = write_nifti(self.folder / "sent.nii.gz", boxes(1, 2))
-        grid = read_grid(self.images.get_image_uri(image))
+        grid = read_grid(self.images.image_files(image))
         self.archive.keep(image, "final", file, grid, LabelInfo(who, finished=True, confirmed=True, **info))
 
     def export(self, layout: str) -> Path:
@@ -222,6 +223,28 @@ def test_the_command_says_what_it_wrote(
     assert ended.value.code == 0
     assert capfd.readouterr().out == f"1 training and 2 validation cases, 1 of them in part in {out}\n"
     assert (out / "participants.tsv").is_file()
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon"])
+def test_channels_go_along_as_the_layout_has_them(tmp_path: Path, layout: str) -> None:
+    studies = write_task01(tmp_path / "task", 1) / "imagesTr"
+    conf = {"recipe": str(TINY_RECIPE), "project_dir": str(tmp_path / "project"), "shown_channel": "T1w"}
+    project = open_project("app", str(studies), conf)
+    project.ledger.sync_images(["BRATS_000"], 0)
+    images, archive = FolderImages(project), open_archive(project)
+    channels, drawn = made_up_channels(0)
+    file = write_nifti(tmp_path / "sent.nii.gz", drawn)
+    grid = read_grid(images.image_files("BRATS_000"))
+    archive.keep("BRATS_000", "final", file, grid, LabelInfo("ann", finished=True, confirmed=True))
+    out = tmp_path / layout
+    export_dataset(project, images, out, layout)
+    assert read_dataset(out / "dataset.json").channels == CHANNELS
+    again = open_project("app", str(out / "imagesTr"), {**conf, "project_dir": str(tmp_path / "again")})
+    volume = read_volume(FolderImages(again).image_files("BRATS_000"))
+    assert np.array_equal(volume.channels, channels)
+    assert np.array_equal(voxels(out / "labelsTr" / "BRATS_000.nii.gz"), drawn)
+    with pytest.raises(InvalidInputError, match=r"^--layout bids: images have 4 channels"):
+        export_dataset(project, images, tmp_path / "bids", "bids")
 
 
 def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:

@@ -92,8 +92,6 @@ def test_a_dataset_whose_names_cannot_be_used_is_refused(tmp_path: Path, labels:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"channel_names": {"1": "T2", "0": "T1"}}, r"its images have 2 channels \(T1, T2\), expected one"),
-        ({"modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}}, "its images have 4 channels"),
         ({"file_ending": ".tif"}, r"its files end in \.tif, expected one of \.nii\.gz"),
     ],
 )

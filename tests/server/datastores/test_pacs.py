@@ -2,6 +2,7 @@ import datetime
 import itertools
 import logging
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from rtstruct_files import in_slice, rtstruct
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.dicom.seg_writing import write_seg
+from activelabel.data.files.channels import ChannelLayout
+from activelabel.data.files.volumes import read_volume
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.grids import Grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
+from activelabel.project.readability import set_aside_unreadable
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.datastores.pacs import PacsDatastore
+from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
@@ -719,3 +724,69 @@ def test_the_modality_is_determined_when_the_first_images_come(
 def test_the_keys_that_a_pacs_adds_to_the_status_are_described(site: Site) -> None:
     described = {key for key in {**INFO, **INFO_OF_A_PACS} if key.startswith("datastore.") and "{" not in key}
     assert {f"datastore.{key}" for key in site.open().status()} == described
+
+
+# Channels
+
+
+def send_study(site: Site, patient: str, **descriptions: np.ndarray) -> dict[str, str]:
+    """Send the series of one study, one for each description, and return their UIDs."""
+    uids, study = {}, generate_uid(entropy_srcs=[patient])
+    for name, affine in descriptions.items():
+        hu = np.random.default_rng(len(name)).integers(1, 150, SHAPE).astype(np.int16)
+        file = site.folder / f"{patient}-{name}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(hu, affine), file)
+        datasets = ct_series(file, f"{patient} {name}", datetime.datetime(2026, 3, 4, 5, 6, 7))
+        for dataset in datasets:
+            dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesDescription = patient, study, name
+        site.orthanc.store(datasets)
+        uids[name] = str(datasets[0].SeriesInstanceUID)
+    return uids
+
+
+def open_channels(site: Site, monkeypatch: pytest.MonkeyPatch, follow_changes: bool = True) -> PacsDatastore:
+    rule = SeriesRule(ChannelLayout(("FLAIR", "T1", "T2"), (), (0, 1, 2), 3, shown=1), ("FLAIR", "T1", "T2"))
+    monkeypatch.setattr(pacs_datastore.PacsDatastore, "__init__", partialmethod(PacsDatastore.__init__, rule=rule))
+    return site.open(follow_changes=follow_changes)
+
+
+def moved(by_mm: float) -> np.ndarray:
+    affine = AFFINE_RAS.copy()
+    affine[2, 3] += by_mm
+    return affine
+
+
+def test_the_series_of_a_study_are_the_channels_of_one_image(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = send_study(site, "good", FLAIR=AFFINE_RAS, T1=AFFINE_RAS, T2=moved(2.0), localizer=AFFINE_RAS)
+    apart = send_study(site, "apart", FLAIR=AFFINE_RAS, T1=AFFINE_RAS, T2=moved(100.0))
+    send_study(site, "less", FLAIR=AFFINE_RAS, T1=AFFINE_RAS)
+    store = open_channels(site, monkeypatch)
+    assert sorted(store.list_images()) == sorted([good["T1"], apart["T1"]])
+    assert sum("0 series for the channel T2" in line for line in store.passed_over()) == 1
+    assert known_modality(site.ledger).name == "CT, CT, CT"  # as the series say
+
+    volume = read_volume(store.image_files(good["T1"]))
+    assert volume.channels.shape == (3, *SHAPE)
+    assert np.array_equal(volume.array, voxels(store.get_image_uri(good["T1"])))
+    assert store.shown_file(good["T1"]) == Path(store.get_image_uri(good["T1"]))
+    lower, upper = volume.channels[2][..., 1:], voxels(store._cache.volume(good["T2"], None))[..., :-1]
+    assert np.allclose(lower, upper, atol=0.01)  # 2 mm are a slice
+
+    assert set_aside_unreadable(apart["T1"], store, site.ledger, was_scored=False)
+    assert "its channel T2 covers 0% of T1" in str(site.ledger.image(apart["T1"]).unreadable_reason)
+    assert not set_aside_unreadable(good["T1"], store, site.ledger, was_scored=False)
+    store.save_label(good["T1"], str(site.label(1)), "final", {"client_id": "ann"})
+    assert len(site.segments()) == 1
+
+    child = open_channels(site, monkeypatch, follow_changes=False)
+    assert child.image_files(good["T1"]) == store.image_files(good["T1"])
+
+
+def test_channels_are_fetched_again_when_one_series_has_changed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    uids = send_study(site, "late", FLAIR=AFFINE_RAS, T1=AFFINE_RAS, T2=AFFINE_RAS)
+    store = open_channels(site, monkeypatch)
+    files = store.image_files(uids["T1"])
+    objects = store._datastore.objects[uids["T1"]]
+    objects.image.info["instances"] -= 1  # as if the last slice of FLAIR had come since
+    store.refresh()
+    assert not any(path.exists() for path in files.paths)

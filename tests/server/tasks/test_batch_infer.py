@@ -7,6 +7,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from small_studies import BROKEN, write_image
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -23,6 +24,9 @@ class Studies:
 
     def get_image_uri(self, image_id: str) -> str:
         return str(self.folder / f"{image_id}.nii.gz")
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        return ImageFiles(self.folder / f"{image_id}.nii.gz")
 
 
 def test_batch_inference_sets_unreadable_images_aside_and_goes_on(tmp_path: Path) -> None:

@@ -28,13 +28,22 @@ def write_volume(path: Path, volume: Volume) -> None:
     Raises:
         OSError: the folder is missing, read-only or full.
     """
-    array: NDArray[np.generic] = volume.array
-    whole = np.array_equal(volume.array, np.rint(volume.array))
-    if whole and volume.array.min() >= _INT16.min and volume.array.max() <= _INT16.max:
-        array = volume.array.astype(np.int16)
-    image = nibabel.Nifti1Image(array, volume.affine_ras)
+    _write(path, volume.array, volume.affine_ras)
+
+
+def write_frames(path: Path, volume: Volume) -> None:
+    """Write all channels of a volume as the frames of a compressed NIfTI, in their order. As `write_volume` else."""
+    _write(path, np.moveaxis(volume.channels, 0, -1), volume.affine_ras)
+
+
+def _write(path: Path, voxels: NDArray[np.float32], affine_ras: NDArray[np.float64]) -> None:
+    array: NDArray[np.generic] = voxels
+    whole = np.array_equal(voxels, np.rint(voxels))
+    if whole and voxels.min() >= _INT16.min and voxels.max() <= _INT16.max:
+        array = voxels.astype(np.int16)
+    image = nibabel.Nifti1Image(array, affine_ras)
     image.header.set_xyzt_units("mm")
-    image.set_qform(volume.affine_ras, code="scanner")
-    image.set_sform(volume.affine_ras, code="scanner")
+    image.set_qform(affine_ras, code="scanner")
+    image.set_sform(affine_ras, code="scanner")
     # A CT is large and noise hardly compresses: the fastest level.
     write_atomically(path, gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))

@@ -38,7 +38,7 @@ class Header:
 
     Attributes:
         shape: without trailing axes of length 1 beyond the third.
-        affine_ras: from voxel index to millimetres as ITK has it; None unless the image is 3D.
+        affine_ras: from voxel index to millimetres as ITK has it; None below three dimensions.
         other_affines: affines of other readers, if these put the voxels elsewhere.
         layers: the number of values of a voxel.
         fields: the fields of a `.nrrd`, text by name.
@@ -170,7 +170,7 @@ def _nifti_in(unpacked: io.BytesIO) -> nibabel.Nifti1Image:
 
 def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
     shape, own = _without_single_frames(image.shape), np.asarray(image.affine, dtype=np.float64)
-    if len(shape) != 3 or min(shape) < 1:
+    if len(shape) < 3 or min(shape) < 1:
         return Header(shape, None, (), 1, {})
     grid = Grid((shape[0], shape[1], shape[2]), own)
     singular = not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import (
     ENDINGS,
@@ -47,12 +48,14 @@ class FolderContent:
         files: paths below the folder by id, sorted.
         passed_over: by path, the reason why a file or folder is not used.
         more: for labels, the image id of each label, by its path, whose image has another label in `files`.
+        layout: for images, how their channels lie in files.
     """
 
     folder: Path
     files: Mapping[str, str]
     passed_over: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
+    layout: ChannelLayout = ONE_CHANNEL
 
     @property
     def unused(self) -> dict[str, str]:
@@ -60,8 +63,12 @@ class FolderContent:
         return {**self.passed_over, **dict.fromkeys(self.more, DOUBLE)}
 
     def path(self, image_id: str) -> Path:
-        """The path of the file of an id."""
+        """The path of the file of an id; of an image with several, the one of the channel that is shown."""
         return self.folder / self.files[image_id]
+
+    def image(self, image_id: str) -> ImageFiles:
+        """All files of an image."""
+        return self.layout.files(self.path(image_id))
 
     def lines(self) -> list[str]:
         """One line for each reason: the number of files that were passed over for it, and their names."""
@@ -82,6 +89,7 @@ def find_images(
     without: Collection[Path] = (),
     *,
     links_out: bool = False,
+    layout: ChannelLayout = ONE_CHANNEL,
 ) -> FolderContent:
     """The images in a folder and its sub-folders.
 
@@ -92,18 +100,21 @@ def find_images(
         known: paths below the folder by id, as found earlier; files keep these ids as long as they exist.
         without: folders with other content, which are not searched.
         links_out: whether to take links to files outside of the folder too.
+        layout: how the channels of an image lie in files; an image without one of them is passed over.
     """
     passed_over: dict[str, str] = {}
     skipped = {path.resolve() for path in without}
-    found = list(_images_below(folder, "", skipped, passed_over, None if links_out else folder))
+    there = list(_images_below(folder, "", skipped, passed_over, None if links_out else folder))
     # A project that began with the test images among its own goes on with them.
     for test_folder in [path for path in passed_over if path.endswith(f"{TEST_IMAGES}/")]:
         if any(path.startswith(test_folder) for path in (known or {}).values()):
             del passed_over[test_folder]
-            found += _images_below(
+            there += _images_below(
                 folder / test_folder, test_folder, skipped, passed_over, None if links_out else folder
             )
-    return FolderContent(folder, dict(sorted(_with_ids(found, known or {}).items())), passed_over)
+    found, unused = layout.grouped(there)
+    files = dict(sorted(_with_ids(found, known or {}, layout).items()))
+    return FolderContent(folder, files, {**passed_over, **unused}, layout=layout)
 
 
 def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = None) -> FolderContent:
@@ -264,7 +275,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str]:
+def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelLayout) -> dict[str, str]:
     there = set(paths)
     given = {image_id: path for image_id, path in known.items() if path in there}
     new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), _preference(path), path))
@@ -272,14 +283,14 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str]) -> dict[str, str
     # Names of folders are made of ids, and where a file system does not tell `A` from `a`, two of these would be one.
     taken = {image_id.casefold() for image_id in given}
     for path in new:
-        first = next(image_ids(path))
+        first = next(image_ids(layout.name_of(path)))
         if first.casefold() in taken:
             late.append(path)
         else:
             given[first] = path
             taken.add(first.casefold())
     for path in late:  # only now, so that they take no id that another file would get first
-        image_id = next(candidate for candidate in image_ids(path) if candidate.casefold() not in taken)
+        image_id = next(candidate for candidate in image_ids(layout.name_of(path)) if candidate.casefold() not in taken)
         given[image_id] = path
         taken.add(image_id.casefold())
     return given

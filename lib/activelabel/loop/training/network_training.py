@@ -134,7 +134,7 @@ class NetworkTraining:
 
     def predictor(self, weights: Weights, device: torch.device) -> Predictor:
         """A predictor with these weights and the recipe's prediction settings."""
-        network = build_network(self._model.network, self._model.classes)
+        network = build_network(self._model.network, self._model.classes, self._model.inputs)
         network.load_state_dict(weights)
         return self._project.predictor_of(network, device)
 

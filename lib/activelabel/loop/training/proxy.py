@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.judging import case_metrics, measure_again
@@ -149,10 +150,10 @@ class ProxyTraining(NetworkTraining):
                 was_scored=image.id in files,
                 preprocessing=self._project.preprocessing,
             ):
-                path = Path(images.get_image_uri(image.id))
+                image_files = images.image_files(image.id)
                 try:
                     with one_case(image.id):
-                        cases.append(_case(image, path, files.find(image.id, path)))
+                        cases.append(_case(image, image_files, files.find(image.id, image_files)))
                 except InvalidInputError as error:
                     left_out[image.id] = str(error)
                     logger.warning("%s is left out of the proxy training: %s", image.id, error)
@@ -166,9 +167,9 @@ class ProxyTraining(NetworkTraining):
         return cases
 
 
-def _case(image: Image, path: Path, label: Path) -> AnnotatedCase:
+def _case(image: Image, files: ImageFiles, label: Path) -> AnnotatedCase:
     return {
-        "image": str(path),
+        "image": files.as_json(),
         "label": str(label),
         "slices": None,
         "slice_axis": None,

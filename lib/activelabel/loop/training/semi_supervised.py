@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
 from activelabel.loop.training.network_training import NetworkTraining
@@ -58,7 +58,7 @@ class SemiSupervisedTraining(NetworkTraining):
         broken, load, good = super().drop_broken(run), LoadNoisyCase(self._model.preprocessing), list[NoisyCase]()
         for case in self._noisy:
             try:
-                with one_case(Path(case["image"]).name):
+                with one_case(ImageFiles.of(case["image"]).name):
                     load(case)
                 good.append(case)
             except InvalidInputError as error:

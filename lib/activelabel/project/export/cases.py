@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.project.images import Images
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
@@ -17,7 +18,7 @@ class ExportedCase:
         name: the id of the image, by which files are named.
         role: for training or for validation.
         patient: whose image it is; the image's own id where the patient is unknown.
-        image: its file, or the folder of its series.
+        image: its files, or the folder of its series.
         label: the file of its label, which was compared with its SHA-256.
         annotation: the label in the ledger.
         axis: the axis along which its slices are counted; None if they never were.
@@ -26,7 +27,7 @@ class ExportedCase:
     name: str
     role: Role
     patient: str
-    image: Path
+    image: ImageFiles
     label: Path
     annotation: Annotation
     axis: int | None
@@ -49,7 +50,7 @@ def exported_cases(project: Project, images: Images) -> list[ExportedCase]:
             name=label.image_id,
             role=known[label.image_id].role,
             patient=known[label.image_id].patient or label.image_id,
-            image=Path(images.get_image_uri(label.image_id)),
+            image=images.image_files(label.image_id),
             label=sound_file(label, project.labels_folder),
             annotation=label,
             axis=known[label.image_id].slice_axis,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.project.listing import listed_files
@@ -21,14 +22,16 @@ class FolderImages:
         if not studies.is_dir():
             raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
         known = listed_files(project.view_folder) or listed_files(studies)
-        self._found = find_images(studies, known, links_out=project.settings.links_out_of_studies)
+        self._found = find_images(
+            studies, known, links_out=project.settings.links_out_of_studies, layout=project.layout
+        )
 
-    def get_image_uri(self, image_id: str) -> str:
-        """The file of an image.
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image.
 
         Raises:
             NotFoundError: it is gone.
         """
         if image_id not in self._found.files:
             raise NotFoundError(f"image '{image_id}': its file is gone from the studies folder: put it back")
-        return str(self._found.path(image_id))
+        return self._found.image(image_id)

@@ -14,11 +14,20 @@ AUDIT = "audit.csv"
 
 @dataclass(frozen=True)
 class Place:
-    """Paths below the data set's folder for one case; `mask` is that of its annotated slices, if they are not all."""
+    """Paths below the data set's folder for one case; `mask` is that of its annotated slices, if they are not all.
+
+    `more` has the files of further channels, in layouts that have one for each.
+    """
 
     image: str
     label: str
     mask: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The files of the image: one, or one for each channel."""
+        return (self.image, *self.more)
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,13 @@ class Layout:
     ignored: int = 0
 
 
-def nnunet(cases: Sequence[ExportedCase], labels: Sequence[str], modality: str, name: str) -> Layout:
+def nnunet(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Sequence[str], name: str) -> Layout:
     """nnU-Net's raw data set, with a `splits_final.json` of one fold. Unannotated slices have its label `ignore`."""
     ignored = len(labels) + 1 if any(case.is_partial for case in cases) else 0
     values = {"background": 0, **{label: value for value, label in enumerate(labels, start=1)}}
     description = {
         "name": name,
-        "channel_names": {"0": modality},
+        "channel_names": {str(place): channel for place, channel in enumerate(channels)},
         "labels": {**values, IGNORE: ignored} if ignored else values,
         "numTraining": len(cases),
         "file_ending": ENDING,
@@ -50,14 +59,17 @@ def nnunet(cases: Sequence[ExportedCase], labels: Sequence[str], modality: str, 
     fold = {"train": _names(cases, "training"), "val": _names(cases, "validation")}
     places = {
         case.name: Place(
-            f"imagesTr/{case.name}_0000{ENDING}", f"labelsTr/{case.name}{ENDING}", f"annotatedTr/{case.name}{ENDING}"
+            f"imagesTr/{case.name}_0000{ENDING}",
+            f"labelsTr/{case.name}{ENDING}",
+            f"annotatedTr/{case.name}{ENDING}",
+            tuple(f"imagesTr/{case.name}_{place:04}{ENDING}" for place in range(1, len(channels))),
         )
         for case in cases
     }
     return Layout(places, {"dataset.json": _json(description), "splits_final.json": _json([fold])}, ignored)
 
 
-def decathlon(cases: Sequence[ExportedCase], labels: Sequence[str], modality: str, name: str) -> Layout:
+def decathlon(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Sequence[str], name: str) -> Layout:
     """The Medical Segmentation Decathlon's layout, with a list `validation` beside `training`, as MONAI reads it."""
     places = {
         case.name: Place(
@@ -73,8 +85,8 @@ def decathlon(cases: Sequence[ExportedCase], labels: Sequence[str], modality: st
     description = {
         "name": name,
         "description": f"exported by activelabel {__version__}",
-        "tensorImageSize": "3D",
-        "modality": {"0": modality},
+        "tensorImageSize": "3D" if len(channels) == 1 else "4D",
+        "modality": {str(place): channel for place, channel in enumerate(channels)},
         "labels": {str(value): label for value, label in enumerate(["background", *labels])},
         "numTraining": len(_names(cases, "training")),
         "numTest": 0,
@@ -85,8 +97,9 @@ def decathlon(cases: Sequence[ExportedCase], labels: Sequence[str], modality: st
     return Layout(places, {"dataset.json": _json(description)})
 
 
-def bids(cases: Sequence[ExportedCase], labels: Sequence[str], modality: str, name: str) -> Layout:
+def bids(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Sequence[str], name: str) -> Layout:
     """BIDS: images as raw data, labels as a derivative. Subjects are numbered, so that no patient's name goes along."""
+    (modality,) = channels
     folder, suffix = _BIDS_KINDS.get(modality, ("other", "image"))
     subjects = {patient: f"sub-{number:04d}" for number, patient in enumerate(_patients(cases), start=1)}
     runs = dict.fromkeys(subjects, 0)
@@ -117,7 +130,7 @@ def bids(cases: Sequence[ExportedCase], labels: Sequence[str], modality: str, na
     )
 
 
-LAYOUTS: Mapping[str, Callable[[Sequence[ExportedCase], Sequence[str], str, str], Layout]] = {
+LAYOUTS: Mapping[str, Callable[[Sequence[ExportedCase], Sequence[str], Sequence[str], str], Layout]] = {
     "nnunet": nnunet,
     "decathlon": decathlon,
     "bids": bids,

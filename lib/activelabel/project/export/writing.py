@@ -8,7 +8,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from numpy.typing import NDArray
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.names import ending_of
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.volumes import read_volume
@@ -45,7 +47,8 @@ def export_dataset(
         follow: is given the cases and yields them one by one, to show progress.
 
     Raises:
-        InvalidInputError: the layout is unknown, the folder has something in it, or a case cannot be read.
+        InvalidInputError: the layout is unknown, the folder has something in it, a case cannot be read, or the
+            layout has no place for several channels.
         NotReadyError: there is no label to export.
     """
     if layout not in LAYOUTS:
@@ -56,7 +59,13 @@ def export_dataset(
     if not cases:
         raise NotReadyError("there is no label to export: finish one first, or approve one with --conf review true")
     modality = project.modality.name if project.modality is not None else "other"
-    laid = LAYOUTS[layout](cases, project.labels, modality, out.name)
+    if layout == "bids" and project.recipe.channel_count > 1:
+        raise InvalidInputError(
+            f"--layout bids: images have {project.recipe.channel_count} channels, and BIDS would need the contrast of "
+            "each, which is not known: use nnunet or decathlon"
+        )
+    channels = project.recipe.channels if project.recipe.channel_count > 1 else (modality,)
+    laid = LAYOUTS[layout](cases, project.labels, channels, out.name)
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     for case in follow(cases):
@@ -77,25 +86,37 @@ def export_dataset(
 
 def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -> None:
     place = laid.places[case.name]
-    for path in (place.image, place.label, *((place.mask,) if case.is_partial else ())):
+    for path in (*place.images, place.label, *((place.mask,) if case.is_partial else ())):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-    _write_image(case.image, out / place.image)
+    _write_image(case.image, [out / path for path in place.images])
     if case.is_partial:
         _write_partial(case, place, laid.ignored, project, out)
     else:
         shutil.copyfile(case.label, out / place.label)
 
 
-def _write_image(source: Path, target: Path) -> None:
-    """Copy a compressed NIfTI as it is; write any other image as one, at the place that 3D Slicer gives its voxels."""
-    if source.is_file() and ending_of(source.name).lower() == ENDING:
-        shutil.copyfile(source, target)
+def _write_image(source: ImageFiles, targets: Sequence[Path]) -> None:
+    """Copy a compressed NIfTI as it is; write any other image as one, at the place that 3D Slicer gives its voxels.
+
+    Channels are written on the grid of the shown one: each into its own file, or as frames if there is one target.
+    """
+    if not source.channels and source.path.is_file() and ending_of(source.name).lower() == ENDING:
+        shutil.copyfile(source.path, targets[0])
         return
     volume = read_volume(source)
-    image = nibabel.Nifti1Image(volume.array, volume.affine_ras)
+    if len(targets) == 1:
+        frames = np.moveaxis(volume.channels, 0, -1)
+        _save(frames[..., 0] if len(volume.channels) == 1 else frames, volume.affine_ras, targets[0])
+        return
+    for channel, target in zip(volume.channels, targets, strict=True):
+        _save(channel, volume.affine_ras, target)
+
+
+def _save(voxels: NDArray[np.float32], affine_ras: NDArray[np.float64], target: Path) -> None:
+    image = nibabel.Nifti1Image(voxels, affine_ras)
     image.header.set_xyzt_units("mm")
-    image.set_qform(volume.affine_ras, code="scanner")
-    image.set_sform(volume.affine_ras, code="scanner")
+    image.set_qform(affine_ras, code="scanner")
+    image.set_sform(affine_ras, code="scanner")
     nibabel.save(image, target)
 
 

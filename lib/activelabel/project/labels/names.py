@@ -115,12 +115,6 @@ def _from_dataset_json(path: Path) -> list[str]:
 
 def _check_understood(dataset: DatasetDescription) -> None:
     """Refuse options of a data set that this package does not support: they would be learned wrongly."""
-    if len(dataset.channels) > 1:
-        raise InvalidInputError(
-            f"{dataset.path}: its images have {len(dataset.channels)} channels ({', '.join(dataset.channels)}), "
-            "expected one: put the files of one channel into a folder of their own, and name the structures with "
-            "--conf labels"
-        )
     if dataset.regions:
         name, values = next(iter(dataset.regions.items()))
         raise InvalidInputError(

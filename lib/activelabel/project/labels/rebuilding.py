@@ -129,7 +129,9 @@ def _images(project: Project, archive: _Archive) -> Collection[str]:
         return labelled
     studies = Path(project.studies)
     known = listed_files(project.view_folder) or listed_files(studies)
-    return find_images(studies, known, links_out=project.settings.links_out_of_studies).files.keys()
+    return find_images(
+        studies, known, links_out=project.settings.links_out_of_studies, layout=project.layout
+    ).files.keys()
 
 
 def _history(image_id: str, files: Sequence[Path]) -> list[dict[str, Any]]:

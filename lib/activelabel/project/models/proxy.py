@@ -89,7 +89,7 @@ def initial_weights(project: Project) -> dict[str, Tensor] | None:
         logger.warning("training begins with random weights: there is no proxy model")
         return None
     description = project.model_description
-    network = build_network(description.network, description.classes)
+    network = build_network(description.network, description.classes, description.inputs)
     try:
         taken = take_over(network, description, project.models_folder / model.file, model.sha256)
     except InvalidInputError as error:

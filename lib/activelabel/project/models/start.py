@@ -57,7 +57,7 @@ def start_weights(project: Project) -> dict[str, Tensor] | None:
     if fact is None or not fact.value:
         return None
     description = project.model_description
-    own = build_network(description.network, description.classes).state_dict()
+    own = build_network(description.network, description.classes, description.inputs).state_dict()
     try:
         taken = _read(project, json.loads(fact.value))
         _check(taken, own)

@@ -76,7 +76,7 @@ class CaseActions:
         sample: dict[str, Any] = self._strategies[strategy](request, self._datastore)
         if not sample:
             return {}
-        sample["path"] = self._datastore.get_image_uri(sample["id"])
+        sample["path"] = str(self._datastore.shown_file(sample["id"]))
         draft = self._datastore.open_for(sample["id"], annotator)
         if draft is not None:
             stored = self._datastore.get_image_info(sample["id"])
@@ -133,7 +133,7 @@ class CaseActions:
         if held.slices is not None:
             axis = ledger.image(held.image_id).slice_axis
             assert axis is not None  # the slices were counted before they were leased
-            places = slice_places(read_grid(self._datastore.get_image_uri(held.image_id)), axis)
+            places = slice_places(read_grid(self._datastore.image_files(held.image_id)), axis)
         returned = {label.image_id: review for label, review in ledger.returned_to(annotator)}.get(held.image_id)
         query = CurrentQuery(
             image=held.image_id,

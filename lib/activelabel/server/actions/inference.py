@@ -43,10 +43,16 @@ class Inference:
         if request.get("save_label"):
             self._models.require_labels_of(name)
         in_studies = image in self._datastore.list_images()
-        path = self._datastore.get_image_uri(image) if in_studies else image
-        file, params = self._infers[name]({**copy.deepcopy(dict(request)), "image": path})
+        files = self._datastore.image_files(image).as_json() if in_studies else image
+        file, params = self._infers[name]({**copy.deepcopy(dict(request)), "image": files})
         if in_studies and name == MODEL:
-            keep_shown_mask(self._project, image, int(params["model_version"]), file, lambda: read_grid(path))
+            keep_shown_mask(
+                self._project,
+                image,
+                int(params["model_version"]),
+                file,
+                lambda: read_grid(files),
+            )
         label = file
         if request.get("save_label") and in_studies:
             tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value

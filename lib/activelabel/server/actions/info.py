@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.encoders import jsonable_encoder
 
 from activelabel import __version__
-from activelabel.data.intensities import odd_ones
+from activelabel.data.intensities import odd_channels
 from activelabel.loop.advice import advice
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import read_situation
@@ -124,7 +124,7 @@ class AppInfo:
         modality = self._project.modality
         if modality is None:
             return None
-        odd = odd_ones(known_intensities(self._project.ledger))
+        odd = odd_channels(known_intensities(self._project.ledger), self._project.layout.names)
         return {"name": modality.name, "reason": modality.reason, "intensity": self._project.preprocessing.intensity,
                 "differing": odd}  # fmt: skip
 

@@ -123,7 +123,7 @@ class ReviewActions:
         return self.decide(params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty)
 
     def _write_merged(self, first: Annotation, second: Annotation, folder: Path) -> Path:
-        grid = read_grid(self._datastore.get_image_uri(first.image_id))
+        grid = read_grid(self._datastore.image_files(first.image_id))
         one, other = (
             check_label(self._datastore.kept_file(label), grid, self._project.labels).array for label in (first, second)
         )

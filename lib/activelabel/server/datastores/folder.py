@@ -70,7 +70,7 @@ class LedgerDatastore(FolderImages):
         """
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
-        image = Path(self.get_image_uri(image_id))
+        image = self.image_files(image_id)
         try:
             grid = read_grid(image)
         except InvalidInputError as error:  # damaged since it was asked for; without this it would be asked for again
@@ -93,7 +93,7 @@ class LedgerDatastore(FolderImages):
         Raises:
             NotFoundError: the annotator has no draft of this image.
         """
-        kept = self._archive.finish(image_id, annotator, read_grid(self.get_image_uri(image_id)))
+        kept = self._archive.finish(image_id, annotator, read_grid(self.image_files(image_id)))
         self._show_kept(kept, {})
         return kept
 
@@ -180,17 +180,18 @@ class LedgerDatastore(FolderImages):
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels from the studies. The project folder keeps all files."""
-        file = Path(self._image_path(image_id))
-        if not os.access(file.parent, os.W_OK):
+        files = self._files(image_id).paths
+        if not os.access(files[0].parent, os.W_OK):
             raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
         for tag in list(self._datastore.objects[image_id].labels):
             if tag in self._datastore.objects[image_id].labels:  # removing a final label may have removed its original
                 self.remove_label(image_id, tag)
-        if file.exists():
-            kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(file, kept)
-            logger.warning("image '%s' is taken out of the studies: its file is %s now", image_id, kept)
+        for file in files:
+            if file.exists():
+                kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(file, kept)
+                logger.warning("image '%s' is taken out of the studies: its file is %s now", image_id, kept)
         self.refresh()
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
@@ -203,7 +204,7 @@ class LedgerDatastore(FolderImages):
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP file of the annotated images and their labels, each under its id."""
         files = [
-            (image_id, Path(self.get_image_uri(image_id)), self.label_file(image_id, FINAL))
+            (image_id, self.image_files(image_id), self.label_file(image_id, FINAL))
             for image_id in self.get_labeled_images()[:limit_cases]
         ]
         return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
@@ -309,13 +310,13 @@ class LedgerDatastore(FolderImages):
         info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known, "finished": True, "confirmed": True}
         if tag == FINAL and info[COVERED] != WHOLE:
             listed = info.get(SLICE_AXIS)
-            axis = self._archive.slice_axis(image_id, read_grid(self.get_image_uri(image_id)))
+            axis = self._archive.slice_axis(image_id, read_grid(self.image_files(image_id)))
             if listed != axis:
                 raise InvalidInputError(
                     f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
                     "which they were drawn"
                 )
-        self._archive.keep(image_id, tag, path, read_grid(self.get_image_uri(image_id)), read_label_info(info), name)
+        self._archive.keep(image_id, tag, path, read_grid(self.image_files(image_id)), read_label_info(info), name)
         self._show_current(image_id, tag, info)
 
     def _show_kept(self, kept: Kept, info: dict[str, Any]) -> None:

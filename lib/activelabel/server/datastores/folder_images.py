@@ -19,6 +19,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
@@ -29,6 +30,7 @@ from activelabel.errors import (
     InvalidInputError,
     NotReadyError,
 )
+from activelabel.project.channel_files import SHOWN, shown_channel
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
@@ -63,6 +65,7 @@ class FolderImages(LocalDatastore):
         links_out: bool = False,
         split: GivenSplit | None = None,
         patients: GivenPatients | None = None,
+        layout: ChannelLayout = ONE_CHANNEL,
     ) -> None:
         """Open the studies folder.
 
@@ -76,6 +79,7 @@ class FolderImages(LocalDatastore):
             links_out: whether links out of the folder with the images are followed.
             split: the given roles of images, if any; test images are never asked for.
             patients: the given patients, if any; images of unknown patients are passed over.
+            layout: how the channels of an image lie in files.
 
         Raises:
             InvalidInputError: the folder of labels is a link that leads out and must not be followed.
@@ -96,6 +100,7 @@ class FolderImages(LocalDatastore):
         self._links_out = links_out
         self._split = split
         self._patients = patients
+        self._layout = layout
         self._beside = None if images is None else Path(images)
         self._found_labels = FoundLabels(
             self._beside or Path(studies),
@@ -126,7 +131,7 @@ class FolderImages(LocalDatastore):
             NotReadyError: an image already has that id.
         """
         source = Path(image_filename)
-        require_new_image(image_id, source)
+        require_new_image(image_id, source, self._layout)
         target = Path(self._datastore.image_path()) / f"{image_id}{ending_of(source.name).lower()}"
         with self._lock:
             if image_id in self._datastore.objects or target.exists():
@@ -148,6 +153,33 @@ class FolderImages(LocalDatastore):
         if path:
             self._require_within(Path(path), Path(self._datastore.image_path()))
         return path
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """All files of an image, of which `get_image_uri` gives the one that names it.
+
+        Raises:
+            InvalidInputError: a file has become a link out of the studies folder.
+        """
+        files = self._layout.files(self.get_image_uri(image_id))
+        for path in files.paths[1:]:
+            self._require_within(path, Path(self._datastore.image_path()))
+        return files
+
+    def shown_file(self, image_id: str) -> Path:
+        """The file for viewers: the image's own, or that of its shown channel, made if the channels are frames of one.
+
+        Raises:
+            InvalidInputError: the image cannot be read.
+        """
+        files = self.image_files(image_id)
+        return shown_channel(files, self._archive.project_folder / SHOWN, image_id) if files.in_frames else files.path
+
+    def _listed_files(self, image_id: str) -> ImageFiles | None:
+        return self._files(image_id) if image_id in self._datastore.objects else None
+
+    def _files(self, image_id: str) -> ImageFiles:
+        """The files of an image that is listed, links not checked."""
+        return self._layout.files(self._image_path(image_id))
 
     def _require_within(self, path: Path, folder: Path) -> None:
         if not self._links_out and leads_out(path, folder):
@@ -246,7 +278,7 @@ class FolderImages(LocalDatastore):
         known = {image_id: file_below(image_id, shown[image_id].image) for image_id in shown}
         ours = self._archive.project_folder
         without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
-        content = find_images(folder, known, without, links_out=self._links_out)
+        content = find_images(folder, known, without, links_out=self._links_out, layout=self._layout)
         self._content = content if self._patients is None else self._patients.known_only(content)
         return {
             image_id: shown[image_id].image if known.get(image_id) == path else new_image(image_id, path, {})
@@ -267,14 +299,14 @@ class FolderImages(LocalDatastore):
         Images without a recorded state of their files are readmitted at each start.
         """
         if self.watches_folder:
-            readmit_mended(self._ledger, self._image_path, self._archive.file, at_start=at_start)
+            readmit_mended(self._ledger, self._listed_files, self._archive.file, at_start=at_start)
 
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""
         images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
         for annotation in self._ledger.annotations():
             image = images.get(annotation.image_id)
-            if image is not None and image.usable and has_changed(image, Path(self._image_path(image.id))):
+            if image is not None and image.usable and has_changed(image, self._files(image.id)):
                 set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
         usable = {image.id for image in self._ledger.images() if image.usable and image.id in self._datastore.objects}
         for annotation in (label for label in self._ledger.annotations() if label.image_id in usable):

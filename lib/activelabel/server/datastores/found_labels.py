@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.names import is_tag, no_image
 from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
 from activelabel.errors import ActiveLabelError
@@ -77,7 +78,7 @@ class FoundLabels:
             self._say(folder.name, found.passed_over)
             candidates = [*found.files.items(), *((image_id, path) for path, image_id in found.more.items())]
             for image_id, path in candidates:
-                reason = self._consider(folder, path, image_id, images.path(image_id), current, take)
+                reason = self._consider(folder, path, image_id, images.image(image_id), current, take)
                 if reason is not None:
                     self._say(folder.name, {path: reason})
 
@@ -95,7 +96,13 @@ class FoundLabels:
         logger.warning("labels/%s/%s was not written by this project: kept as %s", tag, path.name, copy)
 
     def _consider(
-        self, folder: Path, path: str, image_id: str, image: Path, current: Collection[tuple[str, str]], take: Take
+        self,
+        folder: Path,
+        path: str,
+        image_id: str,
+        image: ImageFiles,
+        current: Collection[tuple[str, str]],
+        take: Take,
     ) -> str | None:
         """Take in a file unless that was done before; return why it is not used, or None."""
         source, tag = folder / path, folder.name
@@ -103,7 +110,7 @@ class FoundLabels:
         if is_at_our_place and (image_id, tag) in current:
             return None
         name = "" if is_at_our_place else _name(source, tag)
-        state = (_state(source), _state(image), (image_id, tag) in current)
+        state = (_state(source), tuple(map(_state, image.paths)), (image_id, tag) in current)
         judged = self._judged.get(source)
         if judged is not None and judged[0] == state and not is_at_our_place:
             return judged[1]

@@ -8,7 +8,7 @@ does not answer, the known images and labels stay, and labels to send wait.
 import logging
 import threading
 import time
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -17,13 +17,16 @@ import numpy as np
 from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.data.files.channels import ChannelFile, ImageFiles
+from activelabel.data.files.studies_folder import lines_on
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.labels import write_label
-from activelabel.errors import ForbiddenError, InvalidInputError, UnavailableError
+from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.given_split import SETTING as SPLIT_SETTING
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.pacs.channel_series import Grouped, SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.modality import find_out
 from activelabel.server.pacs.patients import patients_of
@@ -39,6 +42,7 @@ LOOK_SECONDS = 30.0
 
 EXTENSION = ".nii.gz"
 _INSTANCES = "instances"
+_CHANNEL_SERIES = "channel_series"
 
 
 class PacsDatastore(LedgerDatastore):
@@ -62,6 +66,7 @@ class PacsDatastore(LedgerDatastore):
         follow_changes: bool,
         split: GivenSplit | None = None,
         patients: GivenPatients | None = None,
+        rule: SeriesRule = SeriesRule(),  # noqa: B008 - it is frozen
     ) -> None:
         """Open the PACS, which need not answer yet.
 
@@ -75,11 +80,13 @@ class PacsDatastore(LedgerDatastore):
             follow_changes: poll the PACS, and store labels there; true in the server, false in its children.
             split: the given roles of images, if any.
             patients: what the settings say of patients; see `patients_of`.
+            rule: which series of a study are the channels of an image.
         """
         self.pacs = pacs
         self._cache = cache
-        self._exchange = SegExchange(pacs, cache, ledger, archive)
-        self._series: dict[str, Series] | None = None  # None until the PACS has answered
+        self._rule = rule
+        self._exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
+        self._images: Grouped | None = None  # None until the PACS has answered
         self._problem: str | None = None
         self._looking = threading.Lock()
         view.mkdir(parents=True, exist_ok=True)
@@ -92,6 +99,7 @@ class PacsDatastore(LedgerDatastore):
             images=cache.folder,
             split=split,
             patients=patients,
+            layout=rule.layout,
         )
         if follow_changes:
             self.refresh()
@@ -140,13 +148,14 @@ class PacsDatastore(LedgerDatastore):
         with self._looking:
             try:
                 images, segs = self.pacs.images(), self.pacs.segmentations()
-                if self._series is None and self._split is not None:  # later images follow their patients
-                    named = patients_of({series.uid: series.info for series in images}, self._patients)
-                    check_parts(self._split, named, SPLIT_SETTING)
+                grouped = self._rule.group(images)
+                if self._images is None and self._split is not None:  # later images follow their patients
+                    shown = {series.uid: series.info for series in images if series.uid in grouped.channels}
+                    check_parts(self._split, patients_of(shown, self._patients), SPLIT_SETTING)
                 if images:  # the first images determine the modality of all
-                    find_out(self.pacs, self._ledger)
-                self._take_over(images)
-                studies = {series.uid: series.study_uid for series in images}
+                    find_out(self.pacs, self._ledger, self._rule)
+                self._take_over(grouped)
+                studies = {uid: channels[0].study_uid for uid, channels in grouped.channels.items()}
                 for kept in self._exchange.take_in(segs, studies):
                     self._show_kept(kept, {})
                 self._exchange.send_missing(segs, studies)
@@ -170,6 +179,44 @@ class PacsDatastore(LedgerDatastore):
         except InvalidInputError as error:
             self._ledger.mark_unreadable(image_id, str(error))
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The series of all channels as NIfTI files, fetched if necessary. Raises as `get_image_uri`."""
+        shown = Path(self.get_image_uri(image_id))
+        layout = self._rule.layout
+        if not layout.names:
+            return ImageFiles(shown)
+        study = self._study_of(image_id)
+        try:
+            paths = [self._cache.volume(uid, study) for uid in self._channels_of(image_id)]
+        except InvalidInputError as error:
+            self._ledger.mark_unreadable(image_id, str(error))
+            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+        named = zip(layout.names, paths, strict=True)
+        return ImageFiles(shown, tuple(ChannelFile(name, path) for name, path in named), layout.shown)
+
+    def shown_file(self, image_id: str) -> Path:
+        """The file for viewers: the series of the shown channel."""
+        return Path(self.get_image_uri(image_id))
+
+    def _channels_of(self, image_id: str) -> Sequence[str]:
+        """The series of an image's channels, in their order.
+
+        Raises:
+            NotFoundError: the PACS no longer has a series for each.
+        """
+        listed = self._datastore.objects.get(image_id)
+        known = None if listed is None else listed.image.info.get(_CHANNEL_SERIES)
+        if known is None:
+            grouped = self._rule.group(self.pacs.images())
+            if image_id not in grouped.channels:
+                raise NotFoundError(f"the PACS {self.pacs.address} has no series for each channel of {image_id}")
+            known = [series.uid for series in grouped.channels[image_id]]
+        return [str(uid) for uid in known]
+
+    def passed_over(self) -> list[str]:
+        """The series that make no image because their study lacks a channel: one line for each reason."""
+        return lines_on({} if self._images is None else self._images.passed_over)
 
     def patients(self) -> dict[str, str]:
         """The patient of each series, as far as settings and PACS tell."""
@@ -250,38 +297,45 @@ class PacsDatastore(LedgerDatastore):
             except Exception:
                 logger.exception("could not look into the PACS; it is tried again")
 
-    def _take_over(self, images: list[Series]) -> None:
+    def _take_over(self, images: Grouped) -> None:
         """Update the listing to the series of the PACS."""
-        for series in images:
-            shown = self._datastore.objects.get(series.uid)
-            if shown is not None and shown.image.info.get(_INSTANCES) not in (None, series.instances):
-                self._changed(series.uid, annotated=bool(shown.labels))
-        self._series = {series.uid: series for series in images}
+        for uid, channels in images.channels.items():
+            shown = self._datastore.objects.get(uid)
+            if shown is not None and shown.image.info.get(_INSTANCES) not in (None, _count(channels)):
+                self._changed(uid, [series.uid for series in channels], annotated=bool(shown.labels))
+        self._images = images
         self._reconcile_datastore()
 
-    def _changed(self, image_id: str, annotated: bool) -> None:
+    def _changed(self, image_id: str, channels: Sequence[str], annotated: bool) -> None:
         """Handle a series whose number of slices has changed, perhaps because its upload was not complete before."""
         if annotated:
             logger.warning("series %s has changed in the PACS; its label and its copy here stay as they were", image_id)
             return
-        self._cache.forget(image_id)
+        for uid in channels:
+            self._cache.forget(uid)
         self._ledger.mark_readable(image_id)
 
     def _find_images(self) -> dict[str, DataModel]:
         """The series of the PACS; until it answers, the series of its last answer."""
         shown = self._datastore.objects
         known = {image_id: shown[image_id].image.info for image_id in shown}
-        if self._series is None:
+        if self._images is None:
             listed = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
         else:
             listed = {
-                uid: {**known.get(uid, {}), **series.info, _INSTANCES: series.instances}
-                for uid, series in self._series.items()
+                uid: {**known.get(uid, {}), **self._listed(uid, channels)}
+                for uid, channels in self._images.channels.items()
             }
         return {
             image_id: DataModel(info={"ts": int(time.time()), **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION)
             for image_id, info in listed.items()
         }
+
+    def _listed(self, uid: str, channels: Sequence[Series]) -> dict[str, Any]:
+        """The tags of an image for clients, which are those of its shown series, and its number of slices."""
+        (shown,) = (series for series in channels if series.uid == uid)
+        of_channels = {_CHANNEL_SERIES: [series.uid for series in channels]} if self._rule.layout.names else {}
+        return {**shown.info, _INSTANCES: _count(channels), **of_channels}
 
     def _take_in_foreign_labels(self, current: object) -> None:
         """Do nothing: labels of others come from the PACS, and the folder of labels is only a view."""
@@ -290,3 +344,9 @@ class PacsDatastore(LedgerDatastore):
         """The study UID of an image; None if the PACS has not listed it yet."""
         shown = self._datastore.objects.get(image_id)
         return shown.image.info.get("StudyInstanceUID") if shown else None
+
+
+def _count(channels: Sequence[Series]) -> int | None:
+    """The number of slices of all channels; None if the PACS does not list it."""
+    counts = [series.instances for series in channels]
+    return None if None in counts else sum(count for count in counts if count is not None)

@@ -4,9 +4,10 @@ import logging
 
 from monailabel.config import settings as host_settings
 
-from activelabel.data.modality import ProjectModality, named_modality
+from activelabel.data.modality import ProjectModality, channel_modality, named_modality
 from activelabel.errors import InvalidInputError
 from activelabel.project.modality import fix_modality, known_modality
+from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs
 from activelabel.store.ledger import Ledger
 
@@ -40,13 +41,28 @@ def pacs_modality(pacs: Pacs) -> ProjectModality | None:
     return ProjectModality(majority[0].name, f"DICOM tag Modality of {len(majority)} of {len(tags)} series")
 
 
-def find_out(pacs: Pacs, ledger: Ledger) -> None:
+def find_out(pacs: Pacs, ledger: Ledger, rule: SeriesRule = SeriesRule()) -> None:  # noqa: B008 - it is frozen
     """Record the modality of a PACS in the ledger unless it is recorded. Raises as `pacs_modality`."""
     if known_modality(ledger) is not None:
         return
-    found = pacs_modality(pacs)
+    found = _of_channels(pacs, rule) if rule.layout.names else pacs_modality(pacs)
     if found is not None:
         fix_modality(ledger, found)
+
+
+def _of_channels(pacs: Pacs, rule: SeriesRule) -> ProjectModality | None:
+    """The modality of each channel: of the series of the first study that has all; None if no study has."""
+    grouped = rule.group(pacs.images()).channels
+    if not grouped:
+        return None
+    series = grouped[min(grouped)]
+    named = (channel_modality(name) for name in rule.layout.names)
+    tagged = (_tagged(one.info["Modality"]) for one in series)
+    found = [
+        name or (tag.name if tag else "other") if tag is None or tag.kind != "CT" else tag.name
+        for name, tag in zip(named, tagged, strict=True)
+    ]
+    return ProjectModality(", ".join(found), "DICOM tag Modality and names of the channels")
 
 
 def _tagged(name: str) -> ProjectModality | None:

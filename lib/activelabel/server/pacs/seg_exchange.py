@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +24,7 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom.labels import read_dicom_label, referenced_series
 from activelabel.data.dicom.rtstruct import is_rtstruct
 from activelabel.data.dicom.seg_writing import write_seg
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.labels import check_label, write_label
 from activelabel.errors import AskedBackError, InvalidInputError, UnavailableError
@@ -48,11 +49,20 @@ class SegExchange:
         senders: by series, the user who stored a SEG through this server.
     """
 
-    def __init__(self, pacs: Pacs, cache: SeriesCache, ledger: Ledger, archive: LabelArchive) -> None:
+    def __init__(
+        self,
+        pacs: Pacs,
+        cache: SeriesCache,
+        ledger: Ledger,
+        archive: LabelArchive,
+        files_of: Callable[[str], ImageFiles],
+    ) -> None:
+        """`files_of` gives the files of an image, fetched if necessary."""
         self._pacs = pacs
         self._cache = cache
         self._ledger = ledger
         self._archive = archive
+        self._files_of = files_of
         self.refused: dict[str, str] = {}
         self.drafts: dict[str, str] = {}
         self.senders: dict[str, str] = {}
@@ -85,7 +95,7 @@ class SegExchange:
             logger.info("looking into new segmentations of %d studies", len(new))
         kept: list[Kept] = []
         for study_uid, found in new.items():
-            kept += self._take_in_study(found, images[study_uid], study_uid)
+            kept += self._take_in_study(found, images[study_uid])
             self._judged.update(seg.uid for seg in found)
         return kept
 
@@ -122,7 +132,7 @@ class SegExchange:
             logger.error("the label of %s is kept here only: %s", image_id, error)
         self._settled.add(annotation.id)
 
-    def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str], study_uid: str) -> list[Kept]:
+    def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str]) -> list[Kept]:
         history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]
         known = {uid for annotation in history for uid in (_source(annotation), seg_uid(annotation))}
         found = []
@@ -138,14 +148,14 @@ class SegExchange:
             try:
                 if len(drawn_on) > 1:
                     raise InvalidInputError(f"it says that it was drawn on {len(drawn_on)} images, expected one")
-                kept.append(self._keep(series, seg, image_id, study_uid))
+                kept.append(self._keep(series, seg, image_id))
             except InvalidInputError as error:
                 self.refused[series.uid] = str(error)
                 logger.warning("the %s %s of %s is not used: %s", seg.get("Modality"), series.uid, image_id, error)
         return kept
 
-    def _keep(self, series: Series, seg: Dataset, image_id: str, study_uid: str) -> Kept:
-        image = self._cache.volume(image_id, study_uid)
+    def _keep(self, series: Series, seg: Dataset, image_id: str) -> Kept:
+        image = self._files_of(image_id)
         note_image(image_id, image, self._ledger)
         grid = read_grid(image)
         label = read_dicom_label(seg, grid, self._archive.labels)

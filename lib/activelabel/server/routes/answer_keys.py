@@ -189,7 +189,7 @@ INFO: dict[str, str] = {
     "modality": "modality of the images; null while it is unknown",
     "modality.name": "`CT`, `MR`, … or `other`",
     "modality.reason": "how the modality was determined",
-    "modality.intensity": "how intensities are prepared: `window` or `zscore`",
+    "modality.intensity": "how intensities are prepared: `window` or `zscore`, or a list with one for each channel",
     "modality.differing": "images whose intensities differ from those of the others",
     "modality.differing.{image}": "how the image differs",
     "doubt": "whether the model's uncertainty correlates with its errors",

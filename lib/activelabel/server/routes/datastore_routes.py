@@ -154,7 +154,7 @@ def download_image(image: str, user: AnyUser) -> Any:
     """Download an image's file."""
     store = application().datastore
     require_image(image, store)
-    file = Path(store.get_image_uri(image))
+    file = store.shown_file(image)
     return whole_file(file, file.name)
 
 
@@ -168,7 +168,7 @@ def check_image(image: str, user: AnyUser, check_sum: str | None = None) -> Any:
         algorithm = name or CHECKSUMS[0]
         if algorithm not in CHECKSUMS:
             raise InvalidInputError(f"check_sum '{algorithm}': use one of {', '.join(CHECKSUMS)}")
-        if file_checksum(application().datastore.get_image_uri(image), algorithm) != f"{algorithm}:{digest}":
+        if file_checksum(str(application().datastore.shown_file(image)), algorithm) != f"{algorithm}:{digest}":
             raise NotFoundError(f"image '{image}' has another checksum")
     return {}
 

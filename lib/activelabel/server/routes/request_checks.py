@@ -9,7 +9,7 @@ from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
 from activelabel.data.files.names import is_tag
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
-from activelabel.store.schema import NAME_LENGTH
+from activelabel.store.columns import NAME_LENGTH
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,199}")
 _IMAGE_ENDINGS = (".nii", ".gz", ".nrrd", ".mha", ".", " ")

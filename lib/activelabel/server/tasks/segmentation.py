@@ -1,7 +1,6 @@
 """Segmentation by the model in use, as an inference task of the host."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -53,8 +52,9 @@ class SegmentationInfer(InferTask):
                 there is no such model.
         """
         wanted = wanted_format(request)
-        with one_case(Path(request["image"]).name):
-            volume = read_volume(request["image"])
+        files = self._project.layout.files(request["image"])
+        with one_case(files.name):
+            volume = read_volume(files)
             image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor(request.get("model_version")) as (version, predictor):
             mask = restore_most_probable(predictor.probabilities(image.tensor), image)

@@ -1,7 +1,6 @@
 """Uncertainty maps for the clients: bands of uncertainty as segments."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,8 +48,9 @@ class UncertaintyInfer(InferTask):
         """
         measure = chosen_measure(request.get("measure"), self._project.recipe.prediction.repeats)
         wanted = wanted_format(request)
-        with one_case(Path(request["image"]).name):
-            volume = read_volume(request["image"])
+        files = self._project.layout.files(request["image"])
+        with one_case(files.name):
+            volume = read_volume(files)
             image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor() as (version, predictor):
             statistics = predictor.sample(

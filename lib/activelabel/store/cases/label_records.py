@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.annotations import last_version
 from activelabel.store.cases.rounds import current_round
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
 from activelabel.store.schema import (
@@ -24,7 +25,6 @@ from activelabel.store.schema import (
     ReadingRow,
     ReviewRow,
     RoundRow,
-    UtcDateTime,
 )
 
 LabelRecord = dict[str, Any]

@@ -271,7 +271,7 @@ class TrainingLoop:
 
 def first_network(plan: Plan, device: torch.device) -> nn.Module:
     """The network of a plan with its first weights, on a device, in the memory layout that trains fastest."""
-    network = build_network(plan.model.network, plan.model.classes)
+    network = build_network(plan.model.network, plan.model.classes, plan.model.inputs)
     if plan.weights is not None:
         network.load_state_dict(plan.weights)
     if device.type == "cpu":

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.prediction.precision import PrecisionName
 from activelabel.recipes import PredictionSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.checkpoints import ModelDescription
@@ -121,6 +122,6 @@ def _stamps(cases: Sequence[Case] | Sequence[NoisyCase]) -> list[object]:
 _FILES = ("image", "label", "noisy_label")
 
 
-def _stamp(file: object) -> tuple[int, int]:
-    status = Path(str(file)).stat()
-    return status.st_size, status.st_mtime_ns
+def _stamp(files: Any) -> list[tuple[int, int]]:
+    states = [path.stat() for path in ImageFiles.of(files).paths]
+    return [(status.st_size, status.st_mtime_ns) for status in states]
