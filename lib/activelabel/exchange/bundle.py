@@ -19,6 +19,7 @@ COPIED = {
     "activelabel.data.intensities": "intensities",
     "activelabel.data.reflection": "reflection",
     "activelabel.data.slices": "slices",
+    "activelabel.errors": "errors",
     "activelabel.exchange.bundle_scripts.images": "images",
     "activelabel.exchange.bundle_scripts.inferer": "inferer",
     "activelabel.exchange.bundle_scripts.transforms": "transforms",
