@@ -15,8 +15,10 @@ from activelabel.exchange.exported import LICENCE_NOT_GIVEN, Exported
 from activelabel.exchange.traced import torchscript
 
 COPIED = {
+    "activelabel.acquisition.overlapping": "overlapping",
     "activelabel.data.grids": "grids",
     "activelabel.data.intensities": "intensities",
+    "activelabel.data.label_map": "label_map",
     "activelabel.data.reflection": "reflection",
     "activelabel.data.slices": "slices",
     "activelabel.errors": "errors",
