@@ -20,10 +20,15 @@ NETWORK = NetworkSettings(channels=(4, 8), strides=(2,), residual_units=0, dropo
 
 @pytest.fixture
 def make_exported() -> MakeExported:
-    def make(network: torch.nn.Module | None = None, prediction: Any = None, **preprocessing: Any) -> Exported:
+    def make(
+        network: torch.nn.Module | None = None,
+        prediction: Any = None,
+        channels: tuple[str, ...] = (),
+        **preprocessing: Any,
+    ) -> Exported:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
-            built = build_network(NETWORK, classes=3) if network is None else network
+            built = build_network(NETWORK, 3, max(1, len(channels))) if network is None else network
         return Exported(
             name="tiny-7",
             version=7,
@@ -32,6 +37,7 @@ def make_exported() -> MakeExported:
                 recipe="tiny",
                 labels=("liver", "tumour"),
                 network=NETWORK,
+                channels=channels,
                 preprocessing=PreprocessingSettings(**{"intensity": "window", **preprocessing}),
             ),
             prediction=PredictionSettings(repeats=2, window_size=(16, 16, 8), **(prediction or {})),

@@ -17,6 +17,7 @@ from exported_models import MakeExported
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
+from activelabel.data.files.channels import ChannelFile, ImageFiles
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.label_texts import parse_labels
 from activelabel.data.preprocessing import prepare_image, restore_label
@@ -39,7 +40,7 @@ runpy.run_module("monai.bundle", run_name="__main__")
 """
 
 
-def own_mask(model: Exported, file: Path) -> np.ndarray:
+def own_mask(model: Exported, file: Path | ImageFiles) -> np.ndarray:
     settings = model.prediction
     predictor = Predictor(
         model.network,
@@ -48,6 +49,7 @@ def own_mask(model: Exported, file: Path) -> np.ndarray:
         precision="float32",
         skip_outside_body=settings.skip_outside_body,
         margin=settings.window_margin,
+        channels=model.description.inputs,
         overlapping=model.description.labels.overlaps,
     )
     image = prepare_image(read_volume(file), model.description.preprocessing)
@@ -120,6 +122,55 @@ def test_it_gives_the_same_masks_whatever_the_preprocessing(
     ) as parser:
         parser.get_parsed_content("run#0")
     assert_same_masks(model, images, tmp_path / "masks")
+
+
+def with_channels(folder: Path, in_frames: bool) -> Path:
+    """The images of `folder` with a second channel, in one file or in two."""
+    made = folder.with_name("channels")
+    made.mkdir()
+    for file in sorted(folder.iterdir()):
+        image = nibabel.load(file)
+        first = np.asarray(image.dataobj)
+        second = (np.flip(first, axis=0) // 2).astype(np.int16)
+        if in_frames:
+            nibabel.save(nibabel.Nifti1Image(np.stack([first, second], axis=-1), image.affine), made / file.name)
+        else:
+            for number, voxels in enumerate((first, second)):
+                name = file.name.replace(".nii", f"_{number:04d}.nii")
+                nibabel.save(nibabel.Nifti1Image(voxels, image.affine), made / name)
+    return made
+
+
+@pytest.mark.parametrize("in_frames", [True, False], ids=["one file", "a file each"])
+@pytest.mark.parametrize("intensity", [("window", "zscore"), "zscore", "window"], ids=str)
+def test_it_gives_the_same_masks_of_several_channels(
+    make_exported: MakeExported, images: Path, tmp_path: Path, in_frames: bool, intensity: Any
+) -> None:
+    model = make_exported(channels=("CT", "PET"), intensity=intensity, spacing_mm=(1.1, 1.1, 2.0))
+    write_bundle(model, tmp_path / "bundle")
+    folder = with_channels(images, in_frames)
+    places = {"dataset_dir": str(folder), "output_dir": str(tmp_path / "masks")}
+    with parsed(tmp_path / "bundle", device="cpu", **places) as parser:
+        parser.get_parsed_content("run#0")
+    for file in sorted(images.iterdir()):
+        paths = [
+            folder / file.name.replace(".nii", f"{end}.nii") for end in (("", "") if in_frames else ("_0000", "_0001"))
+        ]
+        frames = (0, 1) if in_frames else (None, None)
+        channels = tuple(ChannelFile(*each) for each in zip(("CT", "PET"), paths, frames, strict=True))
+        expected = own_mask(model, ImageFiles(paths[0], channels))
+        written = nibabel.load(tmp_path / "masks" / file.name.replace(".nii", "_seg.nii"))
+        assert np.array_equal(np.asarray(written.dataobj), expected), file.name
+        assert len(np.unique(expected)) > 1
+
+
+def test_a_missing_channel_is_said(make_exported: MakeExported, images: Path, tmp_path: Path) -> None:
+    write_bundle(make_exported(channels=("CT", "PET")), tmp_path / "bundle")
+    folder = with_channels(images, in_frames=False)
+    (folder / "small_0001.nii.gz").unlink()
+    with parsed(tmp_path / "bundle", dataset_dir=str(folder)) as parser, pytest.raises(RuntimeError) as failed:
+        parser.get_parsed_content("data")
+    assert "expected 2 channels, got no small_0001.nii.gz" in str(failed.value.__cause__)
 
 
 @pytest.mark.parametrize(

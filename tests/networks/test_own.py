@@ -166,3 +166,11 @@ def test_an_exported_bundle_does_not_say_what_code_runs(mine: str, tmp_path: Pat
     folder = described(tmp_path / "exported", {"type": f"{mine}:build"})
     with pytest.raises(InvalidInputError, match=f"code from elsewhere, {mine}:build: name that code itself"):
         build_network(NetworkSettings(bundle=folder), classes=2)
+
+
+def test_both_kinds_get_the_channels_of_the_images(mine: str, tmp_path: Path) -> None:
+    named = build_network(NetworkSettings(type=f"{mine}:build"), classes=2, inputs=4)
+    assert named[0].weight.shape[1] == 4
+    folder = bundle(tmp_path / "zoo", {"rate": 0.3, "network_def": UNET})
+    bundled = build_network(NetworkSettings(bundle=folder), classes=2, inputs=3)
+    assert bundled(torch.zeros(1, 3, 8, 8, 8)).shape == (1, 2, 8, 8, 8)

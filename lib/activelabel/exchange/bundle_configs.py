@@ -10,7 +10,7 @@ import torch
 from activelabel.data.label_map import LabelMap
 from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.exchange.exported import Exported
-from activelabel.recipes import PreprocessingSettings
+from activelabel.training.checkpoints import ModelDescription
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 NOTICE = "For research. Not a medical device: a mask of this model must be checked by somebody who can."
@@ -32,7 +32,11 @@ def inference_config(model: Exported) -> dict[str, Any]:
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "data": {"_target_": "scripts.images.list_images", "place": "@dataset_dir"},
+        "data": {
+            "_target_": "scripts.images.list_images",
+            "place": "@dataset_dir",
+            "channels": model.description.inputs,
+        },
         "network_def": {
             "_target_": "torch.jit.load",
             "f": "$@bundle_root + '/models/model.ts'",
@@ -40,7 +44,7 @@ def inference_config(model: Exported) -> dict[str, Any]:
         },
         "network": "$@network_def.eval()",
         "inferer": _inferer(model),
-        "preprocessing": {"_target_": "Compose", "transforms": _before(model.description.preprocessing)},
+        "preprocessing": {"_target_": "Compose", "transforms": _before(model.description)},
         "postprocessing": {
             "_target_": "Compose",
             "transforms": [
@@ -85,17 +89,19 @@ def _inferer(model: Exported) -> dict[str, Any]:
     }
 
 
-def _before(settings: PreprocessingSettings) -> list[dict[str, Any]]:
+def _before(model: ModelDescription) -> list[dict[str, Any]]:
     """The transforms from a file to the input of the network; intensities come first, on the image's own voxels."""
+    settings, channels = model.preprocessing, model.inputs
     steps: list[dict[str, Any]] = [{"_target_": "LoadImaged"}, {"_target_": "EnsureChannelFirstd"}]
-    if settings.intensity == "window":
+    kinds = settings.intensities(channels)
+    if set(kinds) == {"window"}:
         low, high = settings.window_hu
         ends = {"a_min": low, "a_max": high, "b_min": 0.0, "b_max": 1.0}
         steps.append({"_target_": "ScaleIntensityRanged", **ends, "clip": True})
     else:
+        scale = {"kinds": list(kinds), "window_hu": list(settings.window_hu)}
         clip = {"percent": OUTLIER_PERCENT, "beyond": OUTLIER_RANGE}
-        steps.append({"_target_": "scripts.transforms.ClipOutliersd", **clip})
-        steps.append({"_target_": "NormalizeIntensityd", "nonzero": True})
+        steps.append({"_target_": "scripts.transforms.ScaleChannelsd", **scale, **clip})
     if settings.slices_last:
         order = {"axcodes": settings.orientation, "plane": settings.slice_plane}
         steps.append({"_target_": "scripts.transforms.SlicesLastd", **order})
@@ -126,7 +132,7 @@ def metadata(model: Exported) -> dict[str, Any]:
         "copyright": f"licence: {model.licence}",
         "intended_use": NOTICE,
         "data_type": "nibabel",
-        "image_classes": f"one channel, {model.modality}",
+        "image_classes": ", ".join(model.description.channels) or f"one channel, {model.modality}",
         "label_classes": ", ".join(f"{value} {name}" for value, name in _values(labels).items()),
         "pred_classes": f"{model.description.classes} channels of logits, "
         + ("one for each structure, as they overlap" if labels.overlaps else "background first"),
@@ -141,7 +147,8 @@ def metadata(model: Exported) -> dict[str, Any]:
 
 
 def _data_format(model: Exported) -> dict[str, Any]:
-    windowed = model.description.preprocessing.intensity == "window"
+    description = model.description
+    windowed = set(description.preprocessing.intensities(description.inputs)) == {"window"}
     labels = model.description.labels
     channels = labels if labels.overlaps else ("background", *labels)
     shape = list(model.prediction.window_size)
@@ -149,12 +156,12 @@ def _data_format(model: Exported) -> dict[str, Any]:
         "type": "image",
         "format": "hounsfield" if windowed else "magnitude",
         "modality": model.modality,
-        "num_channels": 1,
+        "num_channels": description.inputs,
         "spatial_shape": shape,
         "dtype": "float32",
         "value_range": [0, 1] if windowed else [],
         "is_patch_data": True,
-        "channel_def": {"0": "image"},
+        "channel_def": {str(place): name for place, name in enumerate(description.channels or ("image",))},
     }
     logits = {
         "type": "image",

@@ -59,11 +59,6 @@ def write_model(model: Exported, form: str, out: Path) -> list[Path]:
     """
     if form not in FORMATS:
         raise InvalidInputError(f"--format {form}: expected one of {', '.join(FORMATS)}")
-    if form == "bundle" and model.description.inputs > 1:
-        raise InvalidInputError(
-            f"--format bundle: the model takes {model.description.inputs} channels "
-            f"({', '.join(model.description.channels)}), and a bundle reads one file: use torchscript or onnx"
-        )
     if form == "bundle":
         write_bundle(model, out)
         return [out]

@@ -41,7 +41,7 @@ def fit(found: FoundWeights, wanted: ModelDescription) -> Fit:
     Raises:
         InvalidInputError: no weight fits, or one is not finite.
     """
-    own = weight_shapes(wanted.network, wanted.classes)
+    own = weight_shapes(wanted.network, wanted.classes, wanted.inputs)
     prefixes = _best_prefixes(found.weights, own)
     same_labels = found.description is not None and found.description.labels == wanted.labels
     left_out = frozenset() if same_labels else last_layer(wanted.network)
@@ -130,6 +130,8 @@ def _differences(found: ModelDescription | None, wanted: ModelDescription) -> It
         return
     if found.labels != wanted.labels:
         yield f"labels: {', '.join(entries_of(found.labels))} in the file, {', '.join(entries_of(wanted.labels))} here"
+    if max(found.inputs, wanted.inputs) > 1 and found.channels != wanted.channels:
+        yield f"channels: {', '.join(found.channels) or 'one'} in the file, {', '.join(wanted.channels) or 'one'} here"
     for section in ("network", "preprocessing"):
         here = getattr(wanted, section).model_dump()
         for key, value in getattr(found, section).model_dump().items():

@@ -10,8 +10,8 @@ from activelabel.data.label_texts import entries_of, read_stored
 from activelabel.exchange.bundle_configs import NOTICE
 from activelabel.project.models.standing import Standing
 from activelabel.project.project import Project
-from activelabel.recipes import PreprocessingSettings
 from activelabel.store.records import Annotation, ModelVersion
+from activelabel.training.checkpoints import ModelDescription
 
 FEW_CASES = 10
 
@@ -26,7 +26,7 @@ def model_card(project: Project, model: ModelVersion, standing: Standing, name: 
         _section("Data", _list(_data(project, model))),
         _section("Rounds", "\n".join(_rounds(standing, model))),
         _section("Metrics", "\n".join(_metrics(standing, model))),
-        _section("Images that it takes", _list(_images(project.preprocessing))),
+        _section("Images that it takes", _list(_images(project.model_description))),
         _section("Recipe", "\n".join(_recipe(project))),
         _section("Licence", f"{licence}"),
         _section("Origin", _list(_origin(model))),
@@ -104,13 +104,19 @@ def _metrics(standing: Standing, model: ModelVersion) -> Iterator[str]:
     yield "The best epoch was chosen by these cases, so the numbers are somewhat too good."
 
 
-def _images(settings: PreprocessingSettings) -> Iterator[str]:
-    yield "one channel, any orientation and size"
+def _images(model: ModelDescription) -> Iterator[str]:
+    settings = model.preprocessing
+    yield f"{model.inputs} channel{'s' if model.inputs > 1 else ''}, any orientation and size"
+    if model.inputs > 1:
+        yield f"in this order: {', '.join(model.channels)}"
     spacing = settings.spacing_mm
     yield "its own spacing" if spacing is None else f"resampled to {' x '.join(f'{step:g}' for step in spacing)} mm"
     low, high = settings.window_hu
-    windowed = settings.intensity == "window"
-    yield f"Hounsfield units, of which {low:g} to {high:g} count" if windowed else "any unit: each image is z-scored"
+    for kind in dict.fromkeys(settings.intensities(model.inputs)):
+        windowed = kind == "window"
+        yield (
+            f"Hounsfield units, of which {low:g} to {high:g} count" if windowed else "any unit: z-scored image by image"
+        )
 
 
 def _recipe(project: Project) -> Iterator[str]:

@@ -35,9 +35,9 @@ def build_network(settings: NetworkSettings, classes: int, inputs: int = 1) -> n
         InvalidInputError: its sizes are not valid; or it is somebody's own code, which is missing or fails.
     """
     if settings.type is not None:
-        return build_named(settings, classes)
+        return build_named(settings, classes, inputs)
     if settings.bundle is not None:
-        return build_from_bundle(settings, classes)
+        return build_from_bundle(settings, classes, inputs)
     builder = NETWORKS.get(settings.kind)
     if builder is None:
         raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")

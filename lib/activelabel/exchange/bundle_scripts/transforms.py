@@ -1,6 +1,6 @@
 """Transforms of a bundle that MONAI does not have: before the network, and from its probabilities to a mask."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Orientation, SpatialResample
+from monai.transforms import MapTransform, NormalizeIntensity, Orientation, ScaleIntensityRange, SpatialResample
 from torch import Tensor
 
 from activelabel.data.grids import Grid, axis_order
@@ -19,21 +19,47 @@ from activelabel.data.slices import PLANES, SlicePlane, plane_name, slice_axis
 AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
-class ClipOutliersd(MapTransform):
-    """Clips the voxels that are not 0 to their usual range and a share of it beyond: a hot voxel is no tissue."""
+class ScaleChannelsd(MapTransform):
+    """Brings each channel into the network's range: windowed, or z-scored, each by itself.
 
-    def __init__(self, keys: str, percent: float, beyond: float) -> None:
-        """The usual range lies between the percentiles `percent` and 100 - `percent`; `beyond` is a share of it."""
+    Windowed voxels run from 0 to 1. Before z-scoring, the voxels that are not 0 are clipped to their usual range and a
+    share of it beyond: a hot voxel is no tissue. Voxels of 0, outside the body, stay 0.
+    """
+
+    def __init__(
+        self, keys: str, kinds: Sequence[str], window_hu: Sequence[float], percent: float, beyond: float
+    ) -> None:
+        """`kinds` are `window` or `zscore`, one for each channel.
+
+        The usual range lies between the percentiles `percent` and 100 - `percent`; `beyond` is a share of it.
+        """
         super().__init__(keys)
+        self._kinds = tuple(kinds)
+        low, high = window_hu
+        self._window = ScaleIntensityRange(a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=True)
+        self._zscore = NormalizeIntensity(nonzero=True)
         self._percent = percent
         self._beyond = beyond
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """`data` with its images clipped."""
+        """`data` with its images scaled.
+
+        Raises:
+            ValueError: an image has another number of channels.
+        """
         changed = dict(data)
         for key in self.key_iterator(changed):
-            changed[key] = self._clipped(changed[key])
+            image = changed[key]
+            if len(image) != len(self._kinds):
+                raise ValueError(f"{key}: the image has {len(image)} channels, expected {len(self._kinds)}")
+            plain = image.as_tensor()
+            scaled = [self._scaled(plain[place : place + 1], kind) for place, kind in enumerate(self._kinds)]
+            changed[key] = MetaTensor(torch.cat(scaled), meta=image.meta)
         return changed
+
+    def _scaled(self, channel: Tensor, kind: str) -> Tensor:
+        done = self._window(channel) if kind == "window" else self._zscore(self._clipped(channel))
+        return torch.as_tensor(done).as_subclass(Tensor)
 
     def _clipped(self, image: Tensor) -> Tensor:
         inside = image != 0
@@ -112,7 +138,7 @@ class SaveMaskd(MapTransform):
     """
 
     def __init__(self, keys: str, output_dir: str, postfix: str, dtype: str) -> None:
-        """Write `NAME_postfix.nii.gz` into `output_dir`, with voxels of `dtype`."""
+        """Write `NAME_postfix.nii.gz` into `output_dir`, with voxels of `dtype`; `NAME_0000` is taken for `NAME`."""
         super().__init__(keys)
         self._folder = Path(output_dir)
         self._postfix = postfix
@@ -124,6 +150,7 @@ class SaveMaskd(MapTransform):
         for key in self.key_iterator(dict(data)):
             mask = data[key]
             name = Path(mask.meta["filename_or_obj"]).name.removesuffix(".gz").removesuffix(".nii")
+            name = name.removesuffix("_0000")
             voxels = mask.as_tensor()[0].cpu().numpy().astype(self._dtype)
             image = nibabel.Nifti1Image(voxels, mask.affine.numpy())
             nibabel.save(image, self._folder / f"{name}_{self._postfix}.nii.gz")
