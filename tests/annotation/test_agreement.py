@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from activelabel.annotation.agreement import agreement_of, agrees, merged
+from activelabel.data.label_texts import parse_labels
 from activelabel.simulation.metrics import mean_surface_distance
 from activelabel.store.records import Agreement
 
@@ -53,3 +54,11 @@ def test_a_merged_label_has_what_both_have_and_nothing_that_neither_has() -> Non
     assert (label[both] == 1).all()
     assert (label[neither] == 0).all()
     assert np.array_equal(merged(FIRST, FIRST), FIRST)
+
+
+def test_structures_that_overlap_agree_each_by_itself_where_neither_reading_ignores() -> None:
+    labels = parse_labels(["whole=1+2", "core=2", "ignore=3"], "test")
+    first, second = (np.array(row, np.uint8).reshape(-1, 1, 1) for row in ([1, 2, 2, 1, 3, 0], [1, 2, 1, 0, 1, 3]))
+    found = agreement_of(first, second, labels, SPACING_MM)
+    # whole: voxels 0 to 3 against 0 to 2; core: voxels 1 and 2 against 1
+    assert (found["whole"].dice, found["core"].dice) == (pytest.approx(6 / 7), pytest.approx(2 / 3))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activelabel.data.grids import Grid
+from activelabel.data.label_texts import parse_labels
 from activelabel.data.labels import check_label, write_label
 from activelabel.errors import InvalidInputError
 
@@ -224,3 +225,41 @@ def test_the_same_label_gives_the_same_bytes(tmp_path: Path) -> None:
     write_label(tmp_path / "two.nii.gz", label_array(), AFFINE)
 
     assert (tmp_path / "one.nii.gz").read_bytes() == (tmp_path / "two.nii.gz").read_bytes()
+
+
+BRATS = parse_labels(["whole=1+2+3+4", "core=1+4", "enhancing=4"], "test")
+
+
+def of_values(*values: int) -> np.ndarray:
+    array = np.zeros(IMAGE.shape, dtype=np.uint8)
+    array.reshape(-1)[: len(values)] = values
+    return array
+
+
+def test_values_of_a_map_are_kept_as_the_file_has_them(tmp_path: Path) -> None:
+    array = of_values(0, 1, 2, 3, 4)
+    checked = check_label(save(tmp_path / "label.nii.gz", array), IMAGE, BRATS)
+    np.testing.assert_array_equal(checked.array, array)
+
+
+def test_values_that_a_map_does_not_know_are_refused(tmp_path: Path) -> None:
+    labels = parse_labels(["core=1+4", "ignore=6"], "test")
+    with pytest.raises(InvalidInputError, match="value 2 in 2 voxels has no name, expected 0, 1, 4, 6: name"):
+        check_label(save(tmp_path / "label.nii.gz", of_values(2, 1, 4, 6, 2)), IMAGE, labels)
+    with pytest.raises(InvalidInputError, match="value 9 in 1 voxels has no name"):
+        check_label(save(tmp_path / "label.nii.gz", of_values(9)), IMAGE, labels)
+
+
+def test_the_segments_of_a_client_get_the_values_of_their_names(tmp_path: Path) -> None:
+    file, names = save(tmp_path / "label.nii.gz", of_values(1, 2, 3, 4)), ["enhancing", "core", "whole", "whole (3)"]
+    assert check_label(file, IMAGE, BRATS, names).array.reshape(-1)[:4].tolist() == [4, 1, 2, 3]
+
+
+def test_a_structure_without_a_value_of_its_own_and_an_unused_value_are_not_drawn(tmp_path: Path) -> None:
+    labels = parse_labels(["left=1", "right=3", "both=1+3"], "test")
+    file = save(tmp_path / "label.nii.gz", of_values(2, 1))
+    assert check_label(file, IMAGE, labels, ["left", "right", "both"]).array.reshape(-1)[:2].tolist() == [3, 1]
+    with pytest.raises(InvalidInputError, match=r"'both' has no value of its own, .* \(1, 3\) too: draw left, right"):
+        check_label(file, IMAGE, labels, ["left", "both", "right"])
+    with pytest.raises(InvalidInputError, match="value 2 in 1 voxels has no name, expected 0, 1, 3"):
+        check_label(file, IMAGE, labels, ["left", "unused 2", "right"])

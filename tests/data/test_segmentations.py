@@ -9,6 +9,7 @@ import pytest
 
 from activelabel.data.files.volumes import read_grid
 from activelabel.data.grids import Grid
+from activelabel.data.label_texts import parse_labels
 from activelabel.data.labels import check_label
 from activelabel.errors import InvalidInputError
 
@@ -149,3 +150,30 @@ def test_a_segmentation_is_no_image_under_any_name(tmp_path: Path) -> None:
     file = write(tmp_path / "case.nrrd", np.ones((1, *SHAPE)), FIELDS)
     with pytest.raises(InvalidInputError, match=r"case\.nrrd: it is a segmentation of 3D Slicer, expected an image"):
         read_grid(file)
+
+
+LITS = parse_labels(["liver=1+2", "tumour=2"], "test")
+
+
+def test_overlapping_segments_are_the_structures_that_overlap(tmp_path: Path) -> None:
+    layers = np.zeros((2, *SHAPE))
+    layers[0][1:5, 2:6, 3:5] = 1
+    layers[1][2:4, 3:5, 3:5] = 1
+    fields = {**segment(0, "liver", LabelValue=1, Layer=0), **segment(1, "tumour", LabelValue=1, Layer=1)}
+    file = write(tmp_path / "case.seg.nrrd", layers, fields)
+    expected = np.where(layers[1] == 1, 2, layers[0])
+    np.testing.assert_array_equal(check_label(file, IMAGE, LITS, ["liver", "tumour"]).array, expected)
+    with pytest.raises(InvalidInputError, match="segment 'tumour' overlaps another, expected one structure a voxel"):
+        check_label(file, IMAGE, ["liver", "tumour"])
+
+
+def test_overlapping_segments_of_unknown_or_equal_names_are_refused(tmp_path: Path) -> None:
+    layers = np.ones((2, *SHAPE))
+    for names, expected in (
+        (("liver", "cyst"), "'cyst' is not a label of this app: rename the segment to one of liver, tumour"),
+        (("liver", "liver"), "two structures are called 'liver'"),
+    ):
+        first, second = (segment(number, name, LabelValue=1, Layer=number) for number, name in enumerate(names))
+        file = write(tmp_path / "case.seg.nrrd", layers, {**first, **second})
+        with pytest.raises(InvalidInputError, match=expected):
+            check_label(file, IMAGE, LITS)

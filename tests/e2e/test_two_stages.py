@@ -39,7 +39,7 @@ def test_two_rounds_on_real_hippocampus(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
     """Two rounds, with kill -9 in both stages of the first."""
-    cases = hippocampus(9)
+    cases = hippocampus(12)
     recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1)
     project, ledger = draw_the_start_set(server, cases)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from activelabel.data.files.volumes import read_volume
-from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.label_texts import parse_labels
+from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.bundle import COPIED, script, write_bundle
 from activelabel.exchange.exported import Exported
+from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 
 BLOCKED = ("activelabel", "monailabel", "ignite", "SimpleITK", "pydantic", "scipy", "skimage", "safetensors", "pydicom")
@@ -45,9 +48,10 @@ def own_mask(model: Exported, file: Path) -> np.ndarray:
         precision="float32",
         skip_outside_body=settings.skip_outside_body,
         margin=settings.window_margin,
+        overlapping=model.description.labels.overlaps,
     )
     image = prepare_image(read_volume(file), model.description.preprocessing)
-    return restore_most_probable(predictor.probabilities(image.tensor), image)
+    return restore_label(predictor.probabilities(image.tensor), image, model.description.labels)
 
 
 def assert_same_masks(model: Exported, images: Path, masks: Path) -> None:
@@ -116,6 +120,37 @@ def test_it_gives_the_same_masks_whatever_the_preprocessing(
     ) as parser:
         parser.get_parsed_content("run#0")
     assert_same_masks(model, images, tmp_path / "masks")
+
+
+@pytest.mark.parametrize(
+    ("labels", "values"), [("liver=5+9,tumour=7", {0, 5, 7}), ("liver=1+2,tumour=4+2", {0, 1, 2, 4})]
+)
+def test_a_mask_has_the_values_of_the_label_files(
+    make_exported: MakeExported, images: Path, tmp_path: Path, labels: str, values: set[int]
+) -> None:
+    model = make_exported(spacing_mm=(1.1, 1.1, 2.0))
+    named = parse_labels(labels.split(","), "test")
+    network = build_network(model.description.network, named.channels)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)  # so that random weights draw every value
+    described = model.description.model_copy(update={"labels": named})
+    model = replace(model, network=network.eval(), description=described)
+    write_bundle(model, tmp_path / "bundle")
+    with parsed(
+        tmp_path / "bundle", dataset_dir=str(images), output_dir=str(tmp_path / "masks"), device="cpu"
+    ) as parser:
+        parser.get_parsed_content("run#0")
+    found = set[int]()
+    for file in sorted(images.iterdir()):
+        mask = np.asarray(nibabel.load(tmp_path / "masks" / file.name.replace(".nii", "_seg.nii")).dataobj)
+        np.testing.assert_array_equal(mask, own_mask(model, file))
+        found |= set(np.unique(mask).tolist())
+    assert found <= values
+    assert len(found) >= 3
+    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())
+    channels = metadata["network_data_format"]["post_processed_outputs"]["mask"]["channel_def"]
+    assert {int(value) for value in channels} == values
 
 
 def test_a_folder_without_images_is_said(make_exported: MakeExported, tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from activelabel.server.local_app import LocalApp
 
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.rebuilding import rebuild_ledger
 from activelabel.project.patients import patients_with_two_roles
 from activelabel.project.project import Project, open_project
 from activelabel.server.opening import open_datastore
+from activelabel.simulation.local_app import LocalApp
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Labels that Slicer itself makes and exports arrive as they were drawn, for any axes of the image."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from small_studies import write_nifti
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.files.volumes import read_grid
+from activelabel.data.label_texts import parse_labels
 from activelabel.server.client_info import read_label_info
 from activelabel.server.routes.request_checks import parse_label_params
 from activelabel.store.ledger import Ledger
@@ -46,14 +48,14 @@ def drawing() -> NDArray[np.uint8]:
 class Desk:
     """An image, the module that shows it, and the archive that receives its labels."""
 
-    def __init__(self, folder: Path, affine: NDArray[np.float64]) -> None:
+    def __init__(self, folder: Path, affine: NDArray[np.float64], labels: Sequence[str] = LABELS) -> None:
         self.folder = folder
         noise = np.random.default_rng(0).normal(0, 100, SHAPE).astype(np.int16)
         self.image = write_nifti(folder / "case.nii.gz", noise, affine)
         self.module = SlicerModule(self.image)
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["case"], 0)
-        reader = HistoryReader(self.ledger, LABELS, folder / "labels", folder / "predictions", asks_slices=False)
+        reader = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices=False)
         self.archive = LabelArchive(self.ledger, reader, "acquisition")
 
     def submit(self, file_name: str, params: Any) -> NDArray[np.uint8]:
@@ -111,3 +113,17 @@ def test_a_label_that_opens_with_the_image_comes_back_unchanged(desk: Desk, empt
     desk.module.import_label(original, LABELS)
     desk.module.add_segments(LABELS)
     np.testing.assert_array_equal(desk.submit("label.nii.gz", params_at_main), before)
+
+
+@pytest.mark.parametrize("text", ["whole=1+2+3+4,core=1+4,enhancing=4", "organ=5+2,tumour=3,ignore=7"])
+def test_values_of_a_label_map_come_back_as_they_are_in_the_file(tmp_path: Path, text: str) -> None:
+    """The module offers the structures first, so that its segments are in another order than the values."""
+    labels = parse_labels(text.split(","), "test")
+    desk = Desk(tmp_path, oblique(), labels)
+    earlier = np.zeros(SHAPE, np.uint8)
+    for place, value in enumerate(labels.drawn_names.values()):
+        earlier[2 * place : 2 * place + 2, 3:6, 2:4] = value
+    write_nifti(tmp_path / "original.nii.gz", earlier, oblique())
+    desk.module.add_segments(labels.offered_names)
+    desk.module.import_label(tmp_path / "original.nii.gz", list(labels.shown_names))
+    np.testing.assert_array_equal(desk.submit("label.nii.gz", params_at_main), earlier)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from activelabel.data.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings
@@ -322,3 +323,20 @@ def test_a_file_from_before_channels_were_recorded_has_one(tmp_path: Path, netwo
     del said["channels"]
     write(tmp_path / "old.safetensors", network.state_dict(), said)
     assert open_model(tmp_path / "old.safetensors")[1] == DESCRIPTION
+
+
+def test_a_model_file_says_what_its_values_mean_and_one_of_another_map_is_refused(tmp_path: Path) -> None:
+    regions = DESCRIPTION.model_copy(update={"labels": parse_labels(["liver=1+2", "tumour=2"], "test")})
+    assert regions.classes == 2
+    network = build_network(regions.network, regions.classes)
+    save_model(tmp_path / "m.safetensors", network.state_dict(), regions)
+    assert open_model(tmp_path / "m.safetensors")[1] == regions
+    plain = DESCRIPTION.model_copy(update={"labels": ("liver", "tumour")})
+    expected = r"it was trained with labels liver=1\+2, tumour=2, expected liver, tumour: start the app"
+    with pytest.raises(InvalidInputError, match=expected):
+        load_model(tmp_path / "m.safetensors", ModelDescription.model_validate(plain.model_dump()))
+
+
+def test_plain_labels_are_in_the_file_as_they_always_were() -> None:
+    assert DESCRIPTION.model_dump(mode="json")["labels"] == ["liver", "spleen"]
+    assert DESCRIPTION.classes == 3

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from activelabel.networks import build_network
+from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout
-from activelabel.recipes import NetworkSettings
-from activelabel.training.cpu_layers import QuickDropout, with_cpu_layers
+from activelabel.recipes import NetworkSettings, load_recipe
+from activelabel.training.cpu_layers import QuickDropout, QuickPReLU, QuickSmooth, with_cpu_layers
 
 SMALL = NetworkSettings(channels=(16, 32), strides=(2,), residual_units=1, dropout=0.0)
 
@@ -73,3 +74,40 @@ def test_monte_carlo_dropout_switches_these_dropout_layers_on() -> None:
     with monte_carlo_dropout(network, torch.device("cpu"), channels_last=True) as dropout:
         dropout.begin([Draw(0, 0, 0)])
         assert set(network(values).unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (1, 1, 1)])
+def test_smoothing_and_its_gradient_are_those_of_the_plain_layer(stride: tuple[int, int, int]) -> None:
+    """The outermost voxels are in it: along one axis there are only two."""
+    torch.manual_seed(0)
+    values = [torch.randn(2, 3, 6, 5, 2).requires_grad_() for _ in range(2)]
+    values[1].data.copy_(values[0].data)
+    weights = torch.randn(2, 3, 6, 5, 2)
+    outputs = [layer(each) for layer, each in zip((Smooth(stride), QuickSmooth(stride)), values, strict=True)]
+    torch.testing.assert_close(*outputs)
+    for output in outputs:
+        (output * weights).sum().backward()
+    torch.testing.assert_close(values[0].grad, values[1].grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_activation_with_one_slope_is_torchs(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layers = [nn.PReLU(init=0.3), nn.PReLU(init=0.3)]
+    values = [torch.randn(2, 4, 6, 5, 3).to(dtype).requires_grad_() for _ in range(2)]
+    values[1].data.copy_(values[0].data)
+    weights = torch.randn(2, 4, 6, 5, 3)
+    for layer, each in zip((layers[0], QuickPReLU(layers[1])), values, strict=True):
+        output = layer.to(dtype)(each)
+        assert output.dtype is dtype
+        (output.float() * weights).sum().backward()
+    tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype is torch.bfloat16 else {}
+    torch.testing.assert_close(values[0].grad, values[1].grad, **tolerance)
+    torch.testing.assert_close(layers[0].weight.grad, layers[1].weight.grad, rtol=2e-2, atol=1e-3)
+
+
+def test_every_activation_and_smoothing_of_quicks_network_is_replaced() -> None:
+    recipe = load_recipe("quick")
+    kinds = {type(layer) for layer in with_cpu_layers(build_network(recipe.network, 3)).modules()}
+    assert {QuickDropout, QuickPReLU, QuickSmooth} <= kinds
+    assert not {nn.PReLU, Smooth, nn.Dropout} & kinds

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from activelabel.data.label_texts import parse_labels
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.evaluation import class_dice, evaluate_cases, mean_class_dice, mean_dice
 
@@ -60,3 +61,11 @@ def test_a_case_is_judged_on_its_own_grid(tmp_path: Path) -> None:
 
     # Predicted 6*6*4 voxels, annotated 6*6*2, all of them predicted.
     assert result == {"liver": pytest.approx(2 * 72 / (144 + 72)), "spleen": None}
+
+
+def test_structures_are_judged_by_their_values_where_the_reference_is_not_ignored() -> None:
+    labels = parse_labels(["liver=1+2", "tumour=2", "ignore=3"], "test")
+    predicted = np.array([[[1, 2, 2, 0, 1]]], dtype=np.uint8)
+    reference = np.array([[[1, 1, 2, 2, 3]]], dtype=np.uint8)
+    # liver: 3 of 3 are right, 1 is missed; tumour: 1 of 2 is right, 1 is missed
+    assert class_dice(predicted, reference, labels) == {"liver": 2 * 3 / (3 + 4), "tumour": 2 * 1 / (2 + 2)}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from monai.data import CacheDataset
 
+from activelabel.data.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings
@@ -305,3 +306,28 @@ def test_a_recipe_may_say_how_many_patches_lie_around_foreground(case: Case, sha
     assert len(drawn) == 50
     assert bool((drawn > 0).all()) == (share == 1.0)
     assert bool((drawn == 0).all()) == (share == 0.0)
+
+
+def test_ignored_voxels_are_not_annotated_and_structures_that_overlap_are_parts(case: Case) -> None:
+    plain = LoadCase(PREPROCESSING, LABELS)(case)
+    loaded = LoadCase(PREPROCESSING, parse_labels(["liver=1+2", "tumour=2"], "test"))(case)
+    assert torch.equal(loaded["label"], plain["label"])
+    assert loaded["annotated"].all()
+    ignoring = LoadCase(PREPROCESSING, parse_labels(["liver=2", "ignore=1"], "test"))(case)
+    assert torch.equal(ignoring["annotated"], plain["label"] != 1)
+    assert torch.equal(ignoring["label"], (plain["label"] == 2).to(ignoring["label"].dtype))
+
+
+def test_ignored_voxels_stay_ignored_on_annotated_slices(case: Case) -> None:
+    slices: Case = {**case, "slices": [1, 3], "slice_axis": 2}
+    plain = LoadCase(PREPROCESSING, LABELS)(slices)
+    ignoring = LoadCase(PREPROCESSING, parse_labels(["liver=2", "ignore=1"], "test"))(slices)
+    assert torch.equal(ignoring["annotated"], plain["annotated"] & (plain["label"] != 1))
+
+
+def test_a_label_that_is_ignored_as_a_whole_is_refused(case: Case, tmp_path: Path) -> None:
+    nibabel.save(
+        nibabel.Nifti1Image(np.full((20, 18, 6), 2, np.uint8), np.diag([-1, 1, 2, 1])), tmp_path / "label.nii.gz"
+    )
+    with pytest.raises(InvalidInputError, match=r"label\.nii\.gz: all its voxels are ignored"):
+        LoadCase(PREPROCESSING, parse_labels(["liver", "ignore=2"], "test"))(case)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from activelabel.acquisition.uncertainty import two_largest
+from activelabel.acquisition import overlapping
+from activelabel.acquisition.uncertainty import MonteCarloStatistics, two_largest
 from activelabel.recipes import RegionSettings
 
 
@@ -87,3 +88,10 @@ REGIONS: dict[str, Callable[[Tensor, RegionSettings], Tensor]] = {
     "dilated_foreground": lambda mean, settings: dilated_foreground(mean, settings.dilation_kernel),
     "object": lambda mean, settings: predicted_object(mean, settings.object_kernel),
 }
+
+
+def region_of(statistics: MonteCarloStatistics, name: str, settings: RegionSettings) -> Tensor:
+    """A region by its name: bool `(*S)`. Near structures that overlap, `boundary` is that of any of them."""
+    if statistics.overlapping and name == "boundary":
+        return overlapping.boundary(statistics.mean[1:], settings.boundary_width)
+    return REGIONS[name](statistics.mean, settings)

@@ -5,7 +5,8 @@ on all repeats at once; `MonteCarloStatistics` computes the same from one repeat
 grow. Three measures also exist for a single pass with dropout off, which ma2024 calls entropy, least confidence and
 margin sampling; the other two measure how repeats differ. Probabilities are softmax, background is class 0. `R`
 repeats, `C` >= 2 classes, any number of spatial axes `*S`. A NaN stays a NaN in the map; it is refused where scores are
-ranked (`selection.top_k`).
+ranked (`selection.top_k`). For structures that overlap, `MonteCarloStatistics` has the measures of the module
+`overlapping`.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from activelabel.acquisition import overlapping as of_overlapping
 from activelabel.recipes import LEAST_REPEATS, needs_repeats
 
 # Voxels of the maps that are updated together: their temporaries then fit into a processor's second-level cache.
@@ -74,17 +76,21 @@ class MonteCarloStatistics:
 
     Holds `C + 2` float32 maps whatever the number of repeats: the mean, and per voxel the sum over classes of squared
     deviations (Welford 1962) and the sum of entropies. Each measure equals the function of its name to 1e-6.
+
+    If structures are `overlapping`, each class but the background is a decision of its own, and the measures are those
+    of the module `overlapping`; variance and mutual information are means over structures too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, overlapping: bool = False) -> None:
         self.repeats = 0
+        self.overlapping = overlapping
         self._is_single_pass = False
         self._mean: Tensor | None = None
         self._squared_deviations = torch.empty(0)
         self._entropies = torch.empty(0)
 
     @classmethod
-    def of_single_pass(cls, probabilities: Tensor) -> "MonteCarloStatistics":
+    def of_single_pass(cls, probabilities: Tensor, overlapping: bool = False) -> "MonteCarloStatistics":
         """The statistics of one pass with dropout off, `(C, *S)`: `repeats` is 0, and the pass is the mean.
 
         A single pass has no variance and no mutual information, and no repeat may follow.
@@ -92,7 +98,7 @@ class MonteCarloStatistics:
         Raises:
             ValueError: fewer than two classes.
         """
-        statistics = cls()
+        statistics = cls(overlapping)
         statistics._begin(probabilities)
         statistics._mean = probabilities.detach().float().clone()
         statistics._is_single_pass = True
@@ -125,8 +131,10 @@ class MonteCarloStatistics:
             sample = sample.float()
             deviation = sample - mean
             mean.add_(deviation, alpha=1 / self.repeats)
-            squared_deviations += deviation.mul_(sample - mean).sum(dim=0)
-            entropies += _entropy(sample)
+            squared_deviations += self._decided(deviation.mul_(sample - mean)).sum(dim=0)
+            entropies += self._entropy(sample)
+            if self.overlapping:
+                mean[0] = 1 - mean[1:].amax(dim=0)
 
     def _begin(self, probabilities: Tensor) -> Tensor:
         """Create empty maps for predictions of this shape, and return the map of the mean."""
@@ -154,24 +162,32 @@ class MonteCarloStatistics:
         Like `mutual_information`, it also raises for a single pass, where it would be 0 everywhere.
         """
         self._check_repeated("variance")
-        return self._squared_deviations / (self.repeats * len(self.mean))
+        return self._squared_deviations / (self.repeats * len(self._decided(self.mean)))
 
     def entropy(self) -> Tensor:
         """See the function `entropy`."""
-        return _entropy(self.mean)
+        return self._entropy(self.mean)
 
     def mutual_information(self) -> Tensor:
         """See the function `mutual_information`."""
         self._check_repeated("mutual_information")
-        return (_entropy(self.mean) - self._entropies / self.repeats).clamp_min_(0)
+        return (self._entropy(self.mean) - self._entropies / self.repeats).clamp_min_(0)
 
     def least_confidence(self) -> Tensor:
         """See the function `least_confidence`."""
-        return _least_confidence(self.mean)
+        measure = of_overlapping.least_confidence if self.overlapping else _least_confidence
+        return measure(self._decided(self.mean))
 
     def margin(self) -> Tensor:
         """See the function `margin`."""
-        return _margin(self.mean)
+        return (of_overlapping.margin if self.overlapping else _margin)(self._decided(self.mean))
+
+    def _entropy(self, probabilities: Tensor) -> Tensor:
+        return (of_overlapping.entropy if self.overlapping else _entropy)(self._decided(probabilities))
+
+    def _decided(self, maps: Tensor) -> Tensor:
+        """The maps of what is decided: of all classes, or, where structures overlap, of these without background."""
+        return maps[1:] if self.overlapping else maps
 
     def _check_repeated(self, measure: str) -> None:
         if self._is_single_pass:

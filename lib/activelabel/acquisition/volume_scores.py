@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from activelabel.acquisition.aggregation import slice_totals, slice_voxels
-from activelabel.acquisition.regions import REGIONS
+from activelabel.acquisition.regions import REGIONS, region_of
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
 from activelabel.recipes import RegionSettings
@@ -44,7 +44,7 @@ def _scores(
     axis = 0 if slice_axis is None else slice_axis
     everything = statistics.mean[0]
     # `None` for everything spares a multiplication.
-    masks = {name: REGIONS[name](statistics.mean, settings) if name != "everything" else None for name in regions}
+    masks = {name: region_of(statistics, name, settings) if name != "everything" else None for name in regions}
     voxels = {name: slice_voxels(everything, axis, mask) for name, mask in masks.items()}
     for measure in measures:
         map = MEASURES[measure](statistics)

@@ -9,6 +9,7 @@ import torch
 from monai.metrics import compute_average_surface_distance
 from numpy.typing import NDArray
 
+from activelabel.data.label_map import label_map_of
 from activelabel.data.labels import LabelArray
 from activelabel.store.records import Agreement
 
@@ -16,10 +17,15 @@ from activelabel.store.records import Agreement
 def agreement_of(
     first: LabelArray, second: LabelArray, labels: Sequence[str], spacing_mm: Sequence[float]
 ) -> dict[str, Agreement]:
-    """Dice and mean surface distance of each structure that is in either label; both `(W, H, D)`, values 1..N."""
+    """Dice and mean surface distance of each structure that is in either label, both `(W, H, D)`.
+
+    `labels` is the label map, or the names of the values 1..N. Voxels that either label ignores are in no structure.
+    """
     found: dict[str, Agreement] = {}
-    for value, name in enumerate(labels, start=1):
-        masks = first == value, second == value
+    values = label_map_of(labels)
+    judged = values.judged(first) & values.judged(second)
+    for index, name in enumerate(values):
+        masks = values.structure(index, first) & judged, values.structure(index, second) & judged
         sizes = [int(np.count_nonzero(mask)) for mask in masks]
         if any(sizes):
             dice = 2 * int(np.count_nonzero(masks[0] & masks[1])) / sum(sizes)

@@ -14,6 +14,8 @@ from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
+from activelabel.data.label_map import label_map_of
+from activelabel.data.label_texts import stored_labels
 from activelabel.data.labels import check_label
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.data.slice_places import slice_places
@@ -41,7 +43,7 @@ class LabelArchive:
     """The only way for a label into the project, wherever its image is kept.
 
     Attributes:
-        labels: the names of the values 1..N of every kept label.
+        labels: the label map, whose values every kept label has.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class LabelArchive:
         `finished_by` decides whether a whole volume is finished if its client does not say so. `agreement` is the Dice
         of each structure from which two readings agree.
         """
-        self.labels = tuple(reader.labels)
+        self.labels = label_map_of(reader.labels)
         self._ledger = ledger
         self._reader = reader
         self._files = LabelFiles(ledger, reader.kept)
@@ -275,7 +277,7 @@ class LabelArchive:
             tag=tag,
             slices=label.slices,
             foreground_slices=label.foreground_slices,
-            label_names=self.labels,
+            label_names=stored_labels(self.labels),
             file_stamp=file.stamp,
         )
 

@@ -7,6 +7,7 @@ from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.finishing import Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
+from activelabel.data.label_texts import stored_labels
 from activelabel.data.labels import LabelArray
 from activelabel.data.partial_labels import PartialLabel, merge
 from activelabel.errors import InvalidInputError
@@ -47,7 +48,7 @@ class DraftKeeper:
             ORIGINAL,
             None if query is None else query.slices,
             None if query is None else query.id,
-            self._reader.labels,
+            stored_labels(self._reader.labels),
         )
         return self._record(sent, draft, sent.array, name or new_name("draft"))
 
@@ -70,7 +71,7 @@ class DraftKeeper:
             ORIGINAL,
             draft.slices,
             draft.lease_id,
-            self._reader.labels,
+            stored_labels(self._reader.labels),
         )
         self._record(sent, updated, label.array, new_name("draft"))
 

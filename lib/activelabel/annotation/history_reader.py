@@ -30,7 +30,7 @@ class HistoryReader:
 
     Attributes:
         ledger: the ledger, with all queries and all label versions.
-        labels: names of the values 1..N.
+        labels: the label map, or names of the values 1..N.
         kept: folder of all label versions.
         predictions: folder of the masks that models showed, `IMAGE/VERSION.nii.gz`.
         asks_slices: whether the project asks for slices.

@@ -16,6 +16,8 @@ from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
+from activelabel.data.label_map import LabelMap
+from activelabel.data.label_texts import entries_of
 from activelabel.data.labels import check_label
 from activelabel.data.modality import AUTO
 from activelabel.data.preprocessing import check_prepared_size
@@ -55,10 +57,11 @@ def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iter
         yield from _images(folder, readable)
     try:
         project = plan_project(app_dir, studies, conf)
-        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(project.labels)}")
+        yield Finding("settings", True, f"recipe {project.recipe.name}, labels {', '.join(entries_of(project.labels))}")
         if project.layout.names:
             shown = f"viewers show {project.recipe.shown_channel}"
             yield Finding("channels", True, f"{', '.join(project.recipe.channels)}; {shown}")
+        yield from _values(project.labels)
         if not is_pacs(studies) and Path(studies).is_dir():
             yield from _labels(folder, project.labels)
         begun = project.ledger.exists()
@@ -208,6 +211,19 @@ def _images(folder: _Folder, readable: _ReadableImages) -> Iterator[Finding]:
     )
     yield from (Finding("files", True, line) for line in images.lines())
     yield from broken
+
+
+def _values(labels: LabelMap) -> Iterator[Finding]:
+    """Report how structures that overlap are drawn, and values that 3D Slicer cannot show."""
+    if labels.overlaps:
+        drawn = ", ".join(f"{labels[structure]} with {value}" for structure, value in labels.painting)
+        yield Finding("structures", True, f"they overlap, so each is learnt by itself; painted in this order: {drawn}")
+    if list(labels.shown_names.values()) != list(range(1, labels.highest + 1)):
+        yield Finding(
+            "values",
+            True,
+            f"up to {labels.highest}, with gaps: 3D Slicer names values by their position, so it loses some of them",
+        )
 
 
 def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:

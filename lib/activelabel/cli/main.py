@@ -20,6 +20,7 @@ from activelabel.cli.options import Conf, ConfGroup, StudiesAsGiven
 from activelabel.cli.recipe import recipe
 from activelabel.cli.report import report
 from activelabel.cli.restore import restore
+from activelabel.cli.rtstruct import rtstruct
 from activelabel.cli.simulate import simulate
 from activelabel.cli.start import start
 from activelabel.cli.user import user
@@ -124,6 +125,7 @@ app.command()(recipe)
 app.command()(restore)
 app.command()(check)
 app.command()(export)
+app.command()(rtstruct)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")
 

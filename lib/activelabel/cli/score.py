@@ -79,6 +79,7 @@ def score_images(
         chosen.prediction.skip_outside_body,
         chosen.prediction.window_margin,
         description.inputs,
+        description.labels.overlaps,
     )
     for folder in (maps, pictures):
         if folder is not None:

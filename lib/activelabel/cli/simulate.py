@@ -26,7 +26,11 @@ def simulate(
     strategy: Annotated[list[str], typer.Option(help="A strategy to compare; repeat for more.")],
     recipe: Annotated[str, typer.Option(help=f"{', '.join(recipe_names())}, or the path of a .toml file.")] = "quick",
     label_names: Annotated[
-        str | None, typer.Option(help="Names of the structures, separated by commas. Default from a dataset.json.")
+        str | None,
+        typer.Option(
+            help="Names of the structures, separated by commas, with their values if need be: liver=1+2,tumour=2. "
+            "Default from a dataset.json."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of repetitions, each with its own seed.")] = 4,
     rounds: Annotated[int, typer.Option(min=0, help="Rounds after the start set.")] = 5,
@@ -55,6 +59,7 @@ def simulate(
     # Here, so that `--help` does not wait for torch.
     from activelabel.cli.dicom_folder import make_images
     from activelabel.data.dicom.folders import CONVERTED, LABELS, is_dicom_folder
+    from activelabel.data.label_texts import text_of
     from activelabel.project.channels import find_layout, layout_settings
     from activelabel.project.given_split import given_split
     from activelabel.project.labels.names import resolve_label_names
@@ -94,7 +99,7 @@ def simulate(
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
-    settings["labels"] = ",".join(names)
+    settings["labels"] = text_of(names)
     experiment = Experiment(arms, seeds, cases, settings)
     if server is None:
         check_arms(experiment, images)

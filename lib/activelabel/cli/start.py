@@ -23,7 +23,10 @@ def start(
     studies: StudiesAsGiven,
     labels: Annotated[
         str | None,
-        typer.Option(help="Names of the structures, separated by commas. Default from a dataset.json or labels."),
+        typer.Option(
+            help="Names of the structures, separated by commas, with their values if need be: liver=1+2,tumour=2. "
+            "Default from a dataset.json or labels."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the server.")] = 8000,
     host: Annotated[

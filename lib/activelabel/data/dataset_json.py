@@ -8,9 +8,6 @@ from typing import Any
 
 from activelabel.errors import InvalidInputError
 
-IGNORE = "ignore"
-"""nnU-Net's name for unannotated voxels."""
-
 
 @dataclass(frozen=True)
 class DatasetDescription:

@@ -15,6 +15,7 @@ from activelabel.data.files.opening import finite, open_voxels
 from activelabel.data.files.volumes import regular_grid
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid, label_order
+from activelabel.data.label_map import LabelMap, label_map_of
 from activelabel.data.segmentations import place_segments, segments_of
 from activelabel.errors import InvalidInputError
 
@@ -27,7 +28,7 @@ _SCALED = 0.05
 
 @dataclass(frozen=True, eq=False)
 class CheckedLabel:
-    """A label on its image's grid: `array` (W, H, D), 0 background, 1..N in the order of the app's label names."""
+    """A label on its image's grid: `array` (W, H, D) of values that the app's label map knows; 0 is background."""
 
     array: LabelArray
     affine_ras: NDArray[np.float64]
@@ -44,32 +45,38 @@ def check_label(
     Args:
         path: a file as `read_label` reads it.
         image: the grid of the image that was annotated.
-        names: the app's label names; the first has value 1.
+        names: the app's label map; or its label names, of which the first has value 1.
         segment_names: names of the values in the file: value v is the v-th name, even if an earlier segment is empty,
-            as Slicer sends them. None: the values are already those of `names`.
+            as Slicer sends them. None: the values are already those of the map.
 
     Raises:
         InvalidInputError: the file cannot be read; it lies on another grid than the image; a value is no whole number,
             or has no name; a segment name is unknown or comes twice.
     """
-    path = Path(path)
-    label = read_label(path, image, names)
-    meant = label.names or (names if segment_names is None else segment_names)
-    table = _value_table(path, names, meant)
-    values = _whole_values(path, label.array, highest=len(table) - 1)
-    array = np.ascontiguousarray(table[values])
-    return CheckedLabel(smallest_type(array, highest=len(names)), image.affine_ras)
+    path, labels = Path(path), label_map_of(names)
+    label = read_label(path, image, labels)
+    meant = label.names or (None if label.is_mapped else segment_names)
+    if meant is None:
+        values = _whole_values(path, label.array, labels.known)
+    else:
+        table = _value_table(path, labels, meant)
+        named = _whole_values(path, label.array, np.ones(len(table), dtype=bool))
+        values = _checked_values(path, table[named], labels, meant)
+    array = np.ascontiguousarray(values.astype(np.uint16))
+    return CheckedLabel(smallest_type(array, highest=labels.highest), image.affine_ras)
 
 
 @dataclass(frozen=True, eq=False)
 class FoundLabel:
     """The content of a label file, on its image's grid: `array` float32 (W, H, D), and the names of its values.
 
-    `names[v - 1]` is the name of value v; empty if the file gives no names.
+    `names[v - 1]` is the name of value v; empty if the file gives no names. If `is_mapped`, the values are already
+    those of the app's label map.
     """
 
     array: NDArray[np.float32]
     names: tuple[str, ...]
+    is_mapped: bool = False
 
 
 def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> FoundLabel:
@@ -79,20 +86,21 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> 
         path: a file with one of `data.files.names.ENDINGS`, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D
             Slicer may cover only a part of the image.
         image: the grid of the image that was annotated.
-        wanted: the app's label names, as `read_dicom_label` has them.
+        wanted: the app's label names, as `read_dicom_label` has them. If it is a map whose structures overlap,
+            segments may overlap too.
 
     Raises:
         InvalidInputError: the file cannot be read, or does not lie on the voxels of the image.
     """
     if is_dicom(path.name):
         found = read_dicom_file(path, image, wanted)
-        return FoundLabel(found.array.astype(np.float32), found.names)
+        return FoundLabel(found.array.astype(np.float32), found.names, found.is_mapped)
     array, header = open_voxels(path)
     segments = segments_of(path.name, header.fields)
     if segments is not None:
         part = regular_grid(path, header, smallest=1)
-        label = place_segments(path.name, array.reshape(*part.shape, header.layers), part, segments, image)
-        return FoundLabel(label.array.astype(np.float32), label.names)
+        label = place_segments(path.name, array.reshape(*part.shape, header.layers), part, segments, image, wanted)
+        return FoundLabel(label.array.astype(np.float32), label.names, label.is_mapped)
     if header.layers != 1:
         raise InvalidInputError(
             f"{path.name}: a voxel has {header.layers} values, expected one: export a label map, one value a voxel"
@@ -143,17 +151,44 @@ def _size(grid: Grid) -> str:
     return "x".join(str(length) for length in grid.shape)
 
 
-def _value_table(path: Path, names: Sequence[str], segment_names: Sequence[str]) -> NDArray[np.uint16]:
-    """Value in the file -> value of the app."""
+def _value_table(path: Path, labels: LabelMap, segment_names: Sequence[str]) -> NDArray[np.int32]:
+    """Position of a name, counted from 1 -> value of the app; below 0 for a name without a value of its own.
+
+    Raises:
+        InvalidInputError: a name is unknown, or comes twice.
+    """
+    values, known = [0], {**labels.shown_names, **labels.drawn_names}
     for position, name in enumerate(segment_names):
-        if name not in names:
+        if name not in known and name not in labels.names:
             raise InvalidInputError(
-                f"{path.name}: '{name}' is not a label of this app: rename the segment to one of {', '.join(names)}, "
-                "or remove it"
+                f"{path.name}: '{name}' is not a label of this app: rename the segment to one of "
+                f"{', '.join(labels.offered_names)}, or remove it"
             )
         if name in segment_names[:position]:
             raise InvalidInputError(f"{path.name}: two segments are called '{name}': merge them, or rename one")
-    return np.array([0, *(names.index(name) + 1 for name in segment_names)], dtype=np.uint16)
+        values.append(known.get(name, -position - 1))
+    return np.array(values, dtype=np.int32)
+
+
+def _checked_values(
+    path: Path, values: NDArray[np.int32], labels: LabelMap, segment_names: Sequence[str]
+) -> NDArray[np.int32]:
+    """The values, after a check that nothing is drawn as a structure without a value, or with a value of no structure.
+
+    Raises:
+        InvalidInputError: something is.
+    """
+    if (lowest := int(values.min(initial=0))) < 0:
+        name = segment_names[-lowest - 1]
+        own = ", ".join(str(value) for value in labels.values[labels.index(name)])
+        raise InvalidInputError(
+            f"{path.name}: '{name}' has no value of its own, because other structures have its values ({own}) too: "
+            f"draw {', '.join(labels.offered_names)}"
+        )
+    nameless = values[~labels.known[values]]
+    if nameless.size:
+        raise _without_name(path, nameless[0], nameless.size, labels.known)
+    return values
 
 
 def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -178,12 +213,25 @@ def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32
     )
 
 
-def _whole_values(path: Path, array: NDArray[np.float32], highest: int) -> NDArray[np.intp]:
+def _whole_values(path: Path, array: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The values of a file, of which `known` tells the allowed ones from 0 on.
+
+    Raises:
+        InvalidInputError: a value is no whole number, or is not allowed.
+    """
     whole = _whole_numbers(path, array)
-    outside = whole[(whole < 0) | (whole > highest)]
-    if outside.size:
-        raise InvalidInputError(
-            f"{path.name}: value {outside[0]:g} in {outside.size} voxels has no name, expected 0 to {highest}: name "
-            "its segment, or remove it"
-        )
-    return whole.astype(np.intp)
+    outside = whole[(whole < 0) | (whole >= len(known))]
+    if not outside.size:
+        values = whole.astype(np.intp)
+        if known.all() or known[values].all():
+            return values
+        outside = whole[~known[values]]
+    raise _without_name(path, outside[0], outside.size, known)
+
+
+def _without_name(path: Path, value: float, count: int, known: NDArray[np.bool_]) -> InvalidInputError:
+    expected = f"0 to {len(known) - 1}" if known.all() else ", ".join(map(str, np.flatnonzero(known)))
+    return InvalidInputError(
+        f"{path.name}: value {value:g} in {count} voxels has no name, expected {expected}: name its segment, or remove "
+        "it"
+    )

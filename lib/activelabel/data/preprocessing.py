@@ -12,6 +12,7 @@ from torch import Tensor
 from activelabel.data.files.volumes import Volume
 from activelabel.data.grids import Grid, axis_order
 from activelabel.data.intensities import is_hounsfield, spread_sample
+from activelabel.data.label_map import LabelMap
 from activelabel.data.labels import LabelArray, smallest_type
 from activelabel.data.slices import PLANES, plane_name, slice_axis
 from activelabel.errors import InvalidInputError
@@ -107,6 +108,24 @@ def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelA
         classes[restored > best] = value
         best = torch.maximum(best, restored)
     return smallest_type(classes.numpy().astype(np.uint16), highest=len(probabilities) - 1)
+
+
+def restore_label(probabilities: Tensor, image: PreparedImage, labels: LabelMap) -> LabelArray:
+    """The label (W, H, D) of the original that a model draws, with the values of the label map.
+
+    Structures that exclude each other: the most probable one of each voxel. Structures that overlap: each where its
+    probability is above one half, painted as `LabelMap.paint` says.
+
+    Args:
+        probabilities: (1 + structures, *S), background first.
+        image: the prepared image.
+        labels: the label map.
+    """
+    if not labels.overlaps:
+        values = labels.value_of_class(restore_most_probable(probabilities, image))
+    else:
+        values = labels.paint([restore_maps(one[None], image)[0].numpy() > 0.5 for one in probabilities[1:]])
+    return smallest_type(values, highest=labels.highest)
 
 
 def is_ct(voxels: Tensor) -> bool:

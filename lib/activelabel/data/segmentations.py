@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid
+from activelabel.data.label_map import LabelMap
+from activelabel.data.overlapping import overlapping_values
 from activelabel.errors import InvalidInputError
 
 _SEGMENT = re.compile(r"Segment(?P<number>\d+)_(ID|Name)")
@@ -31,11 +33,13 @@ class Segment:
 class NamedLabel:
     """A label on its image's grid: value v of `array` (W, H, D) is `names[v - 1]`, 0 is background.
 
-    Segments without a voxel are left out: Slicer also keeps segments that were never drawn.
+    Segments without a voxel are left out: Slicer also keeps segments that were never drawn. If `is_mapped`, the values
+    are those of the project's label map instead, and there are no names.
     """
 
     array: NDArray[np.uint16]
     names: tuple[str, ...]
+    is_mapped: bool = False
 
 
 def segments_of(name: str, fields: Mapping[str, str]) -> tuple[Segment, ...] | None:
@@ -69,7 +73,12 @@ def _segment(file: str, fields: Mapping[str, str], number: int) -> Segment:
 
 
 def place_segments(
-    name: str, layers: NDArray[np.float32], grid: Grid, segments: Sequence[Segment], image: Grid
+    name: str,
+    layers: NDArray[np.float32],
+    grid: Grid,
+    segments: Sequence[Segment],
+    image: Grid,
+    labels: Sequence[str] | None = None,
 ) -> NamedLabel:
     """Put segments on the grid of their image; voxels beyond the file are background.
 
@@ -79,10 +88,11 @@ def place_segments(
         grid: the grid of the file. A single voxel stands for an empty segmentation, and its place does not count.
         segments: the segments that the file lists.
         image: the grid of the annotated image. Of the places that its header gives, the first that fits counts.
+        labels: the project's labels. If they are a map whose structures overlap, segments may overlap too.
 
     Raises:
         InvalidInputError: a voxel has a value of no segment, lies between the image's voxels or outside of them, or is
-            in two segments; or two segments of one name are drawn.
+            in two segments that exclude each other; or two segments of one name are drawn.
     """
     array = np.zeros(image.shape, dtype=np.uint16)
     drawn = np.nonzero(layers) if grid.shape != (1, 1, 1) else ()
@@ -90,6 +100,8 @@ def place_segments(
         return NamedLabel(array, ())
     place = tuple(_voxels(name, np.stack(drawn[:3]), grid, image))
     values = layers[drawn]
+    if isinstance(labels, LabelMap) and labels.overlaps:
+        return _joined(name, place, values, drawn[3], segments, image, labels)
     for position, segment in enumerate(segments, start=1):
         its = (drawn[3] == segment.layer) & (values == segment.value)
         own = tuple(axis[its] for axis in place)
@@ -99,10 +111,35 @@ def place_segments(
             )
         array[own] = position
         values = np.where(its, 0, values)
-    if values.any():
-        left = values[values != 0]
-        raise InvalidInputError(f"{name}: value {left[0]:g} in {len(left)} voxels is no segment's: save it again")
+    _check_all_known(name, values)
     return _without_empty(array, [segment.name for segment in segments])
+
+
+def _joined(
+    name: str,
+    place: tuple[NDArray[np.intp], ...],
+    values: NDArray[np.float32],
+    layers: NDArray[np.intp],
+    segments: Sequence[Segment],
+    image: Grid,
+    labels: LabelMap,
+) -> NamedLabel:
+    """The values of overlapping segments in the label map."""
+    drawn, flat = list[tuple[str, NDArray[np.intp]]](), np.ravel_multi_index(place, image.shape)
+    for segment in segments:
+        its = (layers == segment.layer) & (values == segment.value)
+        drawn.append((segment.name, flat[its]))
+        values = np.where(its, 0, values)
+    _check_all_known(name, values)
+    return NamedLabel(overlapping_values(name, drawn, image.shape, labels), (), is_mapped=True)
+
+
+def _check_all_known(name: str, left: NDArray[np.float32]) -> None:
+    nameless = left[left != 0]
+    if len(nameless):
+        raise InvalidInputError(
+            f"{name}: value {nameless[0]:g} in {len(nameless)} voxels is no segment's: save it again"
+        )
 
 
 def _voxels(name: str, indices: NDArray[np.intp], grid: Grid, image: Grid) -> NDArray[np.intp]:

@@ -15,10 +15,13 @@ from activelabel.exchange.exported import LICENCE_NOT_GIVEN, Exported
 from activelabel.exchange.traced import torchscript
 
 COPIED = {
+    "activelabel.acquisition.overlapping": "overlapping",
     "activelabel.data.grids": "grids",
     "activelabel.data.intensities": "intensities",
+    "activelabel.data.label_map": "label_map",
     "activelabel.data.reflection": "reflection",
     "activelabel.data.slices": "slices",
+    "activelabel.errors": "errors",
     "activelabel.exchange.bundle_scripts.images": "images",
     "activelabel.exchange.bundle_scripts.inferer": "inferer",
     "activelabel.exchange.bundle_scripts.transforms": "transforms",

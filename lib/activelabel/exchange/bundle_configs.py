@@ -1,11 +1,13 @@
 """The two configurations of a MONAI bundle: how it segments an image, and what it is."""
 
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 
+from activelabel.data.label_map import LabelMap
 from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.exchange.exported import Exported
 from activelabel.recipes import PreprocessingSettings
@@ -23,6 +25,7 @@ def inference_config(model: Exported) -> dict[str, Any]:
 
     MONAI's own transforms are used where they give the same result as this app, those in `scripts` where they do not.
     """
+    labels = model.description.labels
     return {
         "imports": ["$import sys"],
         "bundle_root": ".",
@@ -41,13 +44,18 @@ def inference_config(model: Exported) -> dict[str, Any]:
         "postprocessing": {
             "_target_": "Compose",
             "transforms": [
-                {"_target_": "scripts.transforms.RestoreMaskd", "keys": "pred", "image_key": "image"},
+                {
+                    "_target_": "scripts.transforms.RestoreMaskd",
+                    "keys": "pred",
+                    "image_key": "image",
+                    **({} if labels.is_plain else {"labels": asdict(labels)}),
+                },
                 {
                     "_target_": "scripts.transforms.SaveMaskd",
                     "keys": "pred",
                     "output_dir": "@output_dir",
                     "postfix": "seg",
-                    "dtype": "uint8" if len(model.description.labels) <= _LARGEST_BYTE else "uint16",
+                    "dtype": "uint8" if labels.highest <= _LARGEST_BYTE else "uint16",
                 },
             ],
         },
@@ -59,15 +67,21 @@ def inference_config(model: Exported) -> dict[str, Any]:
     }
 
 
+def _values(labels: LabelMap) -> dict[int, str]:
+    """The values that a mask may have, each with the name of what it means."""
+    return {0: "background", **{value: name for name, value in labels.predicted_names.items()}}
+
+
 def _inferer(model: Exported) -> dict[str, Any]:
-    settings = model.prediction
+    settings, labels = model.prediction, model.description.labels
     return {
         "_target_": "scripts.inferer.WindowInferer",
         "window_size": list(settings.window_size),
         "overlap": settings.window_overlap,
         "margin": list(settings.window_margin),
         "skip_outside_body": settings.skip_outside_body,
-        "classes": model.description.classes,
+        "classes": len(labels) + 1,
+        **({"overlapping": True} if labels.overlaps else {}),
     }
 
 
@@ -113,8 +127,9 @@ def metadata(model: Exported) -> dict[str, Any]:
         "intended_use": NOTICE,
         "data_type": "nibabel",
         "image_classes": f"one channel, {model.modality}",
-        "label_classes": ", ".join(f"{value} {name}" for value, name in enumerate(("background", *labels))),
-        "pred_classes": f"{model.description.classes} channels of logits, background first",
+        "label_classes": ", ".join(f"{value} {name}" for value, name in _values(labels).items()),
+        "pred_classes": f"{model.description.classes} channels of logits, "
+        + ("one for each structure, as they overlap" if labels.overlaps else "background first"),
         "eval_metrics": model.metrics,
         "network_data_format": _data_format(model),
         BUNDLED: {
@@ -127,7 +142,8 @@ def metadata(model: Exported) -> dict[str, Any]:
 
 def _data_format(model: Exported) -> dict[str, Any]:
     windowed = model.description.preprocessing.intensity == "window"
-    classes = ["background", *model.description.labels]
+    labels = model.description.labels
+    channels = labels if labels.overlaps else ("background", *labels)
     shape = list(model.prediction.window_size)
     image = {
         "type": "image",
@@ -143,13 +159,14 @@ def _data_format(model: Exported) -> dict[str, Any]:
     logits = {
         "type": "image",
         "format": "labels",
-        "num_channels": len(classes),
+        "num_channels": len(channels),
         "spatial_shape": shape,
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
-        "channel_def": {str(value): name for value, name in enumerate(classes)},
+        "channel_def": {str(value): name for value, name in enumerate(channels)},
     }
     mask = {**logits, "format": "segmentation", "num_channels": 1, "spatial_shape": ["*", "*", "*"], "dtype": "uint8",
-            "value_range": [0, len(classes) - 1], "is_patch_data": False}  # fmt: skip
+            "value_range": [0, max(_values(labels))], "is_patch_data": False,
+            "channel_def": {str(value): name for value, name in _values(labels).items()}}  # fmt: skip
     return {"inputs": {"image": image}, "outputs": {"pred": logits}, "post_processed_outputs": {"mask": mask}}

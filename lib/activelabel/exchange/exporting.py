@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from activelabel.data.files.writing import write_atomically
+from activelabel.data.label_texts import read_stored
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.bundle import write_bundle
 from activelabel.exchange.exported import LICENCE_NOT_GIVEN, Exported
@@ -40,7 +41,7 @@ def exported(project: Project, version: int | None, licence: str | None) -> Expo
         name=name,
         version=model.version,
         network=project.network(model),
-        description=project.model_description.model_copy(update={"labels": model.labels}),
+        description=project.model_description.model_copy(update={"labels": read_stored(model.labels)}),
         prediction=project.recipe.prediction,
         modality="n/a" if modality is None else modality.name,
         metrics={key: value for key, value in metrics.items() if value is not None},

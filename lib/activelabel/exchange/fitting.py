@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from activelabel.data.label_texts import entries_of
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.weights_files import FoundWeights
 from activelabel.networks import weight_shapes
@@ -123,11 +124,12 @@ def _differences(found: ModelDescription | None, wanted: ModelDescription) -> It
     if found is None:
         yield (
             "labels, spacing, intensities: the file does not say them; the project's are "
-            f"{', '.join(wanted.labels)}, {_text(wanted.preprocessing.spacing_mm)} and {wanted.preprocessing.intensity}"
+            f"{', '.join(entries_of(wanted.labels))}, {_text(wanted.preprocessing.spacing_mm)} and "
+            f"{wanted.preprocessing.intensity}"
         )
         return
     if found.labels != wanted.labels:
-        yield f"labels: {', '.join(found.labels)} in the file, {', '.join(wanted.labels)} here"
+        yield f"labels: {', '.join(entries_of(found.labels))} in the file, {', '.join(entries_of(wanted.labels))} here"
     for section in ("network", "preprocessing"):
         here = getattr(wanted, section).model_dump()
         for key, value in getattr(found, section).model_dump().items():

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from activelabel import __version__
+from activelabel.data.label_map import LabelMap
+from activelabel.data.label_texts import entries_of, read_stored
 from activelabel.exchange.bundle_configs import NOTICE
 from activelabel.project.models.standing import Standing
 from activelabel.project.project import Project
@@ -16,10 +18,11 @@ FEW_CASES = 10
 
 def model_card(project: Project, model: ModelVersion, standing: Standing, name: str, licence: str) -> str:
     """The card of a model of the task."""
-    labels = ", ".join(model.labels)
+    learnt = read_stored(model.labels)
+    labels = ", ".join(learnt)
     parts = [
         f"# {name}\n\nSegments {labels} in 3D images. {NOTICE}",
-        _section("Labels", _list(f"{value}: {label}" for value, label in enumerate(("background", *model.labels)))),
+        _section("Labels", _list(_values(learnt))),
         _section("Data", _list(_data(project, model))),
         _section("Rounds", "\n".join(_rounds(standing, model))),
         _section("Metrics", "\n".join(_metrics(standing, model))),
@@ -29,6 +32,16 @@ def model_card(project: Project, model: ModelVersion, standing: Standing, name: 
         _section("Origin", _list(_origin(model))),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _values(labels: LabelMap) -> Iterator[str]:
+    """The values of masks, and what else is to be known of structures that have several or share some."""
+    yield "0: background"
+    yield from (f"{value}: {name}" for name, value in labels.predicted_names.items())
+    if not labels.is_plain:
+        yield f"the values of the label files that it learned from: {', '.join(entries_of(labels))}"
+    if labels.overlaps:
+        yield "the structures overlap, and each has a probability of its own; masks are painted over each other"
 
 
 def _data(project: Project, model: ModelVersion) -> Iterator[str]:

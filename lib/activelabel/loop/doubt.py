@@ -12,7 +12,7 @@ from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.analysis.rank_correlation import doubt_error_correlation
 from activelabel.data.files.volumes import Volume
 from activelabel.data.labels import check_label
-from activelabel.data.preprocessing import PreparedImage, restore_maps, restore_most_probable
+from activelabel.data.preprocessing import PreparedImage, restore_label, restore_maps
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images
@@ -99,8 +99,12 @@ def _compare(
     doubt: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()
     if not np.isfinite(doubt).all():
         raise InvalidInputError(f"the {measure} of model {model.version} is no number: train a new model")
-    wrong = restore_most_probable(statistics.mean, image) != reference
-    doubt, wrong = doubt.take(slices, axis), wrong.take(slices, axis)
+    drawn, wanted = (
+        project.labels.part_numbers(label)
+        for label in (restore_label(statistics.mean, image, project.labels), reference)
+    )
+    judged = project.labels.judged(reference).take(slices, axis)
+    doubt, wrong = doubt.take(slices, axis)[judged], (drawn != wanted).take(slices, axis)[judged]
     correlation = doubt_error_correlation(doubt, wrong)
     record = project.ledger.record_doubt(
         annotation.id,

@@ -56,7 +56,7 @@ def measure_again(
         if model.version not in wanted - done:
             continue
         try:
-            predictor = project.predictor_of(project.network(model), device)
+            predictor = project.predictor_of(project.network(model), device, description)
         except InvalidInputError as error:
             logger.warning("model %d is not measured again and not compared: %s", model.version, error)
             continue

@@ -11,6 +11,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from activelabel.analysis.harmless_text import visible
+from activelabel.data.label_map import LabelMap
 
 if TYPE_CHECKING:  # reports draw curves without torch
     from torch import Tensor
@@ -40,7 +41,7 @@ def doubt_figure(
         mean: mean probabilities `(C, *S)`.
         map: the measure `(*S)`.
         measure: the name of the measure.
-        labels: names of the classes 1 to C − 1.
+        labels: names of the classes 1 to C − 1, or a label map. Structures that overlap are drawn over each other.
         axis: axis of `S` across which the slice lies.
         index: the index of the slice.
         title: the text above the figure.
@@ -48,7 +49,7 @@ def doubt_figure(
     """
     spacing = [image.grid.spacing_mm[other] for other in range(3) if other != axis]
     grey = upright(image.tensor[shown], axis, index)
-    classes = upright(mean.argmax(dim=0), axis, index)
+    classes = upright(drawn_classes(mean, labels), axis, index)
     heat = upright(map, axis, index)
     figure = Figure(figsize=(10.5, 4.2), layout="constrained", facecolor="white")
     panels = figure.subplots(1, 3)
@@ -74,6 +75,16 @@ def doubt_figure(
     figure.colorbar(heated, ax=panels[2], fraction=0.046, pad=0.02)
     figure.suptitle(title or f"{AXIS_NAMES[axis]} slice {index}", fontsize=12)
     return figure
+
+
+def drawn_classes(mean: "Tensor", labels: Sequence[str]) -> "Tensor":
+    """The class of each voxel `(*S)` of mean probabilities: the most probable one, or the one painted last."""
+    if not isinstance(labels, LabelMap) or not labels.overlaps:
+        return mean.argmax(dim=0)
+    classes = mean.new_zeros(mean.shape[1:])
+    for structure, _ in labels.painting:
+        classes[mean[structure + 1] > 0.5] = structure + 1
+    return classes
 
 
 def take_texts_literally(figure: Figure) -> None:

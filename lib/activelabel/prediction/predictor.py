@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from activelabel.acquisition.overlapping import with_background
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
@@ -34,7 +35,8 @@ class Predictor:
     time.
 
     Attributes:
-        classes: number of classes C that the network tells apart.
+        classes: number of classes C that the network tells apart, background included.
+        overlapping: whether these overlap, each with a probability of its own, and not one of all.
         precision: the type of the forward pass, and why; softmax and all later steps are float32.
     """
 
@@ -48,6 +50,7 @@ class Predictor:
         skip_outside_body: bool = True,
         margin: Size3D = (0, 0, 0),
         channels: int = 1,
+        overlapping: bool = False,
     ) -> None:
         """Copy the network to `device` and try it on empty windows.
 
@@ -61,6 +64,8 @@ class Predictor:
             margin: the least number of voxels by which windows reach beyond the ends of a volume. The margin is filled
                 by reflection: without it, voxels at an end see the zeros with which convolutions pad a window.
             channels: the channels of an image.
+            overlapping: whether the network gives a logit of its own for each structure, and none for the background,
+                `(B, C - 1, *window_size)`.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
@@ -71,17 +76,20 @@ class Predictor:
         self._skip_outside_body = skip_outside_body
         self._margin = margin
         self._channels = channels
+        self.overlapping = overlapping
         self.precision = choose_precision(precision, self._device)
         self._network = channels_last_copy(network, self._device)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
             empty = torch.zeros((2, channels, *window_size), device=self._device)
-            self.classes = _class_count(self._network, empty)
+            self.classes = _class_count(self._network, empty) + overlapping
             self._split = split_before_dropout(self._network, empty)
         logger.info("prediction in %s, windows of %s voxels on %s", self.precision, window_size, self._device)
 
     def probabilities(self, image: Tensor) -> Tensor:
         """Softmax of the network with dropout off: image `(K, W, H, D)` → float32 `(C, W, H, D)`, on the device.
+
+        Structures that overlap have sigmoids, and the background what the most probable of them leaves.
 
         Raises:
             InvalidInputError: `image` is no such volume, or a window does not fit into memory.
@@ -90,7 +98,12 @@ class Predictor:
         blend = Blend(volume.grid, 1, self.classes, self._device)
         with torch.no_grad(), self._autocast():
             self._fill(blend, volume, range(1), lambda job: self._network(volume.batch(job.windows)))
-        return blend.maps()[0]
+        maps = blend.maps()[0]
+        return with_background(maps[1:]) if self.overlapping else maps
+
+    def new_statistics(self) -> MonteCarloStatistics:
+        """Statistics to which `sample` adds the first repeat."""
+        return MonteCarloStatistics(self.overlapping)
 
     def sample(
         self, image: Tensor, repeats: int, seed: int, statistics: MonteCarloStatistics | None = None
@@ -111,13 +124,13 @@ class Predictor:
             InvalidInputError: as `probabilities`, or the network has no dropout, so that repeats would be identical.
         """
         if repeats == 0 and statistics is None:
-            return MonteCarloStatistics.of_single_pass(self.probabilities(image))
+            return MonteCarloStatistics.of_single_pass(self.probabilities(image), self.overlapping)
         if not random_layers(self._network):
             raise InvalidInputError(
                 "the network has no dropout layer with a rate above 0, so its repeats would be identical: "
                 "train one with dropout, or set repeats to 0, a single pass"
             )
-        statistics = MonteCarloStatistics() if statistics is None else statistics
+        statistics = self.new_statistics() if statistics is None else statistics
         volume = self._windowed(image)
         at_once = self._repeats_at_once(volume, repeats)
         blend = Blend(volume.grid, at_once, self.classes, self._device)
@@ -146,12 +159,14 @@ class Predictor:
         """Fill `blend` with all windows of `repeats`; `forward` gives a job's logits, window by window."""
         blend.clear()
 
-        def softmax(job: Job) -> Tensor:
+        def probable(job: Job) -> Tensor:
             # The classes are laid out one after the other first: softmax and blending then read memory in order.
             logits = forward(job).to(torch.float32, memory_format=torch.contiguous_format)
+            if self.overlapping:
+                return with_background(torch.sigmoid(logits).movedim(1, 0)).movedim(0, 1)
             return torch.softmax(logits, dim=1)
 
-        for job, probabilities in self._limit.run(self._limit.jobs(volume.occupied, repeats), softmax):
+        for job, probabilities in self._limit.run(self._limit.jobs(volume.occupied, repeats), probable):
             within = slice(job.repeats[0] - repeats[0], job.repeats[-1] - repeats[0] + 1)
             for window, of_window in zip(job.windows, probabilities.split(len(job.repeats)), strict=True):
                 blend.add(window, within, of_window)

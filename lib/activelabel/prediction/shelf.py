@@ -29,7 +29,7 @@ class StatisticsShelf:
 
         Raises what `Predictor.sample` does.
         """
-        statistics = self._take(name) if name in self._kept else MonteCarloStatistics()
+        statistics = self._take(name) if name in self._kept else predictor.new_statistics()
         return predictor.sample(image, repeats - statistics.repeats, seed, statistics)
 
     def keep(self, name: str, score: float, statistics: MonteCarloStatistics) -> None:

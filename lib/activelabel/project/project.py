@@ -12,6 +12,8 @@ from torch import nn
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.guard import limit_images
 from activelabel.data.files.studies_folder import LEDGER_FILE
+from activelabel.data.label_map import LabelMap, label_map_of
+from activelabel.data.label_texts import entries_of, read_stored
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
@@ -49,7 +51,7 @@ class Project:
 
     settings: Settings
     recipe: Recipe
-    labels: tuple[str, ...]
+    labels: LabelMap
     folder: Path
     ledger: Ledger
     scored_all: set[tuple[int, ScoreKind]] = field(default_factory=set, repr=False)
@@ -180,7 +182,7 @@ class Project:
         return {
             **self.settings.model_dump(mode="json"),
             "modality": self.settings.modality if modality is None else modality.name,
-            "labels": list(self.labels),
+            "labels": list(entries_of(self.labels)),
             "channels": list(self.recipe.channels),
             "shown_channel": self.recipe.shown_channel,
             "database_url": self.ledger.shown_url,
@@ -244,17 +246,20 @@ class Project:
             InvalidInputError: its file is missing or damaged, or has another network or other labels.
         """
         expected = self.description_of(model.kind)
-        if model.kind == "task" and expected.labels[: len(model.labels)] == model.labels:
-            expected = expected.model_copy(update={"labels": model.labels})
+        learnt = read_stored(model.labels)
+        if model.kind == "task" and not expected.labels.overlaps and expected.labels.begins_with(learnt):
+            expected = expected.model_copy(update={"labels": learnt})
         return load_model(self.models_folder / model.file, expected, model.sha256)
 
     def predictor(self, model: ModelVersion) -> Predictor:
         """The network of a model version, ready to run over volumes. Raises the errors of `network`."""
-        return self.predictor_of(self.network(model), self.device)
+        return self.predictor_of(self.network(model), self.device, self.description_of(model.kind))
 
-    def predictor_of(self, network: nn.Module, device: torch.device) -> Predictor:
-        """A network, ready to run over volumes by recipe and settings."""
-        settings = self.recipe.prediction
+    def predictor_of(
+        self, network: nn.Module, device: torch.device, model: ModelDescription | None = None
+    ) -> Predictor:
+        """A network, ready to run over volumes by recipe and settings; `model` describes it, by default the task's."""
+        settings, labels = self.recipe.prediction, (model or self.model_description).labels
         return Predictor(
             network,
             window_size=settings.window_size,
@@ -263,6 +268,7 @@ class Project:
             precision=self.settings.precision,
             skip_outside_body=settings.skip_outside_body,
             margin=settings.window_margin,
+            overlapping=labels.overlaps,
             channels=self.recipe.channel_count,
         )
 
@@ -309,7 +315,7 @@ def plan_without_labels(
     layout = find_layout(recipe, settings, studies, ledger)
     recipe = with_channels(recipe, layout)
     check_recipe(recipe)
-    return Project(settings, recipe, (), folder, ledger, studies=studies, layout=layout)
+    return Project(settings, recipe, label_map_of(()), folder, ledger, studies=studies, layout=layout)
 
 
 def open_project(
@@ -347,13 +353,18 @@ def prepare_project(project: Project) -> None:
     The recipe's network is checked first. The label names are compared with those in the ledger, and the modality is
     determined if it is not recorded yet.
     """
-    check_network(project.recipe, len(project.labels) + 1)
+    check_network(project.recipe, project.labels.channels)
     project.ledger.open()
     check_names(project.ledger, project.labels)
     fix_channels(project.ledger, project.layout)
     name_older_labels(project.ledger, project.labels)
     if project.fixed_modality() is None and not is_pacs(project.studies):  # a PACS is asked when it is opened
         logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
-    logger.info("project in %s: recipe %s, labels %s", project.folder, project.recipe.name, ", ".join(project.labels))
+    logger.info(
+        "project in %s: recipe %s, labels %s",
+        project.folder,
+        project.recipe.name,
+        ", ".join(entries_of(project.labels)),
+    )
     precision = choose_precision(project.settings.precision, project.device)
     logger.info("networks run on %s in %s", project.device, precision)

@@ -45,7 +45,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = Field(default="quick", description="the name of a recipe, or the path of a .toml file")
-    labels: Names = Field(default=(), description="names of the structures, separated by commas: liver,spleen")
+    labels: Names = Field(
+        default=(),
+        description="names of the structures, separated by commas: liver,spleen; with the values of label files where "
+        "these are not 1, 2, …: liver=1+2,tumour=2,ignore=3",
+    )
     database_url: str = Field(
         default="",
         description="an SQLAlchemy URL without a password, which would be seen in the list of processes; "

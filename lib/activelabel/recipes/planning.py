@@ -22,10 +22,12 @@ _BYTES = {"unet": 30, "unet2d": 30, "anisotropic_unet": 160}
 """The measured bytes of memory of a training per voxel of a patch and channel of the first level."""
 _CPU_VOXELS = 2**17
 """The most voxels of a step on a processor; a step of the recipe `quick` has 179,200."""
-_CPU_WORK = 400 * 179_200
-"""The most voxels of a whole training on a processor: those of the recipe `quick`."""
-_WORK = {"unet": 1.0, "unet2d": 2.8}
-"""The measured processor time of a step per voxel, that of a `unet` as 1: in the plane, levels are as fine in depth."""
+_WORK = {"unet": 1.0, "unet2d": 3.6}
+"""The measured processor time per voxel of a step, that of a `unet` as 1: in the plane, levels are as fine in depth."""
+_STEP_WORK = 64_000
+"""The measured processor time of a step without a voxel, in voxels of a `unet`."""
+_CPU_WORK = 400 * (_STEP_WORK + 179_200)
+"""The most work of a training on a processor: that of the recipe `quick`."""
 _CPU_PIXELS = 120 * 120
 """The most pixels of a slice on a processor."""
 _MOST_COARSER = 2.0
@@ -73,7 +75,6 @@ def plan(data: Fingerprint, machine: Machine) -> Plan:
             "dropout": Choice(0.2, "as quick: it must be there for Monte Carlo passes"),
             "normalisation": Choice("instance", "as nnU-Net, whose batches are as small"),
             **({} if kind == "anisotropic_unet" else {"upsampling": Choice("smoothed", "leaves no grid of dots")}),
-            **({} if machine.has_gpu else {"padding": Choice("repeated", "so that nothing tells where a window ends")}),
         },
         "preprocessing": _preprocessing(data, kind, shapes, spacing),
         "training": {
@@ -235,7 +236,7 @@ def _batch(
     if kind == "unet2d":
         return 2, patches, "slices; many steps rather than large ones, on a processor"
     if not machine.has_gpu and not shrunk:
-        return 2, 1, "two cases, as two patches of one would show the same"
+        return 1, 1, "many steps rather than large ones, and two patches of a case would show the same"
     whole = sum(math.prod(_median_size([shape], spacing)) for shape in shapes)
     by_memory = machine.memory_bytes // _memory(kind, voxels * patches, base)
     by_share = int(whole * _DATASET_SHARE // (voxels * patches))
@@ -252,7 +253,7 @@ def _steps(kind: str, machine: Machine, step_voxels: int) -> dict[str, Choice]:
             "epochs": Choice(40, "with steps_per_epoch: nnU-Net's 250,000 steps are a day; a round has minutes"),
             "steps_per_epoch": Choice(50, "2,000 steps in all"),
         }
-    steps = max(120, min(1000, int(_CPU_WORK / _WORK[kind]) // step_voxels))
+    steps = max(120, min(1000, int(_CPU_WORK / (_STEP_WORK + _WORK[kind] * step_voxels))))
     return {
         "epochs": Choice(40, "as quick"),
         "steps_per_epoch": Choice(max(3, steps // 40), "in all about as long as a training of quick"),

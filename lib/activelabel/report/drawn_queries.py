@@ -36,6 +36,7 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
         skip_outside_body=prediction.skip_outside_body,
         margin=prediction.window_margin,
         channels=description.inputs,
+        overlapping=description.labels.overlaps,
     )
     files = ImageFiles.of(run.experiment.settings["images"][image_id])
     volume = read_volume(files)

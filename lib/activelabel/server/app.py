@@ -61,7 +61,7 @@ class ActiveLabel(MONAILabelApp):
                     name=NAME,
                     description=description(project),
                     version=__version__,
-                    labels=list(project.labels),
+                    labels=list(project.labels.offered_names),
                 )
         except ActiveLabelError as error:
             stop_start(error)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
 from activelabel.data.files.studies_folder import find_images
-from activelabel.project.given_split import check_no_test_cases, check_split, check_split_of_patients, given_split
-from activelabel.project.patients import check_patients, given_patients
+from activelabel.project.given_roles import given_roles
+from activelabel.project.given_split import check_split, given_split
+from activelabel.project.patients import given_patients
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -18,21 +19,13 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         InvalidInputError: a given split or given patients are wrong, or contradict each other or the ledger.
     """
     ledger, archive = project.ledger, open_archive(project)
-    validation_cases, split = project.recipe.training.validation_cases, given_split(project.settings)
-    patients = given_patients(project.settings)
-    if split is not None:
-        check_split(split, ledger)
+    validation_cases = project.recipe.training.validation_cases
     if not is_pacs(studies):
         view = project.view_folder
         images = find_images(
             Path(studies), links_out=project.settings.links_out_of_studies, layout=project.layout
         ).files
-        if patients is not None:
-            patients.require_some(images)
-            check_patients(patients, ledger)
-        if split is not None:
-            check_no_test_cases(split, images)
-            check_split_of_patients(split, patients, images)
+        split, patients = given_roles(project.settings, ledger, images)
         return LedgerDatastore(
             str(view),
             ledger,
@@ -45,6 +38,9 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             patients=patients,
             layout=project.layout,
         )
+    split, patients = given_split(project.settings), given_patients(project.settings)
+    if split is not None:
+        check_split(split, ledger)
     # The DICOMweb client takes a second to import.
     from activelabel.server.datastores.pacs import PacsDatastore
     from activelabel.server.pacs.channel_series import SeriesRule

@@ -16,6 +16,7 @@ from activelabel.data.dicom.series import write_frames
 from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.volumes import read_grid, read_volume
+from activelabel.data.label_texts import parse_labels
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
@@ -48,7 +49,7 @@ class RemoteApp:
         info = self.info()
         if info.get("name") != "activelabel":
             raise InvalidInputError(f"--server {address}: expected the app activelabel, got '{info.get('name')}'")
-        self._labels = tuple(info["settings"]["labels"])
+        self._labels = parse_labels(tuple(info["settings"]["labels"]), f"--server {address}")
 
     def info(self) -> dict[str, Any]:
         """The answer to `GET /info/`. Raises as `_answered`."""

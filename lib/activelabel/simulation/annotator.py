@@ -1,6 +1,6 @@
 """The oracle: a simulated annotator that draws the true label where a query asks for it, and records the cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.labels import NEARLY_WHOLE, smallest_type, write_label
+from activelabel.data.label_map import LabelMap
+from activelabel.data.labels import NEARLY_WHOLE, LabelArray, smallest_type, write_label
 from activelabel.data.slices import SlicePlane, differing_slices, slice_axis, slice_mask
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
@@ -72,15 +73,26 @@ class OracleAnnotator:
         self._desk.mkdir(parents=True, exist_ok=True)
         file = self._desk / f"{image_id}.nii.gz"
         write_label(file, array, true_label.affine_ras)
+        foreground = _without_background(array, self._cases.label_names)
         names = {"label_info": [{"name": name} for name in true_label.names]} if true_label.names else {}
         return Drawing(
             file,
             {"annotated_slices": slices if by_slices else "all", **names},
             annotated_slices=len(slices),
-            foreground_slices=len(differing_slices(array, 0, axis)),
-            foreground_voxels=int(np.count_nonzero(array)),
-            boundary_mm=contour_length_mm(array, axis, true_label.spacing_mm),
+            foreground_slices=len(differing_slices(foreground, 0, axis)),
+            foreground_voxels=int(np.count_nonzero(foreground)),
+            boundary_mm=contour_length_mm(foreground, axis, true_label.spacing_mm),
         )
+
+
+def _without_background(array: LabelArray, labels: Sequence[str] | None) -> LabelArray:
+    """The label with 0 for other values that its label map calls background: nobody draws them."""
+    more = labels.background if isinstance(labels, LabelMap) else ()
+    if not more:
+        return array
+    drawn = array.copy()
+    drawn[np.isin(array, more)] = 0
+    return drawn
 
 
 def contour_length_mm(label: NDArray[np.integer[Any]], axis: int, spacing_mm: tuple[float, float, float]) -> float:

@@ -1,6 +1,6 @@
 """The cases of an experiment: images with labels, of which the test cases are set aside before the first query."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Cases:
     pool: tuple[str, ...]
     test: tuple[str, ...]
     passed_over: tuple[str, ...] = ()
-    label_names: tuple[str, ...] | None = None
+    label_names: Sequence[str] | None = None
 
 
 def find_cases(

@@ -11,7 +11,7 @@ from typing import Any
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.labels import LabelArray
-from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.proxy_scoring import ProxyScoring
@@ -91,7 +91,7 @@ class LocalApp:
 
         def segment(files: ImageFiles) -> LabelArray:
             image = prepare_image(read_volume(files), self.project.preprocessing)
-            return restore_most_probable(predictor.probabilities(image.tensor), image)
+            return restore_label(predictor.probabilities(image.tensor), image, self.project.labels)
 
         return segment
 

@@ -7,7 +7,7 @@ stays in use and chooses the queries, as in a live project.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,7 +72,7 @@ class RunPlan:
     start_strategy: str
     strategy: str
     rounds: int
-    labels: tuple[str, ...]
+    labels: Sequence[str]
 
 
 def simulate_run(

@@ -7,6 +7,7 @@ from typing import Any
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.volumes import read_grid, read_volume
+from activelabel.data.label_map import label_map_of
 from activelabel.data.labels import LabelArray, check_label
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
@@ -31,7 +32,7 @@ def sound_test_cases(cases: Cases, labels: Sequence[str]) -> tuple[Cases, dict[s
                 raise
             problems[case] = str(error)
     sound = tuple(case for case in cases.test if case not in problems)
-    return replace(cases, test=sound, label_names=tuple(labels)), problems
+    return replace(cases, test=sound, label_names=label_map_of(labels)), problems
 
 
 def measure_test_cases(
@@ -40,9 +41,9 @@ def measure_test_cases(
     """A row for each test case and structure. Where a structure is in neither mask, its Dice is NaN.
 
     Args:
-        segment: maps the files of an image to values 0..N on the image's own grid.
+        segment: maps the files of an image to a label on the image's own grid.
         cases: the model segments those of `test`.
-        labels: names of the values 1..N.
+        labels: the label map, or names of the values 1..N. Voxels that the reference ignores are in no mask.
 
     Raises:
         InvalidInputError: an image or label cannot be read, or the label does not belong to the image.
@@ -51,8 +52,10 @@ def measure_test_cases(
         grid = read_grid(cases.images[case])
         reference = check_label(cases.labels[case], grid, labels).array
         predicted = segment(cases.images[case])
-        for value, name in enumerate(labels, start=1):
-            masks = predicted == value, reference == value
+        values = label_map_of(labels)
+        not_ignored = values.judged(reference)
+        for index, name in enumerate(values):
+            masks = values.structure(index, predicted) & not_ignored, values.structure(index, reference)
             judged = masks[0].any() or masks[1].any()
             yield {
                 "case": case,

@@ -7,6 +7,7 @@ import numpy as np
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.slice_selection import SliceId, in_rounds
+from activelabel.data.label_map import LabelMap
 from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.cases import Cases
@@ -31,6 +32,8 @@ def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrate
     @cache  # keeps the counts: the labels of a whole pool would take too much memory
     def foreground(image_id: str, axis: int) -> tuple[int, ...]:
         true_array = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names).array
+        if isinstance(cases.label_names, LabelMap) and cases.label_names.background:
+            true_array = np.where(np.isin(true_array, cases.label_names.background), 0, true_array)
         return tuple(np.count_nonzero(np.moveaxis(true_array, axis, 0), axis=(1, 2)).tolist())
 
     volumes, slices = ORACLE_STRATEGIES

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from activelabel import __version__
 from activelabel.data.files.writing import write_atomically
+from activelabel.data.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, plan_project
 from activelabel.recipes import Recipe
@@ -111,7 +112,10 @@ def _play(
     write_atomically(folder / SETTINGS_FILE, json.dumps(described, indent=1).encode())
     recipe = Recipe.model_validate(in_force["recipe"])
     plan = RunPlan(
-        arm.start_strategy or _first_strategy(recipe), arm.strategy, arm.rounds, tuple(in_force["settings"]["labels"])
+        arm.start_strategy or _first_strategy(recipe),
+        arm.strategy,
+        arm.rounds,
+        parse_labels(in_force["settings"]["labels"], "labels"),
     )
     annotator = OracleAnnotator(experiment.cases, folder / "desk", in_force["settings"]["slice_plane"])
     tables = RunTables(folder)

@@ -11,7 +11,7 @@ from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.files.volumes import read_grid
 from activelabel.errors import InvalidInputError
-from activelabel.project.given_split import check_no_test_cases, check_split, given_split
+from activelabel.project.given_roles import given_roles
 from activelabel.project.project import Project
 from activelabel.project.readability import note_image, readmit_mended, set_aside_unreadable
 from activelabel.store.records import FINAL
@@ -24,17 +24,19 @@ class PoolImages:
         """Record the images that the folder has now, and look again at those that were set aside.
 
         Raises:
-            InvalidInputError: a given split does not go with the images.
+            InvalidInputError: a given split or given patients do not go with the images.
         """
         self._project, ledger = project, project.ledger
         self._archive = open_archive(project)
-        self._content = find_images(studies, links_out=project.settings.links_out_of_studies, layout=project.layout)
-        split, given = given_split(project.settings), None
-        if split is not None:
-            check_split(split, ledger)
-            check_no_test_cases(split, self._content.files)
-            given = split.is_validation
-        ledger.sync_images([*self._content.files], project.recipe.training.validation_cases, {}, given)
+        content = find_images(studies, links_out=project.settings.links_out_of_studies, layout=project.layout)
+        split, patients = given_roles(project.settings, ledger, content.files)
+        self._content = content if patients is None else patients.known_only(content)
+        ledger.sync_images(
+            [*self._content.files],
+            project.recipe.training.validation_cases,
+            {} if patients is None else patients.of_all(self._content.files),
+            None if split is None else split.is_validation,
+        )
         readmit_mended(ledger, self._files, self._archive.file, at_start=True)
 
     def image_files(self, image_id: str) -> ImageFiles:

@@ -10,15 +10,13 @@ from monai.config import NdarrayOrTensor
 from monai.transforms import (
     RandAffined,
     RandFlipd,
-    RandGaussianNoised,
     RandGaussianSmoothd,
-    RandScaleIntensityd,
-    RandShiftIntensityd,
     Transform,
 )
 from monai.utils import convert_to_tensor
 
 from activelabel.data.reflection import reflect_to
+from activelabel.training.between_scans import RandomPlace, RandomScanner
 from activelabel.training.patches import KEYS
 
 _TURNED_IN = ("reflection", "zeros")
@@ -43,20 +41,7 @@ def _between_scans(flat: bool = False) -> Sequence[Transform]:
     to 3 (z-score) here. A flat patch stays in its plane: turned out of it, it would keep the label of a few voxels
     only.
     """
-    angle, scale = 0.2, 0.1  # radians, about 11 degrees
-    return (
-        RandAffined(
-            KEYS,
-            prob=0.5,
-            rotate_range=(0.0, 0.0, angle) if flat else (angle, angle, angle),
-            scale_range=(scale, scale, 0.0) if flat else (scale, scale, scale),
-            mode=("bilinear", "nearest"),
-            padding_mode=_TURNED_IN,
-        ),
-        RandScaleIntensityd("image", factors=0.1, prob=0.5, channel_wise=True),
-        RandShiftIntensityd("image", offsets=0.1, prob=0.5, channel_wise=True),
-        RandGaussianNoised("image", prob=0.25, std=0.05),
-    )
+    return (RandomPlace(flat), RandomScanner())
 
 
 def _blur_rotate_flip(flat: bool = False) -> Sequence[Transform]:
@@ -105,11 +90,7 @@ def _intensity(flat: bool = False) -> Sequence[Transform]:
     Two views of a patch can then be compared voxel by voxel. The paper gives neither strength nor frequency: both are
     those of `scan`, but every patch is shifted and scaled, so that the second view always differs.
     """
-    return (
-        RandScaleIntensityd("image", factors=0.1, prob=1.0, channel_wise=True),
-        RandShiftIntensityd("image", offsets=0.1, prob=1.0, channel_wise=True),
-        RandGaussianNoised("image", prob=0.5, std=0.05),
-    )
+    return (RandomScanner(prob=1.0, noise_prob=0.5),)
 
 
 AUGMENTATIONS: Mapping[str, Callable[..., Sequence[Transform]]] = {

@@ -6,18 +6,20 @@ the expected network before any weight is read.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
 from activelabel.data.files.writing import write_atomically
+from activelabel.data.label_map import LabelMap, label_map_of
+from activelabel.data.label_texts import entries_of, read_stored, stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.names import MODEL_ENDING
 from activelabel.networks import build_network, weight_shapes
@@ -35,8 +37,25 @@ _DTYPES = {
 """The names in a safetensors header for the types of a network's weights and buffers."""
 
 
+def _read_labels(content: object) -> LabelMap:
+    """The label map in a description.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(content, Sequence) or isinstance(content, str) or not all(isinstance(x, str) for x in content):
+        raise ValueError(f"expected names of labels, got {str(content)[:80]!r}")
+    try:
+        return read_stored(content if isinstance(content, LabelMap) else tuple(content))
+    except InvalidInputError as error:
+        raise ValueError(str(error)) from error
+
+
+Labels = Annotated[LabelMap, PlainValidator(_read_labels), PlainSerializer(stored_labels)]
+
+
 class ModelDescription(BaseModel):
-    """What one must know of a model to use its weights. `labels` name the values 1..N, without background.
+    """What one must know of a model to use its weights. `labels` are the structures, without background.
 
     `channels` name those of an image, in the network's order; one of a single channel may be without a name.
     """
@@ -44,7 +63,7 @@ class ModelDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str
-    labels: tuple[str, ...]
+    labels: Labels
     network: NetworkSettings
     preprocessing: PreprocessingSettings
     channels: tuple[str, ...] = ()
@@ -56,8 +75,8 @@ class ModelDescription(BaseModel):
 
     @property
     def classes(self) -> int:
-        """Channels of the network's output, background included."""
-        return len(self.labels) + 1
+        """Channels of the network's output: background included, unless the structures overlap."""
+        return label_map_of(self.labels).channels
 
 
 @dataclass(frozen=True)
@@ -259,4 +278,6 @@ def _compare(path: Path, found: ModelDescription, expected: ModelDescription) ->
 
 
 def _text(value: object) -> str:
+    if isinstance(value, LabelMap):
+        return ", ".join(entries_of(value))
     return ", ".join(str(part) for part in value) if isinstance(value, tuple) else str(value)

@@ -1,25 +1,42 @@
 """Layers that train faster on a CPU than torch's own, with the same function, for networks with channels innermost."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn import functional
 
+from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.dropout import draw_kept
 from activelabel.prediction.layout import keep_layout_at_norms
 
 
 def with_cpu_layers(network: nn.Module) -> nn.Module:
-    """The same `network`, changed in place: instance normalisations and dropouts replaced, channels innermost.
+    """The same `network`, changed in place: some of its layers replaced, channels innermost.
 
     Names and shapes of its state stay the same. Torch's instance normalisation copies values to another layout and
-    back, and its dropout draws a 32-bit number for each value in a single thread.
+    back, its dropout draws a 32-bit number for each value in a single thread, the gradient of its PReLU is written out
+    value by value before it is summed, and that of a smoothed upsampling goes through a dozen copies.
     """
     keep_layout_at_norms(network)
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
-            if type(layer) is nn.Dropout:
-                setattr(parent, name, QuickDropout(layer.p))
+            quick = _quick(layer)
+            if quick is not None:
+                setattr(parent, name, quick)
     return network.to(memory_format=torch.channels_last_3d)
+
+
+def _quick(layer: nn.Module) -> nn.Module | None:
+    if type(layer) is nn.Dropout:
+        return QuickDropout(layer.p)
+    if type(layer) is nn.PReLU and layer.weight.numel() == 1:
+        return QuickPReLU(layer)
+    if type(layer) is Smooth and set(layer.stride) <= {1, 2}:
+        return QuickSmooth(layer.stride)
+    return None
 
 
 class QuickDropout(nn.Dropout):
@@ -37,3 +54,68 @@ class QuickDropout(nn.Dropout):
         draw_kept(stream, self.p, out=kept.numpy().reshape(-1).view(np.bool_))
         # The scale is applied separately: within the mask it would be rounded to three digits in half precision.
         return (values * kept.to(values.dtype).movedim(-1, 1)) * (1 / (1 - self.p))
+
+
+class QuickPReLU(nn.Module):
+    """An `nn.PReLU` with one slope for all channels."""
+
+    def __init__(self, layer: nn.PReLU) -> None:
+        super().__init__()
+        self.weight = layer.weight
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values` where they are above 0, and times the slope elsewhere."""
+        activated: Tensor = _OneSlope.apply(values, self.weight)
+        return activated
+
+
+class _OneSlope(Function):
+    @staticmethod
+    def forward(context: Any, values: Tensor, slope: Tensor) -> Tensor:
+        context.save_for_backward(values, slope)
+        return functional.leaky_relu(values, slope.item())
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        values, slope = context.saved_tensors
+        of_values = torch.ops.aten.leaky_relu_backward(gradient, values, slope.item(), False)
+        of_slope = (gradient * values.clamp_max(0)).sum(dtype=torch.float32)
+        return of_values, of_slope.to(slope.dtype).view(slope.shape)
+
+
+class QuickSmooth(Smooth):
+    """A `Smooth` over strides of 1 and 2."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values`, smoothed."""
+        smoothed: Tensor = _OneTwoOne.apply(values, self.stride)
+        return smoothed
+
+
+class _OneTwoOne(Function):
+    """The weights 1, 2, 1, divided by 4, along each axis with a stride of 2; the outermost voxels repeated.
+
+    As a matrix this is symmetric, so that its gradient is smoothed in the same way.
+    """
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, stride: tuple[int, ...]) -> Tensor:
+        context.stride = stride
+        return _one_two_one(values, stride)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _one_two_one(gradient, context.stride), None
+
+
+def _one_two_one(values: Tensor, stride: tuple[int, ...]) -> Tensor:
+    axes = [axis for axis, step in enumerate(stride, start=2) if step == 2]
+    for axis in axes:
+        more = values.shape[axis] - 1
+        summed = values + values
+        summed.narrow(axis, 1, more).add_(values.narrow(axis, 0, more))
+        summed.narrow(axis, 0, more).add_(values.narrow(axis, 1, more))
+        for end in (0, more):
+            summed.narrow(axis, end, 1).add_(values.narrow(axis, end, 1))
+        values = summed
+    return values.mul_(0.25 ** len(axes)) if axes else values

@@ -7,8 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from activelabel.data.files.volumes import read_volume
+from activelabel.data.label_map import label_map_of
 from activelabel.data.labels import LabelArray, check_label
-from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.transforms import Case
 
@@ -22,12 +23,12 @@ def evaluate_cases(
     labels: Sequence[str],
     preprocessing: PreprocessingSettings,
 ) -> list[ClassDice]:
-    """Dice of each label in each case, between its annotation and the most probable class of each of its voxels.
+    """Dice of each label in each case, between its annotation and what the model draws.
 
     Args:
         probabilities: maps a prepared image (1, *S) to (C, *S), as `Predictor.probabilities`.
         cases: the annotated cases.
-        labels: names of the values 1..N.
+        labels: the label map, or names of the values 1..N.
         preprocessing: the settings that the network was trained with.
 
     Raises:
@@ -38,16 +39,18 @@ def evaluate_cases(
         volume = read_volume(case["image"])
         reference = check_label(case["label"], volume.grid, labels).array
         image = prepare_image(volume, preprocessing)
-        predicted = restore_most_probable(probabilities(image.tensor), image)
+        predicted = restore_label(probabilities(image.tensor), image, label_map_of(labels))
         results.append(class_dice(predicted, reference, labels))
     return results
 
 
 def class_dice(predicted: LabelArray, reference: LabelArray, labels: Sequence[str]) -> ClassDice:
-    """2 |A ∩ B| / (|A| + |B|) of each label between two label maps of one shape."""
+    """2 |A ∩ B| / (|A| + |B|) of each label between two labels of one shape, where the reference is not ignored."""
     scores: ClassDice = {}
-    for value, name in enumerate(labels, start=1):
-        a, b = predicted == value, reference == value
+    values = label_map_of(labels)
+    judged = values.judged(reference)
+    for index, name in enumerate(values):
+        a, b = values.structure(index, predicted) & judged, values.structure(index, reference)
         size = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
         scores[name] = 2 * int(np.count_nonzero(a & b)) / size if size else None
     return scores

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from activelabel.data.label_map import LabelMap
 from activelabel.errors import NotFoundError
+from activelabel.training.overlapping_losses import OverlappingLoss
 
 UNANNOTATED = -1
 """The value of an unannotated voxel in a training label."""
@@ -141,14 +143,18 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def build_loss(name: str) -> nn.Module:
+def build_loss(name: str, labels: LabelMap | None = None) -> nn.Module:
     """The loss called `name`, a function of logits (B, C, *S), labels (B, 1, *S) and the annotated mask (B, 1, *S).
+
+    If the structures of `labels` overlap, it is the loss of that name for them, see `overlapping_losses`.
 
     Raises:
         NotFoundError: there is no such loss; the text lists all names.
     """
     if name not in LOSSES:
         raise NotFoundError(f"training.loss '{name}' does not exist: use one of {', '.join(sorted(LOSSES))}")
+    if labels is not None and labels.overlaps:
+        return OverlappingLoss(name, torch.from_numpy(labels.membership))
     return LOSSES[name]()
 
 

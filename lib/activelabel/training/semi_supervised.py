@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from activelabel.acquisition.selection import Id, top_k
 
@@ -56,6 +57,13 @@ class ConsistencyLoss(nn.Module):
     (at least their entropy), so that it also rewards certainty.
     """
 
+    def __init__(self, overlapping: bool = False) -> None:
+        """`overlapping`: the channels are structures with a sigmoid each, and no background. The cross-entropy is then
+        the mean over structures of −p ln q − (1 − p) ln (1 − q).
+        """
+        super().__init__()
+        self._overlapping = overlapping
+
     def forward(self, plain: Tensor, augmented: Tensor) -> Tensor:
         """The loss, a scalar of 0 or more, of two tensors of logits (B, C, *S), background first, C at least 2.
 
@@ -68,10 +76,14 @@ class ConsistencyLoss(nn.Module):
                 f"{tuple(plain.shape)} and {tuple(augmented.shape)}"
             )
         # In single precision also under autocast: sums over many voxels do not fit into half precision.
-        target = plain.detach().float().softmax(dim=1)
-        log_predicted = augmented.float().log_softmax(dim=1)
-        cross_entropy = -(target * log_predicted).sum(dim=1).mean()
-        wanted, predicted = target[:, 1:], log_predicted[:, 1:].exp()
+        if self._overlapping:
+            wanted, predicted = plain.detach().float().sigmoid(), augmented.float().sigmoid()
+            cross_entropy = functional.binary_cross_entropy_with_logits(augmented.float(), wanted)
+        else:
+            target = plain.detach().float().softmax(dim=1)
+            log_predicted = augmented.float().log_softmax(dim=1)
+            cross_entropy = -(target * log_predicted).sum(dim=1).mean()
+            wanted, predicted = target[:, 1:], log_predicted[:, 1:].exp()
         over_batch_and_space = [0, *range(2, plain.dim())]
         overlap = (wanted * predicted).sum(dim=over_batch_and_space)
         size = wanted.sum(dim=over_batch_and_space) + predicted.sum(dim=over_batch_and_space)

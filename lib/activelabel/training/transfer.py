@@ -5,11 +5,12 @@ from pathlib import Path
 
 from torch import nn
 
+from activelabel.data.label_map import label_map_of
 from activelabel.networks import weight_shapes
 from activelabel.recipes import NetworkSettings
 from activelabel.training.checkpoints import ModelDescription, load_model
 
-PROXY_LABELS = ("foreground",)
+PROXY_LABELS = label_map_of(("foreground",))
 """The label of a proxy model, its only foreground class."""
 
 

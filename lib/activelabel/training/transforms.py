@@ -18,6 +18,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from activelabel.data.files.channels import ImageJson
 from activelabel.data.files.volumes import read_volume
+from activelabel.data.label_map import IGNORE, label_map_of
 from activelabel.data.labels import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.slice_resampling import prepare_annotated_slices
@@ -45,33 +46,45 @@ class Case(TypedDict):
 class LoadCase(Transform):
     """Load a `Case` as the network sees it: image float32 (C, *S), label and bool `annotated` (1, *S).
 
-    Deterministic: MONAI caches it.
+    The label has the number of each voxel's part (`LabelMap.parts`), which is that of its structure where structures
+    exclude each other. Ignored voxels are not annotated. Deterministic: MONAI caches it.
     """
 
     def __init__(self, preprocessing: PreprocessingSettings, labels: Sequence[str]) -> None:
         self._preprocessing = preprocessing
-        self.labels = tuple(labels)
+        self.labels = label_map_of(labels)
 
     def __call__(self, case: Case) -> dict[Hashable, Tensor]:
         """Read, check and prepare both files.
 
         Raises:
-            InvalidInputError: a file cannot be read, the label does not belong to the image, or an annotated slice lies
-                outside the image.
+            InvalidInputError: a file cannot be read, the label does not belong to the image or is ignored as a whole,
+                or an annotated slice lies outside the image.
             ValueError: the case has slices but no axis.
         """
         volume = read_volume(case["image"])
-        checked = check_label(case["label"], volume.grid, self.labels).array
+        checked = self.labels.part_numbers(check_label(case["label"], volume.grid, self.labels).array)
         image = prepare_image(volume, self._preprocessing)
         slices, axis = case.get("slices"), case.get("slice_axis")
         if slices is None:
             label = prepare_label(checked, volume.grid, self._preprocessing)
-            return {"image": image.tensor, "label": label, "annotated": torch.ones_like(label, dtype=torch.bool)}
+            return self._loaded(case, image.tensor, label, torch.ones_like(label, dtype=torch.bool))
         if axis is None:
             raise ValueError("a case with slices needs the axis along which they are counted")
         check_slices(Path(case["label"]).name, slices, volume.grid.shape[axis])
         label, annotated = prepare_annotated_slices(checked, slices, axis, image, self._preprocessing)
-        return {"image": image.tensor, "label": label, "annotated": annotated}
+        return self._loaded(case, image.tensor, label, annotated)
+
+    def _loaded(self, case: Case, image: Tensor, label: Tensor, annotated: Tensor) -> dict[Hashable, Tensor]:
+        if self.labels.ignored:
+            judged = label != self.labels.ignored_part
+            label, annotated = label * judged, annotated & judged
+            if not annotated.any():
+                raise InvalidInputError(
+                    f"{Path(case['label']).name}: all its voxels are ignored ({IGNORE}): draw something, or leave the "
+                    "case out"
+                )
+        return {"image": image, "label": label, "annotated": annotated}
 
 
 def check_slices(label: str, slices: Sequence[int], count: int) -> None:

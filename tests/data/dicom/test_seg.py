@@ -20,6 +20,7 @@ from activelabel.data.dicom.seg_frames import stored_frames
 from activelabel.data.dicom.seg_writing import cielab, write_seg
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.grids import Grid
+from activelabel.data.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from local_pacs.ct_series import ct_series
 
@@ -413,3 +414,39 @@ def test_colours_are_stored_as_dicom_has_them() -> None:
     np.testing.assert_allclose(
         [lightness / 655.35, a / 65535 * 255 - 128, b / 65535 * 255 - 128], [53.24, 80.09, 67.2], atol=0.05
     )
+
+
+BRATS = parse_labels(["whole=1+2+3+4", "core=1+4", "enhancing=4", "ignore=5"], "test")
+
+
+def test_structures_that_overlap_are_segments_that_overlap(case: Case) -> None:
+    array = case.label(2)
+    array[0, 2:4, 1:3], array[0, 2, 1], array[1, 4, 3], array[8, 7, 5] = 1, 4, 3, 5
+    path = case.folder / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(array, AFFINE_RAS), path)
+    seg = write_seg(path, case.series, BRATS, generate_uid(), "Ann")
+    assert seg is not None
+    seg.save_as(case.folder / "seg.dcm", write_like_original=False)
+    reader = segread(case.folder / "seg.dcm")
+    names = [reader.get_segment_description(number).segment_label for number in reader.segment_numbers]
+    assert names == ["whole", "core", "enhancing", "ignore"]
+    voxels = [
+        reader.get_pixels_by_source_instance(
+            [uid for _, _, uid in reader.get_source_image_uids()], segment_numbers=[number],
+            ignore_spatial_locations=True, assert_missing_frames_are_empty=True,
+        ).sum()
+        for number in reader.segment_numbers
+    ]  # fmt: skip
+    assert voxels == [np.isin(array, values).sum() for values in ([1, 2, 3, 4], [1, 4], [4], [5])]
+    back = read_seg(pydicom.dcmread(case.folder / "seg.dcm"), case.grid, BRATS)
+    assert back.is_mapped
+    np.testing.assert_array_equal(back.array, np.where(array == 3, 2, array))  # 3 means what 2 means
+
+
+def test_values_that_are_one_structure_are_one_segment(case: Case) -> None:
+    labels, array = parse_labels(["liver=1+3", "spleen=2"], "test"), case.label(1, 3)
+    path = case.folder / "label.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(array, AFFINE_RAS), path)
+    back = read_seg(write_seg(path, case.series, labels, generate_uid(), "Ann"), case.grid)
+    assert back.names == ("liver",)
+    np.testing.assert_array_equal(back.array, array > 0)

@@ -21,10 +21,12 @@ from activelabel.cli.main import main
 from activelabel.data.dataset_json import read_dataset
 from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.given_splits import read_split
+from activelabel.data.label_texts import text_of
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import Exported, export_dataset
+from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.project import open_project
 from activelabel.store.cases.case_states import Verdict
 from activelabel.store.cases.new_annotation import Compared
@@ -257,3 +259,15 @@ def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
         ("second reading", "eve", ""),
         ("compared", "", "the readings differ: ball Dice 0.50, 1.2 mm apart; box Dice 0.00"),
     ]
+
+
+def test_a_label_map_is_read_back_from_what_was_exported(tmp_path: Path) -> None:
+    """Values, regions in the order of painting, and unannotated slices as one more value that is ignored."""
+    clinic = Clinic(tmp_path, labels="ball=1,whole=1+2")
+    described = json.loads((clinic.export("nnunet") / "dataset.json").read_text())
+    assert described["labels"] == {"background": 0, "whole": [1, 2], "ball": 1, "ignore": 3}
+    assert described["regions_class_order"] == [2, 1]
+    back = resolve_label_names((), str(tmp_path / "nnunet" / "imagesTr"))
+    assert text_of(back) == "whole=1+2,ball=1,ignore=3,regions_class_order=2+1"
+    decathlon = json.loads((clinic.export("decathlon") / "dataset.json").read_text())
+    assert decathlon["labels"] == {"0": "background", "1": "ball", "2": "whole"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from recorded import record_annotation
 
+from activelabel.data.label_texts import stored_labels, text_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project
 
@@ -60,3 +61,25 @@ def test_an_older_ledger_whose_model_learned_other_names_is_refused_too(tmp_path
     project.ledger.publish_model("m.pt", "0", "quick", ["liver", "spleen"], {}, [])
     with pytest.raises(InvalidInputError, match=r"labels spleen,liver: .* the names liver,spleen"):
         start(tmp_path, "spleen,liver")
+
+
+BRATS = "whole=1+2+3+4,core=1+4,enhancing=4"
+
+
+def test_a_map_belongs_to_the_project_as_names_do(tmp_path: Path) -> None:
+    project = start(tmp_path, BRATS)
+    keep_label(project, stored_labels(project.labels))
+    assert text_of(start(tmp_path, "").labels) == BRATS, "without a list, the project's own"
+    assert start(tmp_path, BRATS).labels == project.labels
+    for other in ("whole=1+2+3+4,core=1+4", "whole=1+2+3+4,core=1,enhancing=4", f"{BRATS},ignore=5", "whole,core,enh"):
+        with pytest.raises(InvalidInputError, match=r"kept under the names whole=1\+2\+3\+4,core=1\+4,enhancing=4, in"):
+            start(tmp_path, other)
+
+
+def test_values_may_not_be_given_to_plain_names_later(tmp_path: Path) -> None:
+    keep_label(start(tmp_path, "liver,tumour"), ["liver", "tumour"])
+    with pytest.raises(
+        InvalidInputError, match=r"labels liver=1\+2,tumour=2: .* the names liver,tumour, in this order"
+    ):
+        start(tmp_path, "liver=1+2,tumour=2")
+    assert start(tmp_path, "liver=1,tumour=2").labels == ("liver", "tumour")

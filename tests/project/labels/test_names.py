@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from activelabel.data.label_texts import text_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.names import resolve_label_names
 
@@ -47,7 +48,6 @@ def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ({"0": "background", "1": "a", "3": "b"}, "without a gap"),
         ({"0": "background", "1": "a", "2": "a"}, "named twice"),
         ({"0": "background", "1": " "}, "no empty one"),
         (["a", "b"], 'expected "labels" like'),
@@ -66,6 +66,31 @@ def test_nnunet_writes_names_before_values(tmp_path: Path) -> None:
     assert resolve_label_names((), str(tmp_path)) == ("liver", "spleen")
 
 
+@pytest.mark.parametrize(
+    ("labels", "order", "expected"),
+    [
+        ({"0": "background", "1": "a", "3": "b"}, None, "a=1,b=3"),
+        ({"background": 0, "b": 3, "a": 1, "ignore": 4}, None, "a=1,b=3,ignore=4"),
+        ({"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enh": [3]}, [1, 2, 3],
+         "whole=1+2+3,core=2+3,enh=3,regions_class_order=1+2+3"),
+        ({"background": [0, 3], "liver": [2, 1]}, None, "liver=1+2,background=3"),
+    ],
+)  # fmt: skip
+def test_a_dataset_may_have_regions_ignored_values_and_gaps(
+    tmp_path: Path, labels: object, order: list[int] | None, expected: str
+) -> None:
+    content = {"labels": labels, **({} if order is None else {"regions_class_order": order})}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert text_of(resolve_label_names((), str(tmp_path))) == expected
+
+
+def test_an_order_of_a_dataset_that_paints_foreign_values_is_refused(tmp_path: Path) -> None:
+    labels = {"background": 0, "whole": [1, 2], "core": [2]}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, "regions_class_order": [2, 1]}))
+    with pytest.raises(InvalidInputError, match=r"dataset\.json: regions_class_order paints 'core' with value 1"):
+        resolve_label_names((), str(tmp_path))
+
+
 @pytest.mark.parametrize("configured", [("background", "liver"), ("liver", "Background")])
 def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...]) -> None:
     expected = r"^--conf labels .*: background is value 0 and is never listed: --conf labels liver$"
@@ -78,8 +103,8 @@ def test_background_is_no_structure(tmp_path: Path, configured: tuple[str, ...])
     [
         ({"0": "liver", "1": "spleen"}, "value 0 is 'liver', expected the background"),
         ({"0": "clear", "1": "liver", "2": "background"}, "background is value 0 and is never listed"),
-        ({"background": 0, "whole": [1, 2], "core": 2}, "'whole' is a region of the values 1, 2, expected one value"),
-        ({"background": 0, "liver": 1, "ignore": 2}, "it has a label 'ignore', whose voxels nobody judges"),
+        ({"background": 0, "whole": [0, 1]}, "'whole' has value 0, expected 1 to 65535"),
+        ({"background": 0, "liver": 1, "ignore": [1, 2]}, "value 1 is ignore and something else"),
         ({"background": 0, "liver": 1, "spleen": 1}, "two names have one value"),
     ],
 )

@@ -1,7 +1,7 @@
 """A label as DICOM SEG, for the other viewers of a PACS, by highdicom."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from activelabel import __version__
 from activelabel.data.dicom.frames import Frame, stacked_frames
 from activelabel.data.files.volumes import read_volume
 from activelabel.data.grids import Grid, axis_order
+from activelabel.data.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.errors import InvalidInputError
 
 _LONGEST_NAME = 64  # characters of a DICOM long string
@@ -39,15 +40,16 @@ _EMPTY_IF_MISSING = (
 def write_seg(
     label: Path, series: Path, names: Sequence[str], uid: str, author: str, model_version: int | None = None
 ) -> FileDataset | None:
-    """A label as DICOM SEG; each segment has the name of its value, whichever values occur.
+    """A label as DICOM SEG; each structure that occurs is a segment of its name, and so is what is ignored.
 
+    Segments overlap where structures do.
     If DICOM lists a structure of exactly a segment's name, the segment has its SNOMED CT code, else a code of our own.
     Its tracking identifier is the same in every label of the image.
 
     Args:
-        label: a file on the grid of the series; the name of value v is `names[v - 1]`.
+        label: a file on the grid of the series.
         series: folder with the DICOM files of the image.
-        names: the names of the values 1..N.
+        names: the label map, or the names of the values 1..N.
         uid: identifier of the new series and of its one instance.
         author: the name of the label's author.
         model_version: the model that drew the label, if no annotator changed it.
@@ -59,8 +61,8 @@ def write_seg(
         InvalidInputError: `label` or `series` cannot be read, or their voxels differ; or the series lacks attributes.
     """
     drawn = read_volume(label)
-    values = drawn.array.astype(np.uint16)
-    present = [int(value) for value in np.unique(values) if value != 0]
+    values, labels = drawn.array.astype(np.uint16), label_map_of(names)
+    present = [(number, name, mask) for number, name, mask in _structures(values, labels) if mask.any()]
     if not present:
         return None
     frames, affine_ras = stacked_frames(series)
@@ -70,29 +72,41 @@ def write_seg(
         raise InvalidInputError(
             f"{label.name}: it does not lie on the voxels of its series: export it on the image itself"
         )
-    table = np.zeros(max(present) + 1, dtype=np.uint16)
-    table[present] = np.arange(1, len(present) + 1)
     segments = [
-        _segment(number, value, names[value - 1], str(frames[0].header.get("SeriesInstanceUID")), model_version)
-        for number, value in enumerate(present, start=1)
+        _segment(number, place, name, str(frames[0].header.get("SeriesInstanceUID")), model_version)
+        for number, (place, name, _) in enumerate(present, start=1)
     ]
+    masks = [order.apply(mask.astype(np.uint8)) for _, _, mask in present]
+    if labels.overlaps:
+        pixels = np.stack(masks, axis=-1)
+    else:
+        pixels = np.zeros(grid.shape, dtype=np.uint8 if len(masks) < 256 else np.uint16)
+        for number, mask in enumerate(masks, start=1):
+            pixels[mask > 0] = number
     try:
-        seg = _made(frames, table[order.apply(values)], segments, uid, author)
+        seg = _made(frames, pixels, segments, uid, author)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(f"{label.name}: no SEG can be made of it for this series: {error}") from error
     return seg
 
 
+def _structures(values: NDArray[np.uint16], labels: LabelMap) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
+    """The place in the label map, counted from 1, the name and the voxels of each structure and of what is ignored."""
+    for place, (name, mask) in enumerate(labels.structures(values), start=1):
+        yield place, name, mask
+    yield len(labels) + 1, IGNORE, ~labels.judged(values)
+
+
 def _made(
-    frames: Sequence[Frame], numbers: NDArray[np.uint16], segments: Sequence[SegmentDescription], uid: str, author: str
+    frames: Sequence[Frame], drawn: NDArray[Any], segments: Sequence[SegmentDescription], uid: str, author: str
 ) -> FileDataset:
-    """The SEG of segment numbers (W, H, D) on these frames."""
+    """The SEG of segment numbers (W, H, D) on these frames, or of one mask for each segment (W, H, D, segments)."""
     sources = _sources(frames)
-    pixels = np.ascontiguousarray(numbers.transpose(2, 1, 0))
+    pixels = np.ascontiguousarray(np.swapaxes(drawn, 0, 2))
     several = len(sources) == 1 and len(frames) > 1
     seg = highdicom.seg.Segmentation(
         source_images=sources,
-        pixel_array=pixels.astype(np.uint8) if len(segments) < 256 else pixels,
+        pixel_array=pixels,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
         series_instance_uid=uid,
@@ -134,8 +148,8 @@ def _position(frame: Frame) -> PlanePositionSequence:
     return PlanePositionSequence(coordinate_system="PATIENT", image_position=place)
 
 
-def _segment(number: int, value: int, name: str, series_uid: str, model_version: int | None) -> SegmentDescription:
-    category, kind = _meaning(name, value)
+def _segment(number: int, place: int, name: str, series_uid: str, model_version: int | None) -> SegmentDescription:
+    category, kind = _meaning(name, place)
     by_model = None
     if model_version is not None:
         by_model = AlgorithmIdentificationSequence("activelabel", _FAMILY, f"{__version__}, model {model_version}")
@@ -151,18 +165,18 @@ def _segment(number: int, value: int, name: str, series_uid: str, model_version:
         tracking_id=_text(name),
     )
     segment.SegmentDescription = _text(name)
-    segment.RecommendedDisplayCIELabValue = cielab(_COLOURS[(value - 1) % len(_COLOURS)])
+    segment.RecommendedDisplayCIELabValue = cielab(_COLOURS[(place - 1) % len(_COLOURS)])
     return segment
 
 
-def _meaning(name: str, value: int) -> tuple[Code, Code]:
+def _meaning(name: str, place: int) -> tuple[Code, Code]:
     """Category and type of a structure: those of DICOM if DICOM knows its name, else a type of our own."""
     keyword = "".join(word[:1].upper() + word[1:].lower() for word in re.split(r"[^A-Za-z0-9]+", name))
     for category, known in _KNOWN if name.isascii() and keyword else ():
         found = getattr(known, keyword, None)
         if isinstance(found, Code) and found.scheme_designator == "SCT":
             return category, found
-    return _CATEGORY, Code(str(value), "99ACTIVELABEL", _text(name))
+    return _CATEGORY, Code(str(place), "99ACTIVELABEL", _text(name))
 
 
 def cielab(colour: tuple[int, int, int]) -> list[int]:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.grids import Shape3D
+from activelabel.data.label_map import LabelMap
+from activelabel.data.overlapping import overlapping_values
 from activelabel.data.segmentations import NamedLabel
 from activelabel.errors import InvalidInputError
 
@@ -37,7 +39,8 @@ def wanted_names(origin: str, found: Sequence[str], wanted: Sequence[str] | None
     """
     if wanted is None:
         return frozenset(found)
-    chosen = frozenset(found) & frozenset(wanted)
+    drawn = wanted.drawn_names if isinstance(wanted, LabelMap) else ()
+    chosen = frozenset(found) & {*wanted, *drawn}
     if found and not chosen:
         shown = ", ".join(found[:_NAMES_IN_A_LINE]) + (", …" if len(found) > _NAMES_IN_A_LINE else "")
         raise InvalidInputError(
@@ -57,11 +60,15 @@ def one_label(
         structures: the structures in the order of the label's values.
         shape: the shape of the image.
         order: names; where two structures overlap, the one that is later here counts, such as a tumour named after its
-            organ.
+            organ. If it is a map whose structures overlap, a voxel gets a value of all its structures.
 
     Raises:
         InvalidInputError: two structures overlap and are not both in `order`, or two drawn structures have one name.
     """
+    if isinstance(order, LabelMap) and order.overlaps:
+        # A point on a contour belongs to its structure, so here an edge counts whatever else is there.
+        drawn_voxels = ((item.name, np.concatenate([item.voxels, item.edge])) for item in structures)
+        return NamedLabel(overlapping_values(origin, drawn_voxels, shape, order), (), is_mapped=True)
     array = np.zeros(shape, dtype=np.uint16)
     flat, places = array.reshape(-1), {name: place for place, name in enumerate(order or ())}
     _check_names(origin, structures)

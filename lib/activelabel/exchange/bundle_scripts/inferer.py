@@ -7,6 +7,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor
 
+from activelabel.acquisition.overlapping import with_background
 from activelabel.prediction.blending import Blend
 from activelabel.prediction.windows import WindowedVolume, window_grid
 
@@ -26,8 +27,11 @@ class WindowInferer(Inferer):
         skip_outside_body: bool,
         classes: int,
         batch_size: int = 1,
+        overlapping: bool = False,
     ) -> None:
+        """`classes` are those of the probabilities; if structures are `overlapping`, each has a sigmoid of its own."""
         super().__init__()
+        self._overlapping = overlapping
         self._window_size = (window_size[0], window_size[1], window_size[2])
         self._overlap = overlap
         self._margin = (margin[0], margin[1], margin[2])
@@ -49,9 +53,15 @@ class WindowInferer(Inferer):
         blend.clear()
         for first in range(0, len(volume.occupied), self._batch_size):
             numbers = volume.occupied[first : first + self._batch_size]
-            probabilities = torch.softmax(network(volume.batch(numbers)).float(), dim=1)
+            probabilities = self._probable(network(volume.batch(numbers)).float())
             for number, of_window in zip(numbers, probabilities.split(1), strict=True):
                 blend.add(number, slice(0, 1), of_window)
         for number in volume.skipped:
             blend.add_background(number)
-        return blend.maps()[0]
+        maps = blend.maps()[0]
+        return with_background(maps[1:]) if self._overlapping else maps
+
+    def _probable(self, logits: Tensor) -> Tensor:
+        if self._overlapping:
+            return with_background(torch.sigmoid(logits).movedim(1, 0)).movedim(0, 1)
+        return torch.softmax(logits, dim=1)

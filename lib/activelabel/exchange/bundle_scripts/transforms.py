@@ -13,6 +13,7 @@ from torch import Tensor
 
 from activelabel.data.grids import Grid, axis_order
 from activelabel.data.intensities import spread_sample
+from activelabel.data.label_map import LabelMap
 from activelabel.data.slices import PLANES, SlicePlane, plane_name, slice_axis
 
 AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -69,13 +70,17 @@ class RestoreMaskd(MapTransform):
     """Turns probabilities (C, *S) into the most probable class of each voxel (1, W, H, D) of the image's own grid.
 
     Probabilities are interpolated, not classes; of equal ones the first class counts. It works class by class, as all
-    classes of a large image would not fit into memory at once.
+    classes of a large image would not fit into memory at once. Of structures that overlap, each is where it is more
+    probable than not.
     """
 
-    def __init__(self, keys: str, image_key: str) -> None:
-        """`image_key` names the prepared image, from which the probabilities are."""
+    def __init__(self, keys: str, image_key: str, labels: Mapping[str, Any] | None = None) -> None:
+        """`image_key` names the prepared image, from which the probabilities are; `labels` is what a `LabelMap` is made
+        of, if the mask has other values than the numbers of the classes.
+        """
         super().__init__(keys)
         self._image_key = image_key
+        self._labels = None if labels is None else label_map_from(labels)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """`data` with a mask instead of probabilities."""
@@ -84,10 +89,20 @@ class RestoreMaskd(MapTransform):
         prepared = _grid(image.shape[1:], image.affine)
         original = _grid(image.meta["spatial_shape"], image.meta["original_affine"])
         for key in self.key_iterator(changed):
-            mask = most_probable(torch.as_tensor(changed[key]).as_subclass(Tensor), prepared, original)
+            mask = self._mask(torch.as_tensor(changed[key]).as_subclass(Tensor), prepared, original)
             meta = {"affine": torch.from_numpy(original.affine_ras), "filename_or_obj": image.meta["filename_or_obj"]}
             changed[key] = MetaTensor(mask[None], meta=meta)
         return changed
+
+    def _mask(self, probabilities: Tensor, prepared: Grid, original: Grid) -> Tensor:
+        if self._labels is None:
+            return most_probable(probabilities, prepared, original)
+        if self._labels.overlaps:
+            maps = (_restored(one[None], prepared, original) for one in probabilities[1:])
+            values = self._labels.paint([map.numpy() > 0.5 for map in maps])
+        else:
+            values = self._labels.value_of_class(most_probable(probabilities, prepared, original).numpy())
+        return torch.from_numpy(values.astype(np.int32))
 
 
 class SaveMaskd(MapTransform):
@@ -113,6 +128,17 @@ class SaveMaskd(MapTransform):
             image = nibabel.Nifti1Image(voxels, mask.affine.numpy())
             nibabel.save(image, self._folder / f"{name}_{self._postfix}.nii.gz")
         return dict(data)
+
+
+def label_map_from(content: Mapping[str, Any]) -> LabelMap:
+    """The label map of its attributes, whose lists are tuples again."""
+    return LabelMap(
+        tuple(content["names"]),
+        tuple(tuple(values) for values in content["values"]),
+        tuple(content["ignored"]),
+        tuple(content["background"]),
+        tuple(content["class_order"]),
+    )
 
 
 def most_probable(probabilities: Tensor, prepared: Grid, original: Grid) -> Tensor:

@@ -136,7 +136,7 @@ class NetworkTraining:
         """A predictor with these weights and the recipe's prediction settings."""
         network = build_network(self._model.network, self._model.classes, self._model.inputs)
         network.load_state_dict(weights)
-        return self._project.predictor_of(network, device)
+        return self._project.predictor_of(network, device, self._model)
 
     def judge(self, weights: Weights, run: Run) -> dict[str, ClassDice]:
         """The Dice of each label in each validation case of a run, on the images' own grids, by image id."""

@@ -67,7 +67,7 @@ class ProxyTraining(NetworkTraining):
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the structures that it learns."""
-        return self._model.labels
+        return self._model.labels.names
 
     def offered(self) -> dict[str, Any]:
         """The options of a request, for the clients' form."""

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from activelabel import __version__
-from activelabel.data.dataset_json import IGNORE
+from activelabel.data.label_map import IGNORE, LabelMap, label_map_of
+from activelabel.data.label_texts import ORDER
 from activelabel.project.export.cases import ExportedCase
 
 ENDING = ".nii.gz"
@@ -46,13 +47,20 @@ class Layout:
 
 
 def nnunet(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Sequence[str], name: str) -> Layout:
-    """nnU-Net's raw data set, with a `splits_final.json` of one fold. Unannotated slices have its label `ignore`."""
-    ignored = len(labels) + 1 if any(case.is_partial for case in cases) else 0
-    values = {"background": 0, **{label: value for value, label in enumerate(labels, start=1)}}
+    """nnU-Net's raw data set, with a `splits_final.json` of one fold. Unannotated slices have its label `ignore`.
+
+    Structures that overlap are its regions, in the order in which they are painted.
+    """
+    named = label_map_of(labels)
+    ignored = named.ignored[0] if named.ignored else 0
+    if any(case.is_partial for case in cases):
+        ignored = ignored or named.highest + 1
+    order = {ORDER: [value for _, value in named.painting]} if named.overlaps else {}
     description = {
         "name": name,
         "channel_names": {str(place): channel for place, channel in enumerate(channels)},
-        "labels": {**values, IGNORE: ignored} if ignored else values,
+        "labels": {**_nnunet_values(named), **({IGNORE: ignored} if ignored else {})},
+        **order,
         "numTraining": len(cases),
         "file_ending": ENDING,
     }
@@ -87,7 +95,7 @@ def decathlon(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Se
         "description": f"exported by activelabel {__version__}",
         "tensorImageSize": "3D" if len(channels) == 1 else "4D",
         "modality": {str(place): channel for place, channel in enumerate(channels)},
-        "labels": {str(value): label for value, label in enumerate(["background", *labels])},
+        "labels": {str(value): label for value, label in _named_values(labels).items()},
         "numTraining": len(_names(cases, "training")),
         "numTest": 0,
         "training": listed("training"),
@@ -116,7 +124,7 @@ def bids(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Sequenc
     generated = [{"Name": "activelabel", "Version": __version__}]
     raw = {"Name": name, "BIDSVersion": _BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": generated}
     derived = {**raw, "Name": f"Labels of {name}", "DatasetType": "derivative"}
-    names = [("index", "name"), *((str(value), label) for value, label in enumerate(["background", *labels]))]
+    names = [("index", "name"), *((str(value), label) for value, label in _named_values(labels).items())]
     return Layout(
         places,
         {
@@ -139,6 +147,18 @@ _DERIVATIVES = "derivatives/activelabel"
 _BIDS_VERSION = "1.10.0"
 _BIDS_KINDS = {"CT": ("ct", "ct"), "MR": ("anat", "mri"), "PET": ("pet", "pet"), "PT": ("pet", "pet")}
 """The folder and suffix of an image by its modality. The contrast of an MR image is not recorded, hence no `T1w`."""
+
+
+def _nnunet_values(labels: LabelMap) -> dict[str, int | list[int]]:
+    """The value of each structure as nnU-Net has it, or its values; overlapping ones in the order of painting."""
+    places = [index for index, _ in labels.painting] if labels.overlaps else list(range(len(labels)))
+    values = {"background": [0, *labels.background], **{labels[place]: list(labels.values[place]) for place in places}}
+    return {name: own if len(own) > 1 else own[0] for name, own in values.items()}
+
+
+def _named_values(labels: Sequence[str]) -> dict[int, str]:
+    """The name of each value of the label files."""
+    return {0: "background", **{value: name for name, value in label_map_of(labels).drawn_names.items()}}
 
 
 def _names(cases: Sequence[ExportedCase], role: str) -> list[str]:

@@ -129,5 +129,5 @@ def _write_partial(case: ExportedCase, place: Place, ignored: int, project: Proj
     indices[case.axis] = list(case.annotation.slices or ())
     annotated[tuple(indices)] = 1
     values = np.where(annotated == 1, label.array, np.uint16(ignored)).astype(np.uint16)
-    write_label(out / place.label, smallest_type(values, max(ignored, len(project.labels))), label.affine_ras)
+    write_label(out / place.label, smallest_type(values, max(ignored, project.labels.highest)), label.affine_ras)
     write_label(out / place.mask, annotated, label.affine_ras)

@@ -1,21 +1,24 @@
-"""The label names that a project already uses, with which the names at a start must agree."""
+"""The label names and values that a project already uses, with which those at a start must agree."""
 
 import logging
 from collections.abc import Sequence
 
+from activelabel.data.label_map import LabelMap
+from activelabel.data.label_texts import read_stored, stored_labels, text_of
 from activelabel.project.labels.names import check_same_names
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
 
-def kept_names(ledger: Ledger) -> tuple[str, ...] | None:
-    """The names of the values 1..N in this project; None as long as it has neither a label nor a model.
+def kept_names(ledger: Ledger) -> LabelMap | None:
+    """The structures of this project and their values; None as long as it has neither a label nor a model.
 
     The labels of an older ledger have no names; then the models' names are used.
     """
     model = ledger.latest_model()
-    return ledger.kept_label_names() or (None if model is None else model.labels)
+    stored = ledger.kept_label_names() or (None if model is None else model.labels)
+    return None if stored is None else read_stored(stored)
 
 
 def check_names(ledger: Ledger, names: Sequence[str]) -> None:
@@ -31,10 +34,10 @@ def check_names(ledger: Ledger, names: Sequence[str]) -> None:
 
 def name_older_labels(ledger: Ledger, names: Sequence[str]) -> None:
     """Record these names for the labels that were kept without names."""
-    count = ledger.name_labels(names)
+    count = ledger.name_labels(stored_labels(names))
     if count:
         logger.warning(
             "%d labels were kept before names were kept with them; from now on their values mean %s",
             count,
-            ", ".join(names),
+            text_of(names),
         )

@@ -1,23 +1,24 @@
-"""The annotated structures: from `--conf labels`, a `dataset.json`, or the existing labels.
+"""The annotated structures and their values: from `--conf labels`, a `dataset.json`, or the existing labels.
 
-From its first label on, a project keeps its names: a value never changes its meaning.
+From its first label on, a project keeps its names and values: a value never changes its meaning.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from activelabel.data.dataset_json import IGNORE, DatasetDescription, read_dataset
+from activelabel.data.dataset_json import DatasetDescription, read_dataset
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.opening import open_voxels
 from activelabel.data.files.studies_folder import label_files
+from activelabel.data.label_map import IGNORE, LabelMap, label_map_of
+from activelabel.data.label_texts import BACKGROUND, checked_map, parse_labels, text_of
 from activelabel.data.segmentations import names_by_value, segments_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.studies import is_pacs
 
 logger = logging.getLogger(__name__)
 
-BACKGROUND = "background"
 _VALUE_0 = frozenset(
     {"background", "bg", "air", "clear", "clear label", "empty", "exterior", "none", "nothing", "other", "outside",
      "unlabeled", "unlabelled", "void", "0", ""}
@@ -28,10 +29,10 @@ _VALUE_0 = frozenset(
 def resolve_label_names(
     configured: Sequence[str],
     studies: str,
-    kept: Callable[[], tuple[str, ...] | None] = lambda: None,
+    kept: Callable[[], Sequence[str] | None] = lambda: None,
     links_out: bool = False,
-) -> tuple[str, ...]:
-    """Names of the structures in the order of their values 1..N.
+) -> LabelMap:
+    """The structures, and what the values of label files mean.
 
     The first source that has names wins: `configured` (`--conf labels`); a `dataset.json` in the studies folder
     or beside it, as the Medical Segmentation Decathlon or nnU-Net write it; the names that the project has `kept` with
@@ -41,18 +42,18 @@ def resolve_label_names(
         InvalidInputError: no source has names (a PACS never does), or a source is contradictory.
     """
     if configured:
-        return _checked(configured, "--conf labels")
+        return parse_labels(configured, "--conf labels")
     if not is_pacs(studies):
         folder = Path(studies)
         for path in (folder / "dataset.json", folder.parent / "dataset.json"):
             if path.is_file():
-                return _checked(_from_dataset_json(path), str(path))
+                return _from_dataset_json(path)
     names = kept()
     if names is None and is_pacs(studies):
         raise InvalidInputError("no label names: a PACS has none, so start with --conf labels liver,spleen")
     names = names or _from_existing_labels(Path(studies), links_out)
     if names:
-        return names
+        return label_map_of(names)
     raise InvalidInputError(
         "no label names: start with --conf labels liver,spleen (a simulation with --label-names liver,spleen), or put "
         f'a dataset.json with "labels" into {studies}'
@@ -60,72 +61,48 @@ def resolve_label_names(
 
 
 def check_same_names(names: Sequence[str], kept: Sequence[str], by: str) -> None:
-    """Check that `names` give each value the name that it has in `kept`: names may only be added at the end.
+    """Check that `names` give each value the meaning that it has in `kept`: names may only be added at the end.
 
     Raises:
         InvalidInputError: a value would change its meaning; the message has both lists, and `by` for the kept one.
     """
-    if tuple(names[: len(kept)]) == tuple(kept):
+    given, known = label_map_of(names), label_map_of(kept)
+    if given.begins_with(known):
         return
-    given, known = ",".join(names), ",".join(kept)
+    now, before = text_of(given), text_of(known)
     raise InvalidInputError(
-        f"labels {given}: {by} the names {known}, in this order, and values would mean something else: start with "
-        f"--conf labels {known} (more names may follow), or begin another project with --conf project_dir"
+        f"labels {now}: {by} the names {before}, in this order, and values would mean something else: start with "
+        f"--conf labels {before} (more names may follow), or begin another project with --conf project_dir"
     )
 
 
-def _checked(names: Sequence[str], origin: str) -> tuple[str, ...]:
-    cleaned = tuple(str(name).strip() for name in names)
-    doubled = {name for name in cleaned if cleaned.count(name) > 1}
-    if doubled:
-        raise InvalidInputError(f"{origin}: the label '{sorted(doubled)[0]}' is named twice; give each its own name")
-    if not cleaned or "" in cleaned:
-        raise InvalidInputError(f"{origin}: expected at least one name and no empty one, got {list(names)}")
-    hidden = [name for name in cleaned if not name.isprintable()]
-    if hidden:
-        raise InvalidInputError(
-            f"{origin}: the label {hidden[0]!a} has characters that cannot be shown; name it without them"
-        )
-    structures = [name for name in cleaned if name.casefold() != BACKGROUND]
-    if len(structures) < len(cleaned):
-        raise InvalidInputError(
-            f"{origin} {','.join(cleaned)}: background is value 0 and is never listed: "
-            f"--conf labels {','.join(structures) or 'liver'}"
-        )
-    return cleaned
+def _from_dataset_json(path: Path) -> LabelMap:
+    """The structures of a data set: by rising value, or in the order of the file if some have several values.
 
-
-def _from_dataset_json(path: Path) -> list[str]:
-    """The names by ascending value, without value 0, the background.
-
-    The Medical Segmentation Decathlon writes {"1": "liver"}, nnU-Net {"liver": 1}.
+    The Medical Segmentation Decathlon writes {"1": "liver"}, nnU-Net {"liver": 1} or {"liver": [1, 2]}.
     """
     dataset = read_dataset(path)
     _check_understood(dataset)
-    by_value = {values[0]: name for name, values in dataset.labels.items()}
-    if by_value.get(0, "").strip().casefold() not in _VALUE_0:
-        raise InvalidInputError(
-            f"{path}: value 0 is '{by_value[0]}', expected the background: give the structures the values 1..N"
-        )
-    values = sorted(value for value in by_value if value != 0)
-    if values != list(range(1, len(values) + 1)):
-        raise InvalidInputError(f"{path}: label values must be 1..N without a gap, got {values}")
-    return [by_value[value] for value in values]
+    structures, background, ignored = dict[str, tuple[int, ...]](), tuple[int, ...](), tuple[int, ...]()
+    for name, values in dataset.labels.items():
+        if 0 in values and (len(values) == 1 or name.strip().casefold() == BACKGROUND):
+            if name.strip().casefold() not in _VALUE_0:
+                raise InvalidInputError(
+                    f"{path}: value 0 is '{name}', expected the background: give the structures the values 1..N"
+                )
+            background = values
+        elif name.strip().casefold() == IGNORE:
+            ignored = values
+        else:
+            structures[name.strip()] = values
+    if not dataset.regions:
+        structures = dict(sorted(structures.items(), key=lambda item: item[1]))
+    labels = LabelMap(tuple(structures), tuple(structures.values()), ignored, background, dataset.regions_class_order)
+    return checked_map(labels, str(path))
 
 
 def _check_understood(dataset: DatasetDescription) -> None:
     """Refuse options of a data set that this package does not support: they would be learned wrongly."""
-    if dataset.regions:
-        name, values = next(iter(dataset.regions.items()))
-        raise InvalidInputError(
-            f"{dataset.path}: '{name}' is a region of the values {', '.join(map(str, values))}, expected one value a "
-            "structure: name what each value itself is, in their order, with --conf labels a,b,c"
-        )
-    if any(name.strip().casefold() == IGNORE for name in dataset.labels):
-        raise InvalidInputError(
-            f"{dataset.path}: it has a label '{IGNORE}', whose voxels nobody judges, and it would be learnt as a "
-            "structure: take it out of the labels"
-        )
     if dataset.file_ending and not ending_of(f"x{dataset.file_ending}"):
         raise InvalidInputError(
             f"{dataset.path}: its files end in {dataset.file_ending}, expected one of {', '.join(ENDINGS)}: convert "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from activelabel.data.label_texts import stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
 from activelabel.store.records import Annotation, Judges, Metrics, ModelKind, ModelVersion
@@ -45,7 +46,7 @@ def publish_model(
         file=file.name,
         sha256=sha256,
         recipe=project.recipe.name,
-        labels=description.labels,
+        labels=stored_labels(description.labels),
         metrics=metrics,
         trained_on=[item.id for item in seen if roles[item.image_id] == "training"],
         validated_on=[item.id for item in seen if roles[item.image_id] == "validation"],

@@ -89,7 +89,7 @@ class AppInfo:
             "name": NAME,
             "description": f"{description(project)}. {_progress_in_words(progress)}. {standing}",
             "version": __version__,
-            "labels": list(project.labels),
+            "labels": list(project.labels.offered_names),
             **self._tasks_info(),
             "datastore": self._datastore.status(),
             "settings": project.settings_in_force(),

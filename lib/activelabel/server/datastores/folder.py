@@ -154,6 +154,17 @@ class LedgerDatastore(FolderImages):
             raise NotFoundError(f"image '{image_id}' has no label tagged '{tag}'")
         return self._archive.sound_file(annotation)
 
+    def rtstruct(self, image_id: str, tag: str) -> bytes:
+        """The current label as DICOM RTSTRUCT, which only an image of a PACS can have.
+
+        Raises:
+            InvalidInputError: the image is a file.
+        """
+        raise InvalidInputError(
+            f"image '{image_id}': it is a file, and an RTSTRUCT refers to a DICOM series: make it of the label's file "
+            "and the series with `activelabel rtstruct`"
+        )
+
     def _reads_second(self, image_id: str, annotator: str) -> bool:
         """Whether an annotator holds an image for a second reading, and so must not see the first."""
         held = self._ledger.active_lease(annotator)

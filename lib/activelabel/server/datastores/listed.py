@@ -8,6 +8,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.coverage import WHOLE
 from activelabel.data.files.names import ending_of
+from activelabel.data.label_map import label_map_of
 from activelabel.project.listing import FILE, file_of
 from activelabel.store.records import FINAL, Annotation
 
@@ -24,7 +25,7 @@ def listed_label(
     The entry of a final label names the slices that it covers, not those that the client drew: another project on this
     folder relies on it.
     """
-    names = {name: value for value, name in enumerate(labels, start=1)}
+    names = label_map_of(labels).shown_names
     params = info.get("params")
     shown = {
         **{key: value for key, value in info.items() if key not in (COVERED, SLICE_AXIS, "finished", "confirmed")},
@@ -32,12 +33,19 @@ def listed_label(
         "version": annotation.version,
         "ts": int(annotation.created_at.timestamp()),
         "name": f"{annotation.image_id}.nii.gz",
-        "label_info": [{"name": name, "idx": value} for name, value in names.items()],
-        "params": {**(params if isinstance(params, Mapping) else {}), "label_names": names},
+        "label_info": _by_position(names),
+        "params": {**(params if isinstance(params, Mapping) else {}), "label_names": dict(names)},
     }
     if annotation.tag == FINAL:
         shown |= {COVERED: covered_slices(annotation), SLICE_AXIS: slice_axis}
     return DataModel(info=shown, ext=".nii.gz")
+
+
+def _by_position(names: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The names as `label_info`, in which the n-th name has value n; empty where values have gaps."""
+    if list(names.values()) != list(range(1, len(names) + 1)):
+        return []
+    return [{"name": name, "idx": value} for name, value in names.items()]
 
 
 def is_listed(annotation: Annotation, image: ImageLabelModel) -> bool:

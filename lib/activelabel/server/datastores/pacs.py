@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Hashable, Sequence
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ import numpy as np
 from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
+from activelabel.data.dicom.rtstruct_writing import rtstruct_uid, write_rtstruct
 from activelabel.data.files.channels import ChannelFile, ImageFiles
 from activelabel.data.files.studies_folder import lines_on
 from activelabel.data.files.volumes import read_grid
@@ -262,6 +264,25 @@ class PacsDatastore(LedgerDatastore):
             kept = super().keep_label(image_id, str(file), label_tag, label_info)
         self._send_current(image_id)
         return kept
+
+    def rtstruct(self, image_id: str, tag: str) -> bytes:
+        """The current label as DICOM RTSTRUCT.
+
+        Raises:
+            NotFoundError: there is no such label, or nothing is drawn in it.
+            InvalidInputError: its file has changed since it was kept, or its series lacks attributes.
+            UnavailableError: the series has to be fetched, and the PACS does not answer.
+        """
+        file, annotation = self.label_file(image_id, tag), self._ledger.current_annotation(image_id, tag)
+        assert annotation is not None
+        series, made = self._cache.slices(image_id, self._study_of(image_id)), annotation.created_at
+        uid = rtstruct_uid(annotation.sha256, image_id)
+        dataset = write_rtstruct(file, series, self._archive.labels, uid, annotation.annotator, made)
+        if dataset is None:
+            raise NotFoundError(f"image '{image_id}': nothing is drawn in its label, so there is no RTSTRUCT of it")
+        content = BytesIO()
+        dataset.save_as(content, write_like_original=False)
+        return content.getvalue()
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
         """Make a draft the final label, and store it in the PACS too."""

@@ -164,7 +164,8 @@ class SegExchange:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "SEG.nii.gz"
             write_label(file, label.array, grid.affine_ras)
-            own_values = check_label(file, grid, self._archive.labels, label.names).array
+            names = None if label.is_mapped else label.names
+            own_values = check_label(file, grid, self._archive.labels, names).array
             write_label(file, own_values, grid.affine_ras)
             name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
             # The author may be unknown here, or have another name than the client that holds the case.

@@ -2,9 +2,9 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.endpoints import datastore
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -79,11 +79,14 @@ def remove_label(id: str, tag: str, user: AnyUser) -> dict[str, Any]:
 
 
 @router.get("/datastore/label", response_model=None)
-def download_label(label: str, tag: str, user: AnyUser) -> Any:
-    """Download a label's file."""
+def download_label(label: str, tag: str, user: AnyUser, form: Literal["nifti", "rtstruct"] = "nifti") -> Any:
+    """Download a label's file, or an RTSTRUCT of it if its image is of a PACS."""
     store = application().datastore
     require_label(label, tag, store)
     store.require_blind(label, tag, user.username)
+    if form == "rtstruct":
+        name = {"Content-Disposition": f'attachment; filename="{label}_rtstruct.dcm"'}
+        return Response(store.rtstruct(label, tag), media_type="application/dicom", headers=name)
     return whole_file(store.label_file(label, tag), f"{label}{LABEL_ENDING}")
 
 

@@ -108,6 +108,7 @@ PARAMETERS: dict[str, str] = {
     "expiry": "seconds after which the session ends; 0 for the host's default",
     "file": "the file that is sent",
     "files": "the files that are sent",
+    "form": "`nifti`, the file as it is kept, or `rtstruct`, for an image of a PACS",
     "grant_type": "`password`",
     "html": "answer with a page",
     "id": "id of an image",

@@ -7,7 +7,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.volumes import read_volume
-from activelabel.data.preprocessing import prepare_image, restore_most_probable
+from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
@@ -15,12 +15,12 @@ from activelabel.server.tasks.mask_files import wanted_format, write_mask
 
 
 class SegmentationInfer(InferTask):
-    """Computes the mask of an image on its own grid, with values 1..N in the order of the labels."""
+    """Computes the mask of an image on its own grid, with the values that the project's label files have."""
 
     def __init__(self, project: Project, loaded: LoadedModel) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
-            labels={name: value for value, name in enumerate(project.labels, start=1)},
+            labels=dict(project.labels.predicted_names),
             dimension=3,
             description=f"Segmentation by the model in use ({project.recipe.title})",
         )
@@ -57,6 +57,7 @@ class SegmentationInfer(InferTask):
             volume = read_volume(files)
             image = prepare_image(volume, self._project.preprocessing)
         with self._loaded.predictor(request.get("model_version")) as (version, predictor):
-            mask = restore_most_probable(predictor.probabilities(image.tensor), image)
+            mask = restore_label(predictor.probabilities(image.tensor), image, self._project.labels)
         file = write_mask(mask, volume.affine_ras, wanted)
-        return file, {"label_names": self.labels, "model_version": version}
+        names = dict(self._project.labels.shown_predicted_names)
+        return file, {"label_names": names, "model_version": version}

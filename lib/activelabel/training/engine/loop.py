@@ -36,7 +36,7 @@ from activelabel.training.engine.steps import (
 )
 from activelabel.training.engine.together import ALONE, Together
 from activelabel.training.engine.tracking import LOSS, Tracking
-from activelabel.training.engine.validation import Validator, mean_of, overlap
+from activelabel.training.engine.validation import Validator, drawn_overlap, mean_of
 from activelabel.training.losses import MarkedLabelLoss, build_loss
 
 logger = logging.getLogger(__name__)
@@ -79,16 +79,18 @@ class TrainingLoop:
         settings, self._precision = plan.training, mixed_precision(plan.precision, device)
         self.learner = Learner(
             together.shared(network, device),
-            MarkedLabelLoss(build_loss(settings.loss)),
+            MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
             # AdamW equals Adam if the weight decay is 0.
-            torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay),
+            torch.optim.AdamW(
+                network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            ),
             self._precision,
             self._precision.scaler(),
         )
         self._network = network
         self._take_step: TakeStep = supervised_step
         if plan.unannotated is not None:
-            self._take_step = SemiSupervisedStep(plan.unannotated.settings)
+            self._take_step = SemiSupervisedStep(plan.unannotated.settings, plan.model.labels.overlaps)
         seed = plan.seed + together.rank
         self._cache = plan.folder / f"prepared_{together.rank}"
         self._annotated = annotated_batches(plan, seed, self._cache)
@@ -215,9 +217,8 @@ class TrainingLoop:
 
     def _note_learnt(self, logits: Tensor, label: Tensor) -> None:
         """Note the Dice on the last patches of an epoch; one of each step would cost as much as the step."""
-        classes, predicted = self.plan.model.classes, logits.argmax(dim=1, keepdim=True)
-        label = label.to(predicted.device)
-        found = [overlap(one, other, classes, "dice") for one, other in zip(predicted, label, strict=True)]
+        labels, label = self.plan.model.labels, label.to(logits.device)
+        found = [drawn_overlap(one, other, labels, "dice") for one, other in zip(logits, label, strict=True)]
         self.progress.learnt.note(mean_of(found), self.progress.epoch)
 
     def _track(self, tracking: Tracking, losses: list[Tensor]) -> None:
@@ -285,7 +286,7 @@ def validator_of(plan: Plan, precision: MixedPrecision) -> Validator:
     inferer = ReflectedWindowInferer(
         windows.window_size, windows.window_overlap, plan.training.batch_size, windows.window_margin
     )
-    return Validator(inferer, plan.model.classes, plan.training.best_by, precision)
+    return Validator(inferer, plan.model.labels, plan.training.best_by, precision)
 
 
 def seed_of(seed: int, epoch: int) -> int:

@@ -91,9 +91,10 @@ class SemiSupervisedStep:
     together. The losses are in float32.
     """
 
-    def __init__(self, settings: SemiSupervisedSettings) -> None:
+    def __init__(self, settings: SemiSupervisedSettings, overlapping: bool = False) -> None:
+        """Learn as `settings` say; `overlapping`: each structure has a sigmoid of its own."""
         self._settings = settings
-        self._consistency = ConsistencyLoss()
+        self._consistency = ConsistencyLoss(overlapping)
 
     def __call__(self, learner: Learner, batch: Mapping[str, Tensor]) -> Step:
         """Learn from a batch of both kinds; the logits are those of the annotated patches, the loss is the total."""

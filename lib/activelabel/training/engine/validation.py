@@ -7,8 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from activelabel.data.label_map import LabelMap
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.steps import MixedPrecision
+from activelabel.training.overlapping_losses import structures_of
 
 Metric = Literal["dice", "jaccard"]
 
@@ -27,6 +29,23 @@ def overlap(predicted: Tensor, label: Tensor, classes: int, metric: Metric) -> f
     return present.mean().item() if len(present) else None
 
 
+def drawn_overlap(logits: Tensor, label: Tensor, labels: LabelMap, metric: Metric) -> float | None:
+    """`overlap` of what a network draws: logits (C, *S) and parts (1, *S) of `labels`, below 0 where nothing counts.
+
+    Structures that overlap are measured one by one, each where its logit is above 0.
+    """
+    if not labels.overlaps:
+        return overlap(logits.argmax(dim=0, keepdim=True), label, labels.channels, metric)
+    known = label >= 0
+    wanted = structures_of(torch.where(known, label, 0)[None], torch.from_numpy(labels.membership))[0] * known
+    drawn = (logits > 0) & known
+    space = list(range(1, logits.dim()))
+    both, of_label, found = (maps.sum(dim=space).double() for maps in (wanted * drawn, wanted, drawn))
+    scores = 2 * both / (of_label + found) if metric == "dice" else both / (of_label + found - both)
+    present = scores[of_label > 0]
+    return present.mean().item() if len(present) else None
+
+
 def mean_of(cases: Iterable[float | None]) -> float:
     """The mean over the cases that have a value; 0 if no case has one."""
     known = [value for value in cases if value is not None]
@@ -37,10 +56,10 @@ class Validator:
     """Measures a network on whole cases, window by window."""
 
     def __init__(
-        self, inferer: ReflectedWindowInferer, classes: int, metric: Metric, precision: MixedPrecision
+        self, inferer: ReflectedWindowInferer, labels: LabelMap, metric: Metric, precision: MixedPrecision
     ) -> None:
         self._inferer = inferer
-        self._classes = classes
+        self._labels = labels
         self._metric = metric
         self._precision = precision
 
@@ -53,5 +72,5 @@ class Validator:
             label = torch.where(torch.as_tensor(case["annotated"]).to(device), label.long(), -1)
             with torch.inference_mode(), self._precision.autocast():
                 logits = self._inferer(image[None], network)
-            found.append(overlap(logits.argmax(dim=1), label, self._classes, self._metric))
+            found.append(drawn_overlap(logits[0], label, self._labels, self._metric))
         return found
