@@ -8,6 +8,7 @@ from channel_files import made_up_channels, write_case_files
 from small_studies import write_nifti
 
 from activelabel.data.files.channels import channel_layout
+from activelabel.data.files.studies_folder import find_images
 from activelabel.data.given_patients import read_patients
 from activelabel.data.given_splits import read_split
 from activelabel.data.splits import stable_fraction
@@ -160,3 +161,5 @@ def test_labels_that_lie_beside_the_channels_of_their_images_are_found(tmp_path:
         f"case_{number}": f"case_{number}_seg.nii.gz" for number in range(3)
     }
     assert cases.passed_over == ()
+    link_images(cases, cases.pool, tmp_path / "run")
+    assert set(find_images(tmp_path / "run", layout=layout, links_out=True).files) == set(cases.pool)
