@@ -62,9 +62,8 @@ class ImageFiles:
         if not self.channels:
             return str(self.path)
         channels = [[channel.name, str(channel.path), channel.frame] for channel in self.channels]
-        return {
-            "path": str(self.path), "channels": channels, "shown": self.shown, "frame_count": self.frame_count, "stem": self.stem,
-        }  # fmt: skip
+        others = {"shown": self.shown, "frame_count": self.frame_count, "stem": self.stem}
+        return {"path": str(self.path), "channels": channels, **others}
 
     @property
     def paths(self) -> tuple[Path, ...]:
