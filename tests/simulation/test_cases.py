@@ -4,7 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from channel_files import made_up_channels, write_case_files
+from small_studies import write_nifti
 
+from activelabel.data.files.channels import channel_layout
+from activelabel.data.files.studies_folder import find_images
 from activelabel.data.given_patients import read_patients
 from activelabel.data.given_splits import read_split
 from activelabel.data.splits import stable_fraction
@@ -145,3 +149,17 @@ def test_all_images_of_a_patient_test_or_none_does(folders: Callable[..., Folder
         find_cases(images, labels, None, 1, patients=read_patients("^(p)"))
     with pytest.raises(InvalidInputError, match="it says the patient of no image, of which the first is 'p0_0'"):
         find_cases(images, labels, None, 1, patients=read_patients("(x)"))
+
+
+def test_labels_that_lie_beside_the_channels_of_their_images_are_found(tmp_path: Path) -> None:
+    for number in range(3):
+        write_case_files(tmp_path, f"case_{number}", number, ("_flair", "_t1", "_t1ce", "_t2"))
+        write_nifti(tmp_path / f"case_{number}_seg.nii.gz", made_up_channels(number)[1])
+    layout = channel_layout((), ("_flair", "_t1", "_t1ce", "_t2"))
+    cases = find_cases(tmp_path, tmp_path, 1, 1, layout=layout)
+    assert {case: path.name for case, path in cases.labels.items()} == {
+        f"case_{number}": f"case_{number}_seg.nii.gz" for number in range(3)
+    }
+    assert cases.passed_over == ()
+    link_images(cases, cases.pool, tmp_path / "run")
+    assert set(find_images(tmp_path / "run", layout=layout, links_out=True).files) == set(cases.pool)

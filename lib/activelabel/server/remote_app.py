@@ -13,7 +13,7 @@ from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
 from activelabel.data.dicom.series import write_frames
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.label_texts import parse_labels
@@ -88,10 +88,11 @@ class RemoteApp:
         """Raise an error: a client cannot set aside an image of a server."""
         raise InvalidInputError(f"--server {self._address}: {image_id} cannot be annotated: {error}") from error
 
-    def segmenter(self, version: int) -> Callable[[ImageFiles], LabelArray]:
+    def segmenter(self, version: int) -> Callable[[AnyImage], LabelArray]:
         """A function from the files of an image to its segmentation by that model version, whether in use or not."""
 
-        def segment(image: ImageFiles) -> LabelArray:
+        def segment(given: AnyImage) -> LabelArray:
+            image = ImageFiles.of(given)
             with tempfile.TemporaryDirectory() as folder, self._answered():
                 file = image.path
                 if len(image.paths) > 1:  # a request has one file

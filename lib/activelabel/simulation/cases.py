@@ -1,7 +1,7 @@
 """The cases of an experiment: images with labels, of which the test cases are set aside before the first query."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
@@ -63,11 +63,16 @@ def find_cases(
     for option, folder in (("--images", images), ("--labels", labels)):
         if not folder.is_dir():
             raise InvalidInputError(f"{option} {folder}: there is no such folder")
-    apart = () if images.resolve() == labels.resolve() else (labels,)
+    together = images.resolve() == labels.resolve()
+    apart = () if together else (labels,)
     content = find_images(images, without=(*apart, *without), links_out=True, layout=layout)
     if not content.files:
         raise InvalidInputError(f"--images {images}: expected files that end in {', '.join(ENDINGS)}, found none")
-    drawn = find_labels(labels, content.files)
+    pictures = {path for image_id in content.files for path in content.image(image_id).paths} if together else set()
+    drawn = find_labels(images if together else labels, content.files, without=pictures)
+    if together:
+        beside = {path: why for path, why in content.passed_over.items() if path not in drawn.files.values()}
+        content = replace(content, passed_over=beside)
     if not drawn.files and not drawn.passed_over:
         raise InvalidInputError(f"--labels {labels}: expected files that end in {', '.join(ENDINGS)}, found none")
     if patients is not None:

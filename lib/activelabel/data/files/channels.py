@@ -38,12 +38,14 @@ class ImageFiles:
         channels: the channels in the recipe's order; empty for an image of one channel, which is all of `path`.
         shown: the place of the channel that viewers show.
         frame_count: the number of frames that a file of several must have; None for any that is large enough.
+        stem: what the names of the channels' own files begin with, before that which tells them apart.
     """
 
     path: Path
     channels: tuple[ChannelFile, ...] = ()
     shown: int = 0
     frame_count: int | None = None
+    stem: str = ""
 
     @classmethod
     def of(cls, image: "AnyImage") -> "ImageFiles":
@@ -53,16 +55,15 @@ class ImageFiles:
         if isinstance(image, str | Path):
             return cls(Path(image))
         channels = tuple(ChannelFile(name, Path(path), frame) for name, path, frame in image["channels"])
-        return cls(Path(image["path"]), channels, image["shown"], image["frame_count"])
+        return cls(Path(image["path"]), channels, image["shown"], image["frame_count"], image["stem"])
 
     def as_json(self) -> ImageJson:
         """The files as JSON, from which `of` makes them again."""
         if not self.channels:
             return str(self.path)
         channels = [[channel.name, str(channel.path), channel.frame] for channel in self.channels]
-        return {
-            "path": str(self.path), "channels": channels, "shown": self.shown, "frame_count": self.frame_count,
-        }  # fmt: skip
+        others = {"shown": self.shown, "frame_count": self.frame_count, "stem": self.stem}
+        return {"path": str(self.path), "channels": channels, **others}
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -92,8 +93,7 @@ class ImageFiles:
         """By file, its path in another folder under an image's `stem`; channels keep what tells their files apart."""
         if len(self.paths) == 1:
             return {self.path: folder / f"{stem}{ending_of(self.path.name)}"}
-        common = _common_start([stem_of(path.name) for path in self.paths])
-        return {path: folder / f"{stem}{path.name[len(common) :]}" for path in self.paths}
+        return {path: folder / f"{stem}{path.name[len(self.stem) :]}" for path in self.paths}
 
 
 AnyImage: TypeAlias = ImageFiles | Path | str | Mapping[str, Any]
@@ -144,7 +144,7 @@ class ChannelLayout:
         start = stem_of(path.name).removesuffix(self.endings[self.shown])
         others = (path.with_name(f"{start}{ending}{ending_of(path.name)}") for ending in self.endings)
         channels = tuple(ChannelFile(name, other) for name, other in zip(self.names, others, strict=True))
-        return ImageFiles(path, channels, self.shown)
+        return ImageFiles(path, channels, self.shown, stem=start)
 
     def name_of(self, path: str) -> str:
         """The path that gives an image its id: that of its file, without what tells the channels apart."""
@@ -303,9 +303,3 @@ def _starts(path: str) -> Iterable[str]:
     yield from (f"{folder}{slash}{stem[:place]}" for place, sign in enumerate(stem) if sign in _SEPARATORS and place)
     if folder:
         yield folder
-
-
-def _common_start(stems: Sequence[str]) -> str:
-    first, last = min(stems), max(stems)
-    length = next((place for place, sign in enumerate(first) if last[place : place + 1] != sign), len(first))
-    return first[:length]

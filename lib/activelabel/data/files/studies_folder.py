@@ -117,7 +117,9 @@ def find_images(
     return FolderContent(folder, files, {**passed_over, **unused}, layout=layout)
 
 
-def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = None) -> FolderContent:
+def find_labels(
+    folder: Path, images: Mapping[str, str], within: Path | None = None, without: Collection[Path] = ()
+) -> FolderContent:
     """The label files in a folder and its sub-folders, by the id of their image.
 
     A label belongs to the image of its name, or of its name without a word for label, as in `case_seg.nii.gz`.
@@ -126,10 +128,12 @@ def find_labels(folder: Path, images: Mapping[str, str], within: Path | None = N
         folder: the folder to search; it need not exist.
         images: paths of the images below their folder, by id.
         within: no link is followed out of this folder.
+        without: files that are no labels, such as the images themselves where they lie in the same folder.
     """
     passed_over: dict[str, str] = {}
     by_path = {path: image_id for image_id, path in images.items()}
     owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over, within)]
+    owners = [(path, owner) for path, owner in owners if folder / path not in without]
     files: dict[str, str] = {}
     more: dict[str, str] = {}
     for path, (_, owner) in sorted(owners, key=lambda item: (item[1][0], _preference(item[0]), item[0])):
