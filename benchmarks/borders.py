@@ -30,11 +30,11 @@ from torch import nn
 from activelabel.acquisition.aggregation import slice_profile, slice_totals
 from activelabel.acquisition.regions import seen_voxels
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.reflection import reflect_to
 from activelabel.data.slices import prepared_axis, slice_axis
+from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D

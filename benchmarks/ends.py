@@ -28,10 +28,10 @@ from training_arms import Files, train_ours
 from activelabel.acquisition.aggregation import slice_profile, slice_totals
 from activelabel.acquisition.selection import slice_peaks
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import read_label
+from activelabel.data.label_checking import read_label
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, slice_axis
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.cases.new_annotation import NewAnnotation

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from activelabel.acquisition.aggregation import total
 from activelabel.acquisition.selection import top_k
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
+from activelabel.data.volumes import read_volume
 from activelabel.networks.unet import build_unet
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.predictor import Predictor

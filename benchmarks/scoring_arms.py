@@ -26,8 +26,8 @@ from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring as HostV2
 from torch import Tensor, nn
 
 from activelabel.acquisition.volume_scores import volume_scores
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.batching import BatchLimit
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout, random_layers
 from activelabel.prediction.precision import PrecisionName, choose_precision

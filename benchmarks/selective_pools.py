@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.acquisition.volume_scores import volume_scores
-from activelabel.data.files.volumes import Volume, read_volume
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.networks import build_network
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor

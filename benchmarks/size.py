@@ -20,9 +20,9 @@ from torch import Tensor
 
 from activelabel.acquisition.regions import predicted_foreground
 from activelabel.acquisition.volume_scores import volume_scores
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import RegionSettings
 

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/case_states.svg from the state machine of `store.cases.case_states`.
+"""Draws docs/pictures/case_states.svg from the state machine of `store.case_states`.
 
 python docs/make_case_states_picture.py
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState
+from activelabel.store.case_states import MOVES, CaseEvent, CaseState
 
 PICTURE = Path(__file__).parent / "pictures" / "case_states.svg"
 WIDTH, BOX, TALL = 1260, 150, 40

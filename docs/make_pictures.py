@@ -15,9 +15,9 @@ from activelabel.acquisition.aggregation import slice_profile
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.selection import slice_peaks
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slices import own_slice_values, plane_name, prepared_axis, prepared_positions, slice_axis
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.pictures import most_uncertain_slice, upright
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe

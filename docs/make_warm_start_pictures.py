@@ -13,9 +13,9 @@ import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.modality import Modality
 from activelabel.data.preprocessing import prepare_image, prepare_label
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.pictures import COLOURS, upright
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.pseudo_labels import pseudo_label

@@ -19,9 +19,9 @@ import pandas as pd
 from activelabel.analysis.comparison import SeedTest, holm, seed_test
 from activelabel.cli.simulate import run_with_progress
 from activelabel.data.files.channels import ImageFiles
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import write_label
+from activelabel.data.label_checking import write_label
 from activelabel.data.splits import choose_validation
+from activelabel.data.volumes import read_volume
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.report.curves import at_equal_effort, over_cases
 from activelabel.simulation.arms import Arm

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from activelabel.annotation.agreement import agreement_of, agrees, merged
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.simulation.metrics import mean_surface_distance
 from activelabel.store.records import Agreement
 

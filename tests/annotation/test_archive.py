@@ -18,8 +18,8 @@ from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
-from activelabel.store.cases.coverage_case import CoverageCase
 from activelabel.store.cases.skips import NOT_NOW
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation

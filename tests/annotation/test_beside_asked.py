@@ -16,11 +16,11 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.beside_asked import asked_back, drawn_beside
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.slices import slice_mask
 from activelabel.errors import AskedBackError, InvalidInputError
 from activelabel.server.client_info import read_label_info
-from activelabel.store.cases.case_states import DraftReason
+from activelabel.store.case_states import DraftReason
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Draft

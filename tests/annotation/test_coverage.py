@@ -17,7 +17,7 @@ from activelabel.annotation.history import History, Version
 from activelabel.data.grids import Grid
 from activelabel.data.slice_digests import SliceDigests, slice_digests
 from activelabel.errors import InvalidInputError
-from activelabel.store.cases.coverage_case import CoverageCase
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records import Lease, Outcome
 
 SLICES = 6

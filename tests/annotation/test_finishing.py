@@ -16,7 +16,7 @@ from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.client_info import read_label_info
-from activelabel.store.cases.case_states import DraftReason, FinishedBy
+from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from activelabel.store.records import Annotation, Draft

@@ -14,8 +14,8 @@ import torch
 
 import activelabel as activelabel_package
 from activelabel.cli.main import main
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe

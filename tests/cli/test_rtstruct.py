@@ -9,9 +9,9 @@ import pydicom
 import pytest
 
 from activelabel.cli.main import main
-from activelabel.data.dicom.labels import read_dicom_label
+from activelabel.data.dicom_objects.labels import read_dicom_label
 from activelabel.data.grids import Grid
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from local_pacs.ct_series import ct_series
 
 AFFINE_RAS = np.diag([-0.8, -0.9, 2.5, 1.0])

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from orientations import affines
 
-from activelabel.data.files.volumes import Volume
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import (
     is_ct,
@@ -15,6 +14,7 @@ from activelabel.data.preprocessing import (
     restore_maps,
     restore_most_probable,
 )
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings
 

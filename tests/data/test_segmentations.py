@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.grids import Grid
-from activelabel.data.label_texts import parse_labels
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.label_texts import parse_labels
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 
 SHAPE = (9, 8, 7)

@@ -6,9 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from orientations import affines
 
-from activelabel.data.files.volumes import Volume
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slice_resampling import prepare_annotated_slices
+from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
 SHAPE = (9, 8, 10)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from nibabel.orientations import aff2axcodes
 from orientations import ORIENTATIONS, affine_towards
 
-from activelabel.data.files.volumes import Volume
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import (
@@ -22,6 +21,7 @@ from activelabel.data.slices import (
     slice_axis,
     slice_mask,
 )
+from activelabel.data.volumes import Volume
 from activelabel.recipes import PreprocessingSettings
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activelabel.store.cases.case_states import CaseEvent, CaseState
+from activelabel.store.case_states import CaseEvent, CaseState
 from make_case_states_picture import ARROWS, PICTURE, PLACES, picture
 
 

@@ -10,8 +10,8 @@ import torch
 from documents import ROOT
 from training_study import Study
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.features import FeatureExtractor
 from activelabel.recipes import load_recipe

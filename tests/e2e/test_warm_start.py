@@ -15,7 +15,7 @@ from running_server import RunningServer
 from safetensors.torch import load_file
 
 from activelabel.acquisition.diversity import typiclust
-from activelabel.data.files.volumes import read_volume
+from activelabel.data.volumes import read_volume
 from activelabel.names import ScoreKind
 from activelabel.project.models.features import features_file, read_features
 from activelabel.store.ledger import Ledger

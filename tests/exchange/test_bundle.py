@@ -18,9 +18,9 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from activelabel.data.files.channels import ChannelFile, ImageFiles
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.data.preprocessing import prepare_image, restore_label
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.bundle import COPIED, script, write_bundle
 from activelabel.exchange.exported import Exported

@@ -16,8 +16,8 @@ from scipy.stats import spearmanr
 from training_study import Study
 
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.loop.doubt import compare_labels, compared_measure
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.networks import build_network

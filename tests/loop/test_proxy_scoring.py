@@ -15,8 +15,8 @@ from training_study import Study
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.aggregation import mean
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.names import ScoreKind

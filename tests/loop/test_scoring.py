@@ -10,8 +10,8 @@ import torch
 from killed_reads import CountedReads, Killed
 
 from activelabel.acquisition.aggregation import total
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.race import JOURNAL_FILE
 from activelabel.loop.scoring import VolumeScoring, build_scoring_methods, scored_measure

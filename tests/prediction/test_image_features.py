@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from activelabel.data.files.volumes import Volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import Volume
 from activelabel.networks import build_network
 from activelabel.prediction.features import FeatureExtractor
 from activelabel.prediction.image_features import own_slice_features

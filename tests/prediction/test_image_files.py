@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from activelabel.acquisition.aggregation import total
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images

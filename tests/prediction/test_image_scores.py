@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
-from activelabel.data.files.volumes import Volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import Volume
 from activelabel.prediction.image_scores import image_scores
 from activelabel.recipes import PreprocessingSettings, RegionSettings
 

@@ -12,7 +12,7 @@ from small_studies import AFFINE_RAS, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.data.files.volumes import read_volume
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.readability import content_sha256, note_image, prepare_case, read_case, set_aside_unreadable
 from activelabel.recipes import PreprocessingSettings

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from small_studies import TINY_RECIPE, write_nifti
 
 from activelabel.data.files.channels import ImageFiles
-from activelabel.data.files.volumes import read_volume
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project, plan_project
 from activelabel.server.datastores.folder import LedgerDatastore

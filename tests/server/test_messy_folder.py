@@ -17,8 +17,8 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.cli.doctor import examine
 from activelabel.cli.main import app
-from activelabel.data.files.volumes import read_grid
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.volumes import read_grid
 from activelabel.prediction.image_files import list_images
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.server.datastores.folder import LedgerDatastore

@@ -13,8 +13,8 @@ from small_studies import write_model
 from training_study import TINY, Study
 
 from activelabel.acquisition.score import Score
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.doubt import compare_labels
 from activelabel.loop.due import read_situation

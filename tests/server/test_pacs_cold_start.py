@@ -13,7 +13,7 @@ import pytest
 from monailabel.config import settings as host_settings
 from warm_recipe import write_warm_recipe
 
-from activelabel.data.files.volumes import Volume, read_volume
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind
 from activelabel.project.models.features import features_file, read_features

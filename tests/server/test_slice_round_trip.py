@@ -12,9 +12,9 @@ from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import SlicePlane, slice_mask
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.image_scores import image_scores
 from activelabel.recipes import PreprocessingSettings, RegionSettings
 from activelabel.store.ledger import Ledger

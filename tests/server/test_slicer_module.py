@@ -15,8 +15,8 @@ from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.data.files.volumes import read_grid
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
+from activelabel.data.volumes import read_grid
 from activelabel.server.client_info import read_label_info
 from activelabel.server.routes.request_checks import parse_label_params
 from activelabel.store.ledger import Ledger

@@ -8,8 +8,8 @@ import pytest
 import torch
 from training_study import TINY, Study
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network

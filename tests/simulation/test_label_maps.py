@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from training_study import TINY
 
-from activelabel.data.label_texts import parse_labels, text_of
+from activelabel.data.labels.label_texts import parse_labels, text_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import open_project
 from activelabel.simulation.arms import plan_arms

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
-from activelabel.store.cases.case_states import MOVES, CaseEvent, CaseState, DraftReason, Verdict, refusal
+from activelabel.store.case_states import MOVES, CaseEvent, CaseState, DraftReason, Verdict, refusal
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.records import SECOND, SECOND_READING, Agreement

@@ -16,7 +16,7 @@ from activelabel.acquisition.score import Score
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url

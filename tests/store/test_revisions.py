@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from recorded import record_annotation
 
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.cases.skips import CANNOT
 from activelabel.store.ledger import Ledger
 

@@ -10,8 +10,8 @@ from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout
 from activelabel.recipes import Recipe
 from activelabel.training.checkpoints import ModelDescription, load_model

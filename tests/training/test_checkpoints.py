@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.evaluation import class_dice, evaluate_cases, mean_class_dice, mean_dice
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import NotFoundError
 from activelabel.training.losses import LOSSES, UNANNOTATED, MarkedLabelLoss, build_loss
 from activelabel.training.overlapping_losses import OVERLAPPING_LOSSES, OverlappingLoss, structures_of

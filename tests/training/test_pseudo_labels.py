@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from activelabel.data.files.volumes import Volume, read_volume
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.training.pseudo_labels import foreground, pseudo_label, soft_tissue
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.data import CacheDataset
 
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings

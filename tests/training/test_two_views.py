@@ -5,9 +5,9 @@ import pytest
 import torch
 from monai.data import CacheDataset
 
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import write_label
+from activelabel.data.label_checking import write_label
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.two_views import LoadNoisyCase, NoisyCase, two_view_transforms
 

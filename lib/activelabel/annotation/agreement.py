@@ -9,8 +9,8 @@ import torch
 from monai.metrics import compute_average_surface_distance
 from numpy.typing import NDArray
 
-from activelabel.data.label_map import label_map_of
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.store.records import Agreement
 
 

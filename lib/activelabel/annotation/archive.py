@@ -14,10 +14,10 @@ from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
-from activelabel.data.label_map import label_map_of
-from activelabel.data.label_texts import stored_labels
-from activelabel.data.labels import check_label
-from activelabel.data.partial_labels import PartialLabel, merge
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.label_map import label_map_of
+from activelabel.data.labels.label_texts import stored_labels
+from activelabel.data.labels.partial_labels import PartialLabel, merge
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import AskedBackError, InvalidInputError, NotFoundError
@@ -26,10 +26,10 @@ from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
+from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.cases.annotations import LabelChangedError
-from activelabel.store.cases.case_states import DraftReason, FinishedBy
-from activelabel.store.cases.coverage_case import CoverageCase
 from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease
 

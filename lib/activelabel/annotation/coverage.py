@@ -10,10 +10,10 @@ from functools import cached_property
 from activelabel.annotation.beside_asked import drawn_beside
 from activelabel.annotation.history import History, Version
 from activelabel.data.grids import Grid
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests, differing, drawn_on, slice_digests
 from activelabel.errors import InvalidInputError
-from activelabel.store.cases.coverage_case import CoverageCase
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records import Lease
 
 WHOLE = "all"

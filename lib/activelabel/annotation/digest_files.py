@@ -14,7 +14,7 @@ from typing import Any
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import Grid
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests, slice_digests
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.finishing import Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
-from activelabel.data.label_texts import stored_labels
-from activelabel.data.labels import LabelArray
-from activelabel.data.partial_labels import PartialLabel, merge
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_texts import stored_labels
+from activelabel.data.labels.partial_labels import PartialLabel, merge
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.store.cases.new_annotation import NewDraft

@@ -10,12 +10,12 @@ import numpy as np
 from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.shown_masks import shown_file
-from activelabel.data.completeness import Expected, why_incomplete
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.completeness import Expected, why_incomplete
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
-from activelabel.store.cases.case_states import DraftReason, FinishedBy, Submission, draft_reason
+from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
 from activelabel.store.records import Annotation, Draft
 
 logger = logging.getLogger(__name__)

@@ -10,11 +10,12 @@ from activelabel.annotation.digest_files import kept_digests
 from activelabel.annotation.history import History, Version
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.grids import Grid
-from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Lease
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
-from activelabel.data.labels import LabelArray, write_label
+from activelabel.data.label_checking import write_label
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.project.labels.record_files import write_records
 from activelabel.store.cases.new_annotation import KeptFile
 from activelabel.store.ledger import Ledger

@@ -6,7 +6,7 @@ from pathlib import Path
 from activelabel.annotation.digest_files import keep_digests
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.grids import Grid
-from activelabel.data.labels import check_label, write_label
+from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.slices import slice_axis
 from activelabel.project.project import Project
 

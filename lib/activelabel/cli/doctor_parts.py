@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from activelabel.cli.doctor_versions import Finding
 from activelabel.data.given_patients import GivenPatients, check_parts
-from activelabel.project.given_split import SETTING, check_no_test_cases, check_split, given_split
-from activelabel.project.patients import check_patients, given_patients, patients_with_two_roles
+from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
+from activelabel.project.given.split import SETTING, check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
 
 _SMALLEST_SPLIT = 2

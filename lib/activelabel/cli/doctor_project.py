@@ -12,24 +12,24 @@ from activelabel.cli.doctor_versions import Finding
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
-from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
-from activelabel.data.label_map import LabelMap
-from activelabel.data.label_texts import entries_of
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.label_map import LabelMap
+from activelabel.data.labels.label_texts import entries_of
 from activelabel.data.modality import AUTO
 from activelabel.data.preprocessing import check_prepared_size
+from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.training_cases import check_case
 from activelabel.prediction.precision import choose_precision
 from activelabel.project.folders import project_folder, view_folder
+from activelabel.project.given.patients import given_patients
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
 from activelabel.project.modality import configured_modality, declared_or_voted
 from activelabel.project.models.standing import read_standing
-from activelabel.project.patients import given_patients
 from activelabel.project.project import Project, plan_project, plan_without_labels
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there

@@ -61,7 +61,7 @@ def restore(
 
 
 def _rebuild(project: "Project") -> None:
-    from activelabel.project.labels.rebuilding import check_there_is_none, rebuild_ledger
+    from activelabel.project.rebuilding import check_there_is_none, rebuild_ledger
 
     check_there_is_none(project.ledger)
     made = rebuild_ledger(project)

@@ -26,10 +26,10 @@ def rtstruct(
     import datetime
     import hashlib
 
-    from activelabel.data.dicom.rtstruct_writing import rtstruct_uid, write_rtstruct
-    from activelabel.data.files.volumes import read_grid
-    from activelabel.data.label_texts import parse_labels
-    from activelabel.data.labels import check_label
+    from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
+    from activelabel.data.label_checking import check_label
+    from activelabel.data.labels.label_texts import parse_labels
+    from activelabel.data.volumes import read_grid
 
     for option, path, found in (("--label", label, label.is_file()), ("--series", series, series.is_dir())):
         if not found:

@@ -24,7 +24,7 @@ from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.score_table import ScoreTable
-from activelabel.project.channels import find_layout
+from activelabel.project.given.channels import find_layout
 from activelabel.project.modality import find_modality
 from activelabel.project.settings import parse_settings
 from activelabel.recipes import PreprocessingSettings, Recipe, load_recipe, recipe_names

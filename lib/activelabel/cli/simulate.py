@@ -58,12 +58,12 @@ def simulate(
     """
     # Here, so that `--help` does not wait for torch.
     from activelabel.cli.dicom_folder import make_images
-    from activelabel.data.dicom.folders import CONVERTED, LABELS, is_dicom_folder
-    from activelabel.data.label_texts import text_of
-    from activelabel.project.channels import find_layout, layout_settings
-    from activelabel.project.given_split import given_split
+    from activelabel.data.dicom_objects.folders import CONVERTED, LABELS, is_dicom_folder
+    from activelabel.data.labels.label_texts import text_of
+    from activelabel.project.given.channels import find_layout, layout_settings
+    from activelabel.project.given.patients import given_patients
+    from activelabel.project.given.split import given_split
     from activelabel.project.labels.names import resolve_label_names
-    from activelabel.project.patients import given_patients
     from activelabel.project.recipe_in_force import with_settings
     from activelabel.project.settings import parse_settings, setting_pairs
     from activelabel.recipes import load_recipe

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.files.channels import AnyImage
-from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import is_hounsfield, spread_sample
-from activelabel.data.labels import read_label
+from activelabel.data.label_checking import read_label
 from activelabel.data.slices import slice_axis
 from activelabel.data.splits import stable_fraction
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.recipes.fingerprint import Fingerprint, ImageShape
 

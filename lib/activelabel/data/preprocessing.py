@@ -9,12 +9,12 @@ from monai.data import MetaTensor
 from monai.transforms import NormalizeIntensity, Orientation, ScaleIntensityRange, Spacing, SpatialResample
 from torch import Tensor
 
-from activelabel.data.files.volumes import Volume
 from activelabel.data.grids import Grid, axis_order
 from activelabel.data.intensities import is_hounsfield, spread_sample
-from activelabel.data.label_map import LabelMap
-from activelabel.data.labels import LabelArray, smallest_type
+from activelabel.data.labels.arrays import LabelArray, smallest_type
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.slices import PLANES, plane_name, slice_axis
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings
 from activelabel.recipes.sections import Intensity

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid
-from activelabel.data.label_map import LabelMap
-from activelabel.data.overlapping import overlapping_values
+from activelabel.data.labels.label_map import LabelMap
+from activelabel.data.labels.overlapping import overlapping_values
 from activelabel.errors import InvalidInputError
 
 _SEGMENT = re.compile(r"Segment(?P<number>\d+)_(ID|Name)")

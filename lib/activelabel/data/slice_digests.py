@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slices import differing_slices
 
 SliceDigests = tuple[str, ...]

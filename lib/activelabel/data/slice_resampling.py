@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activelabel.data.grids import Grid
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.preprocessing import PreparedImage, prepare_label
 from activelabel.data.slices import prepared_axis, slice_mask
 from activelabel.recipes import PreprocessingSettings

@@ -18,7 +18,7 @@ COPIED = {
     "activelabel.acquisition.overlapping": "overlapping",
     "activelabel.data.grids": "grids",
     "activelabel.data.intensities": "intensities",
-    "activelabel.data.label_map": "label_map",
+    "activelabel.data.labels.label_map": "label_map",
     "activelabel.data.reflection": "reflection",
     "activelabel.data.slices": "slices",
     "activelabel.errors": "errors",

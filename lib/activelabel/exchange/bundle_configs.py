@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from activelabel.data.label_map import LabelMap
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.exchange.exported import Exported
 from activelabel.training.checkpoints import ModelDescription

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.label_texts import read_stored
+from activelabel.data.labels.label_texts import read_stored
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.bundle import write_bundle
 from activelabel.exchange.exported import LICENCE_NOT_GIVEN, Exported

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from activelabel.data.label_texts import entries_of
+from activelabel.data.labels.label_texts import entries_of
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.weights_files import FoundWeights
 from activelabel.networks import weight_shapes

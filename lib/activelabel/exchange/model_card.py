@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from activelabel import __version__
-from activelabel.data.label_map import LabelMap
-from activelabel.data.label_texts import entries_of, read_stored
+from activelabel.data.labels.label_map import LabelMap
+from activelabel.data.labels.label_texts import entries_of, read_stored
 from activelabel.exchange.bundle_configs import NOTICE
 from activelabel.project.models.standing import Standing
 from activelabel.project.project import Project

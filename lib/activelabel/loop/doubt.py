@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.analysis.rank_correlation import doubt_error_correlation
-from activelabel.data.files.volumes import Volume
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import PreparedImage, restore_label, restore_maps
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images

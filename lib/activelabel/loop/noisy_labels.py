@@ -8,7 +8,8 @@ import numpy as np
 
 from activelabel.acquisition.aggregation import mean
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.labels import smallest_type, write_label
+from activelabel.data.label_checking import write_label
+from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.predictor import Predictor

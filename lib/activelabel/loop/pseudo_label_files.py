@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from activelabel.data.files.channels import AnyImage, ImageFiles
-from activelabel.data.files.volumes import Volume, read_volume
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.labels import write_label
+from activelabel.data.label_checking import write_label
 from activelabel.data.modality import Modality, ModalityChoice, choose_modality, series_modality
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.project.project import Project
 from activelabel.recipes import ProxySettings
 from activelabel.training.pseudo_labels import pseudo_label

@@ -4,9 +4,9 @@ import logging
 
 from activelabel.data.files.channels import AnyImage
 from activelabel.data.files.one_case import one_case
-from activelabel.data.files.volumes import read_grid
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import check_prepared_size
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.images import Images
 from activelabel.project.labels.kept import sound_file

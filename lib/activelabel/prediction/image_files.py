@@ -10,10 +10,10 @@ from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFil
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import FolderContent, find_images
-from activelabel.data.files.volumes import Volume, read_volume
 from activelabel.data.intensities import ChannelIntensities, measure_channels
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.slices import slice_axis
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.prediction.image_scores import image_scores

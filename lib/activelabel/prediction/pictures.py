@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from activelabel.analysis.harmless_text import visible
-from activelabel.data.label_map import LabelMap
+from activelabel.data.labels.label_map import LabelMap
 
 if TYPE_CHECKING:  # reports draw curves without torch
     from torch import Tensor

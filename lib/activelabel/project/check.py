@@ -9,7 +9,7 @@ from pathlib import Path
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import find_images
-from activelabel.data.files.volumes import read_volume
+from activelabel.data.volumes import read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.labels.record_files import read_record

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from activelabel.data.files.channels import ONE_CHANNEL, AnyImage, ChannelLayout, ImageFiles
 from activelabel.data.files.studies_folder import find_images
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.intensities import ChannelIntensities, measure_channels
 from activelabel.data.modality import (
     AUTO,
@@ -17,6 +16,7 @@ from activelabel.data.modality import (
     voted_modality,
 )
 from activelabel.data.splits import stable_fraction
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.studies import is_pacs
 from activelabel.store.ledger import Ledger

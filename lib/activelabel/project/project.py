@@ -12,17 +12,17 @@ from torch import nn
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.guard import limit_images
 from activelabel.data.files.studies_folder import LEDGER_FILE
-from activelabel.data.label_map import LabelMap, label_map_of
-from activelabel.data.label_texts import entries_of, read_stored
+from activelabel.data.labels.label_map import LabelMap, label_map_of
+from activelabel.data.labels.label_texts import entries_of, read_stored
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.project.channel_files import SHOWN
-from activelabel.project.channels import find_layout, fix_channels, with_channels
 from activelabel.project.folders import project_folder, view_folder
+from activelabel.project.given.channel_files import SHOWN
+from activelabel.project.given.channels import find_layout, fix_channels, with_channels
 from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.modality import fixed_modality, known_modality

@@ -13,10 +13,10 @@ import numpy as np
 
 from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.one_case import for_want_of_memory, one_case
-from activelabel.data.files.volumes import Volume, read_grid, read_volume
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, from_numbers, measure_channels, odd_channels
 from activelabel.data.preprocessing import PreparedImage, check_prepared_size, prepare_image
+from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
 from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings

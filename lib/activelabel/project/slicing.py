@@ -5,9 +5,9 @@ import time
 
 from activelabel.acquisition.selection import shuffled
 from activelabel.data.files.one_case import one_case
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.grids import Grid
 from activelabel.data.slices import SlicePlane, slice_axis
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.project.images import Images
 from activelabel.project.project import Project

@@ -8,9 +8,9 @@ import pandas as pd
 
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.files.channels import ImageFiles
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
+from activelabel.data.volumes import read_volume
 from activelabel.loop.doubt import compared_measure
 from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
 from activelabel.prediction.predictor import Predictor

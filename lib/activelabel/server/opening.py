@@ -4,9 +4,9 @@ from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
 from activelabel.data.files.studies_folder import find_images
-from activelabel.project.given_roles import given_roles
-from activelabel.project.given_split import check_split, given_split
-from activelabel.project.patients import given_patients
+from activelabel.project.given.patients import given_patients
+from activelabel.project.given.roles import given_roles
+from activelabel.project.given.split import check_split, given_split
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore

@@ -12,12 +12,13 @@ from typing import Any
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from activelabel.data.dicom.series import write_frames
+from activelabel.data.dicom_objects.series import write_frames
 from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.studies_folder import LABEL_ENDING
-from activelabel.data.files.volumes import read_grid, read_volume
-from activelabel.data.label_texts import parse_labels
-from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_texts import parse_labels
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
 from activelabel.server.task_names import MODEL

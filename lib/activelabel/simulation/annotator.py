@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.label_map import LabelMap
-from activelabel.data.labels import NEARLY_WHOLE, LabelArray, smallest_type, write_label
+from activelabel.data.label_checking import NEARLY_WHOLE, write_label
+from activelabel.data.labels.arrays import LabelArray, smallest_type
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.slices import SlicePlane, differing_slices, slice_axis, slice_mask
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases

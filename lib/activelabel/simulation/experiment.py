@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from activelabel import __version__
-from activelabel.data.dicom.folders import CONVERTED
+from activelabel.data.dicom_objects.folders import CONVERTED
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError

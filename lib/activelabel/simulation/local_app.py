@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from activelabel.data.files.channels import ImageFiles
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.preprocessing import prepare_image, restore_label
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.proxy_scoring import ProxyScoring

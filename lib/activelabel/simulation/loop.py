@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from activelabel.data.files.channels import ImageFiles
-from activelabel.data.labels import LabelArray
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.annotator import Drawing, OracleAnnotator
 from activelabel.simulation.cases import Cases

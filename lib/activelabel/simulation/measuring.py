@@ -6,9 +6,10 @@ from typing import Any
 
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
-from activelabel.data.files.volumes import read_grid, read_volume
-from activelabel.data.label_map import label_map_of
-from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_map import label_map_of
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.metrics import dice, hausdorff_distance, mean_surface_distance, relative_volume_error

@@ -7,7 +7,7 @@ import numpy as np
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.slice_selection import SliceId, in_rounds
-from activelabel.data.label_map import LabelMap
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.cases import Cases

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from activelabel import __version__
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, plan_project
 from activelabel.recipes import Recipe

@@ -9,9 +9,9 @@ from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.studies_folder import find_images
-from activelabel.data.files.volumes import read_grid
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
-from activelabel.project.given_roles import given_roles
+from activelabel.project.given.roles import given_roles
 from activelabel.project.project import Project
 from activelabel.project.readability import note_image, readmit_mended, set_aside_unreadable
 from activelabel.store.records import FINAL

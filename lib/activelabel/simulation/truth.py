@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activelabel.data.files.channels import AnyImage
-from activelabel.data.files.volumes import Volume, read_grid
-from activelabel.data.labels import read_label
+from activelabel.data.label_checking import read_label
+from activelabel.data.volumes import Volume, read_grid
 
 
 @dataclass(frozen=True, eq=False)

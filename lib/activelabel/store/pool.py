@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, null, or_, select
 from sqlalchemy.orm import aliased
 
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.records import FINAL, SECOND, Role
 from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ReadingRow, ReviewRow, SkipRow
 

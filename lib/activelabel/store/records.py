@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from activelabel.store.cases.case_states import DraftReason
-from activelabel.store.cases.coverage_case import CoverageCase
+from activelabel.store.case_states import DraftReason
+from activelabel.store.coverage_case import CoverageCase
 
 Role = Literal["training", "validation"]
 Outcome = Literal["saved", "expired", "released"]

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.slice_places import slice_places
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.project.client_kind import client_kind
 from activelabel.project.images import DescribedImages

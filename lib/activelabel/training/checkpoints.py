@@ -18,8 +18,8 @@ from safetensors.torch import load, save
 from torch import nn
 
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.label_map import LabelMap, label_map_of
-from activelabel.data.label_texts import entries_of, read_stored, stored_labels
+from activelabel.data.labels.label_map import LabelMap, label_map_of
+from activelabel.data.labels.label_texts import entries_of, read_stored, stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.names import MODEL_ENDING
 from activelabel.networks import build_network, weight_shapes

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.label_map import label_map_of
-from activelabel.data.labels import LabelArray, check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.preprocessing import prepare_image, restore_label
+from activelabel.data.volumes import read_volume
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.transforms import Case
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from activelabel.data.label_map import LabelMap
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.errors import NotFoundError
 from activelabel.training.overlapping_losses import OverlappingLoss
 

@@ -7,8 +7,8 @@ images the foreground is tissue that gives signal, found by multi-Otsu threshold
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.files.volumes import Volume
 from activelabel.data.modality import Modality
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 
 Mask = NDArray[np.bool_]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from activelabel.data.label_map import label_map_of
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.networks import weight_shapes
 from activelabel.recipes import NetworkSettings
 from activelabel.training.checkpoints import ModelDescription, load_model

@@ -17,11 +17,11 @@ from torch.utils.data import Dataset
 from typing_extensions import NotRequired, TypedDict
 
 from activelabel.data.files.channels import ImageJson
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.label_map import IGNORE, label_map_of
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.label_map import IGNORE, label_map_of
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.slice_resampling import prepare_annotated_slices
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS

@@ -9,8 +9,8 @@ from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from activelabel.data.files.channels import ImageJson
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.patches import PadToPatch, RatioPatches

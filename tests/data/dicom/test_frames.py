@@ -10,8 +10,8 @@ import SimpleITK
 from dicom_files import AXIAL, write_enhanced, write_slices
 from pydicom.uid import JPEGLSLossless, RLELossless
 
-from activelabel.data.dicom.series import read_series
-from activelabel.data.files.volumes import Volume
+from activelabel.data.dicom_objects.series import read_series
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 
 SLICES = 6

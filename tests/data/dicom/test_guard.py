@@ -14,7 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBa
 
 from activelabel.data.dicom.guard import check_object, jpeg_size
 from activelabel.data.files import guard as file_guard
-from activelabel.data.files.volumes import read_volume
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 
 BAD = "88.dcm"  # a slice in the middle

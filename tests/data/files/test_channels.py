@@ -11,8 +11,8 @@ from small_studies import AFFINE_RAS, write_nifti
 from activelabel.data.channel_grids import covered_share
 from activelabel.data.files.channels import ONE_CHANNEL, ImageFiles, channel_layout
 from activelabel.data.files.studies_folder import find_images, find_labels
-from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.grids import Grid
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.readability import content_sha256
 

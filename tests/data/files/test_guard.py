@@ -12,7 +12,7 @@ import SimpleITK
 
 from activelabel.data.files import guard as file_guard
 from activelabel.data.files.guard import check_file
-from activelabel.data.files.volumes import read_grid, read_volume
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 
 SECRET = b"another project's label, and it must stay so" * 100

@@ -10,8 +10,8 @@ import pytest
 import SimpleITK
 
 from activelabel.data.files.opening import open_voxels
-from activelabel.data.files.volumes import read_grid, read_volume
-from activelabel.data.labels import check_label
+from activelabel.data.label_checking import check_label
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
 
 AFFINE = np.array([[1, 0, 0, -20], [0, 1, 0, -30], [0, 0, 1.2, 10], [0, 0, 0, 1.0]])

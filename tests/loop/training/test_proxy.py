@@ -14,8 +14,8 @@ from small_studies import BROKEN, REASONS, write_nifti
 from training_study import Study
 from warm_recipe import write_warm_recipe
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.modality import choose_modality
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.networks import build_network

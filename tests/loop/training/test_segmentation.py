@@ -16,8 +16,8 @@ import pytest
 import torch
 from training_study import Study
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.training.checkpoints import load_model

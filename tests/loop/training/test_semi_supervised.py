@@ -12,8 +12,8 @@ import pytest
 import torch
 from training_study import TINY, Study
 
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image
+from activelabel.data.volumes import read_volume
 from activelabel.loop.noisy_labels import unannotated_volumes
 from activelabel.loop.run_folder import UNFINISHED
 from activelabel.loop.training.run import Run

@@ -19,16 +19,16 @@ from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.cli.main import main
 from activelabel.data.dataset_json import read_dataset
-from activelabel.data.files.volumes import read_grid, read_volume
 from activelabel.data.given_splits import read_split
-from activelabel.data.label_texts import text_of
+from activelabel.data.labels.label_texts import text_of
+from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import Exported, export_dataset
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.project import open_project
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.records import SECOND, Agreement
 

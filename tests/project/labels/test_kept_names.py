@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from recorded import record_annotation
 
-from activelabel.data.label_texts import stored_labels, text_of
+from activelabel.data.labels.label_texts import stored_labels, text_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project
 

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from activelabel.data.label_texts import text_of
+from activelabel.data.labels.label_texts import text_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.names import resolve_label_names
 

@@ -26,7 +26,7 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.login.roles import LEAST
 from activelabel.server.routes import case_routes, datastore_routes
 from activelabel.server.tasks.strategy import host_strategies
-from activelabel.store.cases.case_states import MOVES, CaseEvent
+from activelabel.store.case_states import MOVES, CaseEvent
 
 NAMES = [f"case_{number}" for number in range(4)]
 BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)

@@ -18,8 +18,8 @@ from small_studies import AFFINE_RAS, BROKEN, SHAPE, boxes, write_image, write_n
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.slices import SlicePlane, slice_mask
+from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.ledger import Ledger

@@ -18,12 +18,12 @@ from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.data.dicom.seg_writing import write_seg
+from activelabel.data.dicom_objects.seg_writing import write_seg
 from activelabel.data.files.channels import ChannelLayout
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.grids import Grid
+from activelabel.data.volumes import read_volume
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
 from activelabel.project.readability import set_aside_unreadable
@@ -34,7 +34,7 @@ from activelabel.server.pacs.client import Pacs
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.server.routes.answer_keys import INFO, INFO_OF_A_PACS
-from activelabel.store.cases.case_states import FinishedBy
+from activelabel.store.case_states import FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
 from local_pacs.ct_series import ct_series

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from activelabel.server.routes import case_routes
-from activelabel.store.cases.case_states import CaseState
+from activelabel.store.case_states import CaseState
 
 
 class Store:

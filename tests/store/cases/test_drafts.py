@@ -5,7 +5,7 @@ from recorded import record_annotation, record_draft
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from activelabel.store.cases.case_states import CaseState, DraftReason
+from activelabel.store.case_states import CaseState, DraftReason
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.schema import DraftRow
 

@@ -8,7 +8,7 @@ import pytest
 from recorded import record_annotation, record_draft
 
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store.cases.case_states import DraftReason, Verdict
+from activelabel.store.case_states import DraftReason, Verdict
 from activelabel.store.cases.label_records import Rebuilt
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.ledger import Ledger

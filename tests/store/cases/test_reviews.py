@@ -4,7 +4,7 @@ import pytest
 from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
-from activelabel.store.cases.case_states import CaseState, Verdict
+from activelabel.store.case_states import CaseState, Verdict
 
 APPROVED, RETURNED = Verdict.APPROVED, Verdict.RETURNED
 

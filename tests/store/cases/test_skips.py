@@ -5,7 +5,7 @@ from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
 from activelabel.names import ScoreKind
-from activelabel.store.cases.case_states import COMES_BACK_AFTER, CaseState, DraftReason
+from activelabel.store.case_states import COMES_BACK_AFTER, CaseState, DraftReason
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 
 

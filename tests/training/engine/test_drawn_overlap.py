@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from activelabel.data.label_map import label_map_of
-from activelabel.data.label_texts import parse_labels
+from activelabel.data.labels.label_map import label_map_of
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.training.engine.validation import drawn_overlap, overlap
 
 LITS = parse_labels(["liver=1+2", "tumour=2"], "test")

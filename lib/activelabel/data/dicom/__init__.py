@@ -1,1 +1,1 @@
-"""DICOM files: series, frames, segmentations."""
+"""DICOM files as arrays: what may be opened, the frames, and how they are stacked."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from activelabel.data.grids import Grid, axis_order
 from activelabel.data.intensities import spread_sample
-from activelabel.data.label_map import LabelMap
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.slices import PLANES, SlicePlane, plane_name, slice_axis
 
 AXIS_ENDS = (("L", "R"), ("P", "A"), ("I", "S"))

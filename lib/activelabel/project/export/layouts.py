@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from activelabel import __version__
-from activelabel.data.label_map import IGNORE, LabelMap, label_map_of
-from activelabel.data.label_texts import ORDER
+from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
+from activelabel.data.labels.label_texts import ORDER
 from activelabel.project.export.cases import ExportedCase
 
 ENDING = ".nii.gz"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.names import ending_of
 from activelabel.data.files.one_case import one_case
-from activelabel.data.files.volumes import read_volume
-from activelabel.data.labels import check_label, smallest_type, write_label
+from activelabel.data.label_checking import check_label, write_label
+from activelabel.data.labels.arrays import smallest_type
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export.audit import audit_table
 from activelabel.project.export.cases import ExportedCase, exported_cases

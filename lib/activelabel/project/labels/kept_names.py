@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 
-from activelabel.data.label_map import LabelMap
-from activelabel.data.label_texts import read_stored, stored_labels, text_of
+from activelabel.data.labels.label_map import LabelMap
+from activelabel.data.labels.label_texts import read_stored, stored_labels, text_of
 from activelabel.project.labels.names import check_same_names
 from activelabel.store.ledger import Ledger
 

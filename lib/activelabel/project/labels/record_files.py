@@ -1,7 +1,7 @@
 """A small file beside each kept version of a label: who, when, query, slices, seconds, tags, SHA-256 and label names.
 
 The ledger decides. The records are only for rebuilding a lost ledger of which no copy is left: see
-`project.labels.rebuilding`.
+`project.rebuilding`.
 """
 
 import json

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from activelabel.data.label_texts import stored_labels
+from activelabel.data.labels.label_texts import stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
 from activelabel.store.records import Annotation, Judges, Metrics, ModelKind, ModelVersion

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from activelabel.store.cases.case_states import CaseState, Verdict
+from activelabel.store.case_states import CaseState, Verdict
 from activelabel.store.records import Difficulty, Role, SkipKind
 
 MODEL_NOTE = "the model version by which it was chosen; null for none"

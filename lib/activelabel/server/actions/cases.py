@@ -10,8 +10,8 @@ from typing import Any
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.annotation.archive import Kept
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.slice_places import SlicePlaces, slice_places
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.project.project import Project
 from activelabel.project.slice_names import ohif_number
@@ -27,7 +27,7 @@ from activelabel.server.actions.worklist import WorklistReader, review_of_case
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
-from activelabel.store.cases.case_states import CaseState, Verdict
+from activelabel.store.case_states import CaseState, Verdict
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import SECOND, Agreement, Draft, Skip

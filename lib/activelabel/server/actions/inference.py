@@ -8,7 +8,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 
 from activelabel.annotation.shown_masks import keep_shown_mask
-from activelabel.data.files.volumes import read_grid
+from activelabel.data.volumes import read_grid
 from activelabel.project.project import Project
 from activelabel.server.actions.models import ModelActions
 from activelabel.server.datastores.folder import LedgerDatastore

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from activelabel.annotation.agreement import merged
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
-from activelabel.data.files.volumes import read_grid
-from activelabel.data.labels import check_label, write_label
+from activelabel.data.label_checking import check_label, write_label
+from activelabel.data.volumes import read_grid
 from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
 from activelabel.server.actions.case_answers import Decided, ReviewAnswer, ReviewTaken
@@ -19,7 +19,7 @@ from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.datastores.listed import COVERED, covered_slices
 from activelabel.server.datastores.segmentation_meta import KEY, SegmentationMeta, read_meta
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.records import FINAL, Annotation, Difficulty
 
 logger = logging.getLogger(__name__)

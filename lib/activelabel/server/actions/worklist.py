@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from activelabel.server.actions.case_answers import LabelOfCase, ReviewOfCase, Worklist, WorklistCase
-from activelabel.store.cases.case_states import CaseFacts, CaseState, Verdict
+from activelabel.store.case_states import CaseFacts, CaseState, Verdict
 from activelabel.store.ledger import Ledger
 from activelabel.store.records import Annotation, Draft, Image, Lease, Review, Skip
 

@@ -20,8 +20,8 @@ from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.files.studies_folder import LABEL_ENDING
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.files.writing import write_atomically
+from activelabel.data.volumes import read_grid
 from activelabel.errors import (
     ActiveLabelError,
     AskedBackError,
@@ -42,7 +42,7 @@ from activelabel.server.datastores.listed import (
     listed_label,
 )
 from activelabel.server.datastores.segmentation_meta import meta_of
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Review
 
 logger = logging.getLogger(__name__)

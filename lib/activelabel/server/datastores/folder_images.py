@@ -30,7 +30,7 @@ from activelabel.errors import (
     InvalidInputError,
     NotReadyError,
 )
-from activelabel.project.channel_files import SHOWN, shown_channel
+from activelabel.project.given.channel_files import SHOWN, shown_channel
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.names import ENDINGS, ending_of, label_words_off, no_image
-from activelabel.data.files.volumes import read_volume
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 
 

@@ -8,7 +8,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.coverage import WHOLE
 from activelabel.data.files.names import ending_of
-from activelabel.data.label_map import label_map_of
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.project.listing import FILE, file_of
 from activelabel.store.records import FINAL, Annotation
 

@@ -18,15 +18,15 @@ import numpy as np
 from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.data.dicom.rtstruct_writing import rtstruct_uid, write_rtstruct
+from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
 from activelabel.data.files.channels import ChannelFile, ImageFiles
 from activelabel.data.files.studies_folder import lines_on
-from activelabel.data.files.volumes import read_grid
 from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
-from activelabel.data.labels import write_label
+from activelabel.data.label_checking import write_label
+from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
-from activelabel.project.given_split import SETTING as SPLIT_SETTING
+from activelabel.project.given.split import SETTING as SPLIT_SETTING
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.pacs.channel_series import Grouped, SeriesRule
 from activelabel.server.pacs.client import Pacs, Series

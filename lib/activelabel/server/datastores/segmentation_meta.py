@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from activelabel.errors import InvalidInputError
-from activelabel.store.cases.case_states import Verdict
+from activelabel.store.case_states import Verdict
 from activelabel.store.records import Difficulty, Review
 
 KEY = "segmentationMeta"

@@ -21,12 +21,12 @@ from pydicom.uid import generate_uid
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.data.dicom.labels import read_dicom_label, referenced_series
-from activelabel.data.dicom.rtstruct import is_rtstruct
-from activelabel.data.dicom.seg_writing import write_seg
+from activelabel.data.dicom_objects.labels import read_dicom_label, referenced_series
+from activelabel.data.dicom_objects.rtstruct import is_rtstruct
+from activelabel.data.dicom_objects.seg_writing import write_seg
 from activelabel.data.files.channels import ImageFiles
-from activelabel.data.files.volumes import read_grid
-from activelabel.data.labels import check_label, write_label
+from activelabel.data.label_checking import check_label, write_label
+from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, UnavailableError
 from activelabel.project.readability import note_image
 from activelabel.server.pacs.client import Pacs, Series

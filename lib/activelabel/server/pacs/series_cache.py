@@ -10,7 +10,7 @@ from filelock import FileLock
 from monailabel.config import settings as host_settings
 from monailabel.utils.others.generic import md5_digest
 
-from activelabel.data.dicom.series import read_series, write_volume
+from activelabel.data.dicom_objects.series import read_series, write_volume
 from activelabel.server.pacs.client import Pacs
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import CLIENT_ID
 from activelabel.server.routes.uploads import received
 from activelabel.server.routes.whole_file import whole_file
-from activelabel.store.cases.case_states import CaseState, Verdict
+from activelabel.store.case_states import CaseState, Verdict
 from activelabel.store.records import FINAL
 from activelabel.strategies.case_requests import LONGEST_REASON
 

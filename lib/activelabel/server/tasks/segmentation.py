@@ -6,8 +6,8 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from activelabel.data.files.one_case import one_case
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image, restore_label
+from activelabel.data.volumes import read_volume
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project

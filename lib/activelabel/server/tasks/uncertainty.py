@@ -9,8 +9,8 @@ from torch import Tensor
 
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.files.one_case import one_case
-from activelabel.data.files.volumes import read_volume
 from activelabel.data.preprocessing import prepare_image, restore_maps
+from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.project import Project

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, null, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.errors import NotReadyError
-from activelabel.store.cases.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts, Verdict, refusal
+from activelabel.store.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts, Verdict, refusal
 from activelabel.store.pool import active, being_reviewed, current_final, set_aside
 from activelabel.store.records import FINAL
 from activelabel.store.schema import AnnotationRow, DraftRow, LeaseRow, ReviewRow, SkipRow

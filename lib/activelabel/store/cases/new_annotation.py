@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from activelabel.store.cases.case_states import DraftReason
-from activelabel.store.cases.coverage_case import CoverageCase
+from activelabel.store.case_states import DraftReason
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records import FINAL, Agreement, Slices
 
 

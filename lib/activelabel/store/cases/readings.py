@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from activelabel.store.case_states import Verdict
 from activelabel.store.cases.annotations import current_row
-from activelabel.store.cases.case_states import Verdict
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
 from activelabel.store.pool import current_final, decided, disputed, waits_for_second

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from activelabel.store.case_states import CaseEvent, CaseFacts, Verdict
 from activelabel.store.cases.case_facts import UNTOUCHED, check_event, facts_by_image, facts_of, skips_in_force
-from activelabel.store.cases.case_states import CaseEvent, CaseFacts, Verdict
 from activelabel.store.cases.leases import end_leases, expire, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from activelabel.data.label_map import LabelMap
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.steps import MixedPrecision
 from activelabel.training.overlapping_losses import structures_of

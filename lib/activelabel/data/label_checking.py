@@ -1,0 +1,232 @@
+"""Checking a label from an annotator before it is kept, and writing it."""
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from activelabel.data.dicom_objects.labels import read_dicom_file
+from activelabel.data.files.names import is_dicom
+from activelabel.data.files.opening import finite, open_voxels
+from activelabel.data.files.writing import write_atomically
+from activelabel.data.grids import TOLERANCE_VOXELS, Grid, label_order
+from activelabel.data.labels.arrays import LabelArray, smallest_type
+from activelabel.data.labels.label_map import LabelMap, label_map_of
+from activelabel.data.segmentations import place_segments, segments_of
+from activelabel.data.volumes import regular_grid
+from activelabel.errors import InvalidInputError
+
+NEARLY_WHOLE = 1e-3
+"""A value this near to a whole number counts as that number: some programs store labels as scaled numbers."""
+_SCALED = 0.05
+"""A scale moves values by hardly more; interpolated values lie anywhere between two whole numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedLabel:
+    """A label on its image's grid: `array` (W, H, D) of values that the app's label map knows; 0 is background."""
+
+    array: LabelArray
+    affine_ras: NDArray[np.float64]
+
+
+def check_label(
+    path: Path | str, image: Grid, names: Sequence[str], segment_names: Sequence[str] | None = None
+) -> CheckedLabel:
+    """Read the label at `path` and bring it to the grid of its image and to the values of the app.
+
+    A label whose axes are those of the image, exchanged or reversed, as ITK may store it, is put back exactly; no label
+    is ever resampled. Names in the file itself, as in 3D Slicer's segmentations, take precedence over all others.
+
+    Args:
+        path: a file as `read_label` reads it.
+        image: the grid of the image that was annotated.
+        names: the app's label map; or its label names, of which the first has value 1.
+        segment_names: names of the values in the file: value v is the v-th name, even if an earlier segment is empty,
+            as Slicer sends them. None: the values are already those of the map.
+
+    Raises:
+        InvalidInputError: the file cannot be read; it lies on another grid than the image; a value is no whole number,
+            or has no name; a segment name is unknown or comes twice.
+    """
+    path, labels = Path(path), label_map_of(names)
+    label = read_label(path, image, labels)
+    meant = label.names or (None if label.is_mapped else segment_names)
+    if meant is None:
+        values = _whole_values(path, label.array, labels.known)
+    else:
+        table = _value_table(path, labels, meant)
+        named = _whole_values(path, label.array, np.ones(len(table), dtype=bool))
+        values = _checked_values(path, table[named], labels, meant)
+    array = np.ascontiguousarray(values.astype(np.uint16))
+    return CheckedLabel(smallest_type(array, highest=labels.highest), image.affine_ras)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLabel:
+    """The content of a label file, on its image's grid: `array` float32 (W, H, D), and the names of its values.
+
+    `names[v - 1]` is the name of value v; empty if the file gives no names. If `is_mapped`, the values are already
+    those of the app's label map.
+    """
+
+    array: NDArray[np.float32]
+    names: tuple[str, ...]
+    is_mapped: bool = False
+
+
+def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> FoundLabel:
+    """Read a label and bring it to the grid of its image, without a check of its values.
+
+    Args:
+        path: a file with one of `data.files.names.ENDINGS`, or a DICOM SEG or RTSTRUCT (`.dcm`); a segmentation of 3D
+            Slicer may cover only a part of the image.
+        image: the grid of the image that was annotated.
+        wanted: the app's label names, as `read_dicom_label` has them. If it is a map whose structures overlap,
+            segments may overlap too.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or does not lie on the voxels of the image.
+    """
+    if is_dicom(path.name):
+        found = read_dicom_file(path, image, wanted)
+        return FoundLabel(found.array.astype(np.float32), found.names, found.is_mapped)
+    array, header = open_voxels(path)
+    segments = segments_of(path.name, header.fields)
+    if segments is not None:
+        part = regular_grid(path, header, smallest=1)
+        label = place_segments(path.name, array.reshape(*part.shape, header.layers), part, segments, image, wanted)
+        return FoundLabel(label.array.astype(np.float32), label.names, label.is_mapped)
+    if header.layers != 1:
+        raise InvalidInputError(
+            f"{path.name}: a voxel has {header.layers} values, expected one: export a label map, one value a voxel"
+        )
+    grid = regular_grid(path, header, smallest=1)
+    order = label_order(grid, image)
+    if order is None:
+        raise _elsewhere(path, grid, image)
+    return FoundLabel(order.apply(finite(path, array)), ())
+
+
+def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> None:
+    """Write `array` (W, H, D) as a compressed NIfTI at `path`, completely or not at all.
+
+    The same array and affine give the same bytes.
+
+    Raises:
+        OSError: the folder is missing, read-only or full; what was at `path` is then still there.
+    """
+    image = nibabel.Nifti1Image(array, affine_ras)
+    image.header.set_xyzt_units("mm")
+    # Both forms, so that ITK (which may look at the qform) and nibabel (the sform) put it at the same place.
+    image.set_qform(affine_ras, code="scanner")
+    image.set_sform(affine_ras, code="scanner")
+    write_atomically(path, gzip.compress(image.to_bytes(), compresslevel=5, mtime=0))
+
+
+def _elsewhere(path: Path, label: Grid, image: Grid) -> InvalidInputError:
+    if sorted(label.shape) != sorted(image.shape):
+        return InvalidInputError(
+            f"{path.name}: the label is {_size(label)} voxels, expected its image's {_size(image)}: "
+            "export it on the grid of the image"
+        )
+    corners = image.corners()
+    apart_mm = np.linalg.norm((label.affine_ras @ label.corners() - image.affine_ras @ corners)[:3], axis=0).max()
+    return InvalidInputError(
+        f"{path.name}: the label's affine is not its image's, their corners lie up to {apart_mm:.3g} mm apart, "
+        f"expected less than {TOLERANCE_VOXELS} voxels: export it on the grid of the image"
+    )
+
+
+def _size(grid: Grid) -> str:
+    return "x".join(str(length) for length in grid.shape)
+
+
+def _value_table(path: Path, labels: LabelMap, segment_names: Sequence[str]) -> NDArray[np.int32]:
+    """Position of a name, counted from 1 -> value of the app; below 0 for a name without a value of its own.
+
+    Raises:
+        InvalidInputError: a name is unknown, or comes twice.
+    """
+    values, known = [0], {**labels.shown_names, **labels.drawn_names}
+    for position, name in enumerate(segment_names):
+        if name not in known and name not in labels.names:
+            raise InvalidInputError(
+                f"{path.name}: '{name}' is not a label of this app: rename the segment to one of "
+                f"{', '.join(labels.offered_names)}, or remove it"
+            )
+        if name in segment_names[:position]:
+            raise InvalidInputError(f"{path.name}: two segments are called '{name}': merge them, or rename one")
+        values.append(known.get(name, -position - 1))
+    return np.array(values, dtype=np.int32)
+
+
+def _checked_values(
+    path: Path, values: NDArray[np.int32], labels: LabelMap, segment_names: Sequence[str]
+) -> NDArray[np.int32]:
+    """The values, after a check that nothing is drawn as a structure without a value, or with a value of no structure.
+
+    Raises:
+        InvalidInputError: something is.
+    """
+    if (lowest := int(values.min(initial=0))) < 0:
+        name = segment_names[-lowest - 1]
+        own = ", ".join(str(value) for value in labels.values[labels.index(name)])
+        raise InvalidInputError(
+            f"{path.name}: '{name}' has no value of its own, because other structures have its values ({own}) too: "
+            f"draw {', '.join(labels.offered_names)}"
+        )
+    nameless = values[~labels.known[values]]
+    if nameless.size:
+        raise _without_name(path, nameless[0], nameless.size, labels.known)
+    return values
+
+
+def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Label values as whole numbers, without the rounding of the scale with which they were stored.
+
+    Raises:
+        InvalidInputError: a value lies further than `NEARLY_WHOLE` from a whole number.
+    """
+    whole = np.rint(array)
+    away = np.abs(array - whole)
+    fractional = away > NEARLY_WHOLE
+    count = int(np.count_nonzero(fractional))
+    if not count:
+        return np.asarray(whole, dtype=np.float32)
+    example = np.format_float_positional(array[fractional][0], trim="-")
+    causes = ["stored with a scale (save it as integers)", "resampled (use nearest neighbour only)"]
+    if away.max() > _SCALED:
+        causes.reverse()
+    raise InvalidInputError(
+        f"{path.name}: {count} voxels are no whole numbers, for example {example}, expected label values within "
+        f"{NEARLY_WHOLE:g} of a whole number: the label was {causes[0]}, or {causes[1]}; export it again"
+    )
+
+
+def _whole_values(path: Path, array: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The values of a file, of which `known` tells the allowed ones from 0 on.
+
+    Raises:
+        InvalidInputError: a value is no whole number, or is not allowed.
+    """
+    whole = _whole_numbers(path, array)
+    outside = whole[(whole < 0) | (whole >= len(known))]
+    if not outside.size:
+        values = whole.astype(np.intp)
+        if known.all() or known[values].all():
+            return values
+        outside = whole[~known[values]]
+    raise _without_name(path, outside[0], outside.size, known)
+
+
+def _without_name(path: Path, value: float, count: int, known: NDArray[np.bool_]) -> InvalidInputError:
+    expected = f"0 to {len(known) - 1}" if known.all() else ", ".join(map(str, np.flatnonzero(known)))
+    return InvalidInputError(
+        f"{path.name}: value {value:g} in {count} voxels has no name, expected {expected}: name its segment, or remove "
+        "it"
+    )

@@ -1,0 +1,1 @@
+"""The labels of images: their structures and values, reading and checking."""

@@ -1,0 +1,32 @@
+"""Labels that cover only some slices of an image, and the merge of two drawings into one label."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.slices import differing_slices
+
+
+@dataclass(frozen=True, eq=False)
+class PartialLabel:
+    """A label `(W, H, D)` that is 0 outside `slices`, the indices along `axis` that it covers."""
+
+    array: LabelArray
+    axis: int
+    slices: frozenset[int]
+
+    @property
+    def foreground_slices(self) -> int:
+        """The number of its slices with something drawn."""
+        return len(differing_slices(self.array, 0, self.axis))
+
+
+def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:
+    """The label `before`, with the slices `covered` taken from `sent`; the rest of `sent` is ignored."""
+    merged = np.zeros_like(sent) if before is None else before.array.copy()
+    of_merged, of_sent = (np.moveaxis(array, axis, 0) for array in (merged, sent))
+    indices = sorted(covered)
+    of_merged[indices] = of_sent[indices]
+    return PartialLabel(merged, axis, frozenset(covered) | (before.slices if before else frozenset()))

@@ -1,0 +1,1 @@
+"""What the settings say of images: roles, patients and channels."""

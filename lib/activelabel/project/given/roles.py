@@ -1,0 +1,30 @@
+"""What the settings say of the images of a folder: their roles, and whose they are."""
+
+from collections.abc import Collection
+
+from activelabel.data.given_patients import GivenPatients
+from activelabel.data.given_splits import GivenSplit
+from activelabel.project.given.patients import check_patients, given_patients
+from activelabel.project.given.split import check_no_test_cases, check_split, check_split_of_patients, given_split
+from activelabel.project.settings import Settings
+from activelabel.store.ledger import Ledger
+
+
+def given_roles(
+    settings: Settings, ledger: Ledger, images: Collection[str]
+) -> tuple[GivenSplit | None, GivenPatients | None]:
+    """The given split and the given patients, each None without one, checked against the images of a folder.
+
+    Raises:
+        InvalidInputError: one is wrong, or they contradict each other, the images or the ledger.
+    """
+    split, patients = given_split(settings), given_patients(settings)
+    if split is not None:
+        check_split(split, ledger)
+    if patients is not None:
+        patients.require_some(images)
+        check_patients(patients, ledger)
+    if split is not None:
+        check_no_test_cases(split, images)
+        check_split_of_patients(split, patients, images)
+    return split, patients
