@@ -49,14 +49,16 @@ def commands_with_settings() -> list[list[str]]:
 
 def test_every_command_that_opens_a_project_takes_settings() -> None:
     users = [["user", word] for word in ("add", "list", "remove", "password", "role", "logout")]
-    named = [["check"], ["doctor"], ["models"], ["report"], ["restore"], ["simulate"], ["start"], *users]
-    assert sorted(commands_with_settings()) == sorted(named)
+    named = [[word] for word in ("check", "doctor", "export", "models", "report", "restore", "simulate", "start")]
+    models = [["model", word] for word in ("export", "import")]
+    assert sorted(commands_with_settings()) == sorted([*named, *models, *users])
 
 
 NEEDED = {
     "simulate": "--images i --labels l --out o --strategy random_volumes",
     "remove": "ann --studies .", "password": "ann --studies .", "role": "ann admin --studies .",
-    "logout": "ann --studies .", "add": "ann --studies .",
+    "export": "--studies . --out o", "import": "weights.pt --studies .", "logout": "ann --studies .",
+    "add": "ann --studies .",
 }  # fmt: skip
 
 
