@@ -12,8 +12,8 @@ PATIENTS = "patients"
 
 def made_of(studies: str) -> str:
     """The folder of the images that an earlier start has made of a folder of DICOM series, or the studies as given."""
-    from activelabel.data.dicom_objects.folders import CONVERTED
     from activelabel.data.dicom_objects.folders import PATIENTS as TABLE
+    from activelabel.data.files.names import CONVERTED
     from activelabel.data.files.studies_folder import PROJECT_FOLDER
 
     made = Path(studies) / PROJECT_FOLDER / CONVERTED
@@ -28,7 +28,8 @@ def images_to_serve(studies: str, settings: MutableMapping[str, str]) -> str:
     Raises:
         InvalidInputError: the images cannot be written.
     """
-    from activelabel.data.dicom_objects.folders import CONVERTED, is_dicom_folder
+    from activelabel.data.dicom_objects.folders import is_dicom_folder
+    from activelabel.data.files.names import CONVERTED
     from activelabel.data.files.studies_folder import PROJECT_FOLDER
     from activelabel.project.studies import is_pacs
 
@@ -65,7 +66,8 @@ def make_images(sources: Sequence[Path], target: Path, settings: MutableMapping[
 @contextmanager
 def images_to_look_at(studies: str, settings: MutableMapping[str, str]) -> Iterator[str]:
     """The studies for a look that writes nothing: of a folder of DICOM series, images that are removed afterwards."""
-    from activelabel.data.dicom_objects.folders import CONVERTED, is_dicom_folder
+    from activelabel.data.dicom_objects.folders import is_dicom_folder
+    from activelabel.data.files.names import CONVERTED
     from activelabel.project.studies import is_pacs
 
     if is_pacs(studies) or made_of(studies) != studies or not is_dicom_folder(Path(studies)):

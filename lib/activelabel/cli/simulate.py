@@ -58,7 +58,8 @@ def simulate(
     """
     # Here, so that `--help` does not wait for torch.
     from activelabel.cli.dicom_folder import make_images
-    from activelabel.data.dicom_objects.folders import CONVERTED, LABELS, is_dicom_folder
+    from activelabel.data.dicom_objects.folders import LABELS, is_dicom_folder
+    from activelabel.data.files.names import CONVERTED
     from activelabel.data.labels.label_texts import text_of
     from activelabel.project.given.channels import find_layout, layout_settings
     from activelabel.project.given.patients import given_patients

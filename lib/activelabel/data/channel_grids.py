@@ -1,9 +1,6 @@
 """The channels of an image on one grid: those that lie on another are resampled, if they cover enough of it."""
 
 import numpy as np
-import torch
-from monai.data import MetaTensor
-from monai.transforms import SpatialResample
 from numpy.typing import NDArray
 
 from activelabel.data.grids import Grid, axis_order
@@ -41,6 +38,11 @@ def on_grid(array: NDArray[np.float32], grid: Grid, target: Grid, name: str, ref
             f"{name} covers {share:.0%} of {reference}, expected at least {LEAST_COVERED:.0%}: they are not of one "
             "place, or not registered; register them, or take the image out"
         )
+    # Imported here, as seldom needed: reading a volume would otherwise begin with importing all of MONAI.
+    import torch
+    from monai.data import MetaTensor
+    from monai.transforms import SpatialResample
+
     low = float(array.min())
     image = MetaTensor(torch.from_numpy(array[None] - low), meta={"affine": torch.from_numpy(grid.affine_ras)})
     resample = SpatialResample(mode="bilinear", padding_mode="zeros", dtype=torch.float32)

@@ -9,8 +9,8 @@ from typing import Any
 from filelock import FileLock
 
 from activelabel import __version__
-from activelabel.data.dicom_objects.folders import CONVERTED
 from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.names import CONVERTED
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.arms import Arm, recipe_content

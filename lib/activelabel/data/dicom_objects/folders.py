@@ -27,8 +27,6 @@ from activelabel.data.files.studies_folder import LABEL_ENDING, PROJECT_FOLDER, 
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 
-CONVERTED = "dicom"
-"""The folder of the images that were made of series, below the folder of a project or of an experiment."""
 PATIENTS = "patients.csv"
 LABELS = Path("labels", "final")
 _IMAGES = ("CT", "MR", "PT", "NM")

@@ -16,6 +16,8 @@ ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
 SEGMENTATION_ENDING = ".seg.nrrd"
 DICOM_ENDING = ".dcm"
 """The ending of a label as SEG or RTSTRUCT; a series of slices is no file of a studies folder."""
+CONVERTED = "dicom"
+"""The folder of the images that were made of series, below the folder of a project or of an experiment."""
 BETWEEN_FOLDERS = "~"
 """It replaces the slash in the id of an image in a sub-folder: every client and file system allows it in a name."""
 
