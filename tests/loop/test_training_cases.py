@@ -12,6 +12,7 @@ import pytest
 import torch
 from training_study import Study
 
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
@@ -160,7 +161,7 @@ def test_a_label_file_that_differs_from_the_archive_is_not_learnt_from_until_it_
     assert aside.unreadable_reason.startswith(f"{changed}: the file of its label (version 1, by reader) ")
     assert changed not in {case["image_id"] for case in (*used["training"], *used["validation"])}
     file.write_bytes(kept)
-    assert may_be_mended(aside, Path(annotated.get_image_uri(changed)), file)
+    assert may_be_mended(aside, ImageFiles(Path(annotated.get_image_uri(changed))), file)
     annotated.project.ledger.mark_readable(changed)
     annotated.train()
     assert changed in {case["image_id"] for case in (*used["training"], *used["validation"])}
@@ -212,7 +213,7 @@ def test_an_image_that_changed_on_the_same_grid_is_not_learnt_from_until_the_old
     assert len(ledger.latest_model().trained_on) == 2
     assert "its image has changed since its label was drawn" in ledger.image(image_id).unreadable_reason
     path.write_bytes(old)
-    assert may_be_mended(ledger.image(image_id), path, None)
+    assert may_be_mended(ledger.image(image_id), ImageFiles(path), None)
     ledger.mark_readable(image_id)
     annotated.train()
     assert len(ledger.latest_model().trained_on) == 3

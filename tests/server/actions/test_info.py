@@ -86,7 +86,7 @@ class App(Application):
         self.models.withdraw()
 
     def finish_an_epoch(self) -> None:
-        write_stats(self.tasks.trainers["segmentation"].stats_file, {"epoch": 3, "total_epochs": 9})
+        write_stats(self.project.folder / "train_stats.json", {"epoch": 3, "total_epochs": 9})
 
     def start_training(self) -> None:
         self.background.running = True
