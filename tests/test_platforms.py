@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.backports import parent_lives
+from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
@@ -70,7 +71,7 @@ def test_images_are_linked_where_no_symbolic_link_may_be_made(tmp_path: Path, mo
 
     monkeypatch.setattr(Path, "symlink_to", refuse)
     (tmp_path / "a.nii").write_bytes(b"image")
-    cases = Cases({"a": tmp_path / "a.nii"}, {}, ("a",), ())
+    cases = Cases({"a": ImageFiles(tmp_path / "a.nii")}, {}, ("a",), ())
     link_images(cases, ["a"], tmp_path / "studies")
     assert (tmp_path / "studies" / "a.nii").samefile(tmp_path / "a.nii")
     monkeypatch.setattr(Path, "hardlink_to", refuse)

@@ -1,5 +1,6 @@
 """The wheel holds all files of the package, with its requirements, under one version."""
 
+import itertools
 import subprocess
 import sys
 import zipfile
@@ -67,7 +68,10 @@ def test_the_wheel_requires_all_packages_of_pyproject_and_a_fit_python(
     metadata: Message, project: Mapping[str, Any]
 ) -> None:
     asked = {str(Requirement(line)) for line in metadata.get_all("Requires-Dist", [])}
-    assert asked == {str(Requirement(line)) for line in project["dependencies"]}
+    extras = [
+        f'{line}; extra == "{extra}"' for extra, lines in project["optional-dependencies"].items() for line in lines
+    ]
+    assert asked == {str(Requirement(line)) for line in (*project["dependencies"], *extras)}
     fits = SpecifierSet(str(metadata["Requires-Python"]))
     minors = [minor for minor in range(20) if fits.contains(f"3.{minor}.1")]
     assert [(3, minor) for minor in (minors[0], minors[-1])] == [LOWEST, HIGHEST]
@@ -100,9 +104,10 @@ def test_every_imported_package_is_required(project: Mapping[str, Any]) -> None:
         "PyJWT": "jwt", "argon2-cffi": "argon2", "dicomweb-client": "dicomweb_client", "psycopg": "psycopg",
         "scikit-image": "skimage", "scikit-learn": "sklearn", "typing-extensions": "typing_extensions",
     }  # fmt: skip
-    asked = {imported_as.get(name, name) for name in (Requirement(line).name for line in project["dependencies"])}
+    lines = [*project["dependencies"], *itertools.chain.from_iterable(project["optional-dependencies"].values())]
+    asked = {imported_as.get(name, name) for name in (Requirement(line).name for line in lines)}
     found = _imports()
-    of_the_host = {"anyio", "fastapi", "ignite", "requests", "starlette", "watchdog"}
+    of_the_host = {"anyio", "fastapi", "ignite", "mlflow", "requests", "starlette", "watchdog"}
     assert found - asked - of_the_host == {"markupsafe"}, "it comes with jinja2"
 
 

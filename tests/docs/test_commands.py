@@ -65,7 +65,7 @@ def test_a_script_parses_its_options(command: Command, monkeypatch: pytest.Monke
         assert list(script.parent.glob("*.py"))
         return
     assert script.is_file()
-    if "argparse" not in script.read_text() and "claims" not in script.read_text():
+    if "argparse" not in script.read_text(encoding="utf-8") and "claims" not in script.read_text(encoding="utf-8"):
         assert not command.words[2:]
         return
     parse = argparse.ArgumentParser.parse_args

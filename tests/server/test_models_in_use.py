@@ -259,7 +259,7 @@ def test_an_upload_is_judged_and_only_in_use_if_it_is_the_best(blobs: Callable[[
     for image in app.project.ledger.images():
         app.save(image.id, cases.label_of(image.id), {})
     file = write_model(tmp_path / "model.safetensors", ("ball",))
-    models = ModelActions(app.project, app._datastore)
+    models = ModelActions(app.project, app._images)
 
     first = models.adopt(file)
 

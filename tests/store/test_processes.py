@@ -16,6 +16,7 @@ SAVE_LABELS = """
 import itertools, sys
 from activelabel.store.ledger import Ledger
 from activelabel.acquisition.score import Score
+from activelabel.store.cases.new_annotation import NewAnnotation
 url, annotator, count = sys.argv[1:]
 ledger = Ledger(url)
 ledger.open()
@@ -24,7 +25,7 @@ sys.stdin.readline()
 for number in range(int(count)) if count != "endless" else itertools.count():
     image_id = f"case_{number % 10}"
     ledger.record_scores(1, image_id, [Score("entropy", annotator, "mean", number)], 5, 0)
-    annotation = record_annotation(ledger, image_id, f"{annotator}.{number}", "0", annotator)
+    annotation = ledger.keep_annotation(NewAnnotation(image_id, f"{annotator}.{number}", "0", annotator))
     print(annotation.id, image_id, annotation.version, annotation.file, flush=True)
 """
 

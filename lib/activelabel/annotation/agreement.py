@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import SimpleITK
 import torch
-from monai.metrics import compute_average_surface_distance
 from numpy.typing import NDArray
 
 from activelabel.data.labels.arrays import LabelArray
@@ -47,6 +46,8 @@ def merged(first: LabelArray, second: LabelArray) -> LabelArray:
 
 
 def _distance_mm(first: NDArray[np.bool_], second: NDArray[np.bool_], spacing_mm: Sequence[float]) -> float | None:
+    from monai.metrics import compute_average_surface_distance  # with scikit-learn, and seldom needed
+
     one, other = (torch.from_numpy(mask[None, None].astype(np.uint8)) for mask in (first, second))
     distance = compute_average_surface_distance(one, other, True, symmetric=True, spacing=list(spacing_mm))
     value = float(distance[0, 0])
