@@ -14,12 +14,12 @@ from activelabel.server.login.roles import LEAST, PUBLIC
 from activelabel.server.routes.app_routes import ROUTES
 from activelabel.server.routes.route_words import ANSWERS, HOST_ROUTES, PARAMETERS
 from make_reference import FOLDER, reference
-
-ROOT = Path(__file__).parents[2]
 from reference_pages import commands_page, routes_page
 from reference_pages.fields import allowed
 from reference_pages.markdown import table
 from reference_pages.recipes_page import section_of
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
