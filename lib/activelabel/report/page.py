@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
@@ -69,9 +70,8 @@ class Picture:
         buffer = io.BytesIO()
         take_texts_literally(self.figure)
         _lay_out(self.figure)
-        self.figure.savefig(
-            buffer, format="png", dpi=_DPI, facecolor="white", pil_kwargs={"compress_level": _COMPRESSION}
-        )
+        # `savefig` would draw everything twice.
+        FigureCanvasAgg(self.figure).print_png(buffer, pil_kwargs={"compress_level": _COMPRESSION})
         return buffer.getvalue()
 
 
@@ -157,10 +157,11 @@ def _holds_counts(column: "pd.Series[Any]") -> bool:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Place the parts of a figure; otherwise `savefig` draws everything twice, the first time to place the parts."""
+    """Set the size and the ground of a figure, and place its parts once: each drawing would place them again."""
+    figure.set_dpi(_DPI)
+    figure.set_facecolor("white")
     engine = figure.get_layout_engine()
     if engine is not None:
-        figure.set_dpi(_DPI)
         engine.execute(figure)
         figure.set_layout_engine("none")
 
