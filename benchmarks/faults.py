@@ -417,7 +417,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="print the table of this file, and do nothing else")
     options = parser.parse_args()
     if options.table:
-        print(table(Row(**json.loads(line)) for line in options.table.read_text().splitlines()))
+        print(table(Row(**json.loads(line)) for line in options.table.read_text(encoding="utf-8").splitlines()))
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # What was started is ended, and the small disk unmounted.
     rows = []

@@ -39,7 +39,9 @@ class Box:
 
 def layers() -> list[list[str]]:
     """The layers of the package as import-linter keeps them, the highest first, without the command's entry point."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     rows = next(contract["layers"] for contract in contracts if contract["name"] == "Imports point one way")
     return [re.split(r"\s*[|:]\s*", row) for row in rows if row != "__main__"]
 

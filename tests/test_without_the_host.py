@@ -93,5 +93,5 @@ def test_a_simulation_trains_and_measures_without_monailabel(blobs: Callable[[in
         [sys.executable, str(script), "simulate", *arguments], capture_output=True, text=True, check=False
     )
     log = tmp_path / "out" / "runs" / "variance" / "0" / "log.txt"
-    assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
+    assert done.returncode == 0, done.stderr + (log.read_text(encoding="utf-8") if log.exists() else "")
     assert "2 models of 1 runs" in done.stdout

@@ -64,7 +64,9 @@ class Orthanc:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
                 self.stop()
-                raise RuntimeError(f"Orthanc did not start:\n{(self.folder / 'orthanc.log').read_text()[-2000:]}")
+                raise RuntimeError(
+                    f"Orthanc did not start:\n{(self.folder / 'orthanc.log').read_text(encoding='utf-8')[-2000:]}"
+                )
             time.sleep(0.1)
         return self
 

@@ -85,7 +85,7 @@ def test_a_table_of_scores_holds_no_formula(tmp_path: Path) -> None:
     table = ScoreTable(tmp_path / "scores.csv", {})
     table.add_problem("=cmd|' /C calc'!A0.nii.gz", "cannot be read")
     table.finish()
-    assert (tmp_path / "scores.csv").read_text().splitlines()[1].startswith("'=cmd")
+    assert (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()[1].startswith("'=cmd")
 
 
 @pytest.mark.parametrize("name", [f"liver{RTL}", "li\nver", "\x1b[31mliver", "\u200b"])

@@ -64,7 +64,7 @@ def test_rows_are_kept_as_soon_as_they_are_there(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--only", "networks", "--out", str(out)])
     with pytest.raises(RuntimeError, match="the device is gone"):
         gpu.main()
-    assert json.loads(out.read_text())["networks"] == [{"network": "quick", "forward s": 0.5}]
+    assert json.loads(out.read_text(encoding="utf-8"))["networks"] == [{"network": "quick", "forward s": 0.5}]
 
 
 def test_time_of_small_work_is_one_run_of_it() -> None:

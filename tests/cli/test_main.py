@@ -157,7 +157,9 @@ def test_score_has_the_windows_of_the_recipe(
 ) -> None:
     """The windows have their margin, as the server's have, so that both ask for the same slices."""
     studies, recipe, out = blobs(1).studies, tmp_path / "mine.toml", tmp_path / "s.csv"
-    recipe.write_text(TINY.read_text().replace("[prediction]", "[prediction]\nwindow_margin = [3, 4, 5]"))
+    recipe.write_text(
+        TINY.read_text(encoding="utf-8").replace("[prediction]", "[prediction]\nwindow_margin = [3, 4, 5]")
+    )
     only = ("--measure", "entropy", "--region", "everything", "--aggregation", "total", "--repeats", 0)
     options = ("--images", studies, "--model", model, "--recipe", recipe, "--out", out, "--precision", "float32", *only)
     monkeypatch.setattr(sys, "argv", ["activelabel", "score", *map(str, options)])

@@ -100,7 +100,7 @@ def test_an_arm_counts_volumes_or_slices_as_its_strategy_does() -> None:
 
 def test_volumes_of_a_recipe_that_counts_slices_need_a_number_of_their_own(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"
-    recipe.write_text(TINY.read_text().replace('"variance"', '"entropy_slices"'))
+    recipe.write_text(TINY.read_text(encoding="utf-8").replace('"variance"', '"entropy_slices"'))
     with pytest.raises(InvalidInputError, match=r"--strategy variance asks for volumes, .*: say with --query-size"):
         plan_arms(str(recipe), ["entropy_slices", "variance"], None, None, 30, 1)
     slices, volumes = plan_arms(str(recipe), ["entropy_slices", "variance"], None, 4, 30, 1)
@@ -122,7 +122,7 @@ def test_strategies_seeds_and_rounds_can_be_added_later(folders: tuple[Path, Pat
     other = tuple(replace(arm, recipe=str(moved)) for arm in other)
     open_experiment(replace(first, arms=(longer, *other), seeds=5), tmp_path / "out")
     open_experiment(replace(first, arms=(replace(longer, recipe=str(moved)),), seeds=1), tmp_path / "out")
-    description = json.loads((tmp_path / "out" / "experiment.json").read_text())
+    description = json.loads((tmp_path / "out" / "experiment.json").read_text(encoding="utf-8"))
     assert list(description["arms"]) == ["variance", "entropy"]
     assert (description["seeds"], description["arms"]["variance"]["rounds"]) == (5, longer.rounds)
     with pytest.raises(InvalidInputError, match="variance was run with another rounds"):
@@ -140,14 +140,14 @@ def test_other_data_under_the_same_names_is_another_experiment_and_data_that_mov
         open_experiment(blob_experiment(images, other, "entropy"), out)
     shutil.rmtree(labels)
     open_experiment(blob_experiment(images, other, "entropy"), out)
-    assert list(json.loads((out / "experiment.json").read_text())["arms"]) == ["variance", "entropy"]
+    assert list(json.loads((out / "experiment.json").read_text(encoding="utf-8"))["arms"]) == ["variance", "entropy"]
 
 
 def test_two_commands_that_add_arms_at_once_lose_none(folders: tuple[Path, Path], tmp_path: Path) -> None:
     names = ["variance", "entropy", "margin", "clasp_pe", "coreset", "random_volumes"]
     with ThreadPoolExecutor(len(names)) as threads:
         list(threads.map(lambda name: open_experiment(blob_experiment(*folders, name), tmp_path / "out"), names))
-    assert set(json.loads((tmp_path / "out" / "experiment.json").read_text())["arms"]) == set(names)
+    assert set(json.loads((tmp_path / "out" / "experiment.json").read_text(encoding="utf-8"))["arms"]) == set(names)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_version_that_does_not_fit_is_one_line_that_says_what_to_install(
 def test_in_a_checkout_the_app_is_the_one_of_the_checkout(tmp_path: Path) -> None:
     assert app_folder(CHECKOUT_APP, {"XDG_DATA_HOME": str(tmp_path)}) == CHECKOUT_APP
     assert start.prepare_app_folder(CHECKOUT_APP) == CHECKOUT_APP
-    assert "activelabel.server.host_app.main" in (CHECKOUT_APP / "main.py").read_text()
+    assert "activelabel.server.host_app.main" in (CHECKOUT_APP / "main.py").read_text(encoding="utf-8")
 
 
 def test_an_installed_package_has_its_app_in_a_folder_of_the_user(tmp_path: Path) -> None:

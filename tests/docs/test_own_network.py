@@ -23,11 +23,11 @@ BLOCK = re.compile(r"^```(python|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The recipe of the page, in a folder with the module of the page, where Python finds it."""
-    blocks = dict(BLOCK.findall((ROOT / "docs" / "models.md").read_text()))
+    blocks = dict(BLOCK.findall((ROOT / "docs" / "models.md").read_text(encoding="utf-8")))
     folder = tmp_path / "own"
     folder.mkdir()
-    (folder / "mynets.py").write_text(blocks["python"])
-    (folder / "segresnet.toml").write_text(blocks["toml"])
+    (folder / "mynets.py").write_text(blocks["python"], encoding="utf-8")
+    (folder / "segresnet.toml").write_text(blocks["toml"], encoding="utf-8")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "mynets", raising=False)
     return folder / "segresnet.toml"

@@ -139,6 +139,10 @@ def test_the_site_has_every_page_and_no_other() -> None:
 
 
 def test_the_site_documents_modules_that_there_are() -> None:
-    told = [name for page in (DOCS / "api").glob("*.md") for name in re.findall(r"^::: (\S+)", page.read_text(), re.M)]
+    told = [
+        name
+        for page in (DOCS / "api").glob("*.md")
+        for name in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.M)
+    ]
     assert len(told) > 40
     assert [name for name in told if importlib.util.find_spec(name) is None] == []

@@ -45,7 +45,9 @@ def test_the_whole_loop_in_ohif(
     tmp_path: Path,
 ) -> None:
     recipe = tmp_path / "patient.toml"
-    recipe.write_text(TINY.read_text().replace("epochs = 2", "epochs = 30"))  # so that it finds the balls
+    recipe.write_text(
+        TINY.read_text(encoding="utf-8").replace("epochs = 2", "epochs = 30")
+    )  # so that it finds the balls
     # The server has its own folder for temporary files: the client keeps an answer under the name of the server's file.
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(tmp_path)}
     server = make_server(

@@ -49,7 +49,7 @@ def test_the_demonstration_serves_a_pacs_and_leaves_no_process(
     assert info["labels"] == ["a", "b"]
     page = requests.get(f"{address}/ohif/monai-label", timeout=60)
     assert "OHIF" in page.text
-    assert f"{address}/ohif/" in (tmp_path / "log").read_text()
+    assert f"{address}/ohif/" in (tmp_path / "log").read_text(encoding="utf-8")
     started = psutil.Process(process.pid).children(recursive=True)
     assert {"Orthanc"} <= {child.name() for child in started}
     process.send_signal(number)
@@ -68,8 +68,8 @@ def test_the_demonstration_names_missing_sample_data(tmp_path: Path) -> None:
 def wait_for_info(process: subprocess.Popen[bytes], address: str, log: Path) -> dict[str, Any]:
     end = time.monotonic() + START_SECONDS
     while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < end, log.read_text(encoding="utf-8")
         try:
             return dict(requests.get(f"{address}/info/", timeout=60).json())
         except requests.ConnectionError:

@@ -37,5 +37,5 @@ def test_two_servers_share_a_project_and_one_of_them_trains(
         _, params = server.client.infer("segmentation", asked[first], {})
         assert params["model_version"] == 1
         assert server.info()["model"]["version"] == 1
-    started = [server.log.read_text().count("autopilot: training is due") for server in both]
+    started = [server.log.read_text(encoding="utf-8").count("autopilot: training is due") for server in both]
     assert sorted(started) == [0, 1], started

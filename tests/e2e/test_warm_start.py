@@ -106,7 +106,10 @@ def pseudo_labels(folder: Path) -> dict[str, tuple[int, int]]:
 def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tuple[int, int]]:
     """Kill the training process after its first epoch, and return the pseudo-labels that exist then."""
     stats = folder / "proxy_stats.json"
-    server.wait_for(lambda: stats.is_file() and "epoch" in json.loads(stats.read_text()), "an epoch of the proxy model")
+    server.wait_for(
+        lambda: stats.is_file() and "epoch" in json.loads(stats.read_text(encoding="utf-8")),
+        "an epoch of the proxy model",
+    )
     shown = server.info()["train_stats"]["proxy"]
     assert shown["stage"] == "2 of 2: training"
     assert shown["pseudo_labels"] == {"done": CASES, "images": CASES, "without": {}}

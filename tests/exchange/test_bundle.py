@@ -199,7 +199,7 @@ def test_a_mask_has_the_values_of_the_label_files(
         found |= set(np.unique(mask).tolist())
     assert found <= values
     assert len(found) >= 3
-    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())
+    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text(encoding="utf-8"))
     channels = metadata["network_data_format"]["post_processed_outputs"]["mask"]["channel_def"]
     assert {int(value) for value in channels} == values
 
@@ -213,7 +213,7 @@ def test_a_folder_without_images_is_said(make_exported: MakeExported, tmp_path: 
 
 def test_its_metadata_are_what_the_schema_of_monai_asks_for(make_exported: MakeExported, tmp_path: Path) -> None:
     write_bundle(make_exported(), tmp_path / "bundle")
-    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())
+    metadata = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text(encoding="utf-8"))
     texts = ("schema", "version", "monai_version", "pytorch_version", "numpy_version", "task", "description", "authors")
     assert all(isinstance(metadata[key], str) for key in (*texts, "copyright", "data_type", "pred_classes"))
     assert metadata["required_packages_version"].keys() == {"nibabel", "fire"}
@@ -232,7 +232,9 @@ def test_its_metadata_are_what_the_schema_of_monai_asks_for(make_exported: MakeE
 def test_its_network_takes_and_gives_what_the_metadata_say(make_exported: MakeExported, tmp_path: Path) -> None:
     model = make_exported()
     write_bundle(model, tmp_path / "bundle")
-    described = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text())["network_data_format"]
+    described = json.loads((tmp_path / "bundle" / "configs" / "metadata.json").read_text(encoding="utf-8"))[
+        "network_data_format"
+    ]
     image, logits = described["inputs"]["image"], described["outputs"]["pred"]
     windows = torch.rand((2, image["num_channels"], *image["spatial_shape"]))
     network = torch.jit.load(str(tmp_path / "bundle" / "models" / "model.ts"))
@@ -252,8 +254,8 @@ def test_its_weights_can_be_read_without_code(make_exported: MakeExported, tmp_p
 
 def test_it_has_a_card_and_a_licence(make_exported: MakeExported, tmp_path: Path) -> None:
     write_bundle(make_exported(), tmp_path / "bundle")
-    assert (tmp_path / "bundle" / "docs" / "README.md").read_text() == "# tiny-7\n"
-    assert (tmp_path / "bundle" / "docs" / "license.txt").read_text() == "CC-BY-4.0\n"
+    assert (tmp_path / "bundle" / "docs" / "README.md").read_text(encoding="utf-8") == "# tiny-7\n"
+    assert (tmp_path / "bundle" / "docs" / "license.txt").read_text(encoding="utf-8") == "CC-BY-4.0\n"
 
 
 def test_nothing_is_overwritten(make_exported: MakeExported, tmp_path: Path) -> None:

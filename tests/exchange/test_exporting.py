@@ -72,7 +72,7 @@ def test_a_file_has_its_card_beside_it(make_exported: MakeExported, tmp_path: Pa
     model = make_exported()
     written = write_model(model, "torchscript", tmp_path / "new" / "model.ts")
     assert written == [tmp_path / "new" / "model.ts", tmp_path / "new" / "model.ts.md"]
-    assert written[1].read_text() == model.card
+    assert written[1].read_text(encoding="utf-8") == model.card
     with pytest.raises(InvalidInputError, match="nothing is overwritten"):
         write_model(model, "torchscript", tmp_path / "new" / "model.ts")
 

@@ -76,7 +76,7 @@ def test_a_power_law_goes_on_to_the_next_training(study: Study) -> None:
 def slice_study(blobs: Callable[[int], Any], make_study: Callable[..., Study], tmp_path: Path) -> Study:
     """A study whose rounds ask for slices."""
     recipe = tmp_path / "slices.toml"
-    recipe.write_text(TINY.read_text().replace('strategy = "variance"', 'strategy = "entropy_slices"'))
+    recipe.write_text(TINY.read_text(encoding="utf-8").replace('strategy = "variance"', 'strategy = "entropy_slices"'))
     return make_study(blobs(8), recipe=str(recipe))
 
 

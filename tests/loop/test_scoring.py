@@ -176,7 +176,7 @@ def test_an_image_added_after_a_race_gets_all_repeats(open_study: Callable[..., 
 
 def test_a_strategy_that_does_not_go_by_one_score_cannot_race(tmp_path: Path) -> None:
     recipe = tmp_path / "selective.toml"
-    recipe.write_text(TINY.read_text().replace('"variance"', '"selective_entropy"'))
+    recipe.write_text(TINY.read_text(encoding="utf-8").replace('"variance"', '"selective_entropy"'))
     with pytest.raises(InvalidInputError, match=r"racing: .* the strategy selective_entropy does not go by one score"):
         open_project("app", str(tmp_path), {**CONF, "recipe": str(recipe), "racing": "true"})
 
@@ -186,7 +186,7 @@ def test_the_journal_of_a_race_names_its_model_and_settings(open_study: Callable
     files.killed_at = 1
     with pytest.raises(Killed):
         score(project, files)
-    first = json.loads((project.folder / JOURNAL_FILE).read_text().splitlines()[0])
+    first = json.loads((project.folder / JOURNAL_FILE).read_text(encoding="utf-8").splitlines()[0])
     assert first == {
         "model_version": 1, "measure": "variance", "region": "everything", "aggregation": "total",
         "k": 1, "repeats": 8, "seed": 0,

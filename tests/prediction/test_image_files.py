@@ -73,7 +73,7 @@ def test_a_stopped_run_goes_on_without_scoring_twice(
         FileScorer(predictor, PreprocessingSettings(), RegionSettings(), WANTED).score_all(list_images(studies), first)
     )
     part = tmp_path / "scores.csv.part"
-    part.write_text(part.read_text() + '{"image": "blob_01.nii.gz", "ro')  # killed while it was writing
+    part.write_text(part.read_text(encoding="utf-8") + '{"image": "blob_01.nii.gz", "ro')  # killed while it was writing
     seen: list[Scored] = []
     second = ScoreTable(tmp_path / "scores.csv", {"run": 1})
     assert second.done == {"blob_00.nii.gz"}
@@ -121,12 +121,14 @@ def test_a_stopped_race_goes_on_at_the_volume_where_it_stopped(
 ) -> None:
     studies = blobs(6).studies
     whole = race_for_top(studies, predictor, tmp_path / "whole.csv")
-    lines = (tmp_path / "whole.csv.race").read_text().splitlines(keepends=True)
+    lines = (tmp_path / "whole.csv.race").read_text(encoding="utf-8").splitlines(keepends=True)
     assert len(lines) == 1 + 6 + 3 + 2
     left = tmp_path / "race.csv.race"
     left.write_text("".join(lines[: 1 + passes_before_the_kill]) + '{"image": "bl')
     raced = race_for_top(studies, predictor, tmp_path / "race.csv")
-    assert [steps_of(line) for line in left.read_text().splitlines()] == [steps_of(line) for line in lines]
+    assert [steps_of(line) for line in left.read_text(encoding="utf-8").splitlines()] == [
+        steps_of(line) for line in lines
+    ]
     pd.testing.assert_frame_equal(raced.finish(), whole.finish(), rtol=1e-5)
     assert not left.exists()
 

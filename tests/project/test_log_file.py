@@ -47,7 +47,7 @@ def test_log_entries_have_their_traceback_and_no_secrets(log: Path) -> None:
     except ValueError:
         logging.getLogger("activelabel.test").exception("with %s", "http://u:s3cret@host")
     logging.getLogger("task_train").warning("a child: password=s3cret")
-    text = log.read_text()
+    text = log.read_text(encoding="utf-8")
     assert "with http://u:***@host" in text
     assert "ValueError: postgresql://ann:***@db/study does not answer" in text
     assert "a child: password=***" in text
@@ -76,7 +76,7 @@ def test_a_full_disk_is_reported_once_and_the_gap_when_there_is_room_again(
     handler.stream = file
     logger.warning("there is room")
     logger.warning("again")
-    missing, room, again = log.read_text().splitlines()
+    missing, room, again = log.read_text(encoding="utf-8").splitlines()
     assert "3 records before this one may be missing" in missing
     assert room.endswith("there is room")
     assert again.endswith("again")

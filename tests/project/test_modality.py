@@ -81,7 +81,7 @@ def test_a_project_begun_without_images_gets_its_modality_from_the_first_ones(
 def test_the_modality_of_a_recipe_is_followed(tmp_path: Path) -> None:
     write_mr(tmp_path / "a.nii.gz")
     recipe = tmp_path / "own.toml"
-    text = (Path(__file__).parents[1] / "support" / "tiny.toml").read_text()
+    text = (Path(__file__).parents[1] / "support" / "tiny.toml").read_text(encoding="utf-8")
     recipe.write_text(f'{text}\n[preprocessing]\nintensity = "window"\n')
     assert start(tmp_path, recipe=str(recipe)).preprocessing.intensity == "window"
 

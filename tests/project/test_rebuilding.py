@@ -161,7 +161,7 @@ def test_records_that_were_not_refreshed_are_completed_by_those_of_later_version
     """The state is that of a server killed after the ledger and before the record of the earlier version."""
     before = rows(project, "annotations")
     for file in project.labels_folder.rglob("*.json"):
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
         for row in record["annotations"]:
             row["superseded_at"] = None
         file.write_text(json.dumps(record))
@@ -244,7 +244,7 @@ def test_records_that_cannot_be_true_are_one_line_and_change_nothing(
     change: Callable[[dict[str, Any]], None],
 ) -> None:
     for file in project.labels_folder.rglob("*.json"):
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
         for row in record["annotations"]:
             change(row)
         file.write_text(json.dumps(record))

@@ -44,7 +44,7 @@ def test_a_second_server_is_refused_by_process_and_port_until_the_first_is_gone(
     first.kill()
     first.communicate()
     claim(project, 8000)
-    assert json.loads((project.folder / SERVER_FILE).read_text()) == {"pid": os.getpid(), "port": 8000}
+    assert json.loads((project.folder / SERVER_FILE).read_text(encoding="utf-8")) == {"pid": os.getpid(), "port": 8000}
 
 
 def test_a_new_project_has_no_ledger_yet(project: Project, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_fewer_repeats_than_none_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_inconsistent_recipe_file_is_refused_when_it_is_read(section: str, line: str, tmp_path: Path) -> None:
-    before, after = WARM.read_text().split(f"[{section}]")
+    before, after = WARM.read_text(encoding="utf-8").split(f"[{section}]")
     file = tmp_path / "mine.toml"
     file.write_text(f"{before}[{section}]{after.replace('repeats = 5', 'repeats = 1', 1)}")
     with pytest.raises(InvalidInputError, match=line):

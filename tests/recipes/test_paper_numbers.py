@@ -82,6 +82,6 @@ def test_the_start_of_table_3_is_12_thousand_and_round_5_lies_between_98_and_139
 
 def test_the_recipes_head_lists_the_sizes_that_differ_for_the_spleen() -> None:
     """ma2024, 3.1, has two data sets; the recipe's head lists the changes for the second."""
-    head = (FOLDER / "ma2024.toml").read_text().split("\nname = ")[0]
+    head = (FOLDER / "ma2024.toml").read_text(encoding="utf-8").split("\nname = ")[0]
     for change in ("--conf start 150", "--conf query_size 50", "batch_size = 16"):
         assert change in head

@@ -106,7 +106,7 @@ def test_without_their_sections_there_is_neither_proxy_nor_second_stage() -> Non
 )
 def test_an_empty_window_is_one_line(tmp_path: Path, change: str, line: str) -> None:
     file = tmp_path / "mine.toml"
-    text = (Path(recipes.__file__).parent / "quick_warm.toml").read_text()
+    text = (Path(recipes.__file__).parent / "quick_warm.toml").read_text(encoding="utf-8")
     key = change.partition(" ")[0]
     file.write_text(text.replace({"window_hu": "window_hu = 125.0", "level_hu": "level_hu = 50.0"}[key], change))
 

@@ -33,13 +33,13 @@ def test_the_folders_hold_what_belongs_to_them(two_cases: Path) -> None:
 
 def test_the_lists_name_the_labels_and_what_each_case_shows(two_cases: Path) -> None:
     folders = Folders.below(two_cases)
-    dataset = json.loads((folders.images / "dataset.json").read_text())
+    dataset = json.loads((folders.images / "dataset.json").read_text(encoding="utf-8"))
     assert dataset["name"] == "abdomen"
     assert dataset["modality"] == {"0": "CT"}
     assert dataset["labels"] == {"0": "background", "1": "liver", "2": "spleen", "3": "kidneys", "4": "tumour"}
     assert dataset["test"] == ["./abdomen_01.nii.gz", "./abdomen_02.nii.gz"]
     assert (dataset["numTest"], dataset["numTraining"], dataset["training"]) == (2, 0, [])
-    cases = json.loads((folders.labels / "cases.json").read_text())
+    cases = json.loads((folders.labels / "cases.json").read_text(encoding="utf-8"))
     first = deal_patients(0, 1)[0]
     assert cases["abdomen_01.nii.gz"] == {
         "phase": str(first.phase),
@@ -50,7 +50,7 @@ def test_the_lists_name_the_labels_and_what_each_case_shows(two_cases: Path) -> 
 
 def test_a_tumour_is_labelled_where_the_list_says_so(two_cases: Path) -> None:
     folders = Folders.below(two_cases)
-    cases = json.loads((folders.labels / "cases.json").read_text())
+    cases = json.loads((folders.labels / "cases.json").read_text(encoding="utf-8"))
     tumour = {name: value for value, name in LABELS.items()}["tumour"]
     for name, case in cases.items():
         label = np.asarray(nibabel.load(folders.labels / name).dataobj)

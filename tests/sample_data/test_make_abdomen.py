@@ -52,7 +52,7 @@ def test_asking_for_fewer_keeps_the_lists_complete(own_two_cases: Path) -> None:
     before = snapshot(own_two_cases)
     assert main(["--cases", "1", "--out", str(own_two_cases)]) == 0
     assert snapshot(own_two_cases) == before
-    assert json.loads((own_two_cases / "abdomen" / "dataset.json").read_text())["numTest"] == 2
+    assert json.loads((own_two_cases / "abdomen" / "dataset.json").read_text(encoding="utf-8"))["numTest"] == 2
 
 
 def test_cases_of_another_seed_are_not_overwritten(own_two_cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_force_replaces_cases_of_another_seed_and_lists_only_the_new_ones(own_tw
     assert main(["--cases", "1", "--seed", "7", "--force", "--out", str(own_two_cases)]) == 0
     first = nibabel.load(own_two_cases / "abdomen" / "abdomen_01.nii.gz")
     assert first.header["descrip"].item() == b"abdomen phantom v1 seed=7 case=0"
-    dataset = json.loads((own_two_cases / "abdomen" / "dataset.json").read_text())
+    dataset = json.loads((own_two_cases / "abdomen" / "dataset.json").read_text(encoding="utf-8"))
     assert dataset["test"] == ["./abdomen_01.nii.gz"]  # the second is still of seed 0
 
 

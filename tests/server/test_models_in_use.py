@@ -174,7 +174,9 @@ def test_without_validation_labels_the_newest_is_in_use_and_says_why(study: Stud
 def test_a_training_that_goes_on_begins_with_the_model_in_use_not_the_newest(
     annotated: Study, make_study: Callable[..., Study], tmp_path: Path
 ) -> None:
-    text = TINY.read_text().replace("learning_rate = 1e-2", "learning_rate = 1e-12\nfrom_previous = true")
+    text = TINY.read_text(encoding="utf-8").replace(
+        "learning_rate = 1e-2", "learning_rate = 1e-12\nfrom_previous = true"
+    )
     recipe = tmp_path / "goes_on.toml"
     recipe.write_text(text)
     study = make_study(annotated, recipe=str(recipe), project_dir=str(tmp_path / "other"))

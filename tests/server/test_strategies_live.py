@@ -27,7 +27,7 @@ def open_study(blobs: Callable[[int], Any], make_study: Callable[..., Study], tm
 
     def open_(strategy: str) -> Study:
         recipe = tmp_path / "recipe.toml"
-        text = TINY.read_text().replace('"variance"', f'"{strategy}"')
+        text = TINY.read_text(encoding="utf-8").replace('"variance"', f'"{strategy}"')
         recipe.write_text(text.replace("validation_cases = 2", "validation_cases = 0"))
         study = make_study(blobs(5), recipe=str(recipe), precision="float32")
         learnt = study.annotate(study.ids("training")[0])

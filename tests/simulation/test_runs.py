@@ -320,7 +320,7 @@ def test_a_round_of_random_slices_may_end_when_so_many_with_foreground_are_drawn
 ) -> None:
     """chlebus2022, IV.A, RSS: five foreground slices a round, and any number of others; about a third have the blob."""
     recipe = tmp_path / "rss.toml"
-    recipe.write_text(TINY.read_text() + "random_until_foreground = true\n")
+    recipe.write_text(TINY.read_text(encoding="utf-8") + "random_until_foreground = true\n")
     experiment = blob_experiment(*blob_folders, "random_slices", slices=5)
     experiment = replace(experiment, arms=tuple(replace(arm, recipe=str(recipe)) for arm in experiment.arms))
     play(experiment, tmp_path / "out")

@@ -129,7 +129,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     with pytest.raises(InvalidInputError, match=r"notes\.txt: file is not a database") as refusal:
         Ledger(sqlite_url(path)).open()
     one_line(refusal)
-    assert path.read_text().startswith("no database")
+    assert path.read_text(encoding="utf-8").startswith("no database")
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -258,7 +258,11 @@ def test_a_held_image_that_was_damaged_since_is_set_aside_and_another_is_asked_f
 def rss_project(tmp_path: Path, size: int, **conf: str) -> Project:
     """Three images of ten slices, and a recipe whose rounds of random slices count those with foreground."""
     recipe = tmp_path / "rss.toml"
-    text = TINY_RECIPE.read_text().replace('"variance"', '"random_slices"').replace("size = 2", f"size = {size}")
+    text = (
+        TINY_RECIPE.read_text(encoding="utf-8")
+        .replace('"variance"', '"random_slices"')
+        .replace("size = 2", f"size = {size}")
+    )
     recipe.write_text(text + "random_until_foreground = true\n")
     project = open_project("app", str(tmp_path), {"labels": "ball", "recipe": str(recipe), **conf})
     project.ledger.sync_images("abc", 0)
@@ -326,7 +330,7 @@ def test_a_round_of_volumes_of_a_recipe_of_slices_has_its_own_number(tmp_path: P
 
 def test_without_a_number_of_volumes_a_recipe_of_slices_refuses_volume_strategies(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"
-    recipe.write_text(TINY_RECIPE.read_text().replace('"variance"', '"entropy_slices"'))
+    recipe.write_text(TINY_RECIPE.read_text(encoding="utf-8").replace('"variance"', '"entropy_slices"'))
     conf = {"labels": "ball", "recipe": str(recipe)}
     with pytest.raises(InvalidInputError, match="--conf strategy random_volumes asks for volumes, and query"):
         plan_project("app", str(tmp_path), {**conf, "strategy": "random_volumes"})
@@ -337,6 +341,6 @@ def test_without_a_number_of_volumes_a_recipe_of_slices_refuses_volume_strategie
 
 def test_a_round_has_one_number_for_its_own_unit(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"
-    recipe.write_text(TINY_RECIPE.read_text() + "volumes = 3\n")
+    recipe.write_text(TINY_RECIPE.read_text(encoding="utf-8") + "volumes = 3\n")
     with pytest.raises(InvalidInputError, match=r"recipe mine\.toml: query\.volumes is what a round of other"):
         load_recipe(str(recipe))

@@ -63,7 +63,7 @@ def _wait_until_it_answers(url: str, log: Path) -> None:
             psycopg.connect(url).close()
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                raise RuntimeError(log.read_text()) from error
+                raise RuntimeError(log.read_text(encoding="utf-8")) from error
             time.sleep(0.05)
         else:
             return

@@ -19,6 +19,6 @@ def write_warm_recipe(folder: Path, strategy: str = "variance", **proxy: object)
     """Write such a recipe, and return its path; strings among the values of the proxy task are quoted TOML."""
     lines = [f"{key} = {value}" for key, value in {**PROXY, **proxy}.items()]
     path = folder / "warm.toml"
-    text = TINY.read_text().replace('strategy = "variance"', f'strategy = "{strategy}"')
+    text = TINY.read_text(encoding="utf-8").replace('strategy = "variance"', f'strategy = "{strategy}"')
     path.write_text(text + "\n[proxy]\n" + "\n".join(lines) + "\n")
     return str(path)

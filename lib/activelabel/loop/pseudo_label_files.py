@@ -43,7 +43,7 @@ class PseudoLabelFiles:
         self._folder = folder
         self._settings = _Drawn(project=project, **settings.model_dump(include=set(_Drawn.model_fields)))
         settings_json, file = self._settings.model_dump_json(indent=1), folder / SETTINGS_FILE
-        if file.is_file() and file.read_text() == settings_json:
+        if file.is_file() and file.read_text(encoding="utf-8") == settings_json:
             return
         if folder.exists():
             logger.info("the pseudo-labels are drawn again: their settings have changed")

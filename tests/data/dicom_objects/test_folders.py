@@ -67,7 +67,7 @@ def test_a_later_call_adds_what_is_new_and_leaves_what_is_there(exported: Path, 
     convert([exported], target)
     assert len(list(target.glob("*.nii.gz"))) == 2
     assert first.stat().st_mtime_ns == before
-    assert len((target / "patients.csv").read_text().splitlines()) == 3
+    assert len((target / "patients.csv").read_text(encoding="utf-8").splitlines()) == 3
 
 
 def test_what_is_no_volume_or_no_image_is_named_and_the_rest_goes_on(exported: Path, tmp_path: Path) -> None:

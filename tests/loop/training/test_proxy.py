@@ -145,7 +145,7 @@ def test_an_image_without_a_pseudo_label_is_reported_and_left_out(
     assert "its pseudo-label (foreground by intensity) is empty" in stats["pseudo_labels"]["without"][plain]
     assert f"{plain} is left out of the proxy training" in caplog.text
     (run,) = warm.project.runs_folder.glob("*_model_1")
-    assert plain not in {case["image_id"] for case in json.loads((run / "cases.json").read_text())}
+    assert plain not in {case["image_id"] for case in json.loads((run / "cases.json").read_text(encoding="utf-8"))}
     assert warm.project.ledger.image(plain).unreadable_reason is None
 
 

@@ -20,7 +20,7 @@ from activelabel.training.engine.loop import TrainingLoop
 from activelabel.training.engine.steps import Step
 from activelabel.training.transfer import last_layer
 
-RECIPE_LINES = TINY.read_text()
+RECIPE_LINES = TINY.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_the_proxy_model_is_what_a_training_begins_with(
 ) -> None:
     """With a learning rate near 0 all layers except the last stay those of the proxy model."""
     recipe = Path(make_recipe(learning_rate="1e-12"))
-    recipe.write_text(f"{recipe.read_text()}\n[proxy]\n")
+    recipe.write_text(f"{recipe.read_text(encoding='utf-8')}\n[proxy]\n")
     study = annotated_like(annotated, make_study, str(recipe))
     project = study.project
     proxy = build_network(project.recipe.network, classes=2).state_dict()

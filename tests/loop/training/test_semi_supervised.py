@@ -37,7 +37,7 @@ def make_two_stages(make_study: MakeStudy, tmp_path: Path) -> MakeStudy:
     def make(study: Study, training: str = "", **settings: float) -> Study:
         lines = "".join(f"{key} = {value}\n" for key, value in ({"steps": 2, "threshold": CERTAIN} | settings).items())
         recipe = tmp_path / "two_stages.toml"
-        text = TINY.read_text().replace("[training]\n", f"[training]\n{training}")
+        text = TINY.read_text(encoding="utf-8").replace("[training]\n", f"[training]\n{training}")
         recipe.write_text(f"{text}\n[semi_supervised]\n{lines}")
         made = make_study(study, recipe=str(recipe), project_dir=str(tmp_path / "two_stages"))
         made.annotate(*(item.image_id for item in study.project.ledger.annotations()))

@@ -97,7 +97,7 @@ def test_nnunet_gets_images_labels_its_description_and_the_split(clinic: Clinic)
     described = read_dataset(out / "dataset.json")
     assert described.labels == {"background": (0,), "ball": (1,), "box": (2,), "ignore": (3,)}
     assert described.channels == ("CT",)
-    content = json.loads((out / "dataset.json").read_text())
+    content = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
     assert content["labels"] == {"background": 0, "ball": 1, "box": 2, "ignore": 3}
     assert (content["channel_names"], content["numTraining"], content["file_ending"]) == ({"0": "CT"}, 3, ".nii.gz")
     assert read_split(out / "splits_final.json").roles == {"a": "validation", "b": "validation", "c": "training"}
@@ -125,7 +125,11 @@ def test_monai_reads_the_decathlon_layout(clinic: Clinic) -> None:
     assert [Path(case["image"]).name for case in training] == ["c.nii.gz"]
     assert [Path(case["label"]).name for case in validation] == ["a.nii.gz", "b.nii.gz"]
     assert all(Path(case[key]).is_file() for case in training + validation for key in ("image", "label"))
-    assert json.loads((out / "dataset.json").read_text())["labels"] == {"0": "background", "1": "ball", "2": "box"}
+    assert json.loads((out / "dataset.json").read_text(encoding="utf-8"))["labels"] == {
+        "0": "background",
+        "1": "ball",
+        "2": "box",
+    }
     label, mask = partial_label()
     assert np.array_equal(voxels(out / "labelsTr/c.nii.gz"), label)
     assert np.array_equal(voxels(out / "annotatedTr/c.nii.gz"), mask)
@@ -145,14 +149,17 @@ def test_bids_numbers_patients_and_keeps_their_names_out(clinic: Clinic) -> None
         f"{below}/sub-0002/ct/sub-0002_run-1_desc-manual_dseg.nii.gz",
         f"{below}/sub-0002/ct/sub-0002_run-1_desc-annotated_mask.nii.gz",
     }  # fmt: skip
-    assert (out / below / "dseg.tsv").read_text() == "index\tname\n0\tbackground\n1\tball\n2\tbox\n"
-    rows = [line.split("\t") for line in (out / "cases.tsv").read_text().splitlines()]
+    assert (out / below / "dseg.tsv").read_text(encoding="utf-8") == "index\tname\n0\tbackground\n1\tball\n2\tbox\n"
+    rows = [line.split("\t") for line in (out / "cases.tsv").read_text(encoding="utf-8").splitlines()]
     assert [row[:4] for row in rows[1:]] == [
         ["sub-0001", "1", "a", "validation"], ["sub-0001", "2", "b", "validation"], ["sub-0002", "1", "c", "training"],
     ]  # fmt: skip
     texts = b"".join(path.read_bytes() for path in out.rglob("*") if path.suffix in (".json", ".tsv", ".csv"))
     assert b"SMITH" not in texts
-    assert json.loads((out / below / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    assert (
+        json.loads((out / below / "dataset_description.json").read_text(encoding="utf-8"))["DatasetType"]
+        == "derivative"
+    )
 
 
 def test_the_audit_trail_tells_the_story_of_a_case(clinic: Clinic) -> None:
@@ -264,10 +271,10 @@ def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
 def test_a_label_map_is_read_back_from_what_was_exported(tmp_path: Path) -> None:
     """Values, regions in the order of painting, and unannotated slices as one more value that is ignored."""
     clinic = Clinic(tmp_path, labels="ball=1,whole=1+2")
-    described = json.loads((clinic.export("nnunet") / "dataset.json").read_text())
+    described = json.loads((clinic.export("nnunet") / "dataset.json").read_text(encoding="utf-8"))
     assert described["labels"] == {"background": 0, "whole": [1, 2], "ball": 1, "ignore": 3}
     assert described["regions_class_order"] == [2, 1]
     back = resolve_label_names((), str(tmp_path / "nnunet" / "imagesTr"))
     assert text_of(back) == "whole=1+2,ball=1,ignore=3,regions_class_order=2+1"
-    decathlon = json.loads((clinic.export("decathlon") / "dataset.json").read_text())
+    decathlon = json.loads((clinic.export("decathlon") / "dataset.json").read_text(encoding="utf-8"))
     assert decathlon["labels"] == {"0": "background", "1": "ball", "2": "whole"}

@@ -83,7 +83,7 @@ def stop(store: LedgerDatastore) -> None:
 
 def view(studies: Path) -> dict[str, Any]:
     """Return the entries of images in the JSON."""
-    return dict(json.loads((studies / "datastore_v2.json").read_text())["objects"])
+    return dict(json.loads((studies / "datastore_v2.json").read_text(encoding="utf-8"))["objects"])
 
 
 def label_file(folder: Path, *values: float, name: str = "sent.nii.gz") -> Path:
@@ -373,7 +373,7 @@ def test_slices_of_an_unknown_axis_are_not_taken_in(
 ) -> None:
     """A listing has no axis if it holds a client's params instead of the kept label's."""
     cover(open_store(), tmp_path)
-    content = json.loads((studies / "datastore_v2.json").read_text())
+    content = json.loads((studies / "datastore_v2.json").read_text(encoding="utf-8"))
     del content["objects"]["a"]["labels"]["final"]["info"]["slice_axis"]
     (studies / "datastore_v2.json").write_text(json.dumps(content))
     open_store(ledger=other, folder=tmp_path / "other")
@@ -385,7 +385,7 @@ def test_a_view_that_does_not_say_it_yet_is_mended(
     open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
 ) -> None:
     cover(open_store(), tmp_path)
-    content = json.loads((studies / "datastore_v2.json").read_text())
+    content = json.loads((studies / "datastore_v2.json").read_text(encoding="utf-8"))
     content["objects"]["a"]["labels"]["final"]["info"]["annotated_slices"] = [2]
     (studies / "datastore_v2.json").write_text(json.dumps(content))
     open_store().close()

@@ -29,7 +29,7 @@ def test_two_processes_train_one_network(blobs: Callable[[int], Any], tmp_path: 
 
     outcome = train(plan, WriteDown(shown), ["cpu", "cpu"])
 
-    lines = [line.split() for line in shown.read_text().splitlines()]
+    lines = [line.split() for line in shown.read_text(encoding="utf-8").splitlines()]
     assert [line[:2] for line in lines] == [["1", "1"], ["2", "1"]], "one of both shows them"
     assert float(lines[-1][2]) == outcome.stats["eval"]["best_metric"]
     assert outcome.stats["current_iteration"] == 2

@@ -64,7 +64,7 @@ class NetworkTraining:
             NotReadyError: no training case is left.
         """
         while True:
-            (run.folder / CASES_FILE).write_text(json.dumps(run.cases, indent=1))
+            (run.folder / CASES_FILE).write_text(json.dumps(run.cases, indent=1), encoding="utf-8")
             training, validation = run.of_role("training"), run.of_role("validation")
             logger.info("training on %d cases, validating on %d", len(training), len(validation))
             try:

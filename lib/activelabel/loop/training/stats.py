@@ -21,7 +21,7 @@ def read_stats(file: Path) -> Stats:
     if not file.is_file():
         return {}
     try:
-        stats = json.loads(file.read_text())
+        stats = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         logger.warning("the statistics of the last training in %s cannot be read: %s", file.name, error)
         return {}
