@@ -60,5 +60,9 @@ def test_the_workflow_runs_the_tests_and_the_audit() -> None:
 
 def test_the_claims_of_the_verdicts_about_this_program_hold() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "lib").rglob("*.py"))
-    for never in ("algo_from_pickle", "auto3dseg", "NumpyReader", "diskcache", "torch.jit.script(", "torch.jit.load("):
+    # What MONAI runs of a bundle that was exported, where this program is not.
+    of_a_bundle = '"_target_": "torch.jit.load"'
+    assert sources.count(of_a_bundle) == 1
+    sources = sources.replace(of_a_bundle, "")
+    for never in ("algo_from_pickle", "auto3dseg", "NumpyReader", "diskcache", "torch.jit.script", "torch.jit.load"):
         assert never not in sources

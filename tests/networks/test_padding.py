@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from trained_step import assert_it_trains
 
 from activelabel.networks import build_network
 from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.sharing import split_before_dropout
 from activelabel.recipes import NetworkSettings
-from activelabel.training.cpu_layers import with_cpu_layers
 
 KINDS = {
     "unet": {"upsampling": "smoothed", "residual_units": 0},
@@ -100,12 +100,7 @@ def test_upsampling_equals_that_of_a_longer_input_cut_to_size(stride: tuple[int,
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_it_trains_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
     network = network_of(settings_of("unet", "repeated"))
-    if channels_last:
-        network = with_cpu_layers(network)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
-        logits = network.train()(torch.randn(2, 1, 8, 8, 8))
-    logits.float().square().mean().backward()
-    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
+    assert_it_trains(network, channels_last, precision)
 
 
 def test_layers_before_the_first_dropout_still_run_once_for_all_repeats() -> None:

@@ -4,13 +4,13 @@ import pytest
 import torch
 from monai.networks.layers.simplelayers import SkipConnection
 from torch import Tensor, nn
+from trained_step import assert_it_trains
 
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.networks.smoothing import Smooth, smooth_upsampling
 from activelabel.prediction.sharing import split_before_dropout
 from activelabel.recipes import NetworkSettings, load_recipe
-from activelabel.training.cpu_layers import with_cpu_layers
 
 SIZE = 64
 INNER = slice(16, 48)  # away from the ends, where convolutions see their zero padding
@@ -120,12 +120,7 @@ def test_a_transposed_convolution_without_a_stride_is_left_alone() -> None:
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_smoothed_layers_train_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
     network = network_of(load_recipe("quick").network.model_copy(update={"channels": (16, 16), "strides": (2,)}))
-    if channels_last:
-        network = with_cpu_layers(network)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision is torch.bfloat16):
-        logits = network.train()(torch.randn(2, 1, 8, 8, 8))
-    logits.float().square().mean().backward()
-    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
+    assert_it_trains(network, channels_last, precision)
 
 
 def test_layers_before_the_first_dropout_still_run_once_for_all_repeats() -> None:

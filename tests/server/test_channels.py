@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from channel_files import CHANNELS, SIZE, load, made_up_channels, write_case_files, write_task01
-from fastapi import FastAPI
+from datastore_client import client_of, following_datastore
 from fastapi.testclient import TestClient
 from small_studies import TINY_RECIPE, write_nifti
 
@@ -19,7 +19,6 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project, open_project, plan_project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore
-from activelabel.server.routes import datastore_routes
 from activelabel.simulation.local_app import LocalApp
 from activelabel.training.checkpoints import open_model
 
@@ -69,22 +68,13 @@ def project(task01: Path, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def store(project: Project) -> Iterator[LedgerDatastore]:
-    store = open_datastore(project, project.studies, follow_changes=True)
-    yield store
-    store._observer.stop()
-    store._observer.join()
-    store.close()
+    with following_datastore(project) as store:
+        yield store
 
 
 @pytest.fixture
 def http(store: LedgerDatastore, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    class App:
-        datastore = store
-
-    monkeypatch.setattr(datastore_routes, "application", App)
-    app = FastAPI()
-    app.router.routes[:0] = datastore_routes.router.routes
-    return TestClient(app)
+    return client_of(store, monkeypatch)
 
 
 def test_a_viewer_gets_the_shown_channel_as_a_file_of_three_dimensions(http: TestClient, tmp_path: Path) -> None:

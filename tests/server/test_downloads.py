@@ -10,7 +10,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from fastapi import FastAPI
+from datastore_client import client_of, following_datastore
 from fastapi.testclient import TestClient
 from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 
@@ -19,7 +19,6 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.project import open_project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore
-from activelabel.server.routes import datastore_routes
 
 CONF = {"labels": "ball,box", "recipe": str(TINY_RECIPE), "device": "cpu"}
 DOWNLOADS = 300
@@ -36,23 +35,13 @@ def studies(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(studies: Path) -> Iterator[LedgerDatastore]:
-    project = open_project("", str(studies), CONF)
-    store = open_datastore(project, str(studies), follow_changes=True)
-    yield store
-    store._observer.stop()
-    store._observer.join()
-    store.close()
+    with following_datastore(open_project("", str(studies), CONF)) as store:
+        yield store
 
 
 @pytest.fixture
 def http(store: LedgerDatastore, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    class App:
-        datastore = store
-
-    monkeypatch.setattr(datastore_routes, "application", App)
-    app = FastAPI()
-    app.router.routes[:0] = datastore_routes.router.routes
-    return TestClient(app)
+    return client_of(store, monkeypatch)
 
 
 def send(store: LedgerDatastore, folder: Path, label: Any, image_id: str = "a") -> None:

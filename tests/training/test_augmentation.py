@@ -4,6 +4,7 @@ import torch
 from monai.transforms import Compose
 
 from activelabel.training.augmentation import AUGMENTATIONS
+from activelabel.training.between_scans import RandomScanner
 
 
 def test_intensity_changes_brightness_alone_so_that_views_compare_voxel_by_voxel() -> None:
@@ -35,3 +36,16 @@ def test_augmentation_fills_in_no_values_from_outside_the_patch(augmentation: st
         changed = augment({"image": image.clone(), "label": label.clone()})
         assert np.asarray(changed["image"]).min() > 8.5  # scaled by 0.9, shifted by 0.1, and noise of 0.05
         assert changed["image"].shape == image.shape
+
+
+@pytest.mark.parametrize("name", ["scan", "intensity"])
+def test_each_channel_has_a_gain_and_an_offset_of_its_own(name: str) -> None:
+    patch = {"image": torch.ones(3, 8, 8, 8), "label": torch.ones(1, 8, 8, 8, dtype=torch.int16)}
+    (scanner,) = (one for one in AUGMENTATIONS[name]() if isinstance(one, RandomScanner))
+    scanner._noise_prob = 0.0
+    differed = []
+    for seed in range(8):
+        scanner.set_random_state(seed=seed)
+        means = scanner({key: value.clone() for key, value in patch.items()})["image"].flatten(1).mean(dim=1)
+        differed.append(len(set(means.tolist())) == 3)
+    assert any(differed) if name == "scan" else all(differed)

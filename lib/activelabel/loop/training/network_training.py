@@ -54,6 +54,11 @@ class NetworkTraining:
         self._model = model
         self.stage: Stats = {}
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the structures that it learns."""
+        return self._model.labels.names
+
     def learn(self, run: Run) -> Outcome:
         """Train on the cases of `run` and write the logs into its folder.
 

@@ -65,11 +65,6 @@ class ProxyTraining(NetworkTraining):
         """What clients see."""
         return f"Trains the proxy model on pseudo-labels of all images ({self._project.recipe.title})"
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the structures that it learns."""
-        return self._model.labels.names
-
     def offered(self) -> dict[str, Any]:
         """The options of a request, for the clients' form."""
         return dict(self._offered)
