@@ -18,6 +18,7 @@ from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 
+MODELS = 3
 START = 1
 FEWER_STEPS = {"training": {"epochs": 2, "steps_per_epoch": 20, "validate_every": 1}}
 """40 instead of 300: enough to see that more slices teach more, as no model has learnt all that it could."""
@@ -35,26 +36,25 @@ COARSE_PHANTOMS = {
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("strategy", "models"), [("uncertainty_slices", 3), ("selective_entropy_slices", 2)])
+@pytest.mark.parametrize("strategy", ["uncertainty_slices", "selective_entropy_slices"])
 def test_rounds_on_real_hippocampus(
-    make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path, strategy: str, models: int
+    make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path, strategy: str
 ) -> None:
-    """With three models, more slices have taught more, and slices of a volume came that had been asked for before."""
     recipe = changed_recipe("quick_slices", tmp_path, COARSE_HIPPOCAMPUS, FEWER_STEPS)
     conf = {"recipe": recipe, "labels": "anterior,posterior", "query_size": 8}
     reader = Reader(make_server, hippocampus(8), strategy, tmp_path, **conf)
-    dice = reader.go_through_rounds(models)
-    if models > 2:
-        assert dice[-1] > dice[0], dice
-        assert reader.came_again
+    dice = reader.go_through_rounds()
+    assert dice[-1] > dice[0], dice
+    assert reader.came_again
 
 
 @pytest.mark.timeout(1200)
 def test_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
-    """One strategy and one round of slices, to save time: what more slices teach is seen on the hippocampus."""
+    """Only one strategy runs here, to save time: the other one gains on these images too (docs/results.md)."""
     recipe = changed_recipe("quick_slices", tmp_path, COARSE_PHANTOMS, FEWER_STEPS)
     reader = Reader(make_server, phantoms, "uncertainty_slices", tmp_path, recipe=recipe, query_size=12)
-    assert max(reader.go_through_rounds(models=2)) > 0
+    dice = reader.go_through_rounds()
+    assert dice[-1] > dice[0], dice
 
 
 class Reader:
@@ -73,16 +73,16 @@ class Reader:
         self.whole: set[str] = set()
         self.came_again = False
 
-    def go_through_rounds(self, models: int) -> list[float]:
+    def go_through_rounds(self) -> list[float]:
         """Draw a first volume, then rounds of slices, and return the validation Dice of each model."""
         self.server.start()
         dice = []
         while self.server.progress()["new_training_annotations"] < START:
             self.answer(self.server.next_sample(self.strategy))
-        for version in range(1, models + 1):
+        for version in range(1, MODELS + 1):
             self.server.wait_for_model(version)
             dice.append(self.validation_dice())
-            if version < models:
+            if version < MODELS:
                 self.draw_a_round(version)
         assert self.server.stop() == 0
         return dice
