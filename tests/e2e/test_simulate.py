@@ -19,7 +19,7 @@ from simulated_runs import tables
 pytestmark = pytest.mark.e2e
 
 RECIPE = Path(__file__).parents[1] / "support" / "tiny.toml"
-STRATEGY, START, QUERY_SIZE, ROUNDS = "power_entropy", 3, 2, 1
+STRATEGY, START, QUERY_SIZE, ROUNDS = "power_entropy", 3, 2, 2
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """So that sums are added up in the same order here and in the children of a server."""
 LABELS = "liver,spleen,kidneys,tumour"
