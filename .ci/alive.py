@@ -81,7 +81,9 @@ def run(command: "list[str]", every_seconds: float = EVERY_SECONDS) -> int:
     last: deque[str] = deque(maxlen=SHOWN_LINES)
     teller = Teller(every_seconds)
     threading.Thread(target=teller.watch, daemon=True).start()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as at:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+    ) as at:
         assert at.stdout is not None
         for line in at.stdout:
             last.append(line)

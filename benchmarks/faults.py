@@ -293,7 +293,7 @@ def set_clock_back(project: Project, clock: Path) -> Callable[[Row], None]:
     """Set the server's clock, and its children's, back an hour, and work on for a while."""
 
     def act(row: Row) -> None:
-        clock.write_text("-3600\n")
+        clock.write_text("-3600\n", encoding="utf-8")
         began = time.monotonic()
         row.faults += 1
         wait_for(lambda: project.record.last_kept > began, "a label to be kept after the clock was set back")
@@ -373,7 +373,7 @@ def clock_environment(clock: Path) -> dict[str, str]:
     library = clock.with_suffix(".so")
     source = Path(__file__).with_name("faults_clock.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    clock.write_text("0\n")
+    clock.write_text("0\n", encoding="utf-8")
     return {"LD_PRELOAD": str(library), "FAULTS_CLOCK": str(clock)}
 
 

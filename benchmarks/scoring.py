@@ -127,7 +127,7 @@ def print_memory(name: str, repeats: Sequence[int], folder: Path) -> None:
 def measure(arm: str, size: str, repeats: int, folder: Path) -> dict[str, float]:
     """Run one arm in a process of its own; return its seconds, its peak memory, and its memory before scoring."""
     command = [sys.executable, __file__, "--run-arm", arm, "--sizes", size, "--repeats", str(repeats)]
-    done = subprocess.run([*command, "--folder", str(folder)], capture_output=True, text=True)
+    done = subprocess.run([*command, "--folder", str(folder)], capture_output=True, encoding="utf-8")
     if done.returncode:
         sys.exit(f"{arm} failed: {done.stderr}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

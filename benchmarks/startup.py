@@ -48,7 +48,9 @@ def processor_seconds(command: Sequence[str], environment: Mapping[str, str], en
     found = []
     for _ in range(RUNS):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env={**os.environ, **environment}, capture_output=True, encoding="utf-8", check=False
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode != ends_with:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

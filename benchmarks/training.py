@@ -107,7 +107,7 @@ def measure(arm: str, size: str, seed: int, epochs: int | None) -> Result:
     command = [sys.executable, __file__, "--run-arm", arm, "--sizes", size, "--seed", str(seed)]
     if epochs is not None:
         command += ["--epochs", str(epochs)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         sys.exit(f"{arm} failed: {done.stderr}")
     result = Result(**json.loads(done.stdout.splitlines()[-1]))

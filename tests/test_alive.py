@@ -70,7 +70,7 @@ def test_the_output_of_a_failed_command_is_shown_with_its_exit_code(capfd: pytes
 def test_lines_come_while_the_command_runs_and_not_after_it() -> None:
     """Without a terminal Python would buffer them."""
     command = [sys.executable, SCRIPT, sys.executable, "-uc", "print('Collecting x'); input()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as running:
         assert running.stdout is not None
         assert running.stdout.readline().split(maxsplit=1)[1] == "looking for x\n"
         assert running.poll() is None

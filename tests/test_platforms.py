@@ -38,7 +38,7 @@ print(len(names))
 def test_every_module_is_imported_without_what_only_posix_has() -> None:
     environment = {**os.environ, "USERNAME": "as Windows has it"}
     command = [sys.executable, "-c", CHILD]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.splitlines()[-1]) > 200
 
@@ -87,3 +87,17 @@ def test_two_images_never_have_ids_that_some_disks_take_for_one(tmp_path: Path) 
     }  # fmt: skip
     known = {"case": "case.nrrd", "Case": "Case.nii.gz"}
     assert dict(find_images(tmp_path, known).files) == {**known, "other": "other.nii.gz"}, "known ids stay"
+
+
+def test_no_child_is_read_in_the_encoding_of_the_moment() -> None:
+    """Some libraries set the locale of a process to C, where a child without an encoding is read as ASCII."""
+    root = Path(__file__).parents[1]
+    checked = [
+        path
+        for folder in (".ci", "benchmarks", "docs", "lib", "sample-data", "tests")
+        for path in (root / folder).rglob("*.py")
+    ]
+    named = ("text=" + "True", "universal_newlines=" + "True")
+    found = [str(path) for path in checked if any(name in path.read_text(encoding="utf-8") for name in named)]
+    assert len(checked) > 700
+    assert not found

@@ -41,7 +41,7 @@ def test_the_command_refuses_an_unfit_python_with_exit_code_2_before_it_reads_it
 
 def test_make_checks_the_python_with_the_same_script_and_nothing_installed() -> None:
     """With `-I -S` Python finds neither this package nor any other."""
-    done = subprocess.run([sys.executable, "-I", "-S", SCRIPT], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-I", "-S", SCRIPT], capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -94,7 +94,7 @@ def test_every_source_is_written_in_the_grammar_of_the_lowest_python() -> None:
 def test_every_source_is_read_by_each_python_that_is_here(python: str) -> None:
     command = [python, "-I", "-S", "-W", "error", "-c", READ, str(ROOT / "lib")]
     names = "\n".join(map(str, SOURCES))
-    done = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=names, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -61,7 +61,9 @@ print(strategies["variance"].next("bob", Files())["model_version"])
 
 def test_cases_are_asked_for_and_scored_without_monailabel(blobs: Callable[[int], Any], tmp_path: Path) -> None:
     arguments = [str(blobs(4).studies), str(TINY), str(tmp_path / "project")]
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     # Nothing is due without a label; all four images are scored, also the one that ann has.
     assert done.stdout.split() == ["None", "True", "Work.SCORE", "4", "1"]
@@ -90,7 +92,7 @@ def test_a_simulation_trains_and_measures_without_monailabel(blobs: Callable[[in
     }  # fmt: skip
     arguments = [str(part) for option in options.items() for part in option]
     done = subprocess.run(
-        [sys.executable, str(script), "simulate", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, str(script), "simulate", *arguments], capture_output=True, encoding="utf-8", check=False
     )
     log = tmp_path / "out" / "runs" / "variance" / "0" / "log.txt"
     assert done.returncode == 0, done.stderr + (log.read_text(encoding="utf-8") if log.exists() else "")

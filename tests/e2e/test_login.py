@@ -73,7 +73,7 @@ def add_user(server: RunningServer, name: str, role: str) -> str:
     """Add a user on the command line, with the password on the standard input, and return the output."""
     places = ["--studies", str(server.studies), "--conf", f"project_dir={server.conf['project_dir']}"]
     command = [sys.executable, "-m", "activelabel", "user", "add", name, "--role", role, *places]
-    return subprocess.run(command, input=f"{PASSWORD}\n", text=True, check=True, capture_output=True).stdout
+    return subprocess.run(command, input=f"{PASSWORD}\n", encoding="utf-8", check=True, capture_output=True).stdout
 
 
 def slicer(server: RunningServer, name: str, password: str, called: str = "user-xyz") -> MONAILabelClient:

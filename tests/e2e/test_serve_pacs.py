@@ -58,7 +58,7 @@ def test_the_demonstration_serves_a_pacs_and_leaves_no_process(
 
 
 def test_the_demonstration_names_missing_sample_data(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT), f"--images={tmp_path}"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(SCRIPT), f"--images={tmp_path}"], capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert done.stderr == (
         f"serve_pacs.py: {tmp_path} holds no .nii.gz: make the sample data first, python sample-data/make_abdomen.py\n"

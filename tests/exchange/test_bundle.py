@@ -77,7 +77,7 @@ def test_it_gives_the_same_masks_where_the_app_is_not_installed(
     )
     write_bundle(model, tmp_path / "bundle")
     command = [sys.executable, "-c", RUN, "--dataset_dir", str(images), "--output_dir", str(tmp_path / "masks")]
-    done = subprocess.run(command, cwd=tmp_path / "bundle", capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path / "bundle", capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
     assert_same_masks(model, images, tmp_path / "masks")
 

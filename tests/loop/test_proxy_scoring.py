@@ -175,7 +175,9 @@ def test_a_proxy_model_of_other_channels_is_one_line_and_the_task_begins_without
     warm: Study, make_study: Callable[..., Study], caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = Path(write_warm_recipe(warm.studies.parent))
-    recipe.write_text(recipe.read_text(encoding="utf-8").replace("channels = [4, 8]", "channels = [4, 6]"))
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace("channels = [4, 8]", "channels = [4, 6]"), encoding="utf-8"
+    )
     other = make_study(warm, recipe=str(recipe))
     line = r"model tiny-[^\n]*: it was trained with network\.channels 4, 8, expected 4, 6: start [^\n]*"
 

@@ -40,11 +40,13 @@ def test_a_failed_run_is_there_to_look_at_until_the_next(tmp_path: Path) -> None
 
 
 def test_the_run_of_another_process_is_waited_for_and_cleared_away_when_it_was_killed(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, encoding="utf-8")
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "begun\n"
-        waiting = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, encoding="utf-8"
+        )
         try:
             assert waiting.stdout is not None
             left = list((tmp_path / "unfinished").iterdir())
@@ -65,7 +67,7 @@ def test_the_run_of_another_process_is_waited_for_and_cleared_away_when_it_was_k
 
 def test_no_run_begins_while_another_goes_on(tmp_path: Path) -> None:
     with exclusive_run(tmp_path) as folder:
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, encoding="utf-8")
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 child.communicate(timeout=3)

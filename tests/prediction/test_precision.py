@@ -20,14 +20,14 @@ def cpu_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
 def test_auto_takes_bfloat16_where_the_cpu_has_it_and_says_why(cpu_flags: Path, flag: str) -> None:
-    cpu_flags.write_text(f"processor : 0\nflags\t\t: fpu avx512f {flag} sse\nbugs : none\n")
+    cpu_flags.write_text(f"processor : 0\nflags\t\t: fpu avx512f {flag} sse\nbugs : none\n", encoding="utf-8")
     chosen = choose_precision("auto", CPU)
     assert chosen.dtype == torch.bfloat16
     assert str(chosen) == f"bfloat16 (this CPU has {flag})"
 
 
 def test_auto_takes_float32_elsewhere_and_says_why(cpu_flags: Path) -> None:
-    cpu_flags.write_text("flags : fpu avx512f avx512_bf16_like\n")
+    cpu_flags.write_text("flags : fpu avx512f avx512_bf16_like\n", encoding="utf-8")
     assert str(choose_precision("auto", CPU)) == "float32 (this CPU has none of amx_bf16, avx512_bf16)"
     cpu_flags.unlink()
     assert choose_precision("auto", CPU).dtype == torch.float32

@@ -35,7 +35,7 @@ def test_a_second_server_is_refused_by_process_and_port_until_the_first_is_gone(
     project: Project, tmp_path: Path
 ) -> None:
     first = subprocess.Popen(
-        [sys.executable, "-c", CLAIM, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLAIM, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
     assert first.stdout is not None
     assert first.stdout.readline() == "claimed\n"

@@ -15,7 +15,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 def test_curves_and_tables_are_reported_without_what_runs_networks_and_servers() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     imported = set(json.loads(done.stdout))
     assert {"matplotlib", "pandas"} <= imported

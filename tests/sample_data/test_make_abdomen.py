@@ -140,7 +140,7 @@ def test_an_interrupted_run_leaves_whole_cases_and_can_be_resumed(moment: str, t
     process = subprocess.Popen(
         [sys.executable, str(SCRIPT), "--cases", "12", "--out", str(tmp_path)],
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
     )
     images, labels = tmp_path / "abdomen", tmp_path / "abdomen-labels"

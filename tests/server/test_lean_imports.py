@@ -21,7 +21,7 @@ import scipy.ndimage, pandas  # who needs them has them
 
 
 def test_a_scoring_imports_neither_training_nor_tracking_packages() -> None:
-    done = subprocess.run([sys.executable, "-c", SCORING], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", SCORING], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     imported, left = (json.loads(line) for line in done.stdout.splitlines()[:2])
     assert "monai" in imported
@@ -46,7 +46,9 @@ MLflow(Tracked("sqlite:///" + sys.argv[1], "tried", "first")).close()
 
 def test_a_training_imports_mlflow_only_when_it_tracks(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
-    done = subprocess.run([sys.executable, "-c", TRAINING, database], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING, database], capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     imported = json.loads(done.stdout.splitlines()[0])
     assert {"monai", "monailabel"} <= set(imported)

@@ -69,7 +69,7 @@ def test_the_start_command_of_the_host_says_in_one_line_that_a_port_is_in_use(tm
         port = other.getsockname()[1]
         place = ["--studies", str(tmp_path), "--host", "127.0.0.1", "--port", str(port), "--conf", "labels", "ball"]
         command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP_FOLDER), *place]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path, env=os.environ, check=False)
     output = done.stdout + done.stderr
     assert done.returncode == 2, output
     assert len([line for line in output.splitlines() if f"cannot start: --port {port}: cannot be opened" in line]) == 1

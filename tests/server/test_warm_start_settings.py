@@ -58,7 +58,9 @@ def open_setting(folder: Path, setting: Setting) -> Project:
         )
     )
     enabled = str(setting.semi_supervised).lower()
-    recipe.write_text(f"{recipe.read_text(encoding='utf-8')}\n[semi_supervised]\nenabled = {enabled}\n")
+    recipe.write_text(
+        f"{recipe.read_text(encoding='utf-8')}\n[semi_supervised]\nenabled = {enabled}\n", encoding="utf-8"
+    )
     project = open_project("app", str(folder), {"labels": "ball", "recipe": str(recipe)})
     project.ledger.sync_images(IMAGES, 0)
     return project

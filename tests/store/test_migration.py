@@ -124,7 +124,8 @@ def test_the_newest_revision_by_the_files_names_is_alembics_own():
 def test_processes_that_open_a_new_ledger_at_once_all_succeed(new_url):
     command = [sys.executable, "-c", OPEN_WHEN_TOLD, new_url]
     openers = [
-        subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in "abc"
+        subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+        for name in "abc"
     ]
     for opener in openers:
         assert opener.stdout.readline() == "ready\n"

@@ -56,7 +56,7 @@ def url(empty_url):
 
 def start(script, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     )
 
 

@@ -303,7 +303,7 @@ def by_dcmqi(case: Case, array: np.ndarray) -> pydicom.FileDataset:
     command = [Path(sys.executable).parent / "itkimage2segimage", "--segmentationType", "labelmap"]
     command += ["--inputImageList", case.folder / "map.nii.gz", "--inputDICOMDirectory", case.series]
     command += ["--inputMetadata", case.folder / "map.json", "--outputDICOM", case.folder / "map.dcm"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return pydicom.dcmread(case.folder / "map.dcm")
 

@@ -184,7 +184,7 @@ def test_the_proxy_model_is_what_a_training_begins_with(
 ) -> None:
     """With a learning rate near 0 all layers except the last stay those of the proxy model."""
     recipe = Path(make_recipe(learning_rate="1e-12"))
-    recipe.write_text(f"{recipe.read_text(encoding='utf-8')}\n[proxy]\n")
+    recipe.write_text(f"{recipe.read_text(encoding='utf-8')}\n[proxy]\n", encoding="utf-8")
     study = annotated_like(annotated, make_study, str(recipe))
     project = study.project
     proxy = build_network(project.recipe.network, classes=2).state_dict()
