@@ -32,7 +32,7 @@ from activelabel.project.readability import note_image
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft
+from activelabel.store.records.labels import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
