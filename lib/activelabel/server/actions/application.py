@@ -9,6 +9,7 @@ from activelabel.project.project import Project
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.inference import Inference
 from activelabel.server.actions.info import AppInfo
+from activelabel.server.actions.maps import MapActions
 from activelabel.server.actions.models import ModelActions
 from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -29,6 +30,7 @@ class Application:
         reviews: actions of reviewers: take, approve, return.
         models: actions on models: upload, withdraw, the model in use.
         inference: computes masks and uncertainty maps for clients.
+        maps: computes maps of uncertainty and probability, voxel by voxel.
         info: the answer to `GET /info/`.
     """
 
@@ -49,6 +51,7 @@ class Application:
         self.reviews = ReviewActions(project, datastore, self.look_for_work)
         self.models = ModelActions(project, datastore)
         self.inference = Inference(project, datastore, tasks.infers, self.models)
+        self.maps = MapActions(project, datastore, tasks.loaded)
         self.info = AppInfo(project, datastore, tasks, self.cases, autopilot)
 
     def look_for_work(self) -> None:

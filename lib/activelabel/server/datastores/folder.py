@@ -165,6 +165,14 @@ class LedgerDatastore(FolderImages):
             "and the series with `activelabel rtstruct`"
         )
 
+    def series_folder(self, image_id: str) -> Path:
+        """The folder with the DICOM files of an image, which only an image of a PACS has.
+
+        Raises:
+            InvalidInputError: the image is a file.
+        """
+        raise InvalidInputError(f"image '{image_id}': it is a file, not a DICOM series")
+
     def _reads_second(self, image_id: str, annotator: str) -> bool:
         """Whether an annotator holds an image for a second reading, and so must not see the first."""
         held = self._ledger.active_lease(annotator)

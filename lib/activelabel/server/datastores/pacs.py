@@ -55,6 +55,7 @@ class PacsDatastore(LedgerDatastore):
     """
 
     watches_folder: ClassVar[bool] = False
+    has_series: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -275,7 +276,7 @@ class PacsDatastore(LedgerDatastore):
         """
         file, annotation = self.label_file(image_id, tag), self._ledger.current_annotation(image_id, tag)
         assert annotation is not None
-        series, made = self._cache.slices(image_id, self._study_of(image_id)), annotation.created_at
+        series, made = self.series_folder(image_id), annotation.created_at
         uid = rtstruct_uid(annotation.sha256, image_id)
         dataset = write_rtstruct(file, series, self._archive.labels, uid, annotation.annotator, made)
         if dataset is None:
@@ -283,6 +284,15 @@ class PacsDatastore(LedgerDatastore):
         content = BytesIO()
         dataset.save_as(content, write_like_original=False)
         return content.getvalue()
+
+    def series_folder(self, image_id: str) -> Path:
+        """The folder with the DICOM files of the series that viewers show, fetched if necessary.
+
+        Raises:
+            NotFoundError: the PACS no longer has the series.
+            UnavailableError: the series has to be fetched, and the PACS does not answer.
+        """
+        return self._cache.slices(image_id, self._study_of(image_id))
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
         """Make a draft the final label, and store it in the PACS too."""
