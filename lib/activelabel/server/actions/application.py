@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from activelabel.loop.autopilot import Autopilot
+from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.server.actions.cases import CaseActions
+from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.inference import Inference
 from activelabel.server.actions.info import AppInfo
 from activelabel.server.actions.maps import MapActions
 from activelabel.server.actions.models import ModelActions
+from activelabel.server.actions.progress import ProgressReader
 from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.processes import one_line_in_child
@@ -32,6 +35,8 @@ class Application:
         inference: computes masks and uncertainty maps for clients.
         maps: computes maps of uncertainty and probability, voxel by voxel.
         info: the answer to `GET /info/`.
+        progress: what runs, what the project waits for, learning curve and forecast.
+        events: tells clients that listen of all changes.
     """
 
     def __init__(
@@ -53,6 +58,13 @@ class Application:
         self.inference = Inference(project, datastore, tasks.infers, self.models)
         self.maps = MapActions(project, datastore, tasks.loaded)
         self.info = AppInfo(project, datastore, tasks, self.cases, autopilot)
+        self.progress = ProgressReader(project, datastore, tasks, autopilot)
+        self.events = EventHub(
+            self.progress.revision,
+            self.progress.read,
+            standing=lambda: str(read_standing(project.ledger)),
+            worklist=lambda: self.cases.worklist((), None),
+        )
 
     def look_for_work(self) -> None:
         """Wake the autopilot after labels or cases have changed, so that it checks at once whether work is due."""

@@ -75,6 +75,8 @@ _OF_THE_HOST = {
     "train_stats.{trainer}.total_iterations": "steps of an epoch",
     "train_stats.{trainer}.start_ts": "when the training began, in seconds since 1970",
     "train_stats.{trainer}.total_time": "duration of the training; absent while it runs",
+    "train_stats.{trainer}.seconds_left": "how long the rest takes at this pace, null before the first step; "
+    "absent after its end",
     "train_stats.{trainer}.current_time": "time since the start of the training; absent after its end",
     "train_stats.{trainer}.best_metric": "validation Dice of the model in use; during a training the best so far",
     "train_stats.{trainer}.train": "metrics on the last patches of each epoch",

@@ -28,6 +28,7 @@ from activelabel.server.routes import (
     login_routes,
     map_routes,
     pages,
+    progress_routes,
 )
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.pacs_proxy import pass_to_pacs
@@ -185,6 +186,7 @@ _OWN = (
     inference_routes.router,
     case_routes.router,
     map_routes.router,
+    progress_routes.router,
 )
 ROUTES = [route for own in _OWN for route in own.routes]
 """All routes, in matching order."""

@@ -31,6 +31,9 @@ ANSWERS: dict[str, str] = {
     "POST /activelabel/heartbeat": "`image` and `active_seconds`: of the query so far",
     "GET /activelabel/uncertainty": "a map of float32 on the image's grid: see [clients](../clients.md#maps)",
     "GET /activelabel/probability": "a map of float32 on the image's grid: see [clients](../clients.md#maps)",
+    "GET /activelabel/progress": "what runs, what the project waits for, learning curve and forecast: see "
+    "[below](#answers-of-activelabel)",
+    "GET /activelabel/events": "a stream of server-sent events: see [clients](../clients.md#progress-and-events)",
     "POST /activelabel/review": "`review`: the label to look at; null if none waits",
     "POST /activelabel/approve": "the `state` of the case and the `review`",
     "POST /activelabel/adjudicate": "the `state` of the case and the `review`",
