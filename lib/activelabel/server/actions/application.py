@@ -7,6 +7,7 @@ from typing import Any
 from activelabel.loop.autopilot import Autopilot
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
+from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.inference import Inference
@@ -31,6 +32,7 @@ class Application:
         autopilot: trains and scores automatically; None if it is off, and in a child process of the server.
         cases: actions on cases: next, skip, draft, finish.
         reviews: actions of reviewers: take, approve, return.
+        blind: which images the person who asks reads without seeing what others have drawn.
         models: actions on models: upload, withdraw, the model in use.
         inference: computes masks and uncertainty maps for clients.
         maps: computes maps of uncertainty and probability, voxel by voxel.
@@ -54,6 +56,7 @@ class Application:
         self.autopilot = autopilot
         self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work)
         self.reviews = ReviewActions(project, datastore, self.look_for_work)
+        self.blind = BlindReadings(project)
         self.models = ModelActions(project, datastore)
         self.inference = Inference(project, datastore, tasks.infers, self.models)
         self.maps = MapActions(project, datastore, tasks.loaded)
