@@ -1,7 +1,7 @@
 """Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,14 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
 
+from activelabel.acquisition.effort import Effort
 from activelabel.annotation.archive import open_archive
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
 from activelabel.project.project import open_project
+from activelabel.report.page import Block, Table
+from activelabel.report.project import project_page
 from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.reviews import ReviewActions
@@ -365,6 +368,27 @@ def test_a_reviewer_who_reads_a_case_reads_it_blind(twice: Ward) -> None:
 def test_without_second_readings_nothing_is_hidden(ward: Ward) -> None:
     ward.send(NAMES[0])
     assert all(ward.may_see(NAMES[0], "final", who) for who in (BOB, EVE))
+
+
+def test_a_second_reading_costs_as_much_as_a_first_and_is_counted_beside_it(twice: Ward) -> None:
+    image = judging(twice)
+    assert twice.ledger.effort({}, "reading_2") == Effort(0, 0, 0, 0, 0, None)
+    first = twice.ledger.effort({})
+    twice.ask("bob")
+    granted = twice.ledger.active_lease("bob").granted_at
+    twice.ledger._clock = lambda: granted + timedelta(minutes=10)
+    twice.post("heartbeat", "bob", seconds=30, image=image)
+    twice.send(image, "bob", drawn=BALL)
+    # 8 slices, of which the ball is on two: a third of an effort unit each.
+    assert twice.ledger.effort({}, "reading_2") == Effort(8, 2, 1, 2 / 3, 1, 30.0, 1)
+    assert twice.ledger.effort({}) == first
+    (table,) = [block for block in _costs_section(twice) if isinstance(block, Table)]
+    assert table.frame["labels"].tolist() == ["labels that count", "second readings"]
+    assert table.frame["seconds a query"].tolist()[1] == 30
+
+
+def _costs_section(ward: Ward) -> Sequence[Block]:
+    return next(one.blocks for one in project_page(ward.project).sections if "cost" in one.title)
 
 
 def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_reading(twice: Ward) -> None:

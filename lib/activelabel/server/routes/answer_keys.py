@@ -127,6 +127,10 @@ _EFFORT = {
     "seconds_per_query": "mean time of a timed query: the active time where it is known, else until its label came; "
     "null if there are none",
 }
+_EFFORT_OF_SECOND = {
+    "slices": "slices that second readings cover",
+    "patients": "patients whose images were read twice",
+}
 _AUTOPILOT = {
     "due": "work that is due: `training` or `scoring`, of the model or the proxy model; null for none",
     "rests": "whether the autopilot rests after several failures",
@@ -186,6 +190,8 @@ INFO: dict[str, str] = {
     **_below("autopilot", _AUTOPILOT),
     "effort": "annotation effort of the final labels",
     **_below("effort", _EFFORT),
+    "effort.second_readings": "annotation effort of second readings, which comes on top",
+    **_below("effort.second_readings", {**_EFFORT, **_EFFORT_OF_SECOND}),
     "set_aside": "images that cannot be used",
     "set_aside.{image}": "why the image cannot be used",
     "modality": "modality of the images; null while it is unknown",
