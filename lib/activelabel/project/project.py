@@ -101,6 +101,11 @@ class Project:
         return self.folder / "features"
 
     @property
+    def maps_folder(self) -> Path:
+        """The folder of maps of uncertainty and probability that clients have asked for; it may be removed."""
+        return self.folder / "maps"
+
+    @property
     def slice_plane(self) -> SlicePlane:
         """The plane of the annotated slices."""
         return self.recipe.preprocessing.slice_plane

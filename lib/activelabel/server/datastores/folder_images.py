@@ -52,6 +52,7 @@ class FolderImages(LocalDatastore):
     """The part of `LedgerDatastore` that manages images and keeps the listing consistent with folder and ledger."""
 
     watches_folder: ClassVar[bool] = True
+    has_series: ClassVar[bool] = False
 
     def __init__(
         self,
