@@ -137,7 +137,8 @@ class SegExchange:
         """The series of segmentations of an image that a person has drawn, as far as they are in the ledger."""
         labels = [label for label in self._ledger.history(image_id) if label.annotator == person]
         drafts = [draft for draft in self._ledger.open_drafts(image_id) if draft.annotator == person]
-        taken_in = (_source(kept) for kept in (*labels, *drafts))
+        kept: list[Annotation | Draft] = [*labels, *drafts]
+        taken_in = (_source(drawing) for drawing in kept)
         sent = {series for series, sender in self.senders.items() if sender == person}
         return {seg_uid(label) for label in labels} | {uid for uid in taken_in if uid is not None} | sent
 
