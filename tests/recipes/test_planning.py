@@ -123,7 +123,7 @@ def test_slices_are_coarser_on_a_processor_but_not_more_than_twice() -> None:
 
 
 def test_slices_get_as_much_of_the_processor_as_volumes() -> None:
-    """A step of 65,536 voxels, at 3.6 times the time of those of a volume, is 292,930; 94,480,000 in all: 322.5 steps."""
+    """A step of 65,536 voxels, at 3.6 times the time of those of a volume, is 292,930 of 94,480,000: 322.5 steps."""
     planned = plan(images(20, (200, 200, 12), (1, 1, 7)), CPU)
     assert value(planned, "training", "sampling") == "slices"
     assert (value(planned, "training", "epochs"), value(planned, "training", "steps_per_epoch")) == (40, 8)

@@ -10,21 +10,13 @@ from sqlalchemy.orm import Session
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.label_records import advance_id_sequences, row_of
 from activelabel.store.database import Database
-from activelabel.store.schema import (
-    AnnotationRow,
-    Base,
-    DraftRow,
-    FactRow,
-    ImageRow,
-    LeaseRow,
-    ModelAnnotationRow,
-    ModelUseRow,
-    ModelVersionRow,
-    ReadingRow,
-    ReviewRow,
-    RoundRow,
-    SkipRow,
-)
+from activelabel.store.schema.base import Base
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
+from activelabel.store.schema.models import ModelAnnotationRow, ModelUseRow, ModelVersionRow
+from activelabel.store.schema.queries import LeaseRow, SkipRow
+from activelabel.store.schema.reviews import ReadingRow, ReviewRow
+from activelabel.store.schema.study import FactRow, RoundRow
 
 TABLES: Mapping[str, type[Base]] = {
     row.__tablename__: row

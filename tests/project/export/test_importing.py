@@ -32,7 +32,7 @@ from activelabel.project.project import Project, make_folder, open_project, plan
 from activelabel.project.readability import note_image
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import SECOND_READING
+from activelabel.store.records.queries import SECOND_READING
 from activelabel.store.transfer import TABLES
 
 Export = Callable[[str], Path]

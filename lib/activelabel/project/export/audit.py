@@ -14,7 +14,11 @@ from activelabel.project.export.versions import shown_masks
 from activelabel.project.given.channels import FACT as CHANNELS
 from activelabel.project.modality import FACT as MODALITY
 from activelabel.project.project import Project
-from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Image, Lease, ModelUse, ModelVersion, Review
+from activelabel.store.records.images import Image
+from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
+from activelabel.store.records.models import ModelUse, ModelVersion
+from activelabel.store.records.queries import Lease
+from activelabel.store.records.reviews import Review
 
 COLUMNS = (
     "when", "image", "patient", "role", "event", "who", "number", "about", "round", "version", "slices",

@@ -11,7 +11,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
 from activelabel.project.export.layouts import AUDIT
-from activelabel.store.records import FINAL, SECOND
+from activelabel.store.records.labels import FINAL, SECOND
 from activelabel.store.transfer import TransferredRow
 
 _OUTCOMES = {audit.ENDED: "released", audit.EXPIRED: "expired", "approved": "approved", "returned": "returned"}
