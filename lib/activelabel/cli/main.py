@@ -14,6 +14,7 @@ from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
 from activelabel.cli.dicom_folder import images_to_look_at
 from activelabel.cli.export import export
+from activelabel.cli.import_dataset import import_dataset
 from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, StudiesAsGiven
@@ -125,6 +126,7 @@ app.command()(recipe)
 app.command()(restore)
 app.command()(check)
 app.command()(export)
+app.command("import")(import_dataset)
 app.command()(rtstruct)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")
