@@ -160,15 +160,15 @@ def checked_address(text: str) -> str:
     Raises:
         ClientError: it is none.
     """
-    address = text.strip().rstrip("/")
-    address = address if "://" in address else f"http://{address}"
+    typed = text.strip()
+    address = (typed if "://" in typed else f"http://{typed}").rstrip("/")
     try:
         parts = urlsplit(address)
         known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
     except ValueError:
         known = None
     if not known or parts.query or parts.fragment:
-        raise ClientError(f"address '{text.strip()}': expected one like http://127.0.0.1:8000")
+        raise ClientError(f"address '{typed}': expected one like http://127.0.0.1:8000")
     return address
 
 

@@ -81,7 +81,7 @@ class SlicerScene:
         voxels = voxels.reshape(label.GetImageData().GetDimensions()[::-1])
         matrix = vtk.vtkMatrix4x4()
         label.GetIJKToRASMatrix(matrix)
-        self._scene.RemoveNode(label)
+        self._remove(label)
         nameless = set(np.unique(voxels).tolist()) - {0, *values.values()}
         if nameless:
             raise ClientError(f"{file.name}: value {min(nameless):g} is no structure of this project")
@@ -117,6 +117,7 @@ class SlicerScene:
         self._refuse_others(labels)
         found = [(position, segmentation.GetSegmentIdBySegmentName(name)) for position, name in enumerate(labels)]
         drawn = [(position, segment) for position, segment in found if segment]
+        known = {colours.GetID() for colours in self._each("vtkMRMLColorTableNode")}
         label = self._scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "label to send")
         try:
             if not slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
@@ -128,7 +129,10 @@ class SlicerScene:
             voxels[:] = values[voxels]
             self._write(label, file)
         finally:
-            self._scene.RemoveNode(label)
+            self._remove(label)
+            for colours in list(self._each("vtkMRMLColorTableNode")):
+                if colours.GetID() not in known:  # Slicer makes a table for each export
+                    self._scene.RemoveNode(colours)
 
     def _refuse_others(self, labels: Sequence[str]) -> None:
         segmentation = self._drawing().GetSegmentation()
@@ -225,7 +229,8 @@ class SlicerScene:
     def _remove(self, node: slicer.vtkMRMLDisplayableNode | None) -> None:
         if node is None or node.GetScene() is None:  # the person may have removed it
             return
-        for display in [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]:
+        displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+        for display in displays:
             self._scene.RemoveNode(display)
         self._scene.RemoveNode(node)
 
