@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vtk.util import numpy_support
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-from PySide6 import QtCore, QtGui, QtWidgets  # noqa: E402  # the platform is read at the import
+from PySide6 import QtCore, QtGui, QtWidgets  # the platform is read at the import
 
 
 class QtAsInSlicer(ModuleType):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ActiveLabelLib.connection import Connection, checked_address
 from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
 
@@ -45,7 +46,7 @@ class Answers(BaseHTTPRequestHandler):
         else:
             self._send(200, {"path": self.path})
 
-    do_GET = do_POST = do_PUT = _answer  # noqa: N815  # names of the standard library
+    do_GET = do_POST = do_PUT = _answer  # names of the standard library
 
     def _send(self, status: int, content: Any) -> None:
         self.send_response(status)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from ActiveLabelLib.outbox import CORRECTION, DRAFT, FINISHED, Outbox
 
 

@@ -6,8 +6,6 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-
-from ActiveLabelLib.errors import ClientError
 from numpy.typing import NDArray
 from orientations import ORIENTATIONS, affine_towards
 from slicer_panel import SlicerScene, new_scene
@@ -17,6 +15,7 @@ from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import plane_name
+from ActiveLabelLib.errors import ClientError
 
 SHAPE = (7, 6, 5)
 LABELS = ("liver", "spleen", "tumour")

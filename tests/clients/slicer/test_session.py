@@ -1,4 +1,4 @@
-"""The work of one person, with a scene and a server made up by the test: what is sent when, and that nothing is lost."""
+"""The work of one person, with a scene and a server made up by the test: what is sent when, and nothing is lost."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slicer_desk import SLICES, VOLUME, Desk, Paper
+
 from ActiveLabelLib.answers import Review, Saved
 from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
 from ActiveLabelLib.outbox import Outbox
 from ActiveLabelLib.session import Session
-from slicer_desk import SLICES, VOLUME, Desk, Paper
+
 
 class Person:
     """A session with its scene and server, and a clock that the test moves."""

@@ -120,17 +120,17 @@ class Progress:
 
     Attributes:
         line: what happens next, in a sentence.
-        training: what runs now, in a few words; empty if nothing runs.
+        running: what runs now, in a few words; empty if nothing runs.
         curve: a point for each model: how many labels it has learnt from, and its Dice.
         unit: what labels are counted in.
-        advice: the server's advice, in a sentence.
+        forecast: what the next labels are expected to bring, in a sentence; empty while nobody knows.
     """
 
     line: str
-    training: str = ""
+    running: str = ""
     curve: tuple[tuple[float, float], ...] = field(default=())
     unit: str = "volumes"
-    advice: str = ""
+    forecast: str = ""
 
 
 def read_query(answer: Mapping[str, Any]) -> Query | None:

@@ -227,7 +227,8 @@ class Panel:
     def _show_progress(self) -> None:
         def read() -> None:
             found = self._session.progress()
-            self._progress_text.setText("\n".join(text for text in (found.training, found.line, found.advice) if text))
+            lines = (found.running, found.line, found.forecast)
+            self._progress_text.setText("\n".join(text for text in lines if text))
             picture = self._work_folder / "curve.svg"
             picture.write_text(curve_svg(found.curve, found.unit), encoding="utf-8")
             self._curve.setPixmap(qt.QPixmap(str(picture)))

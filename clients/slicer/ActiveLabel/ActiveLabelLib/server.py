@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ActiveLabelLib.answers import (
+    Progress,
     Project,
     Query,
     Review,
@@ -22,6 +23,7 @@ from ActiveLabelLib.answers import (
 )
 from ActiveLabelLib.connection import Connection
 from ActiveLabelLib.errors import RefusedError
+from ActiveLabelLib.progress import read_progress
 
 PREDICTION_SECONDS = 600.0
 _REVIEWERS = ("reviewer", "manager", "admin")
@@ -59,9 +61,9 @@ class Server:
         """The project's labels, strategy and model."""
         return read_project(self._connection.get("/info/", seconds=30.0))
 
-    def info(self) -> Mapping[str, Any]:
-        """All of `GET /info/`."""
-        return dict(self._connection.get("/info/", seconds=30.0))
+    def progress(self) -> Progress:
+        """What runs, what the project waits for, and the learning curve."""
+        return read_progress(self._connection.get("/activelabel/progress", seconds=30.0))
 
     def next_sample(self, strategy: str) -> Mapping[str, Any]:
         """The next case for the person: an object with `id` and `path`; empty if nothing is left."""
@@ -109,7 +111,8 @@ class Server:
 
     def uncertainty_file(self, image: str, folder: Path) -> Path:
         """The file of the model's uncertainty in each voxel."""
-        return self._connection.download("/activelabel/uncertainty", {"image": image}, folder, PREDICTION_SECONDS)
+        asked = {"image": image, "form": "nifti"}
+        return self._connection.download("/activelabel/uncertainty", asked, folder, PREDICTION_SECONDS)
 
     def save_draft(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
         """Keep a drawing as the person's draft."""

@@ -13,7 +13,6 @@ from ActiveLabelLib.answers import Progress, Project, Query, Review, Row, Saved,
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
 from ActiveLabelLib.opening import Opened, open_query, open_review
 from ActiveLabelLib.outbox import CORRECTION, DRAFT, FINISHED, Outbox, Unsent
-from ActiveLabelLib.progress import read_progress
 from ActiveLabelLib.server import MARKED, Server, connect
 from ActiveLabelLib.slices import in_words, index_at, next_slice, position_mm
 
@@ -337,7 +336,7 @@ class Session:
 
     def progress(self) -> Progress:
         """How far the project is."""
-        return read_progress(self._asking(self._server().info))
+        return self._asking(self._server().progress)
 
     def take_review(self, image: str | None = None) -> bool:
         """Open a finished label for review: that of an image, or the one that has waited longest. False: none waits."""
