@@ -131,6 +131,11 @@ class PanelOnScreen:
         self.panel.widget.resize(width, self.panel.widget.sizeHint().height())
         assert self.panel.widget.grab().save(str(file))
 
+    def tabs_picture(self, file: Path) -> None:
+        """Draw the part with the tabs into a file."""
+        self.panel.widget.resize(560, self.panel.widget.sizeHint().height())
+        assert self.panel._tabs.grab().save(str(file))
+
     def _find(self, kind: Callable[..., Any], name: str) -> Any:
         found = self.panel.widget.findChild(kind, name)
         assert found is not None, name

@@ -55,6 +55,7 @@ class Panel:
         self._work_folder = work_folder
         self._shown_case: object = None
         self._seconds = 0
+        self._enters = True
         self.widget = qt.QWidget()
         layout = qt.QVBoxLayout(self.widget)
         self._status = words("Enter the address of the server, and connect.")
@@ -79,7 +80,10 @@ class Panel:
         for field, key in ((self._address, "address"), (self._name, "name"), (self._certificate, "certificate")):
             field.setText(remembered.get(key, ""))
         fields = (self._address, self._name, self._password, self._certificate)
-        return box("Server", *fields, button("Connect", self._connect, "Connect, and send what waits here"))
+        connect = button("Connect", self._connect, "Connect, and send what waits here")
+        self._entry = box("Server", *fields, connect)
+        self._change = button("Another server or name", self._change_server, "")
+        return row(self._entry, self._change)
 
     def _case_box(self) -> qt.QWidget:
         self._case_text, self._reason = words(), line("reason of a skip, in one line")
@@ -151,6 +155,12 @@ class Panel:
         )
         if self._session.connected:
             self._remember(entered)
+            self._enters = False
+            self.refresh()
+
+    def _change_server(self) -> None:
+        self._enters = True
+        self.refresh()
 
     def _next_case(self) -> None:
         if self._may_leave():
@@ -283,6 +293,8 @@ class Panel:
             self._case_changed()
         query = None if case is None else case.query
         annotates, reviews = query is not None, case is not None and case.review is not None
+        self._entry.setVisible(self._enters)
+        self._change.setVisible(not self._enters)
         self._case_text.setText(case_text(session))
         self._slices_text.setText(slices_text(case))
         self._next.setEnabled(session.server is not None)

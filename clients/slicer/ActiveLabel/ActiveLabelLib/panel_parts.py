@@ -59,6 +59,7 @@ def box(title: str, *widgets: qt.QWidget) -> qt.QGroupBox:
     layout = qt.QVBoxLayout(made)
     for widget in widgets:
         layout.addWidget(widget)
+    layout.addStretch(1)
     return made
 
 
