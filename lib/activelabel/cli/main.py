@@ -23,6 +23,7 @@ from activelabel.cli.report import report
 from activelabel.cli.restore import restore
 from activelabel.cli.rtstruct import rtstruct
 from activelabel.cli.simulate import simulate
+from activelabel.cli.slicer_module import slicer_module
 from activelabel.cli.start import start
 from activelabel.cli.user import user
 from activelabel.errors import ActiveLabelError
@@ -128,6 +129,7 @@ app.command()(check)
 app.command()(export)
 app.command("import")(import_dataset)
 app.command()(rtstruct)
+app.command("slicer-module")(slicer_module)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")
 
