@@ -2,7 +2,7 @@
  * Builds the script that the server adds to OHIF's configuration:
  *   node build.mjs           writes it into the server's package
  *   node build.mjs --check   tells whether the one that lies there is what the sources build to
- *   node build.mjs --tests   builds the unit tests into build/tests
+ *   node build.mjs --tests   builds all unit tests into build/tests.mjs, so that they take one process
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { build } from 'esbuild';
@@ -27,13 +27,12 @@ if (process.argv.includes('--tests')) {
   const tests = (await readdir(`${HERE}tests`)).filter(name => name.endsWith('.test.ts'));
   await build({
     absWorkingDir: HERE,
-    entryPoints: tests.map(name => `tests/${name}`),
-    outdir: 'build/tests',
-    outExtension: { '.js': '.mjs' },
+    stdin: { contents: tests.map(name => `import './tests/${name}';`).join('\n'), resolveDir: HERE },
+    outfile: 'build/tests.mjs',
     bundle: true,
     platform: 'node',
     format: 'esm',
-    loader: { '.css': 'text' },
+    loader: panel.loader,
   });
 } else if (process.argv.includes('--check')) {
   const { outputFiles } = await build({ ...panel, write: false });

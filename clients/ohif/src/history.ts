@@ -21,7 +21,10 @@ export class History {
   private undone: Change[] = [];
 
   /** `values` is copied: it is the state before the first stroke. */
-  constructor(values: Uint8Array) {
+  constructor(
+    values: Uint8Array,
+    private readonly mostVoxels = MOST_VOXELS
+  ) {
     this.values = values.slice();
   }
 
@@ -46,7 +49,7 @@ export class History {
     this.done.push(change);
     this.undone = [];
     let kept = 0;
-    const first = this.done.findLastIndex(({ places }) => (kept += places.length) > MOST_VOXELS);
+    const first = this.done.findLastIndex(({ places }) => (kept += places.length) > this.mostVoxels);
     this.done.splice(0, Math.min(first + 1, this.done.length - 1));
     return true;
   }

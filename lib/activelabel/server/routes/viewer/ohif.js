@@ -1157,12 +1157,14 @@
   // src/history.ts
   var MOST_VOXELS = 16e6;
   var History = class {
-    done = [];
-    undone = [];
     /** `values` is copied: it is the state before the first stroke. */
-    constructor(values) {
+    constructor(values, mostVoxels = MOST_VOXELS) {
+      this.mostVoxels = mostVoxels;
       this.values = values.slice();
     }
+    mostVoxels;
+    done = [];
+    undone = [];
     /** The labelmap after the last stroke that was recorded. */
     values;
     get canUndo() {
@@ -1181,7 +1183,7 @@
       this.done.push(change);
       this.undone = [];
       let kept = 0;
-      const first = this.done.findLastIndex(({ places }) => (kept += places.length) > MOST_VOXELS);
+      const first = this.done.findLastIndex(({ places }) => (kept += places.length) > this.mostVoxels);
       this.done.splice(0, Math.min(first + 1, this.done.length - 1));
       return true;
     }
