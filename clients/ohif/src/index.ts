@@ -14,6 +14,7 @@ import { listenForProgress } from './progress.ts';
 import { Server } from './server.ts';
 import { Session } from './session.ts';
 import { BUTTONS } from './toolbar.ts';
+import { Tools } from './tools.ts';
 import { MODE, OhifViewer } from './viewer.ts';
 
 const TICK_MS = 3000;
@@ -43,7 +44,9 @@ function mount(node: HTMLElement | null): void {
 
 function begin({ servicesManager: { services }, commandsManager }: Managers): Session<Drawing> {
   const server = new Server(location.origin);
-  const viewer = new OhifViewer(services, commandsManager);
+  const tools = new Tools(commandsManager);
+  tools.follow();
+  const viewer = new OhifViewer(services, commandsManager, tools);
   const overlays = new Overlays(server, viewer, change => { begun.set(change); });
   const begun = new Session<Drawing>(server, viewer, state => {
     shown.show(state);

@@ -107,6 +107,9 @@ interface Cornerstone {
 }
 
 interface CornerstoneTools {
+  ToolGroupManager: {
+    getToolGroup(id: string): { getActivePrimaryMouseButtonTool(): string | undefined } | undefined;
+  };
   Enums: { Events: { SEGMENTATION_DATA_MODIFIED: string } };
   segmentation: {
     triggerSegmentationEvents: {

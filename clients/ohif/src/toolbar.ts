@@ -2,6 +2,10 @@
 
 type Tools = Record<string, string>;
 
+/** The tool that the first case opens with, and the radius of its brush. */
+export const FIRST_TOOL = 'CircularBrush';
+export const FIRST_RADIUS_MM = 10;
+
 const shapes = (id: string, tools: Tools) => ({
   id,
   name: 'Shape',
@@ -18,7 +22,7 @@ const radius = (id: string, tools: Tools) => ({
   min: 0.5,
   max: 99.5,
   step: 0.5,
-  value: 10,
+  value: FIRST_RADIUS_MM,
   commands: { commandName: 'setBrushSize', commandOptions: { toolNames: Object.keys(tools) } },
 });
 
@@ -48,9 +52,6 @@ const thresholdRange = {
   commands: { commandName: 'setThresholdRange', commandOptions: { toolNames: Object.keys(thresholdTools) } },
 };
 const scissors = { CircleScissor: 'Circle', SphereScissor: 'Sphere', RectangleScissor: 'Rectangle' };
-
-/** The tool that a case opens with. */
-export const FIRST_TOOL = 'CircularBrush';
 
 export const BUTTONS = [
   {

@@ -4,7 +4,7 @@ import { type Drawn, Drawing, drawnViewport, viewportsOf } from './drawing.ts';
 import type { Volume } from './nifti.ts';
 import type { CommandsManager, Services, Viewport } from './ohif.ts';
 import type { Query, Sample } from './server.ts';
-import { FIRST_TOOL } from './toolbar.ts';
+import type { Tools } from './tools.ts';
 import { until } from './waiting.ts';
 
 export const MODE = '/monai-label';
@@ -30,7 +30,8 @@ export interface Viewer<D extends Drawn = Drawn> {
 export class OhifViewer implements Viewer<Drawing> {
   constructor(
     private readonly services: Services,
-    private readonly commands: CommandsManager
+    private readonly commands: CommandsManager,
+    private readonly tools: Tools
   ) {}
 
   shown(givenUp: () => boolean): Promise<string> {
@@ -44,6 +45,7 @@ export class OhifViewer implements Viewer<Drawing> {
   }
 
   show({ StudyInstanceUID, SeriesInstanceUID }: Sample): void {
+    this.tools.note();
     const search = new URLSearchParams({ StudyInstanceUIDs: StudyInstanceUID, SeriesInstanceUIDs: SeriesInstanceUID });
     this.commands.run('navigateHistory', { to: `${MODE}?${search.toString()}` });
   }
@@ -57,7 +59,7 @@ export class OhifViewer implements Viewer<Drawing> {
   ): Promise<Drawing> {
     await until(() => this.viewports(series), 'the image of the case', givenUp);
     const drawing = await Drawing.open(this.services, series, labels, mask, onStroke);
-    this.commands.run('setToolActiveToolbar', { toolName: FIRST_TOOL });
+    this.tools.use();
     return drawing;
   }
 

@@ -1058,6 +1058,8 @@
   }
 
   // src/toolbar.ts
+  var FIRST_TOOL = "CircularBrush";
+  var FIRST_RADIUS_MM = 10;
   var shapes = (id, tools) => ({
     id,
     name: "Shape",
@@ -1073,7 +1075,7 @@
     min: 0.5,
     max: 99.5,
     step: 0.5,
-    value: 10,
+    value: FIRST_RADIUS_MM,
     commands: { commandName: "setBrushSize", commandOptions: { toolNames: Object.keys(tools) } }
   });
   var evaluate = (tools) => ({
@@ -1100,7 +1102,6 @@
     commands: { commandName: "setThresholdRange", commandOptions: { toolNames: Object.keys(thresholdTools) } }
   };
   var scissors = { CircleScissor: "Circle", SphereScissor: "Sphere", RectangleScissor: "Rectangle" };
-  var FIRST_TOOL = "CircularBrush";
   var BUTTONS = [
     {
       id: "BrushTools",
@@ -1125,6 +1126,45 @@
       }
     }
   ];
+
+  // src/tools.ts
+  var GROUP = "mpr";
+  var DRAWS = /Brush|Eraser|Scissor/;
+  var Tools = class {
+    constructor(commands) {
+      this.commands = commands;
+    }
+    commands;
+    tool = FIRST_TOOL;
+    radiusMm = FIRST_RADIUS_MM;
+    /** Note the radius of the brush whenever it is set. */
+    follow() {
+      const shipped = this.commands.getCommand("setBrushSize", "SEGMENTATION");
+      if (shipped !== void 0 && shipped.completed !== true) {
+        const followed = {
+          ...shipped,
+          completed: true,
+          commandFn: (options) => {
+            this.radiusMm = options.value;
+            return shipped.commandFn(options);
+          }
+        };
+        this.commands.registerCommand("SEGMENTATION", "setBrushSize", followed);
+      }
+    }
+    /** Note the tool that is in use. */
+    note() {
+      const tool = window.cornerstoneTools.ToolGroupManager.getToolGroup(GROUP)?.getActivePrimaryMouseButtonTool();
+      if (tool !== void 0 && DRAWS.test(tool)) {
+        this.tool = tool;
+      }
+    }
+    /** Use the tool and the radius of before. */
+    use() {
+      this.commands.run("setBrushSize", { value: this.radiusMm, toolNames: [] });
+      this.commands.run("setToolActiveToolbar", { toolName: this.tool });
+    }
+  };
 
   // src/colours.ts
   var BRIGHT = [
@@ -1449,12 +1489,14 @@
   // src/viewer.ts
   var MODE = "/monai-label";
   var OhifViewer = class {
-    constructor(services, commands) {
+    constructor(services, commands, tools) {
       this.services = services;
       this.commands = commands;
+      this.tools = tools;
     }
     services;
     commands;
+    tools;
     shown(givenUp) {
       const { viewportGridService, displaySetService } = this.services;
       const look = () => {
@@ -1465,13 +1507,14 @@
       return until(look, "an image", givenUp);
     }
     show({ StudyInstanceUID, SeriesInstanceUID }) {
+      this.tools.note();
       const search = new URLSearchParams({ StudyInstanceUIDs: StudyInstanceUID, SeriesInstanceUIDs: SeriesInstanceUID });
       this.commands.run("navigateHistory", { to: `${MODE}?${search.toString()}` });
     }
     async open(series, labels, mask, onStroke, givenUp) {
       await until(() => this.viewports(series), "the image of the case", givenUp);
       const drawing = await Drawing.open(this.services, series, labels, mask, onStroke);
-      this.commands.run("setToolActiveToolbar", { toolName: FIRST_TOOL });
+      this.tools.use();
       return drawing;
     }
     /** The viewports of a series; nothing before all of them show it. */
@@ -1515,7 +1558,9 @@
   }
   function begin({ servicesManager: { services }, commandsManager }) {
     const server = new Server(location.origin);
-    const viewer = new OhifViewer(services, commandsManager);
+    const tools = new Tools(commandsManager);
+    tools.follow();
+    const viewer = new OhifViewer(services, commandsManager, tools);
     const overlays = new Overlays(server, viewer, (change) => {
       begun.set(change);
     });
