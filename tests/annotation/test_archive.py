@@ -22,7 +22,7 @@ from activelabel.store.cases.skips import NOT_NOW
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Annotation
+from activelabel.store.records.labels import Annotation
 
 LABELS = ("ball", "box")
 SLICES = 5

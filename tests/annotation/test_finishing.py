@@ -19,7 +19,7 @@ from activelabel.server.client_info import read_label_info
 from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Annotation, Draft
+from activelabel.store.records.labels import Annotation, Draft
 
 SLICES = 12
 GRID = Grid((6, 6, SLICES), np.diag([1.0, 1.0, 2.5, 1.0]))

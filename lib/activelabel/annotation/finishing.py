@@ -16,7 +16,7 @@ from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
-from activelabel.store.records import Annotation, Draft
+from activelabel.store.records.labels import Annotation, Draft
 
 logger = logging.getLogger(__name__)
 

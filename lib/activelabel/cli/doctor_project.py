@@ -39,7 +39,7 @@ from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.modality import image_series
 from activelabel.server.pacs.patients import patients_of
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 LOW_DISK_GIB = 5.0
 

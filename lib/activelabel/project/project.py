@@ -36,7 +36,7 @@ from activelabel.recipes.sections import Intensity
 from activelabel.recipes.strategy_traits import raced_kind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import ModelKind, ModelVersion
+from activelabel.store.records.models import ModelKind, ModelVersion
 from activelabel.training.checkpoints import ModelDescription, load_model
 from activelabel.training.transfer import proxy_description
 

@@ -30,7 +30,8 @@ from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.project import open_project
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.new_annotation import Compared
-from activelabel.store.records import SECOND, Agreement
+from activelabel.store.records.labels import SECOND
+from activelabel.store.records.reviews import Agreement
 
 NAMES = ("a", "b", "c", "d")
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)

@@ -9,7 +9,10 @@ from datetime import datetime
 from activelabel.analysis.harmless_text import no_formula
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.project.project import Project
-from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease, ModelUse, Review
+from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
+from activelabel.store.records.models import ModelUse
+from activelabel.store.records.queries import Lease
+from activelabel.store.records.reviews import Review
 
 COLUMNS = (
     "when", "image", "role", "event", "who", "version", "slices", "seconds", "active_seconds", "strategy",

@@ -6,7 +6,9 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from activelabel.store.case_states import CaseState, Verdict
-from activelabel.store.records import Difficulty, Role, SkipKind
+from activelabel.store.records.images import Role
+from activelabel.store.records.queries import SkipKind
+from activelabel.store.records.reviews import Difficulty
 
 MODEL_NOTE = "the model version by which it was chosen; null for none"
 

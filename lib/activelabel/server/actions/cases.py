@@ -30,7 +30,9 @@ from activelabel.server.known import require_known
 from activelabel.store.case_states import CaseState, Verdict
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import SECOND, Agreement, Draft, Skip
+from activelabel.store.records.labels import SECOND, Draft
+from activelabel.store.records.queries import Skip
+from activelabel.store.records.reviews import Agreement
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
 from activelabel.strategies.second_readings import read_twice
 

@@ -43,7 +43,9 @@ from activelabel.server.datastores.listed import (
 )
 from activelabel.server.datastores.segmentation_meta import meta_of
 from activelabel.store.case_states import Verdict
-from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Review
+from activelabel.store.records.labels import FINAL, Annotation, Draft
+from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.records.reviews import Review
 
 logger = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ from activelabel.server.datastores.listed import (
     new_image,
 )
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from activelabel.server.pacs.patients import patients_of
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records.labels import FINAL, Annotation
 
 logger = logging.getLogger(__name__)
 

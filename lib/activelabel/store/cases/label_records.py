@@ -16,16 +16,12 @@ from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
-from activelabel.store.schema import (
-    AnnotationRow,
-    Base,
-    DraftRow,
-    ImageRow,
-    LeaseRow,
-    ReadingRow,
-    ReviewRow,
-    RoundRow,
-)
+from activelabel.store.schema.base import Base
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
+from activelabel.store.schema.queries import LeaseRow
+from activelabel.store.schema.reviews import ReadingRow, ReviewRow
+from activelabel.store.schema.study import RoundRow
 
 LabelRecord = dict[str, Any]
 """JSON: `image`, and the `annotations`, `drafts`, `queries`, `rounds`, `reviews` and `readings` of a label file."""

@@ -13,7 +13,8 @@ from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
-from activelabel.store.schema import ImageRow, ScoreRow
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.models import ScoreRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
 
