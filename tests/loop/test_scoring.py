@@ -122,10 +122,10 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
     project, files = open_study("written", racing="true")
     record, left = project.ledger.record_scores, iter(range(3))
 
-    def record_three(*arguments: Any) -> None:
+    def record_three(*arguments: Any, **claim: Any) -> bool:
         if next(left, None) is None:
             raise Killed
-        record(*arguments)
+        return record(*arguments, **claim)
 
     monkeypatch.setattr(project.ledger, "record_scores", record_three)
     with pytest.raises(Killed):

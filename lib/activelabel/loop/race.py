@@ -11,6 +11,7 @@ from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.volume_race import RaceSettings, Sample, race_volumes
 from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import raced_kind
+from activelabel.store.records import Claim
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def race_project(
     images: Sequence[str],
     score: Callable[[str, Sample], list[Score] | None],
     predictor: Predictor,
+    claim: Claim,
 ) -> None:
     """Race the images, and write all scores to the ledger at the end, those with all repeats first.
 
@@ -32,7 +34,7 @@ def race_project(
     The number of places is the number of cases that this model chooses: a round, or the labels that make the next
     training due if these are more. Twice as many volumes finish, for the queries while the next model is trained.
 
-    Raises the errors of `raced_kind`.
+    `claim` is that of the whole race: once it is lost, nothing more is written. Raises the errors of `raced_kind`.
     """
     query, prediction = project.recipe.query, project.recipe.prediction
     places = max(query.size, project.thresholds.retrain_after)
@@ -45,7 +47,12 @@ def race_project(
     names = sorted(raced_before.union(images))
     progress = _Progress(planned_passes(len(names), settings.k, settings.repeats), len(names) * settings.repeats)
     for image_id, raced in race_volumes(names, score, predictor, settings, journal, progress.advance).items():
-        project.ledger.record_scores(model_version, image_id, raced.scores, raced.repeats, settings.seed)
+        kept = project.ledger.record_scores(
+            model_version, image_id, raced.scores, raced.repeats, settings.seed, claim=claim
+        )
+        if not kept:
+            logger.warning("this race was lost to another worker: nothing more of it is written")
+            return
     journal.remove()
 
 

@@ -9,6 +9,7 @@ from activelabel.acquisition.uncertainty import measures_with
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
+from activelabel.loop.holding import Holding
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
 from activelabel.names import ScoreKind
@@ -20,6 +21,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import Needs, traits_of
+from activelabel.store.claims import Job
 from activelabel.store.records import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -38,10 +40,11 @@ class VolumeScoring:
         self._project = project
         self._measure = measure
 
-    def run(self, images: Images) -> dict[str, Any]:
+    def run(self, images: Images, holding: Holding | None = None) -> dict[str, Any]:
         """Score the images left that the model in use has not scored, after their features if the strategy uses them.
 
-        An image that cannot be read is set aside with its reason. An interrupted call keeps its scores.
+        An image that cannot be read is set aside with its reason. An interrupted call keeps its scores. Other processes
+        may score at the same time: `holding` claims each image, and this call ends when all are scored, by whomever.
 
         Raises:
             NotReadyError: there is no model yet.
@@ -76,15 +79,21 @@ class VolumeScoring:
             ]
 
         query = self._project.recipe.query
-        if traits_of(query.strategy).needs is Needs.FEATURES:
-            keep_features(self._project, model, prepared, query.asks_slices)
-        unscored = ledger.unscored(model.version, ScoreKind(self._measure))
-        if unscored:
-            predictor = self._project.predictor(model)
-            if self._project.recipe.prediction.racing:
-                race_project(self._project, model.version, unscored, score, predictor)
-            else:
-                self._score_all(model, unscored, score, predictor)
+        with holding or Holding(ledger) as held:
+            if traits_of(query.strategy).needs is Needs.FEATURES:
+                with held.whole("features", model.version) as claim:
+                    if claim is not None:
+                        keep_features(self._project, model, prepared, query.asks_slices)
+            unscored = ledger.unscored(model.version, ScoreKind(self._measure))
+            if unscored:
+                predictor = self._project.predictor(model)
+                if self._project.recipe.prediction.racing:
+                    with held.whole("race", model.version, wait=True) as claim:
+                        unscored = ledger.unscored(model.version, ScoreKind(self._measure))
+                        if claim is not None and unscored:
+                            race_project(self._project, model.version, unscored, score, predictor, claim)
+                else:
+                    self._score_all(model, unscored, score, predictor, held)
         scored = len(set(unscored) - unreadable.keys())
         return {"model_version": model.version, "scored": scored, "unreadable": unreadable}
 
@@ -94,13 +103,16 @@ class VolumeScoring:
         images: Sequence[str],
         score: Callable[[str, Sample], list[Score] | None],
         predictor: Predictor,
+        held: Holding,
     ) -> None:
         repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
         remaining = Remaining("scored", len(images))
-        for image_id in images:
+        job = Job("score", model.version, ScoreKind(self._measure))
+        for image_id in held.images(job):
             scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
-            if scores is not None:
-                self._project.ledger.record_scores(model.version, image_id, scores, repeats, seed)
+            if scores is None:
+                held.drop(job, image_id)
+            elif held.record_scores(job, image_id, scores, repeats, seed):
                 remaining.advance()
 
 

@@ -19,6 +19,7 @@ SkipKind = Literal["not now", "cannot be annotated"]
 ReviewOutcome = Literal["approved", "returned", "released", "expired"]
 Difficulty = Literal["easy", "medium", "hard"]
 UserRole = Literal["annotator", "reviewer", "manager", "admin"]
+WorkKind = Literal["score", "prepare", "train", "race", "features"]
 Slices = tuple[int, ...] | None
 Metrics = Mapping[str, float | None]
 
@@ -27,6 +28,7 @@ SECOND = "reading_2"
 expects a number behind `_`, shows it as a version."""
 SECOND_READING = "second_reading"
 """The strategy of a query for such a label."""
+WHOLE_JOB = ""  # the item of a claim for a whole job, such as a training
 FINAL = "final"  # the tag of the annotations that count; labels with another tag are kept and do not count
 
 
@@ -327,6 +329,19 @@ class Lease:
     ended_at: datetime | None
     outcome: Outcome | None
     active_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A piece of work that a worker holds: an image, or a whole job if `item` is `WHOLE_JOB`.
+
+    `model_version` is the model that scores, 0 if none does.
+    """
+
+    kind: WorkKind
+    model_version: int
+    item: str
+    worker: str
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from activelabel.store.columns import FloatArray, Name, SliceList, UtcDateTime, Word
-from activelabel.store.records import Difficulty, ModelKind, Outcome, ReviewOutcome, Role, SkipKind, UserRole
+from activelabel.store.records import Difficulty, ModelKind, Outcome, ReviewOutcome, Role, SkipKind, UserRole, WorkKind
 
 WHOLE_VOLUME = -1  # the slice index that stands for all slices: a primary key cannot contain NULL
 
@@ -491,3 +491,24 @@ class DoubtRow(Base):
     wrong_voxels: Mapped[int] = mapped_column(BigInteger)
     voxels: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class WorkClaimRow(Base):
+    """A piece of work that a worker holds until `expires_at`: an image, or a whole job (`item` empty).
+
+    It refers to no other table: a claim that outlives its image or model expires.
+    """
+
+    __tablename__ = "work_claims"
+    __table_args__ = (
+        CheckConstraint("kind IN ('score', 'prepare', 'train', 'race', 'features')", name="kind"),
+        Index("ix_work_claims_worker", "worker"),
+        {"sqlite_with_rowid": False},
+    )
+
+    kind: Mapped[WorkKind] = mapped_column(String(10), primary_key=True)
+    model_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    item: Mapped[str] = mapped_column(Name, primary_key=True)
+    worker: Mapped[str] = mapped_column(Name)
+    claimed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -9,7 +9,7 @@ from torch import Tensor
 from activelabel.data.labels.label_texts import stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
-from activelabel.store.records import Annotation, Judges, Metrics, ModelKind, ModelVersion
+from activelabel.store.records import Annotation, Claim, Judges, Metrics, ModelKind, ModelVersion
 from activelabel.training.checkpoints import ENDING, save_model
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ def publish_model(
     seen: Sequence[Annotation],
     kind: ModelKind = "task",
     judges: Judges | None = None,
+    claim: Claim | None = None,
 ) -> ModelVersion:
     """Publish a model. It is in use from now on if it is the best by the same cases and nobody chose another.
 
@@ -36,6 +37,10 @@ def publish_model(
             that no training replaces it at once.
         kind: whether it is a model of the task or a proxy model.
         judges: the cases that gave the metrics, if these are not the validation cases in `seen`.
+        claim: what the worker that trained it must still hold.
+
+    Raises:
+        LostClaimError: the worker does not hold it any more.
     """
     project.models_folder.mkdir(parents=True, exist_ok=True)
     file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}{ENDING}"
@@ -52,6 +57,7 @@ def publish_model(
         validated_on=[item.id for item in seen if roles[item.image_id] == "validation"],
         kind=kind,
         judges=judges,
+        claim=claim,
     )
     _exclude_unusable_models(project, model)
     return model

@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
+from activelabel.store.claim_rows import end_claim, still_holds
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
+from activelabel.store.records import Claim
 from activelabel.store.schema import ImageRow, ScoreRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
@@ -22,11 +24,19 @@ class Scores(Database):
     """The scores of every model version."""
 
     def record_scores(
-        self, model_version: int, image_id: str, scores: Iterable[Score], repeats: int, seed: int
-    ) -> None:
+        self,
+        model_version: int,
+        image_id: str,
+        scores: Iterable[Score],
+        repeats: int,
+        seed: int,
+        *,
+        claim: Claim | None = None,
+    ) -> bool:
         """Keep the scores of one image, all or none. Scores of the same kinds are replaced.
 
-        `repeats` and `seed` tell how the scores were sampled.
+        `repeats` and `seed` tell how the scores were sampled. With a `claim`, the scores are kept only if its worker
+        still holds it; a claim for this image ends with that. The result is whether they were kept.
 
         Raises:
             NotFoundError: the image or the model version is unknown.
@@ -39,19 +49,24 @@ class Scores(Database):
         with self._writing() as session:
             model_row(session, model_version)
             image_row(session, image_id)
+            if claim is not None and not still_holds(session, claim, self._shared_now(session)):
+                return False
             if rows:
                 now = self._clock()
                 session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
+            if claim is not None and claim.item == image_id:
+                end_claim(session, claim)
+            return True
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of the images that have a score of this kind from this model version."""
-        statement = select(ScoreRow.image_id).where(_kind(model_version, kind))
+        statement = select(ScoreRow.image_id).where(of_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether any image has a score of this kind from this model version."""
-        statement = select(select(ScoreRow).where(_kind(model_version, kind)).exists())
+        statement = select(select(ScoreRow).where(of_kind(model_version, kind)).exists())
         with self._reading() as session:
             return bool(session.scalar(statement))
 
@@ -59,21 +74,21 @@ class Scores(Database):
         """Every volume score of this kind by a model version, also of images that were annotated or vanished since."""
         statement = select(ScoreRow.image_id, ScoreRow.value)
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, kind)))
+            rows = session.execute(statement.where(of_kind(model_version, kind)))
             return {image_id: value for image_id, value in rows}
 
     def score_repeats(self, model_version: int, kind: ScoreKind) -> dict[str, int]:
         """The number of repeats of each volume score of this kind, for the images of `volume_scores`."""
         statement = select(ScoreRow.image_id, ScoreRow.repeats)
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, kind)))
+            rows = session.execute(statement.where(of_kind(model_version, kind)))
             return {image_id: repeats for image_id, repeats in rows}
 
     def slice_scores(self, model_version: int, kind: ScoreKind) -> dict[str, tuple[float, ...]]:
         """The scores of all slices in order, in single precision, of every image that has them."""
         statement = select(ScoreRow.image_id, ScoreRow.slices).where(ScoreRow.slices.is_not(None))
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, kind)))
+            rows = session.execute(statement.where(of_kind(model_version, kind)))
             return {image_id: slices for image_id, slices in rows if slices is not None}
 
     def all_scores(self, model_version: int) -> list[dict[str, Any]]:
@@ -89,14 +104,14 @@ class Scores(Database):
         """The scores of this kind of the slices of one image; None if there are none."""
         statement = select(ScoreRow.slices).where(ScoreRow.image_id == image_id)
         with self._reading() as session:
-            return session.scalar(statement.where(_kind(model_version, kind)))
+            return session.scalar(statement.where(of_kind(model_version, kind)))
 
     def unscored(self, model_version: int, kind: ScoreKind) -> list[str]:
         """Present, readable, not fully annotated training images without a volume score of this kind; by id.
 
         Leased images are included: a lease may end without a label.
         """
-        scored = select(ScoreRow.image_id).where(_kind(model_version, kind))
+        scored = select(ScoreRow.image_id).where(of_kind(model_version, kind))
         statement = select(ImageRow.id).where(unfinished("training"), ImageRow.id.not_in(scored)).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
@@ -110,7 +125,7 @@ class Scores(Database):
         statement = (
             select(ScoreRow.image_id, ScoreRow.value)
             .join(ImageRow, ImageRow.id == ScoreRow.image_id)
-            .where(_kind(model_version, kind))
+            .where(of_kind(model_version, kind))
             .where(in_pool("training", self._clock()))
             .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
             .limit(limit)
@@ -119,7 +134,8 @@ class Scores(Database):
             return {image_id: value for image_id, value in session.execute(statement)}
 
 
-def _kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
+def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
+    """Scores of this kind by this model version."""
     return and_(
         ScoreRow.model_version == model_version,
         ScoreRow.measure == kind.measure,
