@@ -1,4 +1,4 @@
-"""Claims of several workers in any order of events, on both databases: no image for two, each scored once, none lost."""
+"""Claims of several workers in any order, on both databases: no image for two, each scored once, none lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -24,6 +24,7 @@ from activelabel.cli.rtstruct import rtstruct
 from activelabel.cli.simulate import simulate
 from activelabel.cli.start import start
 from activelabel.cli.user import user
+from activelabel.cli.work import work
 from activelabel.errors import ActiveLabelError
 from activelabel.names import AGGREGATIONS, APP_FOLDER, MEASURE_NAMES, REGION_NAMES
 
@@ -126,6 +127,7 @@ app.command()(restore)
 app.command()(check)
 app.command()(export)
 app.command()(rtstruct)
+app.command()(work)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")
 

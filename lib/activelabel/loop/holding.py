@@ -68,6 +68,7 @@ class Holding:
 
     Attributes:
         worker: the name under which it claims.
+        recorded: of how many images it has written the scores.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Holding:
     ) -> None:
         """Hold work in `ledger`; nothing new is claimed once `stopped` is true."""
         self.worker = worker or worker_name()
+        self.recorded = 0
         self._ledger = ledger
         self._lease_seconds = lease_seconds
         self._stopped = stopped
@@ -129,7 +131,9 @@ class Holding:
         """Write the scores of a claimed image, unless its claim is lost; whether they were written."""
         claim = self.claim_for(job, image_id)
         kept = self._ledger.record_scores(job.model_version, image_id, scores, repeats, seed, claim=claim)
-        if not kept:
+        if kept:
+            self.recorded += 1
+        else:
             logger.warning("%s was lost to another worker while it was scored: nothing of it is written", image_id)
         self._forget(claim)
         return kept
@@ -186,4 +190,3 @@ class Holding:
                 self._held -= lost
             for claim in lost:
                 logger.warning("lost %s: no heartbeat in time", claim.item or f"the whole job ({claim.kind})")
-

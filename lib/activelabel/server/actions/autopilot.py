@@ -27,6 +27,7 @@ def build_autopilot(project: Project, datastore: LedgerDatastore) -> Autopilot |
         # Every scoring method computes the scores of all measures, so one of them is enough.
         {Work.SCORE: measure, Work.SCORE_PROXY: PROXY},
     )
+
     def may_act() -> bool:
         """Whether this server leads all others and no worker trains, whose model would make other work stale."""
         release_of_dead(project.ledger)
