@@ -70,7 +70,7 @@ def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | 
     intensities = measure_channels(volume.channels)
     numbers = [number for channel in intensities for number in channel.as_tuple()]
     ledger.record_file(image_id, content_sha256(volume), *state, numbers)
-    others = dict(list(known_intensities(ledger).items())[:COMPARED])
+    others = known_intensities(ledger, COMPARED)
     names = [channel.name for channel in ImageFiles.of(image).channels]
     odd = odd_channels({**others, image_id: intensities}, names).get(image_id)
     if odd is not None:
@@ -117,9 +117,9 @@ def content_sha256(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def known_intensities(ledger: Ledger) -> dict[str, ChannelIntensities]:
-    """The intensities of the channels of the images that were read."""
-    return {image.id: from_numbers(image.intensities) for image in ledger.images() if image.intensities is not None}
+def known_intensities(ledger: Ledger, limit: int) -> dict[str, ChannelIntensities]:
+    """The intensities of the channels of the first images that were read."""
+    return {image_id: from_numbers(numbers) for image_id, numbers in ledger.measured_intensities(limit).items()}
 
 
 def set_aside_unreadable(

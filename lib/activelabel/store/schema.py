@@ -45,6 +45,15 @@ class Base(DeclarativeBase):
     )
 
 
+_FEW_IMAGES = {
+    "ix_images_absent": "NOT present",
+    "ix_images_unreadable": "unreadable_reason IS NOT NULL",
+    "ix_images_measured": "intensities IS NOT NULL",
+    "ix_images_not_read": "content_sha256 IS NULL",
+}
+"""Indexes of images for which something is true; among a million these are found without reading all."""
+
+
 class ImageRow(Base):
     """An image. `leased_whole` tells whether its active leases are for the whole volume (see `LeaseItemRow`).
 
@@ -59,6 +68,16 @@ class ImageRow(Base):
         CheckConstraint("role IN ('training', 'validation')", name="role"),
         CheckConstraint("(unreadable_reason IS NULL) = (unreadable_at IS NULL)", name="unreadable"),
         UniqueConstraint("id", "leased_whole"),
+        Index("ix_images_role", "role", "id"),
+        *(
+            Index(
+                name,
+                "id",
+                sqlite_where=text(condition.replace("NOT present", "present = 0")),  # as its queries say it
+                postgresql_where=text(condition),
+            )
+            for name, condition in _FEW_IMAGES.items()
+        ),
         {"sqlite_with_rowid": False},
     )
 
@@ -175,6 +194,17 @@ class ScoreRow(Base):
         ),
         {"sqlite_with_rowid": False},
     )
+
+
+class ScoredCountRow(Base):
+    """How many images have a score by a model version, so that nobody needs to count them."""
+
+    __tablename__ = "scored_counts"
+
+    model_version: Mapped[int] = mapped_column(
+        ForeignKey("model_versions.version"), primary_key=True, autoincrement=False
+    )
+    images: Mapped[int]
 
 
 class LeaseRow(Base):

@@ -46,7 +46,7 @@ def publish_model(
     file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}{ENDING}"
     description = project.description_of(kind)
     sha256 = save_model(file, weights, description)
-    roles = {image.id: image.role for image in project.ledger.images()}
+    roles = project.ledger.roles({item.image_id for item in seen})
     model = project.ledger.publish_model(
         file=file.name,
         sha256=sha256,

@@ -4,23 +4,23 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, and_, select
+from sqlalchemy import ColumnElement, Insert, and_, func, not_, select, union
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
 from activelabel.store.claim_rows import end_claim, still_holds
-from activelabel.store.database import Database
+from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
-from activelabel.store.pool import in_pool, unfinished
+from activelabel.store.pool import complete, in_pool, set_aside, unfinished
 from activelabel.store.records import Claim
-from activelabel.store.schema import ImageRow, ScoreRow
+from activelabel.store.schema import AnnotationRow, ImageRow, ScoredCountRow, ScoreRow, SkipRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
 
 
-class Scores(Database):
+class Scores(ImageCounting):
     """The scores of every model version."""
 
     def record_scores(
@@ -53,6 +53,7 @@ class Scores(Database):
                 return False
             if rows:
                 now = self._clock()
+                _count_scored(session, model_version, image_id)
                 session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
             if claim is not None and claim.item == image_id:
                 end_claim(session, claim)
@@ -116,6 +117,28 @@ class Scores(Database):
         with self._reading() as session:
             return list(session.scalars(statement))
 
+    def count_unscored(self, model_version: int, kind: ScoreKind) -> int:
+        """The number of images that `unscored` lists, without reading them: of all, less the few that are out.
+
+        Only the scores of this kind are counted one by one, in their index.
+        """
+        usable = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+        annotated, aside = select(AnnotationRow.image_id).where(complete()), select(SkipRow.image_id).where(set_aside())
+        done = union(annotated, aside).subquery()
+        finished = select(func.count()).select_from(done).join(ImageRow, ImageRow.id == done.c.image_id).where(usable)
+        scored = select(func.count()).select_from(ScoreRow).where(of_kind(model_version, kind))
+        out = union(
+            select(done.c.image_id.label("id")),
+            select(ImageRow.id).where(not_(ImageRow.present)),
+            select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
+            select(ImageRow.id).where(ImageRow.role == "validation"),
+        ).subquery()
+        out_of = select(func.count()).select_from(out).join(ScoreRow, ScoreRow.image_id == out.c.id)
+        with self._reading() as session:
+            left = self._image_counts(session).usable_training - (session.scalar(finished) or 0)
+            scored_left = session.scalar(scored) or 0
+            return left - scored_left + (session.scalar(out_of.where(of_kind(model_version, kind))) or 0)
+
     def ranking(self, model_version: int, kind: ScoreKind, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
 
@@ -142,6 +165,18 @@ def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
         ScoreRow.region == kind.region,
         ScoreRow.aggregation == kind.aggregation,
     )
+
+
+def _count_scored(session: Session, model_version: int, image_id: str) -> None:
+    """Count an image that is about to get its first score by a model version."""
+    before = select(ScoreRow.image_id).where(ScoreRow.image_id == image_id, ScoreRow.model_version == model_version)
+    if session.scalar(select(before.exists())):
+        return
+    row = session.get(ScoredCountRow, model_version)
+    if row is None:
+        session.add(ScoredCountRow(model_version=model_version, images=1))
+    else:
+        row.images += 1
 
 
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
