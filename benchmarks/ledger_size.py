@@ -40,7 +40,9 @@ from activelabel.project.project import Project, open_project
 from activelabel.project.settings import DATABASE_URL
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.claims import Job
-from activelabel.store.schema import AnnotationRow, ImageRow, ScoreRow
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ScoreRow
 from activelabel.strategies.catalogue import build_strategies
 
 KIND = ScoreKind("variance")

@@ -32,7 +32,7 @@ import nibabel
 import numpy as np
 import torch
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
 from activelabel.loop.holding import Holding
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
@@ -123,7 +123,7 @@ def work_through(url: str, written: str, forward: float, stopped: Callable[[], b
     ):
         for image_id in held.images(JOB):
             time.sleep(forward)
-            if held.record_scores(JOB, image_id, [Score.of_kind(KIND, 1.0)], 5, 0):
+            if not held.record(1, [ImageScores(image_id, (Score.of_kind(KIND, 1.0),), 5)], 0):
                 file.write(f"{image_id}\n")
                 file.flush()
         return held.recorded

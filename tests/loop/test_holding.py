@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
 from activelabel.loop import holding
 from activelabel.loop.holding import Holding, release_of_dead, this_machine
+from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
 from activelabel.store.claims import Job
 from activelabel.store.ledger import Ledger
@@ -17,7 +18,10 @@ from activelabel.store.location import sqlite_url
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
-SCORES = [Score.of_kind(KIND, 1.0)]
+
+
+def scores_of(image_id: str) -> list[ImageScores]:
+    return [ImageScores(image_id, (Score.of_kind(KIND, 1.0),), 5)]
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def test_a_heart_keeps_what_is_held_beyond_its_lease(ledger: Ledger) -> None:
     with Holding(ledger, lease_seconds=0.6) as held:
         image_id = next(held.images(JOB))
         time.sleep(1.5)
-        assert held.record_scores(JOB, image_id, SCORES, 5, 0)
+        assert held.record(1, scores_of(image_id), 0) == []
     assert ledger.scored_images(1, KIND) == {image_id}
 
 
@@ -45,9 +49,9 @@ def test_a_process_that_stood_still_writes_nothing_and_goes_on_with_others(
         assert next(images) == "a"
         time.sleep(0.3)
         assert ledger.claim_images(JOB, "another", 60) == ["a"]
-        assert not held.record_scores(JOB, "a", SCORES, 5, 0)
+        assert held.record(1, scores_of("a"), 0) == ["a"]
         assert next(images) == "b"
-        assert held.record_scores(JOB, "b", SCORES, 5, 0)
+        assert held.record(1, scores_of("b"), 0) == []
     assert ledger.scored_images(1, KIND) == {"b"}
     assert "a was lost to another worker" in caplog.text
 
@@ -67,7 +71,7 @@ def test_a_stopped_process_claims_nothing_more(ledger: Ledger) -> None:
     asked: list[bool] = []
     with Holding(ledger, stopped=lambda: bool(asked)) as held:
         images = held.images(JOB)
-        assert held.record_scores(JOB, next(images), SCORES, 5, 0)
+        assert held.record(1, scores_of(next(images)), 0) == []
         asked.append(True)
         assert list(images) == []
 
@@ -77,17 +81,32 @@ def test_it_waits_while_another_holds_the_last_image_and_takes_it_over_when_that
     done = []
     with Holding(ledger) as held:
         for image_id in held.images(JOB):
-            assert held.record_scores(JOB, image_id, SCORES, 5, 0)
+            assert held.record(1, scores_of(image_id), 0) == []
             done.append(image_id)
     assert done == ["b", "c", "a"]
 
 
-def test_a_reader_that_looks_ahead_gets_to_the_end_with_images_in_hand(ledger: Ledger) -> None:
+def test_images_are_claimed_ahead_and_told_of_before_they_come(ledger: Ledger) -> None:
+    told: list[str] = []
     with Holding(ledger) as held:
-        assert list(held.images(JOB)) == ["a", "b", "c"]
+        images = held.images(JOB, told.extend, ahead=1)
+        assert next(images) == "a"
+        assert (told, len(ledger.claims())) == (["a", "b"], 2)
+        assert next(images) == "b"
+        assert (told, len(ledger.claims())) == (["a", "b", "c"], 3)
         for image_id in "abc":
-            assert held.record_scores(JOB, image_id, SCORES, 5, 0)
-        assert list(held.images(JOB)) == []
+            assert held.record(1, scores_of(image_id), 0) == []
+        assert list(images) == ["c"]
+
+
+def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(ledger: Ledger) -> None:
+    done = []
+    with Holding(ledger) as held, ScoresBehind(ledger, 1, 0, held) as written:
+        for image_id in held.images(JOB):
+            written.add(image_id, [Score.of_kind(KIND, 1.0)], 5)
+            done.append(image_id)
+    assert done == ["a", "b", "c"]
+    assert held.recorded == 3
 
 
 def test_what_a_dead_process_of_this_machine_held_is_free_at_once(ledger: Ledger) -> None:

@@ -16,8 +16,8 @@ from activelabel.names import ScoreKind
 from activelabel.store.claim_rows import LostClaimError
 from activelabel.store.claims import Job
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Claim
-from activelabel.store.schema import Base
+from activelabel.store.records.work import Claim
+from activelabel.store.schema.base import Base
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
@@ -96,7 +96,7 @@ class Workers(RuleBasedStateMachine):
 def test_workers_in_any_order_of_events_score_each_image_once(ledger: Ledger, clock: Any) -> None:
     run_state_machine_as_test(
         lambda: Workers(ledger, clock),
-        settings=settings(max_examples=10, stateful_step_count=25, deadline=None, derandomize=True,
+        settings=settings(max_examples=6, stateful_step_count=20, deadline=None, derandomize=True,
                           suppress_health_check=list(HealthCheck)),
     )  # fmt: skip
 

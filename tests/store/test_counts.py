@@ -11,7 +11,7 @@ from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
 from activelabel.store.cases.skips import CANNOT
 from activelabel.store.ledger import Ledger
-from activelabel.store.schema import Base
+from activelabel.store.schema.base import Base
 
 KIND = ScoreKind("variance")
 OTHER = ScoreKind("entropy")
@@ -91,7 +91,7 @@ def test_counts_are_right_after_any_order_of_events(ledger: Ledger, empty_url: s
     other = Ledger(empty_url, clock)
     run_state_machine_as_test(
         lambda: Study(ledger, other),
-        settings=settings(max_examples=6, stateful_step_count=15, deadline=None, derandomize=True,
+        settings=settings(max_examples=3, stateful_step_count=12, deadline=None, derandomize=True,
                           suppress_health_check=list(HealthCheck)),
     )  # fmt: skip
     other.close()

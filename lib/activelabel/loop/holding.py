@@ -9,23 +9,25 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
 import psutil
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores
 from activelabel.errors import ActiveLabelError
 from activelabel.store.claims import Job
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import WHOLE_JOB, Claim, WorkKind
+from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
 """How long a claim holds without a heartbeat."""
 BEATS_PER_LEASE = 6
+WRITTEN_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
 
@@ -101,42 +103,54 @@ class Holding:
         self._heart.join()
         self._ledger.release_claims(self.worker)
 
-    def images(self, job: Job) -> Iterator[str]:
-        """The images of a job that this process is to work on, one claimed after the other.
+    def images(
+        self, job: Job, expect: Callable[[Sequence[str]], None] = lambda _: None, ahead: int = 0
+    ) -> Iterator[str]:
+        """The images of a job that this process is to work on, each claimed before it comes.
 
-        While others hold all that is left, it waits: what they lose comes here. It ends when the job is done, when the
-        process is stopped, and when all is held and this process still has images in hand.
+        Some are claimed `ahead`, and `expect` is told of each, so that they can be prepared. While others hold all that
+        is left, this waits: what they lose comes here. It ends when the job is done or the process is stopped.
         """
-        after = ""
+        waiting, after = deque[str](), ""
         while not self._stopped():
             began = time.monotonic()
-            claimed = self._ledger.claim_images(job, self.worker, self._lease_seconds, after=after)
+            claimed = []
+            if len(waiting) <= ahead:
+                claimed = self._ledger.claim_images(job, self.worker, self._lease_seconds, after=after)
+                after = claimed[-1] if claimed else ""
             if claimed:
                 with self._lock:
                     self._held |= {self.claim_for(job, image_id) for image_id in claimed}
-                after = claimed[-1]
-                yield from claimed
-            elif after:
-                after = ""
-            elif self._held or not self._ledger.is_left(job):
+                expect(claimed)
+                waiting.extend(claimed)
+                if len(waiting) <= ahead:
+                    continue
+            if waiting:
+                yield waiting.popleft()
+            elif self._has_in_hand(job):  # what is scored and not written yet
+                self._ended.wait(WRITTEN_SECONDS)
+            elif not self._ledger.is_left(job):
                 return
             else:
                 self._ended.wait(max(LOOK_AGAIN_SECONDS, 10 * (time.monotonic() - began)))
+
+    def _has_in_hand(self, job: Job) -> bool:
+        with self._lock:
+            return any((claim.kind, claim.model_version) == (job.kind, job.model_version) for claim in self._held)
 
     def claim_for(self, job: Job, image_id: str) -> Claim:
         """The claim of this process for an image."""
         return Claim(job.kind, job.model_version, image_id, self.worker)
 
-    def record_scores(self, job: Job, image_id: str, scores: Iterable[Score], repeats: int, seed: int) -> bool:
-        """Write the scores of a claimed image, unless its claim is lost; whether they were written."""
-        claim = self.claim_for(job, image_id)
-        kept = self._ledger.record_scores(job.model_version, image_id, scores, repeats, seed, claim=claim)
-        if kept:
-            self.recorded += 1
-        else:
+    def record(self, model_version: int, images: Sequence[ImageScores], seed: int) -> list[str]:
+        """Write the scores of claimed images, except of those that are lost, which it returns."""
+        lost = self._ledger.record_scores_of_images(model_version, images, seed, worker=self.worker)
+        for image in images:
+            self._forget(Claim("score", model_version, image.image_id, self.worker))
+        for image_id in lost:
             logger.warning("%s was lost to another worker while it was scored: nothing of it is written", image_id)
-        self._forget(claim)
-        return kept
+        self.recorded += len(images) - len(lost)
+        return lost
 
     def drop(self, job: Job, image_id: str) -> None:
         """Give an image back without a result."""

@@ -11,14 +11,16 @@ from activelabel.loop.features import keep_features
 from activelabel.loop.holding import Holding
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
+from activelabel.loop.written_behind import ScoresBehind
 from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.project.images import Images
 from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.recipes import ProxySettings
 from activelabel.store.claims import Job
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +53,17 @@ class ProxyScoring:
         """
         model = current_proxy(self._project)
         pool = _Pool(self._project, images, self._settings)
-        with holding or Holding(self._project.ledger) as held:
+        with (
+            holding or Holding(self._project.ledger) as held,
+            Ahead(pool.prepared, preparing_threads(self._project.device)) as prepared,
+        ):
             with held.whole("features", model.version, wait=True) as claim:
                 if claim is not None:
-                    keep_features(self._project, model, pool.prepared)
-            scored = self._score(model, pool, held)
+                    keep_features(self._project, model, prepared)
+            scored = self._score(model, pool, prepared, held)
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
 
-    def _score(self, model: ModelVersion, pool: "_Pool", held: Holding) -> int:
+    def _score(self, model: ModelVersion, pool: "_Pool", prepared: Ahead[PreparedImage | None], held: Holding) -> int:
         """Score the volumes left one by one, and return their number."""
         ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
         images = ledger.unscored(model.version, rank_kind(self._settings))
@@ -73,19 +78,21 @@ class ProxyScoring:
         progress = Remaining("proxy model: scored", len(images))
         scored = 0
         job = Job("score", model.version, rank_kind(self._settings))
-        for image_id in held.images(job):
-            image = pool.prepared(image_id)
-            if image is not None:
-                statistics = predictor.sample(image.tensor, repeats, seed)
-                scores = image_scores(statistics, image, self._project.recipe.regions, None, MEASURES, ("everything",))
-                scores += image_class_scores(statistics, image, None)
-                scored += held.record_scores(job, image_id, scores, repeats, seed)
-            elif image_id in pool.without:
-                zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
-                held.record_scores(job, image_id, zero_scores, NOT_SAMPLED, seed)
-            else:
-                held.drop(job, image_id)
-            progress.advance()
+        with ScoresBehind(ledger, model.version, seed, held) as written:
+            for image_id in held.images(job, prepared.expect_also, prepared.most):
+                image = prepared.take(image_id)
+                if image is not None:
+                    statistics = predictor.sample(image.tensor, repeats, seed)
+                    regions = self._project.recipe.regions
+                    scores = image_scores(statistics, image, regions, None, MEASURES, ("everything",))
+                    written.add(image_id, [*scores, *image_class_scores(statistics, image, None)], repeats)
+                    scored += 1
+                elif image_id in pool.without:
+                    zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
+                    written.add(image_id, zero_scores, NOT_SAMPLED)
+                else:
+                    held.drop(job, image_id)
+                progress.advance()
         return scored
 
 
@@ -97,6 +104,7 @@ class _Pool:
         self._images = images
         self._files = pseudo_label_files(project, settings)
         self._preprocessing = project.preprocessing
+        self._kept = project.prepared_images()
         self.without: set[str] = set()
 
     def prepared(self, image_id: str) -> PreparedImage | None:
@@ -106,7 +114,7 @@ class _Pool:
         ledger = self._project.ledger
         try:
             files = self._images.image_files(image_id)
-            _, image = prepare_case(image_id, files, ledger, self._preprocessing)
+            image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             return None

@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, and_, delete
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotReadyError
-from activelabel.store.records import Claim, WorkKind
-from activelabel.store.schema import WorkClaimRow
+from activelabel.store.records.work import Claim, WorkKind
+from activelabel.store.schema.work import WorkClaimRow
 
 
 class LostClaimError(NotReadyError):

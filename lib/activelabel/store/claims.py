@@ -21,8 +21,12 @@ from activelabel.store.claim_rows import claims_of
 from activelabel.store.database import Database
 from activelabel.store.models.scores import of_kind
 from activelabel.store.pool import complete, set_aside
-from activelabel.store.records import WHOLE_JOB, Claim, WorkKind
-from activelabel.store.schema import AnnotationRow, ImageRow, ScoreRow, SkipRow, WorkClaimRow
+from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ScoreRow
+from activelabel.store.schema.queries import SkipRow
+from activelabel.store.schema.work import WorkClaimRow
 
 _AT_FIRST, _AT_MOST = 64, 4096
 """How many images are read at a time to find those that may be claimed: more, the longer none is found."""

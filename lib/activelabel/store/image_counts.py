@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.database import Database
-from activelabel.store.schema import FactRow, ImageRow
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.study import FactRow
 
 _REVISION = "revision of images"
 

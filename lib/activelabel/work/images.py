@@ -18,7 +18,7 @@ from activelabel.data.files.studies_folder import FolderContent, find_images
 from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, UnavailableError
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 _TIMEOUT_SECONDS = 120
 _CHUNK = 2**20

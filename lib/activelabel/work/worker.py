@@ -21,7 +21,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
 from activelabel.store.claims import Job
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -117,15 +117,17 @@ class Worker:
         return True
 
     def _prepare(self) -> bool:
-        """Read, check and prepare images that nobody has read; whether there were any."""
+        """Read, check and prepare images that nobody has read, and keep them prepared; whether there were any."""
         ledger, job, before = self.project.ledger, Job("prepare"), self.done
+        kept = self.project.prepared_images()
+        kept.tidy()
         with self._holding() as held:
             for image_id in held.images(job):
                 began = time.monotonic()
                 try:
                     files = self.images.image_files(image_id)
-                    volume, _ = prepare_case(image_id, files, ledger, self.project.preprocessing)
-                    fixed_axis(ledger, image_id, volume.grid, self.project.slice_plane)
+                    image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
+                    fixed_axis(ledger, image_id, image.original, self.project.slice_plane)
                 except InvalidInputError as error:
                     set_aside(image_id, error, ledger, self.images)
                 held.drop(job, image_id)

@@ -10,7 +10,10 @@ from activelabel.server.actions.case_answers import LabelOfCase, ReviewOfCase, W
 from activelabel.store.case_states import CaseFacts, CaseState, Verdict
 from activelabel.store.cases.case_facts import UNTOUCHED
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, Draft, Image, Lease, Review, Skip
+from activelabel.store.records.images import Image
+from activelabel.store.records.labels import Annotation, Draft
+from activelabel.store.records.queries import Lease, Skip
+from activelabel.store.records.reviews import Review
 
 PAGE, LARGEST_PAGE = 1000, 10_000
 """How many cases one answer has if a client says nothing, and at most."""

@@ -1,21 +1,26 @@
 """Scores: numbers that a model version gives an image and each of its slices; strategies rank by them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, and_, func, not_, select, union
 from sqlalchemy.orm import Session
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
-from activelabel.store.claim_rows import end_claim, still_holds
+from activelabel.store.claim_rows import LostClaimError, end_claim, still_holds
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import complete, in_pool, set_aside, unfinished
-from activelabel.store.records import Claim
-from activelabel.store.schema import AnnotationRow, ImageRow, ScoredCountRow, ScoreRow, SkipRow
+from activelabel.store.records.work import Claim
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ScoreRow
+from activelabel.store.schema.queries import SkipRow
+from activelabel.store.schema.work import ScoredCountRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
 
@@ -35,35 +40,79 @@ class Scores(ImageCounting):
     ) -> bool:
         """Keep the scores of one image, all or none. Scores of the same kinds are replaced.
 
-        `repeats` and `seed` tell how the scores were sampled. With a `claim`, the scores are kept only if its worker
-        still holds it; a claim for this image ends with that. The result is whether they were kept.
+        `repeats` and `seed` tell how the scores were sampled. With a `claim` of the image, the scores are kept only if
+        its worker still holds it, and the claim ends with that. The result is whether they were kept.
 
         Raises:
             NotFoundError: the image or the model version is unknown.
             ValueError: a score that is not finite, naming image and measure; a seed outside 0 to 2^63 - 1.
         """
+        images = [ImageScores(image_id, tuple(scores), repeats)]
+        worker = "" if claim is None else claim.worker
+        return not self.record_scores_of_images(model_version, images, seed, worker=worker)
+
+    def record_scores_of_images(
+        self,
+        model_version: int,
+        images: Sequence[ImageScores],
+        seed: int,
+        *,
+        worker: str = "",
+        job: Claim | None = None,
+    ) -> list[str]:
+        """Keep the scores of several images, all or none, as `record_scores`. Raises what that does.
+
+        With a `worker`, those of images that it has lost are left out; the result names them. With a `job`, all are
+        left out if its worker has lost that.
+
+        Raises:
+            LostClaimError: the whole job is lost.
+        """
         if not 0 <= seed <= _LARGEST_SEED:
             raise ValueError(f"seed: expected 0 to {_LARGEST_SEED}, got {seed}")
-        rows = [_values(image_id, score) for score in scores]
-        common = {"image_id": image_id, "model_version": model_version, "repeats": repeats, "seed": seed}
+        common = {"model_version": model_version, "seed": seed, "created_at": self._clock()}
+        rows = {
+            image.image_id: [
+                {**common, "image_id": image.image_id, "repeats": image.repeats, **_values(image.image_id, score)}
+                for score in image.scores
+            ]
+            for image in images
+        }
         with self._writing() as session:
             model_row(session, model_version)
-            image_row(session, image_id)
-            if claim is not None and not still_holds(session, claim, self._shared_now(session)):
-                return False
-            if rows:
-                now = self._clock()
-                _count_scored(session, model_version, image_id)
-                session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
-            if claim is not None and claim.item == image_id:
+            for image_id in rows:
+                image_row(session, image_id)
+            lost = self._end_claims(session, model_version, sorted(rows), worker) if worker else []
+            if job is not None and not still_holds(session, job, self._shared_now(session)):
+                raise LostClaimError(f"this {job.kind} was lost to another worker: nothing more of it is written")
+            kept = [image_id for image_id in rows if image_id not in lost and rows[image_id]]
+            _count_scored(session, model_version, kept)
+            if kept:
+                session.execute(_upsert(session), [row for image_id in kept for row in rows[image_id]])
+            return lost
+
+    def _end_claims(self, session: Session, model_version: int, image_ids: Sequence[str], worker: str) -> list[str]:
+        """Give back a worker's claims of images that it has scored; return the images that it does not hold."""
+        now, lost = self._shared_now(session), []
+        for image_id in image_ids:
+            claim = Claim("score", model_version, image_id, worker)
+            if still_holds(session, claim, now):
                 end_claim(session, claim)
-            return True
+            else:
+                lost.append(image_id)
+        return lost
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of the images that have a score of this kind from this model version."""
         statement = select(ScoreRow.image_id).where(of_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
+
+    def last_score_times(self, model_version: int, kind: ScoreKind, count: int) -> list[datetime]:
+        """When the images that were scored last got their score of this kind by a model version, newest first."""
+        times = select(ScoreRow.created_at).where(of_kind(model_version, kind)).order_by(ScoreRow.created_at.desc())
+        with self._reading() as session:
+            return list(session.scalars(times.limit(count)))
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether any image has a score of this kind from this model version."""
@@ -167,16 +216,15 @@ def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
     )
 
 
-def _count_scored(session: Session, model_version: int, image_id: str) -> None:
-    """Count an image that is about to get its first score by a model version."""
-    before = select(ScoreRow.image_id).where(ScoreRow.image_id == image_id, ScoreRow.model_version == model_version)
-    if session.scalar(select(before.exists())):
-        return
+def _count_scored(session: Session, model_version: int, image_ids: Sequence[str]) -> None:
+    """Count the images that are about to get their first score by a model version."""
+    mine = (ScoreRow.model_version == model_version, ScoreRow.image_id.in_(image_ids))
+    new = len(image_ids) - len(session.scalars(select(ScoreRow.image_id).where(*mine).distinct()).all())
     row = session.get(ScoredCountRow, model_version)
-    if row is None:
-        session.add(ScoredCountRow(model_version=model_version, images=1))
-    else:
-        row.images += 1
+    if row is not None:
+        row.images += new
+    elif new:
+        session.add(ScoredCountRow(model_version=model_version, images=new))
 
 
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
