@@ -63,6 +63,11 @@ class SlicePatches(Dataset[list[Patch]]):
         """The number of annotated slices."""
         return len(self._slices)
 
+    @property
+    def case_numbers(self) -> list[int]:
+        """The number of the case of each item."""
+        return [slice_.case for slice_ in self._slices]
+
     def __getitem__(self, index: int) -> list[Patch]:
         """The patches of the slice at `index`."""
         own = self._slices[index]
