@@ -20,7 +20,8 @@ from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, ModelUse, ModelVersion
+from activelabel.store.records.labels import Annotation
+from activelabel.store.records.models import ModelUse, ModelVersion
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from activelabel.prediction.prepared.ahead import Ahead
 from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.project import Project
 from activelabel.project.slicing import fixed_axis
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 _MISSING = "there are no features of new volumes"
 

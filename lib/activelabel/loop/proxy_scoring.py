@@ -18,7 +18,7 @@ from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.recipes import ProxySettings
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import Snapshot, prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import Needs, traits_of
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from activelabel.recipes.sections import Intensity
 from activelabel.recipes.strategy_traits import raced_kind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import ModelKind, ModelVersion
+from activelabel.store.records.models import ModelKind, ModelVersion
 from activelabel.training.checkpoints import ModelDescription, load_model
 from activelabel.training.transfer import proxy_description
 
@@ -101,6 +101,11 @@ class Project:
     def features_folder(self) -> Path:
         """The folder of image features: one file per model version."""
         return self.folder / "features"
+
+    @property
+    def maps_folder(self) -> Path:
+        """The folder of maps of uncertainty and probability that clients have asked for; it may be removed."""
+        return self.folder / "maps"
 
     @property
     def prepared_folder(self) -> Path:

@@ -23,7 +23,8 @@ from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, Image
+from activelabel.store.records.images import Image
+from activelabel.store.records.labels import Annotation
 
 logger = logging.getLogger(__name__)
 

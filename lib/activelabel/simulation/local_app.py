@@ -23,7 +23,7 @@ from activelabel.project.readability import set_aside
 from activelabel.project.slicing import count_slices
 from activelabel.recipes import ProxySettings
 from activelabel.simulation.pool_images import PoolImages
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 from activelabel.strategies.asking import ProjectStrategy
 from activelabel.strategies.catalogue import build_strategies
 

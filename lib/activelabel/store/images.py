@@ -14,8 +14,11 @@ from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
-from activelabel.store.records import Image, Role, SlicesTaken
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
+from activelabel.store.records.images import Image, Role, SlicesTaken
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ScoreRow
+from activelabel.store.schema.queries import LeaseRow
 
 
 class Images(Database):
@@ -171,6 +174,12 @@ class Images(Database):
         statement = select(ImageRow.id).where(in_pool(role, self._clock())).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
+
+    def count_unfinished(self, role: Role) -> int:
+        """The number of present, readable images that are neither fully annotated nor set aside; some may be leased."""
+        statement = select(func.count()).select_from(ImageRow).where(unfinished(role))
+        with self._reading() as session:
+            return session.scalar(statement) or 0
 
 
 def _goes_by_slices(session: Session, image_id: str) -> bool:

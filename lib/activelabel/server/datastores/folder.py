@@ -43,7 +43,9 @@ from activelabel.server.datastores.listed import (
 )
 from activelabel.server.datastores.segmentation_meta import meta_of
 from activelabel.store.case_states import Verdict
-from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Review
+from activelabel.store.records.labels import FINAL, Annotation, Draft
+from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.records.reviews import Review
 
 logger = logging.getLogger(__name__)
 
@@ -165,19 +167,18 @@ class LedgerDatastore(FolderImages):
             "and the series with `activelabel rtstruct`"
         )
 
+    def series_folder(self, image_id: str) -> Path:
+        """The folder with the DICOM files of an image, which only an image of a PACS has.
+
+        Raises:
+            InvalidInputError: the image is a file.
+        """
+        raise InvalidInputError(f"image '{image_id}': it is a file, not a DICOM series")
+
     def _reads_second(self, image_id: str, annotator: str) -> bool:
         """Whether an annotator holds an image for a second reading, and so must not see the first."""
         held = self._ledger.active_lease(annotator)
         return held is not None and (held.image_id, held.strategy) == (image_id, SECOND_READING)
-
-    def require_blind(self, image_id: str, tag: str, person: str) -> None:
-        """Refuse to show a label to whoever is to draw without seeing it.
-
-        Raises:
-            ForbiddenError: it is the label of the first reading.
-        """
-        if tag == FINAL and self._reads_second(image_id, person):
-            raise ForbiddenError(f"image '{image_id}': draw it without the first reading, which is shown afterwards")
 
     def kept_file(self, label: Kept) -> Path:
         """The archived file of a label version or draft.

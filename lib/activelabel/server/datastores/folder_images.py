@@ -42,7 +42,7 @@ from activelabel.server.datastores.listed import (
     new_image,
 )
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class FolderImages(LocalDatastore):
     """The part of `LedgerDatastore` that manages images and keeps the listing consistent with folder and ledger."""
 
     watches_folder: ClassVar[bool] = True
+    has_series: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, and_, select
@@ -13,7 +14,8 @@ from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
-from activelabel.store.schema import ImageRow, ScoreRow
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.models import ScoreRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
 
@@ -56,6 +58,12 @@ class Scores(Database):
         statement = select(ScoreRow.image_id).where(_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
+
+    def last_score_times(self, model_version: int, kind: ScoreKind, count: int) -> list[datetime]:
+        """When the images that were scored last got their score of this kind by a model version, newest first."""
+        times = select(ScoreRow.created_at).where(_kind(model_version, kind)).order_by(ScoreRow.created_at.desc())
+        with self._reading() as session:
+            return list(session.scalars(times.limit(count)))
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether any image has a score of this kind from this model version."""
