@@ -11,7 +11,7 @@ resamples of the volumes.
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,8 @@ from activelabel.acquisition.aggregation import mean, total
 from activelabel.acquisition.regions import region_of
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
 from activelabel.data.label_checking import check_label
-from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.data.labels.label_map import label_map_of
+from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
 from activelabel.prediction.dropout import random_layers
@@ -140,7 +140,7 @@ def compare(recipe: Recipe, network: nn.Module, pool: list[Path], window: tuple[
 def scores_of(statistics: MonteCarloStatistics, recipe: Recipe) -> dict[tuple[str, str], float]:
     """Each measure that there is, as total over everything and as mean over the object."""
     inside = region_of(statistics, "object", recipe.regions)
-    found = {}
+    found: dict[tuple[str, str], float] = {}
     for measure in measures_with(statistics.repeats):
         map: Tensor = MEASURES[measure](statistics)
         found |= {(measure, "total"): total(map), (measure, "object"): mean(map, inside)}
@@ -160,19 +160,19 @@ def print_table(found: Mapping[Way, Found], errors: NDArray[np.float64]) -> None
     for way, mine in found.items():
         for kind, values in mine.scores.items():
             theirs = reference.scores[kind]
-            alike = "" if mine is reference else interval(lambda these, a=values, b=theirs: rank(a[these], b[these]), len(errors))
+            alike = "" if mine is reference else interval(values, theirs)
             kept = "" if mine is reference else "yes" if rank(values, theirs) >= MARK else "no"
-            wrong = interval(lambda these, a=values: rank(a[these], errors[these]), len(errors))
+            wrong = interval(values, errors)
             cost = mine.seconds / reference.seconds
             print(f"| {way.name} | {cost:.3f} | {kind[0]}, {kind[1]} | {alike} | {kept} | {wrong} |", flush=True)
 
 
-def interval(of: Callable[[NDArray[np.int64]], float], count: int) -> str:
-    """A statistic of all volumes, and its 95 % interval."""
+def interval(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
+    """Spearman's correlation over all volumes, and its 95 % interval."""
     rng = np.random.default_rng(WEIGHTS_SEED)
-    resampled = [of(rng.integers(count, size=count)) for _ in range(RESAMPLES)]
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return f"{of(np.arange(count)):.3f} [{low:.3f}, {high:.3f}]"
+    chosen = [rng.integers(len(a), size=len(a)) for _ in range(RESAMPLES)]
+    low, high = np.percentile([rank(a[these], b[these]) for these in chosen], [2.5, 97.5])
+    return f"{rank(a, b):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def rank(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -1,5 +1,6 @@
 """All scores of one volume from one pass over its Monte Carlo repeats."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -68,10 +69,10 @@ def _slice_sums(
     Part by part, so that all maps of a part lie in a processor's cache at once.
     """
     masks = regions_of(statistics, regions, settings)
-    width, height, depth = statistics.mean.shape[1:]
-    thickness = max(_PART_VOXELS // (height * depth), 1)
-    sums = torch.zeros((len(measures) + 1, len(regions), (width, height, depth)[axis]), dtype=torch.float64)
-    for first in range(0, width, thickness):
+    shape = statistics.mean.shape[1:]
+    thickness = max(_PART_VOXELS // math.prod(shape[1:]), 1)
+    sums = torch.zeros((len(measures) + 1, len(regions), shape[axis]), dtype=torch.float64)
+    for first in range(0, shape[0], thickness):
         part = slice(first, first + thickness)
         maps = [MEASURES[measure](statistics.part(part)) for measure in measures]
         inside = torch.stack([mask[part].float() for mask in masks])

@@ -329,8 +329,8 @@ class PredictionSettings(Section):
     random_layers: int | None = Field(
         default=None,
         ge=1,
-        description="how many of the network's dropout layers, counted from its output, are random in the repeats; what "
-        "lies before them runs once for all repeats. By default all are",
+        description="how many of the network's dropout layers, counted from its output, are random in the repeats; "
+        "what lies before them runs once for all repeats. By default all are",
     )
     racing: bool = Field(
         default=False,
