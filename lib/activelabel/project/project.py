@@ -287,6 +287,7 @@ class Project:
             margin=settings.window_margin,
             overlapping=labels.overlaps,
             channels=self.recipe.channel_count,
+            last_layers=settings.random_layers,
         )
 
 
