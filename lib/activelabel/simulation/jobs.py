@@ -16,7 +16,8 @@ import torch
 from activelabel.backports import parent_lives
 from activelabel.errors import ActiveLabelError, NotReadyError
 from activelabel.simulation.arms import Arm
-from activelabel.simulation.experiment import Experiment, run_folder
+from activelabel.simulation.experiment import Experiment
+from activelabel.simulation.folder_names import run_folder
 from activelabel.simulation.playing import Advanced, OpenApp, run_in_process
 
 Progress = tuple[str, int, int]
