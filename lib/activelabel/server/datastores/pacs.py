@@ -27,10 +27,12 @@ from activelabel.data.label_checking import write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
+from activelabel.project.modality import known_modality
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.pacs.blind_view import SEGMENTATIONS, BlindView
 from activelabel.server.pacs.channel_series import Grouped, SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
-from activelabel.server.pacs.modality import find_out
+from activelabel.server.pacs.modality import find_out, image_series
 from activelabel.server.pacs.patients import patients_of
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
@@ -55,6 +57,7 @@ class PacsDatastore(LedgerDatastore):
     """
 
     watches_folder: ClassVar[bool] = False
+    has_series: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class PacsDatastore(LedgerDatastore):
         self._exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
         self._images: Grouped | None = None  # None until the PACS has answered
         self._problem: str | None = None
+        self._modalities: dict[str, str] = {}  # of series that viewers have asked for; a series never changes its own
         self._looking = threading.Lock()
         view.mkdir(parents=True, exist_ok=True)
         super().__init__(
@@ -139,6 +143,24 @@ class PacsDatastore(LedgerDatastore):
         """Record who sends these series to the PACS: the annotator of each SEG, whatever author the SEG names."""
         self._exchange.senders.update(dict.fromkeys(series, name))
 
+    def blind_view(self, images: Collection[str], person: str) -> BlindView | None:
+        """The view of the PACS for a person who reads these images blind; None if they may see everything."""
+        studies = {study for image_id in images if (study := self._study_of(image_id)) is not None}
+        if not studies:
+            return None
+        own = {series for image_id in images for series in self._exchange.series_of(image_id, person)}
+        return BlindView(frozenset(studies), frozenset(own), self._is_segmentation)
+
+    def _is_segmentation(self, series_uid: str) -> bool:
+        if series_uid in self._datastore.objects:  # an image; a viewer asks for each of its slices
+            return False
+        if series_uid not in self._modalities:
+            modality = self.pacs.modality_of(series_uid)
+            if modality is None:
+                return False
+            self._modalities[series_uid] = modality
+        return self._modalities[series_uid] in SEGMENTATIONS
+
     # Images
 
     def refresh(self) -> None:
@@ -149,7 +171,7 @@ class PacsDatastore(LedgerDatastore):
         """
         with self._looking:
             try:
-                images, segs = self.pacs.images(), self.pacs.segmentations()
+                images, segs = self._image_series(), self.pacs.segmentations()
                 grouped = self._rule.group(images)
                 if self._images is None and self._split is not None:  # later images follow their patients
                     shown = {series.uid: series.info for series in images if series.uid in grouped.channels}
@@ -167,6 +189,9 @@ class PacsDatastore(LedgerDatastore):
                 self._problem = str(error)
             else:
                 self._problem = None
+
+    def _image_series(self) -> list[Series]:
+        return image_series(self.pacs, known_modality(self._ledger), self._rule)
 
     def get_image_uri(self, image_id: str) -> str:
         """The series as a NIfTI file, fetched if necessary. A series that is no volume is set aside in the ledger.
@@ -210,7 +235,7 @@ class PacsDatastore(LedgerDatastore):
         listed = self._datastore.objects.get(image_id)
         known = None if listed is None else listed.image.info.get(_CHANNEL_SERIES)
         if known is None:
-            grouped = self._rule.group(self.pacs.images())
+            grouped = self._rule.group(self._image_series())
             if image_id not in grouped.channels:
                 raise NotFoundError(f"the PACS {self.pacs.address} has no series for each channel of {image_id}")
             known = [series.uid for series in grouped.channels[image_id]]
@@ -275,7 +300,7 @@ class PacsDatastore(LedgerDatastore):
         """
         file, annotation = self.label_file(image_id, tag), self._ledger.current_annotation(image_id, tag)
         assert annotation is not None
-        series, made = self._cache.slices(image_id, self._study_of(image_id)), annotation.created_at
+        series, made = self.series_folder(image_id), annotation.created_at
         uid = rtstruct_uid(annotation.sha256, image_id)
         dataset = write_rtstruct(file, series, self._archive.labels, uid, annotation.annotator, made)
         if dataset is None:
@@ -283,6 +308,15 @@ class PacsDatastore(LedgerDatastore):
         content = BytesIO()
         dataset.save_as(content, write_like_original=False)
         return content.getvalue()
+
+    def series_folder(self, image_id: str) -> Path:
+        """The folder with the DICOM files of the series that viewers show, fetched if necessary.
+
+        Raises:
+            NotFoundError: the PACS no longer has the series.
+            UnavailableError: the series has to be fetched, and the PACS does not answer.
+        """
+        return self._cache.slices(image_id, self._study_of(image_id))
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
         """Make a draft the final label, and store it in the PACS too."""

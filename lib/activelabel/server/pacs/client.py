@@ -79,9 +79,9 @@ class Pacs:
         for chatty in ("dicomweb_client", "retrying"):  # they log every request, and a traceback for each failure
             logging.getLogger(chatty).setLevel(logging.ERROR)
 
-    def images(self) -> list[Series]:
-        """The series to annotate: all that the host's search filter finds, CT by default."""
-        return self._search(host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
+    def images(self, filters: Mapping[str, Any] | None = None) -> list[Series]:
+        """The series that a search filter finds; all series without one."""
+        return self._search(filters or {})
 
     def segmentations(self) -> list[Series]:
         """All series of segmentations, SEG and RTSTRUCT."""
@@ -128,6 +128,11 @@ class Pacs:
             if series.uid == series_uid:
                 return series.study_uid
         raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
+
+    def modality_of(self, series_uid: str) -> str | None:
+        """The modality of a series; None if the PACS has no such series."""
+        found = self._search({"SeriesInstanceUID": series_uid})
+        return next((series.info["Modality"] for series in found if series.uid == series_uid), None)
 
     def store(self, dataset: Dataset) -> None:
         """Store an object in the PACS; an object that the PACS already has stays unchanged."""
