@@ -35,7 +35,9 @@ def main() -> int:
         if not _environment(python).exists() and _interpreter(python) is None:
             sys.stderr.write(f"{python}: not found on the PATH or among those of pyenv: install it first\n")
             return 2
-        code = _install(python, "--constraint", "constraints.txt", "--editable", ".", *TOOLS) or _test(python, FOLDERS)
+        code = _install(python, "--constraint", "constraints.txt", "--editable", ".[export]", *TOOLS) or _test(
+            python, FOLDERS
+        )
         if code:
             return code
     return _install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST)

@@ -14,7 +14,7 @@ from training_study import TINY
 
 from activelabel.data.labels.label_texts import parse_labels, text_of
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.simulation.arms import plan_arms
 from activelabel.simulation.cases import find_cases
 from activelabel.simulation.experiment import Experiment, open_experiment

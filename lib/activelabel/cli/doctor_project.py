@@ -30,7 +30,8 @@ from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
 from activelabel.project.modality import configured_modality, declared_or_voted
 from activelabel.project.models.standing import read_standing
-from activelabel.project.project import Project, plan_project, plan_without_labels
+from activelabel.project.opening import plan_project, plan_without_labels
+from activelabel.project.project import Project
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings

@@ -13,7 +13,8 @@ from activelabel import __version__
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import PREPARED, Project, plan_project
+from activelabel.project.opening import plan_project
+from activelabel.project.project import PREPARED, Project
 from activelabel.recipes import Recipe
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
