@@ -10,8 +10,9 @@ import torch
 from activelabel.cli.doctor_parts import parts_of_folder, parts_of_pacs
 from activelabel.cli.doctor_versions import Finding
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
