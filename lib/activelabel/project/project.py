@@ -18,7 +18,6 @@ from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
-from activelabel.project.given.channel_files import SHOWN
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.settings import Settings
 from activelabel.project.thresholds import Thresholds, thresholds
@@ -120,11 +119,6 @@ class Project:
         settings = self.settings
         links_out = settings.links_out_of_studies
         return fixed_modality(self.ledger, settings.modality, self.studies, links_out, self.layout)
-
-    @property
-    def shown_folder(self) -> Path:
-        """The folder of the channels that viewers show, of images whose channels lie in one file."""
-        return self.folder / SHOWN
 
     @property
     def preprocessing(self) -> PreprocessingSettings:
