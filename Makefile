@@ -9,7 +9,7 @@ ALIVE = $(BIN)/python .ci/alive.py
 PIP = $(ALIVE) $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run ohif test test-pythons lint audit docs clean clean-docs
+.PHONY: run ohif test test-pythons lint clients audit docs clean clean-docs
 
 # make run PORT=8001
 PORT ?= 8000
@@ -31,11 +31,21 @@ test: .venv/.tests lint
 test-pythons:
 	@$(PYTHON) .ci/other_pythons.py
 
-lint: .venv/.tests
+lint: .venv/.tests clients
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# What runs in the browser: types, lint, unit tests, and whether the built file in the package is up to date. It needs Node
+# and npm only.
+clients: clients/ohif/node_modules/.installed
+	@npm --prefix clients/ohif run --silent check
+
+clients/ohif/node_modules/.installed: clients/ohif/package-lock.json
+	@command -v npm >/dev/null || { echo "install Node.js 20 or newer with npm first" >&2; exit 2; }
+	@npm --prefix clients/ohif ci --silent --no-audit --no-fund
+	@touch $@
 
 # Known vulnerabilities of what is pinned, from a database on the network; vulnerabilities.toml has those that were judged.
 audit: .venv/.runs
@@ -76,4 +86,5 @@ sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 	@touch $@
 
 clean:
+	@rm -rf clients/ohif/node_modules clients/ohif/build
 	@rm -rf .venv .venv-3.10 .venv-3.12 sample-data/abdomen sample-data/abdomen-labels sample-data/pacs

@@ -37,7 +37,7 @@ from faults_server import CHILDREN, PostgreSQL, Server, wait_for
 from activelabel.names import ScoreKind
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 CASES = 400
 RECIPE = """

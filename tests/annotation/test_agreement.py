@@ -6,7 +6,7 @@ import pytest
 from activelabel.annotation.agreement import agreement_of, agrees, merged
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.simulation.metrics import mean_surface_distance
-from activelabel.store.records import Agreement
+from activelabel.store.records.reviews import Agreement
 
 SHAPE, SPACING_MM = (12, 10, 8), (1.5, 1.5, 2.0)
 NAMES = ("ball", "box", "tube")

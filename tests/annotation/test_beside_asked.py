@@ -23,7 +23,7 @@ from activelabel.server.client_info import read_label_info
 from activelabel.store.case_states import DraftReason
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Draft
+from activelabel.store.records.labels import Draft
 
 SHAPE = (11, 12, 13)
 SPACING_MM = (1.0, 1.5, 3.0)

@@ -18,7 +18,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.slice_digests import SliceDigests, slice_digests
 from activelabel.errors import InvalidInputError
 from activelabel.store.coverage_case import CoverageCase
-from activelabel.store.records import Lease, Outcome
+from activelabel.store.records.queries import Lease, Outcome
 
 SLICES = 6
 AXIS = 2

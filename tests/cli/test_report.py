@@ -14,7 +14,8 @@ from recorded import record_annotation
 from activelabel.cli.main import main
 from activelabel.project.project import open_project
 from activelabel.store.cases.new_annotation import Compared
-from activelabel.store.records import SECOND, Agreement
+from activelabel.store.records.labels import SECOND
+from activelabel.store.records.reviews import Agreement
 
 CURVES = {"random": lambda number: 0.9 - 0.4 / (number + 1), "variance": lambda number: 0.92 - 0.42 / (number + 1)}
 

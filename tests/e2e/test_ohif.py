@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import requests
+from numpy.typing import NDArray
 from ohif_page import OhifPage
 from running_server import RunningServer
 
@@ -54,11 +55,28 @@ def test_the_whole_loop_in_ohif(
         orthanc.dicom_web, places, recipe=recipe, labels="ball", seed=1, project_dir=tmp_path / "project"
     ).start()
     assert server.info()["datastore"]["total"] == CASES
+    studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()
+    assert len(studies) == 1  # the query is passed on
+    study = str(studies[0]["0020000D"]["Value"][0])
     ohif = make_ohif(server.address)
 
-    annotated = draw_and_export(server, ohif, orthanc)
-    train_on_labels_of_a_script(server, orthanc, patients, annotated)
-    see_what_the_model_says(server, ohif, annotated)
+    ohif.open(study)
+    first = ohif.next_case()
+    second = draw_the_first_case(server, ohif, orthanc, first)
+    third = draw_export_and_take_back(server, ohif, second)
+    skipped = draw_one_more(ohif)
+    drafted = ohif.skip("Not now", "the reader is tired")
+    assert len({one["id"] for one in (first, second, third, skipped, drafted)}) == 5
+    assert server.info()["cases"]["not_now"][0]["reason"] == "the reader is tired"
+    assert ohif.take_clicks() == 2  # *Skip*, and how; the reason is typed
+
+    drawn = leave_a_draft(server, ohif, drafted)
+    server.kill()
+    server.start()
+    ohif.open(study)
+    last = take_up_the_draft(server, ohif, drafted, drawn)
+    finish_while_the_model_is_trained(server, ohif, last, skipped)
+    see_what_the_model_says(server, ohif, skipped)
     do_without_the_pacs(server, orthanc, patients, tmp_path)
 
     assert ohif.problems == []
@@ -73,71 +91,130 @@ def info_of(server: RunningServer, image_id: str) -> dict[str, Any]:
     )
 
 
-def draw_and_export(server: RunningServer, ohif: OhifPage, orthanc: Orthanc) -> str:
-    """Ask for the next sample, draw and export; check that the drawing is a label. Return the image's id."""
-    studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()
-    assert len(studies) == 1  # the query is passed on
-    ohif.open(studies[0]["0020000D"]["Value"][0])
-    assert ohif.connect() == f"{server.address}/"
-    assert "no model yet" in ohif.run_segmentation_in_vain()
-    ohif.picture(server.log.parent / "refused.png")
-    sample = ohif.next_sample()
-    assert sample["strategy"] == "variance"  # OHIF asked for `random`
-    assert "no model yet" in sample["reason"] or "validation case" in sample["reason"]
-    assert sample["query"] == {"kind": "volume"}
-    assert ohif.page.url.endswith(sample["StudyInstanceUID"])
+def voxels_of(server: RunningServer, path: str, **query: str) -> NDArray[np.intp]:
+    """Return the indices of the voxels of the first structure in a mask of the server."""
+    answer = requests.get(f"{server.address}/{path}", query, timeout=ANSWER_SECONDS)
+    answer.raise_for_status()
+    file = server.log.parent / "mask.nii.gz"
+    file.write_bytes(answer.content)
+    return np.argwhere(np.asarray(nibabel.load(file).dataobj) == 1)
 
-    ohif.connect()
+
+def draw_the_first_case(
+    server: RunningServer, ohif: OhifPage, orthanc: Orthanc, sample: dict[str, Any]
+) -> dict[str, Any]:
+    """Draw on one slice and save; check that the drawing is a label at its place. Return the next case."""
+    assert sample["strategy"] == "variance"
+    assert sample["query"] == {"kind": "volume"}
+    assert sample["StudyInstanceUID"] in ohif.page.url
+    text = ohif.shown_text()
+    assert sample["PatientID"] in text
+    assert sample["reason"] in text
+    assert "There is no model yet" in text
+    ohif.page.evaluate("() => { window.loaded = true; }")
+    ohif.take_clicks()
+    ohif.press_save()
+    ohif.wait_for_text("Nothing is drawn")
+    assert server.progress()["annotated"] == 0
+    assert ohif.take_clicks() == 1
+
     ohif.scroll(3)
     assert ohif.number() == "(12/16)"
-    slice_number = ohif.paint()
-    assert slice_number == 16 - 12  # in this view OHIF counts slices from the head
+    assert ohif.paint() == [16 - 12]  # in this view OHIF counts slices from the head
+    assert ohif.warns_before_leaving()
     ohif.rename_segment("lump")
-    ohif.export("'lump' is not a label of this app")
-    assert server.progress()["annotated"] == 0
+    ohif.press_save()
+    ohif.wait_for_text("'lump' is not a label of this app")  # the server's own line
     ohif.rename_segment("ball")
-    ohif.export("kept as a draft: something is drawn on 1 of 16 slices")  # one stroke does not finish a volume
-    assert (server.progress()["annotated"], server.progress()["annotated_slices"]) == (0, 0)
+    ohif.take_clicks()
+    following = ohif.save_and_next()
+    assert ohif.take_clicks() == 1
+    assert ohif.page.evaluate("() => window.loaded"), "the page was not loaded anew"
+    assert not ohif.warns_before_leaving()
+    assert server.progress()["annotated"] == 1
+    assert len(orthanc.series("SEG")) == 1
+    voxels = voxels_of(server, "datastore/label", label=sample["id"], tag="final")
+    assert set(voxels[:, 2]) == {16 - 12}
+    np.testing.assert_allclose(voxels[:, :2].mean(axis=0), [(24 - 1) / 2, (20 - 1) / 2], atol=1.5)
+    return following
+
+
+def draw_export_and_take_back(server: RunningServer, ohif: OhifPage, sample: dict[str, Any]) -> dict[str, Any]:
+    """Undo and redo by keys, export the drawing as OHIF does, save it, and return the next case."""
+    assert ohif.drawing() == [0] * (24 * 20 * 16)
+    drawn = ohif.paint(slices=6)
+    assert len(drawn) == 6
+    drawing = ohif.drawing()
+    ohif.press("Control+z")
+    assert len(ohif.drawn_slices()) == 5
+    for _ in range(7):
+        ohif.press("Control+z")
+    assert ohif.drawn_slices() == []
+    for _ in range(7):
+        ohif.press("Control+y")
+    assert ohif.drawing() == drawing
+    # An export says nothing about whether the case is finished.
+    ohif.export("kept as a draft: something is drawn on 6 of 16 slices")
+    assert sorted(set(voxels_of(server, "activelabel/draft", image=sample["id"])[:, 2])) == drawn
+    ohif.take_clicks()
+    following = ohif.save_and_next()
+    assert ohif.take_clicks() == 1
+    return following
+
+
+def draw_one_more(ohif: OhifPage) -> dict[str, Any]:
+    """Draw on the open case, and save it. Return the next case."""
+    ohif.paint(slices=6)
+    following = ohif.save_and_next()
+    assert ohif.take_clicks() == 1
+    return following
+
+
+def leave_a_draft(server: RunningServer, ohif: OhifPage, sample: dict[str, Any]) -> list[int]:
+    """Draw and go back to the list of studies; check that the drawing is a draft. Return it."""
+    ohif.paint(slices=6)
+    drawing = ohif.drawing()
+    ohif.leave()
+    server.wait_for(lambda: bool(server.info()["cases"]["drafts"]), "the draft", ANSWER_SECONDS)
     (draft,) = server.info()["cases"]["drafts"]
     assert (draft["id"], draft["annotator"]) == (sample["id"], "127.0.0.1")
-    ohif.export("is stored, and a label now")  # the second export of the same drawing confirms that it is complete
-    assert server.progress()["annotated"] == 1
-    assert len(orthanc.series("SEG")) == 3
-    label = requests.get(
-        f"{server.address}/datastore/label", {"label": sample["id"], "tag": "final"}, timeout=ANSWER_SECONDS
-    )
-    path = server.log.parent / "label.nii.gz"
-    path.write_bytes(label.content)
-    voxels = np.argwhere(np.asarray(nibabel.load(path).dataobj) == 1)
-    assert set(voxels[:, 2]) == {slice_number}
-    np.testing.assert_allclose(voxels[:, :2].mean(axis=0), [(24 - 1) / 2, (20 - 1) / 2], atol=1.5)
-
-    assert ohif.next_sample()["id"] != sample["id"]
-    return str(sample["id"])
+    return drawing
 
 
-def train_on_labels_of_a_script(server: RunningServer, orthanc: Orthanc, patients: Any, annotated: str) -> None:
-    """Check that labels of the stock client reach the PACS too; enough of them make a model."""
-    objects = requests.get(f"{server.address}/datastore/?output=all", timeout=ANSWER_SECONDS).json()["objects"]
-    training = [image_id for image_id in sorted(objects) if image_id != annotated][:3]
-    for image_id in training:
-        server.save_label(image_id, patients.label_of(objects[image_id]["image"]["info"]["PatientID"]))
-    assert len(orthanc.series("SEG")) == 3 + len(training)
+def take_up_the_draft(
+    server: RunningServer, ohif: OhifPage, sample: dict[str, Any], drawing: list[int]
+) -> dict[str, Any]:
+    """Open the case that is held, with its draft; finish it, and return the next case."""
+    ohif.wait_for_text("You have a case open")
+    assert ohif.next_case()["id"] == sample["id"]
+    assert ohif.drawing() == drawing
+    assert "You draw on your draft" in ohif.shown_text()
+    assert server.progress()["annotated"] == 3
+    following = ohif.save_and_next()
+    assert server.progress()["annotated"] == 4
+    return following
+
+
+def finish_while_the_model_is_trained(
+    server: RunningServer, ohif: OhifPage, sample: dict[str, Any], skipped: dict[str, Any]
+) -> None:
+    """Check that a training has started by itself, and that the case that was skipped comes last, over its model."""
+    assert sample["id"] != skipped["id"]
+    ohif.paint(slices=6)
     server.wait_for_model(1)
-    assert server.progress()["scored"] > 0
+    ohif.take_clicks()
+    assert ohif.save_and_next()["id"] == skipped["id"]
+    assert ohif.take_clicks() == 1
 
 
-def see_what_the_model_says(server: RunningServer, ohif: OhifPage, annotated: str) -> None:
-    """Check voxel by voxel that OHIF shows the server's prediction."""
-    ohif.open(info_of(server, annotated)["StudyInstanceUID"])
-    ohif.connect()
-    assert ohif.coloured_pixels() == 0
-    shown = ohif.run_segmentation()
-    mask, params = server.client.infer("segmentation", annotated, {})
+def see_what_the_model_says(server: RunningServer, ohif: OhifPage, sample: dict[str, Any]) -> None:
+    """Check voxel by voxel that OHIF opens a case with the server's prediction."""
+    mask, params = server.client.infer("segmentation", sample["id"], {})
     assert params["label_names"] == {"ball": 1}
     expected = np.asarray(nibabel.load(mask).dataobj).ravel(order="F")
     assert expected.any()
-    np.testing.assert_array_equal(shown, expected)
+    assert "You draw over what the model draws" in ohif.shown_text()
+    np.testing.assert_array_equal(ohif.drawing(), expected)
     assert ohif.coloured_pixels() > 100
     ohif.picture(server.log.parent / "ohif.png")
 

@@ -10,7 +10,7 @@ from recorded import record_annotation
 from training_study import TINY, Study
 
 from activelabel.loop.advice import advice, effort_unit
-from activelabel.store.records import Annotation
+from activelabel.store.records.labels import Annotation
 
 
 def publish(study: Study, seen: list[Annotation], dice: float | None) -> None:

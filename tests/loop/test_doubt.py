@@ -23,7 +23,8 @@ from activelabel.loop.scoring import VolumeScoring
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
 from activelabel.recipes.strategy_traits import TRAITS
-from activelabel.store.records import Annotation, Doubt
+from activelabel.store.records.labels import Annotation
+from activelabel.store.records.models import Doubt
 from activelabel.strategies.catalogue import build_strategies, build_strategy, strategy_names
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""The imports of a scoring process, seen in a process of its own."""
+"""The imports of a server and of its children, seen in a process of its own."""
 
 import json
 import sqlite3
@@ -57,3 +57,22 @@ def test_a_training_imports_mlflow_only_when_it_tracks(tmp_path: Path) -> None:
     )
     with closing(sqlite3.connect(database)) as tracked:
         assert tracked.execute("select name from experiments where name = 'tried'").fetchall() == [("tried",)]
+
+
+SERVER = """
+import json, sys
+from activelabel.server.lean_imports import import_monai_for_host
+import_monai_for_host()
+import monailabel.app, monailabel.main
+import activelabel.server.app
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_a_server_starts_without_what_few_of_its_requests_need() -> None:
+    done = subprocess.run([sys.executable, "-c", SERVER], capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    imported = json.loads(done.stdout.splitlines()[-1])
+    assert {"fastapi", "monai.handlers", "activelabel.server.datastores.pacs"} <= set(imported)
+    heavy = {"highdicom", "ignite", "matplotlib", "mlflow", "pandas", "scipy", "sklearn", "sympy", "torchvision"}
+    assert not heavy & set(imported)

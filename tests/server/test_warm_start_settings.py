@@ -13,7 +13,7 @@ from activelabel.networks import build_network
 from activelabel.project.models.proxy import initial_weights
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.project import Project, open_project
-from activelabel.store.records import ModelKind
+from activelabel.store.records.models import ModelKind
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import Proposal
 

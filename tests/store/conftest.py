@@ -13,7 +13,7 @@ from postgresql_fixtures import postgresql_server as postgresql_server
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.schema import Base
+from activelabel.store.schema.base import Base
 
 
 class Clock:

@@ -13,8 +13,10 @@ from activelabel.errors import NotFoundError, NotReadyError
 from activelabel.store.case_states import MOVES, CaseEvent, CaseState, DraftReason, Verdict, refusal
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
-from activelabel.store.records import SECOND, SECOND_READING, Agreement
-from activelabel.store.schema import Base
+from activelabel.store.records.labels import SECOND
+from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.records.reviews import Agreement
+from activelabel.store.schema.base import Base
 
 IMAGES, ANNOTATORS = ("a", "b", "c"), ("ann", "bob", "eve")
 images, annotators = st.sampled_from(IMAGES), st.sampled_from(ANNOTATORS)

@@ -4,7 +4,7 @@ from recorded import record_annotation
 from activelabel.acquisition.score import Score
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store.records import SlicesTaken
+from activelabel.store.records.images import SlicesTaken
 
 
 def roles(ledger):

@@ -21,8 +21,9 @@ from activelabel.store.columns import UtcDateTime
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import checked_url, sqlite_url
 from activelabel.store.models.choice import label_judges
-from activelabel.store.records import Annotation, Lease
-from activelabel.store.schema import Base
+from activelabel.store.records.labels import Annotation
+from activelabel.store.records.queries import Lease
+from activelabel.store.schema.base import Base
 
 ROWS_OF_0001 = """
 INSERT INTO images VALUES ('a', :then, 'training', TRUE, NULL, NULL, FALSE),

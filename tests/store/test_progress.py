@@ -2,7 +2,8 @@ import pytest
 from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
-from activelabel.store.records import ModelEffort, Progress
+from activelabel.store.records.models import ModelEffort
+from activelabel.store.records.study import Progress
 
 
 @pytest.fixture

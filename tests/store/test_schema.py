@@ -5,7 +5,9 @@ from recorded import record_annotation
 from sqlalchemy import insert, text, update
 from sqlalchemy.exc import IntegrityError
 
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseItemRow, LeaseRow
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.queries import LeaseItemRow, LeaseRow
 
 
 def item(lease_id, slice_index):

@@ -11,7 +11,7 @@ from recorded import record_annotation
 
 from activelabel.errors import NotFoundError
 from activelabel.store.cases.skips import NOT_NOW
-from activelabel.store.schema import Base
+from activelabel.store.schema.base import Base
 
 IMAGES, ANNOTATORS, SLICES = ("a", "b"), ("ann", "bob"), (0, 1, 2)
 EVERYTHING = frozenset(SLICES)

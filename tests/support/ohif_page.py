@@ -1,6 +1,8 @@
 """OHIF in a headless browser, used as an annotator uses it: through its visible controls."""
 
 import contextlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +32,26 @@ _COLOURED = """() => {
     }
     return coloured;
 }"""
-_DRAWN_SLICES = """() => {
-    const volume = services.segmentationService.getLabelmapVolume('1');
-    const [width, height] = volume.dimensions;
-    const slices = new Set();
-    volume.voxelManager.getCompleteScalarDataArray().forEach((value, at) => {
-        if (value) slices.add(Math.floor(at / (width * height)));
-    });
-    return [...slices];
+_DRAWING = """() => {
+    const [drawing] = services.segmentationService.getSegmentations();
+    const volume = drawing && services.segmentationService.getLabelmapVolume(drawing.segmentationId);
+    return volume ? [...volume.voxelManager.getCompleteScalarDataArray()] : [];
 }"""
-_LABELMAP = "() => [...services.segmentationService.getLabelmapVolume('1').voxelManager.getCompleteScalarDataArray()]"
+# How many pixels of the map over the first view can be seen; nothing before there are any.
+_SHOWN_MAP = """() => {
+    const canvas = document.querySelector('canvas.activelabel-uncertainty');
+    if (!canvas || canvas.hidden || !canvas.width) return 0;
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    return pixels.filter((value, at) => at % 4 === 3 && value > 0).length;
+}"""
+_ASK = re.compile("Next case|Open it")
+# Counts what an annotator presses anywhere but in the image.
+_COUNT_CLICKS = """
+    window.clicks = 0;
+    window.addEventListener('pointerdown', event => {
+        window.clicks += !event.target.closest('[data-viewport-uid], .cornerstone-canvas');
+    }, true);
+"""
 
 
 class OhifPage:
@@ -55,6 +67,7 @@ class OhifPage:
         self.problems: list[str] = []
         self.page: Page = self._browser.new_page(viewport={"width": 1600, "height": 900}, ignore_https_errors=True)
         self.page.set_default_timeout(PATIENCE_MS)
+        self.page.add_init_script(_COUNT_CLICKS)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("dialog", lambda dialog: dialog.accept())
 
@@ -70,26 +83,61 @@ class OhifPage:
         """Wait for the image; the first one may take half a minute."""
         self.page.wait_for_function(_SEES_IMAGE)
 
-    def connect(self) -> str:
-        """Press the round arrow, and return the address that the panel had before."""
-        address = self.page.locator("#monailabelServerURL").input_value()
-        self.page.click(".settingsTable button.actionButton")
-        self.page.wait_for_selector("label[for=tab-1]")
-        self.page.wait_for_function("() => services.segmentationService.getLabelmapVolume('1')")
-        return address
+    def next_case(self) -> dict[str, Any]:
+        """Ask for a case, wait until it is open, and return the server's answer."""
+        return self._case_after(lambda: self._panel.get_by_role("button", name=_ASK).click())
 
-    def next_sample(self) -> dict[str, Any]:
-        """Press Next Sample and OK, wait until the image is drawn, and return the server's answer."""
-        button = self.page.get_by_role("button", name="Next Sample")
-        if not button.is_visible():
-            self.page.click("label[for=tab-1]")
+    def save_and_next(self) -> dict[str, Any]:
+        """Save the drawing, wait until the next case is open, and return the server's answer."""
+        return self._case_after(self.press_save)
+
+    def skip(self, kind: str, reason: str) -> dict[str, Any]:
+        """Skip the case, wait until the next one is open, and return the server's answer."""
+        self._panel.get_by_role("button", name="Skip").click()
+        self._panel.get_by_label("Reason").fill(reason)
+        return self._case_after(lambda: self._panel.get_by_role("button", name=kind).click())
+
+    def _case_after(self, press: Callable[[], None]) -> dict[str, Any]:
         with self.page.expect_response("**/activelearning/*") as answer:
-            button.click()
-        sample = dict(answer.value.json())  # before the page is left
-        with self.page.expect_navigation():
-            self.page.click(".nextSampleForm button.actionButton")
-        self.wait_for_image()
+            press()
+        sample = dict(answer.value.json())
+        if sample:
+            self.wait_for_case(sample["id"])
         return sample
+
+    def press_save(self) -> None:
+        """Press *Save and next*."""
+        self._panel.get_by_role("button", name="Save and next").click()
+
+    def wait_for_case(self, image: str) -> None:
+        """Wait until a case can be drawn on."""
+        self.page.wait_for_function(
+            "image => services.segmentationService.getSegmentations().some(one => one.segmentationId.endsWith(image))",
+            arg=image,
+        )
+        self._panel.locator("button:enabled", has_text="Save and next").wait_for()
+        self.wait_for_image()
+
+    def shown_text(self) -> str:
+        """Return the text of the panel."""
+        return self._panel.inner_text()
+
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the panel shows a text."""
+        self._panel.get_by_text(text).wait_for()
+
+    def take_clicks(self) -> int:
+        """Return how often something was pressed outside the image since the last call."""
+        return int(self.page.evaluate("() => { const count = clicks; clicks = 0; return count; }"))
+
+    def leave(self) -> None:
+        """Go back to the list of studies, within the page."""
+        self.page.click("[data-cy=return-to-work-list]")
+        self.page.get_by_text("Study List").first.wait_for()
+
+    @property
+    def _panel(self) -> Locator:
+        return self.page.locator("section.activelabel")
 
     def scroll(self, slices: int) -> None:
         """Scroll by this number of slices in the axial view."""
@@ -106,20 +154,55 @@ class OhifPage:
         shown = self.page.locator("[data-cy=viewport-overlay-bottom-right]").first.inner_text()  # I: 9 (9/16)
         return f"({shown.split('(')[1]}"
 
-    def paint(self) -> int:
-        """Draw a dot in the middle of the axial view, and return the index of its slice in the stored image."""
-        self.page.click("[data-cy=Brush]")
+    def paint(self, slices: int = 1) -> list[int]:
+        """Draw a dot in the middle of the axial view, and on the slices below it.
+
+        Return the indices of all drawn slices in the stored image.
+        """
         box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
         assert box is not None
-        self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        for place in range(slices):
+            if place:
+                self.scroll(1)
+            self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
-        drawn = self.page.evaluate(_DRAWN_SLICES)
-        assert len(drawn) == 1, drawn
-        return int(drawn[0])
+        return self.drawn_slices()
+
+    def drawing(self) -> list[int]:
+        """Return the values of the drawing in the order of the stored image."""
+        return list(self.page.evaluate(_DRAWING))
+
+    def drawn_slices(self) -> list[int]:
+        """Return the indices of the slices on which something is drawn."""
+        size = self.page.evaluate(
+            "() => services.segmentationService.getLabelmapVolume("
+            "services.segmentationService.getSegmentations()[0].segmentationId).dimensions"
+        )
+        voxels = size[0] * size[1]
+        return sorted({place // voxels for place, value in enumerate(self.drawing()) if value})
+
+    def press(self, keys: str) -> None:
+        """Press keys on the page."""
+        self.page.keyboard.press(keys)
+
+    def warns_before_leaving(self) -> bool:
+        """Tell whether the browser would ask before the page is left."""
+        event = "new Event('beforeunload', {cancelable: true})"
+        return not self.page.evaluate(f"() => window.dispatchEvent({event})")
+
+    def show_uncertainty(self, opacity: float) -> int:
+        """Move the slider, and return how many pixels of the map are shown in the first view."""
+        self._panel.get_by_label("Uncertainty").fill(str(opacity))
+        shown = self.page.wait_for_function(_SHOWN_MAP)
+        return int(shown.json_value())
 
     def rename_segment(self, name: str) -> None:
         """Give the first segment another name."""
-        self.page.evaluate(f"() => services.segmentationService.setSegmentLabel('1', 1, {name!r})")
+        self.page.evaluate(
+            "name => services.segmentationService.setSegmentLabel("
+            "services.segmentationService.getSegmentations()[0].segmentationId, 1, name)",
+            name,
+        )
 
     def export(self, outcome: str) -> None:
         """Export a DICOM SEG, and wait until the viewer shows this text about the outcome."""
@@ -135,26 +218,6 @@ class OhifPage:
             self.page.keyboard.press("Escape")
         save.click()
         self.page.get_by_text(outcome).wait_for()
-
-    def run_segmentation_in_vain(self) -> str:
-        """Press Run Segmentation, which must fail, and return the text of the notice."""
-        self._press_run_segmentation()
-        failed = self.page.get_by_text("Failed to Run Segmentation").first
-        failed.wait_for()
-        return failed.inner_text()
-
-    def _press_run_segmentation(self) -> None:
-        button = self.page.locator('button[title="Run Segmentation"]')
-        if not button.is_visible():
-            self.page.click("label[for=tab-2]")
-        button.click()
-
-    def run_segmentation(self) -> list[int]:
-        """Press Run Segmentation, and return the values of the shown voxels in the order of the stored image."""
-        self._press_run_segmentation()
-        self.page.get_by_text("Running Segmentation - Successful").wait_for()
-        self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
-        return list(self.page.evaluate(_LABELMAP))
 
     def coloured_pixels(self) -> int:
         """Return the number of pixels of the first view that are not grey."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from activelabel.store.cases.new_annotation import KeptFile, NewAnnotation, NewDraft
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, Draft
+from activelabel.store.records.labels import Annotation, Draft
 
 
 def record_annotation(

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.project import Project
-from activelabel.store.schema import AnnotationRow
+from activelabel.store.schema.labels import AnnotationRow
 from activelabel.training.checkpoints import load_model
 
 TINY = Path(__file__).parent / "tiny.toml"

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 Vector = NDArray[np.float64]
 
@@ -67,6 +66,8 @@ def fit_power_law(effort: ArrayLike, dice: ArrayLike) -> PowerLaw:
     def residuals(parameters: Vector) -> Vector:
         plateau, scale, rate = parameters
         return plateau - scale * multiples**-rate - y
+
+    from scipy.optimize import least_squares  # a server, which has no curve at its start, need not wait for it
 
     bounds = [0, 0, _RATES[0]], [1, np.inf, _RATES[-1]]
     fit = least_squares(residuals, start, bounds=bounds, xtol=1e-12, ftol=1e-12, gtol=1e-12)

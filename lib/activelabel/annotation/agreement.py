@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import label_map_of
-from activelabel.store.records import Agreement
+from activelabel.store.records.reviews import Agreement
 
 
 def agreement_of(

@@ -31,7 +31,8 @@ from activelabel.store.cases.annotations import LabelChangedError
 from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, SECOND, Annotation, Draft, Lease
+from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
+from activelabel.store.records.queries import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -276,7 +277,7 @@ class LabelArchive:
             sent.annotator,
             tag=tag,
             slices=label.slices,
-            foreground_slices=label.foreground_slices,
+            foreground_slices=label.foreground_slices(self.labels),
             label_names=stored_labels(self.labels),
             file_stamp=file.stamp,
         )

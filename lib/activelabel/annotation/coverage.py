@@ -14,7 +14,7 @@ from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests, differing, drawn_on, slice_digests
 from activelabel.errors import InvalidInputError
 from activelabel.store.coverage_case import CoverageCase
-from activelabel.store.records import Lease
+from activelabel.store.records.queries import Lease
 
 WHOLE = "all"
 """The value of `annotated_slices` that stands for all slices; otherwise it is a list."""

@@ -14,7 +14,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.store.cases.new_annotation import NewDraft
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Draft, Lease
+from activelabel.store.records.labels import Draft
+from activelabel.store.records.queries import Lease
 
 logger = logging.getLogger(__name__)
 

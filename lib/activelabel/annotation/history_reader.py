@@ -17,7 +17,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Lease
+from activelabel.store.records.labels import FINAL, Annotation, Draft
+from activelabel.store.records.queries import SECOND_READING, Lease
 
 logger = logging.getLogger(__name__)
 

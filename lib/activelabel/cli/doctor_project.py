@@ -37,8 +37,9 @@ from activelabel.project.settings import links_allowed, parse_settings
 from activelabel.project.studies import is_pacs
 from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
+from activelabel.server.pacs.modality import image_series
 from activelabel.server.pacs.patients import patients_of
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 LOW_DISK_GIB = 5.0
 
@@ -251,9 +252,11 @@ def _labels(folder: _Folder, names: Sequence[str]) -> Iterator[Finding]:
 def _pacs(app_dir: str, address: str, conf: Mapping[str, str], series: list[Series]) -> Iterator[Finding]:
     """Report on the PACS, and add the series that make its images, those of the shown channel, to `series`."""
     layout = _layout(app_dir, address, conf)
-    rules = parse_settings(conf).channel_files if layout.names else ()
+    settings = parse_settings(conf)
+    rule = SeriesRule(layout, (settings.channel_files if layout.names else ()) or layout.names)
     try:
-        found = SeriesRule(layout, rules or layout.names).group(Pacs(address).images())
+        modality = None if settings.modality == AUTO else configured_modality(settings.modality, layout)
+        found = rule.group(image_series(Pacs(address), modality, rule))
     except ActiveLabelError as error:
         yield Finding("PACS", False, str(error), "mend what the line names")
         return
@@ -262,7 +265,7 @@ def _pacs(app_dir: str, address: str, conf: Mapping[str, str], series: list[Seri
         "PACS",
         bool(found.channels),
         f"{len(found.channels)} {'images of several series' if layout.names else 'series'} to annotate",
-        "send images, or say with MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant: CT by default",
+        "send images, or say with --conf modality or MONAI_LABEL_DICOMWEB_SEARCH_FILTER which series are meant",
     )
     yield from (Finding("series", True, line) for line in lines_on(found.passed_over))
 

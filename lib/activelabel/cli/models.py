@@ -11,7 +11,7 @@ import typer
 from activelabel.cli.options import Conf, Studies
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
-from activelabel.store.records import Metrics, ModelKind, ModelVersion
+from activelabel.store.records.models import Metrics, ModelKind, ModelVersion
 
 if TYPE_CHECKING:
     from activelabel.project.models.standing import Standing

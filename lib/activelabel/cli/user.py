@@ -9,7 +9,7 @@ import typer
 from activelabel.cli.options import Conf, Studies
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
-from activelabel.store.records import UserRole
+from activelabel.store.records.people import UserRole
 
 if TYPE_CHECKING:
     from activelabel.store.ledger import Ledger

@@ -16,7 +16,7 @@ from activelabel.project.models.standing import read_standing
 from activelabel.project.models.start import keep_start
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
-from activelabel.store.records import Judges, Metrics
+from activelabel.store.records.models import Judges, Metrics
 
 
 def import_start(project: Project, file: Path) -> Fit:

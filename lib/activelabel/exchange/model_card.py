@@ -10,7 +10,8 @@ from activelabel.data.labels.label_texts import entries_of, read_stored
 from activelabel.exchange.bundle_configs import NOTICE
 from activelabel.project.models.standing import Standing
 from activelabel.project.project import Project
-from activelabel.store.records import Annotation, ModelVersion
+from activelabel.store.records.labels import Annotation
+from activelabel.store.records.models import ModelVersion
 from activelabel.training.checkpoints import ModelDescription
 
 FEW_CASES = 10

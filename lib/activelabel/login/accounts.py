@@ -13,7 +13,7 @@ from activelabel.login.attempts import Attempts
 from activelabel.login.identity import ROLES, Identity
 from activelabel.login.passwords import verify_password
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import User
+from activelabel.store.records.people import User
 from activelabel.store.users import checked_user_name
 
 logger = logging.getLogger(__name__)

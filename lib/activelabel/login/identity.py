@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from activelabel.store.records import UserRole
+from activelabel.store.records.people import UserRole
 
 
 class Role(IntEnum):

@@ -12,7 +12,7 @@ from activelabel.project.images import Images
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.store.models.choice import best_version, label_judges
-from activelabel.store.records import Judges, Metrics, ModelKind
+from activelabel.store.records.models import Judges, Metrics, ModelKind
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.evaluation import ClassDice, evaluate_cases, mean_class_dice, mean_dice
 

@@ -13,7 +13,8 @@ from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, Role
+from activelabel.store.records.images import Role
+from activelabel.store.records.labels import Annotation
 from activelabel.training.transforms import Case, check_slices
 
 logger = logging.getLogger(__name__)

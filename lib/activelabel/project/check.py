@@ -17,7 +17,9 @@ from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.studies import is_pacs
-from activelabel.store.records import Annotation, Draft, Image, ModelVersion
+from activelabel.store.records.images import Image
+from activelabel.store.records.labels import Annotation, Draft
+from activelabel.store.records.models import ModelVersion
 
 Check = Callable[[], Sequence[str]]
 """A check of one file; returns a line for each fault, which says what to do."""

@@ -28,7 +28,7 @@ from activelabel.store.cases.label_records import LabelRecord, Rebuilt
 from activelabel.store.copies import restore_copy
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 from activelabel.training.checkpoints import ENDING as MODEL_ENDING
 
 UNKNOWN = "unknown"

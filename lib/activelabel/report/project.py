@@ -15,7 +15,7 @@ from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project, plan_project
 from activelabel.report.figures import draw_doubts, draw_forecast
 from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text
-from activelabel.store.records import SECOND
+from activelabel.store.records.labels import SECOND
 
 _SHOWN_DOUBTS = 30
 

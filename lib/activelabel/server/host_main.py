@@ -5,10 +5,10 @@
 does the same as `python -m monailabel.main start_server`, but answers first requests in half of the time.
 """
 
-from activelabel.server.lean_imports import import_monai
+from activelabel.server.lean_imports import import_monai_for_host
 
 if __name__ == "__main__":
-    import_monai()
+    import_monai_for_host()
     from monailabel.main import Main
 
     Main().run()

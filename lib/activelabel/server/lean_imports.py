@@ -15,23 +15,14 @@ from types import ModuleType
 
 NOT_NEEDED = frozenset(
     {
-        "bs4", "cucim", "cupy", "einops", "fire", "gdown", "girder_client", "IPython", "itk", "lmdb", "matplotlib",
-        "mlflow", "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "scipy", "skimage",
-        "sklearn", "tensorboard", "tifffile", "torchvision", "transformers", "zarr",
+        "bs4", "cucim", "cupy", "einops", "fire", "gdown", "girder_client", "ignite", "IPython", "itk", "lmdb",
+        "matplotlib", "mlflow", "nni", "onnx", "onnxruntime", "openslide", "optuna", "pandas", "pynvml", "scipy",
+        "skimage", "sklearn", "tensorboard", "tifffile", "torchvision", "transformers", "zarr",
     }
 )  # fmt: skip
 """Optional packages of MONAI that neither the server nor a child uses through MONAI."""
 
-NOT_NEEDED_UNTRACKED = frozenset({"mlflow", "pandas"})
-"""Packages that only a training with MLflow uses; `training.engine.tracking` imports them then."""
-
-NOT_NEEDED_BY_TASKS = NOT_NEEDED | {"ignite", "requests"}
-
-SHARDED_OPTIMIZERS = "torch.distributed.optim"
-"""A module that ignite imports only to recognise optimizers shared by several processes, which are not used here.
-
-It imports torch's compiler, which takes a second.
-"""
+NOT_NEEDED_BY_TASKS = NOT_NEEDED | {"requests"}
 
 
 def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
@@ -42,15 +33,22 @@ def import_monai(without: Collection[str] = NOT_NEEDED) -> None:
     """
     if "monai" in sys.modules:
         return
-    with _absent(without), _no_walk(), _no_sharded_optimizers():
-        import monai.apps  # first, as the circular imports of `monai.data` and `monai.transforms` need this order
-        import monai.bundle  # the host's own modules import it
-        import monai.inferers
-        import monai.networks.nets
-        import monai.transforms
-    if "ignite" not in without:
-        with _absent(NOT_NEEDED_UNTRACKED), _no_sharded_optimizers():
-            import monai.handlers  # noqa: F401  # which the host's own modules of training import
+    with _absent(without), _no_walk():
+        import monai.apps  # noqa: F401  # first, as the circular imports of `monai.data` and `monai.transforms` need this order
+        import monai.bundle  # noqa: F401  # the host's own modules import it
+        import monai.inferers  # noqa: F401
+        import monai.networks.nets  # noqa: F401
+        import monai.transforms  # noqa: F401
+
+
+def import_monai_for_host() -> None:
+    """Import what the host's modules import of MONAI at the start of a server, in the same way.
+
+    The host's training of bundles, which this app does not offer, imports MONAI's handlers.
+    """
+    import_monai()
+    with _absent(NOT_NEEDED):
+        import monai.handlers  # noqa: F401
 
 
 class _Absent(MetaPathFinder):
@@ -74,21 +72,6 @@ def _absent(packages: Collection[str]) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-
-
-@contextmanager
-def _no_sharded_optimizers() -> Iterator[None]:
-    """Replace the class of these optimizers by a stand-in without instances."""
-    if SHARDED_OPTIMIZERS in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(SHARDED_OPTIMIZERS)
-    stand_in.ZeroRedundancyOptimizer = type("ZeroRedundancyOptimizer", (), {})  # type: ignore[attr-defined]
-    sys.modules[SHARDED_OPTIMIZERS] = stand_in
-    try:
-        yield
-    finally:
-        del sys.modules[SHARDED_OPTIMIZERS]
 
 
 @contextmanager

@@ -37,6 +37,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             split=split,
             patients=patients,
             layout=project.layout,
+            prepared=project.prepared_images(),
         )
     split, patients = given_split(project.settings), given_patients(project.settings)
     if split is not None:
@@ -45,12 +46,10 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     from activelabel.server.datastores.pacs import PacsDatastore
     from activelabel.server.pacs.channel_series import SeriesRule
     from activelabel.server.pacs.client import Pacs
-    from activelabel.server.pacs.modality import find_out
     from activelabel.server.pacs.series_cache import SeriesCache, cache_folder
 
     pacs = Pacs(studies, project.settings.largest_image_voxels)
     rule = SeriesRule(project.layout, project.settings.channel_files or project.layout.names)
-    find_out(pacs, ledger, rule)
     return PacsDatastore(
         pacs,
         SeriesCache(pacs, cache_folder(pacs)),

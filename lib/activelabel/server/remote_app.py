@@ -22,7 +22,7 @@ from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work
 from activelabel.server.task_names import MODEL
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 POLL_SECONDS = 0.5
 

@@ -14,7 +14,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.given.roles import given_roles
 from activelabel.project.project import Project
 from activelabel.project.readability import note_image, readmit_mended, set_aside_unreadable
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 
 class PoolImages:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.columns import NAME_LENGTH, WORD_LENGTH
-from activelabel.store.records import Slices
+from activelabel.store.records.images import Slices
 
 
 def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:

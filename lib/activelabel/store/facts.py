@@ -6,8 +6,9 @@ from sqlalchemy import select, update
 
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
-from activelabel.store.records import Fact
-from activelabel.store.schema import AnnotationRow, FactRow
+from activelabel.store.records.study import Fact
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.study import FactRow
 
 
 class Facts(Database):

@@ -14,8 +14,11 @@ from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
-from activelabel.store.records import Image, Role, SlicesTaken
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ScoreRow
+from activelabel.store.records.images import Image, Role, SlicesTaken
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ScoreRow
+from activelabel.store.schema.queries import LeaseRow
 
 
 class Images(Database):

@@ -8,8 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
-from activelabel.store.records import ModelKind
-from activelabel.store.schema import Base, ImageRow, ModelUseRow, ModelVersionRow
+from activelabel.store.records.models import ModelKind
+from activelabel.store.schema.base import Base
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.models import ModelUseRow, ModelVersionRow
 
 Record = TypeVar("Record")
 _fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}

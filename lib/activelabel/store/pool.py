@@ -10,8 +10,12 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, null, or
 from sqlalchemy.orm import aliased
 
 from activelabel.store.case_states import Verdict
-from activelabel.store.records import FINAL, SECOND, Role
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ReadingRow, ReviewRow, SkipRow
+from activelabel.store.records.images import Role
+from activelabel.store.records.labels import FINAL, SECOND
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.queries import LeaseRow, SkipRow
+from activelabel.store.schema.reviews import ReadingRow, ReviewRow
 
 
 def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:

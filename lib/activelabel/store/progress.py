@@ -10,8 +10,15 @@ from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row
 from activelabel.store.pool import active, complete, counting, current, current_final, learnable
-from activelabel.store.records import FINAL, SECOND_READING, ModelEffort, Progress, Role
-from activelabel.store.schema import AnnotationRow, ImageRow, LeaseRow, ModelAnnotationRow, ScoreRow
+from activelabel.store.records.images import Role
+from activelabel.store.records.labels import FINAL
+from activelabel.store.records.models import ModelEffort
+from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.records.study import Progress
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ModelAnnotationRow, ScoreRow
+from activelabel.store.schema.queries import LeaseRow
 
 
 class Overview(Database):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, exc, func, select
 
 from activelabel.store.database import Database
 from activelabel.store.pool import active
-from activelabel.store.schema import LeaseRow
+from activelabel.store.schema.queries import LeaseRow
 
 _lock = threading.Lock()
 _numbers = itertools.count()

@@ -13,8 +13,8 @@ from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
-from activelabel.store.records import LoginSession, User, UserRole
-from activelabel.store.schema import LoginSessionRow, UserRow
+from activelabel.store.records.people import LoginSession, User, UserRole
+from activelabel.store.schema.people import LoginSessionRow, UserRow
 
 _STEPS_OF_IDLE = 30
 

@@ -20,7 +20,8 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import count_slices
-from activelabel.store.records import Lease, Slices
+from activelabel.store.records.images import Slices
+from activelabel.store.records.queries import Lease
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due
 from activelabel.strategies.second_readings import second_readings
 

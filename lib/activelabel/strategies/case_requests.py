@@ -6,7 +6,7 @@ from typing import Any
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
-from activelabel.store.records import SkipKind
+from activelabel.store.records.queries import SkipKind
 
 LONGEST_REASON = 500
 _KINDS: dict[str, SkipKind | None] = {"": None, "no": None, NOT_NOW: NOT_NOW, CANNOT: CANNOT}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from activelabel.acquisition.selection import shuffled
 from activelabel.project.project import Project
-from activelabel.store.records import Progress, Slices
+from activelabel.store.records.images import Slices
+from activelabel.store.records.study import Progress
 
 CANDIDATES = 16
 """The number of cases read from the ledger at a time; others may lease some at the same moment, hardly all."""

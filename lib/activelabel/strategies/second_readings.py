@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from activelabel.acquisition.selection import shuffled
 from activelabel.project.project import Project
-from activelabel.store.records import SECOND_READING, Role
+from activelabel.store.records.images import Role
+from activelabel.store.records.queries import SECOND_READING
 from activelabel.strategies.proposal import Proposal
 
 

@@ -17,7 +17,7 @@ from activelabel.acquisition.slice_selection import (
 )
 from activelabel.names import ScoreKind
 from activelabel.project.project import Project
-from activelabel.store.records import SlicesTaken
+from activelabel.store.records.images import SlicesTaken
 from activelabel.strategies.proposal import Proposal
 from activelabel.strategies.ranking import ranking_model
 

@@ -13,7 +13,7 @@ from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import Id, shuffled
 from activelabel.project.models.features import Features, features_file, read_features
 from activelabel.project.project import Project
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 from activelabel.strategies.proposal import CANDIDATES, NotRankedYet, Proposal, Proposals
 
 

@@ -15,7 +15,7 @@ from activelabel.project.models import older as older_models
 from activelabel.project.models.older import SET_ASIDE, convert_older_models
 from activelabel.project.project import Project, open_project
 from activelabel.project.serving import open_served_project
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 CONF = {"labels": "ball", "recipe": str(TINY_RECIPE), "device": "cpu"}
 

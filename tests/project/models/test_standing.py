@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import pytest
 
 from activelabel.project.models.standing import Standing
-from activelabel.store.records import Judges, Measurement, ModelUse, ModelVersion
+from activelabel.store.records.models import Judges, Measurement, ModelUse, ModelVersion
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CASES, OTHERS = Judges("cases", 3), Judges("others", 1)

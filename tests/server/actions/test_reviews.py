@@ -155,6 +155,8 @@ def test_a_returned_label_goes_back_to_its_annotator_with_the_note_and_counts_on
     assert np.array_equal(ward.shown(image), BOTH)
     query = ward.client.get("/activelabel/query", params={"client_id": "ann"}).json()["query"]
     assert (query["image"], query["kind"], query["draft"]) == (image, "volume", False)
+    places = {"axis": 2, "plane": "axial", "towards": "S", "count": 8, "first_mm": 0.0, "step_mm": 2.0}
+    assert (query["axis"], query["slices"], query["places"]) == (None, [], places)
     assert (query["returned"]["note"], query["returned"]["difficulty"]) == ("the box is too small", "hard")
 
     ward.send(image, drawn=BALL)

@@ -24,7 +24,7 @@ from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import Annotation
+from activelabel.store.records.labels import Annotation
 
 LABELS = ("ball", "box")
 

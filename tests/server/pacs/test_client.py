@@ -80,7 +80,7 @@ def test_a_series_is_listed_with_what_viewers_read(fake: FakePacs) -> None:
         "00201209": {"vr": "IS", "Value": [48]},
     }
     fake.answer = pages([listed("1.2.3", **more)], 10)
-    (series,) = Pacs(fake.url).images()
+    (series,) = Pacs(fake.url).images({"Modality": "CT"})
     assert (series.uid, series.study_uid, series.instances) == ("1.2.3", "1.9", 48)
     assert series.info == {
         "Modality": "CT",
@@ -112,10 +112,9 @@ def test_a_series_whose_name_would_leave_a_folder_is_not_listed(fake: FakePacs) 
     assert [series.uid for series in Pacs(fake.url).images()] == ["1.2.3"]
 
 
-def test_the_host_says_which_series_are_images(fake: FakePacs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_SEARCH_FILTER", {"Modality": "MR", "PatientID": "X"})
+def test_a_search_has_the_filters_of_the_request(fake: FakePacs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_settings, "MONAI_LABEL_QIDO_PREFIX", "qido")
-    Pacs(fake.url).images()
+    Pacs(fake.url).images({"Modality": "MR", "PatientID": "X"})
     address = urlsplit(fake.asked[0][1])
     assert address.path == "/dicom-web/qido/series"
     query = parse_qs(address.query)

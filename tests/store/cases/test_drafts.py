@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from activelabel.store.case_states import CaseState, DraftReason
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
-from activelabel.store.schema import DraftRow
+from activelabel.store.schema.labels import DraftRow
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from activelabel.store.cases.label_records import Rebuilt
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import SECOND, Agreement
+from activelabel.store.records.labels import SECOND
+from activelabel.store.records.reviews import Agreement
 
 
 @pytest.fixture

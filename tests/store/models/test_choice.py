@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activelabel.store.models.choice import best_version, label_judges, ranking, sound_versions
-from activelabel.store.records import Judges, Measurement
+from activelabel.store.records.models import Judges, Measurement
 
 OLD, NEW = Judges("old", 2), Judges("new", 3)
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from activelabel.analysis.rank_correlation import doubt_error_correlation
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.database import utc_now
-from activelabel.store.records import Doubt
+from activelabel.store.records.models import Doubt
 
 
 @pytest.fixture

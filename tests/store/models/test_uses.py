@@ -5,7 +5,7 @@ from recorded import record_annotation
 from sqlalchemy.exc import IntegrityError
 
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store.records import Judges, ModelUse
+from activelabel.store.records.models import Judges, ModelUse
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.recipes import TrainingSettings
 from activelabel.store.location import sqlite_url
-from activelabel.store.records import ModelKind
+from activelabel.store.records.models import ModelKind
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.engine.loop import Outcome
 from activelabel.training.engine.plan import Keep, Plan, Tracked, Weights

@@ -30,7 +30,8 @@ from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.recipes import ProxySettings
-from activelabel.store.records import Image, Judges
+from activelabel.store.records.images import Image
+from activelabel.store.records.models import Judges
 from activelabel.training.engine.plan import Plan
 from activelabel.training.engine.progress import Stats
 

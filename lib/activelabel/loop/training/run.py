@@ -8,7 +8,7 @@ import torch
 from activelabel.loop.training.options import TrainOptions
 from activelabel.loop.training_cases import AnnotatedCase
 from activelabel.project.images import Images
-from activelabel.store.records import Role
+from activelabel.store.records.images import Role
 
 CASES_FILE = "cases.json"
 VALIDATION_FILE = "validation.json"

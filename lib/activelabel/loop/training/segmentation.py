@@ -35,7 +35,7 @@ from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.store.models.choice import label_judges
-from activelabel.store.records import Annotation
+from activelabel.store.records.labels import Annotation
 from activelabel.training.checkpoints import load_model
 from activelabel.training.engine.loop import Outcome
 from activelabel.training.engine.plan import Plan, Weights

@@ -7,7 +7,8 @@ from activelabel.data.files.channels import ImageFiles
 from activelabel.project.images import Images
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
-from activelabel.store.records import Annotation, Role
+from activelabel.store.records.images import Role
+from activelabel.store.records.labels import Annotation
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from activelabel.data.given_patients import SETTING, GivenPatients, read_patient
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Role
+from activelabel.store.records.images import Role
 
 
 def given_patients(settings: Settings) -> GivenPatients | None:

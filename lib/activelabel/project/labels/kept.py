@@ -5,7 +5,7 @@ from pathlib import Path
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, Draft
+from activelabel.store.records.labels import Annotation, Draft
 
 
 def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = None) -> Path:

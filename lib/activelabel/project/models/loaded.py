@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.project import Project
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 
 class LoadedModel:

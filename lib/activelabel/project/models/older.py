@@ -9,7 +9,7 @@ from filelock import FileLock
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 from activelabel.training.checkpoints import ENDING
 from activelabel.training.older_models import ENDING as OLDER_ENDING
 from activelabel.training.older_models import read_older_model

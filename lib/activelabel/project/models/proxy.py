@@ -10,7 +10,7 @@ from activelabel.networks import build_network
 from activelabel.project.models.start import start_weights
 from activelabel.project.project import Project
 from activelabel.recipes import ProxySettings, Recipe, TrainingSettings
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 from activelabel.training.transfer import take_over
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from torch import Tensor
 from activelabel.data.labels.label_texts import stored_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
-from activelabel.store.records import Annotation, Judges, Metrics, ModelKind, ModelVersion
+from activelabel.store.records.labels import Annotation
+from activelabel.store.records.models import Judges, Metrics, ModelKind, ModelVersion
 from activelabel.training.checkpoints import ENDING, save_model
 
 logger = logging.getLogger(__name__)

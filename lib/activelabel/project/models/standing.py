@@ -6,7 +6,7 @@ from typing import Any
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.models.choice import ranking
-from activelabel.store.records import Measurement, ModelKind, ModelUse, ModelVersion
+from activelabel.store.records.models import Measurement, ModelKind, ModelUse, ModelVersion
 
 
 @dataclass(frozen=True)

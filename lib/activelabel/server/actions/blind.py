@@ -8,7 +8,7 @@ from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Role, asking
 from activelabel.project.project import Project
 from activelabel.server.client_info import annotator_of
-from activelabel.store.records import Annotation
+from activelabel.store.records.labels import Annotation
 from activelabel.strategies.second_readings import read_blind
 
 

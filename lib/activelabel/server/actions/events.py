@@ -200,9 +200,10 @@ class EventHub:
         listed = self._read_worklist()
         cases = {case.image: (case.state.value, tuple(case.who)) for case in listed.cases}
         self._progress = progress
-        for image, (state, who) in cases.items() if self._cases is not None else ():
-            known, _ = self._cases.get(image, ("", ()))
-            if self._cases.get(image) != (state, who):
+        told = cases if self._cases is None else self._cases
+        for image, (state, who) in cases.items():
+            known, whose = told.get(image, ("", ()))
+            if (known, whose) != (state, who):
                 self._tell("case", CaseEventAnswer(image=image, state=state, before=known, who=list(who)))
         self._cases = cases
         if before is not None and _models(before) != _models(progress):

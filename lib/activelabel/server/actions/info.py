@@ -21,7 +21,8 @@ from activelabel.project.readability import known_intensities
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.project_tasks import ProjectTasks
-from activelabel.store.records import SECOND, Progress
+from activelabel.store.records.labels import SECOND
+from activelabel.store.records.study import Progress
 from activelabel.strategies.trust import read_trust
 
 NAME = "activelabel"

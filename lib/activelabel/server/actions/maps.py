@@ -22,7 +22,7 @@ from activelabel.project.readability import note_image
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.uncertainty import chosen_measure
-from activelabel.store.records import ModelVersion
+from activelabel.store.records.models import ModelVersion
 
 MapForm = Literal["nifti", "dicom"]
 _NIFTI, _DICOM = ".nii.gz", ".dcm"

@@ -20,7 +20,8 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.datastores.listed import COVERED, covered_slices
 from activelabel.server.datastores.segmentation_meta import KEY, SegmentationMeta, read_meta
 from activelabel.store.case_states import Verdict
-from activelabel.store.records import FINAL, Annotation, Difficulty
+from activelabel.store.records.labels import FINAL, Annotation
+from activelabel.store.records.reviews import Difficulty
 
 logger = logging.getLogger(__name__)
 

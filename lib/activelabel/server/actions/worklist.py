@@ -8,7 +8,10 @@ from typing import TypeVar
 from activelabel.server.actions.case_answers import LabelOfCase, ReviewOfCase, Worklist, WorklistCase
 from activelabel.store.case_states import CaseFacts, CaseState, Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import Annotation, Draft, Image, Lease, Review, Skip
+from activelabel.store.records.images import Image
+from activelabel.store.records.labels import Annotation, Draft
+from activelabel.store.records.queries import Lease, Skip
+from activelabel.store.records.reviews import Review
 
 Since = tuple[list[str], datetime | None, str]
 """Who brought a state about, since when it holds, and the note that belongs to it."""

@@ -43,7 +43,9 @@ from activelabel.server.datastores.listed import (
 )
 from activelabel.server.datastores.segmentation_meta import meta_of
 from activelabel.store.case_states import Verdict
-from activelabel.store.records import FINAL, SECOND_READING, Annotation, Draft, Review
+from activelabel.store.records.labels import FINAL, Annotation, Draft
+from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.records.reviews import Review
 
 logger = logging.getLogger(__name__)
 
@@ -190,12 +192,14 @@ class LedgerDatastore(FolderImages):
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels from the studies. The project folder keeps all files."""
-        files = self._files(image_id).paths
+        image = self._files(image_id)
+        files = image.paths
         if not os.access(files[0].parent, os.W_OK):
             raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
         for tag in list(self._datastore.objects[image_id].labels):
             if tag in self._datastore.objects[image_id].labels:  # removing a final label may have removed its original
                 self.remove_label(image_id, tag)
+        self._prepared.forget(image)
         for file in files:
             if file.exists():
                 kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"

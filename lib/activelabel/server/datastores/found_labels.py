@@ -15,7 +15,7 @@ from activelabel.data.files.names import is_tag, no_image
 from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
 from activelabel.errors import ActiveLabelError
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 
 logger = logging.getLogger(__name__)
 

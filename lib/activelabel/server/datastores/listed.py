@@ -10,7 +10,7 @@ from activelabel.annotation.coverage import WHOLE
 from activelabel.data.files.names import ending_of
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.project.listing import FILE, file_of
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records.labels import FINAL, Annotation
 
 COVERED = "annotated_slices"
 SLICE_AXIS = "slice_axis"

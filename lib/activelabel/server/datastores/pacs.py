@@ -27,16 +27,17 @@ from activelabel.data.label_checking import write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
+from activelabel.project.modality import known_modality
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.pacs.blind_view import SEGMENTATIONS, BlindView
 from activelabel.server.pacs.channel_series import Grouped, SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
-from activelabel.server.pacs.modality import find_out
+from activelabel.server.pacs.modality import find_out, image_series
 from activelabel.server.pacs.patients import patients_of
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation
+from activelabel.store.records.labels import FINAL, Annotation
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ class PacsDatastore(LedgerDatastore):
         """
         with self._looking:
             try:
-                images, segs = self.pacs.images(), self.pacs.segmentations()
+                images, segs = self._image_series(), self.pacs.segmentations()
                 grouped = self._rule.group(images)
                 if self._images is None and self._split is not None:  # later images follow their patients
                     shown = {series.uid: series.info for series in images if series.uid in grouped.channels}
@@ -188,6 +189,9 @@ class PacsDatastore(LedgerDatastore):
                 self._problem = str(error)
             else:
                 self._problem = None
+
+    def _image_series(self) -> list[Series]:
+        return image_series(self.pacs, known_modality(self._ledger), self._rule)
 
     def get_image_uri(self, image_id: str) -> str:
         """The series as a NIfTI file, fetched if necessary. A series that is no volume is set aside in the ledger.
@@ -231,7 +235,7 @@ class PacsDatastore(LedgerDatastore):
         listed = self._datastore.objects.get(image_id)
         known = None if listed is None else listed.image.info.get(_CHANNEL_SERIES)
         if known is None:
-            grouped = self._rule.group(self.pacs.images())
+            grouped = self._rule.group(self._image_series())
             if image_id not in grouped.channels:
                 raise NotFoundError(f"the PACS {self.pacs.address} has no series for each channel of {image_id}")
             known = [series.uid for series in grouped.channels[image_id]]

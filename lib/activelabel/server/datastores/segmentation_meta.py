@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.case_states import Verdict
-from activelabel.store.records import Difficulty, Review
+from activelabel.store.records.reviews import Difficulty, Review
 
 KEY = "segmentationMeta"
 _VERDICTS = {"approved": Verdict.APPROVED, "flagged": Verdict.RETURNED}

@@ -79,9 +79,9 @@ class Pacs:
         for chatty in ("dicomweb_client", "retrying"):  # they log every request, and a traceback for each failure
             logging.getLogger(chatty).setLevel(logging.ERROR)
 
-    def images(self) -> list[Series]:
-        """The series to annotate: all that the host's search filter finds, CT by default."""
-        return self._search(host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER)
+    def images(self, filters: Mapping[str, Any] | None = None) -> list[Series]:
+        """The series that a search filter finds; all series without one."""
+        return self._search(filters or {})
 
     def segmentations(self) -> list[Series]:
         """All series of segmentations, SEG and RTSTRUCT."""

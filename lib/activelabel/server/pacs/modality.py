@@ -1,6 +1,7 @@
-"""Determines the modality of the images of a PACS."""
+"""Determines which series of a PACS are images, and their modality."""
 
 import logging
+from typing import Any
 
 from monailabel.config import settings as host_settings
 
@@ -8,10 +9,58 @@ from activelabel.data.modality import ProjectModality, channel_modality, named_m
 from activelabel.errors import InvalidInputError
 from activelabel.project.modality import fix_modality, known_modality
 from activelabel.server.pacs.channel_series import SeriesRule
-from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.client import Pacs, Series
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
+
+
+IN_TURN = ("CT", "MR", "PT")
+"""The modalities that are looked for, in DICOM's terms, where neither a filter nor the project says which is meant."""
+_TERMS = {"MRI": "MR", "PET": "PT", "CBCT": "CT", "SPECT": "NM", "ULTRASOUND": "US"}
+_OWN_TERMS = {"CT", "MR", "NM", "PT", "US", "XA"}
+
+
+def image_series(
+    pacs: Pacs,
+    modality: ProjectModality | None = None,
+    rule: SeriesRule = SeriesRule(),  # noqa: B008 - it is frozen
+) -> list[Series]:
+    """The series to annotate: those that the host's search filter finds.
+
+    Where nobody set a filter, the host has one for CT. Then the modality of the project, if it is known, says which
+    series are meant. If it is not known, they are those of the first modality of which the PACS has any: CT, MR or PET.
+    Channels may be series of all three.
+
+    Raises:
+        UnavailableError: the PACS does not answer.
+    """
+    filters = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER
+    if filters != _host_default():
+        return pacs.images(filters)
+    if rule.layout.names:
+        return [series for term in IN_TURN for series in pacs.images({"Modality": term})]
+    for term in _terms_of(modality):
+        found = pacs.images({"Modality": term})
+        if found:
+            return found
+    return []
+
+
+def _host_default() -> Any:
+    """The host's filter where nobody set one. Its start puts it into the environment, so only its value tells."""
+    return type(host_settings).model_fields["MONAI_LABEL_DICOMWEB_SEARCH_FILTER"].default
+
+
+def _terms_of(modality: ProjectModality | None) -> tuple[str, ...]:
+    """The modalities to look for, in DICOM's terms."""
+    if modality is None:
+        return IN_TURN
+    name = modality.name.upper()
+    term = _TERMS.get(name, name)
+    if term in _OWN_TERMS:
+        return (term,)
+    return tuple(term for term in IN_TURN if modality.kind == "CT" or term != "CT")
 
 
 def pacs_modality(pacs: Pacs) -> ProjectModality | None:
@@ -23,10 +72,11 @@ def pacs_modality(pacs: Pacs) -> ProjectModality | None:
         InvalidInputError: the filter names an unknown modality.
         UnavailableError: the PACS does not answer.
     """
-    filtered = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.get("Modality")
-    if isinstance(filtered, str) and filtered.strip():
+    filters = host_settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER
+    filtered = filters.get("Modality")
+    if filters != _host_default() and isinstance(filtered, str) and filtered.strip():
         return named_modality(filtered, "the search filter of the PACS")
-    tags = [series.info["Modality"] for series in pacs.images()]
+    tags = [series.info["Modality"] for series in image_series(pacs)]
     known = [named for named in map(_tagged, tags) if named is not None]
     ct = [named for named in known if named.kind == "CT"]
     majority = ct if 2 * len(ct) > len(known) else [named for named in known if named.kind != "CT"]
@@ -52,7 +102,7 @@ def find_out(pacs: Pacs, ledger: Ledger, rule: SeriesRule = SeriesRule()) -> Non
 
 def _of_channels(pacs: Pacs, rule: SeriesRule) -> ProjectModality | None:
     """The modality of each channel: of the series of the first study that has all; None if no study has."""
-    grouped = rule.group(pacs.images()).channels
+    grouped = rule.group(image_series(pacs, rule=rule)).channels
     if not grouped:
         return None
     series = grouped[min(grouped)]

@@ -23,7 +23,6 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom_objects.labels import read_dicom_label, referenced_series
 from activelabel.data.dicom_objects.rtstruct import is_rtstruct
-from activelabel.data.dicom_objects.seg_writing import write_seg
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.volumes import read_grid
@@ -32,7 +31,7 @@ from activelabel.project.readability import note_image
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
-from activelabel.store.records import FINAL, Annotation, Draft
+from activelabel.store.records.labels import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +113,8 @@ class SegExchange:
         """
         if annotation.id in self._settled or _is_as_taken_in(annotation):
             return
+        from activelabel.data.dicom_objects.seg_writing import write_seg  # highdicom takes long to import
+
         image_id = annotation.image_id
         try:
             file = self._archive.sound_file(annotation)
@@ -136,7 +137,8 @@ class SegExchange:
         """The series of segmentations of an image that a person has drawn, as far as they are in the ledger."""
         labels = [label for label in self._ledger.history(image_id) if label.annotator == person]
         drafts = [draft for draft in self._ledger.open_drafts(image_id) if draft.annotator == person]
-        taken_in = (_source(kept) for kept in (*labels, *drafts))
+        kept: list[Annotation | Draft] = [*labels, *drafts]
+        taken_in = (_source(drawing) for drawing in kept)
         sent = {series for series, sender in self.senders.items() if sender == person}
         return {seg_uid(label) for label in labels} | {uid for uid in taken_in if uid is not None} | sent
 

@@ -32,7 +32,7 @@ from activelabel.server.routes.task_options import CLIENT_ID
 from activelabel.server.routes.uploads import received
 from activelabel.server.routes.whole_file import whole_file
 from activelabel.store.case_states import CaseState, Verdict
-from activelabel.store.records import FINAL
+from activelabel.store.records.labels import FINAL
 from activelabel.strategies.case_requests import LONGEST_REASON
 
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")

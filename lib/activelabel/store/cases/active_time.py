@@ -11,8 +11,10 @@ from activelabel.errors import NotReadyError
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
-from activelabel.store.records import FINAL, Lease
-from activelabel.store.schema import AnnotationRow, LeaseRow
+from activelabel.store.records.labels import FINAL
+from activelabel.store.records.queries import Lease
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.queries import LeaseRow
 
 
 class ActiveTime(Database):

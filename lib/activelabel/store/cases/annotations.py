@@ -16,16 +16,14 @@ from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import counting, current, current_final, learnable, set_aside
-from activelabel.store.records import FINAL, SECOND, Annotation, Lease, Role, Slices
-from activelabel.store.schema import (
-    AnnotationRow,
-    DraftRow,
-    ImageRow,
-    LeaseRow,
-    ModelAnnotationRow,
-    ReadingRow,
-    SkipRow,
-)
+from activelabel.store.records.images import Role, Slices
+from activelabel.store.records.labels import FINAL, SECOND, Annotation
+from activelabel.store.records.queries import Lease
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
+from activelabel.store.schema.models import ModelAnnotationRow
+from activelabel.store.schema.queries import LeaseRow, SkipRow
+from activelabel.store.schema.reviews import ReadingRow
 
 
 class LabelChangedError(Exception):

@@ -10,8 +10,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from activelabel.errors import NotReadyError
 from activelabel.store.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts, Verdict, refusal
 from activelabel.store.pool import active, being_reviewed, current_final, set_aside
-from activelabel.store.records import FINAL
-from activelabel.store.schema import AnnotationRow, DraftRow, LeaseRow, ReviewRow, SkipRow
+from activelabel.store.records.labels import FINAL
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
+from activelabel.store.schema.queries import LeaseRow, SkipRow
+from activelabel.store.schema.reviews import ReviewRow
 
 UNTOUCHED = CaseFacts()
 """The facts of a case to which nothing has happened."""

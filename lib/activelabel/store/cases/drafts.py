@@ -12,8 +12,9 @@ from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import complete, unfinished
-from activelabel.store.records import FINAL, Draft
-from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow
+from activelabel.store.records.labels import FINAL, Draft
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
 
 
 class Drafts(Database):

@@ -15,8 +15,11 @@ from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, counting, set_aside, waits_for_second
-from activelabel.store.records import SECOND_READING, Lease, Outcome, Slices
-from activelabel.store.schema import WHOLE_VOLUME, AnnotationRow, ImageRow, LeaseItemRow, LeaseRow, SkipRow
+from activelabel.store.records.images import Slices
+from activelabel.store.records.queries import SECOND_READING, Lease, Outcome
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.queries import WHOLE_VOLUME, LeaseItemRow, LeaseRow, SkipRow
 
 
 class Leases(Database):

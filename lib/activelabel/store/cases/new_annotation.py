@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from activelabel.store.case_states import DraftReason
 from activelabel.store.coverage_case import CoverageCase
-from activelabel.store.records import FINAL, Agreement, Slices
+from activelabel.store.records.images import Slices
+from activelabel.store.records.labels import FINAL
+from activelabel.store.records.reviews import Agreement
 
 
 @dataclass(frozen=True)

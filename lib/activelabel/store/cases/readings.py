@@ -10,8 +10,10 @@ from activelabel.store.cases.annotations import current_row
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
 from activelabel.store.pool import current, current_final, decided, disputed, waits_for_second
-from activelabel.store.records import FINAL, SECOND, Agreement, Reading
-from activelabel.store.schema import AnnotationRow, DraftRow, ReadingRow
+from activelabel.store.records.labels import FINAL, SECOND
+from activelabel.store.records.reviews import Agreement, Reading
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
+from activelabel.store.schema.reviews import ReadingRow
 
 
 class Readings(Database):

@@ -18,8 +18,11 @@ from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import being_reviewed, current_final, decided, disputed, last_taken_back
-from activelabel.store.records import FINAL, Annotation, Difficulty, Review
-from activelabel.store.schema import AnnotationRow, ImageRow, ReviewRow
+from activelabel.store.records.labels import FINAL, Annotation
+from activelabel.store.records.reviews import Difficulty, Review
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.reviews import ReviewRow
 
 _EVENTS = {Verdict.APPROVED: CaseEvent.APPROVE, Verdict.RETURNED: CaseEvent.RETURN}
 

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from activelabel.store.database import Database
-from activelabel.store.records import Round
-from activelabel.store.schema import RoundRow
+from activelabel.store.records.study import Round
+from activelabel.store.schema.study import RoundRow
 
 
 class Rounds(Database):

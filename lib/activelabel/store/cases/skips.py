@@ -12,8 +12,10 @@ from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, decided, set_aside
-from activelabel.store.records import Skip, SkipKind
-from activelabel.store.schema import AnnotationRow, DraftRow, ImageRow, LeaseRow, SkipRow
+from activelabel.store.records.queries import Skip, SkipKind
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow, DraftRow
+from activelabel.store.schema.queries import LeaseRow, SkipRow
 
 NOT_NOW: SkipKind = "not now"
 CANNOT: SkipKind = "cannot be annotated"

@@ -7,7 +7,7 @@ A new revision is written by hand, for both databases; the test that compares th
 from alembic import context
 
 from activelabel.store.migration import VERSION_TABLE
-from activelabel.store.schema import Base
+from activelabel.store.schema.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

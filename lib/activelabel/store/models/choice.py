@@ -6,7 +6,7 @@
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 
-from activelabel.store.records import Judges, Measurement
+from activelabel.store.records.models import Judges, Measurement
 
 
 def label_judges(annotation_ids: Iterable[int]) -> Judges | None:

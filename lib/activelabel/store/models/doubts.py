@@ -7,8 +7,9 @@ from sqlalchemy import ColumnElement, func, select
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import model_row, record_of
-from activelabel.store.records import Doubt
-from activelabel.store.schema import AnnotationRow, DoubtRow
+from activelabel.store.records.models import Doubt
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import DoubtRow
 
 
 class Doubts(Database):

@@ -11,8 +11,8 @@ from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import model_row, record_of
 from activelabel.store.models.choice import best_version, sound_versions
-from activelabel.store.records import Judges, Measurement, Metrics, ModelKind, ModelUse
-from activelabel.store.schema import ModelMeasurementRow, ModelUseRow, ModelVersionRow
+from activelabel.store.records.models import Judges, Measurement, Metrics, ModelKind, ModelUse
+from activelabel.store.schema.models import ModelMeasurementRow, ModelUseRow, ModelVersionRow
 
 
 class ModelUses(Database):

@@ -13,8 +13,11 @@ from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row, record_of
 from activelabel.store.models.choice import label_judges
 from activelabel.store.models.uses import measure, settle
-from activelabel.store.records import Judges, Metrics, ModelKind, ModelVersion, Role
-from activelabel.store.schema import AnnotationRow, ImageRow, ModelAnnotationRow, ModelVersionRow
+from activelabel.store.records.images import Role
+from activelabel.store.records.models import Judges, Metrics, ModelKind, ModelVersion
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
+from activelabel.store.schema.models import ModelAnnotationRow, ModelVersionRow
 
 
 class Models(Database):

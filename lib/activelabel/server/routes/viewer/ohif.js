@@ -1,267 +1,1644 @@
-/*
- * Runs after the host's configuration of OHIF and completes its MONAI Label mode, so that users can draw and send a
- * label. As shipped, the mode has no brush, "Export DICOM SEG" names no destination, the panel uses port 8000 only and
- * does not show why the server refuses a request.
- */
+// Built from clients/ohif by `npm run build`: change the sources there, not this file.
+"use strict";
 (() => {
-  const MODE = '/monai-label';
-  const PANEL = '@ohif/extension-cornerstone.panelModule.panelSegmentationWithTools';
+  // src/grid.ts
+  var AXES = [0, 1, 2];
+  function at(values, index) {
+    const value = values[index];
+    if (value === void 0) {
+      throw new RangeError(`index ${index} of ${values.length} numbers`);
+    }
+    return value;
+  }
+  function triple(values) {
+    return [at(values, 0), at(values, 1), at(values, 2)];
+  }
+  function gridOf(volume) {
+    const row = (world) => {
+      const sign = world === 2 ? 1 : -1;
+      const along2 = AXES.map((axis) => sign * at(volume.direction, 3 * axis + world) * at(volume.spacing, axis));
+      return [...along2, sign * at(volume.origin, world)];
+    };
+    return { shape: triple(volume.dimensions), affine: [row(0), row(1), row(2)] };
+  }
+  function inverted(affine) {
+    const m = (row2, column) => at(affine[row2], column);
+    const cofactor = (row2, column) => {
+      const [a, b] = [(row2 + 1) % 3, (row2 + 2) % 3];
+      const [c, d] = [(column + 1) % 3, (column + 2) % 3];
+      return m(a, c) * m(b, d) - m(a, d) * m(b, c);
+    };
+    const determinant = AXES.reduce((sum, column) => sum + m(0, column) * cofactor(0, column), 0);
+    if (Math.abs(determinant) < 1e-12) {
+      throw new Error("the axes of the volume do not span the space");
+    }
+    const row = (index) => {
+      const linear = AXES.map((column) => cofactor(column, index) / determinant);
+      const shift = -AXES.reduce((sum, column) => sum + at(linear, column) * m(column, 3), 0);
+      return [...linear, shift];
+    };
+    return [row(0), row(1), row(2)];
+  }
+  function applied(affine, point) {
+    const one = (row) => at(row, 0) * at(point, 0) + at(row, 1) * at(point, 1) + at(row, 2) * at(point, 2) + at(row, 3);
+    return [one(affine[0]), one(affine[1]), one(affine[2])];
+  }
+  var SAME_VOXEL = 0.05;
+  function placesIn(source, target) {
+    const back = inverted(source.affine);
+    const corner = applied(back, applied(target.affine, [0, 0, 0]));
+    const strides = [1, source.shape[0], source.shape[0] * source.shape[1]];
+    const steps = AXES.map((axis) => {
+      const unit = AXES.map((other) => other === axis ? 1 : 0);
+      const next = applied(back, applied(target.affine, unit));
+      const moved = AXES.map((other) => at(next, other) - at(corner, other));
+      const rounded = moved.map(Math.round);
+      const far = (target.shape[axis] - 1) * Math.max(...AXES.map((i) => Math.abs(at(moved, i) - at(rounded, i))));
+      const along2 = AXES.filter((other) => rounded[other] !== 0);
+      const [first] = along2;
+      if (far > SAME_VOXEL || along2.length !== 1 || first === void 0 || Math.abs(at(rounded, first)) !== 1) {
+        throw new Error("the mask has not the voxels of the image");
+      }
+      if (source.shape[first] !== target.shape[axis]) {
+        throw new Error(`the mask has ${source.shape.join("×")} voxels, the image ${target.shape.join("×")}`);
+      }
+      return at(rounded, first) * strides[first];
+    });
+    const start = AXES.reduce((sum, axis) => {
+      const index = Math.round(corner[axis]);
+      if (Math.abs(corner[axis] - index) > SAME_VOXEL || index < 0 || index >= source.shape[axis]) {
+        throw new Error("the mask does not lie on the image");
+      }
+      return sum + index * strides[axis];
+    }, 0);
+    return { start, steps: triple(steps) };
+  }
+  function reordered(values, source, target) {
+    const { start, steps } = placesIn(source, target);
+    const [width, height, depth] = target.shape;
+    const result = new values.constructor(width * height * depth);
+    let place = 0;
+    for (let k = 0; k < depth; k++) {
+      for (let j = 0; j < height; j++) {
+        let from = start + j * steps[1] + k * steps[2];
+        for (let i = 0; i < width; i++, from += steps[0]) {
+          result[place++] = values[from] ?? 0;
+        }
+      }
+    }
+    return result;
+  }
 
-  document.cookie = `MONAILABEL_SERVER_URL=${escape(`${location.origin}/`)}; path=/ohif`;
+  // src/server.ts
+  var Refusal = class extends Error {
+    constructor(status, line) {
+      super(line);
+      this.status = status;
+    }
+    status;
+  };
+  var Away = class extends Error {
+    constructor() {
+      super("the server does not answer: is it running?");
+    }
+  };
+  function lineOf(text, status) {
+    try {
+      const { detail } = JSON.parse(text);
+      return typeof detail === "string" ? detail : `the server answered ${status}`;
+    } catch {
+      return `the server answered ${status}`;
+    }
+  }
+  var Server = class {
+    constructor(address, ask = (input, init) => fetch(input, init)) {
+      this.address = address;
+      this.ask = ask;
+    }
+    address;
+    ask;
+    /** Names of the structures, in the order of their values from 1. */
+    async labels() {
+      return (await this.json("GET", "info/")).labels ?? [];
+    }
+    async query() {
+      return (await this.json("GET", "activelabel/query")).query;
+    }
+    /** Ask for the next case; nothing if none is left. */
+    async next() {
+      const sample = await this.json("POST", "activelearning/recipe", {});
+      return "id" in sample ? sample : void 0;
+    }
+    /** Where an image lies in the PACS. */
+    async imageInfo(image) {
+      const info = await this.json("GET", `datastore/image/info?image=${encodeURIComponent(image)}`);
+      return { ...info, id: image };
+    }
+    save(image, mask, params) {
+      return this.send(`datastore/label?image=${encodeURIComponent(image)}&tag=final`, mask, params);
+    }
+    saveDraft(image, mask, params) {
+      return this.send(`activelabel/draft?image=${encodeURIComponent(image)}`, mask, params);
+    }
+    draft(image) {
+      return this.bytes("GET", `activelabel/draft?image=${encodeURIComponent(image)}`);
+    }
+    label(image) {
+      return this.bytes("GET", `datastore/label?label=${encodeURIComponent(image)}&tag=final`);
+    }
+    prediction(image) {
+      return this.bytes("POST", `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
+    }
+    uncertainty(image) {
+      return this.bytes("GET", `activelabel/uncertainty?image=${encodeURIComponent(image)}&form=nifti`);
+    }
+    skip(image, skip, reason) {
+      return this.json("POST", "activelabel/skip", { image, skip, reason });
+    }
+    active(image, seconds) {
+      return this.json("POST", "activelabel/heartbeat", { image, seconds });
+    }
+    async send(path, mask, params) {
+      const form = new FormData();
+      form.append("label", mask, "label.nii.gz");
+      form.append("params", JSON.stringify(params));
+      return await (await this.request(path, { method: "PUT", body: form })).json();
+    }
+    async json(method, path, body) {
+      const sent = body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+      return await (await this.request(path, { method, ...sent })).json();
+    }
+    async bytes(method, path) {
+      return (await this.request(path, { method })).arrayBuffer();
+    }
+    async request(path, init) {
+      const headers = { Accept: "application/json, */*", ...init.headers };
+      const answer = await this.ask(`${this.address}/${path}`, { ...init, headers }).catch(() => {
+        throw new Away();
+      });
+      if (!answer.ok) {
+        throw new Refusal(answer.status, lineOf(await answer.text(), answer.status));
+      }
+      return answer;
+    }
+  };
 
-  // The two panels share one side, one below the other: a panel loses its state when another replaces it.
-  const style = document.createElement('style');
-  style.textContent =
-    'div.monaiLabelPanel { height: auto; flex: none; } :has(> div.monaiLabelPanel) { overflow: hidden auto; }';
-  document.head.append(style);
+  // src/frames.ts
+  function along(imageId) {
+    const { cache, metaData } = window.cornerstone;
+    const plane = metaData.get("imagePlaneModule", cache.getImage(imageId)?.referencedImageId ?? "");
+    const [a, b, c] = [0, 1, 2].map((axis) => at(plane.rowCosines, axis));
+    const [d, e, f] = [0, 1, 2].map((axis) => at(plane.columnCosines, axis));
+    const [x, y, z] = [0, 1, 2].map((axis) => at(plane.imagePositionPatient, axis));
+    return x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d);
+  }
+  async function inOrderOfFrames(segmentation, make2) {
+    if (segmentation === void 0) {
+      return make2();
+    }
+    const labelmap = segmentation.representationData.Labelmap;
+    const shipped = labelmap.imageIds;
+    const places = new Map(shipped.map((imageId) => [imageId, along(imageId)]));
+    labelmap.imageIds = [...shipped].sort((one, other) => (places.get(other) ?? 0) - (places.get(one) ?? 0));
+    try {
+      return await make2();
+    } finally {
+      labelmap.imageIds = shipped;
+    }
+  }
+  function complete(commands, name, how) {
+    const shipped = commands.getCommand(name, "SEGMENTATION");
+    if (shipped !== void 0 && shipped.completed !== true) {
+      commands.registerCommand("SEGMENTATION", name, { ...shipped, completed: true, commandFn: how(shipped) });
+    }
+  }
+  function completeDownload(commands, segmentations) {
+    complete(commands, "downloadSegmentation", (shipped) => (options) => {
+      const segmentation = segmentations.getSegmentation(String(options.segmentationId));
+      return inOrderOfFrames(segmentation, () => shipped.commandFn(options));
+    });
+  }
+  function reasonOf(error) {
+    const { response, status, message } = error;
+    return typeof response === "string" ? lineOf(response, status ?? 0) : message ?? String(error);
+  }
+  function completeExport(commands, extensions2, segmentations, tell2) {
+    complete(commands, "storeSegmentation", (shipped) => async (options) => {
+      const [dataSource] = extensions2.getActiveDataSource();
+      const segmentation = segmentations.getSegmentation(String(options.segmentationId));
+      try {
+        const seg = await inOrderOfFrames(segmentation, () => shipped.commandFn({ dataSource, ...options }));
+        if (seg) {
+          tell2("success", "The segmentation is stored, and a label now.");
+        }
+        return seg;
+      } catch (error) {
+        tell2("error", reasonOf(error));
+        return void 0;
+      }
+    });
+  }
 
-  const shapes = (id, tools) => ({
+  // src/keys.ts
+  function meaningOf(event, actions) {
+    if (event.ctrlKey || event.metaKey) {
+      return ofControl(event.key.toLowerCase(), event.shiftKey, actions);
+    }
+    const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+    if (event.altKey) {
+      return digit === void 0 ? void 0 : () => {
+        actions.choose(Number(digit));
+      };
+    }
+    if (event.key === "[" || event.key === "]") {
+      return () => {
+        actions.step(event.key === "]" ? 1 : -1);
+      };
+    }
+    return void 0;
+  }
+  function ofControl(key, shift, actions) {
+    if (key === "enter") {
+      return () => {
+        actions.saveAndNext();
+      };
+    }
+    if (key === "y" || key === "z" && shift) {
+      return () => {
+        actions.redo();
+      };
+    }
+    return key === "z" ? () => {
+      actions.undo();
+    } : void 0;
+  }
+  function writesText(target) {
+    return target instanceof HTMLInputElement && target.type !== "range";
+  }
+  function listenForKeys(actions) {
+    window.addEventListener(
+      "keydown",
+      (event) => {
+        const act = writesText(event.target) ? void 0 : meaningOf(event, actions);
+        if (act !== void 0) {
+          event.preventDefault();
+          event.stopPropagation();
+          act();
+        }
+      },
+      true
+    );
+  }
+
+  // src/nifti.ts
+  var HEADER_BYTES = 352;
+  var SIZE_OF_HEADER = 348;
+  var UINT8 = 2;
+  var MILLIMETRES = 2;
+  var SCANNER = 1;
+  async function through(bytes, stream) {
+    return new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer();
+  }
+  async function writeMask({ grid, values }) {
+    const header = new DataView(new ArrayBuffer(HEADER_BYTES));
+    header.setInt32(0, SIZE_OF_HEADER, true);
+    [3, ...grid.shape, 1, 1, 1, 1].forEach((length, index) => {
+      header.setInt16(40 + 2 * index, length, true);
+    });
+    header.setInt16(70, UINT8, true);
+    header.setInt16(72, 8, true);
+    const spacing = [0, 1, 2].map((axis) => Math.hypot(...grid.affine.map((row) => at(row, axis))));
+    [1, ...spacing].forEach((length, index) => {
+      header.setFloat32(76 + 4 * index, length, true);
+    });
+    header.setFloat32(108, HEADER_BYTES, true);
+    header.setUint8(123, MILLIMETRES);
+    header.setInt16(254, SCANNER, true);
+    grid.affine.flat().forEach((value, index) => {
+      header.setFloat32(280 + 4 * index, value, true);
+    });
+    new TextEncoder().encode("n+1\0").forEach((byte, index) => {
+      header.setUint8(344 + index, byte);
+    });
+    const whole = new Uint8Array(HEADER_BYTES + values.length);
+    whole.set(new Uint8Array(header.buffer));
+    whole.set(values, HEADER_BYTES);
+    return new Blob([await through(whole, new CompressionStream("gzip"))], { type: "application/gzip" });
+  }
+  var TYPES = /* @__PURE__ */ new Map([
+    [2, [1, (view, offset) => view.getUint8(offset)]],
+    [4, [2, (view, offset) => view.getInt16(offset, true)]],
+    [8, [4, (view, offset) => view.getInt32(offset, true)]],
+    [16, [4, (view, offset) => view.getFloat32(offset, true)]],
+    [64, [8, (view, offset) => view.getFloat64(offset, true)]],
+    [256, [1, (view, offset) => view.getInt8(offset)]],
+    [512, [2, (view, offset) => view.getUint16(offset, true)]]
+  ]);
+  async function read(file, make2) {
+    const [first, second] = new Uint8Array(file, 0, 2);
+    const bytes = first === 31 && second === 139 ? await through(file, new DecompressionStream("gzip")) : file;
+    const view = new DataView(bytes);
+    if (bytes.byteLength < HEADER_BYTES || view.getInt32(0, true) !== SIZE_OF_HEADER) {
+      throw new Error("the server sent a file that is no NIfTI");
+    }
+    const shape = triple([1, 2, 3].map((index) => view.getInt16(40 + 2 * index, true)));
+    const kind = view.getInt16(70, true);
+    const [size, value] = TYPES.get(kind) ?? [0, void 0];
+    if (value === void 0) {
+      throw new Error(`the server sent a NIfTI of a type that is not known here (${kind})`);
+    }
+    const count = shape[0] * shape[1] * shape[2];
+    const offset = view.getFloat32(108, true);
+    if (offset + count * size > bytes.byteLength) {
+      throw new Error("the NIfTI that the server sent ends too early");
+    }
+    const [slope, intercept] = scalingOf(view);
+    const values = make2(count);
+    for (let index = 0; index < count; index++) {
+      values[index] = value(view, offset + index * size) * slope + intercept;
+    }
+    return { grid: { shape, affine: affineOf(view) }, values };
+  }
+  function scalingOf(view) {
+    const slope = view.getFloat32(112, true);
+    return slope === 0 || Number.isNaN(slope) ? [1, 0] : [slope, view.getFloat32(116, true)];
+  }
+  function affineOf(view) {
+    if (view.getInt16(254, true) <= 0) {
+      throw new Error("the NIfTI that the server sent does not say where it lies");
+    }
+    const row = (index) => [0, 1, 2, 3].map((i) => view.getFloat32(280 + 16 * index + 4 * i, true));
+    return [row(0), row(1), row(2)];
+  }
+  function readMask(file) {
+    return read(file, (length) => new Uint8Array(length));
+  }
+  function readMap(file) {
+    return read(file, (length) => new Float32Array(length));
+  }
+
+  // src/overlay.ts
+  var COARSE = 2;
+  var SHOWN_FROM = 0.05;
+  function heat(share) {
+    return [
+      Math.min(255, 130 + 250 * share),
+      Math.max(0, Math.min(255, 400 * share - 110)),
+      Math.max(0, 500 * share - 320),
+      Math.min(255, 90 + 400 * share)
+    ];
+  }
+  function pixelsOf(map, largest, plane, width, height) {
+    const pixels = new Uint8ClampedArray(4 * width * height);
+    const [columns, rows, slices] = map.grid.shape;
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const i = Math.round(plane.first[0] + x * plane.right[0] + y * plane.down[0]);
+        const j = Math.round(plane.first[1] + x * plane.right[1] + y * plane.down[1]);
+        const k = Math.round(plane.first[2] + x * plane.right[2] + y * plane.down[2]);
+        if (i < 0 || j < 0 || k < 0 || i >= columns || j >= rows || k >= slices) {
+          continue;
+        }
+        const share = at(map.values, i + columns * (j + rows * k)) / largest;
+        if (share >= SHOWN_FROM) {
+          pixels.set(heat(share), 4 * (x + width * y));
+        }
+      }
+    }
+    return pixels;
+  }
+  function planeOf(viewport, map, step) {
+    const back = inverted(map.grid.affine);
+    const voxel = (x, y) => {
+      const [left2, posterior, up] = viewport.canvasToWorld([x, y]);
+      return applied(back, [-left2, -posterior, up]);
+    };
+    const first = voxel(step / 2, step / 2);
+    const from = (other) => [other[0] - first[0], other[1] - first[1], other[2] - first[2]];
+    return { first, right: from(voxel(1.5 * step, step / 2)), down: from(voxel(step / 2, 1.5 * step)) };
+  }
+  var Overlay = class {
+    constructor(map, viewports, opacity) {
+      this.map = map;
+      this.largest = map.values.reduce((most, value) => Math.max(most, value), 0) || 1;
+      this.views = viewports.map((viewport) => this.over(viewport));
+      this.setOpacity(opacity);
+    }
+    map;
+    largest;
+    views;
+    setOpacity(opacity) {
+      for (const { canvas, draw } of this.views) {
+        canvas.style.opacity = String(opacity);
+        canvas.hidden = opacity === 0;
+        draw();
+      }
+    }
+    close() {
+      for (const { viewport, canvas, draw } of this.views) {
+        viewport.element.removeEventListener(window.cornerstone.EVENTS.IMAGE_RENDERED, draw);
+        canvas.remove();
+      }
+    }
+    over(viewport) {
+      const canvas = document.createElement("canvas");
+      canvas.className = "activelabel-uncertainty";
+      viewport.element.append(canvas);
+      let due = 0;
+      const draw = () => {
+        cancelAnimationFrame(due);
+        due = requestAnimationFrame(() => {
+          this.draw(viewport, canvas);
+        });
+      };
+      viewport.element.addEventListener(window.cornerstone.EVENTS.IMAGE_RENDERED, draw);
+      return { viewport, canvas, draw };
+    }
+    draw(viewport, canvas) {
+      const width = Math.floor(viewport.element.clientWidth / COARSE);
+      const height = Math.floor(viewport.element.clientHeight / COARSE);
+      if (canvas.hidden || width === 0 || height === 0) {
+        return;
+      }
+      canvas.width = width;
+      canvas.height = height;
+      const pixels = pixelsOf(this.map, this.largest, planeOf(viewport, this.map, COARSE), width, height);
+      canvas.getContext("2d")?.putImageData(new ImageData(pixels, width, height), 0, 0);
+    }
+  };
+
+  // src/overlays.ts
+  var Overlays = class {
+    constructor(server, viewer, set) {
+      this.server = server;
+      this.viewer = viewer;
+      this.set = set;
+    }
+    server;
+    viewer;
+    set;
+    image;
+    shown;
+    opacity = 0;
+    /** Show what belongs to a state. */
+    follow({ phase, query, opacity }) {
+      const image = phase === "drawing" && opacity > 0 && query !== null ? query.image : this.kept(phase, query);
+      if (image !== this.image) {
+        this.shown?.close();
+        this.shown = void 0;
+        this.image = image;
+        if (image !== void 0) {
+          void this.load(image);
+        }
+      } else if (opacity !== this.opacity) {
+        this.shown?.setOpacity(opacity);
+      }
+      this.opacity = opacity;
+    }
+    /** The case whose map is there already, as long as it is open. */
+    kept(phase, query) {
+      return phase === "drawing" && query?.image === this.image ? this.image : void 0;
+    }
+    async load(image) {
+      this.set({ overlay: "loading" });
+      try {
+        const map = await readMap(await this.server.uncertainty(image));
+        const viewports = this.viewer.viewports(image);
+        if (image === this.image && viewports !== void 0) {
+          this.shown = new Overlay(map, viewports, this.opacity);
+          this.set({ overlay: "shown" });
+        }
+      } catch (error) {
+        if (image === this.image) {
+          const text = error instanceof Error ? error.message : String(error);
+          this.image = void 0;
+          this.set({ overlay: "none", opacity: 0, message: { kind: "bad", text } });
+        }
+      }
+    }
+  };
+
+  // src/panel.ts
+  function make(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    Object.entries(attributes).forEach(([name, value]) => {
+      element.setAttribute(name, value);
+    });
+    element.append(...children);
+    return element;
+  }
+  function button(text, press, attributes = {}) {
+    const element = make("button", { type: "button", ...attributes }, text);
+    element.addEventListener("click", () => {
+      press();
+      element.blur();
+    });
+    return element;
+  }
+  var SKIPS = [
+    ["not now", "Not now: later, or somebody else"],
+    ["cannot be annotated", "Cannot be annotated: nobody is asked for it"]
+  ];
+  var Panel = class {
+    constructor(actions) {
+      this.actions = actions;
+      this.buttons = {
+        next: button("Next case", () => {
+          actions.next();
+        }, { class: "al-main" }),
+        save: button("Save and next", () => {
+          actions.saveAndNext();
+        }, { class: "al-main", title: "Ctrl+Enter" }),
+        undo: button("Undo", () => {
+          actions.undo();
+        }, { title: "Ctrl+Z" }),
+        redo: button("Redo", () => {
+          actions.redo();
+        }, { title: "Ctrl+Y" }),
+        skip: button("Skip…", () => {
+          this.skipForm.hidden = !this.skipForm.hidden;
+        })
+      };
+      this.skipForm = this.makeSkipForm();
+      this.overlay = make("label", { class: "al-row" }, "Uncertainty", this.slider, this.overlayText);
+      this.slider.addEventListener("input", () => {
+        actions.setOpacity(Number(this.slider.value));
+      });
+      const { next, save, undo, redo, skip } = this.buttons;
+      this.element = make(
+        "section",
+        { class: "activelabel", "aria-label": "activelabel" },
+        this.title,
+        this.reason,
+        this.begun,
+        this.slices,
+        next,
+        save,
+        make("div", { class: "al-row" }, undo, redo, skip),
+        this.skipForm,
+        this.message,
+        this.overlay,
+        this.kept,
+        this.done,
+        this.bar,
+        this.progress
+      );
+    }
+    actions;
+    element;
+    title = make("h2");
+    reason = make("p", { class: "al-reason" });
+    begun = make("p", { class: "al-quiet" });
+    slices = make("div", { class: "al-row al-slices" });
+    message = make("p", { class: "al-message", role: "status" });
+    progress = make("p", { class: "al-quiet al-progress" });
+    bar = make("progress", { max: "1", "aria-label": "Training or scoring" });
+    done = make("p", { class: "al-quiet" });
+    kept = make("p", { class: "al-quiet al-kept" });
+    slider = make("input", { type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Uncertainty" });
+    overlay;
+    overlayText = make("span", { class: "al-quiet" });
+    skipForm;
+    skipWarning = make("p", { class: "al-message al-bad" }, "What is drawn since the latest draft is lost.");
+    buttons;
+    show(state) {
+      const { phase, query } = state;
+      this.title.textContent = titleOf(state);
+      this.tell(this.reason, query === null ? "" : reasonOf2(query));
+      this.tell(this.begun, phase === "drawing" ? state.from : "");
+      this.tell(this.message, state.message?.text ?? "");
+      this.message.className = `al-message al-${state.message?.kind ?? "plain"}`;
+      this.tell(this.kept, keptOf(state));
+      this.showProgress(state);
+      this.showButtons(state);
+      this.showSlices(state);
+      this.overlay.hidden = phase !== "drawing";
+      this.slider.value = String(state.opacity);
+      this.overlayText.textContent = state.overlay === "loading" ? "computing …" : "";
+    }
+    showProgress({ progress }) {
+      this.tell(this.progress, progress?.line ?? "");
+      this.tell(this.done, progress?.done ?? "");
+      this.bar.hidden = progress?.share === void 0;
+      this.bar.value = progress?.share ?? 0;
+    }
+    showButtons({ phase, query, canUndo, canRedo, changed }) {
+      const { next, save, undo, redo, skip } = this.buttons;
+      const drawing = phase === "drawing";
+      const open = drawing || phase === "sending";
+      next.hidden = open;
+      next.disabled = phase === "opening";
+      next.textContent = query !== null && phase === "free" ? "Open it" : "Next case";
+      save.hidden = !open;
+      save.disabled = !drawing;
+      undo.disabled = !drawing || !canUndo;
+      redo.disabled = !drawing || !canRedo;
+      skip.disabled = query === null || phase === "opening" || phase === "sending";
+      this.skipForm.hidden ||= skip.disabled;
+      this.skipWarning.hidden = !changed;
+    }
+    tell(element, text) {
+      element.textContent = text;
+      element.hidden = text === "";
+    }
+    showSlices({ phase, query, slice }) {
+      const asked = query?.slices ?? [];
+      const current = asked[slice];
+      this.slices.hidden = phase !== "drawing" || current === void 0;
+      if (current === void 0) {
+        return;
+      }
+      const back = button("◀", () => {
+        this.actions.step(-1);
+      }, { title: "Previous asked slice: [" });
+      const on = button("▶", () => {
+        this.actions.step(1);
+      }, { title: "Next asked slice: ]" });
+      back.disabled = slice === 0;
+      on.disabled = slice === asked.length - 1;
+      const place = `${query?.plane ?? ""} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
+      this.slices.replaceChildren(back, make("span", {}, place), on);
+    }
+    makeSkipForm() {
+      const why = make("input", { type: "text", placeholder: "why, in one line", maxlength: "200", "aria-label": "Reason" });
+      why.addEventListener("keydown", (event) => {
+        event.stopPropagation();
+      });
+      const choices = SKIPS.map(
+        ([kind, text]) => button(text, () => {
+          this.skipForm.hidden = true;
+          this.actions.skip(kind, why.value.trim());
+          why.value = "";
+        })
+      );
+      const form = make("div", { class: "al-skip" }, this.skipWarning, why, ...choices);
+      form.hidden = true;
+      return form;
+    }
+  };
+  function titleOf({ phase, query, name, message }) {
+    if (phase === "opening") {
+      return name ? `Opening ${name} …` : "Asking for a case …";
+    }
+    if (phase === "free") {
+      return query === null ? message === void 0 ? "Ask for a case" : "No case is open" : "You have a case open";
+    }
+    return query?.role === "validation" ? `${name} (validation)` : name;
+  }
+  function reasonOf2(query) {
+    return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
+  }
+  function keptOf({ phase, kept, changed }) {
+    if (phase === "sending") {
+      return "Saving …";
+    }
+    if (phase !== "drawing") {
+      return "";
+    }
+    if (kept === void 0) {
+      return changed ? "Not saved yet: a draft is kept every half minute." : "";
+    }
+    return `Draft kept at ${kept}.${changed ? " What was drawn since follows within half a minute." : ""}`;
+  }
+
+  // src/panel.css
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 8px;\n  padding: 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 5px 10px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 9px 10px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n";
+
+  // src/progress.ts
+  var AGAIN_MS = 3e4;
+  function left(seconds) {
+    if (seconds === null) {
+      return "";
+    }
+    return seconds < 90 ? `, about ${Math.max(1, Math.round(seconds))} s left` : `, about ${Math.round(seconds / 60)} min left`;
+  }
+  function shownProgress({ training, scoring, waits_for, images, annotated, partly_annotated }) {
+    const part = partly_annotated > 0 ? `, ${partly_annotated} in part` : "";
+    const done = `${annotated} of ${images} cases annotated${part}`;
+    if (training.running) {
+      const { epoch, epochs } = training;
+      const known = epoch !== null && epochs !== null && epochs > 0;
+      const place = known ? `: epoch ${epoch} of ${epochs}${left(training.seconds_left)}` : "";
+      return { line: `A model is being trained${place}.`, done, share: known ? epoch / epochs : void 0 };
+    }
+    if (scoring.running) {
+      const line = `Cases are being scored: ${scoring.done} of ${scoring.all} ${scoring.unit}${left(scoring.seconds_left)}.`;
+      return { line, done, share: scoring.all > 0 ? scoring.done / scoring.all : void 0 };
+    }
+    return { line: waits_for, done, share: void 0 };
+  }
+  function listenForProgress(address, tell2) {
+    const events = new EventSource(`${address}/activelabel/events`);
+    events.addEventListener("progress", (event) => {
+      tell2(shownProgress(JSON.parse(event.data)));
+    });
+    events.addEventListener("error", () => {
+      if (events.readyState === EventSource.CLOSED) {
+        setTimeout(() => {
+          listenForProgress(address, tell2);
+        }, AGAIN_MS);
+      }
+    });
+  }
+
+  // src/activity.ts
+  var AT_WORK_MS = 3e4;
+  var Activity = class {
+    latest;
+    milliseconds = 0;
+    /** Note input at a time in milliseconds. */
+    note(now) {
+      if (this.latest !== void 0 && now - this.latest <= AT_WORK_MS) {
+        this.milliseconds += now - this.latest;
+      }
+      this.latest = now;
+    }
+    /** Seconds at work that were not taken yet. */
+    get seconds() {
+      return this.milliseconds / 1e3;
+    }
+    /** Take the seconds, which begin at 0 again. */
+    take() {
+      const seconds = this.seconds;
+      this.milliseconds = 0;
+      return seconds;
+    }
+  };
+
+  // src/state.ts
+  var BEGINNING = {
+    phase: "free",
+    labels: [],
+    query: null,
+    name: "",
+    from: "",
+    message: void 0,
+    asks: void 0,
+    kept: void 0,
+    changed: false,
+    canUndo: false,
+    canRedo: false,
+    slice: 0,
+    overlay: "none",
+    opacity: 0,
+    progress: void 0
+  };
+
+  // src/session.ts
+  var DRAFT_AFTER_MS = 3e4;
+  var HEARTBEAT_SECONDS = 15;
+  var NO_SUCH_MODEL_YET = 409;
+  var Session = class {
+    constructor(server, viewer, onChange, clock = () => Date.now()) {
+      this.server = server;
+      this.viewer = viewer;
+      this.onChange = onChange;
+      this.clock = clock;
+    }
+    server;
+    viewer;
+    onChange;
+    clock;
+    now = BEGINNING;
+    activity = new Activity();
+    changedAt;
+    /** What the server is told of the open case, one after the other: a draft never overtakes what finishes the case. */
+    sending = Promise.resolve();
+    /** How often a study was entered or left: what was begun before is given up. */
+    entered = 0;
+    coming;
+    away = false;
+    drawing;
+    get state() {
+      return this.now;
+    }
+    set(change) {
+      this.now = { ...this.now, ...change };
+      this.onChange(this.now);
+    }
+    /** A study is being shown: go on with the case that was asked for, or with the one that the reader holds, if it is this. */
+    async enter() {
+      const entered = ++this.entered;
+      const givenUp = () => this.entered !== entered;
+      await this.attempt(async () => {
+        if (this.coming !== void 0) {
+          await this.open(this.coming, givenUp);
+          return;
+        }
+        this.set({ phase: "free", labels: await this.server.labels(), query: await this.server.query() });
+        const shown = await this.viewer.shown(givenUp);
+        if (this.now.query?.image === shown && !givenUp()) {
+          await this.open(await this.server.imageInfo(shown), givenUp);
+        }
+      }, givenUp);
+    }
+    /** The study is being left: what is not saved is kept as a draft. */
+    async leave() {
+      this.entered++;
+      await this.keepDraft();
+      this.forget();
+    }
+    /** Ask for the next case, and open it. */
+    async next() {
+      this.set({ phase: "opening", message: void 0, asks: void 0 });
+      await this.attempt(async () => {
+        const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
+        const sample = await this.server.next();
+        this.forget();
+        if (sample === void 0) {
+          this.set({ phase: "free", labels, query: null, message: { kind: "good", text: "No case is left to annotate." } });
+          return;
+        }
+        this.set({ phase: "opening", labels, query: await this.server.query(), name: nameOf(sample) });
+        this.coming = sample;
+        this.viewer.show(sample);
+      });
+    }
+    /** Save the drawing as finished, and open the next case. Asks first whether an empty drawing is meant. */
+    async saveAndNext() {
+      const { drawing, now } = this;
+      const { query } = now;
+      if (drawing === void 0 || query === null || now.phase !== "drawing") {
+        return;
+      }
+      if (now.asks !== "empty" && query.kind === "volume" && drawing.empty) {
+        this.set({
+          asks: "empty",
+          message: { kind: "bad", text: "Nothing is drawn. Press again if the image holds none of the structures." }
+        });
+        return;
+      }
+      this.set({ phase: "sending", message: void 0 });
+      await this.attempt(async () => {
+        await this.tellActive(query);
+        const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
+        const saved = await this.send(
+          drawing,
+          (mask, info) => this.server.save(query.image, mask, { ...info, finished: true, ...confirmed })
+        );
+        if (saved.state === "draft") {
+          this.set({
+            phase: "drawing",
+            asks: "confirm",
+            message: { kind: "bad", text: `${saved.message ?? "kept as a draft"} Press again to confirm it.` }
+          });
+          return;
+        }
+        await this.next();
+      });
+    }
+    /** Skip the case, and open the next one. */
+    async skip(kind, reason) {
+      const { query } = this.now;
+      if (query === null) {
+        return;
+      }
+      const before = this.now.phase;
+      this.set({ phase: "sending", message: void 0 });
+      await this.attempt(async () => {
+        await this.sending;
+        await this.server.skip(query.image, kind, reason);
+        this.forget();
+        await this.next();
+      });
+      if (this.now.phase === "sending") {
+        this.set({ phase: before });
+      }
+    }
+    undo() {
+      this.drawing?.undo();
+    }
+    redo() {
+      this.drawing?.redo();
+    }
+    /** Show another of the asked slices: the next one for 1, the previous one for -1. */
+    step(by) {
+      const { query, slice } = this.now;
+      const place = slice + by;
+      if (query !== null && this.drawing !== void 0 && place >= 0 && place < query.slices.length) {
+        this.viewer.jump(query, place);
+        this.set({ slice: place });
+      }
+    }
+    /** The reader moved the mouse or pressed a key. */
+    noteInput() {
+      this.activity.note(this.clock());
+    }
+    /** To be called every few seconds: keeps a draft, tells how long the reader was at work, and looks for a lost server. */
+    async tick() {
+      if (this.away) {
+        await this.attempt(async () => {
+          await this.server.query();
+          this.away = false;
+          this.set({ message: { kind: "good", text: "The server answers again. What is drawn here is still there." } });
+          if (this.drawing === void 0 && this.now.phase !== "sending") {
+            await this.enter();
+          }
+        });
+        return;
+      }
+      if (this.now.phase !== "drawing" || this.now.query === null) {
+        return;
+      }
+      if (this.changedAt !== void 0 && this.clock() - this.changedAt >= DRAFT_AFTER_MS) {
+        await this.keepDraft();
+      }
+      if (this.activity.seconds >= HEARTBEAT_SECONDS) {
+        await this.tellActive(this.now.query);
+      }
+    }
+    async open(sample, givenUp) {
+      this.set({ phase: "opening", message: void 0, name: nameOf(sample) });
+      const query = await this.server.query();
+      if (query?.image !== sample.id) {
+        this.coming = void 0;
+        this.set({ phase: "free", query, message: { kind: "bad", text: "The case is no longer yours. Ask for the next one." } });
+        return;
+      }
+      const [mask, from] = await this.begun(query);
+      if (givenUp()) {
+        return;
+      }
+      const drawing = await this.viewer.open(sample.id, this.now.labels, mask, () => {
+        this.noteStroke();
+      }, givenUp);
+      if (givenUp()) {
+        drawing.close();
+        return;
+      }
+      this.forget();
+      this.coming = void 0;
+      this.drawing = drawing;
+      this.set({ phase: "drawing", query, from, slice: 0 });
+      if (query.slices.length > 0) {
+        this.viewer.jump(query, 0);
+      }
+    }
+    /** What a drawing begins with, and a sentence about it: the reader's draft, the label that was returned, what the model draws, or nothing. */
+    async begun(query) {
+      if (query.draft) {
+        return [await readMask(await this.server.draft(query.image)), "You draw on your draft."];
+      }
+      if (query.returned !== null) {
+        return [await readMask(await this.server.label(query.image)), "You draw on the label that was returned."];
+      }
+      try {
+        return [await readMask(await this.server.prediction(query.image)), "You draw over what the model draws."];
+      } catch (error) {
+        if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
+          return [void 0, "There is no model yet: you draw on the bare image."];
+        }
+        throw error;
+      }
+    }
+    noteStroke() {
+      const { drawing } = this;
+      if (drawing !== void 0) {
+        this.changedAt ??= this.clock();
+        this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: void 0 });
+      }
+    }
+    async keepDraft() {
+      const { drawing } = this;
+      const { query } = this.now;
+      if (drawing?.changed !== true || query === null) {
+        return;
+      }
+      this.changedAt = void 0;
+      await this.attempt(async () => {
+        await this.send(drawing, (mask, info) => this.server.saveDraft(query.image, mask, info));
+        if (this.drawing === drawing) {
+          this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: drawing.changed });
+        }
+      });
+    }
+    async send(drawing, how) {
+      const sent = this.sending.then(async () => {
+        const { mask, label_info } = await drawing.file();
+        try {
+          return await how(mask, { label_info });
+        } catch (error) {
+          drawing.notKept();
+          this.changedAt = this.clock();
+          throw error;
+        }
+      });
+      this.sending = sent.catch(() => void 0);
+      return sent;
+    }
+    async tellActive(query) {
+      const seconds = this.activity.take();
+      if (seconds > 0) {
+        await this.attempt(() => this.server.active(query.image, Math.min(600, seconds)));
+      }
+    }
+    forget() {
+      this.drawing?.close();
+      this.drawing = void 0;
+      this.changedAt = void 0;
+      this.set({ changed: false, canUndo: false, canRedo: false, kept: void 0, asks: void 0, from: "", overlay: "none" });
+    }
+    /** Do something with the server; what goes wrong becomes the message. */
+    async attempt(what, givenUp = () => false) {
+      try {
+        await what();
+      } catch (error) {
+        if (givenUp()) {
+          return;
+        }
+        this.away = error instanceof Away;
+        const text = error instanceof Error ? error.message : String(error);
+        const phase = this.drawing === void 0 ? "free" : "drawing";
+        this.set({ phase, message: { kind: "bad", text } });
+      }
+    }
+  };
+  function nameOf(sample) {
+    return sample.PatientID ?? sample.id;
+  }
+
+  // src/toolbar.ts
+  var FIRST_TOOL = "CircularBrush";
+  var FIRST_RADIUS_MM = 10;
+  var shapes = (id, tools) => ({
     id,
-    name: 'Shape',
-    type: 'radio',
+    name: "Shape",
+    type: "radio",
     value: Object.keys(tools)[0],
     values: Object.entries(tools).map(([value, label]) => ({ value, label })),
-    commands: 'setToolActiveToolbar',
+    commands: "setToolActiveToolbar"
   });
-
-  const radius = (id, tools) => ({
+  var radius = (id, tools) => ({
     id,
-    name: 'Radius (mm)',
-    type: 'range',
+    name: "Radius (mm)",
+    type: "range",
     min: 0.5,
     max: 99.5,
     step: 0.5,
-    value: 10,
-    commands: { commandName: 'setBrushSize', commandOptions: { toolNames: Object.keys(tools) } },
+    value: FIRST_RADIUS_MM,
+    commands: { commandName: "setBrushSize", commandOptions: { toolNames: Object.keys(tools) } }
   });
-
-  const evaluate = tools => ({
-    name: 'evaluate.cornerstone.segmentation',
+  var evaluate = (tools) => ({
+    name: "evaluate.cornerstone.segmentation",
     toolNames: Object.keys(tools),
-    disabledText: 'Connect to the server first',
+    disabledText: "Ask for a case first"
   });
-
-  const brush = (id, icon, label, tools, more = []) => ({
+  var brush = (id, icon, label, tools, more = []) => ({
     id,
     icon,
     label,
     evaluate: evaluate(tools),
-    options: [radius(`${id}-radius`, tools), shapes(`${id}-shape`, tools), ...more],
+    options: [radius(`${id}-radius`, tools), shapes(`${id}-shape`, tools), ...more]
   });
-
-  const thresholdTools = { ThresholdCircularBrush: 'Circle', ThresholdSphereBrush: 'Sphere' };
-  const thresholdRange = {
-    id: 'Threshold-range',
-    name: 'Range',
-    type: 'double-range',
-    min: -1000,
-    max: 1000,
+  var thresholdTools = { ThresholdCircularBrush: "Circle", ThresholdSphereBrush: "Sphere" };
+  var thresholdRange = {
+    id: "Threshold-range",
+    name: "Range",
+    type: "double-range",
+    min: -1e3,
+    max: 1e3,
     step: 1,
     value: [0, 300],
-    commands: { commandName: 'setThresholdRange', commandOptions: { toolNames: Object.keys(thresholdTools) } },
+    commands: { commandName: "setThresholdRange", commandOptions: { toolNames: Object.keys(thresholdTools) } }
   };
-  const scissors = { CircleScissor: 'Circle', SphereScissor: 'Sphere', RectangleScissor: 'Rectangle' };
-
-  // The mode shows buttons with these two names, which only another mode defines.
-  const buttons = [
+  var scissors = { CircleScissor: "Circle", SphereScissor: "Sphere", RectangleScissor: "Rectangle" };
+  var BUTTONS = [
     {
-      id: 'BrushTools',
-      uiType: 'ohif.buttonGroup',
+      id: "BrushTools",
+      uiType: "ohif.buttonGroup",
       props: {
-        groupId: 'BrushTools',
+        groupId: "BrushTools",
         items: [
-          brush('Brush', 'icon-tool-brush', 'Brush', { CircularBrush: 'Circle', SphereBrush: 'Sphere' }),
-          brush('Eraser', 'icon-tool-eraser', 'Eraser', { CircularEraser: 'Circle', SphereEraser: 'Sphere' }),
-          brush('Threshold', 'icon-tool-threshold', 'Threshold', thresholdTools, [thresholdRange]),
-        ],
-      },
+          brush("Brush", "icon-tool-brush", "Brush", { [FIRST_TOOL]: "Circle", SphereBrush: "Sphere" }),
+          brush("Eraser", "icon-tool-eraser", "Eraser", { CircularEraser: "Circle", SphereEraser: "Sphere" }),
+          brush("Threshold", "icon-tool-threshold", "Threshold", thresholdTools, [thresholdRange])
+        ]
+      }
     },
     {
-      id: 'Shapes',
-      uiType: 'ohif.radioGroup',
+      id: "Shapes",
+      uiType: "ohif.radioGroup",
       props: {
-        label: 'Shapes',
-        icon: 'icon-tool-shape',
+        label: "Shapes",
+        icon: "icon-tool-shape",
         evaluate: evaluate(scissors),
-        options: [shapes('shape-mode', scissors)],
-      },
-    },
+        options: [shapes("shape-mode", scissors)]
+      }
+    }
   ];
 
-  // The server's one line, if the answer has one.
-  const reasonOf = error => {
-    try {
-      return JSON.parse(error.response).detail;
-    } catch {
-      return error.message;
+  // src/tools.ts
+  var GROUP = "mpr";
+  var DRAWS = /Brush|Eraser|Scissor/;
+  var Tools = class {
+    constructor(commands) {
+      this.commands = commands;
     }
-  };
-
-  // OHIF writes the slices of a SEG in the order in which it lists them, and assumes that the last slice along the
-  // normal comes first. In a series with the opposite order, each drawing is stored on the mirrored slice: that of the
-  // fourth slice on the last but three. The slices are therefore listed in the assumed order during the export.
-  const inOrderOfFrames = async (segmentation, make) => {
-    const { cache, metaData } = window.cornerstone;
-    const labelmap = segmentation.representationData.Labelmap;
-    const shipped = labelmap.imageIds;
-    const along = imageId => {
-      const plane = metaData.get('imagePlaneModule', cache.getImage(imageId).referencedImageId);
-      const [a, b, c] = plane.rowCosines;
-      const [d, e, f] = plane.columnCosines;
-      const [x, y, z] = plane.imagePositionPatient;
-      return x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d);
-    };
-    const places = new Map(shipped.map(imageId => [imageId, along(imageId)]));
-    labelmap.imageIds = [...shipped].sort((one, other) => places.get(other) - places.get(one));
-    try {
-      return await make();
-    } finally {
-      labelmap.imageIds = shipped;
-    }
-  };
-
-  const completeDownload = (commandsManager, segmentations) => {
-    const shipped = commandsManager.getCommand('downloadSegmentation', 'SEGMENTATION');
-    if (shipped && !shipped.completed) {
-      commandsManager.registerCommand('SEGMENTATION', 'downloadSegmentation', {
-        ...shipped,
-        completed: true,
-        commandFn: options =>
-          inOrderOfFrames(segmentations.getSegmentation(options.segmentationId), () => shipped.commandFn(options)),
-      });
-    }
-  };
-
-  // The menu's "Export DICOM SEG" names no data source, so that the command fails, and it shows no result.
-  const completeExport = (commandsManager, extensionManager, segmentations, tell) => {
-    const shipped = commandsManager.getCommand('storeSegmentation', 'SEGMENTATION');
-    if (!shipped || shipped.completed) {
-      return;
-    }
-    commandsManager.registerCommand('SEGMENTATION', 'storeSegmentation', {
-      ...shipped,
-      completed: true,
-      commandFn: async options => {
-        const dataSource = extensionManager.getActiveDataSource()[0];
-        try {
-          const segmentation = segmentations.getSegmentation(options.segmentationId);
-          const seg = await inOrderOfFrames(segmentation, () => shipped.commandFn({ dataSource, ...options }));
-          if (seg) {
-            tell('success', 'The segmentation is stored, and a label now.');
+    commands;
+    tool = FIRST_TOOL;
+    radiusMm = FIRST_RADIUS_MM;
+    /** Note the radius of the brush whenever it is set. */
+    follow() {
+      const shipped = this.commands.getCommand("setBrushSize", "SEGMENTATION");
+      if (shipped !== void 0 && shipped.completed !== true) {
+        const followed = {
+          ...shipped,
+          completed: true,
+          commandFn: (options) => {
+            this.radiusMm = options.value;
+            return shipped.commandFn(options);
           }
-          return seg;
-        } catch (error) {
-          tell('error', reasonOf(error));
-        }
-      },
-    });
-  };
-
-  // The reason of the server's latest refusal. The panel only says that something failed, and drops the reason.
-  const REASON_MS = 5000;
-  let refused = null;
-
-  const lineOf = request => {
-    try {
-      const { responseType, response } = request;
-      if (responseType === 'json') {
-        return response.detail;
+        };
+        this.commands.registerCommand("SEGMENTATION", "setBrushSize", followed);
       }
-      return JSON.parse(responseType === 'arraybuffer' ? new TextDecoder().decode(response) : request.responseText).detail;
-    } catch {
-      return `the server answered ${request.status}`;
+    }
+    /** Note the tool that is in use. */
+    note() {
+      const tool = window.cornerstoneTools.ToolGroupManager.getToolGroup(GROUP)?.getActivePrimaryMouseButtonTool();
+      if (tool !== void 0 && DRAWS.test(tool)) {
+        this.tool = tool;
+      }
+    }
+    /** Use the tool and the radius of before. */
+    use() {
+      this.commands.run("setBrushSize", { value: this.radiusMm, toolNames: [] });
+      this.commands.run("setToolActiveToolbar", { toolName: this.tool });
     }
   };
 
-  // The panel's client reacts to the final state of a request, before any `load` event, so this function listens to
-  // state changes too, from the start of the request.
-  const listenForRefusals = () => {
-    const shipped = XMLHttpRequest.prototype.open;
-    XMLHttpRequest.prototype.open = function (...how) {
-      this.addEventListener('readystatechange', () => {
-        if (this.readyState !== XMLHttpRequest.DONE) {
-          return;
+  // src/colours.ts
+  var BRIGHT = [
+    [255, 170, 0],
+    // orange
+    [0, 220, 255],
+    // cyan
+    [120, 255, 60],
+    // green
+    [255, 90, 200],
+    // pink
+    [255, 240, 60],
+    // yellow
+    [255, 95, 70],
+    // red
+    [170, 170, 255],
+    // lavender
+    [0, 255, 180],
+    // mint
+    [255, 200, 170],
+    // peach
+    [215, 130, 255]
+    // violet
+  ];
+  function colourOf(value) {
+    const colour = BRIGHT[(value - 1) % BRIGHT.length] ?? [255, 255, 255];
+    return [...colour, 255];
+  }
+
+  // src/history.ts
+  var MOST_VOXELS = 16e6;
+  var History = class {
+    /** `values` is copied: it is the state before the first stroke. */
+    constructor(values, mostVoxels = MOST_VOXELS) {
+      this.mostVoxels = mostVoxels;
+      this.values = values.slice();
+    }
+    mostVoxels;
+    done = [];
+    undone = [];
+    /** The labelmap after the last stroke that was recorded. */
+    values;
+    get canUndo() {
+      return this.done.length > 0;
+    }
+    get canRedo() {
+      return this.undone.length > 0;
+    }
+    /** Record what is different in `parts`, as one step. Returns whether anything is. */
+    record(parts) {
+      const change = this.compare(parts);
+      if (change.places.length === 0) {
+        return false;
+      }
+      this.write(change.places, change.after);
+      this.done.push(change);
+      this.undone = [];
+      let kept = 0;
+      const first = this.done.findLastIndex(({ places }) => (kept += places.length) > this.mostVoxels);
+      this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+      return true;
+    }
+    /** Take back the last step. Returns the voxels to write and their values; nothing if there is no step. */
+    undo() {
+      const change = this.done.pop();
+      if (change === void 0) {
+        return void 0;
+      }
+      this.undone.push(change);
+      this.write(change.places, change.before);
+      return [change.places, change.before];
+    }
+    /** Repeat the step that was taken back last. */
+    redo() {
+      const change = this.undone.pop();
+      if (change === void 0) {
+        return void 0;
+      }
+      this.done.push(change);
+      this.write(change.places, change.after);
+      return [change.places, change.after];
+    }
+    compare(parts) {
+      const places = [];
+      const after = [];
+      for (const { start, values } of parts) {
+        for (let index = 0; index < values.length; index++) {
+          const value = values[index] ?? 0;
+          if (this.values[start + index] !== value) {
+            places.push(start + index);
+            after.push(value);
+          }
         }
-        if (this.status === 0) {
-          refused = { line: 'the server does not answer: does it run?', at: performance.now() };
-        } else if (this.status >= 400 && this.responseURL.startsWith(location.origin)) {
-          refused = { line: lineOf(this), at: performance.now() };
-        }
+      }
+      return {
+        places: Uint32Array.from(places),
+        before: Uint8Array.from(places, (place) => this.values[place] ?? 0),
+        after: Uint8Array.from(after)
+      };
+    }
+    write(places, values) {
+      places.forEach((place, index) => {
+        this.values[place] = values[index] ?? 0;
       });
-      return shipped.apply(this, how);
-    };
-  };
-
-  const tellReasons = notifications => {
-    if (notifications.tellsReasons) {
-      return;
     }
-    const shipped = notifications.show;
-    notifications.show = function (notice) {
-      const recent = refused && performance.now() - refused.at < REASON_MS;
-      if (recent && notice.type === 'error' && String(notice.title).startsWith('MONAI Label')) {
-        notice = { ...notice, message: `${notice.message}: ${refused.line}`, duration: 20000 };
-        refused = null;
-      }
-      return shipped.call(this, notice);
-    };
-    notifications.tellsReasons = true;
   };
 
-  // An annotator who draws sends no requests, and a login ends after a time without requests. Mouse or key events
-  // therefore send a request, at most every two minutes, which also tells annotators that their login has ended before
-  // they save.
-  const PRESENT_MS = 2 * 60 * 1000;
-  let present = performance.now();
+  // src/waiting.ts
+  var LONGEST_MS = 12e4;
+  var BETWEEN_MS = 50;
+  async function until(look, what, givenUp = () => false) {
+    const end = performance.now() + LONGEST_MS;
+    for (; ; ) {
+      const found = look();
+      if (found !== void 0) {
+        return found;
+      }
+      if (givenUp() || performance.now() > end) {
+        throw new Error(`the viewer does not show ${what}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
+    }
+  }
 
-  const listenForReader = tell => {
-    const say = async () => {
-      if (performance.now() - present < PRESENT_MS) {
+  // src/drawing.ts
+  var Drawing = class _Drawing {
+    constructor(services, id, volume, onStroke) {
+      this.services = services;
+      this.id = id;
+      this.volume = volume;
+      this.onStroke = onStroke;
+      this.grid = gridOf(volume);
+      const values = new Uint8Array(this.grid.shape.reduce((product, length) => product * length, 1));
+      for (const part of this.parts()) {
+        values.set(part.values, part.start);
+      }
+      this.history = new History(values);
+      this.record();
+      const { Events } = window.cornerstoneTools.Enums;
+      window.cornerstone.eventTarget.addEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
+      window.addEventListener("pointerdown", this.press, true);
+      window.addEventListener("pointerup", this.lift, true);
+    }
+    services;
+    id;
+    volume;
+    onStroke;
+    history;
+    grid;
+    touched = /* @__PURE__ */ new Set();
+    pressed = false;
+    writing = false;
+    /** As they were when the segmentation was last there: the viewer removes it before it says that a study is left. */
+    segments = {};
+    changed = false;
+    /** Draw structures of these names on a series that the viewer shows, over a mask if there is one. */
+    static async open(services, series, labels, mask, onStroke) {
+      const { segmentationService, displaySetService } = services;
+      const shown = viewportsOf(services, series);
+      const uid = shown[0]?.displaySetInstanceUIDs[0];
+      const displaySet = uid === void 0 ? void 0 : displaySetService.getDisplaySetByUID(uid);
+      if (displaySet === void 0) {
+        throw new Error(`the viewer does not show the series ${series}`);
+      }
+      const id = `activelabel-${series}`;
+      if (segmentationService.getSegmentation(id) === void 0) {
+        const segments = Object.fromEntries(
+          labels.map((label, index) => [index + 1, { segmentIndex: index + 1, label, active: index === 0, locked: false }])
+        );
+        await segmentationService.createLabelmapForDisplaySet(displaySet, { segmentationId: id, label: "Structures", segments });
+      }
+      for (const { viewportId } of shown) {
+        if (segmentationService.getSegmentationRepresentations(viewportId, { segmentationId: id }).length === 0) {
+          await segmentationService.addSegmentationRepresentation(viewportId, { segmentationId: id });
+        }
+      }
+      const volume = await until(() => segmentationService.getLabelmapVolume(id) ?? void 0, "the labelmap");
+      for (const { viewportId } of shown) {
+        segmentationService.setActiveSegmentation(viewportId, id);
+        labels.forEach((_, index) => {
+          segmentationService.setSegmentColor(viewportId, id, index + 1, colourOf(index + 1));
+        });
+      }
+      segmentationService.setActiveSegment(id, 1);
+      if (mask !== void 0) {
+        fill(volume, id, reordered(mask.values, mask.grid, gridOf(volume)));
+      }
+      return new _Drawing(services, id, volume, onStroke);
+    }
+    get empty() {
+      return this.history.values.every((value) => value === 0);
+    }
+    get canUndo() {
+      return this.history.canUndo;
+    }
+    get canRedo() {
+      return this.history.canRedo;
+    }
+    undo() {
+      this.write(this.history.undo());
+    }
+    redo() {
+      this.write(this.history.redo());
+    }
+    choose(segment) {
+      this.services.segmentationService.setActiveSegment(this.id, segment);
+    }
+    async file() {
+      this.record();
+      this.changed = false;
+      const { values, names } = renumbered(this.history.values, this.segments);
+      return { mask: await writeMask({ grid: this.grid, values }), label_info: names };
+    }
+    notKept() {
+      this.changed = true;
+    }
+    close() {
+      const { Events } = window.cornerstoneTools.Enums;
+      window.cornerstone.eventTarget.removeEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
+      window.removeEventListener("pointerdown", this.press, true);
+      window.removeEventListener("pointerup", this.lift, true);
+    }
+    press = () => {
+      this.pressed = true;
+    };
+    // Tools change the labelmap when the button is released, some of them after this event.
+    lift = () => {
+      this.pressed = false;
+      setTimeout(this.record);
+    };
+    noteTouched = (event) => {
+      const { segmentationId, modifiedSlicesToUse } = event.detail;
+      if (segmentationId !== this.id || this.writing) {
         return;
       }
-      present = performance.now();
-      const answer = await fetch(`${location.origin}/auth/token/valid`, { headers: { Accept: 'application/json' } });
-      if (answer.status === 401) {
-        tell((await answer.json()).detail);
+      if (modifiedSlicesToUse === void 0 || modifiedSlicesToUse.length === 0) {
+        this.touched = "all";
+      } else if (this.touched !== "all") {
+        modifiedSlicesToUse.forEach((slice) => this.touched.add(slice));
+      }
+      if (!this.pressed) {
+        setTimeout(this.record);
       }
     };
-    ['pointerdown', 'keydown', 'wheel'].forEach(kind =>
-      window.addEventListener(kind, () => say().catch(() => undefined), { capture: true, passive: true })
+    record = () => {
+      this.segments = this.services.segmentationService.getSegmentation(this.id)?.segments ?? this.segments;
+      const touched = this.touched;
+      this.touched = /* @__PURE__ */ new Set();
+      if ((touched === "all" || touched.size > 0) && this.history.record(this.parts(touched))) {
+        this.changed = true;
+        this.onStroke();
+      }
+    };
+    *parts(slices = "all") {
+      const size = this.grid.shape[0] * this.grid.shape[1];
+      for (let slice = 0; slice < this.volume.imageIds.length; slice++) {
+        if (slices === "all" || slices.has(slice)) {
+          const image = imageAt(this.volume, slice);
+          if (image !== void 0) {
+            yield { start: slice * size, values: image.voxelManager.getScalarData() };
+          }
+        }
+      }
+    }
+    write(change) {
+      if (change === void 0) {
+        return;
+      }
+      const [places, values] = change;
+      const size = this.grid.shape[0] * this.grid.shape[1];
+      const slices = /* @__PURE__ */ new Map();
+      places.forEach((place, index) => {
+        const slice = Math.floor(place / size);
+        const known = slices.get(slice) ?? imageAt(this.volume, slice)?.voxelManager.getScalarData();
+        if (known !== void 0) {
+          slices.set(slice, known);
+          known[place % size] = at(values, index);
+        }
+      });
+      this.changed = true;
+      this.writing = true;
+      try {
+        tell(this.id, [...slices.keys()]);
+      } finally {
+        this.writing = false;
+      }
+      this.onStroke();
+    }
+  };
+  function imageAt(volume, slice) {
+    const imageId = volume.imageIds[slice];
+    return imageId === void 0 ? void 0 : window.cornerstone.cache.getImage(imageId);
+  }
+  function tell(id, slices) {
+    window.cornerstoneTools.segmentation.triggerSegmentationEvents.triggerSegmentationDataModified(id, slices);
+  }
+  function fill(volume, id, values) {
+    const size = values.length / volume.imageIds.length;
+    volume.imageIds.forEach((_, slice) => {
+      imageAt(volume, slice)?.voxelManager.getScalarData().set(values.subarray(slice * size, (slice + 1) * size));
+    });
+    tell(id);
+  }
+  function renumbered(values, segments) {
+    const kept = Object.entries(segments).filter((entry) => entry[1] !== void 0).sort(([one], [other]) => Number(one) - Number(other));
+    const table = new Uint8Array(256);
+    kept.forEach(([value], index) => table[Number(value)] = index + 1);
+    const names = kept.map(([, { label }], index) => ({ name: label, idx: index + 1 }));
+    return { values: values.map((value) => table[value] ?? 0), names };
+  }
+  function viewportsOf(services, series) {
+    const { viewportGridService, displaySetService } = services;
+    return [...viewportGridService.getState().viewports.values()].filter(
+      ({ displaySetInstanceUIDs }) => displaySetInstanceUIDs.some((uid) => displaySetService.getDisplaySetByUID(uid)?.SeriesInstanceUID === series)
     );
+  }
+  function drawnViewport(services, id) {
+    const viewport = services.cornerstoneViewportService.getCornerstoneViewport(id);
+    return viewport?.getImageData()?.dimensions ? viewport : void 0;
+  }
+
+  // src/viewer.ts
+  var MODE = "/monai-label";
+  var OhifViewer = class {
+    constructor(services, commands, tools) {
+      this.services = services;
+      this.commands = commands;
+      this.tools = tools;
+    }
+    services;
+    commands;
+    tools;
+    shown(givenUp) {
+      const { viewportGridService, displaySetService } = this.services;
+      const look = () => {
+        const [first] = viewportGridService.getState().viewports.values();
+        const uid = first?.displaySetInstanceUIDs[0];
+        return uid === void 0 ? void 0 : displaySetService.getDisplaySetByUID(uid)?.SeriesInstanceUID;
+      };
+      return until(look, "an image", givenUp);
+    }
+    show({ StudyInstanceUID, SeriesInstanceUID }) {
+      this.tools.note();
+      const search = new URLSearchParams({ StudyInstanceUIDs: StudyInstanceUID, SeriesInstanceUIDs: SeriesInstanceUID });
+      this.commands.run("navigateHistory", { to: `${MODE}?${search.toString()}` });
+    }
+    async open(series, labels, mask, onStroke, givenUp) {
+      await until(() => this.viewports(series), "the image of the case", givenUp);
+      const drawing = await Drawing.open(this.services, series, labels, mask, onStroke);
+      this.tools.use();
+      return drawing;
+    }
+    /** The viewports of a series; nothing before all of them show it. */
+    viewports(series) {
+      const listed = viewportsOf(this.services, series);
+      const drawn = listed.map(({ viewportId }) => drawnViewport(this.services, viewportId));
+      return listed.length > 0 && drawn.every((viewport) => viewport !== void 0) ? drawn : void 0;
+    }
+    jump(query, place) {
+      const slice = query.slices[place];
+      const asked = viewportsOf(this.services, query.image).find(
+        ({ viewportOptions }) => viewportOptions.orientation === query.plane
+      );
+      const viewport = asked && drawnViewport(this.services, asked.viewportId);
+      if (slice !== void 0 && viewport !== void 0) {
+        void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
+      }
+    }
   };
 
-  let extensionManager;
-  let listens = false;
+  // src/index.ts
+  var TICK_MS = 3e3;
+  var NAME = "activelabel";
+  var PANEL = `${NAME}.panelModule.${NAME}`;
+  var SEGMENTATIONS = "@ohif/extension-cornerstone.panelModule.panelSegmentationWithTools";
+  var extensions;
+  var session;
+  var panel;
+  var component = () => ({
+    $$typeof: /* @__PURE__ */ Symbol.for("react.element"),
+    type: "div",
+    key: null,
+    ref: mount,
+    props: { className: "activelabel-panel" },
+    _owner: null
+  });
+  function mount(node) {
+    if (node !== null && panel !== void 0) {
+      node.append(panel.element);
+    }
+  }
+  function begin({ servicesManager: { services }, commandsManager }) {
+    const server = new Server(location.origin);
+    const tools = new Tools(commandsManager);
+    tools.follow();
+    const viewer = new OhifViewer(services, commandsManager, tools);
+    const overlays = new Overlays(server, viewer, (change) => {
+      begun.set(change);
+    });
+    const begun = new Session(server, viewer, (state) => {
+      shown.show(state);
+      overlays.follow(state);
+    });
+    const actions = {
+      next: () => void begun.next(),
+      saveAndNext: () => void begun.saveAndNext(),
+      skip: (kind, reason) => void begun.skip(kind, reason),
+      undo: () => {
+        begun.undo();
+      },
+      redo: () => {
+        begun.redo();
+      },
+      step: (by) => {
+        begun.step(by);
+      },
+      choose: (structure) => {
+        if (structure <= begun.state.labels.length) {
+          begun.drawing?.choose(structure);
+        }
+      },
+      setOpacity: (opacity) => {
+        begun.set({ opacity });
+      }
+    };
+    const shown = new Panel(actions);
+    panel = shown;
+    shown.show(begun.state);
+    listenForKeys(actions);
+    ["pointerdown", "pointermove", "keydown", "wheel"].forEach((kind) => {
+      window.addEventListener(kind, () => {
+        begun.noteInput();
+      }, { capture: true, passive: true });
+    });
+    window.addEventListener("beforeunload", (event) => {
+      if (begun.state.changed) {
+        event.preventDefault();
+      }
+    });
+    listenForProgress(location.origin, (progress) => {
+      begun.set({ progress });
+    });
+    setInterval(() => void begun.tick(), TICK_MS);
+    return begun;
+  }
   window.config.extensions.push({
-    id: 'activelabel',
-
+    id: NAME,
     preRegistration(managers) {
-      ({ extensionManager } = managers);
-      listenForRefusals();
+      extensions = managers.extensionManager;
+      const style = document.createElement("style");
+      style.textContent = panel_default;
+      document.head.append(style);
     },
-
+    getPanelModule: () => [
+      { name: NAME, iconName: "tab-segmentation", iconLabel: "Cases", label: "Active learning", component }
+    ],
     onModeEnter({ servicesManager, commandsManager }) {
-      const { uiNotificationService } = servicesManager.services;
-      // The tabs of the panel create their own notification services, so the prototype is changed, not this instance.
-      tellReasons(Object.getPrototypeOf(uiNotificationService));
-      const { segmentationService } = servicesManager.services;
-      completeDownload(commandsManager, segmentationService);
-      if (!listens) {
-        listens = true;
-        listenForReader(message =>
-          uiNotificationService.show({ title: 'Login', message, type: 'error', duration: 20000 })
-        );
-      }
-      completeExport(commandsManager, extensionManager, segmentationService, (type, message) =>
-        uiNotificationService.show({ title: 'Export DICOM SEG', message, type, duration: type === 'error' ? 20000 : 4000 })
-      );
+      const { services } = servicesManager;
+      completeDownload(commandsManager, services.segmentationService);
+      completeExport(commandsManager, extensions, services.segmentationService, (type, message) => {
+        const duration = type === "error" ? 2e4 : 4e3;
+        services.uiNotificationService.show({ title: "Export DICOM SEG", message, type, duration });
+      });
       if (location.pathname.endsWith(MODE)) {
-        const { panelService, toolbarService } = servicesManager.services;
-        toolbarService.addButtons(buttons);
-        const { Left, Right } = panelService.PanelPosition;
-        const shown = position => panelService.getPanels(position).map(({ id }) => id);
-        panelService.setPanels({ [Left]: shown(Left), [Right]: [[...shown(Right), PANEL]] });
+        services.toolbarService.addButtons(BUTTONS);
+        session ??= begin({ servicesManager, commandsManager, extensionManager: extensions });
+        const { Left, Right } = services.panelService.PanelPosition;
+        const left2 = services.panelService.getPanels(Left).map(({ id }) => id);
+        services.panelService.setPanels({ [Left]: left2, [Right]: [[PANEL, SEGMENTATIONS]] });
+        void session.enter();
       }
     },
+    onModeExit() {
+      void session?.leave();
+    }
   });
 })();

@@ -1,0 +1,201 @@
+/** The panel beside the image: a page part of its own, which is made once and shows a state. */
+
+import type { Query, SkipKind } from './server.ts';
+import type { State } from './state.ts';
+
+/** What the buttons do. */
+export interface Actions {
+  next(): void;
+  saveAndNext(): void;
+  skip(kind: SkipKind, reason: string): void;
+  undo(): void;
+  redo(): void;
+  step(by: number): void;
+  choose(structure: number): void;
+  setOpacity(opacity: number): void;
+}
+
+type Attributes = Record<string, string>;
+
+function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  Object.entries(attributes).forEach(([name, value]) => {
+    element.setAttribute(name, value);
+  });
+  element.append(...children);
+  return element;
+}
+
+function button(text: string, press: () => void, attributes: Attributes = {}): HTMLButtonElement {
+  const element = make('button', { type: 'button', ...attributes }, text);
+  element.addEventListener('click', () => {
+    press();
+    element.blur(); // so that keys go to the image again
+  });
+  return element;
+}
+
+const SKIPS: [SkipKind, string][] = [
+  ['not now', 'Not now: later, or somebody else'],
+  ['cannot be annotated', 'Cannot be annotated: nobody is asked for it'],
+];
+
+export class Panel {
+  readonly element: HTMLElement;
+  private readonly title = make('h2');
+  private readonly reason = make('p', { class: 'al-reason' });
+  private readonly begun = make('p', { class: 'al-quiet' });
+  private readonly slices = make('div', { class: 'al-row al-slices' });
+  private readonly message = make('p', { class: 'al-message', role: 'status' });
+  private readonly progress = make('p', { class: 'al-quiet al-progress' });
+  private readonly bar = make('progress', { max: '1', 'aria-label': 'Training or scoring' });
+  private readonly done = make('p', { class: 'al-quiet' });
+  private readonly kept = make('p', { class: 'al-quiet al-kept' });
+  private readonly slider = make('input', { type: 'range', min: '0', max: '1', step: '0.05', 'aria-label': 'Uncertainty' });
+  private readonly overlay: HTMLElement;
+  private readonly overlayText = make('span', { class: 'al-quiet' });
+  private readonly skipForm: HTMLElement;
+  private readonly skipWarning = make('p', { class: 'al-message al-bad' }, 'What is drawn since the latest draft is lost.');
+  private readonly buttons: Record<'next' | 'save' | 'undo' | 'redo' | 'skip', HTMLButtonElement>;
+
+  constructor(private readonly actions: Actions) {
+    this.buttons = {
+      next: button('Next case', () => { actions.next(); }, { class: 'al-main' }),
+      save: button('Save and next', () => { actions.saveAndNext(); }, { class: 'al-main', title: 'Ctrl+Enter' }),
+      undo: button('Undo', () => { actions.undo(); }, { title: 'Ctrl+Z' }),
+      redo: button('Redo', () => { actions.redo(); }, { title: 'Ctrl+Y' }),
+      skip: button('Skip…', () => { this.skipForm.hidden = !this.skipForm.hidden; }),
+    };
+    this.skipForm = this.makeSkipForm();
+    this.overlay = make('label', { class: 'al-row' }, 'Uncertainty', this.slider, this.overlayText);
+    this.slider.addEventListener('input', () => {
+      actions.setOpacity(Number(this.slider.value));
+    });
+    const { next, save, undo, redo, skip } = this.buttons;
+    this.element = make(
+      'section',
+      { class: 'activelabel', 'aria-label': 'activelabel' },
+      this.title,
+      this.reason,
+      this.begun,
+      this.slices,
+      next,
+      save,
+      make('div', { class: 'al-row' }, undo, redo, skip),
+      this.skipForm,
+      this.message,
+      this.overlay,
+      this.kept,
+      this.done,
+      this.bar,
+      this.progress
+    );
+  }
+
+  show(state: State): void {
+    const { phase, query } = state;
+    this.title.textContent = titleOf(state);
+    this.tell(this.reason, query === null ? '' : reasonOf(query));
+    this.tell(this.begun, phase === 'drawing' ? state.from : '');
+    this.tell(this.message, state.message?.text ?? '');
+    this.message.className = `al-message al-${state.message?.kind ?? 'plain'}`;
+    this.tell(this.kept, keptOf(state));
+    this.showProgress(state);
+    this.showButtons(state);
+    this.showSlices(state);
+    this.overlay.hidden = phase !== 'drawing';
+    this.slider.value = String(state.opacity);
+    this.overlayText.textContent = state.overlay === 'loading' ? 'computing …' : '';
+  }
+
+  private showProgress({ progress }: State): void {
+    this.tell(this.progress, progress?.line ?? '');
+    this.tell(this.done, progress?.done ?? '');
+    this.bar.hidden = progress?.share === undefined;
+    this.bar.value = progress?.share ?? 0;
+  }
+
+  private showButtons({ phase, query, canUndo, canRedo, changed }: State): void {
+    const { next, save, undo, redo, skip } = this.buttons;
+    const drawing = phase === 'drawing';
+    const open = drawing || phase === 'sending';
+    next.hidden = open;
+    next.disabled = phase === 'opening';
+    next.textContent = query !== null && phase === 'free' ? 'Open it' : 'Next case';
+    save.hidden = !open;
+    save.disabled = !drawing;
+    undo.disabled = !drawing || !canUndo;
+    redo.disabled = !drawing || !canRedo;
+    skip.disabled = query === null || phase === 'opening' || phase === 'sending';
+    this.skipForm.hidden ||= skip.disabled;
+    this.skipWarning.hidden = !changed;
+  }
+
+  private tell(element: HTMLElement, text: string): void {
+    element.textContent = text;
+    element.hidden = text === '';
+  }
+
+  private showSlices({ phase, query, slice }: State): void {
+    const asked = query?.slices ?? [];
+    const current = asked[slice];
+    this.slices.hidden = phase !== 'drawing' || current === undefined;
+    if (current === undefined) {
+      return;
+    }
+    const back = button('◀', () => { this.actions.step(-1); }, { title: 'Previous asked slice: [' });
+    const on = button('▶', () => { this.actions.step(1); }, { title: 'Next asked slice: ]' });
+    back.disabled = slice === 0;
+    on.disabled = slice === asked.length - 1;
+    const place = `${query?.plane ?? ''} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
+    this.slices.replaceChildren(back, make('span', {}, place), on);
+  }
+
+  private makeSkipForm(): HTMLElement {
+    const why = make('input', { type: 'text', placeholder: 'why, in one line', maxlength: '200', 'aria-label': 'Reason' });
+    why.addEventListener('keydown', event => {
+      event.stopPropagation(); // a letter is no command of the viewer here
+    });
+    const choices = SKIPS.map(([kind, text]) =>
+      button(text, () => {
+        this.skipForm.hidden = true;
+        this.actions.skip(kind, why.value.trim());
+        why.value = '';
+      })
+    );
+    const form = make('div', { class: 'al-skip' }, this.skipWarning, why, ...choices);
+    form.hidden = true;
+    return form;
+  }
+}
+
+function titleOf({ phase, query, name, message }: State): string {
+  if (phase === 'opening') {
+    return name ? `Opening ${name} …` : 'Asking for a case …';
+  }
+  if (phase === 'free') {
+    return query === null ? (message === undefined ? 'Ask for a case' : 'No case is open') : 'You have a case open';
+  }
+  return query?.role === 'validation' ? `${name} (validation)` : name;
+}
+
+function reasonOf(query: Query): string {
+  return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
+}
+
+function keptOf({ phase, kept, changed }: State): string {
+  if (phase === 'sending') {
+    return 'Saving …';
+  }
+  if (phase !== 'drawing') {
+    return '';
+  }
+  if (kept === undefined) {
+    return changed ? 'Not saved yet: a draft is kept every half minute.' : '';
+  }
+  return `Draft kept at ${kept}.${changed ? ' What was drawn since follows within half a minute.' : ''}`;
+}

@@ -1,0 +1,56 @@
+/** What training and scoring are at, as the server tells it in a stream of events. */
+
+/** What is read of the server's answer about the progress. */
+export interface ProjectProgress {
+  training: { running: boolean; model: string | null; epoch: number | null; epochs: number | null; seconds_left: number | null };
+  scoring: { running: boolean; unit: string; done: number; all: number; seconds_left: number | null };
+  waits_for: string;
+  images: number;
+  annotated: number;
+  partly_annotated: number;
+}
+
+/** One line, and the share that is done, if something runs. */
+export interface Progress {
+  line: string;
+  done: string;
+  share: number | undefined;
+}
+
+const AGAIN_MS = 30_000;
+
+function left(seconds: number | null): string {
+  if (seconds === null) {
+    return '';
+  }
+  return seconds < 90 ? `, about ${Math.max(1, Math.round(seconds))} s left` : `, about ${Math.round(seconds / 60)} min left`;
+}
+
+export function shownProgress({ training, scoring, waits_for, images, annotated, partly_annotated }: ProjectProgress): Progress {
+  const part = partly_annotated > 0 ? `, ${partly_annotated} in part` : '';
+  const done = `${annotated} of ${images} cases annotated${part}`;
+  if (training.running) {
+    const { epoch, epochs } = training;
+    const known = epoch !== null && epochs !== null && epochs > 0;
+    const place = known ? `: epoch ${epoch} of ${epochs}${left(training.seconds_left)}` : '';
+    return { line: `A model is being trained${place}.`, done, share: known ? epoch / epochs : undefined };
+  }
+  if (scoring.running) {
+    const line = `Cases are being scored: ${scoring.done} of ${scoring.all} ${scoring.unit}${left(scoring.seconds_left)}.`;
+    return { line, done, share: scoring.all > 0 ? scoring.done / scoring.all : undefined };
+  }
+  return { line: waits_for, done, share: undefined };
+}
+
+/** Listen for the progress as long as the page is open. The browser connects again by itself unless it is refused. */
+export function listenForProgress(address: string, tell: (progress: Progress) => void): void {
+  const events = new EventSource(`${address}/activelabel/events`);
+  events.addEventListener('progress', event => {
+    tell(shownProgress(JSON.parse((event as MessageEvent<string>).data) as ProjectProgress));
+  });
+  events.addEventListener('error', () => {
+    if (events.readyState === EventSource.CLOSED) {
+      setTimeout(() => { listenForProgress(address, tell); }, AGAIN_MS);
+    }
+  });
+}

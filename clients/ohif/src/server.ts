@@ -1,0 +1,152 @@
+/** Requests to the annotation server. A refusal is an error with the server's own line. */
+
+export interface SliceAsked {
+  index: number;
+  number: number;
+  ohif_number: number;
+  position_mm: number;
+}
+
+export interface Query {
+  image: string;
+  role: 'training' | 'validation';
+  kind: 'volume' | 'slices';
+  plane: string | null;
+  slices: SliceAsked[];
+  reason: string;
+  model_version: number | null;
+  draft: boolean;
+  returned: { note: string } | null;
+}
+
+export interface Sample {
+  id: string;
+  StudyInstanceUID: string;
+  SeriesInstanceUID: string;
+  PatientID?: string;
+}
+
+export interface Saved {
+  state: 'finished' | 'draft';
+  message?: string;
+}
+
+export type SkipKind = 'not now' | 'cannot be annotated';
+
+/** The server refused: its line, and the status of its answer. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    line: string
+  ) {
+    super(line);
+  }
+}
+
+/** The server did not answer. */
+export class Away extends Error {
+  constructor() {
+    super('the server does not answer: is it running?');
+  }
+}
+
+/** The server's one line, of an answer that may have none. */
+export function lineOf(text: string, status: number): string {
+  try {
+    const { detail } = JSON.parse(text) as { detail?: unknown };
+    return typeof detail === 'string' ? detail : `the server answered ${status}`;
+  } catch {
+    return `the server answered ${status}`;
+  }
+}
+
+export class Server {
+  private readonly ask: typeof fetch;
+
+  constructor(
+    readonly address: string,
+    ask: typeof fetch = (input, init) => fetch(input, init)
+  ) {
+    this.ask = ask;
+  }
+
+  /** Names of the structures, in the order of their values from 1. */
+  async labels(): Promise<string[]> {
+    return (await this.json<{ labels: string[] | null }>('GET', 'info/')).labels ?? [];
+  }
+
+  async query(): Promise<Query | null> {
+    return (await this.json<{ query: Query | null }>('GET', 'activelabel/query')).query;
+  }
+
+  /** Ask for the next case; nothing if none is left. */
+  async next(): Promise<Sample | undefined> {
+    const sample = await this.json<Sample | Record<string, never>>('POST', 'activelearning/recipe', {});
+    return 'id' in sample ? (sample as Sample) : undefined;
+  }
+
+  /** Where an image lies in the PACS. */
+  async imageInfo(image: string): Promise<Sample> {
+    const info = await this.json<Omit<Sample, 'id'>>('GET', `datastore/image/info?image=${encodeURIComponent(image)}`);
+    return { ...info, id: image };
+  }
+
+  save(image: string, mask: Blob, params: object): Promise<Saved> {
+    return this.send(`datastore/label?image=${encodeURIComponent(image)}&tag=final`, mask, params);
+  }
+
+  saveDraft(image: string, mask: Blob, params: object): Promise<Saved> {
+    return this.send(`activelabel/draft?image=${encodeURIComponent(image)}`, mask, params);
+  }
+
+  draft(image: string): Promise<ArrayBuffer> {
+    return this.bytes('GET', `activelabel/draft?image=${encodeURIComponent(image)}`);
+  }
+
+  label(image: string): Promise<ArrayBuffer> {
+    return this.bytes('GET', `datastore/label?label=${encodeURIComponent(image)}&tag=final`);
+  }
+
+  prediction(image: string): Promise<ArrayBuffer> {
+    return this.bytes('POST', `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
+  }
+
+  uncertainty(image: string): Promise<ArrayBuffer> {
+    return this.bytes('GET', `activelabel/uncertainty?image=${encodeURIComponent(image)}&form=nifti`);
+  }
+
+  skip(image: string, skip: SkipKind, reason: string): Promise<unknown> {
+    return this.json('POST', 'activelabel/skip', { image, skip, reason });
+  }
+
+  active(image: string, seconds: number): Promise<unknown> {
+    return this.json('POST', 'activelabel/heartbeat', { image, seconds });
+  }
+
+  private async send(path: string, mask: Blob, params: object): Promise<Saved> {
+    const form = new FormData();
+    form.append('label', mask, 'label.nii.gz');
+    form.append('params', JSON.stringify(params));
+    return (await (await this.request(path, { method: 'PUT', body: form })).json()) as Saved;
+  }
+
+  private async json<T>(method: string, path: string, body?: object): Promise<T> {
+    const sent = body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+    return (await (await this.request(path, { method, ...sent })).json()) as T;
+  }
+
+  private async bytes(method: string, path: string): Promise<ArrayBuffer> {
+    return (await this.request(path, { method })).arrayBuffer();
+  }
+
+  private async request(path: string, init: RequestInit): Promise<Response> {
+    const headers = { Accept: 'application/json, */*', ...(init.headers as Record<string, string> | undefined) };
+    const answer = await this.ask(`${this.address}/${path}`, { ...init, headers }).catch(() => {
+      throw new Away();
+    });
+    if (!answer.ok) {
+      throw new Refusal(answer.status, lineOf(await answer.text(), answer.status));
+    }
+    return answer;
+  }
+}

@@ -1,0 +1,296 @@
+/** The work of a reader: a case is asked for, opened, drawn, kept as a draft, saved or skipped, and the next one follows. */
+
+import { Activity } from './activity.ts';
+import type { Drawn } from './drawing.ts';
+import { type Volume, readMask } from './nifti.ts';
+import { Away, Refusal, type Query, type Sample, type Saved, type Server, type SkipKind } from './server.ts';
+import { BEGINNING, type State } from './state.ts';
+import type { Viewer } from './viewer.ts';
+
+const DRAFT_AFTER_MS = 30_000;
+const HEARTBEAT_SECONDS = 15;
+const NO_SUCH_MODEL_YET = 409;
+
+export class Session<D extends Drawn = Drawn> {
+  private now: State = BEGINNING;
+  private readonly activity = new Activity();
+  private changedAt: number | undefined;
+  /** What the server is told of the open case, one after the other: a draft never overtakes what finishes the case. */
+  private sending: Promise<unknown> = Promise.resolve();
+  /** How often a study was entered or left: what was begun before is given up. */
+  private entered = 0;
+  private coming: Sample | undefined;
+  private away = false;
+  drawing: D | undefined;
+
+  constructor(
+    private readonly server: Server,
+    private readonly viewer: Viewer<D>,
+    private readonly onChange: (state: State) => void,
+    private readonly clock: () => number = () => Date.now()
+  ) {}
+
+  get state(): State {
+    return this.now;
+  }
+
+  set(change: Partial<State>): void {
+    this.now = { ...this.now, ...change };
+    this.onChange(this.now);
+  }
+
+  /** A study is being shown: go on with the case that was asked for, or with the one that the reader holds, if it is this. */
+  async enter(): Promise<void> {
+    const entered = ++this.entered;
+    const givenUp = () => this.entered !== entered;
+    await this.attempt(async () => {
+      if (this.coming !== undefined) {
+        await this.open(this.coming, givenUp);
+        return;
+      }
+      this.set({ phase: 'free', labels: await this.server.labels(), query: await this.server.query() });
+      const shown = await this.viewer.shown(givenUp);
+      if (this.now.query?.image === shown && !givenUp()) {
+        await this.open(await this.server.imageInfo(shown), givenUp);
+      }
+    }, givenUp);
+  }
+
+  /** The study is being left: what is not saved is kept as a draft. */
+  async leave(): Promise<void> {
+    this.entered++;
+    await this.keepDraft();
+    this.forget();
+  }
+
+  /** Ask for the next case, and open it. */
+  async next(): Promise<void> {
+    this.set({ phase: 'opening', message: undefined, asks: undefined });
+    await this.attempt(async () => {
+      const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
+      const sample = await this.server.next();
+      this.forget();
+      if (sample === undefined) {
+        this.set({ phase: 'free', labels, query: null, message: { kind: 'good', text: 'No case is left to annotate.' } });
+        return;
+      }
+      this.set({ phase: 'opening', labels, query: await this.server.query(), name: nameOf(sample) });
+      this.coming = sample;
+      this.viewer.show(sample);
+    });
+  }
+
+  /** Save the drawing as finished, and open the next case. Asks first whether an empty drawing is meant. */
+  async saveAndNext(): Promise<void> {
+    const { drawing, now } = this;
+    const { query } = now;
+    if (drawing === undefined || query === null || now.phase !== 'drawing') {
+      return;
+    }
+    if (now.asks !== 'empty' && query.kind === 'volume' && drawing.empty) {
+      this.set({
+        asks: 'empty',
+        message: { kind: 'bad', text: 'Nothing is drawn. Press again if the image holds none of the structures.' },
+      });
+      return;
+    }
+    this.set({ phase: 'sending', message: undefined });
+    await this.attempt(async () => {
+      await this.tellActive(query);
+      const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
+      const saved = await this.send(drawing, (mask, info) =>
+        this.server.save(query.image, mask, { ...info, finished: true, ...confirmed })
+      );
+      if (saved.state === 'draft') {
+        this.set({
+          phase: 'drawing',
+          asks: 'confirm',
+          message: { kind: 'bad', text: `${saved.message ?? 'kept as a draft'} Press again to confirm it.` },
+        });
+        return;
+      }
+      await this.next();
+    });
+  }
+
+  /** Skip the case, and open the next one. */
+  async skip(kind: SkipKind, reason: string): Promise<void> {
+    const { query } = this.now;
+    if (query === null) {
+      return;
+    }
+    const before = this.now.phase;
+    this.set({ phase: 'sending', message: undefined });
+    await this.attempt(async () => {
+      await this.sending;
+      await this.server.skip(query.image, kind, reason);
+      this.forget();
+      await this.next();
+    });
+    if (this.now.phase === 'sending') {
+      this.set({ phase: before });
+    }
+  }
+
+  undo(): void {
+    this.drawing?.undo();
+  }
+
+  redo(): void {
+    this.drawing?.redo();
+  }
+
+  /** Show another of the asked slices: the next one for 1, the previous one for -1. */
+  step(by: number): void {
+    const { query, slice } = this.now;
+    const place = slice + by;
+    if (query !== null && this.drawing !== undefined && place >= 0 && place < query.slices.length) {
+      this.viewer.jump(query, place);
+      this.set({ slice: place });
+    }
+  }
+
+  /** The reader moved the mouse or pressed a key. */
+  noteInput(): void {
+    this.activity.note(this.clock());
+  }
+
+  /** To be called every few seconds: keeps a draft, tells how long the reader was at work, and looks for a lost server. */
+  async tick(): Promise<void> {
+    if (this.away) {
+      await this.attempt(async () => {
+        await this.server.query();
+        this.away = false;
+        this.set({ message: { kind: 'good', text: 'The server answers again. What is drawn here is still there.' } });
+        if (this.drawing === undefined && this.now.phase !== 'sending') {
+          await this.enter();
+        }
+      });
+      return;
+    }
+    if (this.now.phase !== 'drawing' || this.now.query === null) {
+      return;
+    }
+    if (this.changedAt !== undefined && this.clock() - this.changedAt >= DRAFT_AFTER_MS) {
+      await this.keepDraft();
+    }
+    if (this.activity.seconds >= HEARTBEAT_SECONDS) {
+      await this.tellActive(this.now.query);
+    }
+  }
+
+  private async open(sample: Sample, givenUp: () => boolean): Promise<void> {
+    this.set({ phase: 'opening', message: undefined, name: nameOf(sample) });
+    const query = await this.server.query();
+    if (query?.image !== sample.id) {
+      this.coming = undefined;
+      this.set({ phase: 'free', query, message: { kind: 'bad', text: 'The case is no longer yours. Ask for the next one.' } });
+      return;
+    }
+    const [mask, from] = await this.begun(query);
+    if (givenUp()) {
+      return;
+    }
+    const drawing = await this.viewer.open(sample.id, this.now.labels, mask, () => { this.noteStroke(); }, givenUp);
+    if (givenUp()) {
+      drawing.close();
+      return;
+    }
+    this.forget();
+    this.coming = undefined;
+    this.drawing = drawing;
+    this.set({ phase: 'drawing', query, from, slice: 0 });
+    if (query.slices.length > 0) {
+      this.viewer.jump(query, 0);
+    }
+  }
+
+  /** What a drawing begins with, and a sentence about it: the reader's draft, the label that was returned, what the model draws, or nothing. */
+  private async begun(query: Query): Promise<[Volume<Uint8Array> | undefined, string]> {
+    if (query.draft) {
+      return [await readMask(await this.server.draft(query.image)), 'You draw on your draft.'];
+    }
+    if (query.returned !== null) {
+      return [await readMask(await this.server.label(query.image)), 'You draw on the label that was returned.'];
+    }
+    try {
+      return [await readMask(await this.server.prediction(query.image)), 'You draw over what the model draws.'];
+    } catch (error) {
+      if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
+        return [undefined, 'There is no model yet: you draw on the bare image.'];
+      }
+      throw error;
+    }
+  }
+
+  private noteStroke(): void {
+    const { drawing } = this;
+    if (drawing !== undefined) {
+      this.changedAt ??= this.clock();
+      this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: undefined });
+    }
+  }
+
+  private async keepDraft(): Promise<void> {
+    const { drawing } = this;
+    const { query } = this.now;
+    if (drawing?.changed !== true || query === null) {
+      return;
+    }
+    this.changedAt = undefined;
+    await this.attempt(async () => {
+      await this.send(drawing, (mask, info) => this.server.saveDraft(query.image, mask, info));
+      if (this.drawing === drawing) {
+        this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: drawing.changed });
+      }
+    });
+  }
+
+  private async send(drawing: D, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
+    const sent = this.sending.then(async () => {
+      const { mask, label_info } = await drawing.file();
+      try {
+        return await how(mask, { label_info });
+      } catch (error) {
+        drawing.notKept();
+        this.changedAt = this.clock();
+        throw error;
+      }
+    });
+    this.sending = sent.catch(() => undefined);
+    return sent;
+  }
+
+  private async tellActive(query: Query): Promise<void> {
+    const seconds = this.activity.take();
+    if (seconds > 0) {
+      await this.attempt(() => this.server.active(query.image, Math.min(600, seconds)));
+    }
+  }
+
+  private forget(): void {
+    this.drawing?.close();
+    this.drawing = undefined;
+    this.changedAt = undefined;
+    this.set({ changed: false, canUndo: false, canRedo: false, kept: undefined, asks: undefined, from: '', overlay: 'none' });
+  }
+
+  /** Do something with the server; what goes wrong becomes the message. */
+  private async attempt(what: () => Promise<unknown>, givenUp = () => false): Promise<void> {
+    try {
+      await what();
+    } catch (error) {
+      if (givenUp()) {
+        return;
+      }
+      this.away = error instanceof Away;
+      const text = error instanceof Error ? error.message : String(error);
+      const phase = this.drawing === undefined ? 'free' : 'drawing';
+      this.set({ phase, message: { kind: 'bad', text } });
+    }
+  }
+}
+
+function nameOf(sample: Sample): string {
+  return sample.PatientID ?? sample.id;
+}

@@ -1,0 +1,83 @@
+/** The viewer as a session needs it, and how OHIF's services do it. */
+
+import { type Drawn, Drawing, drawnViewport, viewportsOf } from './drawing.ts';
+import type { Volume } from './nifti.ts';
+import type { CommandsManager, Services, Viewport } from './ohif.ts';
+import type { Query, Sample } from './server.ts';
+import type { Tools } from './tools.ts';
+import { until } from './waiting.ts';
+
+export const MODE = '/monai-label';
+
+/** What the session needs of the viewer. */
+export interface Viewer<D extends Drawn = Drawn> {
+  /** The series that is shown, as soon as one is. */
+  shown(givenUp: () => boolean): Promise<string>;
+  /** Show a series, without loading the page anew. */
+  show(sample: Sample): void;
+  /** Open a drawing on a series, once it is shown. */
+  open(
+    series: string,
+    labels: readonly string[],
+    mask: Volume<Uint8Array> | undefined,
+    onStroke: () => void,
+    givenUp: () => boolean
+  ): Promise<D>;
+  /** Show the asked slice of this place. */
+  jump(query: Query, place: number): void;
+}
+
+export class OhifViewer implements Viewer<Drawing> {
+  constructor(
+    private readonly services: Services,
+    private readonly commands: CommandsManager,
+    private readonly tools: Tools
+  ) {}
+
+  shown(givenUp: () => boolean): Promise<string> {
+    const { viewportGridService, displaySetService } = this.services;
+    const look = (): string | undefined => {
+      const [first] = viewportGridService.getState().viewports.values();
+      const uid = first?.displaySetInstanceUIDs[0];
+      return uid === undefined ? undefined : displaySetService.getDisplaySetByUID(uid)?.SeriesInstanceUID;
+    };
+    return until(look, 'an image', givenUp);
+  }
+
+  show({ StudyInstanceUID, SeriesInstanceUID }: Sample): void {
+    this.tools.note();
+    const search = new URLSearchParams({ StudyInstanceUIDs: StudyInstanceUID, SeriesInstanceUIDs: SeriesInstanceUID });
+    this.commands.run('navigateHistory', { to: `${MODE}?${search.toString()}` });
+  }
+
+  async open(
+    series: string,
+    labels: readonly string[],
+    mask: Volume<Uint8Array> | undefined,
+    onStroke: () => void,
+    givenUp: () => boolean
+  ): Promise<Drawing> {
+    await until(() => this.viewports(series), 'the image of the case', givenUp);
+    const drawing = await Drawing.open(this.services, series, labels, mask, onStroke);
+    this.tools.use();
+    return drawing;
+  }
+
+  /** The viewports of a series; nothing before all of them show it. */
+  viewports(series: string): Viewport[] | undefined {
+    const listed = viewportsOf(this.services, series);
+    const drawn = listed.map(({ viewportId }) => drawnViewport(this.services, viewportId));
+    return listed.length > 0 && drawn.every(viewport => viewport !== undefined) ? drawn : undefined;
+  }
+
+  jump(query: Query, place: number): void {
+    const slice = query.slices[place];
+    const asked = viewportsOf(this.services, query.image).find(
+      ({ viewportOptions }) => viewportOptions.orientation === query.plane
+    );
+    const viewport = asked && drawnViewport(this.services, asked.viewportId);
+    if (slice !== undefined && viewport !== undefined) {
+      void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
+    }
+  }
+}

@@ -1,0 +1,110 @@
+"""The tables of labels: finished ones and drafts."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from activelabel.store.columns import Name, SliceList, UtcDateTime, Word
+from activelabel.store.schema.base import Base
+
+
+class AnnotationRow(Base):
+    """A label and the slices it covers (NULL: all). No row is ever removed; superseded and deleted ones stay.
+
+    `covered_slices` is their number, `foreground_slices` the number of those on which something is drawn; NULL if the
+    label was kept before slices were counted. `unchanged_from` is the model that drew it if the annotator changed
+    nothing.
+    `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
+    drawn; NULL if the label was kept before the ledger had these columns.
+    `file_size` and `file_modified_ns` are those of its file when its digest was last checked; NULL until then.
+    `seconds` is the time since the query, `active_seconds` the part of it in which the annotator worked, as their
+    client says; NULL if unknown.
+    `coverage` is a `CoverageCase`; NULL if the label was kept before the ledger had this column, or is not final.
+    """
+
+    __tablename__ = "annotations"
+    __table_args__ = (
+        UniqueConstraint("image_id", "tag", "version"),
+        Index(
+            "uq_annotations_current",
+            "image_id",
+            "tag",
+            unique=True,
+            sqlite_where=text("superseded_at IS NULL AND deleted_at IS NULL"),
+            postgresql_where=text("superseded_at IS NULL AND deleted_at IS NULL"),
+        ),
+        Index("ix_annotations_round_number", "round_number"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    tag: Mapped[str] = mapped_column(Word)
+    version: Mapped[int]
+    file: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    slices: Mapped[list[int] | None] = mapped_column(SliceList)
+    covered_slices: Mapped[int | None]
+    foreground_slices: Mapped[int | None]
+    annotator: Mapped[str] = mapped_column(Name)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))
+    round_number: Mapped[int] = mapped_column(ForeignKey("rounds.number"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    unchanged_from: Mapped[int | None]
+    label_names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    image_sha256: Mapped[str | None] = mapped_column(String(64))
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
+    coverage: Mapped[str | None] = mapped_column(Word)
+    active_seconds: Mapped[float | None] = mapped_column(Double)
+
+
+class DraftRow(Base):
+    """An unfinished drawing. No row is ever removed; ended drafts stay.
+
+    `file_size` and `file_modified_ns` are as in `AnnotationRow`.
+    """
+
+    __tablename__ = "drafts"
+    __table_args__ = (
+        CheckConstraint("reason IN ('said', 'unconfirmed', 'incomplete', 'unstated')", name="reason"),
+        UniqueConstraint("image_id", "version"),
+        Index(
+            "uq_drafts_open",
+            "image_id",
+            "annotator",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
+    annotator: Mapped[str] = mapped_column(Name)
+    version: Mapped[int]
+    file: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    slices: Mapped[list[int] | None] = mapped_column(SliceList)
+    reason: Mapped[str] = mapped_column(String(20))
+    why: Mapped[str] = mapped_column(Text)
+    lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
