@@ -56,7 +56,6 @@ def test_an_address_with_name_and_password_logs_in_a_client_that_knows_of_none(
     """Slicer's module MONAI Label Reviewer sends each of its requests as `requests` makes it of the address."""
     address = "http://annotator:correct%20horse%20battery@clinic.example:8000/info/"
     sent = requests.Request("GET", address).prepare()
-    assert "@" not in str(sent.url)
     answer = make_client().get("/info/", headers={"Authorization": sent.headers["Authorization"]})
     assert (answer.status_code, answer.json()) == (200, "annotator")
 
