@@ -70,6 +70,7 @@ class Desk:
         self.originals: dict[str, str] = {}
         self.has_model = False
         self.may_review = True
+        self.marks: tuple[int, ...] | None = (3,)
 
     def _hear(self, *what: Any) -> None:
         if self.silent:
@@ -105,8 +106,8 @@ class Desk:
     def draft_file(self, image: str, folder: Path) -> Path:
         return self._file("draft", "drawn before")
 
-    def marked_slices(self, image: str) -> tuple[int, ...]:
-        return (3,)
+    def marked_slices(self, image: str) -> tuple[int, ...] | None:
+        return self.marks
 
     def proposal_file(self, image: str, folder: Path) -> Path:
         return self._file("model", "by the model")

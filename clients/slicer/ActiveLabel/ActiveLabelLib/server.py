@@ -91,16 +91,19 @@ class Server:
                 return None
             raise
 
-    def marked_slices(self, image: str) -> tuple[int, ...]:
-        """The slices that the person had marked as done when their draft was kept."""
+    def marked_slices(self, image: str) -> tuple[int, ...] | None:
+        """The slices that the person had marked as done when their draft was kept; None if the server has forgotten.
+
+        It forgets what it shows beside a draft once somebody else opens the case.
+        """
         try:
             info = self._connection.get("/datastore/label/info", {"label": image, "tag": "original"})
         except RefusedError as error:
             if error.status == 404:
-                return ()
+                return None
             raise
         found = info.get(MARKED)
-        return tuple(int(index) for index in found) if isinstance(found, list) else ()
+        return tuple(int(index) for index in found) if isinstance(found, list) else None
 
     def proposal_file(self, image: str, folder: Path) -> Path:
         """The file of the model's drawing."""
