@@ -121,6 +121,7 @@ class Desk:
 
     def save_label(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
         self._hear("label", image, file.read_text(encoding="utf-8"), dict(params))
+        self.reviews = [replace(review, version=review.version + 1) for review in self.reviews]
         return self.answer
 
     def heartbeat(self, image: str, seconds: float) -> None:
@@ -136,10 +137,12 @@ class Desk:
         self._hear("review", image)
         return self.reviews[0] if self.reviews else None
 
-    def approve(self, image: str, note: str, version: int | None) -> None:
+    def approve(self, image: str, note: str, version: int) -> None:
+        if version != self.reviews[0].version:
+            raise RefusedError(409, "its label has changed since you opened it")
         self._hear("approve", image, note, version)
 
-    def return_label(self, image: str, note: str, version: int | None) -> None:
+    def return_label(self, image: str, note: str, version: int) -> None:
         self._hear("return", image, note, version)
 
     def _file(self, name: str, text: str) -> Path:

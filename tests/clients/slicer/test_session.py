@@ -302,7 +302,8 @@ def test_a_corrected_label_is_sent_before_it_is_approved_and_covers_the_same_sli
     assert ann.waiting() == [("correction", "corrected")]
     ann.session.approve()
     sent = {"finished": True, "confirmed": True, "annotated_slices": [4, 5], **NAMES}
-    assert ann.server.sent[-2:] == [("label", "case7", "corrected", sent), ("approve", "case7", "", None)]
+    heard = [("label", "case7", "corrected", sent), ("review", "case7"), ("approve", "case7", "", 3)]
+    assert ann.server.sent[-3:] == heard
     assert ann.waiting() == []
 
 

@@ -150,17 +150,17 @@ class Server:
         body = {**self._named(), **({} if image is None else {"image": image})}
         return read_review(self._connection.post("/activelabel/review", body))
 
-    def approve(self, image: str, note: str, version: int | None) -> None:
+    def approve(self, image: str, note: str, version: int) -> None:
         """Approve a label."""
         self._decide("approve", image, note, version)
 
-    def return_label(self, image: str, note: str, version: int | None) -> None:
+    def return_label(self, image: str, note: str, version: int) -> None:
         """Return a label to its annotator."""
         self._decide("return", image, note, version)
 
-    def _decide(self, verdict: str, image: str, note: str, version: int | None) -> None:
-        body: dict[str, Any] = {**self._named(), "image": image, "note": note}
-        self._connection.post(f"/activelabel/{verdict}", body if version is None else {**body, "version": version})
+    def _decide(self, verdict: str, image: str, note: str, version: int) -> None:
+        body = {**self._named(), "image": image, "note": note, "version": version}
+        self._connection.post(f"/activelabel/{verdict}", body)
 
     def _named(self) -> dict[str, str]:
         return {"client_id": self._connection.name} if self._connection.name else {}

@@ -299,16 +299,16 @@ class Session:
         """Approve the label under review. If the reviewer has corrected it, their drawing is sent first."""
         case, server = self._case(), self._server()
         review = _required(case.review)
-        version: int | None = review.version
         if self._stamp() != case.kept or self._box().of(case.image) is not None:
             covered = {} if review.slices is None else {"annotated_slices": list(review.slices)}
             entry = self._write(case, CORRECTION, {"finished": True, "confirmed": True, **covered})
             case.kept = self._stamp()
             saved = self._asking(lambda: self._send_entry(entry))
-            version = None
             if saved.state != "finished":
                 raise CaseError(f"{case.image} is not approved: {saved.message}")
-        self._asking(lambda: server.approve(case.image, note, version))
+            # The review of the version before has ended with it.
+            review = case.review = _required(self._asking(lambda: server.review(case.image)))
+        self._asking(lambda: server.approve(case.image, note, review.version))
         self._close_case()
         self.line = f"{case.image} is approved"
 
