@@ -34,7 +34,8 @@ RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constrai
 # sam2, which MONAI Label asks for, comes as source: it is built with the torch that is here already, and without the
 # compiler that its CUDA code would take.
 RUN SAM2_BUILD_CUDA=0 pip install --constraint constraints.txt --no-build-isolation sam2
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY clients clients
 COPY lib/activelabel/__init__.py lib/activelabel/__init__.py
 RUN pip install --constraint constraints.txt .
 COPY lib lib

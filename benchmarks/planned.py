@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/planned.py [--images hippocampus acdc] [--seeds 3] [--epochs 40]
 
-Ten annotated cases, ten others to judge by. The plan sees the images that are trained on, and for the intensities their
+Ten annotated cases, others to judge by. The plan sees the images that are trained on, and for the intensities their
 labels. Both trainings run as on the server, without validation, and the last weights are judged in float32. The
 planned recipe is written as a file and read again.
 """
@@ -30,7 +30,8 @@ from activelabel.training.evaluation import evaluate_cases, mean_class_dice
 from activelabel.training.transforms import Case
 
 LABELS = {"hippocampus": "anterior,posterior", "acdc": "right ventricle,myocardium,left ventricle"}
-CASES, JUDGED_BY = 10, 10
+CASES = 10
+JUDGED_BY = {"hippocampus": 40, "acdc": 10}
 MACHINE = Machine(8 * 2**30, has_gpu=False)
 
 Pairs = Mapping[str, tuple[Path, Path]]
@@ -68,7 +69,7 @@ def cases_of(images: str) -> tuple[Pairs, Pairs]:
     """Cases to learn from and others to judge by. Of ACDC, every third patient, as its groups are in order."""
     files = sorted((DATA / images / "images").glob("*.nii.gz"))[:: 3 if images == "acdc" else 1]
     pairs = {file.name.removesuffix(".nii.gz"): (file, DATA / images / "labels" / file.name) for file in files}
-    names = list(pairs)[: CASES + JUDGED_BY]
+    names = list(pairs)[: CASES + JUDGED_BY[images]]
     chosen = names[::2] if images == "acdc" else names[:CASES]
     return {name: pairs[name] for name in chosen}, {name: pairs[name] for name in names if name not in chosen}
 

@@ -28,7 +28,7 @@ MADE = ("__pycache__", "activelabel.egg-info")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from links to the sources, so that no file is written beside them."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for name in ("README.md", "LICENSE", "pyproject.toml"):
+    for name in ("README.md", "LICENSE", "pyproject.toml", "setup.py", "clients"):
         (tree / name).symlink_to(ROOT / name)
     (tree / "lib").mkdir()
     (tree / "lib" / "activelabel").symlink_to(ROOT / "lib" / "activelabel")
@@ -52,7 +52,11 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: zipfi
     lib = ROOT / "lib"
     files = (path for path in lib.rglob("*") if path.is_file() and not set(MADE) & set(path.parts))
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert packed == {path.relative_to(lib).as_posix() for path in files}
+    module = (ROOT / "clients" / "slicer" / "ActiveLabel").rglob("*")
+    clients = {path.relative_to(ROOT).as_posix() for path in module if path.is_file() and path.suffix != ".pyc"}
+    of_package = {path.relative_to(lib).as_posix() for path in files}
+    assert packed == of_package | {f"activelabel/{name}" for name in clients}
+    assert "activelabel/clients/slicer/ActiveLabel/ActiveLabel.py" in packed
 
 
 def test_the_wheel_holds_the_app_of_the_host(wheel: zipfile.ZipFile) -> None:

@@ -25,6 +25,11 @@ CHECKOUT_APP = Path(__file__).parents[2] / "apps" / "activelabel"
 APP_FOLDER = app_folder(CHECKOUT_APP, os.environ)
 """What the host is started with; the projects of a PACS are below it where `project_dir` names no other place."""
 
+_INSTALLED_MODULE = Path(__file__).parent / "clients" / "slicer" / "ActiveLabel"
+_CHECKOUT_MODULE = Path(__file__).parents[2] / "clients" / "slicer" / "ActiveLabel"
+SLICER_MODULE = _INSTALLED_MODULE if _INSTALLED_MODULE.is_dir() else _CHECKOUT_MODULE
+"""The module for 3D Slicer: inside an installed package, beside `lib` in a checkout."""
+
 MEASURE_NAMES = ("variance", "entropy", "mutual_information", "least_confidence", "margin")
 """The keys of `acquisition.uncertainty.MEASURES`, in its order."""
 

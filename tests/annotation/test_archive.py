@@ -16,6 +16,7 @@ from small_studies import write_nifti
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
 from activelabel.store.cases.skips import NOT_NOW
@@ -424,3 +425,15 @@ def test_the_case_that_held_is_kept_in_the_ledger_and_logged(
         CoverageCase.NOT_ASKED,
         CoverageCase.NAMED,
     ]
+
+
+def test_slices_of_background_and_ignored_voxels_are_not_counted_as_foreground(tmp_path: Path) -> None:
+    labels = parse_labels(["ball=1", "background=2", "ignore=3"], "test")
+    archive = Archive(tmp_path, labels=labels)
+    kept = archive.send("ann", 1, 2, 3, 0, 1, annotated_slices="all")
+    assert (kept.covered_slices, kept.foreground_slices) == (SLICES, 2)
+    assert archive.values() == [1, 2, 3, 0, 1]
+    archive.ledger.delete_annotation("a")
+    archive.ask("bob", [1, 2, 4])
+    kept = archive.send("bob", 0, 2, 3, 0, 1)
+    assert (kept.slices, kept.foreground_slices) == ((1, 2, 4), 1)

@@ -14,6 +14,7 @@ from activelabel.acquisition.score import Score
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.client_info import read_label_info
 from activelabel.store.case_states import DraftReason, FinishedBy
@@ -28,9 +29,9 @@ WHOLE = (0, 0, 1, 4, 9, 12, 9, 4, 1, 0, 0, 0)
 NOTHING = (0,) * SLICES
 
 
-def drawing(areas: Sequence[int]) -> np.ndarray:
-    """So many voxels on each slice, one after the other."""
-    array = np.zeros(GRID.shape, np.uint8)
+def drawing(areas: Sequence[int], rest: int = 0) -> np.ndarray:
+    """So many voxels on each slice, one after the other, and all others of the value `rest`."""
+    array = np.full(GRID.shape, rest, np.uint8)
     for index, area in enumerate(areas):
         array[:, :, index].flat[:area] = 1
     return array
@@ -39,20 +40,26 @@ def drawing(areas: Sequence[int]) -> np.ndarray:
 class Case:
     """An image `a` among four, and what a client sends of it."""
 
-    def __init__(self, folder: Path, finished_by: FinishedBy = FinishedBy.ESTIMATE, asks_slices: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        finished_by: FinishedBy = FinishedBy.ESTIMATE,
+        asks_slices: bool = False,
+        labels: Sequence[str] = ("ball",),
+    ) -> None:
         self.folder = folder
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images("abcd", 1)
         (self.validation,) = (image.id for image in self.ledger.images() if image.role == "validation")
         self.training = next(image.id for image in self.ledger.images() if image.role == "training")
-        reader = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", asks_slices)
+        reader = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
         self.archive = LabelArchive(self.ledger, reader, "acquisition", finished_by)
 
     def ask(self, annotator: str, slices: Sequence[int] | None = None, image_id: str = "") -> None:
         assert self.ledger.grant_lease(annotator, image_id or self.training, 30, "random", slices=slices) is not None
 
-    def send(self, annotator: str, areas: Sequence[int], image_id: str = "", **info: Any) -> Kept:
-        file = write_nifti(self.folder / "sent.nii.gz", drawing(areas), GRID.affine_ras)
+    def send(self, annotator: str, areas: Sequence[int], image_id: str = "", rest: int = 0, **info: Any) -> Kept:
+        file = write_nifti(self.folder / "sent.nii.gz", drawing(areas, rest), GRID.affine_ras)
         image_id, answers_any = image_id or self.training, info.pop("answers_any", False)
         said = {"client_id": annotator, **info}
         return self.archive.keep(image_id, "final", file, GRID, read_label_info(said), answers_any=answers_any)
@@ -96,6 +103,24 @@ def test_a_volume_with_one_stroke_is_a_draft(case: Case) -> None:
     assert case.ledger.annotations() == []
     assert case.ledger.active_lease("ann") is not None
     assert case.opens_with() == list(STROKE)
+
+
+@pytest.mark.parametrize("value", [2, 3])
+def test_background_and_ignored_voxels_do_not_make_a_stroke_look_complete(tmp_path: Path, value: int) -> None:
+    """The label fills the rest of the volume with the other value, as a filled background or a mask of the body."""
+    case = Case(tmp_path, labels=parse_labels(["ball=1", "background=2", "ignore=3"], "test"))
+    kept = case.send("ann", STROKE, rest=value)
+    assert is_draft(kept, DraftReason.INCOMPLETE)
+    assert "something is drawn on 1 of 12 slices, and it ends where it is still wide" in kept.why
+    kept = case.send("ann", NOTHING, rest=value)
+    assert isinstance(kept, Draft)
+    assert "nothing is drawn" in kept.why
+    finished = case.send("ann", WHOLE, rest=value)
+    assert isinstance(finished, Annotation)
+    assert finished.foreground_slices == 7
+    again = case.send("ann", STROKE, rest=value)  # compared with the label that counts now
+    assert isinstance(again, Draft)
+    assert "while the label that counts has something on 7" in again.why
 
 
 def test_an_empty_volume_is_a_draft_until_it_is_sent_again(case: Case) -> None:

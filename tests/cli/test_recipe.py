@@ -36,6 +36,24 @@ def test_recipe_command_writes_a_recipe_that_can_be_used(folder: Path) -> None:
     assert (recipe.name, recipe.network.kind, recipe.training.patch_size) == ("mine", "unet", (40, 56, 40))
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+def test_the_label_map_says_what_is_foreground(tmp_path: Path, by_option: bool) -> None:
+    """A CT of 40 HU in the structure and of 3000 HU where voxels are ignored, elsewhere air."""
+    for place in ("images", "labels"):
+        (tmp_path / place).mkdir()
+    label = np.zeros((16, 16, 16), np.uint8)
+    label[:4], label[4:8] = 1, 2
+    image = np.choose(label, [-1000, 40, 3000]).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), tmp_path / "images" / "a.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), tmp_path / "labels" / "a.nii.gz")
+    more = ["--label-names", "liver,ignore=2"] if by_option else []
+    if not by_option:
+        described = '{"labels": {"background": 0, "liver": 1, "ignore": 2}}'
+        (tmp_path / "dataset.json").write_text(described, encoding="utf-8")
+    recipe = load_recipe(str(run(tmp_path, "--labels", str(tmp_path / "labels"), *more)))
+    assert recipe.preprocessing.window_hu == (40, 40)
+
+
 @pytest.mark.parametrize(
     ("more", "out", "expected"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from activelabel.data.files.channels import channel_layout
 from activelabel.data.fingerprint import take_fingerprint
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.recipes.fingerprint import ImageShape, Machine
 from activelabel.recipes.planning import plan
@@ -42,6 +43,29 @@ def test_the_window_is_that_of_the_foreground(tmp_path: Path) -> None:
     assert data.foreground_share == pytest.approx(0.25)
     whole, _ = take_fingerprint({"b": images["b"]}, {})
     assert whole.window[0] == pytest.approx(-1000)
+
+
+def test_background_and_ignored_values_are_no_foreground(tmp_path: Path) -> None:
+    """The structure lies on 40 HU, the other background on -1000 HU, and what is ignored on 3000 HU."""
+    label = np.zeros((10, 10, 10), np.uint8)
+    label[:2], label[2:6], label[6:8] = 1, 2, 3
+    array = np.choose(label, [-1000, 40, -1000, 3000]).astype(np.int16)
+    images = {"a": put(tmp_path / "a.nii.gz", array, np.eye(4))}
+    drawn = {"a": put(tmp_path / "label.nii.gz", label, np.eye(4))}
+    labels = parse_labels(["liver=1", "background=2", "ignore=3"], "test")
+    data, _ = take_fingerprint(images, drawn, label_map=labels)
+    assert (data.window, data.foreground_share) == ((40, 40), pytest.approx(0.2))
+    data, _ = take_fingerprint(images, drawn)
+    assert (data.window, data.foreground_share) == ((-1000, 3000), pytest.approx(0.8))
+
+
+def test_a_label_with_a_value_of_no_name_is_named_and_left_out(tmp_path: Path) -> None:
+    image = put(tmp_path / "a.nii.gz", np.ones((5, 5, 5), np.int16), np.eye(4))
+    label = put(tmp_path / "label.nii.gz", np.full((5, 5, 5), 4, np.uint8), np.eye(4))
+    other = put(tmp_path / "b.nii.gz", np.ones((5, 5, 5), np.int16), np.eye(4))
+    data, problems = take_fingerprint({"a": image, "b": other}, {"a": label}, label_map=["liver"])
+    assert data.measured == 1
+    assert [line.partition(" has no name")[0] for line in problems] == ["label.nii.gz: value 4 in 125 voxels"]
 
 
 def test_an_unreadable_image_is_named_and_the_others_are_measured(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from activelabel.strategies.case_requests import FORM
 
 NOT_HERE = {
     "train_stats.{trainer}.current_time",  # while a training runs
+    "train_stats.{trainer}.seconds_left",
     "modality.differing.{image}",  # of many images
 }
 """Keys of states into which this test does not bring the project."""

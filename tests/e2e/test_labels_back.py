@@ -15,6 +15,7 @@ import SimpleITK
 from monailabel.client import MONAILabelClient
 from numpy.typing import NDArray
 from running_server import RunningServer
+from slicer_module import SlicerModule, params_at_0_8_5, params_at_main
 from small_studies import TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
 from activelabel.store.ledger import Ledger
@@ -35,7 +36,7 @@ KEPT_VALUES = boxes(2, 1)
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labels-back") / "studies"
     folder.mkdir()
-    for number in range(8):
+    for number in range(12):
         write_image(folder / f"case_{number}.nii.gz", number)
     noise = np.random.default_rng(0).normal(50, 20, BIG).astype(np.float32)
     write_nifti(folder / "big.nii", noise)
@@ -102,6 +103,49 @@ def test_slicer_sends_values_in_the_order_of_its_segments(
     assert listed["params"]["label_names"] == {"liver": 1, "spleen": 2, "kidney": 3}
     assert [segment["name"] for segment in listed["label_info"]] == list(LABELS)
     assert listed["client_id"] == "ann"
+
+
+@pytest.mark.parametrize("params", [params_at_0_8_5, params_at_main])
+def test_slicers_stock_module_goes_from_next_sample_to_label_on_slicers_own_logic(
+    server: RunningServer, studies: Path, tmp_path: Path, ledger: Ledger, params: Callable[..., dict[str, Any]]
+) -> None:
+    """It skips a case, sends what the model drew, keeps a draft of a correction, and sends that as it opens again."""
+    info, reader = server.info(), params.__name__
+    strategy = next(iter(info["strategies"]))  # the module takes the first
+    assert strategy == "recipe"
+    first = server.next_sample(strategy, reader)
+    form = {"skip this case": "not now", "reason to skip it": "blurred"}
+    sample = server.next_sample(strategy, reader, **form)
+    assert (sample["skipped"]["id"], sample["skipped"]["reason"]) == (first["id"], "blurred")
+    image = sample["id"]
+    assert image != first["id"]
+
+    module, sent = SlicerModule(Path(sample["path"])), tmp_path / "label.nii.gz"
+    module.add_segments(info["labels"])
+    file, result = server.client.infer("segmentation", image, {})
+    module.import_label(Path(file), list(result["label_names"]))
+    answer = server.save_label(image, sent, reader, **params(module.export(sent)))
+    assert answer["unchanged_from"] == 1
+    assert values_of(shown(studies, image)).any(), "an untrained model draws something"
+    np.testing.assert_array_equal(values_of(shown(studies, image)), values_of(Path(file)))
+
+    corrected = values_of(Path(file)).copy()
+    corrected[2:6, 3:7, 0:2] = 2
+    module.draw("spleen", corrected == 2)
+    draft = server.save_label(image, sent, reader, **params(module.export(sent)), finished=False)
+    assert draft["state"] == "draft"
+    again = SlicerModule(Path(sample["path"]))
+    original = server.client.download_label(image, "original")
+    asked = {"label": image, "tag": "original"}
+    told = requests.get(f"{server.address}/datastore/label/info", params=asked, timeout=60).json()
+    again.import_label(Path(original), list(told["params"]["label_names"]))
+    again.add_segments(info["labels"])
+    answer = server.save_label(image, sent, reader, **params(again.export(sent)), finished=True)
+    assert answer["state"] == "finished"
+    np.testing.assert_array_equal(values_of(shown(studies, image)), corrected)
+    newest = ledger.current_annotation(image)
+    assert newest is not None
+    assert newest.annotator == reader
 
 
 def test_a_label_with_exchanged_axes_is_put_back_on_its_image(

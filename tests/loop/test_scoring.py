@@ -13,6 +13,7 @@ from activelabel.acquisition.aggregation import total
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.loop import race
 from activelabel.loop.race import JOURNAL_FILE
 from activelabel.loop.scoring import VolumeScoring, build_scoring_methods, scored_measure
 from activelabel.names import ScoreKind
@@ -92,6 +93,26 @@ def test_a_race_scores_all_images_and_those_asked_for_with_all_repeats(open_stud
     assert [repeats[image_id] for image_id in ranking.scores] == [8, 8, 4, 2, 2, 2, 2]
 
 
+def test_no_image_is_prepared_twice_by_a_race_and_none_again_for_the_next_model(
+    open_study: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, files = open_study("once", racing="true")
+    prepared: list[Path] = []
+
+    def prepare(volume: Any, settings: Any) -> Any:
+        prepared.append(volume.path)
+        return prepare_image(volume, settings)
+
+    monkeypatch.setattr("activelabel.prediction.prepared.images.prepare_image", prepare)
+    score(project, files)
+    assert len(files.read) == 7 + 3 + 2
+    assert len(prepared) == len(set(prepared)) == 7
+    network = project.network(project.current_model())
+    publish_model(project, network.state_dict(), {}, [])
+    assert score(project, files)["model_version"] == 2
+    assert len(prepared) == 7
+
+
 @pytest.mark.parametrize("images_before_the_kill", [1, 6, 7, 9, 11])
 def test_a_killed_race_ranks_nothing_and_goes_on_where_it_was(
     open_study: Callable[..., Any], images_before_the_kill: int
@@ -120,14 +141,15 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
     open_study: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, files = open_study("written", racing="true")
-    record, left = project.ledger.record_scores, iter(range(3))
+    monkeypatch.setattr(race, "WRITTEN_AT_ONCE", 1)
+    record, left = project.ledger.record_scores_of_images, iter(range(3))
 
     def record_three(*arguments: Any) -> None:
         if next(left, None) is None:
             raise Killed
         record(*arguments)
 
-    monkeypatch.setattr(project.ledger, "record_scores", record_three)
+    monkeypatch.setattr(project.ledger, "record_scores_of_images", record_three)
     with pytest.raises(Killed):
         score(project, files)
     monkeypatch.undo()

@@ -14,6 +14,7 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.readability import content_sha256, note_image, prepare_case, read_case, set_aside_unreadable
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -147,7 +148,7 @@ def test_a_spacing_that_makes_an_image_huge_sets_it_aside_before_it_is_asked_for
     assert set_aside_unreadable("b", store, ledger, was_scored=False, preprocessing=ROUGH)
     assert "check the spacing in its header" in ledger.image("b").unreadable_reason
     with pytest.raises(InvalidInputError, match="expected at most"):
-        prepare_case("b", studies / "b.nii.gz", ledger, ROUGH)
+        prepare_case("b", studies / "b.nii.gz", ledger, ROUGH, PreparedImages(None))
 
 
 def test_an_image_whose_numbers_are_not_those_of_the_others_is_named_when_it_is_read(

@@ -54,7 +54,19 @@ def test_the_spacing_of_thick_slices_is_the_10th_percentile_but_not_below_that_o
 
 def test_a_small_image_is_one_patch_of_multiples_of_its_strides() -> None:
     """35 / 4 is between 8 and 16: three halvings, and multiples of 8."""
-    assert fit_patch("unet", (35, 50, 36), 16, CPU) == ((40, 56, 40), 3, False)
+    assert fit_patch("unet", (35, 50, 36), 16, GPU) == ((40, 56, 40), 3, False)
+    assert fit_patch("unet", (40, 48, 40), 16, CPU) == ((40, 48, 40), 3, False)
+
+
+def test_on_a_processor_there_is_a_level_less_where_a_patch_would_be_mostly_padding() -> None:
+    """40 · 56 · 40 = 89,600 is 1.42 times the 63,000 voxels of the image, 36 · 52 · 36 = 67,392 is 1.07 times."""
+    assert fit_patch("unet", (35, 50, 36), 16, CPU) == ((36, 52, 36), 2, False)
+    # 33 voxels are rounded up to 36 with two strides, 1.30 times as many: fewer than two strides are never taken.
+    assert fit_patch("unet", (33, 33, 33), 16, CPU) == ((36, 36, 36), 2, False)
+    planned = plan(images(20, (35, 50, 36), (1, 1, 1)), CPU)
+    assert value(planned, "network", "channels") == [16, 32, 64]
+    assert "one more would make the patch much larger than the image" in planned["network"]["strides"].why
+    assert "one more" not in plan(images(20, (40, 48, 40), (1, 1, 1)), CPU)["network"]["strides"].why
 
 
 def test_a_large_patch_is_shortened_along_its_longest_axis_until_it_fits() -> None:
@@ -111,18 +123,18 @@ def test_slices_are_coarser_on_a_processor_but_not_more_than_twice() -> None:
 
 
 def test_slices_get_as_much_of_the_processor_as_volumes() -> None:
-    """A step of 65,536 voxels, at 3.6 times the time of those of a volume, is 299,930; the training 97,280,000: 324."""
+    """A step of 65,536 voxels, at 3.6 times the time of those of a volume, is 292,930 of 94,480,000: 322.5 steps."""
     planned = plan(images(20, (200, 200, 12), (1, 1, 7)), CPU)
     assert value(planned, "training", "sampling") == "slices"
-    assert (value(planned, "training", "epochs"), value(planned, "training", "steps_per_epoch")) == (40, 324 // 40)
+    assert (value(planned, "training", "epochs"), value(planned, "training", "steps_per_epoch")) == (40, 8)
 
 
 def test_on_a_processor_a_training_has_the_work_of_quick() -> None:
     planned, quick = plan(images(200, (35, 50, 36), (1, 1, 1)), CPU), load_recipe("quick")
-    assert value(planned, "training", "patch_size") == list(quick.training.patch_size)
-    # 400 · (64,000 + 179,200) = 97,280,000, and a step of one whole image is 64,000 + 89,600: 633 steps.
-    assert value(planned, "training", "steps_per_epoch") == 633 // 40
-    assert value(planned, "network", "channels") == list(quick.network.channels)
+    step = quick.training.patches_per_volume * math.prod(quick.training.patch_size)
+    assert (step, quick.training.epochs * (quick.training.steps_per_epoch or 0)) == (179_200, 400)
+    # 400 · (57,000 + 179,200) = 94,480,000, and a step of one whole image is 57,000 + 67,392: 759 steps.
+    assert (value(planned, "training", "epochs"), value(planned, "training", "steps_per_epoch")) == (40, 19)
 
 
 def test_images_of_one_spacing_are_not_resampled() -> None:

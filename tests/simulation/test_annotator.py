@@ -6,9 +6,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from activelabel.data.labels.label_texts import parse_labels
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import InvalidInputError
-from activelabel.simulation.annotator import OracleAnnotator, contour_length_mm
+from activelabel.simulation.annotator import OracleAnnotator, contour_length_mm, only_structures
 from activelabel.simulation.cases import Cases
 
 SPACING = (1.0, 2.0, 5.0)
@@ -48,6 +49,16 @@ def test_the_oracle_draws_the_slices_that_were_asked_for_and_no_other(tmp_path: 
     assert not drawn[..., 2:].any()
     assert drawing.info == {"annotated_slices": [0, 1]}
     assert (drawing.annotated_slices, drawing.foreground_slices, drawing.foreground_voxels) == (2, 1, 6)
+
+
+@pytest.mark.parametrize("names", [(), ("ignore", "ball", "background (4)")])
+def test_background_and_ignored_voxels_cost_nothing(names: tuple[str, ...]) -> None:
+    """Values are those of the map, or positions of the names that the label's own file gives."""
+    labels = parse_labels(["ball=1", "background=4", "ignore=5"], "test")
+    array = np.array([0, 1, 2, 3] if names else [0, 5, 1, 4], np.uint8)
+    drawn = only_structures(array, labels, names)
+    assert drawn.tolist() == ([0, 0, 2, 0] if names else [0, 0, 1, 0])
+    assert only_structures(array, ("ball",), ()).tolist() == array.tolist()
 
 
 def test_the_oracle_looks_at_no_label_that_was_not_asked_for(tmp_path: Path) -> None:

@@ -28,3 +28,12 @@ class Score:
     def kind(self) -> ScoreKind:
         """The measure, region and aggregation of the score."""
         return ScoreKind(self.measure, self.region, self.aggregation)
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """All scores of an image, and the number of repeats from which they come."""
+
+    image_id: str
+    scores: tuple[Score, ...]
+    repeats: int

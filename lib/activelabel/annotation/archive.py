@@ -277,7 +277,7 @@ class LabelArchive:
             sent.annotator,
             tag=tag,
             slices=label.slices,
-            foreground_slices=label.foreground_slices,
+            foreground_slices=label.foreground_slices(self.labels),
             label_names=stored_labels(self.labels),
             file_stamp=file.stamp,
         )

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.shown_masks import shown_file
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.completeness import Expected, why_incomplete
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
@@ -100,7 +102,7 @@ class Finishing:
 
     def _incomplete(self, sent: SentLabel, current: Annotation | None, shown: Mapping[int, SliceDigests]) -> str | None:
         smallest = self.reader.ledger.smallest_drawn_share(sent.image_id)
-        return why_incomplete(areas_of(sent.array, sent.axis), self._expected(sent, current, shown), smallest)
+        return why_incomplete(self._areas(sent.array, sent), self._expected(sent, current, shown), smallest)
 
     def _expected(
         self, sent: SentLabel, current: Annotation | None, shown: Mapping[int, SliceDigests]
@@ -109,7 +111,7 @@ class Finishing:
         if current is not None and current.slices is None:
             before = self._read(self.reader.kept / current.file, sent)
             if before is not None:
-                return Expected(areas_of(before, sent.axis), "the label that counts has something on")
+                return Expected(self._areas(before, sent), "the label that counts has something on")
         model = self.reader.ledger.model_in_use()
         if model is None or (model.metrics.get("dice") or 0.0) < CREDIBLE_DICE:
             return None
@@ -117,9 +119,12 @@ class Finishing:
         if model.version in shown:
             mask = self._read(shown_file(self.reader.predictions, sent.image_id, model.version), sent)
             if mask is not None:
-                return Expected(areas_of(mask, sent.axis), says)
+                return Expected(self._areas(mask, sent), says)
         profile = self.reader.ledger.slice_profile(sent.image_id, model.version, ScoreKind("foreground"))
         return None if profile is None or len(profile) != len(sent.all_slices) else Expected(profile, says)
+
+    def _areas(self, array: LabelArray, sent: SentLabel) -> list[int]:
+        return areas_of(label_map_of(self.reader.labels).drawn(array), sent.axis)
 
     def _read(self, file: Path, sent: SentLabel) -> LabelArray | None:
         """A mask for comparison; None if it cannot be read, which must not prevent the label from being kept."""
@@ -141,10 +146,10 @@ def _unchanged_from(sent: SentLabel, coverage: Coverage, shown: Mapping[int, Sli
     return None
 
 
-def areas_of(array: LabelArray, axis: int) -> list[int]:
+def areas_of(drawn: NDArray[np.bool_], axis: int) -> list[int]:
     """The number of drawn voxels on each slice along `axis`."""
     across = tuple(other for other in range(3) if other != axis)
-    return [int(area) for area in np.count_nonzero(array, axis=across)]
+    return [int(area) for area in np.count_nonzero(drawn, axis=across)]
 
 
 def _why(reason: DraftReason | None, model: int | None, problem: str | None) -> str:

@@ -14,6 +14,7 @@ from activelabel.cli.check import check
 from activelabel.cli.consoles import console, errors
 from activelabel.cli.dicom_folder import images_to_look_at
 from activelabel.cli.export import export
+from activelabel.cli.import_dataset import import_dataset
 from activelabel.cli.model import model
 from activelabel.cli.models import models
 from activelabel.cli.options import Conf, ConfGroup, StudiesAsGiven
@@ -22,6 +23,7 @@ from activelabel.cli.report import report
 from activelabel.cli.restore import restore
 from activelabel.cli.rtstruct import rtstruct
 from activelabel.cli.simulate import simulate
+from activelabel.cli.slicer_module import slicer_module
 from activelabel.cli.start import start
 from activelabel.cli.user import user
 from activelabel.errors import ActiveLabelError
@@ -125,7 +127,9 @@ app.command()(recipe)
 app.command()(restore)
 app.command()(check)
 app.command()(export)
+app.command("import")(import_dataset)
 app.command()(rtstruct)
+app.command("slicer-module")(slicer_module)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")
 

@@ -11,6 +11,7 @@ from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from activelabel.data.files.channels import ChannelLayout
+    from activelabel.data.labels.label_map import LabelMap
     from activelabel.recipes.fingerprint import Machine
 
 _SHARE_OF_MEMORY = 0.5
@@ -26,6 +27,13 @@ def recipe(
             help="A folder with labels of some images; their foreground determines the intensity window of CT."
         ),
     ] = None,
+    label_names: Annotated[
+        str,
+        typer.Option(
+            help="Structures, separated by commas, with their values if need be: liver=1+2,ignore=3. Default a "
+            "dataset.json beside the images, else every value above 0 is a structure."
+        ),
+    ] = "",
     channels: Annotated[
         str, typer.Option(help="Names of the channels, separated by commas. Default from a dataset.json, else one.")
     ] = "",
@@ -65,7 +73,8 @@ def recipe(
     with Progress(console=errors) as bar:
         task = bar.add_task("looking at images", total=len(found.files))
         paths = {image_id: found.image(image_id) for image_id in found.files}
-        data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task))
+        named = _label_map(images, label_names)
+        data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task), named)
     for line in (*found.lines(), *problems):
         errors.print(line, markup=False, soft_wrap=True)
     machine = _machine(device, memory_gb)
@@ -75,6 +84,16 @@ def recipe(
         raise InvalidInputError(f"--out {out}: cannot be written ({error.strerror}): give another") from error
     load_recipe(str(out))
     typer.echo(f"{out}: for {len(data.shapes)} images; use it with --conf recipe {out}, or simulate --recipe {out}")
+
+
+def _label_map(images: Path, label_names: str) -> "LabelMap | None":
+    from activelabel.data.labels.label_texts import parse_labels
+    from activelabel.project.labels.names import resolve_label_names
+
+    if label_names:
+        return parse_labels(label_names.split(","), "--label-names")
+    described = any((folder / "dataset.json").is_file() for folder in (images, images.parent))
+    return resolve_label_names((), str(images)) if described else None
 
 
 def _layout(images: Path, channels: str, channel_files: str) -> "ChannelLayout":

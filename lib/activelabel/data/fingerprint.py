@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from activelabel.data.files.channels import AnyImage
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import is_hounsfield, spread_sample
-from activelabel.data.label_checking import read_label
+from activelabel.data.label_checking import check_label, read_label
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.slices import slice_axis
 from activelabel.data.splits import stable_fraction
 from activelabel.data.volumes import read_grid, read_volume
@@ -22,7 +23,10 @@ MEASURED = 20
 
 
 def take_fingerprint(
-    images: Mapping[str, AnyImage], labels: Mapping[str, Path], looked: Callable[[str], None] = lambda _: None
+    images: Mapping[str, AnyImage],
+    labels: Mapping[str, Path],
+    looked: Callable[[str], None] = lambda _: None,
+    label_map: Sequence[str] | None = None,
 ) -> tuple[Fingerprint, list[str]]:
     """The fingerprint of images, and a line for each that cannot be read.
 
@@ -30,6 +34,7 @@ def take_fingerprint(
         images: the files of each image, by id.
         labels: label files by id, for images that have one.
         looked: called with the id of each image, readable or not, after its header is opened.
+        label_map: what values of the labels mean; None: every value above 0 is a structure.
 
     Raises:
         InvalidInputError: no image can be read; the line is that of the first.
@@ -52,7 +57,7 @@ def take_fingerprint(
         try:
             volume = read_volume(images[image_id])
             votes.append([is_hounsfield(channel) for channel in volume.channels])
-            foreground = None if image_id not in labels else read_label(labels[image_id], grids[image_id]).array > 0
+            foreground = _foreground(labels.get(image_id), grids[image_id], label_map)
         except InvalidInputError as error:
             problems.append(str(error))
             continue
@@ -73,6 +78,16 @@ def take_fingerprint(
         len(samples),
         ct,
     ), problems
+
+
+def _foreground(label: Path | None, image: Grid, label_map: Sequence[str] | None) -> NDArray[np.bool_] | None:
+    """The voxels of structures; None without a label. Background and ignored voxels belong to none."""
+    if label is None:
+        return None
+    if label_map is None:
+        return read_label(label, image).array > 0
+    labels = label_map_of(label_map)
+    return labels.drawn(check_label(label, image, labels).array)
 
 
 def _sample(array: NDArray[np.float32], foreground: NDArray[np.bool_] | None) -> NDArray[np.float32]:

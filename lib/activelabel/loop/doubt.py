@@ -12,7 +12,6 @@ from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.analysis.rank_correlation import doubt_error_correlation
 from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import PreparedImage, restore_label, restore_maps
-from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images
@@ -35,6 +34,7 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
     keeps its records, and the next call does not compute them again. A case that cannot be compared is logged and
     passed over: it must not keep a training from learning from the others.
     """
+    kept = project.prepared_images()
     for model, labels in _uncompared(project.ledger, annotations):
         try:
             predictor = project.predictor_of(project.network(model), device)
@@ -44,12 +44,12 @@ def compare_labels(project: Project, annotations: Iterable[Annotation], images: 
         for annotation in labels:
             try:
                 files = images.image_files(annotation.image_id)
-                volume, image = prepare_case(annotation.image_id, files, project.ledger, project.preprocessing)
+                image = prepare_case(annotation.image_id, files, project.ledger, project.preprocessing, kept)
             except InvalidInputError as error:
                 set_aside(annotation.image_id, error, project.ledger, images)
                 continue
             try:
-                _compare(project, model, predictor, annotation, volume, image)
+                _compare(project, model, predictor, annotation, image)
             except InvalidInputError as error:
                 logger.warning("%s: its label is not compared with the uncertainty: %s", annotation.image_id, error)
 
@@ -83,18 +83,17 @@ def _compare(
     model: ModelVersion,
     predictor: Predictor,
     annotation: Annotation,
-    volume: Volume,
     image: PreparedImage,
 ) -> None:
     """Compare uncertainty and errors on the slices of a label that are new to the model, and record the result.
 
     The prediction is the most probable class of the mean over the repeats; the uncertainty comes from the same repeats.
     """
-    axis = fixed_axis(project.ledger, annotation.image_id, volume.grid, project.slice_plane)
-    slices = _new_slices(project.ledger, model, annotation, volume.grid.shape[axis])
+    axis = fixed_axis(project.ledger, annotation.image_id, image.original, project.slice_plane)
+    slices = _new_slices(project.ledger, model, annotation, image.original.shape[axis])
     if not slices:
         return
-    reference = check_label(project.labels_folder / annotation.file, volume.grid, project.labels).array
+    reference = check_label(project.labels_folder / annotation.file, image.original, project.labels).array
     statistics = predictor.sample(image.tensor, project.recipe.prediction.repeats, project.settings.seed)
     measure = compared_measure(project.recipe.query.strategy)
     doubt: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()

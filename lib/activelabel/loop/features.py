@@ -1,12 +1,11 @@
 """Keeps the features that a model computes of the images in files, for strategies that spread over the pool."""
 
-from collections.abc import Callable
-
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.loop.progress_log import Remaining
 from activelabel.optional_parts import optional
 from activelabel.prediction.features import FeatureExtractor
 from activelabel.prediction.image_features import own_slice_features
+from activelabel.prediction.prepared.ahead import Ahead
 from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.project import Project
 from activelabel.project.slicing import fixed_axis
@@ -16,12 +15,12 @@ _MISSING = "there are no features of new volumes"
 
 
 def keep_features(
-    project: Project, model: ModelVersion, prepared: Callable[[str], PreparedImage | None], of_slices: bool = False
+    project: Project, model: ModelVersion, prepared: Ahead[PreparedImage | None], of_slices: bool = False
 ) -> None:
     """Add the missing features of the training images by this model, annotated images included.
 
     Features are optional: every failure is only a warning, except that the model cannot be used. All features are
-    written at once: an interrupted call writes nothing. `prepared` returns the network's input for an image, or None
+    written at once: an interrupted call writes nothing. `prepared` gives the network's input for an image, or None
     for an image without features.
     """
     file = features_file(project.features_folder, model.version, of_slices)
@@ -43,8 +42,9 @@ def keep_features(
         )
         remaining = Remaining(f"model {model.version}: features of", len(missing))
         new = {}
+        prepared.expect(missing)
         for image_id in missing:
-            image = prepared(image_id)
+            image = prepared.take(image_id)
             if image is not None and of_slices:
                 axis = fixed_axis(project.ledger, image_id, image.original, project.slice_plane)
                 new[image_id] = own_slice_features(extractor, image, axis)

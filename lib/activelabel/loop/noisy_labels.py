@@ -34,6 +34,7 @@ class NoisyLabels:
         self._settings = settings
         self._predictor = predictor
         self._images = images
+        self._kept = project.prepared_images()
 
     def write(self, count: int, folder: Path, advanced: Callable[[str], None]) -> dict[str, NoisyCase]:
         """Write noisy labels of `count` volumes, or of all there are, to `folder`; by image, most certain first.
@@ -104,7 +105,7 @@ class NoisyLabels:
 
     def _prepared(self, image_id: str) -> PreparedImage:
         files = self._images.image_files(image_id)
-        return prepare_case(image_id, files, self._project.ledger, self._project.preprocessing)[1]
+        return prepare_case(image_id, files, self._project.ledger, self._project.preprocessing, self._kept)
 
 
 def unannotated_volumes(ledger: Ledger) -> Sequence[str]:

@@ -10,7 +10,9 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
+from activelabel.loop.written_behind import ScoresBehind
 from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.project.images import Images
 from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
@@ -49,11 +51,12 @@ class ProxyScoring:
         """
         model = current_proxy(self._project)
         pool = _Pool(self._project, images, self._settings)
-        keep_features(self._project, model, pool.prepared)
-        scored = self._score(model, pool)
+        with Ahead(pool.prepared, preparing_threads(self._project.device)) as prepared:
+            keep_features(self._project, model, prepared)
+            scored = self._score(model, pool, prepared)
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
 
-    def _score(self, model: ModelVersion, pool: "_Pool") -> int:
+    def _score(self, model: ModelVersion, pool: "_Pool", prepared: Ahead[PreparedImage | None]) -> int:
         """Score the volumes left one by one, and return their number."""
         ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
         images = ledger.unscored(model.version, rank_kind(self._settings))
@@ -67,18 +70,20 @@ class ProxyScoring:
         predictor = self._project.predictor(model)
         progress = Remaining("proxy model: scored", len(images))
         scored = 0
-        for image_id in images:
-            image = pool.prepared(image_id)
-            if image is not None:
-                statistics = predictor.sample(image.tensor, repeats, seed)
-                scores = image_scores(statistics, image, self._project.recipe.regions, None, MEASURES, ("everything",))
-                scores += image_class_scores(statistics, image, None)
-                ledger.record_scores(model.version, image_id, scores, repeats, seed)
-                scored += 1
-            elif image_id in pool.without:
-                zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
-                ledger.record_scores(model.version, image_id, zero_scores, NOT_SAMPLED, seed)
-            progress.advance()
+        prepared.expect(images)
+        with ScoresBehind(ledger, model.version, seed) as written:
+            for image_id in images:
+                image = prepared.take(image_id)
+                if image is not None:
+                    statistics = predictor.sample(image.tensor, repeats, seed)
+                    regions = self._project.recipe.regions
+                    scores = image_scores(statistics, image, regions, None, MEASURES, ("everything",))
+                    written.add(image_id, [*scores, *image_class_scores(statistics, image, None)], repeats)
+                    scored += 1
+                elif image_id in pool.without:
+                    zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
+                    written.add(image_id, zero_scores, NOT_SAMPLED)
+                progress.advance()
         return scored
 
 
@@ -90,6 +95,7 @@ class _Pool:
         self._images = images
         self._files = pseudo_label_files(project, settings)
         self._preprocessing = project.preprocessing
+        self._kept = project.prepared_images()
         self.without: set[str] = set()
 
     def prepared(self, image_id: str) -> PreparedImage | None:
@@ -99,7 +105,7 @@ class _Pool:
         ledger = self._project.ledger
         try:
             files = self._images.image_files(image_id)
-            _, image = prepare_case(image_id, files, ledger, self._preprocessing)
+            image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             return None

@@ -4,7 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
+from activelabel.loop.progress_log import SharedCount
 from activelabel.prediction.journal import Journal
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes
@@ -15,6 +16,10 @@ from activelabel.recipes.strategy_traits import raced_kind
 logger = logging.getLogger(__name__)
 
 JOURNAL_FILE = "race.jsonl"
+COUNT_FILE = "race.json"
+"""How many repeats of a running race are done: its scores are in the ledger only at its end."""
+WRITTEN_AT_ONCE = 64
+"""Images whose scores are written in one transaction: labels that are saved meanwhile wait for one of them at most."""
 
 
 def race_project(
@@ -23,8 +28,11 @@ def race_project(
     images: Sequence[str],
     score: Callable[[str, Sample], list[Score] | None],
     predictor: Predictor,
+    expect: Callable[[Sequence[str]], None],
 ) -> None:
     """Race the images, and write all scores to the ledger at the end, those with all repeats first.
+
+    `expect` is told before each round which images `score` will read, in order.
 
     Until then the images count as unscored: intermediate scores rank nothing. A killed race leaves its results in its
     journal, and the next race continues from it.
@@ -43,23 +51,32 @@ def race_project(
     written = project.ledger.scored_images(model_version, settings.kind)
     raced_before = {entry["image"] for entry in journal.entries} & written
     names = sorted(raced_before.union(images))
-    progress = _Progress(planned_passes(len(names), settings.k, settings.repeats), len(names) * settings.repeats)
-    for image_id, raced in race_volumes(names, score, predictor, settings, journal, progress.advance).items():
-        project.ledger.record_scores(model_version, image_id, raced.scores, raced.repeats, settings.seed)
+    passes = planned_passes(len(names), settings.k, settings.repeats)
+    progress = _Progress(passes, len(names) * settings.repeats, SharedCount(project.folder / COUNT_FILE, passes))
+    raced = race_volumes(names, score, predictor, settings, journal, progress.advance, expect)
+    scores = [ImageScores(image_id, tuple(found.scores), found.repeats) for image_id, found in raced.items()]
+    for first in range(0, len(scores), WRITTEN_AT_ONCE):
+        some = scores[first : first + WRITTEN_AT_ONCE]
+        project.ledger.record_scores_of_images(model_version, some, settings.seed)
     journal.remove()
+    progress.count.remove()
 
 
 class _Progress:
-    """Logs the progress of a race from time to time."""
+    """Logs the progress of a race from time to time, and shows it to other processes."""
 
-    def __init__(self, passes: int, without_racing: int) -> None:
+    def __init__(self, passes: int, without_racing: int, count: SharedCount) -> None:
+        self.count = count
         logger.info("racing: %d repeats instead of %d", passes, without_racing)
         self._passes = passes
         self._done = 0
-        self._logged_at = time.monotonic()
+        self._logged_at = self._shown_at = time.monotonic()
 
     def advance(self, passes: int) -> None:
         self._done += passes
+        if time.monotonic() - self._shown_at > 1:
+            self._shown_at = time.monotonic()
+            self.count.show(self._done)
         if time.monotonic() - self._logged_at > 10:
             self._logged_at = time.monotonic()
             logger.info("racing: %d of %d repeats", self._done, self._passes)

@@ -1,23 +1,26 @@
 """Scoring: writes the uncertainty of the model in use about each image left to the ledger, one by one."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from activelabel.acquisition.score import Score
-from activelabel.acquisition.uncertainty import measures_with
+from activelabel.acquisition.uncertainty import MonteCarloStatistics, measures_with
+from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import PreparedImage
+from activelabel.data.slices import slice_axis
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
+from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
 from activelabel.prediction.image_scores import image_class_scores, image_scores
-from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.prediction.volume_race import Sample
 from activelabel.project.images import Images
 from activelabel.project.project import Project
-from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.readability import Snapshot, prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import Needs, traits_of
 from activelabel.store.records.models import ModelVersion
@@ -48,60 +51,85 @@ class VolumeScoring:
         """
         ledger = self._project.ledger
         model = self._project.current_model()
-        preprocessing = self._project.preprocessing
-        unreadable: dict[str, str] = {}
+        reader = _Reader(self._project, images)
+        query = self._project.recipe.query
+        with Ahead(reader.prepared, preparing_threads(self._project.device)) as prepared:
+            if traits_of(query.strategy).needs is Needs.FEATURES:
+                keep_features(self._project, model, prepared, query.asks_slices)
+            unscored = ledger.unscored(model.version, ScoreKind(self._measure))
+            if unscored:
+                self._score(model, unscored, reader, prepared)
+        scored = len(set(unscored) - reader.unreadable.keys())
+        return {"model_version": model.version, "scored": scored, "unreadable": reader.unreadable}
 
-        def prepared(image_id: str) -> PreparedImage | None:
-            try:
-                volume, image = prepare_case(image_id, images.image_files(image_id), ledger, preprocessing)
-                fixed_axis(ledger, image_id, volume.grid, self._project.slice_plane)
-            except InvalidInputError as error:
-                set_aside(image_id, error, ledger, images)
-                unreadable[image_id] = str(error)
-                return None
-            return image
+    def _score(
+        self, model: ModelVersion, images: Sequence[str], reader: "_Reader", prepared: Ahead[PreparedImage | None]
+    ) -> None:
+        predictor = self._project.predictor(model)
 
         def score(image_id: str, sample: Sample) -> list[Score] | None:
-            image = prepared(image_id)
-            if image is None:
-                return None
-            axis = fixed_axis(ledger, image_id, image.original, self._project.slice_plane)
-            statistics = sample(image.tensor)
-            # Slices do not race: the slices of volumes that dropped out would have no comparable scores.
-            complete = statistics.repeats == self._project.recipe.prediction.repeats
-            of_slices = axis if complete else None
-            return [
-                *image_scores(statistics, image, self._project.recipe.regions, of_slices),
-                *image_class_scores(statistics, image, of_slices),
-            ]
+            image = prepared.take(image_id)
+            return None if image is None else self._scores(image, sample(image.tensor), reader.axes[image_id])
 
-        query = self._project.recipe.query
-        if traits_of(query.strategy).needs is Needs.FEATURES:
-            keep_features(self._project, model, prepared, query.asks_slices)
-        unscored = ledger.unscored(model.version, ScoreKind(self._measure))
-        if unscored:
-            predictor = self._project.predictor(model)
-            if self._project.recipe.prediction.racing:
-                race_project(self._project, model.version, unscored, score, predictor)
-            else:
-                self._score_all(model, unscored, score, predictor)
-        scored = len(set(unscored) - unreadable.keys())
-        return {"model_version": model.version, "scored": scored, "unreadable": unreadable}
-
-    def _score_all(
-        self,
-        model: ModelVersion,
-        images: Sequence[str],
-        score: Callable[[str, Sample], list[Score] | None],
-        predictor: Predictor,
-    ) -> None:
+        if self._project.recipe.prediction.racing:
+            race_project(self._project, model.version, images, score, predictor, prepared.expect)
+            return
         repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
         remaining = Remaining("scored", len(images))
-        for image_id in images:
-            scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
-            if scores is not None:
-                self._project.ledger.record_scores(model.version, image_id, scores, repeats, seed)
-                remaining.advance()
+        prepared.expect(images)
+        with ScoresBehind(self._project.ledger, model.version, seed) as written:
+            for image_id in images:
+                scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
+                if scores is not None:
+                    written.add(image_id, scores, repeats)
+                    remaining.advance()
+
+    def _scores(self, image: PreparedImage, statistics: MonteCarloStatistics, axis: int) -> list[Score]:
+        # Slices do not race: the slices of volumes that dropped out would have no comparable scores.
+        complete = statistics.repeats == self._project.recipe.prediction.repeats
+        of_slices = axis if complete else None
+        return [
+            *image_scores(statistics, image, self._project.recipe.regions, of_slices),
+            *image_class_scores(statistics, image, of_slices),
+        ]
+
+
+class _Reader:
+    """Prepares the images of a project in any thread.
+
+    Attributes:
+        unreadable: why some could not be read.
+        axes: the axes along which the slices of the others are counted.
+    """
+
+    def __init__(self, project: Project, images: Images) -> None:
+        self._project = project
+        self._images = images
+        self._preprocessing = project.preprocessing
+        self._kept = project.prepared_images()
+        self._kept.tidy()
+        self._snapshot = Snapshot.of(project.ledger)
+        self.unreadable: dict[str, str] = {}
+        self.axes: dict[str, int] = {}
+
+    def prepared(self, image_id: str) -> PreparedImage | None:
+        """The network's input for an image; None for one that cannot be read, which is set aside."""
+        ledger = self._project.ledger
+        try:
+            files = self._images.image_files(image_id)
+            image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept, self._snapshot)
+            self.axes[image_id] = self._axis(image_id, image.original)
+        except InvalidInputError as error:
+            set_aside(image_id, error, ledger, self._images)
+            self.unreadable[image_id] = str(error)
+            return None
+        return image
+
+    def _axis(self, image_id: str, grid: Grid) -> int:
+        known, wanted = self._snapshot.images.get(image_id), slice_axis(grid, self._project.slice_plane)
+        if known is not None and (known.slice_axis, known.slice_count) == (wanted, grid.shape[wanted]):
+            return wanted
+        return fixed_axis(self._project.ledger, image_id, grid, self._project.slice_plane)
 
 
 def build_scoring_methods(project: Project) -> dict[str, VolumeScoring]:

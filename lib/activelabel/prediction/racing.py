@@ -25,7 +25,11 @@ class RacedScore:
 
 
 def race(
-    ids: Sequence[Id], score: Callable[[Id, int, int], float | None], k: int, repeats: int
+    ids: Sequence[Id],
+    score: Callable[[Id, int, int], float | None],
+    k: int,
+    repeats: int,
+    expect: Callable[[Sequence[Id], int], None] = lambda ids, last: None,
 ) -> dict[Id, RacedScore]:
     """Score with all `repeats` the volumes that can still be among the `k` with the largest scores.
 
@@ -36,6 +40,7 @@ def race(
             volume cannot be scored and drops out.
         k: the number of volumes to find, 1 or more.
         repeats: the full number of repeats, 1 or more.
+        expect: called before each round with the volumes that are scored in it, in order, and their repeats after it.
 
     Returns:
         The latest score of each id that has one. 2k volumes, or all if there are fewer, have all repeats: rank only
@@ -48,6 +53,7 @@ def race(
     racing, done = list(ids), 0
     for count, goal in plan_rounds(len(ids), k, repeats):
         racing = top_k({id: scores[id].value for id in racing}, count) if done else racing
+        expect(racing, goal)
         values = {id: score(id, done, goal) for id in racing}
         racing = [id for id in racing if values[id] is not None]
         scores |= {id: RacedScore(value, goal) for id, value in values.items() if value is not None}

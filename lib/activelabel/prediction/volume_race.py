@@ -47,6 +47,7 @@ def race_volumes(
     settings: RaceSettings,
     journal: Journal,
     advanced: Callable[[int], None] = lambda passes: None,
+    expect: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> dict[str, RacedScores]:
     """Score every volume, with all repeats for those that can be among the top k.
 
@@ -59,12 +60,13 @@ def race_volumes(
         journal: holds the scores after each round. With the journal of a stopped race, the race continues at the volume
             where that one stopped; the statistics that it had in memory are sampled again.
         advanced: called for each volume with the number of repeats that were added.
+        expect: called before each round with the volumes that are read in it, in order.
 
     Returns:
         The latest scores of each volume that has any, most repeats first, ties by name.
     """
     step = _Step(score, predictor, settings, journal, advanced)
-    race(names, step, settings.k, settings.repeats)
+    race(names, step, settings.k, settings.repeats, lambda racing, last: expect(step.unsampled(racing, last)))
     return dict(sorted(step.latest.items(), key=lambda item: (-item[1].repeats, item[0])))
 
 
@@ -98,6 +100,10 @@ class _Step:
             return None
         self.latest[name] = RacedScores(scores, last)
         return self._raced_by(scores)
+
+    def unsampled(self, names: Sequence[str], last: int) -> list[str]:
+        """Those of `names` that the journal does not have with `last` repeats."""
+        return [name for name in names if not self._found.get((name, last))]
 
     def _sampled(self, name: str, repeats: int) -> list[Score] | None:
         statistics = MonteCarloStatistics()

@@ -20,6 +20,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.prepared.images import PreparedImages, remove_all_prepared
 from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.given.channel_files import SHOWN
 from activelabel.project.given.channels import find_layout, fix_channels, with_channels
@@ -43,6 +44,7 @@ from activelabel.training.transfer import proxy_description
 logger = logging.getLogger(__name__)
 
 MODELS = "models"
+PREPARED = "prepared"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,21 @@ class Project:
     def features_folder(self) -> Path:
         """The folder of image features: one file per model version."""
         return self.folder / "features"
+
+    @property
+    def maps_folder(self) -> Path:
+        """The folder of maps of uncertainty and probability that clients have asked for; it may be removed."""
+        return self.folder / "maps"
+
+    @property
+    def prepared_folder(self) -> Path:
+        """The folder of prepared images, which can be made again from the images at any time."""
+        return (self.settings.prepared_dir or self.folder / PREPARED).resolve()
+
+    def prepared_images(self) -> PreparedImages:
+        """The prepared images that are kept, for one pass over images."""
+        most_gb = self.settings.prepared_gb
+        return PreparedImages(self.prepared_folder, None if most_gb is None else int(most_gb * 1e9))
 
     @property
     def slice_plane(self) -> SlicePlane:
@@ -355,6 +372,8 @@ def prepare_project(project: Project) -> None:
     """
     check_network(project.recipe, project.labels.channels)
     project.ledger.open()
+    if project.settings.prepared_gb == 0:
+        remove_all_prepared(project.prepared_folder)
     check_names(project.ledger, project.labels)
     fix_channels(project.ledger, project.layout)
     name_older_labels(project.ledger, project.labels)

@@ -6,7 +6,8 @@ reason and the state of its files are recorded in the ledger, and a change of th
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from activelabel.data.files.channels import AnyImage, ImageFiles
 from activelabel.data.files.one_case import for_want_of_memory, one_case
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, from_numbers, measure_channels, odd_channels
-from activelabel.data.preprocessing import PreparedImage, check_prepared_size, prepare_image
+from activelabel.data.preprocessing import PreparedImage, check_prepared_size
 from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings
 from activelabel.store.ledger import Ledger
@@ -43,17 +45,48 @@ def read_case(image_id: str, image: AnyImage, ledger: Ledger) -> Volume:
         return volume
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What the ledger knew when a pass over many images began, so that it is not asked again for each image."""
+
+    images: Mapping[str, Image]
+    labelled: frozenset[str]
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "Snapshot":
+        """What the ledger knows now."""
+        labelled = frozenset(label.image_id for label in ledger.current_labels())
+        return cls({image.id: image for image in ledger.images()}, labelled)
+
+    def has_noted(self, image_id: str, image: ImageFiles) -> bool:
+        """Whether the present files of an image have been recorded."""
+        known = self.images.get(image_id)
+        return known is not None and (known.file_size, known.file_modified_ns) == _state_of(image)
+
+
 def prepare_case(
-    image_id: str, image: AnyImage, ledger: Ledger, settings: PreprocessingSettings
-) -> tuple[Volume, PreparedImage]:
-    """An image as `read_case` returns it, and the network's input made from it.
+    image_id: str,
+    image: AnyImage,
+    ledger: Ledger,
+    settings: PreprocessingSettings,
+    kept: PreparedImages,
+    snapshot: Snapshot | None = None,
+) -> PreparedImage:
+    """The network's input made from an image of the project, whose current content is recorded in the ledger.
+
+    An image that is `kept` is not read, unless the ledger does not know this state of its files. The ledger is asked
+    only for what the `snapshot` does not tell.
 
     Raises:
-        InvalidInputError: `read_case` raises it, or the image cannot be resampled.
+        InvalidInputError: as `read_case`, or the image cannot be resampled.
     """
-    volume = read_case(image_id, image, ledger)
     with one_case(image_id):
-        return volume, prepare_image(volume, settings)
+        prepared = kept.get(image, settings, lambda volume: note_image(image_id, image, ledger, volume))
+        if snapshot is None or not snapshot.has_noted(image_id, ImageFiles.of(image)):
+            note_image(image_id, image, ledger)
+        if snapshot is None or image_id in snapshot.labelled:
+            check_unchanged(image_id, ledger)
+        return prepared
 
 
 def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | None = None) -> None:

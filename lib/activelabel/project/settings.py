@@ -136,6 +136,17 @@ class Settings(BaseModel):
     slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] | None = Field(
         default=None, description="the plane of the slices to annotate: acquisition, sagittal, coronal or axial"
     )
+    prepared_gb: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="how many gigabytes of prepared images are kept on the disk, so that no image is read and prepared "
+        "in every round; 0 keeps none; default a fifth of what is free",
+    )
+    prepared_dir: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
+        default=None,
+        description="where prepared images are kept, on a fast disk; default prepared/ in the project folder",
+    )
     doubt_window: int = Field(
         default=10, ge=1, description="over how many of the last labels uncertainty is compared with errors, 1 or more"
     )

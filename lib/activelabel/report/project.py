@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from activelabel.acquisition.effort import Effort
 from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.loop.advice import effort_unit, forecast_of, judged_points, learning_curve, said
@@ -14,6 +15,7 @@ from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project, plan_project
 from activelabel.report.figures import draw_doubts, draw_forecast
 from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text
+from activelabel.store.records.labels import SECOND
 
 _SHOWN_DOUBTS = 30
 
@@ -98,8 +100,21 @@ def _curve(project: Project, curve: Sequence[dict[str, Any]]) -> Iterator[Block]
 
 
 def _costs(project: Project) -> Table:
-    cost = project.ledger.effort({})
-    row = {
+    """The costs of the labels that count, and in a row of their own those of second readings, if there are any."""
+    rows = [_cost("labels that count", project.ledger.effort({}))]
+    second = project.ledger.effort({}, SECOND)
+    if second.patients or second.timed_queries:
+        rows.append(_cost("second readings", second))
+    return Table(
+        "costs", "All labels so far", pd.DataFrame(rows),
+        "An effort unit is a foreground slice of a volume of its own; three of one whole volume are one (chlebus2022). "
+        "The time of a query is the active one where a client has said it, else that until its label came.",
+    )  # fmt: skip
+
+
+def _cost(of: str, cost: Effort) -> dict[str, Any]:
+    return {
+        "labels": of,
         "volumes": cost.patients,
         "slices": cost.slices,
         "foreground slices": cost.foreground_slices,
@@ -108,10 +123,6 @@ def _costs(project: Project) -> Table:
         "of them by active time": cost.active_queries,
         "seconds a query": cost.seconds_per_query,
     }
-    return Table(
-        "costs", "All labels so far", pd.DataFrame([row]),
-        "An effort unit is a foreground slice of a volume of its own; three of one whole volume are one (chlebus2022).",
-    )  # fmt: skip
 
 
 def _readings(project: Project) -> Iterator[Block]:

@@ -37,6 +37,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             split=split,
             patients=patients,
             layout=project.layout,
+            prepared=project.prepared_images(),
         )
     split, patients = given_split(project.settings), given_patients(project.settings)
     if split is not None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -75,8 +75,8 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
     threading.Thread(target=watch, name="end-with-server", daemon=True).start()
 
 
-def end_children_with_server() -> None:
-    """On Ctrl-C or a termination signal, end the children first.
+def end_children_with_server(also: Callable[[], None] = lambda: None) -> None:
+    """On Ctrl-C or a termination signal, end the children first, and call `also`.
 
     The host would wait for a running training before it exits. The work is recorded in the ledger and begins again
     with the next server. Call this in the main thread, after the server has set its own handlers.
@@ -86,6 +86,7 @@ def end_children_with_server() -> None:
 
         def handle(received: int, frame: FrameType | None, server_handler: object = server_handler) -> None:
             stop_children()
+            also()
             if callable(server_handler):
                 server_handler(received, frame)
 

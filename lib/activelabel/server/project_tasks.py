@@ -19,27 +19,32 @@ from activelabel.server.tasks.uncertainty import UncertaintyInfer
 
 @dataclass(frozen=True)
 class ProjectTasks:
-    """The tasks of a project by name; a kind that the host's settings turn off has no tasks."""
+    """The tasks of a project by name; a kind that the host's settings turn off has no tasks.
+
+    `loaded` is the model in use, which all that predicts in the server shares.
+    """
 
     infers: Mapping[str, InferTask]
     trainers: Mapping[str, HostTraining]
     strategies: Mapping[str, Strategy]
     scoring_methods: Mapping[str, ScoringMethod]
+    loaded: LoadedModel
 
 
 def build_tasks(
     project: Project, *, trainers: bool = True, strategies: bool = True, scoring: bool = True
 ) -> ProjectTasks:
     """All tasks of a project, except the kinds that are turned off."""
+    loaded = LoadedModel(project)
     return ProjectTasks(
-        build_infers(project),
+        build_infers(project, loaded),
         build_trainers(project) if trainers else {},
         host_strategies(project) if strategies else {},
         scoring_methods(project) if scoring else {},
+        loaded,
     )
 
 
-def build_infers(project: Project) -> dict[str, InferTask]:
+def build_infers(project: Project, loaded: LoadedModel) -> dict[str, InferTask]:
     """The inference tasks: segmentation and uncertainty map, which share one loaded model."""
-    loaded = LoadedModel(project)
     return {MODEL: SegmentationInfer(project, loaded), "uncertainty": UncertaintyInfer(project, loaded)}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.label_checking import NEARLY_WHOLE, write_label
-from activelabel.data.labels.arrays import LabelArray, smallest_type
+from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.slices import SlicePlane, differing_slices, slice_axis, slice_mask
 from activelabel.errors import InvalidInputError
@@ -74,7 +74,7 @@ class OracleAnnotator:
         self._desk.mkdir(parents=True, exist_ok=True)
         file = self._desk / f"{image_id}.nii.gz"
         write_label(file, array, true_label.affine_ras)
-        foreground = _without_background(array, self._cases.label_names)
+        foreground = only_structures(array, self._cases.label_names, true_label.names)
         names = {"label_info": [{"name": name} for name in true_label.names]} if true_label.names else {}
         return Drawing(
             file,
@@ -86,13 +86,18 @@ class OracleAnnotator:
         )
 
 
-def _without_background(array: LabelArray, labels: Sequence[str] | None) -> LabelArray:
-    """The label with 0 for other values that its label map calls background: nobody draws them."""
-    more = labels.background if isinstance(labels, LabelMap) else ()
-    if not more:
+def only_structures(array: NDArray[Any], labels: Sequence[str] | None, names: Sequence[str] = ()) -> NDArray[Any]:
+    """The label with 0 for values that belong to no structure of its label map: background and ignored ones.
+
+    `names` are those that the label's own file gives to its values 1..N; without them the values are those of the map.
+    """
+    if not isinstance(labels, LabelMap):
         return array
+    undrawn = labels.undrawn
+    if names:
+        undrawn = tuple(value for value, name in enumerate(names, 1) if labels.drawn_names.get(name) in labels.undrawn)
     drawn = array.copy()
-    drawn[np.isin(array, more)] = 0
+    drawn[np.isin(array, undrawn)] = 0
     return drawn
 
 

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import shutil
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import torch
 
 from activelabel.backports import parent_lives
 from activelabel.errors import ActiveLabelError, NotReadyError
+from activelabel.project.project import PREPARED
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.experiment import Experiment, run_folder
 from activelabel.simulation.playing import Advanced, OpenApp, run_in_process
@@ -47,6 +49,7 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced, op
                 for future in done:
                     future.result()
             _hand_on(queue, advanced)
+            shutil.rmtree(out / PREPARED, ignore_errors=True)  # made for the runs together, which have ended
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

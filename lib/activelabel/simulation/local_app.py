@@ -10,8 +10,7 @@ from typing import Any
 
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.labels.arrays import LabelArray
-from activelabel.data.preprocessing import prepare_image, restore_label
-from activelabel.data.volumes import read_volume
+from activelabel.data.preprocessing import restore_label
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.proxy_scoring import ProxyScoring
@@ -89,8 +88,10 @@ class LocalApp:
         """A function from the files of an image to the most probable class of each voxel, by that model version."""
         predictor = self.project.predictor(self.project.ledger.model(version))
 
+        kept = self.project.prepared_images()
+
         def segment(files: ImageFiles) -> LabelArray:
-            image = prepare_image(read_volume(files), self.project.preprocessing)
+            image = kept.get(files, self.project.preprocessing)
             return restore_label(predictor.probabilities(image.tensor), image, self.project.labels)
 
         return segment

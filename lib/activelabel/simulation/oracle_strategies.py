@@ -7,9 +7,9 @@ import numpy as np
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.slice_selection import SliceId, in_rounds
-from activelabel.data.labels.label_map import LabelMap
 from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import traits_of
+from activelabel.simulation.annotator import only_structures
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.truth import read_truth
 from activelabel.strategies.asking import ProjectStrategy, SliceStrategy
@@ -31,10 +31,9 @@ def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrate
 
     @cache  # keeps the counts: the labels of a whole pool would take too much memory
     def foreground(image_id: str, axis: int) -> tuple[int, ...]:
-        true_array = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names).array
-        if isinstance(cases.label_names, LabelMap) and cases.label_names.background:
-            true_array = np.where(np.isin(true_array, cases.label_names.background), 0, true_array)
-        return tuple(np.count_nonzero(np.moveaxis(true_array, axis, 0), axis=(1, 2)).tolist())
+        true_label = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names)
+        drawn = only_structures(true_label.array, cases.label_names, true_label.names)
+        return tuple(np.count_nonzero(np.moveaxis(drawn, axis, 0), axis=(1, 2)).tolist())
 
     volumes, slices = ORACLE_STRATEGIES
     by_volume, by_slice = partial(_volumes, foreground=foreground), partial(_slices, foreground=foreground)

@@ -13,7 +13,7 @@ from activelabel import __version__
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import Project, plan_project
+from activelabel.project.project import PREPARED, Project, plan_project
 from activelabel.recipes import Recipe
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
@@ -76,7 +76,8 @@ def run_in_process(
             advanced(name, of_seed, count)
 
         link_images(experiment.cases, experiment.cases.pool, folder / "studies")
-        app = open_app(folder / "studies", run_conf(experiment, arm, seed, folder), NAME)
+        conf = {"prepared_dir": str(out / PREPARED), **run_conf(experiment, arm, seed, folder)}
+        app = open_app(folder / "studies", conf, NAME)
         app.add_strategies(oracle_strategies(app.project, experiment.cases))
         settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
         _play(experiment, arm, seed, app, settings, out, measured)

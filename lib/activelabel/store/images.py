@@ -175,6 +175,12 @@ class Images(Database):
         with self._reading() as session:
             return list(session.scalars(statement))
 
+    def count_unfinished(self, role: Role) -> int:
+        """The number of present, readable images that are neither fully annotated nor set aside; some may be leased."""
+        statement = select(func.count()).select_from(ImageRow).where(unfinished(role))
+        with self._reading() as session:
+            return session.scalar(statement) or 0
+
 
 def _goes_by_slices(session: Session, image_id: str) -> bool:
     """Whether slice indices of this image were ever recorded."""

@@ -17,6 +17,7 @@ from activelabel.store.models.uses import ModelUses
 from activelabel.store.models.versions import Models
 from activelabel.store.progress import Overview
 from activelabel.store.revisions import Revisions
+from activelabel.store.transfer import Transfer
 from activelabel.store.users import Users
 
 
@@ -38,6 +39,7 @@ class Ledger(
     Rounds,
     Overview,
     Revisions,
+    Transfer,
     Users,
 ):
     """All events and queries of a study in one object; each base class holds one kind.

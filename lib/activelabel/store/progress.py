@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row
-from activelabel.store.pool import active, complete, counting, current_final, learnable
+from activelabel.store.pool import active, complete, counting, current, current_final, learnable
 from activelabel.store.records.images import Role
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.models import ModelEffort
@@ -87,8 +87,10 @@ class Overview(Database):
             now = session.execute(drawn.where(learnable(self.only_approved), AnnotationRow.id.not_in(seen)))
             return sum(max((count or 0) - before.get(image_id, 0), 0) for image_id, count in now)
 
-    def effort(self, patients: Mapping[str, str]) -> Effort:
-        """The annotators' effort for the labels that count. An image whose slices were not counted has 0 slices.
+    def effort(self, patients: Mapping[str, str], tag: str = FINAL) -> Effort:
+        """The annotators' effort for the labels that count, or for those of another tag, such as second readings.
+
+        An image whose slices were not counted has 0 slices.
 
         Slices and units are those of the current labels; a label of a volume counts whole unless its last query was
         for slices. The mean time is over all answered queries whose labels were not deleted: the active time
@@ -100,11 +102,11 @@ class Overview(Database):
             select(AnnotationRow.image_id, whole, AnnotationRow.covered_slices, AnnotationRow.foreground_slices)
             .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
             .outerjoin(LeaseRow, LeaseRow.id == AnnotationRow.lease_id)
-            .where(current_final(), ImageRow.present.is_(True))
+            .where(AnnotationRow.tag == tag, current(), ImageRow.present.is_(True))
         )
         active, passed = AnnotationRow.active_seconds, AnnotationRow.seconds
         times = select(func.count(passed), func.count(active), func.avg(func.coalesce(active, passed))).where(
-            AnnotationRow.tag == FINAL, AnnotationRow.deleted_at.is_(None)
+            AnnotationRow.tag == tag, AnnotationRow.deleted_at.is_(None)
         )
         with self._reading() as session:
             queries = [

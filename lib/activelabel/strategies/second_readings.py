@@ -27,3 +27,14 @@ def second_readings(project: Project, annotator: str) -> Iterator[Proposal]:
     for image_id in project.ledger.waiting_for_second(annotator, chosen) if chosen else ():
         reason = "a second reading, without the first: how well two annotators agree is measured"
         yield Proposal(image_id, reason, strategy=SECOND_READING)
+
+
+def read_blind(project: Project, person: str, *, ahead: bool) -> frozenset[str]:
+    """The images on which a person must not see what others have drawn: the one that they read a second time now.
+
+    With `ahead`, also all that they may still be asked to read, so that nobody looks before they are asked.
+    """
+    held = project.ledger.active_lease(person)
+    now = {held.image_id} if held is not None and held.strategy == SECOND_READING else set[str]()
+    later = project.ledger.not_read_by(person, read_twice(project)) if ahead else set[str]()
+    return frozenset(now | later)

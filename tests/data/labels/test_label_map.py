@@ -137,3 +137,11 @@ def test_what_a_value_means_comes_back_painted_as_a_value_that_means_the_same(
 @pytest.mark.parametrize("labels", [BRATS, LITS])
 def test_the_nth_shown_name_has_value_n(labels: LabelMap) -> None:
     assert list(labels.shown_names.values()) == list(range(1, labels.highest + 1))
+
+
+def test_background_and_ignored_values_are_not_drawn() -> None:
+    labels = parse_labels(["liver=1+2", "tumour=2", "background=4", "ignore=5"], "test")
+    values = np.array([0, 1, 2, 4, 5, 9])
+    assert labels.undrawn == (0, 4, 5)
+    assert labels.drawn(values).tolist() == [False, True, True, False, False, True]
+    assert label_map_of(["liver"]).drawn(values).tolist() == [False, True, True, True, True, True]

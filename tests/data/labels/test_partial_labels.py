@@ -19,7 +19,7 @@ def test_merging_drawings_by_hand() -> None:
     merged = merge(before, label(1, 1, 1, 1, 1), 2, {2, 4})
     np.testing.assert_array_equal(merged.array, label(3, 0, 1, 0, 1))
     assert merged.slices == {0, 1, 2, 4}
-    assert merged.foreground_slices == 3
+    assert merged.foreground_slices(("ball",)) == 3
     np.testing.assert_array_equal(before.array, label(3, 0, 3, 0, 0))
 
 
@@ -47,4 +47,4 @@ def test_each_slice_is_as_it_was_drawn_last(drawings: list[tuple[list[int], set[
     by_slice = np.moveaxis(merged.array, axis, 0)
     for index in range(5):
         assert (by_slice[index] == expected.get(index, 0)).all()
-    assert merged.foreground_slices == sum(value > 0 for value in expected.values())
+    assert merged.foreground_slices(("ball",)) == sum(value > 0 for value in expected.values())

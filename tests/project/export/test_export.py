@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
 import nibabel
@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import SimpleITK
 from channel_files import CHANNELS, made_up_channels, write_task01
+from clinic import Clinic
 from monai.data import load_decathlon_datalist
 from recorded import record_annotation
-from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
+from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_nifti
 
 from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
@@ -25,50 +26,13 @@ from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
-from activelabel.project.export.writing import Exported, export_dataset
+from activelabel.project.export.writing import export_dataset
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.project import open_project
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.records.labels import SECOND
 from activelabel.store.records.reviews import Agreement
-
-NAMES = ("a", "b", "c", "d")
-NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
-PATIENTS = {"a": "SMITH^ANN", "b": "SMITH^ANN", "c": "JONES^BOB"}
-
-
-class Clinic:
-    """Four images, of which `b` is no NIfTI: a, b and c are labelled, c on slices 2 and 5 only."""
-
-    def __init__(self, folder: Path, **conf: str) -> None:
-        self.folder, self.studies = folder, folder / "studies"
-        self.studies.mkdir()
-        for number, name in enumerate(NAMES):
-            write_image(self.studies / f"{name}.nii.gz", number)
-        SimpleITK.WriteImage(SimpleITK.ReadImage(self.studies / "b.nii.gz"), self.studies / "b.mha")
-        (self.studies / "b.nii.gz").unlink()
-        settings = {"recipe": str(TINY_RECIPE), "labels": "ball,box", "modality": "ct", **conf}
-        self.project = open_project("app", str(self.studies), settings)
-        self.ledger = self.project.ledger
-        self.now = NOON
-        self.ledger._clock = lambda: self.now
-        self.ledger.sync_images(NAMES, 0, PATIENTS, lambda image_id: image_id in ("a", "b"))
-        self.archive = open_archive(self.project)
-        self.images = FolderImages(self.project)
-        self.draw("a", "ann", annotated_slices="all")
-        self.draw("b", "ann", annotated_slices="all")
-        self.draw("c", "bob", annotated_slices=[2, 5])
-
-    def draw(self, image: str, who: str, **info: object) -> None:
-        file = write_nifti(self.folder / "sent.nii.gz", boxes(1, 2))
-        grid = read_grid(self.images.image_files(image))
-        self.archive.keep(image, "final", file, grid, LabelInfo(who, finished=True, confirmed=True, **info))
-
-    def export(self, layout: str) -> Path:
-        out = self.folder / layout
-        assert export_dataset(self.project, self.images, out, layout) == Exported(1, 2, 1)
-        return out
 
 
 @pytest.fixture
@@ -81,7 +45,9 @@ def voxels(file: Path) -> np.ndarray:
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    """Return the paths of all files but the kept versions of labels."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {path for path in found if not path.startswith("versions/")}
 
 
 def partial_label() -> tuple[np.ndarray, np.ndarray]:
@@ -185,18 +151,21 @@ def test_the_audit_trail_tells_the_story_of_a_case(clinic: Clinic) -> None:
     out = clinic.folder / "story"
     export_dataset(clinic.project, clinic.images, out, "nnunet")
     with (out / "audit.csv").open(newline="") as table:
-        rows = [row for row in csv.DictReader(table) if row["image"] == "d"]
+        described, *rows = [row for row in csv.DictReader(table) if row["image"] == "d" and row["event"] != "file"]
+    assert (described["event"], described["role"], described["covered_slices"]) == ("image", "training", "8")
     assert [(row["event"], row["who"], row["version"], row["note"], row["exported"]) for row in rows] == [
         ("asked", "eve", "", "'=1+1", ""),
         ("label", "eve", "1", "", ""),
         ("taken for review", "rev", "1", "", ""),
-        ("returned", "rev", "1", "[hard] =1+1 is no box", ""),
+        ("returned", "rev", "1", "'=1+1 is no box", ""),
         ("label", "eve", "2", "", "yes"),
         ("approved", "rev", "2", "", ""),
     ]
-    asked, label, *_ = rows
+    asked, label, _, returned, *_ = rows
+    assert (returned["detail"], returned["about"]) == ("hard", label["number"])
+    assert (label["about"], label["detail"]) == (asked["number"], "named by the client")
     assert (asked["when"], asked["strategy"], asked["slices"]) == (
-        "2026-01-01T12:01:00.000+00:00", "random_volumes", "all",
+        "2026-01-01T12:01:00.000000+00:00", "random_volumes", "all",
     )  # fmt: skip
     assert (float(label["seconds"]), float(label["active_seconds"])) == (600, 90)
     assert label["sha256"] == ledger.history("d")[0].sha256
@@ -263,6 +232,7 @@ def test_the_audit_trail_has_second_readings(clinic: Clinic) -> None:
     record_annotation(clinic.ledger, "a", "a/second.nii.gz", "5" * 64, "eve", tag=SECOND, compared=compared)
     rows = list(csv.DictReader(audit_table(clinic.project).splitlines()))
     assert [(row["event"], row["who"], row["note"]) for row in rows if row["image"] == "a"] == [
+        ("image", "", ""),
         ("label", "ann", ""),
         ("second reading", "eve", ""),
         ("compared", "", "the readings differ: ball Dice 0.50, 1.2 mm apart; box Dice 0.00"),

@@ -1,7 +1,7 @@
 """Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
 
+from activelabel.acquisition.effort import Effort
 from activelabel.annotation.archive import open_archive
 from activelabel.errors import ForbiddenError
-from activelabel.login.identity import Identity, Role
+from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
 from activelabel.project.project import open_project
+from activelabel.report.page import Block, Table
+from activelabel.report.project import project_page
+from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -30,7 +34,8 @@ from activelabel.store.case_states import MOVES, CaseEvent
 
 NAMES = [f"case_{number}" for number in range(4)]
 BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)
-ANN = Identity("ann", Role.ANNOTATOR)
+ANN, BOB, EVE = (Identity(name, Role.ANNOTATOR) for name in ("ann", "bob", "eve"))
+REV = Identity("rev", Role.REVIEWER)
 
 
 class Ward:
@@ -46,10 +51,12 @@ class Ward:
         self.store = LedgerDatastore(str(self.studies), self.ledger, archive, validation_cases=1, follow_changes=False)
         nothing = lambda: None  # noqa: E731
         self.cases = CaseActions(self.project, self.store, host_strategies(self.project), nothing)
+        self.blind = BlindReadings(self.project)
         app = SimpleNamespace(
             datastore=self.store,
             cases=self.cases,
             reviews=ReviewActions(self.project, self.store, nothing),
+            blind=self.blind,
             project=self.project,
             look_for_work=nothing,
         )
@@ -89,6 +96,17 @@ class Ward:
             data={"params": json.dumps({"segmentationMeta": whole})},
         )
         assert answer.status_code == 200, answer.text
+
+    def may_see(self, image: str, tag: str, who: Identity | None) -> bool:
+        """Whether a person may download a label."""
+        asks = asking.set(who)
+        try:
+            self.blind.require_may_see(image, tag)
+        except ForbiddenError:
+            return False
+        finally:
+            asking.reset(asks)
+        return True
 
     def listed(self, image: str, tag: str = "final") -> dict[str, Any]:
         return dict(self.store.get_label_info(image, tag))
@@ -137,6 +155,8 @@ def test_a_returned_label_goes_back_to_its_annotator_with_the_note_and_counts_on
     assert np.array_equal(ward.shown(image), BOTH)
     query = ward.client.get("/activelabel/query", params={"client_id": "ann"}).json()["query"]
     assert (query["image"], query["kind"], query["draft"]) == (image, "volume", False)
+    places = {"axis": 2, "plane": "axial", "towards": "S", "count": 8, "first_mm": 0.0, "step_mm": 2.0}
+    assert (query["axis"], query["slices"], query["places"]) == (None, [], places)
     assert (query["returned"]["note"], query["returned"]["difficulty"]) == ("the box is too small", "hard")
 
     ward.send(image, drawn=BALL)
@@ -314,6 +334,65 @@ def judging(ward: Ward) -> str:
     return next(one.id for one in ward.ledger.images() if one.role == "validation")
 
 
+def test_nobody_sees_a_first_reading_before_they_are_asked_for_the_second(twice: Ward) -> None:
+    image = judging(twice)
+    others = [one for one in NAMES if one != image]
+    twice.send(others[0])
+    assert not twice.may_see(image, "final", BOB)
+    assert all(twice.may_see(image, "final", who) for who in (ANN, REV, None))
+    assert twice.may_see(others[0], "final", BOB)  # it is read once
+    twice.ask("bob")
+    twice.send(image, "bob")
+    for who in (ANN, BOB, EVE):
+        assert twice.may_see(image, "final", who)
+        assert twice.may_see(image, "reading_2", who)
+
+
+def test_a_draft_of_a_case_that_is_read_twice_is_hidden_from_others(open_ward: Callable[..., Ward]) -> None:
+    ward = open_ward(readers="2", readers_share="0.25")
+    image = judging(ward)
+    ward.send(image, "ann", finished=False)
+    assert not ward.may_see(image, "original", BOB)
+    assert ward.may_see(image, "original", ANN)
+
+
+def test_what_was_decided_about_is_hidden_from_nobody(twice: Ward) -> None:
+    image = judging(twice)
+    twice.post("approve", image=image)
+    assert twice.may_see(image, "final", BOB)
+
+
+def test_a_reviewer_who_reads_a_case_reads_it_blind(twice: Ward) -> None:
+    assert twice.ask("rev")["id"] == judging(twice)
+    assert not twice.may_see(judging(twice), "final", REV)
+
+
+def test_without_second_readings_nothing_is_hidden(ward: Ward) -> None:
+    ward.send(NAMES[0])
+    assert all(ward.may_see(NAMES[0], "final", who) for who in (BOB, EVE))
+
+
+def test_a_second_reading_costs_as_much_as_a_first_and_is_counted_beside_it(twice: Ward) -> None:
+    image = judging(twice)
+    assert twice.ledger.effort({}, "reading_2") == Effort(0, 0, 0, 0, 0, None)
+    first = twice.ledger.effort({})
+    twice.ask("bob")
+    granted = twice.ledger.active_lease("bob").granted_at
+    twice.ledger._clock = lambda: granted + timedelta(minutes=10)
+    twice.post("heartbeat", "bob", seconds=30, image=image)
+    twice.send(image, "bob", drawn=BALL)
+    # 8 slices, of which the ball is on two: a third of an effort unit each.
+    assert twice.ledger.effort({}, "reading_2") == Effort(8, 2, 1, 2 / 3, 1, 30.0, 1)
+    assert twice.ledger.effort({}) == first
+    (table,) = [block for block in _costs_section(twice) if isinstance(block, Table)]
+    assert table.frame["labels"].tolist() == ["labels that count", "second readings"]
+    assert table.frame["seconds a query"].tolist()[1] == 30
+
+
+def _costs_section(ward: Ward) -> Sequence[Block]:
+    return next(one.blocks for one in project_page(ward.project).sections if "cost" in one.title)
+
+
 def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_reading(twice: Ward) -> None:
     image = judging(twice)
     assert twice.ask("ann")["id"] != image  # nobody reads their own case again
@@ -321,9 +400,8 @@ def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_rea
     assert (sample["id"], sample["strategy"], sample["query"]) == (image, "second_reading", {"kind": "volume"})
     assert "original" not in twice.store.get_labels_by_image_id(image)
     assert twice.state(image) == "finished"
-    with pytest.raises(ForbiddenError, match="draw it without the first reading"):
-        twice.store.require_blind(image, "final", "bob")
-    twice.store.require_blind(image, "final", "ann")
+    assert not twice.may_see(image, "final", BOB)
+    assert twice.may_see(image, "final", ANN)
 
     answer = twice.send(image, "bob", drawn=boxes(1, 2))
     assert (answer["state"], answer["message"]) == (

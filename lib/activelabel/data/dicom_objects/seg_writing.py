@@ -1,28 +1,28 @@
 """A label as DICOM SEG, for the other viewers of a PACS, by highdicom."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import highdicom
 import numpy as np
-from highdicom.content import AlgorithmIdentificationSequence, PlanePositionSequence
+from highdicom.content import AlgorithmIdentificationSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import FileDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from activelabel import __version__
 from activelabel.data.dicom.frames import Frame, stacked_frames
+from activelabel.data.dicom_objects.source_images import long_string, plane_position, source_images
 from activelabel.data.grids import Grid, axis_order
 from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 
-_LONGEST_NAME = 64  # characters of a DICOM long string
 _COLOURS = ((221, 130, 101), (157, 108, 162), (185, 102, 83), (216, 191, 90), (111, 184, 210), (144, 238, 144))
 _CATEGORY = Code("123037004", "SCT", "Anatomical Structure")
 _ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
@@ -30,11 +30,6 @@ _KNOWN: tuple[tuple[Code, Any], ...] = ((_CATEGORY, codes.cid7192), (_ABNORMAL, 
 """DICOM's context groups of anatomical structures and of lesions, by category."""
 _FAMILY = Code("123110", "DCM", "Artificial Intelligence")
 _SERIES_NUMBER = 300
-_EMPTY_IF_MISSING = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
-    "StudyTime", "ReferringPhysicianName",
-)  # fmt: skip
-"""Attributes that DICOM allows to be empty, but not missing; they are added if a series lacks them."""
 
 
 def write_seg(
@@ -101,7 +96,7 @@ def _made(
     frames: Sequence[Frame], drawn: NDArray[Any], segments: Sequence[SegmentDescription], uid: str, author: str
 ) -> FileDataset:
     """The SEG of segment numbers (W, H, D) on these frames, or of one mask for each segment (W, H, D, segments)."""
-    sources = _sources(frames)
+    sources = source_images(frames)
     pixels = np.ascontiguousarray(np.swapaxes(drawn, 0, 2))
     several = len(sources) == 1 and len(frames) > 1
     seg = highdicom.seg.Segmentation(
@@ -120,32 +115,12 @@ def _made(
         content_label="SEGMENTATION",
         content_description="Label of an annotator",
         # In a file of many frames, only frames with something drawn are referenced, in the order of their places.
-        plane_positions=[_position(frame) for frame in frames] if several else None,
+        plane_positions=[plane_position(frame) for frame in frames] if several else None,
     )
     seg.SpecificCharacterSet = "ISO_IR 192"
     seg.SeriesDescription = "Segmentation (activelabel)"
-    seg.ContentCreatorName = _text(author)
+    seg.ContentCreatorName = long_string(author)
     return seg
-
-
-def _sources(frames: Sequence[Frame]) -> list[Dataset]:
-    """The files of these frames in their order, each once, with their texts decoded."""
-    by_file: Mapping[Path, Dataset] = {frame.file: frame.header for frame in frames}
-    sources = list(by_file.values())
-    distance_mm = float(np.linalg.norm(frames[-1].position_mm - frames[0].position_mm)) / (len(frames) - 1)
-    for source in sources:
-        source.decode()
-        for name in _EMPTY_IF_MISSING:
-            if name not in source:
-                setattr(source, name, "")
-        if "SliceThickness" not in source and "SharedFunctionalGroupsSequence" not in source:
-            source.SliceThickness = f"{distance_mm:.9g}"
-    return sources
-
-
-def _position(frame: Frame) -> PlanePositionSequence:
-    place = [float(f"{value:.9g}") for value in frame.position_mm]
-    return PlanePositionSequence(coordinate_system="PATIENT", image_position=place)
 
 
 def _segment(number: int, place: int, name: str, series_uid: str, model_version: int | None) -> SegmentDescription:
@@ -156,15 +131,15 @@ def _segment(number: int, place: int, name: str, series_uid: str, model_version:
     automatic, manual = SegmentAlgorithmTypeValues.AUTOMATIC, SegmentAlgorithmTypeValues.MANUAL
     segment = SegmentDescription(
         segment_number=number,
-        segment_label=_text(name),
+        segment_label=long_string(name),
         segmented_property_category=category,
         segmented_property_type=kind,
         algorithm_type=manual if by_model is None else automatic,
         algorithm_identification=by_model,
         tracking_uid=generate_uid(entropy_srcs=["activelabel tracking", series_uid, name]),
-        tracking_id=_text(name),
+        tracking_id=long_string(name),
     )
-    segment.SegmentDescription = _text(name)
+    segment.SegmentDescription = long_string(name)
     segment.RecommendedDisplayCIELabValue = cielab(_COLOURS[(place - 1) % len(_COLOURS)])
     return segment
 
@@ -176,7 +151,7 @@ def _meaning(name: str, place: int) -> tuple[Code, Code]:
         found = getattr(known, keyword, None)
         if isinstance(found, Code) and found.scheme_designator == "SCT":
             return category, found
-    return _CATEGORY, Code(str(place), "99ACTIVELABEL", _text(name))
+    return _CATEGORY, Code(str(place), "99ACTIVELABEL", long_string(name))
 
 
 def cielab(colour: tuple[int, int, int]) -> list[int]:
@@ -190,8 +165,3 @@ def cielab(colour: tuple[int, int, int]) -> list[int]:
     cube = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
     lightness, a, b = 116 * cube[1] - 16, 500 * (cube[0] - cube[1]), 200 * (cube[1] - cube[2])
     return [round(lightness / 100 * 65535), round((a + 128) / 255 * 65535), round((b + 128) / 255 * 65535)]
-
-
-def _text(text: str) -> str:
-    """The text without backslashes, which would separate two values in DICOM."""
-    return text.replace("\\", "/")[:_LONGEST_NAME]

@@ -210,6 +210,16 @@ class LabelMap(Sequence[str]):
         """The voxels of a checked label that are not ignored."""
         return ~self._table(bool, dict.fromkeys(self.ignored, True))[values]
 
+    @property
+    def undrawn(self) -> tuple[int, ...]:
+        """The values that belong to no structure: 0, other background, and ignored values."""
+        return (0, *self.background, *self.ignored)
+
+    def drawn(self, values: NDArray[Any]) -> Mask:
+        """The voxels of a label that belong to any structure; values that the map does not know count too."""
+        undrawn = self.undrawn
+        return values != 0 if len(undrawn) == 1 else ~np.isin(values, undrawn)
+
     def structures(self, values: Values) -> Iterator[tuple[str, Mask]]:
         """Each structure's name and its voxels in a checked label."""
         for index, name in enumerate(self.names):

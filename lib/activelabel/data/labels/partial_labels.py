@@ -1,11 +1,12 @@
 """Labels that cover only some slices of an image, and the merge of two drawings into one label."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.slices import differing_slices
 
 
@@ -17,10 +18,9 @@ class PartialLabel:
     axis: int
     slices: frozenset[int]
 
-    @property
-    def foreground_slices(self) -> int:
-        """The number of its slices with something drawn."""
-        return len(differing_slices(self.array, 0, self.axis))
+    def foreground_slices(self, labels: Sequence[str]) -> int:
+        """The number of its slices with a structure of the label map `labels` on them."""
+        return len(differing_slices(label_map_of(labels).drawn(self.array), False, self.axis))
 
 
 def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:

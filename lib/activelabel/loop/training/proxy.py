@@ -115,7 +115,8 @@ class ProxyTraining(NetworkTraining):
                 finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**outcome.stats, "total_time": total_time, "validation": per_case}
-        stats.pop("current_time", None)
+        for of_a_running_one in ("current_time", "seconds_left"):
+            stats.pop(of_a_running_one, None)
         self.stage.pop("stage")
         standing = read_standing(self._project.ledger, "proxy")
         logger.info("%s", standing)

@@ -11,6 +11,8 @@ from activelabel.project.images import Images
 from activelabel.store.records.images import Role
 
 CASES_FILE = "cases.json"
+VALIDATION_FILE = "validation.json"
+"""The Dice of each structure in each validation case, by image."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ This module chooses the initial weights and the stages of a training, and publis
 atomically.
 """
 
+import json
 import logging
 import math
 import time
@@ -22,7 +23,7 @@ from activelabel.loop.noisy_labels import NoisyLabels
 from activelabel.loop.run_folder import exclusive_run, finish_run
 from activelabel.loop.training.network_training import NetworkTraining
 from activelabel.loop.training.options import TrainOptions, offered_options, parse_options
-from activelabel.loop.training.run import Run
+from activelabel.loop.training.run import VALIDATION_FILE, Run
 from activelabel.loop.training.semi_supervised import SemiSupervisedTraining
 from activelabel.loop.training.stats import read_stats, with_models
 from activelabel.loop.training_cases import annotated_case, check_training_cases, readable_annotations
@@ -122,11 +123,13 @@ class SegmentationTraining(NetworkTraining):
             model = publish_model(self._project, outcome.weights, metrics, annotations, judges=judges)
             logger.info("published model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
+                (folder / VALIDATION_FILE).write_text(json.dumps(per_case, allow_nan=False), encoding="utf-8")
                 self.forget_epochs()
                 finish_run(folder, model.version)
         total_time = str(timedelta(seconds=round(time.monotonic() - started)))
         stats = {**outcome.stats, "total_time": total_time, "validation": per_case}
-        stats.pop("current_time", None)
+        for of_a_running_one in ("current_time", "seconds_left"):
+            stats.pop(of_a_running_one, None)
         standing = read_standing(self._project.ledger)
         logger.info("%s", standing)  # the last line of a task's details, which clients show
         return with_models(self.show(stats), standing)

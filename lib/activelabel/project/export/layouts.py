@@ -11,6 +11,8 @@ from activelabel.project.export.cases import ExportedCase
 
 ENDING = ".nii.gz"
 AUDIT = "audit.csv"
+VERSIONS = "versions"
+"""The folder of the label versions and drafts that the audit trail names, and of the masks that models showed."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def bids(cases: Sequence[ExportedCase], labels: Sequence[str], channels: Sequenc
             "dataset_description.json": _json(raw),
             "participants.tsv": _tsv([("participant_id",), *((subject,) for subject in subjects.values())]),
             "cases.tsv": _tsv([("participant_id", "run", "image", "role", "file"), *rows]),
-            ".bidsignore": f"cases.tsv\n{AUDIT}\n{folder}/\n",
+            ".bidsignore": f"cases.tsv\n{AUDIT}\n{VERSIONS}/\n{folder}/\n",
             f"{_DERIVATIVES}/dataset_description.json": _json(derived),
             f"{_DERIVATIVES}/dseg.tsv": _tsv(names),
         },

@@ -1,5 +1,6 @@
 """Writes the finished data set of a project into a folder of its own, completely or not at all."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -17,9 +18,10 @@ from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.project.export.audit import audit_table
+from activelabel.project.export.audit import IMAGE, LABEL, MASK, WRITTEN_ANEW, ExportedFile, audit_table
 from activelabel.project.export.cases import ExportedCase, exported_cases
 from activelabel.project.export.layouts import AUDIT, ENDING, LAYOUTS, Layout, Place
+from activelabel.project.export.versions import write_versions
 from activelabel.project.images import Images
 from activelabel.project.project import Project
 
@@ -69,10 +71,12 @@ def export_dataset(
     laid = LAYOUTS[layout](cases, project.labels, channels, out.name)
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
+    files: list[ExportedFile] = []
     for case in follow(cases):
         with one_case(case.name):
-            _write_case(case, laid, project, unfinished)
-    texts = {**laid.texts, AUDIT: audit_table(project, [case.annotation for case in cases])}
+            files += _write_case(case, laid, project, unfinished)
+    write_versions(project, {case.annotation.file for case in cases if not case.is_partial}, unfinished)
+    texts = {**laid.texts, AUDIT: audit_table(project, [case.annotation for case in cases], files)}
     for path, text in texts.items():
         file = unfinished / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,32 +89,40 @@ def export_dataset(
     return Exported(roles.count("training"), roles.count("validation"), partial)
 
 
-def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -> None:
+def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -> list[ExportedFile]:
     place = laid.places[case.name]
-    for path in (*place.images, place.label, *((place.mask,) if case.is_partial else ())):
+    masks = (place.mask,) if case.is_partial else ()
+    for path in (*place.images, place.label, *masks):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-    _write_image(case.image, [out / path for path in place.images])
+    is_copy = _write_image(case.image, [out / path for path in place.images])
     if case.is_partial:
         _write_partial(case, place, laid.ignored, project, out)
     else:
         shutil.copyfile(case.label, out / place.label)
+    kinds = {**dict.fromkeys(place.images, IMAGE if is_copy else WRITTEN_ANEW), place.label: LABEL}
+    return [
+        ExportedFile(case.name, path, hashlib.sha256((out / path).read_bytes()).hexdigest(), kind)
+        for path, kind in {**kinds, **dict.fromkeys(masks, MASK)}.items()
+    ]
 
 
-def _write_image(source: ImageFiles, targets: Sequence[Path]) -> None:
+def _write_image(source: ImageFiles, targets: Sequence[Path]) -> bool:
     """Copy a compressed NIfTI as it is; write any other image as one, at the place that 3D Slicer gives its voxels.
 
     Channels are written on the grid of the shown one: each into its own file, or as frames if there is one target.
+    Return whether it is a copy.
     """
     if not source.channels and source.path.is_file() and ending_of(source.name).lower() == ENDING:
         shutil.copyfile(source.path, targets[0])
-        return
+        return True
     volume = read_volume(source)
     if len(targets) == 1:
         frames = np.moveaxis(volume.channels, 0, -1)
         _save(frames[..., 0] if len(volume.channels) == 1 else frames, volume.affine_ras, targets[0])
-        return
+        return False
     for channel, target in zip(volume.channels, targets, strict=True):
         _save(channel, volume.affine_ras, target)
+    return False
 
 
 def _save(voxels: NDArray[np.float32], affine_ras: NDArray[np.float64], target: Path) -> None:

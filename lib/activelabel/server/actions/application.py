@@ -5,11 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from activelabel.loop.autopilot import Autopilot
+from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
+from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
+from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.inference import Inference
 from activelabel.server.actions.info import AppInfo
+from activelabel.server.actions.maps import MapActions
 from activelabel.server.actions.models import ModelActions
+from activelabel.server.actions.progress import ProgressReader
 from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.processes import one_line_in_child
@@ -27,9 +32,13 @@ class Application:
         autopilot: trains and scores automatically; None if it is off, and in a child process of the server.
         cases: actions on cases: next, skip, draft, finish.
         reviews: actions of reviewers: take, approve, return.
+        blind: which images the person who asks reads without seeing what others have drawn.
         models: actions on models: upload, withdraw, the model in use.
         inference: computes masks and uncertainty maps for clients.
+        maps: computes maps of uncertainty and probability, voxel by voxel.
         info: the answer to `GET /info/`.
+        progress: what runs, what the project waits for, learning curve and forecast.
+        events: tells clients that listen of all changes.
     """
 
     def __init__(
@@ -47,9 +56,18 @@ class Application:
         self.autopilot = autopilot
         self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work)
         self.reviews = ReviewActions(project, datastore, self.look_for_work)
+        self.blind = BlindReadings(project)
         self.models = ModelActions(project, datastore)
         self.inference = Inference(project, datastore, tasks.infers, self.models)
+        self.maps = MapActions(project, datastore, tasks.loaded)
         self.info = AppInfo(project, datastore, tasks, self.cases, autopilot)
+        self.progress = ProgressReader(project, datastore, tasks, autopilot)
+        self.events = EventHub(
+            self.progress.revision,
+            self.progress.read,
+            standing=lambda: str(read_standing(project.ledger)),
+            worklist=lambda: self.cases.worklist((), None),
+        )
 
     def look_for_work(self) -> None:
         """Wake the autopilot after labels or cases have changed, so that it checks at once whether work is due."""

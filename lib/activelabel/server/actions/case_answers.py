@@ -62,6 +62,17 @@ class SliceAsked(BaseModel):
     position_mm: float = Field(description="its position in mm, as Slicer shows it")
 
 
+class PlacesOfSlices(BaseModel):
+    """Where all slices of an image lie, as Slicer shows their positions."""
+
+    axis: int = Field(description="the axis of the image's array along which slices are counted")
+    plane: str = Field(description="their plane: `axial`, `coronal` or `sagittal`")
+    towards: str = Field(description="the letter of the side towards which positions grow: `L`, `A` or `S`")
+    count: int = Field(description="how many there are")
+    first_mm: float = Field(description="the position of the slice with index 0")
+    step_mm: float = Field(description="how far the next one lies from it; negative if positions fall with the index")
+
+
 class CurrentQuery(BaseModel):
     """The query that an annotator holds."""
 
@@ -72,6 +83,7 @@ class CurrentQuery(BaseModel):
     plane: str | None = Field(description="the plane of the slices: `axial`, `coronal` or `sagittal`")
     towards: str | None = Field(description="the letter of the side towards which positions grow: `L`, `A` or `S`")
     slices: list[SliceAsked] = Field(description="the slices that are asked for; empty for a volume")
+    places: PlacesOfSlices = Field(description="where the slices of the image lie, also for a volume")
     reason: str = Field(description="why the case was chosen, in a sentence")
     strategy: str = Field(description="the strategy that chose it")
     score: float | None = Field(description="the score by which it was chosen; null if no score was used")

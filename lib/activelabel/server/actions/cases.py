@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,19 +10,19 @@ from typing import Any
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.annotation.archive import Kept
-from activelabel.data.slice_places import SlicePlaces, slice_places
+from activelabel.data.slice_places import slice_places
+from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.project.project import Project
-from activelabel.project.slice_names import ohif_number
 from activelabel.server.actions.case_answers import (
     ActiveNoted,
     CurrentQuery,
     QueryAnswer,
     Released,
-    SliceAsked,
     Worklist,
 )
+from activelabel.server.actions.slice_answers import places_of_slices, slices_asked
 from activelabel.server.actions.worklist import WorklistReader, review_of_case
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -131,20 +131,21 @@ class CaseActions:
         held = ledger.active_lease(annotator)
         if held is None:
             return QueryAnswer(query=None)
-        axis, places = None, None
-        if held.slices is not None:
-            axis = ledger.image(held.image_id).slice_axis
-            assert axis is not None  # the slices were counted before they were leased
-            places = slice_places(read_grid(self._datastore.image_files(held.image_id)), axis)
+        grid = read_grid(self._datastore.image_files(held.image_id))
+        fixed = ledger.image(held.image_id).slice_axis
+        axis = slice_axis(grid, self._project.slice_plane) if fixed is None else fixed
+        places = slice_places(grid, axis)
+        by_slice = held.slices is not None
         returned = {label.image_id: review for label, review in ledger.returned_to(annotator)}.get(held.image_id)
         query = CurrentQuery(
             image=held.image_id,
             role=ledger.image(held.image_id).role,
-            kind="volume" if places is None else "slices",
-            axis=axis,
-            plane=None if places is None else places.plane,
-            towards=None if places is None else places.towards,
-            slices=[] if places is None else slices_asked(places, held.slices or ()),
+            kind="slices" if by_slice else "volume",
+            axis=axis if by_slice else None,
+            plane=places.plane if by_slice else None,
+            towards=places.towards if by_slice else None,
+            slices=slices_asked(places, held.slices or ()),
+            places=places_of_slices(places, axis),
             reason=held.reason,
             strategy=held.strategy,
             score=held.score,
@@ -227,19 +228,6 @@ class CaseActions:
                 **{verdict.value: outcomes.count(verdict.value) for verdict in Verdict},
             },
         }
-
-
-def slices_asked(places: SlicePlaces, slices: Iterable[int]) -> list[SliceAsked]:
-    """Slices of an image as programs and as viewers count them."""
-    return [
-        SliceAsked(
-            index=index,
-            number=index + 1,
-            ohif_number=ohif_number(places, index),
-            position_mm=round(float(places.positions_mm[index]), 3),
-        )
-        for index in slices
-    ]
 
 
 def kept_as_json(kept: Kept) -> dict[str, Any]:

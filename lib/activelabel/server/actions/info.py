@@ -21,6 +21,7 @@ from activelabel.project.readability import known_intensities
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.project_tasks import ProjectTasks
+from activelabel.store.records.labels import SECOND
 from activelabel.store.records.study import Progress
 from activelabel.strategies.trust import read_trust
 
@@ -100,13 +101,18 @@ class AppInfo:
             "model": standing.in_full(standing.in_use),
             "newest_model": standing.in_full(standing.newest),
             "autopilot": autopilot_info(project, situation, self._autopilot),
-            "effort": vars(ledger.effort(self._datastore.patients())),
+            "effort": self._effort(),
             "set_aside": {image.id: image.unreadable_reason for image in ledger.images_set_aside()},
             "modality": self._modality(),
             "doubt": read_trust(project).as_json(),
             "advice": advice(project),
             "cases": self._cases.cases(),
         }
+
+    def _effort(self) -> dict[str, Any]:
+        """The effort for the labels that count, and beside it that for second readings."""
+        patients, ledger = self._datastore.patients(), self._project.ledger
+        return {**vars(ledger.effort(patients)), "second_readings": vars(ledger.effort(patients, SECOND))}
 
     def _tasks_info(self) -> dict[str, Any]:
         """The tasks under the keys that the host's clients read."""

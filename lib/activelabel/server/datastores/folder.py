@@ -167,19 +167,18 @@ class LedgerDatastore(FolderImages):
             "and the series with `activelabel rtstruct`"
         )
 
+    def series_folder(self, image_id: str) -> Path:
+        """The folder with the DICOM files of an image, which only an image of a PACS has.
+
+        Raises:
+            InvalidInputError: the image is a file.
+        """
+        raise InvalidInputError(f"image '{image_id}': it is a file, not a DICOM series")
+
     def _reads_second(self, image_id: str, annotator: str) -> bool:
         """Whether an annotator holds an image for a second reading, and so must not see the first."""
         held = self._ledger.active_lease(annotator)
         return held is not None and (held.image_id, held.strategy) == (image_id, SECOND_READING)
-
-    def require_blind(self, image_id: str, tag: str, person: str) -> None:
-        """Refuse to show a label to whoever is to draw without seeing it.
-
-        Raises:
-            ForbiddenError: it is the label of the first reading.
-        """
-        if tag == FINAL and self._reads_second(image_id, person):
-            raise ForbiddenError(f"image '{image_id}': draw it without the first reading, which is shown afterwards")
 
     def kept_file(self, label: Kept) -> Path:
         """The archived file of a label version or draft.
@@ -193,12 +192,14 @@ class LedgerDatastore(FolderImages):
 
     def remove_image(self, image_id: str) -> None:
         """Remove an image and its labels from the studies. The project folder keeps all files."""
-        files = self._files(image_id).paths
+        image = self._files(image_id)
+        files = image.paths
         if not os.access(files[0].parent, os.W_OK):
             raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
         for tag in list(self._datastore.objects[image_id].labels):
             if tag in self._datastore.objects[image_id].labels:  # removing a final label may have removed its original
                 self.remove_label(image_id, tag)
+        self._prepared.forget(image)
         for file in files:
             if file.exists():
                 kept = self._archive.project_folder / REMOVED / f"{time.time_ns()}-{file.name}"

@@ -30,6 +30,7 @@ from activelabel.errors import (
     InvalidInputError,
     NotReadyError,
 )
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.given.channel_files import SHOWN, shown_channel
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
@@ -52,6 +53,7 @@ class FolderImages(LocalDatastore):
     """The part of `LedgerDatastore` that manages images and keeps the listing consistent with folder and ledger."""
 
     watches_folder: ClassVar[bool] = True
+    has_series: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class FolderImages(LocalDatastore):
         split: GivenSplit | None = None,
         patients: GivenPatients | None = None,
         layout: ChannelLayout = ONE_CHANNEL,
+        prepared: PreparedImages | None = None,
     ) -> None:
         """Open the studies folder.
 
@@ -80,6 +83,7 @@ class FolderImages(LocalDatastore):
             split: the given roles of images, if any; test images are never asked for.
             patients: the given patients, if any; images of unknown patients are passed over.
             layout: how the channels of an image lie in files.
+            prepared: the kept prepared images, from which those of a removed image are removed.
 
         Raises:
             InvalidInputError: the folder of labels is a link that leads out and must not be followed.
@@ -101,6 +105,7 @@ class FolderImages(LocalDatastore):
         self._split = split
         self._patients = patients
         self._layout = layout
+        self._prepared = prepared or PreparedImages(None)
         self._beside = None if images is None else Path(images)
         self._found_labels = FoundLabels(
             self._beside or Path(studies),

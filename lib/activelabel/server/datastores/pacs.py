@@ -29,6 +29,7 @@ from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError,
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
 from activelabel.project.modality import known_modality
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.pacs.blind_view import SEGMENTATIONS, BlindView
 from activelabel.server.pacs.channel_series import Grouped, SeriesRule
 from activelabel.server.pacs.client import Pacs, Series
 from activelabel.server.pacs.modality import find_out, image_series
@@ -56,6 +57,7 @@ class PacsDatastore(LedgerDatastore):
     """
 
     watches_folder: ClassVar[bool] = False
+    has_series: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class PacsDatastore(LedgerDatastore):
         self._exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
         self._images: Grouped | None = None  # None until the PACS has answered
         self._problem: str | None = None
+        self._modalities: dict[str, str] = {}  # of series that viewers have asked for; a series never changes its own
         self._looking = threading.Lock()
         view.mkdir(parents=True, exist_ok=True)
         super().__init__(
@@ -139,6 +142,24 @@ class PacsDatastore(LedgerDatastore):
     def note_sender(self, series: Collection[str], name: str) -> None:
         """Record who sends these series to the PACS: the annotator of each SEG, whatever author the SEG names."""
         self._exchange.senders.update(dict.fromkeys(series, name))
+
+    def blind_view(self, images: Collection[str], person: str) -> BlindView | None:
+        """The view of the PACS for a person who reads these images blind; None if they may see everything."""
+        studies = {study for image_id in images if (study := self._study_of(image_id)) is not None}
+        if not studies:
+            return None
+        own = {series for image_id in images for series in self._exchange.series_of(image_id, person)}
+        return BlindView(frozenset(studies), frozenset(own), self._is_segmentation)
+
+    def _is_segmentation(self, series_uid: str) -> bool:
+        if series_uid in self._datastore.objects:  # an image; a viewer asks for each of its slices
+            return False
+        if series_uid not in self._modalities:
+            modality = self.pacs.modality_of(series_uid)
+            if modality is None:
+                return False
+            self._modalities[series_uid] = modality
+        return self._modalities[series_uid] in SEGMENTATIONS
 
     # Images
 
@@ -279,7 +300,7 @@ class PacsDatastore(LedgerDatastore):
         """
         file, annotation = self.label_file(image_id, tag), self._ledger.current_annotation(image_id, tag)
         assert annotation is not None
-        series, made = self._cache.slices(image_id, self._study_of(image_id)), annotation.created_at
+        series, made = self.series_folder(image_id), annotation.created_at
         uid = rtstruct_uid(annotation.sha256, image_id)
         dataset = write_rtstruct(file, series, self._archive.labels, uid, annotation.annotator, made)
         if dataset is None:
@@ -287,6 +308,15 @@ class PacsDatastore(LedgerDatastore):
         content = BytesIO()
         dataset.save_as(content, write_like_original=False)
         return content.getvalue()
+
+    def series_folder(self, image_id: str) -> Path:
+        """The folder with the DICOM files of the series that viewers show, fetched if necessary.
+
+        Raises:
+            NotFoundError: the PACS no longer has the series.
+            UnavailableError: the series has to be fetched, and the PACS does not answer.
+        """
+        return self._cache.slices(image_id, self._study_of(image_id))
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
         """Make a draft the final label, and store it in the PACS too."""

@@ -34,6 +34,8 @@ LEAST: dict[str, Role] = {
             "GET /activelabel/cases", "GET /activelabel/worklist", "GET /activelabel/query",
             "PUT /activelabel/draft", "GET /activelabel/draft", "POST /activelabel/release",
             "POST /activelabel/heartbeat",
+            "GET /activelabel/uncertainty", "GET /activelabel/probability",
+            "GET /activelabel/progress", "GET /activelabel/events",
             "POST /infer/{model}", "POST /infer/wsi/{model}", "POST /infer/wsi_v2/{model}",
             "PUT /session/", "GET /session/{session_id}", "DELETE /session/{session_id}",
             "GET /datastore/", "GET /datastore/image", "GET /datastore/image/info", "GET /datastore/label",

@@ -129,6 +129,11 @@ class Pacs:
                 return series.study_uid
         raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
 
+    def modality_of(self, series_uid: str) -> str | None:
+        """The modality of a series; None if the PACS has no such series."""
+        found = self._search({"SeriesInstanceUID": series_uid})
+        return next((series.info["Modality"] for series in found if series.uid == series_uid), None)
+
     def store(self, dataset: Dataset) -> None:
         """Store an object in the PACS; an object that the PACS already has stays unchanged."""
         with self._asking("an object to store"):

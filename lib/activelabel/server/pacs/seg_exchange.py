@@ -133,6 +133,15 @@ class SegExchange:
             logger.error("the label of %s is kept here only: %s", image_id, error)
         self._settled.add(annotation.id)
 
+    def series_of(self, image_id: str, person: str) -> set[str]:
+        """The series of segmentations of an image that a person has drawn, as far as they are in the ledger."""
+        labels = [label for label in self._ledger.history(image_id) if label.annotator == person]
+        drafts = [draft for draft in self._ledger.open_drafts(image_id) if draft.annotator == person]
+        kept: list[Annotation | Draft] = [*labels, *drafts]
+        taken_in = (_source(drawing) for drawing in kept)
+        sent = {series for series, sender in self.senders.items() if sender == person}
+        return {seg_uid(label) for label in labels} | {uid for uid in taken_in if uid is not None} | sent
+
     def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str]) -> list[Kept]:
         history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]
         known = {uid for annotation in history for uid in (_source(annotation), seg_uid(annotation))}
@@ -188,9 +197,9 @@ def seg_uid(annotation: Annotation) -> str:
     return str(generate_uid(entropy_srcs=["label", annotation.image_id, str(annotation.version), annotation.sha256]))
 
 
-def _source(annotation: Annotation) -> str | None:
-    """The SEG series from which a label was taken in; None for any other label."""
-    taken_in = _TAKEN_IN.fullmatch(Path(annotation.file).name)
+def _source(kept: Annotation | Draft) -> str | None:
+    """The SEG series from which a label or a draft was taken in; None for any other."""
+    taken_in = _TAKEN_IN.fullmatch(Path(kept.file).name)
     return taken_in["uid"] if taken_in else None
 
 

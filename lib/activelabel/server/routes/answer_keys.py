@@ -75,6 +75,8 @@ _OF_THE_HOST = {
     "train_stats.{trainer}.total_iterations": "steps of an epoch",
     "train_stats.{trainer}.start_ts": "when the training began, in seconds since 1970",
     "train_stats.{trainer}.total_time": "duration of the training; absent while it runs",
+    "train_stats.{trainer}.seconds_left": "how long the rest takes at this pace, null before the first step; "
+    "absent after its end",
     "train_stats.{trainer}.current_time": "time since the start of the training; absent after its end",
     "train_stats.{trainer}.best_metric": "validation Dice of the model in use; during a training the best so far",
     "train_stats.{trainer}.train": "metrics on the last patches of each epoch",
@@ -124,6 +126,10 @@ _EFFORT = {
     "active_queries": "timed queries of which a client has said the active time",
     "seconds_per_query": "mean time of a timed query: the active time where it is known, else until its label came; "
     "null if there are none",
+}
+_EFFORT_OF_SECOND = {
+    "slices": "slices that second readings cover",
+    "patients": "patients whose images were read twice",
 }
 _AUTOPILOT = {
     "due": "work that is due: `training` or `scoring`, of the model or the proxy model; null for none",
@@ -184,6 +190,8 @@ INFO: dict[str, str] = {
     **_below("autopilot", _AUTOPILOT),
     "effort": "annotation effort of the final labels",
     **_below("effort", _EFFORT),
+    "effort.second_readings": "annotation effort of second readings, which comes on top",
+    **_below("effort.second_readings", {**_EFFORT, **_EFFORT_OF_SECOND}),
     "set_aside": "images that cannot be used",
     "set_aside.{image}": "why the image cannot be used",
     "modality": "modality of the images; null while it is unknown",

@@ -21,7 +21,15 @@ from monailabel.endpoints import ohif, scoring, train
 from activelabel.errors import ForbiddenError, NotFoundError
 from activelabel.server.known import require_known
 from activelabel.server.login.gate import let_fetch
-from activelabel.server.routes import case_routes, datastore_routes, inference_routes, login_routes, pages
+from activelabel.server.routes import (
+    case_routes,
+    datastore_routes,
+    inference_routes,
+    login_routes,
+    map_routes,
+    pages,
+    progress_routes,
+)
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.pacs_proxy import pass_to_pacs
 from activelabel.server.routes.request_checks import check_params
@@ -170,6 +178,15 @@ def ohif_page(path: str, user: AnyUser) -> Any:
     return ohif.get_ohif("" if is_folder else path)
 
 
-_OWN = (router, login_routes.router, pages.router, datastore_routes.router, inference_routes.router, case_routes.router)
+_OWN = (
+    router,
+    login_routes.router,
+    pages.router,
+    datastore_routes.router,
+    inference_routes.router,
+    case_routes.router,
+    map_routes.router,
+    progress_routes.router,
+)
 ROUTES = [route for own in _OWN for route in own.routes]
 """All routes, in matching order."""

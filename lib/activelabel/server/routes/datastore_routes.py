@@ -83,7 +83,7 @@ def download_label(label: str, tag: str, user: AnyUser, form: Literal["nifti", "
     """Download a label's file, or an RTSTRUCT of it if its image is of a PACS."""
     store = application().datastore
     require_label(label, tag, store)
-    store.require_blind(label, tag, user.username)
+    application().blind.require_may_see(label, tag)
     if form == "rtstruct":
         name = {"Content-Disposition": f'attachment; filename="{label}_rtstruct.dcm"'}
         return Response(store.rtstruct(label, tag), media_type="application/dicom", headers=name)

@@ -31,7 +31,8 @@ router = APIRouter(route_class=OneLineRoute)
 INFERENCES_AT_ONCE = 4
 """Limit of concurrent inferences. Further ones wait without taking a worker thread; models run one at a time anyway."""
 
-_turns = CapacityLimiter(INFERENCES_AT_ONCE)
+turns = CapacityLimiter(INFERENCES_AT_ONCE)
+"""The turns of everything that runs a model for a client."""
 
 
 @router.post("/infer/{model}", response_model=None)
@@ -52,7 +53,7 @@ async def run_inference(
         result = _infer(model, image, session_id, parse_params(params), file, output)
         return infer.send_response(application().datastore, result, output, background_tasks)
 
-    return await to_thread.run_sync(run, limiter=_turns)
+    return await to_thread.run_sync(run, limiter=turns)
 
 
 def _infer(

@@ -6,8 +6,7 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from activelabel.data.files.one_case import one_case
-from activelabel.data.preprocessing import prepare_image, restore_label
-from activelabel.data.volumes import read_volume
+from activelabel.data.preprocessing import restore_label
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
@@ -54,10 +53,9 @@ class SegmentationInfer(InferTask):
         wanted = wanted_format(request)
         files = self._project.layout.files(request["image"])
         with one_case(files.name):
-            volume = read_volume(files)
-            image = prepare_image(volume, self._project.preprocessing)
+            image = self._project.prepared_images().get(files, self._project.preprocessing, keep=False)
         with self._loaded.predictor(request.get("model_version")) as (version, predictor):
             mask = restore_label(predictor.probabilities(image.tensor), image, self._project.labels)
-        file = write_mask(mask, volume.affine_ras, wanted)
+        file = write_mask(mask, image.original.affine_ras, wanted)
         names = dict(self._project.labels.shown_predicted_names)
         return file, {"label_names": names, "model_version": version}

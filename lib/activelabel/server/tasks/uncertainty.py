@@ -9,8 +9,7 @@ from torch import Tensor
 
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.files.one_case import one_case
-from activelabel.data.preprocessing import prepare_image, restore_maps
-from activelabel.data.volumes import read_volume
+from activelabel.data.preprocessing import restore_maps
 from activelabel.errors import InvalidInputError
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.project import Project
@@ -50,15 +49,14 @@ class UncertaintyInfer(InferTask):
         wanted = wanted_format(request)
         files = self._project.layout.files(request["image"])
         with one_case(files.name):
-            volume = read_volume(files)
-            image = prepare_image(volume, self._project.preprocessing)
+            image = self._project.prepared_images().get(files, self._project.preprocessing, keep=False)
         with self._loaded.predictor() as (version, predictor):
             statistics = predictor.sample(
                 image.tensor, self._project.recipe.prediction.repeats, self._project.settings.seed
             )
         map = restore_maps(MEASURES[measure](statistics)[None].cpu(), image)[0]
         mask, names = bands(map, measure)
-        file = write_mask(mask.numpy(), volume.affine_ras, wanted)
+        file = write_mask(mask.numpy(), image.original.affine_ras, wanted)
         return file, {"label_names": names, "model_version": version, "measure": measure}
 
 

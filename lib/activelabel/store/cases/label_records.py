@@ -19,7 +19,8 @@ from activelabel.store.lookup import image_row
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
-from activelabel.store.schema.queries import LeaseRow
+from activelabel.store.schema.models import ModelUseRow
+from activelabel.store.schema.queries import LeaseRow, SkipRow
 from activelabel.store.schema.reviews import ReadingRow, ReviewRow
 from activelabel.store.schema.study import RoundRow
 
@@ -111,7 +112,7 @@ class LabelRecords(Database):
                     raise InvalidInputError(f"ledger {self.shown_url}: it knows images already: name an empty one")
                 rebuilt = _rebuild(session, list(records), now)
                 if self.file is None:
-                    _advance_id_sequences(session)
+                    advance_id_sequences(session)
                 return rebuilt
         except (exc.IntegrityError, exc.StatementError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = str(getattr(error, "orig", error)).splitlines()[0][:200]
@@ -170,8 +171,11 @@ def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
 
 
-def _row(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
-    """A row made from the output of `_values`. Columns that this version does not know are left out."""
+def row_of(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
+    """A row made from its values by column; times may be texts, as `_values` gives them.
+
+    Columns that this version does not know are left out.
+    """
     found: dict[str, Any] = {}
     for column in kind.__table__.columns:
         value = {**values, **instead}.get(column.key)
@@ -189,23 +193,23 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
         if known is None or known["ended_at"] is None:
             queries[int(values["id"])] = values
     for values in images.values():
-        session.add(_row(ImageRow, values, present=True, leased_whole=True))
+        session.add(row_of(ImageRow, values, present=True, leased_whole=True))
     for values in rounds.values():
-        session.add(_row(RoundRow, values, model_version=None))
+        session.add(row_of(RoundRow, values, model_version=None))
     session.flush()
     for values in queries.values():
         ended = {} if values["ended_at"] is not None else {"ended_at": now, "outcome": "released"}
-        session.add(_row(LeaseRow, values, model_version=None, **ended))
+        session.add(row_of(LeaseRow, values, model_version=None, **ended))
     session.flush()
-    labels = [_row(AnnotationRow, values) for record in records for values in record["annotations"]]
-    drafts = [_row(DraftRow, values) for record in records for values in record["drafts"]]
+    labels = [row_of(AnnotationRow, values) for record in records for values in record["annotations"]]
+    drafts = [row_of(DraftRow, values) for record in records for values in record["drafts"]]
     _end_earlier(labels, lambda row: (row.image_id, row.tag), "superseded_at")
     _end_earlier(drafts, lambda row: (row.image_id, row.annotator), "ended_at")
     session.add_all((*labels, *drafts))
     session.flush()
     # Records of earlier versions know no reviews and no readings.
-    session.add_all(_row(ReviewRow, values) for record in records for values in record.get("reviews", ()))
-    session.add_all(_row(ReadingRow, values) for record in records for values in record.get("readings", ()))
+    session.add_all(row_of(ReviewRow, values) for record in records for values in record.get("reviews", ()))
+    session.add_all(row_of(ReadingRow, values) for record in records for values in record.get("readings", ()))
     session.flush()
     annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
     return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))
@@ -223,8 +227,8 @@ def _end_earlier(rows: Iterable[Numbered], key: Callable[[Numbered], object], en
                 setattr(row, ended, later.created_at)
 
 
-def _advance_id_sequences(session: Session) -> None:
-    """Set PostgreSQL's id sequences to continue after the imported ids."""
-    for table in (AnnotationRow, DraftRow, LeaseRow, ReadingRow, ReviewRow):
+def advance_id_sequences(session: Session, *more: type[SkipRow] | type[ModelUseRow]) -> None:
+    """Set PostgreSQL's id sequences to continue after the imported ids; `more` are further tables with ids."""
+    for table in (AnnotationRow, DraftRow, LeaseRow, ReadingRow, ReviewRow, *more):
         sequence = func.pg_get_serial_sequence(table.__tablename__, "id")
         session.execute(select(func.setval(sequence, func.coalesce(func.max(table.id), 1))))

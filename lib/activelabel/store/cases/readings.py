@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import or_, select
+from sqlalchemy import null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.annotations import current_row
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
-from activelabel.store.pool import current_final, decided, disputed, waits_for_second
-from activelabel.store.records.labels import FINAL
+from activelabel.store.pool import current, current_final, decided, disputed, waits_for_second
+from activelabel.store.records.labels import FINAL, SECOND
 from activelabel.store.records.reviews import Agreement, Reading
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.reviews import ReadingRow
@@ -24,6 +24,18 @@ class Readings(Database):
         with self._reading() as session:
             waiting = set(session.scalars(select(AnnotationRow.image_id).where(waits_for_second(annotator))))
         return [image_id for image_id in of if image_id in waiting]
+
+    def not_read_by(self, person: str, of: Iterable[str]) -> set[str]:
+        """Those of these images that this person has not read, and may still be asked to read without seeing others.
+
+        An image with a label of some slices is none of them, nor one that was read twice or decided about.
+        """
+        decisions = or_(*(AnnotationRow.id.in_(decided(verdict)) for verdict in Verdict))
+        own, partly = AnnotationRow.annotator == person, AnnotationRow.slices.is_not(null())
+        over = select(AnnotationRow.image_id).where(current_final(), or_(own, partly, decisions))
+        twice = select(AnnotationRow.image_id).where(AnnotationRow.tag == SECOND, current())
+        with self._reading() as session:
+            return set(of) - {*session.scalars(over), *session.scalars(twice)}
 
     def readings(self, image_id: str | None = None) -> list[Reading]:
         """All comparisons of two readings, or those of one image, oldest first."""

@@ -1,13 +1,14 @@
 """Scores: numbers that a model version gives an image and each of its slices; strategies rank by them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Insert, and_, select
 from sqlalchemy.orm import Session
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
@@ -33,22 +34,36 @@ class Scores(Database):
             NotFoundError: the image or the model version is unknown.
             ValueError: a score that is not finite, naming image and measure; a seed outside 0 to 2^63 - 1.
         """
+        self.record_scores_of_images(model_version, [ImageScores(image_id, tuple(scores), repeats)], seed)
+
+    def record_scores_of_images(self, model_version: int, images: Sequence[ImageScores], seed: int) -> None:
+        """Keep the scores of several images, all or none, as `record_scores`. Raises what that does."""
         if not 0 <= seed <= _LARGEST_SEED:
             raise ValueError(f"seed: expected 0 to {_LARGEST_SEED}, got {seed}")
-        rows = [_values(image_id, score) for score in scores]
-        common = {"image_id": image_id, "model_version": model_version, "repeats": repeats, "seed": seed}
+        common = {"model_version": model_version, "seed": seed, "created_at": self._clock()}
+        rows = [
+            {**common, "image_id": image.image_id, "repeats": image.repeats, **_values(image.image_id, score)}
+            for image in images
+            for score in image.scores
+        ]
         with self._writing() as session:
             model_row(session, model_version)
-            image_row(session, image_id)
+            for image in images:
+                image_row(session, image.image_id)
             if rows:
-                now = self._clock()
-                session.execute(_upsert(session), [{**common, **row, "created_at": now} for row in rows])
+                session.execute(_upsert(session), rows)
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of the images that have a score of this kind from this model version."""
         statement = select(ScoreRow.image_id).where(_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
+
+    def last_score_times(self, model_version: int, kind: ScoreKind, count: int) -> list[datetime]:
+        """When the images that were scored last got their score of this kind by a model version, newest first."""
+        times = select(ScoreRow.created_at).where(_kind(model_version, kind)).order_by(ScoreRow.created_at.desc())
+        with self._reading() as session:
+            return list(session.scalars(times.limit(count)))
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether any image has a score of this kind from this model version."""

@@ -39,7 +39,8 @@ class Lease:
 class Skip:
     """A case that an annotator skipped, and the reason. `kind` is `not now` or `cannot be annotated`.
 
-    A case that cannot be annotated is out of the pool until `ended_at`, when `ended_by` brought it back.
+    A case that cannot be annotated is out of the pool until `ended_at`, when `ended_by` brought it back. `last_lease`
+    is the newest query of the project at that time, 0 for none.
     """
 
     id: int
@@ -50,3 +51,4 @@ class Skip:
     created_at: datetime
     ended_at: datetime | None
     ended_by: str | None
+    last_lease: int

@@ -250,6 +250,7 @@ class TrainingLoop:
         for name, value in state["progress"].items():
             part = self.progress if "." not in name else getattr(self.progress, name.partition(".")[0])
             setattr(part, name.rpartition(".")[2], value)
+        self.progress.first_step = self.progress.step
         logger.info("training goes on after epoch %d of %d", self.progress.epoch, self.progress.epochs)
 
     def _write_epochs_file_if_due(self) -> None:

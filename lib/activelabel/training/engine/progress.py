@@ -48,6 +48,7 @@ class Progress:
         step: how many steps are over.
         without_better: validations since the best one.
         started: when this process began, in seconds since 1970.
+        first_step: how many steps were over when this process began.
     """
 
     epochs: int
@@ -58,9 +59,21 @@ class Progress:
     step: int = 0
     without_better: int = 0
     started: float = field(default_factory=time.time)
+    first_step: int = 0
+
+    def seconds_left(self, now: float) -> float | None:
+        """How long the remaining steps will take at the pace of this process so far; None before its first step.
+
+        A training that stops early takes less.
+        """
+        done = self.step - self.first_step
+        if done <= 0:
+            return None
+        return (now - self.started) / done * max(self.epochs * self.steps_per_epoch - self.step, 0)
 
     def as_stats(self) -> Stats:
         """The host's statistics of a training that runs: the host marks one that is done by a `total_time`."""
+        now = time.time()
         shown = {"train": self.learnt} if self.judged is None else {"train": self.learnt, "eval": self.judged}
         return {
             "rank": 0,
@@ -70,7 +83,8 @@ class Progress:
             "total_iterations": self.steps_per_epoch,
             "epoch": self.epoch,
             "start_ts": int(self.started),
-            "current_time": str(timedelta(seconds=int(time.time() - self.started))),
+            "current_time": str(timedelta(seconds=int(now - self.started))),
+            "seconds_left": self.seconds_left(now),
             "best_metric": (self.judged or self.learnt).best,
             **{key: metric.as_stats() for key, metric in shown.items()},
         }

@@ -1,0 +1,216 @@
+"""HTTP requests to the server, by Python's standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlencode, urlsplit
+
+from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
+
+ANSWER_SECONDS = 10.0
+"""How long a request may take, unless it is about a file or a prediction."""
+FILE_SECONDS = 120.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LONGEST_LINE = 500
+
+Params = Mapping[str, "str | int | float | None"]
+
+
+class Connection:
+    """Requests to one server, with a token where it wants a login.
+
+    Name and password stay in memory, so that an expired token is exchanged without a question.
+
+    Attributes:
+        address: `http://HOST:PORT`, without a slash at its end.
+        name: the name under which the person works.
+    """
+
+    def __init__(self, address: str, name: str = "", password: str = "", certificate: str = "") -> None:
+        """Talk to `address` as `name`; `certificate` is a file of certificates that are trusted, for TLS of one's own.
+
+        Raises:
+            ClientError: the address is none, or the certificate cannot be read.
+        """
+        self.address = checked_address(address)
+        self.name = name.strip()
+        self._password = password
+        self._token = ""
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if self.address.startswith("https://"):
+            handlers.append(urllib.request.HTTPSHandler(context=_trusted(certificate)))
+        if self.is_local:
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server runs on this machine."""
+        return urlsplit(self.address).hostname in _LOOPBACK
+
+    def log_in(self) -> None:
+        """Exchange name and password for a token, if the server wants a login.
+
+        Raises:
+            RefusedError: name or password is wrong.
+            SilentError: the server does not answer.
+        """
+        self._token = ""
+        if not self._read_json("GET", "/auth/")["enabled"]:
+            return
+        if not self._password:
+            raise RefusedError(401, "this server wants a login: enter name and password")
+        form = urlencode({"username": self.name, "password": self._password, "grant_type": "password"}).encode()
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        self._token = str(self._read_json("POST", "/auth/token", body=form, headers=kind)["access_token"])
+
+    def get(self, path: str, params: Params | None = None, seconds: float = ANSWER_SECONDS) -> Any:
+        """The JSON of a `GET`."""
+        return self._again_after_login(lambda: self._read_json("GET", _with(path, params), seconds=seconds))
+
+    def post(self, path: str, body: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -> Any:
+        """The JSON of a `POST` with a JSON body."""
+        content, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        return self._again_after_login(lambda: self._read_json("POST", path, content, kind, seconds))
+
+    def put_file(self, path: str, params: Params, file: Path, fields: Mapping[str, str]) -> Any:
+        """The JSON of a `PUT` of a form with the file `label` and some text fields."""
+        body, kind = _form(file, fields)
+        address = _with(path, params)
+        return self._again_after_login(lambda: self._read_json("PUT", address, body, kind, FILE_SECONDS))
+
+    def download(
+        self, path: str, params: Params, folder: Path, seconds: float = FILE_SECONDS, method: str = "GET"
+    ) -> Path:
+        """Download a file into `folder`, under the name that the server gives it, and return its path."""
+        return self._again_after_login(lambda: self._fetch(method, _with(path, params), folder, seconds))
+
+    def _fetch(self, method: str, path: str, folder: Path, seconds: float) -> Path:
+        with self._open(method, path, b"" if method == "POST" else None, {}, seconds) as answer:
+            name = Path(answer.headers.get_filename() or "file.nii.gz").name  # a name alone, never a path
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / name
+            try:
+                with target.open("wb") as file:
+                    shutil.copyfileobj(answer, file)
+            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+                raise SilentError(f"{self.address} broke off a download ({error or type(error).__name__})") from error
+        return target
+
+    def _again_after_login(self, request: Any) -> Any:
+        try:
+            return request()
+        except RefusedError as error:
+            if error.status != 401 or not self._password:
+                raise
+        self.log_in()
+        return request()
+
+    def _read_json(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = ANSWER_SECONDS,
+    ) -> Any:
+        with self._open(method, path, body, headers or {}, seconds) as answer:
+            try:
+                return json.loads(answer.read())
+            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+                raise SilentError(f"{self.address} broke off its answer ({error or type(error).__name__})") from error
+            except ValueError as error:
+                raise ClientError(f"{self.address} is no activelabel server: {path} is no JSON there") from error
+
+    def _open(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float
+    ) -> http.client.HTTPResponse:
+        sent = {**headers, **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+        # The scheme is http or https: see `checked_address`.
+        request = urllib.request.Request(self.address + path, data=body, headers=sent, method=method)
+        try:
+            return self._opener.open(request, timeout=seconds)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise RefusedError(error.code, _line(error)) from None
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            reason = getattr(error, "reason", None) or error or type(error).__name__
+            raise SilentError(f"{self.address} does not answer ({reason})") from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would take the token to another server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Refuse a redirect, so that it becomes an error."""
+
+
+def checked_address(text: str) -> str:
+    """An address as a person types it, with a scheme and without a path at its end.
+
+    Raises:
+        ClientError: it is none.
+    """
+    typed = text.strip()
+    address = (typed if "://" in typed else f"http://{typed}").rstrip("/")
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        known = None
+    if not known or parts.query or parts.fragment:
+        raise ClientError(f"address '{typed}': expected one like http://127.0.0.1:8000")
+    return address
+
+
+def _trusted(certificate: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=certificate or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ClientError(f"certificate {certificate}: cannot be read ({error}): choose a PEM file") from error
+
+
+def _with(path: str, params: Params | None) -> str:
+    said = {key: value for key, value in (params or {}).items() if value is not None}
+    return f"{path}?{urlencode(said)}" if said else path
+
+
+def _form(file: Path, fields: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+    """A multipart form with the file `label` and text fields, and its header."""
+    boundary = uuid.uuid4().hex
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    ending = "".join(file.suffixes[-2:])
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="label"; filename="label{ending}"\r\n'
+    kind = "Content-Type: application/octet-stream\r\n\r\n"
+    body = b"".join([*parts, (head + kind).encode(), file.read_bytes(), f"\r\n--{boundary}--\r\n".encode()])
+    return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+
+def _line(error: IO[bytes]) -> str:
+    """The server's own line of a refusal."""
+    status = getattr(error, "code", 0)
+    try:
+        text = error.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return f"the server refuses with {status}"
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    detail = said.get("detail") if isinstance(said, dict) else None
+    if isinstance(detail, list):  # of FastAPI: what is wrong with which field
+        detail = "; ".join(str(item.get("msg")) for item in detail if isinstance(item, dict))
+    line = " ".join(str(detail or text).split())[:_LONGEST_LINE]
+    return line or f"the server refuses with {status}"

@@ -1,0 +1,38 @@
+"""Sentences of the panel."""
+
+from __future__ import annotations
+
+from ActiveLabelLib.session import Case, Session
+from ActiveLabelLib.slices import in_words
+
+_OPENED = {
+    "draft": "opened with your draft",
+    "label": "opened with an earlier drawing",
+    "model": "opened with the model's drawing",
+    "nothing": "nothing is drawn yet",
+}
+
+
+def case_text(session: Session) -> str:
+    """The open case: its role, why it was asked for, and what it was opened with."""
+    case = session.case
+    if session.server is None:
+        return "Not connected."
+    if case is None:
+        return "No case is open."
+    if case.review is not None:
+        return f"{case.image}: version {case.review.version} by {case.review.annotator}, under your review."
+    assert case.query is not None
+    returned = f" Returned by {case.query.returned}." if case.query.returned else ""
+    reason, opened = case.query.reason.rstrip("."), _OPENED[case.opened_with].capitalize()
+    return f"{case.image} ({case.query.role}): {reason}. {opened}.{returned}"
+
+
+def slices_text(case: Case | None) -> str:
+    """Which slices are asked for, and which are done."""
+    if case is None or case.query is None:
+        return ""
+    places, done = case.query.places, f" Done: {in_words(case.done)}." if case.done else ""
+    if not case.query.asked:
+        return f"Asked: the whole volume, {places.count} {places.plane} slices.{done}"
+    return f"Asked: {places.plane} {in_words(case.query.asked)} of {places.count}, counted from 1.{done}"

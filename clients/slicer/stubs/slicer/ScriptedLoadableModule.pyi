@@ -1,0 +1,16 @@
+# Base/Python/slicer/ScriptedLoadableModule.py of Slicer.
+import qt
+import slicer
+
+class ScriptedLoadableModule:
+    def __init__(self, parent: slicer.qSlicerScriptedLoadableModule) -> None: ...
+
+class ScriptedLoadableModuleWidget:
+    layout: qt.QLayout
+    def __init__(self, parent: qt.QWidget | None = ...) -> None: ...
+    def setup(self) -> None: ...
+
+class ScriptedLoadableModuleLogic: ...
+
+class ScriptedLoadableModuleTest:
+    def delayDisplay(self, text: str) -> None: ...

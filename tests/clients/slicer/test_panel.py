@@ -1,0 +1,174 @@
+"""The panel's own widgets, drawn off screen: which buttons can be pressed, what is asked, what is said."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from PySide6 import QtWidgets
+from slicer_desk import SLICES, VOLUME, Desk
+from slicer_panel import PanelOnScreen, QtAsInSlicer
+from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
+
+STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
+
+
+class DeskWithImages(Desk):
+    """The made-up server, with an image that Slicer can read."""
+
+    def image_file(self, image: str, path: str, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_image(folder / f"{image}.nii.gz")
+
+    def label_file(self, image: str, tag: str, folder: Path) -> Path | None:
+        return write_nifti(self.folder / "label.nii.gz", boxes(1)) if tag in self.originals else None
+
+    def uncertainty_file(self, image: str, folder: Path) -> Path:
+        return write_nifti(folder / "map.nii.gz", np.linspace(0, 1, 960, dtype=np.float32).reshape(SHAPE))
+
+    def save_draft(self, image: str, file: Path, params: Any) -> Any:
+        self._hear("draft", image, file.name, dict(params))
+
+    def save_label(self, image: str, file: Path, params: Any) -> Any:
+        self._hear("label", image, file.name, dict(params))
+        return self.answer
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> DeskWithImages:
+    (tmp_path / "server").mkdir()
+    return DeskWithImages(tmp_path / "server")
+
+
+@pytest.fixture
+def ann(tmp_path: Path, desk: DeskWithImages) -> PanelOnScreen:
+    return PanelOnScreen(tmp_path, lambda *_: desk, address="desk:8000", name="ann")
+
+
+OF_A_CASE = ("Finish", "Finish and next", "Keep draft", "Not now", "Cannot be annotated", "Slice done", "Release")
+
+
+def test_buttons_are_grey_until_they_can_do_something(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    assert not any(ann.is_enabled(name) for name in ("Next case", "Take the next label", "Approve", *OF_A_CASE))
+    ann.click("Connect")
+    assert ann.remembered == {"address": "desk:8000", "name": "ann", "certificate": ""}
+    assert ann.is_enabled("Next case")
+    assert ann.is_enabled("Take the next label")
+    assert not any(ann.is_enabled(name) for name in OF_A_CASE)
+    ann.click("Next case")
+    assert all(ann.is_enabled(name) for name in OF_A_CASE)
+    assert not ann.is_enabled("Next slice"), "no slice is asked for"
+    assert ann.case_line == "case7 (training): chosen at random. Nothing is drawn yet."
+
+
+def test_keys_go_through_the_asked_slices_and_mark_them(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.queries = [SLICES]
+    ann.click("Connect")
+    ann.click("Next case")
+    at = [ann.scene.slice_position("axial")]
+    for key in (".", ".", ",", "Shift+D"):
+        ann.press(key)
+        at.append(ann.scene.slice_position("axial"))
+    assert at == pytest.approx([6.0, 18.0, 20.0, 18.0, 20.0])
+    assert ann.panel._slices_text.text() == "Asked: axial 4, 10-11 of 20, counted from 1. Done: 10."
+
+
+def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.click("Next case")
+    assert ann.questions == []
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    desk.originals["final"] = ""
+    ann.agrees = False
+    ann.click("Take the next label")
+    assert ann.questions == ["case7 is not finished. Its drawing is kept as a draft, which comes first again. Go on?"]
+    assert ann.session.case.review is None
+    ann.agrees = True
+    ann.click("Take the next label")
+    assert [what[0] for what in desk.sent if what[0] in ("draft", "review")] == ["draft", "review"]
+    assert ann.case_line == "case7: version 2 by bob, under your review."
+
+
+def test_a_refusal_is_said_in_red_and_the_case_stays(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    desk.refuses = "label.nii.gz: two segments are called 'liver'"
+    ann.click("Finish")
+    assert ann.line == "label.nii.gz: two segments are called 'liver'"
+    assert "#c62828" in ann.panel._status.styleSheet()
+    assert ann.session.case is not None
+    assert QtWidgets.QApplication.overrideCursor() is None
+
+
+def test_the_slider_shows_the_uncertainty_and_starts_at_nothing_with_each_case(
+    ann: PanelOnScreen, desk: DeskWithImages
+) -> None:
+    desk.has_model, desk.originals = True, {"original": ""}
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.slide(40)
+    composites = list(ann.scene._each("vtkMRMLSliceCompositeNode"))
+    assert [one.GetForegroundOpacity() for one in composites] == [0.4] * 3
+    ann.click("Finish and next")
+    assert ann.panel._opacity.value() == 0
+
+
+def test_review_buttons_are_for_reviewers(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.may_review = False
+    ann.click("Connect")
+    assert not ann.is_enabled("Take the next label")
+
+
+def test_every_second_is_quiet_while_nothing_happens(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.wait(120)
+    assert ann.line == VOLUME.reason
+    ann.panel.close()
+    assert [what[0] for what in desk.sent] == ["login", "next"]
+
+
+# The names of Slicer and Qt, by which mypy checks what does not run here
+
+
+def _classes(file: Path) -> dict[str, list[str]]:
+    """Return what a stub declares of each class."""
+    found = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            methods = [part.name for part in node.body if isinstance(part, ast.FunctionDef) and part.name[0] != "_"]
+            fields = [part.target.id for part in node.body if isinstance(part, ast.AnnAssign)]  # type: ignore[union-attr]
+            found[node.name] = [*methods, *fields]
+    return found
+
+
+def test_qt_has_every_name_that_the_panel_uses() -> None:
+    qt, declared = QtAsInSlicer("qt"), _classes(STUBS / "qt.pyi")
+    assert len(declared) > 20
+    missing = [
+        f"{kind}.{name}"
+        for kind, names in declared.items()
+        for name in names
+        if kind not in ("Signal", "QLayout") and not hasattr(getattr(qt, kind), name)
+    ]
+    assert missing == []
+
+
+def test_slicer_has_every_name_that_the_scene_uses() -> None:
+    """Where a node is found by its class's name, its methods are declared with the base class."""
+    text = (STUBS / "slicer" / "__init__.pyi").read_text(encoding="utf-8").split("# Of the application alone")[0]
+    declared = {name: members for name, members in _classes(STUBS / "slicer" / "__init__.pyi").items() if name in text}
+    of_views = [slicer.vtkMRMLSliceNode, slicer.vtkMRMLSliceCompositeNode]
+    missing = [
+        f"{kind}.{name}"
+        for kind, members in declared.items()
+        if re.search(rf"class {kind}\b", text)
+        for name in members
+        if not any(hasattr(one, name) for one in [getattr(slicer, kind), *of_views])
+    ]
+    assert missing == []

@@ -1,0 +1,324 @@
+"""The work of one person, with a scene and a server made up by the test: what is sent when, and nothing is lost."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slicer_desk import SLICES, VOLUME, Desk, Paper
+
+from ActiveLabelLib.answers import Review, Saved
+from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
+from ActiveLabelLib.outbox import Outbox
+from ActiveLabelLib.session import Session
+
+
+class Person:
+    """A session with its scene and server, and a clock that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.scene, self.server, self.now = Paper(), Desk(folder / "server"), 0.0
+        self.session = self.another()
+        self.session.connect("desk", "ann")
+
+    def another(self) -> Session:
+        make: Callable[..., Any] = lambda *_: self.server  # noqa: E731
+        return Session(self.scene, self.folder / "unsent", self.folder / "work", make, lambda: self.now)
+
+    def pass_by(self, seconds: int, activity: object = None) -> None:
+        for _ in range(seconds):
+            self.now += 1.0
+            self.session.tick(activity)
+
+    def waiting(self) -> list[tuple[str, str]]:
+        box = Outbox(self.folder / "unsent", self.server.address, "ann")
+        return [(entry.kind, entry.file.read_text(encoding="utf-8")) for entry in box.all()]
+
+
+@pytest.fixture
+def ann(tmp_path: Path) -> Person:
+    return Person(tmp_path)
+
+
+NAMES = {"label_info": [{"name": "liver", "idx": 1}, {"name": "spleen", "idx": 2}]}
+
+
+def test_a_changed_drawing_is_kept_every_30_s_and_an_unchanged_one_is_not_sent(ann: Person) -> None:
+    ann.session.next_case()
+    ann.pass_by(60)
+    assert ann.server.drawings() == []
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    ann.pass_by(90)
+    assert ann.server.drawings() == [("draft", "half")]
+    (params,) = [what[3] for what in ann.server.sent if what[0] == "draft"]
+    assert params == {"slices_done": [], **NAMES}
+    assert not ann.session.is_unsaved
+    assert ann.waiting() == []
+
+
+def test_a_finished_drawing_closes_the_case(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    ann.session.finish()
+    assert ann.server.sent[-1] == ("label", "case7", "whole", {"finished": True, **NAMES})
+    assert ann.session.case is None
+    assert ann.waiting() == []
+
+
+def test_a_label_that_the_server_asks_back_stays_open_and_is_confirmed_by_the_same_button(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "by the model"
+    ann.server.answer = Saved("draft", "it equals what model 3 drew: look it over")
+    ann.session.finish()
+    assert ann.session.case is not None
+    assert ann.session.line == "case7: draft, it equals what model 3 drew: look it over"
+    ann.server.answer = Saved("finished")
+    ann.session.finish()
+    assert ann.session.case is None
+
+
+def test_the_case_opens_at_the_first_asked_slice_and_keys_go_through_the_others(ann: Person) -> None:
+    ann.server.queries = [SLICES]
+    ann.session.next_case()
+    assert ann.scene.shown == [("axial", 6.0)]
+    assert [ann.session.next_asked_slice() for _ in range(3)] == [9, 10, 3]
+    assert ann.session.next_asked_slice(-1) == 10
+    assert ann.scene.shown[-1] == ("axial", 20.0)
+
+
+def test_marked_slices_are_those_that_the_label_covers(ann: Person) -> None:
+    ann.server.queries = [SLICES]
+    ann.session.next_case()
+    assert ann.session.mark_slice() == 3
+    assert ann.scene.shown[-1] == ("axial", 18.0), "the next one is shown"
+    assert ann.session.mark_slice() == 9
+    ann.scene.show_slice("axial", 24.0)  # one beside those that are asked for
+    ann.session.mark_slice()
+    ann.scene.show_slice("axial", 18.0)
+    assert ann.session.mark_slice() == 9, "the mark is taken back"
+    ann.scene.drawing = "some"
+    ann.pass_by(30)
+    assert next(what for what in ann.server.sent if what[0] == "draft")[3]["slices_done"] == [3, 12]
+    ann.session.finish()
+    assert ann.server.sent[-1][3]["annotated_slices"] == [3, 12]
+
+
+def test_without_marks_the_label_covers_what_was_asked_for(ann: Person) -> None:
+    ann.server.queries = [SLICES]
+    ann.session.next_case()
+    ann.session.finish()
+    assert "annotated_slices" not in ann.server.sent[-1][3]
+
+
+@pytest.mark.parametrize(
+    ("has_draft", "originals", "has_model", "opened", "drawing"),
+    [
+        (True, {"original": "of another"}, True, "draft", "drawn before"),
+        (False, {"original": "returned"}, True, "label", "returned"),
+        (False, {}, True, "model", "by the model"),
+        (False, {}, False, "nothing", ""),
+    ],
+)
+def test_a_case_opens_with_the_nearest_drawing(
+    ann: Person, has_draft: bool, originals: dict[str, str], has_model: bool, opened: str, drawing: str
+) -> None:
+    ann.server.queries = [replace(VOLUME, has_draft=has_draft)]
+    ann.server.originals, ann.server.has_model = originals, has_model
+    ann.session.next_case()
+    assert ann.session.case is not None
+    assert (ann.session.case.opened_with, ann.scene.drawing) == (opened, drawing)
+    assert ann.session.case.done == ({3} if has_draft else set())
+    assert not ann.session.is_unsaved
+    assert not ann.session.is_drawn
+
+
+def test_next_case_again_keeps_the_case_that_is_open_with_its_drawing(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.session.next_case()
+    assert ann.scene.drawing == "half"
+    assert ann.server.drawings() == [("draft", "half")]
+
+
+# The server is silent
+
+
+def test_what_is_drawn_while_the_server_is_silent_waits_here_and_goes_there_when_it_is_back(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    assert not ann.session.connected
+    assert ann.waiting() == [("draft", "half")]
+    ann.scene.drawing = "more"
+    with pytest.raises(SilentError, match="finish it then"):
+        ann.session.finish()
+    assert ann.waiting() == [("draft", "more")]
+    assert ann.session.is_unsaved
+    ann.server.silent = False
+    ann.pass_by(10)
+    assert ann.session.connected
+    assert ann.server.drawings() == [("draft", "more")]
+    assert ann.waiting() == []
+    ann.session.finish()
+    assert ann.server.drawings()[-1] == ("label", "more")
+
+
+def test_another_slicer_after_a_crash_sends_what_waits(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    ann.server.silent = False
+    ann.another().connect("desk", "ann")
+    assert ann.server.drawings() == [("draft", "half")]
+
+
+def test_a_refused_drawing_stays_here_and_opens_again(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "wrong"
+    ann.server.refuses = "label: two segments are called 'liver'"
+    with pytest.raises(RefusedError, match="two segments"):
+        ann.session.finish()
+    assert ann.waiting() == [("finished", "wrong")]
+    ann.server.refuses = ""
+    later = ann.another()
+    later.connect("desk", "ann")
+    assert ann.server.drawings() == [], "it would be refused again"
+    later.next_case()
+    assert ann.scene.drawing == "wrong"
+    assert ann.scene.opened[-1][1] == {"liver": 1, "spleen": 2}, "values of this module, not of the project"
+
+
+def test_closing_keeps_what_is_unsaved(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.session.close()
+    assert ann.server.drawings() == [("draft", "half")]
+
+
+def test_a_silent_server_is_asked_every_10_s(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    with pytest.raises(SilentError):
+        ann.session.release()
+    ann.pass_by(9)
+    ann.server.silent = False
+    assert not ann.session.connected
+    ann.pass_by(1)
+    assert ann.session.connected
+
+
+# Active seconds
+
+
+def test_active_seconds_are_sent_every_15_s_and_none_without_input(ann: Person) -> None:
+    ann.session.next_case()
+    for second in range(31):
+        ann.pass_by(1, activity=second)
+    ann.pass_by(60, activity=30)
+    beats = [what for what in ann.server.sent if what[0] == "heartbeat"]
+    assert [beat[1] for beat in beats] == ["case7"] * len(beats)
+    assert sum(beat[2] for beat in beats) == 30.0
+
+
+# Other ends of a case
+
+
+@pytest.mark.parametrize(
+    ("leave", "heard"),
+    [
+        (lambda session: session.skip("not now", "blurred"), ("skip", "case7", "not now", "blurred")),
+        (lambda session: session.release(), ("release",)),
+    ],
+)
+def test_a_case_that_is_left_keeps_its_drawing_as_a_draft(
+    ann: Person, leave: Callable[[Session], None], heard: tuple[str, ...]
+) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    leave(ann.session)
+    assert ann.server.drawings() == [("draft", "half")]
+    assert ann.server.sent[-1] == heard
+    assert ann.session.case is None
+
+
+def test_nothing_left_is_said(ann: Person) -> None:
+    ann.server.queries = []
+    assert not ann.session.next_case()
+    assert ann.session.line == "nothing is left to annotate"
+
+
+@pytest.mark.parametrize("act", ["finish", "mark_slice", "approve"])
+def test_without_a_case_buttons_say_so(ann: Person, act: str) -> None:
+    with pytest.raises(CaseError, match="no case is open"):
+        getattr(ann.session, act)()
+
+
+def test_without_a_connection_buttons_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="not connected"):
+        Session(Paper(), tmp_path, tmp_path).next_case()
+
+
+# Review
+
+
+def test_a_label_is_approved_as_it_is_with_the_version_that_was_seen(ann: Person) -> None:
+    ann.server.originals = {"final": "of bob"}
+    assert ann.session.take_review()
+    assert ann.scene.drawing == "of bob"
+    ann.session.approve("fine")
+    assert ann.server.sent[-1] == ("approve", "case7", "fine", 2)
+    assert ann.server.drawings() == []
+
+
+def test_a_corrected_label_is_sent_before_it_is_approved_and_covers_the_same_slices(ann: Person) -> None:
+    ann.server.originals = {"final": "of bob"}
+    ann.server.reviews = [Review("case7", 2, "bob", (4, 5))]
+    ann.session.take_review()
+    ann.scene.drawing = "corrected"
+    ann.pass_by(60)
+    assert ann.server.drawings() == [], "a correction is no draft"
+    assert ann.waiting() == [("correction", "corrected")]
+    ann.session.approve()
+    sent = {"finished": True, "confirmed": True, "annotated_slices": [4, 5], **NAMES}
+    assert ann.server.sent[-2:] == [("label", "case7", "corrected", sent), ("approve", "case7", "", None)]
+    assert ann.waiting() == []
+
+
+def test_a_correction_that_was_begun_opens_again(ann: Person) -> None:
+    ann.server.originals = {"final": "of bob"}
+    ann.session.take_review()
+    ann.scene.drawing = "corrected"
+    ann.session.close()
+    later = ann.another()
+    later.connect("desk", "ann")
+    later.take_review()
+    assert ann.scene.drawing == "corrected"
+    later.return_label("the tip is missing")
+    assert ann.server.sent[-1] == ("return", "case7", "the tip is missing", 2)
+    assert ann.waiting() == []
+
+
+def test_a_label_is_returned_only_with_a_note(ann: Person) -> None:
+    ann.server.originals = {"final": "of bob"}
+    ann.session.take_review()
+    with pytest.raises(CaseError, match="what the annotator should correct"):
+        ann.session.return_label("  ")
+    with pytest.raises(CaseError, match="approve it, or return it"):
+        ann.session.finish()
+
+
+# Uncertainty
+
+
+def test_the_map_is_fetched_once_and_only_when_it_is_wanted(ann: Person) -> None:
+    ann.session.next_case()
+    ann.session.show_uncertainty(0.0)
+    assert ann.scene.overlay == []
+    ann.session.show_uncertainty(0.4)
+    ann.session.show_uncertainty(0.0)
+    assert ann.scene.overlay == ["map", 0.4, 0.0]

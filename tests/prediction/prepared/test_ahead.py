@@ -1,0 +1,84 @@
+"""Preparation ahead: each name once, in order, in other threads, and no more at once than is allowed."""
+
+import threading
+import time
+
+import pytest
+
+from activelabel.prediction.prepared.ahead import Ahead
+
+
+class Prepare:
+    """Counts its calls and how many of its results wait to be taken."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        self.called.append(name)
+        self.threads.add(threading.current_thread().name)
+        if name == "bad":
+            raise ValueError("cannot be read")
+        return name.upper()
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_each_expected_name_is_prepared_once_and_given_in_order(threads: int) -> None:
+    prepare, names = Prepare(), [f"image {number}" for number in range(20)]
+    with Ahead(prepare, threads) as ahead:
+        ahead.expect(names)
+        assert [ahead.take(name) for name in names] == [name.upper() for name in names]
+    assert sorted(prepare.called) == sorted(names)
+    assert any(name.startswith("prepare") for name in prepare.threads) == bool(threads)
+
+
+def test_no_more_wait_than_two_of_each_thread() -> None:
+    prepare = Prepare()
+    with Ahead(prepare, 1) as ahead:
+        ahead.expect("abcdefg")
+        until(lambda: len(prepare.called) == 2)
+        time.sleep(0.05)
+        assert prepare.called == ["a", "b"]
+        ahead.take("a")
+        until(lambda: len(prepare.called) == 3)
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_names_that_are_passed_over_or_not_expected_are_prepared_when_asked_for(threads: int) -> None:
+    prepare = Prepare()
+    with Ahead(prepare, threads) as ahead:
+        ahead.expect("abcdef")
+        assert [ahead.take(name) for name in ("a", "d", "x", "e")] == ["A", "D", "X", "E"]
+        ahead.expect("ab")
+        assert ahead.take("b") == "B"
+    for name in "dxe":
+        assert prepare.called.count(name) == 1
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_what_a_preparation_raises_is_raised_where_the_name_is_asked_for(threads: int) -> None:
+    with Ahead(Prepare(), threads) as ahead:
+        ahead.expect(["a", "bad", "c"])
+        assert ahead.take("a") == "A"
+        with pytest.raises(ValueError, match="cannot be read"):
+            ahead.take("bad")
+        assert ahead.take("c") == "C"
+
+
+def test_nothing_more_is_begun_when_it_ends() -> None:
+    prepare = Prepare()
+    with Ahead(prepare, 1) as ahead:
+        ahead.expect("abcdefg")
+        ahead.take("a")
+    called = len(prepare.called)
+    assert called < 5
+    time.sleep(0.02)
+    assert len(prepare.called) == called
+
+
+def until(holds: "object") -> None:
+    deadline = time.monotonic() + 10
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

@@ -1,0 +1,52 @@
+"""Kept maps: found by what they were computed from, within a limit of bytes."""
+
+import gzip
+import os
+from io import BytesIO
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from activelabel.project.models.kept_maps import KeptMaps, map_file
+
+AFFINE_RAS = np.array([[0, -2.0, 0, 5], [1.5, 0, 0, -3], [0, 0, 4, 7], [0, 0, 0, 1]])
+
+
+def test_a_map_is_found_by_its_whole_identity_and_ending(tmp_path: Path) -> None:
+    maps = KeptMaps(tmp_path / "maps")
+    assert maps.find(("a", 1), ".nii.gz") is None
+    kept = maps.keep(("a", 1), ".nii.gz", b"one")
+    assert maps.find(("a", 1), ".nii.gz") == kept
+    assert kept.read_bytes() == b"one"
+    for other in (("a", 2), ("b", 1), ("a", "1")):
+        assert maps.find(other, ".nii.gz") is None
+    assert maps.find(("a", 1), ".dcm") is None
+
+
+def test_the_map_that_nobody_has_asked_for_longest_makes_room(tmp_path: Path) -> None:
+    maps = KeptMaps(tmp_path, most_bytes=250)
+    for age, name in enumerate(("first", "second")):
+        os.utime(maps.keep((name,), ".nii.gz", bytes(100)), ns=(age, age))
+    assert maps.find(("first",), ".nii.gz") is not None  # from now on the second is the one that waited longest
+    maps.keep(("third",), ".nii.gz", bytes(100))
+    found = [name for name in ("first", "second", "third") if maps.find((name,), ".nii.gz")]
+    assert found == ["first", "third"]
+
+
+def test_the_newest_map_stays_however_large_it_is(tmp_path: Path) -> None:
+    maps = KeptMaps(tmp_path, most_bytes=10)
+    maps.keep(("small",), ".nii.gz", bytes(5))
+    maps.keep(("large",), ".nii.gz", bytes(50))
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [50]
+
+
+def test_a_map_is_a_nifti_of_floats_with_its_range_and_title() -> None:
+    values = np.random.default_rng(0).random((3, 4, 5)).astype(np.float32)
+    image = nibabel.Nifti1Image.from_stream(BytesIO(gzip.decompress(map_file(values, AFFINE_RAS, "a"))))
+    assert image.get_data_dtype() == np.float32
+    np.testing.assert_array_equal(np.asarray(image.dataobj), values)
+    np.testing.assert_allclose(image.affine, AFFINE_RAS)
+    assert (image.header["cal_min"], image.header["cal_max"]) == (0, pytest.approx(values.max()))
+    assert image.header["descrip"].item() == b"a"

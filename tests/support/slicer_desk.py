@@ -1,0 +1,152 @@
+"""A scene and a server made up for tests of the Slicer module: what a session does with them can be read off."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ActiveLabelLib.answers import Places, Project, Query, Review, Saved, User
+from ActiveLabelLib.errors import RefusedError, SilentError
+
+PLACES = Places(2, "axial", "S", 0.0, 2.0, 20)
+VOLUME = Query("case7", "training", (), PLACES, "chosen at random", "2026-11-29T12:00:00Z", False)
+SLICES = replace(VOLUME, asked=(3, 9, 10))
+
+
+class Paper:
+    """A scene: the drawing is a text."""
+
+    def __init__(self) -> None:
+        self.drawing = ""
+        self.shown: list[tuple[str, float]] = []
+        self.opened: list[Any] = []
+        self.overlay: list[Any] = []
+
+    def open_image(self, file: Path, name: str, labels: Sequence[str]) -> None:
+        self.drawing = ""
+        self.opened.append((file.name, name, tuple(labels)))
+
+    def open_label(self, file: Path, values: Mapping[str, int]) -> None:
+        self.drawing = file.read_text(encoding="utf-8")
+        self.opened.append((file.name, dict(values)))
+
+    def write_label(self, file: Path, labels: Sequence[str]) -> None:
+        file.write_text(self.drawing, encoding="utf-8")
+
+    def stamp(self) -> str:
+        return self.drawing
+
+    def view_stamp(self) -> int:
+        return len(self.shown)
+
+    def show_slice(self, plane: str, position: float) -> None:
+        self.shown.append((plane, position))
+
+    def slice_position(self, plane: str) -> float:
+        return self.shown[-1][1] if self.shown else 0.0
+
+    def show_overlay(self, file: Path) -> None:
+        self.overlay.append(file.name)
+
+    def set_overlay_opacity(self, share: float) -> None:
+        self.overlay.append(share)
+
+    def clear(self) -> None:
+        self.drawing = ""
+
+
+class Desk:
+    """A server: it notes what it is sent, and is silent or refuses if the test wants it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = "http://desk:8000"
+        self.folder = folder
+        self.sent: list[Any] = []
+        self.queries = [VOLUME]
+        self.reviews = [Review("case7", 2, "bob")]
+        self.silent = False
+        self.refuses = ""
+        self.answer = Saved("finished")
+        self.originals: dict[str, str] = {}
+        self.has_model = False
+        self.may_review = True
+
+    def _hear(self, *what: Any) -> None:
+        if self.silent:
+            raise SilentError(f"{self.address} does not answer (made up)")
+        if self.refuses and what[0] in ("draft", "label"):
+            raise RefusedError(400, self.refuses)
+        self.sent.append(what)
+
+    def log_in(self) -> User:
+        self._hear("login")
+        return User("ann", self.may_review)
+
+    def answers(self) -> bool:
+        self._hear("answers")
+        return True
+
+    def project(self) -> Project:
+        return Project(("liver", "spleen"), {"liver": 1, "spleen": 5}, "uncertainty", self.has_model)
+
+    def next_sample(self, strategy: str) -> Mapping[str, Any]:
+        self._hear("next", strategy)
+        return {"id": self.queries[0].image, "path": ""} if self.queries else {}
+
+    def query(self) -> Query | None:
+        return self.queries[0]
+
+    def image_file(self, image: str, path: str, folder: Path) -> Path:
+        return self._file(image, "voxels")
+
+    def label_file(self, image: str, tag: str, folder: Path) -> Path | None:
+        return self._file(tag, self.originals[tag]) if tag in self.originals else None
+
+    def draft_file(self, image: str, folder: Path) -> Path:
+        return self._file("draft", "drawn before")
+
+    def marked_slices(self, image: str) -> tuple[int, ...]:
+        return (3,)
+
+    def proposal_file(self, image: str, folder: Path) -> Path:
+        return self._file("model", "by the model")
+
+    def uncertainty_file(self, image: str, folder: Path) -> Path:
+        return self._file("map", "")
+
+    def save_draft(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
+        self._hear("draft", image, file.read_text(encoding="utf-8"), dict(params))
+        return Saved("draft")
+
+    def save_label(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
+        self._hear("label", image, file.read_text(encoding="utf-8"), dict(params))
+        return self.answer
+
+    def heartbeat(self, image: str, seconds: float) -> None:
+        self._hear("heartbeat", image, seconds)
+
+    def skip(self, image: str, kind: str, reason: str) -> None:
+        self._hear("skip", image, kind, reason)
+
+    def release(self) -> None:
+        self._hear("release")
+
+    def review(self, image: str | None = None) -> Review | None:
+        self._hear("review", image)
+        return self.reviews[0] if self.reviews else None
+
+    def approve(self, image: str, note: str, version: int | None) -> None:
+        self._hear("approve", image, note, version)
+
+    def return_label(self, image: str, note: str, version: int | None) -> None:
+        self._hear("return", image, note, version)
+
+    def _file(self, name: str, text: str) -> Path:
+        self.folder.mkdir(exist_ok=True)
+        file = self.folder / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def drawings(self) -> list[tuple[str, str]]:
+        """Return what was sent of drawings: as what, and which."""
+        return [(what[0], what[2]) for what in self.sent if what[0] in ("draft", "label")]

@@ -1,0 +1,74 @@
+"""Draws the pictures of the Slicer module in docs/clients.md: `python tests/support/slicer_pictures.py`.
+
+The panel is the module's own, drawn by Qt off screen with answers that are made up; what Slicer shows around it is not there.
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "clients" / "slicer" / "ActiveLabel"), str(ROOT / "lib")]
+from slicer_desk import SLICES, Desk  # noqa: E402
+from slicer_panel import PanelOnScreen  # noqa: E402
+from small_studies import write_image  # noqa: E402
+
+from ActiveLabelLib.answers import Places, Progress, Row  # noqa: E402  # isort: skip
+
+PICTURES = ROOT / "docs" / "pictures"
+QUERY = replace(
+    SLICES,
+    image="abdomen_17",
+    asked=(11, 24, 31),
+    places=Places(2, "axial", "S", -60.0, 2.5, 48),
+    reason="model 3 is most uncertain on these slices (entropy)",
+)
+ROWS = (
+    Row("abdomen_03", "validation", "approved", "rev", ""),
+    Row("abdomen_08", "training", "returned", "rev", "the tip of the spleen is missing"),
+    Row("abdomen_11", "training", "draft", "bob", "as its client says"),
+    Row("abdomen_14", "training", "cannot be annotated", "ann", "moved while it was taken"),
+    Row("abdomen_17", "training", "leased", "ann", QUERY.reason),
+)
+PROGRESS = Progress(
+    line="The next model is trained after 12 training slices; 5 are there.",
+    running="training, epoch 31 of 100, 2 min left",
+    curve=((12.0, 0.41), (24.0, 0.63), (36.0, 0.74), (48.0, 0.79)),
+    unit="slices",
+    forecast="12 more slices are expected to bring 0.02 Dice (0.00 to 0.04).",
+)
+
+
+class Shown(Desk):
+    """The answers that the pictures show."""
+
+    def image_file(self, image: str, path: str, folder: Path) -> Path:
+        return write_image(folder / "image.nii.gz")
+
+    def worklist(self) -> tuple[Row, ...]:
+        return ROWS
+
+    def progress(self) -> Progress:
+        return PROGRESS
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        desk: Any = Shown(folder / "server")
+        desk.address, desk.queries = "http://127.0.0.1:8000", [QUERY]
+        ann = PanelOnScreen(folder, lambda *_: desk, address="http://127.0.0.1:8000", name="ann")
+        ann.picture(PICTURES / "slicer_server.png")
+        ann.click("Connect")
+        ann.click("Next case")
+        ann.press("Shift+D")
+        ann.picture(PICTURES / "slicer_panel.png")
+        for tab, name in ((1, "worklist"), (2, "progress")):
+            ann.show_tab(tab)
+            ann.tabs_picture(PICTURES / f"slicer_{name}.png")
+
+
+if __name__ == "__main__":
+    main()
