@@ -19,6 +19,8 @@ from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.epochs_file import EpochsFile
 from activelabel.training.engine.loading import (
     Batch,
+    Cache,
+    MemoryLimit,
     annotated_batches,
     in_turn,
     noisy_batches,
@@ -93,7 +95,9 @@ class TrainingLoop:
         if plan.unannotated is not None:
             self._take_step = SemiSupervisedStep(plan.unannotated.settings, plan.model.labels.overlaps)
         seed = plan.seed + together.rank
-        self._cache = plan.folder / f"prepared_{together.rank}"
+        self._cache = Cache(
+            plan.folder / f"prepared_{together.rank}", MemoryLimit(plan.cache_bytes, together.processes)
+        )
         self._annotated = annotated_batches(plan, seed, self._cache)
         self._noisy = noisy_batches(plan, seed, self._cache)
         self._judges = validation_cases(plan, together.part_of(plan.validation), self._cache)
@@ -119,7 +123,7 @@ class TrainingLoop:
         finally:
             if tracking is not None:
                 tracking.close()
-            shutil.rmtree(self._cache, ignore_errors=True)
+            shutil.rmtree(self._cache.folder, ignore_errors=True)
         return Outcome(self.progress.as_stats(), self._best or _copy(self._network))
 
     def run_epoch(self, batches: Iterator[Batch], tracking: Tracking | None = None) -> None:
