@@ -345,6 +345,12 @@ class PredictionSettings(Section):
         default=True,
         description="whether constant windows, which lie outside the body, are passed over and count as background",
     )
+    random_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many of the network's dropout layers, counted from its output, are random in the repeats; "
+        "what lies before them runs once for all repeats. By default all are",
+    )
     racing: bool = Field(
         default=False,
         description="whether only volumes that can still be among those asked for next get all `repeats`",
