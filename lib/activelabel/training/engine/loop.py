@@ -17,6 +17,7 @@ from activelabel.optional_parts import OptionalPart, optional
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.epochs_file import EpochsFile
+from activelabel.training.engine.layout_choice import measured_layout
 from activelabel.training.engine.loading import (
     Batch,
     Cache,
@@ -78,8 +79,8 @@ class TrainingLoop:
         self._together = together
         device = together.device_of(plan)
         torch.manual_seed(plan.seed)
-        network = first_network(plan, device)
         settings, self._precision = plan.training, mixed_precision(plan.precision, device)
+        network = first_network(plan, self._precision)
         self.learner = Learner(
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
@@ -280,14 +281,18 @@ class TrainingLoop:
         )
 
 
-def first_network(plan: Plan, device: torch.device) -> nn.Module:
+def first_network(plan: Plan, precision: MixedPrecision) -> nn.Module:
     """The network of a plan with its first weights, on a device, in the memory layout that trains fastest."""
+    settings, device = plan.training, precision.device
     network = build_network(plan.model.network, plan.model.classes, plan.model.inputs)
     if plan.weights is not None:
         network.load_state_dict(plan.weights)
     if device.type == "cpu":
         return with_cpu_layers(network)
-    return network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network = network.to(device)
+    shape = (settings.batch_size * settings.patches_per_volume, plan.model.inputs, *settings.patch_size)
+    layout = measured_layout(network, shape, precision, plan.layouts_file)
+    return network.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def validator_of(plan: Plan, precision: MixedPrecision) -> Validator:
