@@ -60,7 +60,7 @@ def seconds_of_step(
     network: nn.Module, shape: Sequence[int], precision: MixedPrecision, layout: torch.memory_format
 ) -> float:
     """The mean seconds of a forward and a backward pass of a network, whose weights and random numbers do not count."""
-    network.to(memory_format=layout).train()  # type: ignore[call-overload]
+    network.to(memory_format=layout).train()
     device = precision.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         images = torch.rand(*shape, device=device).to(memory_format=layout)

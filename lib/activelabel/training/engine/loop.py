@@ -292,7 +292,7 @@ def first_network(plan: Plan, precision: MixedPrecision) -> nn.Module:
     network = network.to(device)
     shape = (settings.batch_size * settings.patches_per_volume, plan.model.inputs, *settings.patch_size)
     layout = measured_layout(network, shape, precision, plan.layouts_file)
-    return network.to(memory_format=layout)  # type: ignore[call-overload]
+    return network.to(memory_format=layout)
 
 
 def validator_of(plan: Plan, precision: MixedPrecision) -> Validator:
