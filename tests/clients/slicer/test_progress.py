@@ -10,7 +10,6 @@ from activelabel.server.actions.progress_answers import (
     ScoringProgress,
     TrainingProgress,
 )
-
 from ActiveLabelLib.answers import Progress
 from ActiveLabelLib.progress import read_progress
 
