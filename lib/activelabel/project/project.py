@@ -199,7 +199,7 @@ class Project:
 
     def has_scored_all(self, version: int, kind: ScoreKind) -> bool:
         """Whether a model's scoring is complete. Images that are added after its end do not make it incomplete."""
-        if (version, kind) not in self.scored_all and not self.ledger.unscored(version, kind):
+        if (version, kind) not in self.scored_all and not self.ledger.count_unscored(version, kind):
             self.scored_all.add((version, kind))
         return (version, kind) in self.scored_all
 
@@ -269,4 +269,5 @@ class Project:
             margin=settings.window_margin,
             overlapping=labels.overlaps,
             channels=self.recipe.channel_count,
+            last_layers=settings.random_layers,
         )
