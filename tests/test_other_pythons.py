@@ -22,7 +22,7 @@ def other_pythons() -> ModuleType:
 
 @pytest.fixture
 def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A python3.10 on the PATH that is only a shim of pyenv, and fails as that does for a version that is not chosen."""
+    """A python3.10 on the PATH that is only a shim of pyenv, and fails as one of a version that is not chosen."""
     file = tmp_path / "shims" / "python3.10"
     file.parent.mkdir()
     file.write_text("#!/bin/sh\necho 'pyenv: python3.10: command not found' >&2\nexit 127\n", encoding="utf-8")
