@@ -178,7 +178,7 @@ def test_two_read_blind_and_a_reviewer_decides_what_is_learnt_from(clinic: Clini
     story = [(row["event"], row["who"]) for row in rows if row["image"] == twice]
     assert story == [
         ("asked", "ann"), ("label", "ann"), ("asked", "bob"), ("second reading", "bob"), ("compared", ""),
-        ("taken for review", "rev"), ("label", "bob"), ("approved", "rev"),
+        ("taken for review", "rev"), ("review ended", "rev"), ("label", "bob"), ("approved", "rev"),
     ]  # fmt: skip
     exported = {row["image"]: row["who"] for row in rows if row["exported"] == "yes"}
     assert exported == {twice: "bob", **dict.fromkeys(training[1:3], "ann")}

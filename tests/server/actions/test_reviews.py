@@ -487,6 +487,27 @@ def test_a_reviewer_takes_the_first_reading_or_one_merged_of_both(
     assert np.array_equal(values == 1, BALL == 1)
 
 
+@pytest.mark.parametrize("take", ["first", "second", "staple"])
+def test_a_reviewer_decides_between_the_readings_that_they_have_before_them(twice: Ward, take: str) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    assert twice.post("review")["review"]["image"] == image
+    assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
+    assert twice.post("review")["review"] is None
+
+
+def test_nothing_changes_when_another_reviewer_has_the_readings_before_them(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    twice.post("review", "other reviewer")
+    line = twice.post("adjudicate", image=image, take="second", status=409)
+    assert line == f"image '{image}' is being reviewed by somebody else: wait until they have decided"
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version) == ("ann", 1)
+
+
 def test_a_second_reading_may_be_skipped_and_another_annotator_gets_it(twice: Ward) -> None:
     image = judging(twice)
     twice.ask("bob")
