@@ -497,6 +497,16 @@ def test_a_reviewer_decides_between_the_readings_that_they_have_before_them(twic
     assert twice.post("review")["review"] is None
 
 
+def test_a_reviewer_corrects_the_label_that_they_have_before_them_and_approves_it(ward: Ward) -> None:
+    image = NAMES[0]
+    ward.send(image)
+    assert ward.post("review")["review"]["version"] == 1
+    assert ward.send(image, "rev", drawn=BALL)["state"] == "finished"
+    assert ward.post("approve", image=image)["state"] == "approved"
+    final = ward.ledger.current_annotation(image)
+    assert (final.annotator, final.version) == ("rev", 2)
+
+
 def test_nothing_changes_when_another_reviewer_has_the_readings_before_them(twice: Ward) -> None:
     image = judging(twice)
     twice.ask("bob")
