@@ -14,7 +14,7 @@ from small_studies import TINY_RECIPE
 from activelabel.networks import build_network
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.actions.maps import MapActions
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.opening import open_datastore
