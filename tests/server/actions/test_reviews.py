@@ -26,6 +26,7 @@ from activelabel.report.project import project_page
 from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.reviews import ReviewActions
+from activelabel.server.actions.worklist import WorklistReader
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.login.roles import LEAST
 from activelabel.server.routes import case_routes, datastore_routes
@@ -308,6 +309,18 @@ def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(war
     others = ward.client.get("/activelabel/draft", params={"image": NAMES[0], "client_id": "bob"})
     assert (others.status_code, others.json()["detail"]) == (404, "image 'case_0': bob has no draft of it")
     assert ward.post("finish", "ann", image=NAMES[0])["state"] == "finished"
+
+
+def test_the_states_that_events_tell_are_those_of_the_worklist(ward: Ward) -> None:
+    asked = ward.ask()["id"]
+    done = next(name for name in NAMES if name != asked)
+    ward.send(done, "bob")
+    ward.post("approve", image=done)
+    states = WorklistReader(ward.ledger).states()
+    assert states == {asked: ("leased", ("ann",)), done: ("approved", ("rev",))}
+    listed = {case.image: (case.state.value, tuple(case.who)) for case in ward.cases.worklist().cases}
+    assert {image: listed[image] for image in states} == states
+    assert {listed[image] for image in listed.keys() - states.keys()} == {("unseen", ())}
 
 
 def test_releasing_gives_the_case_to_the_next_who_asks(ward: Ward) -> None:
