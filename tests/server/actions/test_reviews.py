@@ -1,5 +1,6 @@
 """Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -20,6 +21,7 @@ from activelabel.annotation.archive import open_archive
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
+from activelabel.project.export.audit import audit_table
 from activelabel.project.opening import open_project
 from activelabel.report.page import Block, Table
 from activelabel.report.project import project_page
@@ -531,6 +533,30 @@ def test_a_reviewer_corrects_the_label_that_they_have_before_them_and_approves_i
     assert ward.post("approve", image=image)["state"] == "approved"
     final = ward.ledger.current_annotation(image)
     assert (final.annotator, final.version) == ("rev", 2)
+
+
+def test_the_audit_trail_tells_the_story_of_a_case_that_two_have_read(open_ward: Callable[..., Ward]) -> None:
+    ward = open_ward(readers="2", readers_share="0.25", review="true")
+    image = judging(ward)
+    for _ in NAMES:
+        ward.send(ward.ask("ann")["id"], "ann")
+    assert ward.ask("ann") == {}
+    assert ward.ask("bob")["id"] == image
+    ward.send(image, "bob", drawn=BALL)
+    assert ward.ask("bob") == {}
+    assert ward.post("review")["review"]["image"] == image
+    ward.post("adjudicate", image=image, take="second")
+    others = [one for one in NAMES if one != image]
+    ward.post("return", image=others[0], note="the ball is cut")
+    ward.post("approve", image=others[1])
+    assert sorted(ward.learnt()) == sorted([image, others[1]])
+    again = ward.ask("ann")
+    assert (again["id"], "the ball is cut" in again["reason"]) == (others[0], True)
+    rows = [row for row in csv.DictReader(audit_table(ward.project).splitlines()) if row["image"] == image]
+    assert [(row["event"], row["who"]) for row in rows if row["event"] != "image"] == [
+        ("asked", "ann"), ("label", "ann"), ("asked", "bob"), ("second reading", "bob"), ("compared", ""),
+        ("taken for review", "rev"), ("review ended", "rev"), ("label", "bob"), ("approved", "rev"),
+    ]  # fmt: skip
 
 
 def test_nothing_changes_when_another_reviewer_has_the_readings_before_them(twice: Ward) -> None:
