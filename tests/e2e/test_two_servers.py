@@ -1,8 +1,12 @@
 """Two servers on one project, whose ledger is in PostgreSQL."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from running_server import RunningServer
 from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
@@ -39,3 +43,16 @@ def test_two_servers_share_a_project_and_one_of_them_trains(
         assert server.info()["model"]["version"] == 1
     started = [server.log.read_text(encoding="utf-8").count("autopilot: training is due") for server in both]
     assert sorted(started) == [0, 1], started
+
+    # A worker that knows only the database takes its share of what is to be scored anew, and the server the rest.
+    with psycopg.connect(environment["ACTIVELABEL_DATABASE_URL"], autocommit=True) as database:
+        database.execute("DELETE FROM scores")
+    worker = [sys.executable, "-m", "activelabel", "work", "--kind", "score", "--device", "cpu", "--until-done"]
+    ended = subprocess.run(
+        worker, env={**os.environ, **environment}, capture_output=True, check=True, timeout=300, encoding="utf-8"
+    )
+    assert ended.stdout.endswith("done\n"), ended.stderr
+    assert environment["ACTIVELABEL_DATABASE_URL"].split("@")[0].split(":")[-1] not in ended.stderr  # the password
+    first.wait_for(lambda: first.progress()["scored"] == 3, "the scores anew")
+    with psycopg.connect(environment["ACTIVELABEL_DATABASE_URL"]) as database:
+        assert database.execute("SELECT count(*) FROM work_claims").fetchone() == (0,)

@@ -20,7 +20,8 @@ from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import NotRankedYet
 from activelabel.strategies.ranking import current_ranking
@@ -144,10 +145,10 @@ def test_a_race_killed_while_it_was_written_down_is_written_down_to_its_end(
     monkeypatch.setattr(race, "WRITTEN_AT_ONCE", 1)
     record, left = project.ledger.record_scores_of_images, iter(range(3))
 
-    def record_three(*arguments: Any) -> None:
+    def record_three(*arguments: Any, **claim: Any) -> bool:
         if next(left, None) is None:
             raise Killed
-        record(*arguments)
+        return record(*arguments, **claim)
 
     monkeypatch.setattr(project.ledger, "record_scores_of_images", record_three)
     with pytest.raises(Killed):

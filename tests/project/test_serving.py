@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.project.project import Project, make_folder, open_project, plan_project
+from activelabel.project.opening import make_folder, open_project, plan_project
+from activelabel.project.project import Project
 from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, claim
 
 CLAIM = """
 import sys
-from activelabel.project.project import make_folder, plan_project
+from activelabel.project.opening import make_folder, plan_project
 from activelabel.project.serving import claim
 project = plan_project("", sys.argv[1], {"labels": "liver"})
 make_folder(project)

@@ -26,6 +26,7 @@ from activelabel.cli.simulate import simulate
 from activelabel.cli.slicer_module import slicer_module
 from activelabel.cli.start import start
 from activelabel.cli.user import user
+from activelabel.cli.work import work
 from activelabel.errors import ActiveLabelError
 from activelabel.names import AGGREGATIONS, APP_FOLDER, MEASURE_NAMES, REGION_NAMES
 
@@ -129,6 +130,7 @@ app.command()(check)
 app.command()(export)
 app.command("import")(import_dataset)
 app.command()(rtstruct)
+app.command()(work)
 app.command("slicer-module")(slicer_module)
 app.add_typer(user, name="user")
 app.add_typer(model, name="model")

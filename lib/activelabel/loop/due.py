@@ -72,13 +72,13 @@ def read_situation(project: Project, measure: str) -> Situation:
     ledger = project.ledger
     progress = ledger.progress()
     version, scoring = progress.latest_model, progress.model_in_use
-    unscored = 0 if scoring is None else len(ledger.unscored(scoring, ScoreKind(measure)))
+    unscored = 0 if scoring is None else ledger.count_unscored(scoring, ScoreKind(measure))
     query = project.recipe.query
     new, to_train_on = progress.new_annotations, progress.new_training_annotations
     if query.starts_with_slices if version is None else query.asks_slices:
         counts_foreground = version is not None and query.counts_foreground
         new = to_train_on = ledger.new_foreground_slices() if counts_foreground else progress.new_training_slices
-    nothing_left = not (progress.leased or ledger.pool("training") or ledger.pool("validation"))
+    nothing_left = not (progress.leased or ledger.has_pool("training") or ledger.has_pool("validation"))
     return Situation(
         version,
         new,

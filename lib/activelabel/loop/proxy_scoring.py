@@ -8,6 +8,7 @@ from activelabel.data.files.one_case import one_case
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
+from activelabel.loop.holding import Holding
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.written_behind import ScoresBehind
@@ -18,6 +19,7 @@ from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.recipes import ProxySettings
+from activelabel.store.claims import Job
 from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ class ProxyScoring:
         self._project = project
         self._settings = settings
 
-    def run(self, images: Images) -> dict[str, Any]:
-        """Score the volumes that the proxy model in use has not scored yet.
+    def run(self, images: Images, holding: Holding | None = None) -> dict[str, Any]:
+        """Score the volumes that the proxy model in use has not scored yet; `holding` as in `VolumeScoring.run`.
 
         A volume that cannot be read is set aside with its reason. A volume without pseudo-label gets the score 0 with
         0 repeats, which ranks it last.
@@ -51,12 +53,17 @@ class ProxyScoring:
         """
         model = current_proxy(self._project)
         pool = _Pool(self._project, images, self._settings)
-        with Ahead(pool.prepared, preparing_threads(self._project.device)) as prepared:
-            keep_features(self._project, model, prepared)
-            scored = self._score(model, pool, prepared)
+        with (
+            holding or Holding(self._project.ledger) as held,
+            Ahead(pool.prepared, preparing_threads(self._project.device)) as prepared,
+        ):
+            with held.whole("features", model.version, wait=True) as claim:
+                if claim is not None:
+                    keep_features(self._project, model, prepared)
+            scored = self._score(model, pool, prepared, held)
         return {"model_version": model.version, "scored": scored, "without_pseudo_label": sorted(pool.without)}
 
-    def _score(self, model: ModelVersion, pool: "_Pool", prepared: Ahead[PreparedImage | None]) -> int:
+    def _score(self, model: ModelVersion, pool: "_Pool", prepared: Ahead[PreparedImage | None], held: Holding) -> int:
         """Score the volumes left one by one, and return their number."""
         ledger, repeats, seed = self._project.ledger, self._settings.repeats, self._project.settings.seed
         images = ledger.unscored(model.version, rank_kind(self._settings))
@@ -70,9 +77,9 @@ class ProxyScoring:
         predictor = self._project.predictor(model)
         progress = Remaining("proxy model: scored", len(images))
         scored = 0
-        prepared.expect(images)
-        with ScoresBehind(ledger, model.version, seed) as written:
-            for image_id in images:
+        job = Job("score", model.version, rank_kind(self._settings))
+        with ScoresBehind(ledger, model.version, seed, held) as written:
+            for image_id in held.images(job, prepared.expect_also, prepared.most):
                 image = prepared.take(image_id)
                 if image is not None:
                     statistics = predictor.sample(image.tensor, repeats, seed)
@@ -83,6 +90,8 @@ class ProxyScoring:
                 elif image_id in pool.without:
                     zero_scores = [Score(measure, "everything", "mean", 0.0) for measure in MEASURES]
                     written.add(image_id, zero_scores, NOT_SAMPLED)
+                else:
+                    held.drop(job, image_id)
                 progress.advance()
         return scored
 

@@ -12,6 +12,7 @@ from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.volume_race import RaceSettings, Sample, race_volumes
 from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import raced_kind
+from activelabel.store.records.work import Claim
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def race_project(
     score: Callable[[str, Sample], list[Score] | None],
     predictor: Predictor,
     expect: Callable[[Sequence[str]], None],
+    claim: Claim,
 ) -> None:
     """Race the images, and write all scores to the ledger at the end, those with all repeats first.
 
@@ -40,7 +42,7 @@ def race_project(
     The number of places is the number of cases that this model chooses: a round, or the labels that make the next
     training due if these are more. Twice as many volumes finish, for the queries while the next model is trained.
 
-    Raises the errors of `raced_kind`.
+    `claim` is that of the whole race: once it is lost, nothing more is written. Raises the errors of `raced_kind`.
     """
     query, prediction = project.recipe.query, project.recipe.prediction
     places = max(query.size, project.thresholds.retrain_after)
@@ -57,7 +59,7 @@ def race_project(
     scores = [ImageScores(image_id, tuple(found.scores), found.repeats) for image_id, found in raced.items()]
     for first in range(0, len(scores), WRITTEN_AT_ONCE):
         some = scores[first : first + WRITTEN_AT_ONCE]
-        project.ledger.record_scores_of_images(model_version, some, settings.seed)
+        project.ledger.record_scores_of_images(model_version, some, settings.seed, job=claim)
     journal.remove()
     progress.count.remove()
 

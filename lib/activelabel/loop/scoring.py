@@ -11,6 +11,7 @@ from activelabel.data.preprocessing import PreparedImage
 from activelabel.data.slices import slice_axis
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
+from activelabel.loop.holding import Holding
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
 from activelabel.loop.written_behind import ScoresBehind
@@ -23,6 +24,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import Snapshot, prepare_case, set_aside
 from activelabel.project.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import Needs, traits_of
+from activelabel.store.claims import Job
 from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -41,10 +43,11 @@ class VolumeScoring:
         self._project = project
         self._measure = measure
 
-    def run(self, images: Images) -> dict[str, Any]:
+    def run(self, images: Images, holding: Holding | None = None) -> dict[str, Any]:
         """Score the images left that the model in use has not scored, after their features if the strategy uses them.
 
-        An image that cannot be read is set aside with its reason. An interrupted call keeps its scores.
+        An image that cannot be read is set aside with its reason. An interrupted call keeps its scores. Other processes
+        may score at the same time: `holding` claims each image, and this call ends when all are scored, by whomever.
 
         Raises:
             NotReadyError: there is no model yet.
@@ -53,17 +56,27 @@ class VolumeScoring:
         model = self._project.current_model()
         reader = _Reader(self._project, images)
         query = self._project.recipe.query
-        with Ahead(reader.prepared, preparing_threads(self._project.device)) as prepared:
+        with (
+            holding or Holding(ledger) as held,
+            Ahead(reader.prepared, preparing_threads(self._project.device)) as prepared,
+        ):
             if traits_of(query.strategy).needs is Needs.FEATURES:
-                keep_features(self._project, model, prepared, query.asks_slices)
+                with held.whole("features", model.version) as claim:
+                    if claim is not None:
+                        keep_features(self._project, model, prepared, query.asks_slices)
             unscored = ledger.unscored(model.version, ScoreKind(self._measure))
             if unscored:
-                self._score(model, unscored, reader, prepared)
+                self._score(model, unscored, reader, prepared, held)
         scored = len(set(unscored) - reader.unreadable.keys())
         return {"model_version": model.version, "scored": scored, "unreadable": reader.unreadable}
 
     def _score(
-        self, model: ModelVersion, images: Sequence[str], reader: "_Reader", prepared: Ahead[PreparedImage | None]
+        self,
+        model: ModelVersion,
+        images: Sequence[str],
+        reader: "_Reader",
+        prepared: Ahead[PreparedImage | None],
+        held: Holding,
     ) -> None:
         predictor = self._project.predictor(model)
 
@@ -72,15 +85,20 @@ class VolumeScoring:
             return None if image is None else self._scores(image, sample(image.tensor), reader.axes[image_id])
 
         if self._project.recipe.prediction.racing:
-            race_project(self._project, model.version, images, score, predictor, prepared.expect)
+            with held.whole("race", model.version, wait=True) as claim:
+                left = self._project.ledger.unscored(model.version, ScoreKind(self._measure))
+                if claim is not None and left:
+                    race_project(self._project, model.version, left, score, predictor, prepared.expect, claim)
             return
         repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
         remaining = Remaining("scored", len(images))
-        prepared.expect(images)
-        with ScoresBehind(self._project.ledger, model.version, seed) as written:
-            for image_id in images:
+        job = Job("score", model.version, ScoreKind(self._measure))
+        with ScoresBehind(self._project.ledger, model.version, seed, held) as written:
+            for image_id in held.images(job, prepared.expect_also, prepared.most):
                 scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
-                if scores is not None:
+                if scores is None:
+                    held.drop(job, image_id)
+                else:
                     written.add(image_id, scores, repeats)
                     remaining.advance()
 

@@ -36,8 +36,9 @@ def usable_annotations(ledger: Ledger, role: Role) -> list[Annotation]:
     A training case may be annotated on some slices only. A validation case must be annotated completely, so that its
     Dice is comparable between rounds.
     """
-    usable = {image.id for image in ledger.images() if image.usable}
-    labels = [item for item in ledger.labels_to_learn(role) if item.image_id in usable and item.slices != ()]
+    to_learn = ledger.labels_to_learn(role)
+    usable = ledger.usable({item.image_id for item in to_learn})
+    labels = [item for item in to_learn if item.image_id in usable and item.slices != ()]
     return labels if role == "training" else [item for item in labels if item.slices is None]
 
 

@@ -30,7 +30,8 @@ class Counts:
 def autopilot_info(project: Project, situation: Situation, autopilot: Autopilot | None) -> dict[str, Any]:
     """The autopilot's part of `GET /info/`: the due task and what it waits for. `autopilot` is None if it is off."""
     due, counts = work_due(situation, project.thresholds), labels_counted(project, situation)
-    rests, busy = autopilot is not None and autopilot.rests, autopilot is not None and autopilot.busy
+    rests = autopilot is not None and autopilot.rests
+    busy = (autopilot is not None and autopilot.busy) or bool(project.ledger.claims("train"))
     return {
         "due": None if due is None else due.value,
         "rests": rests,
@@ -64,7 +65,7 @@ def waits_for(
         due: the task that is due now.
         counts: the labels for the next model.
         on: whether the autopilot starts work by itself.
-        busy: whether a training or scoring runs or is queued.
+        busy: whether a training or scoring runs or is queued, here or at a worker.
         rests: whether the autopilot pauses after too many failures.
     """
     if busy:

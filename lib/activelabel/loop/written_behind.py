@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from activelabel.acquisition.score import ImageScores, Score
+from activelabel.loop.holding import Holding
 from activelabel.store.ledger import Ledger
 
 WAIT_SECONDS = 0.5
@@ -17,7 +18,9 @@ _MOST_WAITING = 256
 class ScoresBehind(AbstractContextManager["ScoresBehind"]):
     """Writes scores of images by one model. When the context ends, also by an error, all that were added are kept."""
 
-    def __init__(self, ledger: Ledger, model_version: int, seed: int) -> None:
+    def __init__(self, ledger: Ledger, model_version: int, seed: int, held: Holding | None = None) -> None:
+        """Write to `ledger`; with `held`, only scores of images that this process still holds."""
+        self._held = held
         self._ledger = ledger
         self._model_version = model_version
         self._seed = seed
@@ -53,7 +56,10 @@ class ScoresBehind(AbstractContextManager["ScoresBehind"]):
             batch, ended = self._next_batch()
             if batch and self._error is None:
                 try:
-                    self._ledger.record_scores_of_images(self._model_version, batch, self._seed)
+                    if self._held is None:
+                        self._ledger.record_scores_of_images(self._model_version, batch, self._seed)
+                    else:
+                        self._held.record(self._model_version, batch, self._seed)
                 except BaseException as error:  # noqa: BLE001  # raised in the thread that adds
                     self._error = error
 

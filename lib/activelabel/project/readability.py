@@ -28,6 +28,8 @@ from activelabel.store.records.labels import Annotation
 
 logger = logging.getLogger(__name__)
 
+MOST_REMEMBERED = 50_000
+"""The number of images of which a pass over all of them remembers what the ledger knew."""
 COMPARED = 64
 """The number of other images with which the intensities of a new image are compared."""
 
@@ -47,7 +49,10 @@ def read_case(image_id: str, image: AnyImage, ledger: Ledger) -> Volume:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the ledger knew when a pass over many images began, so that it is not asked again for each image."""
+    """What the ledger knew when a pass over many images began, so that it is not asked again for each image.
+
+    Of more than `MOST_REMEMBERED` images it holds none, since they would take gigabytes.
+    """
 
     images: Mapping[str, Image]
     labelled: frozenset[str]
@@ -56,7 +61,8 @@ class Snapshot:
     def of(cls, ledger: Ledger) -> "Snapshot":
         """What the ledger knows now."""
         labelled = frozenset(label.image_id for label in ledger.current_labels())
-        return cls({image.id: image for image in ledger.images()}, labelled)
+        few = ledger.count_usable() <= MOST_REMEMBERED
+        return cls({image.id: image for image in ledger.images()} if few else {}, labelled)
 
     def has_noted(self, image_id: str, image: ImageFiles) -> bool:
         """Whether the present files of an image have been recorded."""
@@ -104,7 +110,7 @@ def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | 
     intensities = measure_channels(volume.channels)
     numbers = [number for channel in intensities for number in channel.as_tuple()]
     ledger.record_file(image_id, content_sha256(volume), *state, numbers)
-    others = dict(list(known_intensities(ledger).items())[:COMPARED])
+    others = known_intensities(ledger, COMPARED)
     names = [channel.name for channel in ImageFiles.of(image).channels]
     odd = odd_channels({**others, image_id: intensities}, names).get(image_id)
     if odd is not None:
@@ -151,9 +157,9 @@ def content_sha256(volume: Volume) -> str:
     return digest.hexdigest()
 
 
-def known_intensities(ledger: Ledger) -> dict[str, ChannelIntensities]:
-    """The intensities of the channels of the images that were read."""
-    return {image.id: from_numbers(image.intensities) for image in ledger.images() if image.intensities is not None}
+def known_intensities(ledger: Ledger, limit: int) -> dict[str, ChannelIntensities]:
+    """The intensities of the channels of the first images that were read."""
+    return {image_id: from_numbers(numbers) for image_id, numbers in ledger.measured_intensities(limit).items()}
 
 
 def set_aside_unreadable(

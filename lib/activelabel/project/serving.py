@@ -16,7 +16,9 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.labels.record_files import write_missing_in_background
 from activelabel.project.log_file import keep_log
 from activelabel.project.models.older import convert_older_models
-from activelabel.project.project import Project, make_folder, plan_project, prepare_project
+from activelabel.project.opening import make_folder, plan_project, prepare_project
+from activelabel.project.place import write_place
+from activelabel.project.project import Project
 from activelabel.store.copies import keep_copying
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
         keep_log(project.log_file)
         prepare_project(project)
         convert_older_models(project)
+        write_place(project, conf)
     look_after_ledger(project)
     write_missing_in_background(project.ledger, project.labels_folder)
     return project

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine, exc, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError, UnavailableError
@@ -155,6 +155,14 @@ class Database:
         with self._explained(), Session(connected.writer) as session, session.begin():
             yield session
         self._check_in_place(connected)  # A write into a file that was removed meanwhile must not be acknowledged.
+
+    def _shared_now(self, session: Session) -> datetime:
+        """The time for what several machines must agree on: PostgreSQL's own, because the machines' clocks differ."""
+        if self.file is not None or self._clock is not utc_now:
+            return self._clock()
+        now = session.scalar(select(func.clock_timestamp()))
+        assert isinstance(now, datetime)
+        return now
 
     def _connection(self) -> _Connected:
         """The connections of this process. Two threads may both connect; that is harmless."""

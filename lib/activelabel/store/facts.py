@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
 from activelabel.store.records.study import Fact
+from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.study import FactRow
 
@@ -46,6 +47,13 @@ class Facts(Database):
         unnamed = update(AnnotationRow).where(AnnotationRow.label_names.is_(None))
         with self._writing() as session:
             return int(session.connection().execute(unnamed.values(label_names=list(names))).rowcount)
+
+    def measured_intensities(self, limit: int) -> dict[str, list[float]]:
+        """What is recorded of the intensities of the first images that were read, by id."""
+        measured = select(ImageRow.id, ImageRow.intensities).where(ImageRow.intensities.is_not(None))
+        with self._reading() as session:
+            rows = session.execute(measured.order_by(ImageRow.id).limit(limit))
+            return {image_id: numbers for image_id, numbers in rows if numbers is not None}
 
     def record_file(
         self, image_id: str, content_sha256: str, size: int, modified_ns: int, intensities: Sequence[float]

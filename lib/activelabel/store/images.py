@@ -1,7 +1,7 @@
 """The images of the study: once registered, an image is never removed and its role never changes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, insert, null, or_, select, update
@@ -11,7 +11,7 @@ from activelabel.data.splits import choose_validation, validation_count
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
-from activelabel.store.database import Database
+from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
 from activelabel.store.records.images import Image, Role, SlicesTaken
@@ -20,8 +20,11 @@ from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.queries import LeaseRow
 
+_AT_ONCE = 10_000  # ids in one query
+_PAGE = 500
 
-class Images(Database):
+
+class Images(ImageCounting):
     """The image table of the ledger."""
 
     def sync_images(
@@ -74,6 +77,8 @@ class Images(Database):
             returned = {image_id for image_id, present in known.items() if not present and image_id in present_ids}
             _mark_present(session, vanished, False)
             _mark_present(session, returned, True)
+            if new or vanished or returned:
+                self._images_changed(session)
             end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
 
     def image(self, image_id: str) -> Image:
@@ -158,6 +163,7 @@ class Images(Database):
             row = image_row(session, image_id)
             row.unreadable_reason, row.unreadable_at, row.set_aside_stamp = reason, self._clock(), stamp
             end_leases(session, unended_leases(session, image_id), "released", self._clock())
+            self._images_changed(session)
 
     def mark_readable(self, image_id: str) -> None:
         """Use an image again that was set aside and has been mended.
@@ -168,6 +174,49 @@ class Images(Database):
         with self._writing() as session:
             row = image_row(session, image_id)
             row.unreadable_reason = row.unreadable_at = row.set_aside_stamp = None
+            self._images_changed(session)
+
+    def roles(self, ids: Collection[str]) -> dict[str, Role]:
+        """The role of each of these images that is registered."""
+        wanted, found = sorted(set(ids)), dict[str, Role]()
+        with self._reading() as session:
+            for first in range(0, len(wanted), _AT_ONCE):
+                some = select(ImageRow.id, ImageRow.role).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE]))
+                found.update(session.execute(some).tuples().all())
+        return found
+
+    def usable(self, ids: Collection[str]) -> set[str]:
+        """Those of these images that are present and, as far as is known, can be read."""
+        wanted, found = sorted(set(ids)), set[str]()
+        can_be_used = (ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+        with self._reading() as session:
+            for first in range(0, len(wanted), _AT_ONCE):
+                some = select(ImageRow.id).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE]), *can_be_used)
+                found.update(session.scalars(some))
+        return found
+
+    def count_usable(self) -> int:
+        """The number of images that are present and, as far as is known, can be read."""
+        with self._reading() as session:
+            counts = self._image_counts(session)
+            return counts.images - counts.unreadable
+
+    def usable_images(self, after: str = "") -> Iterator[Image]:
+        """The images that are present and can be read, by id from the one after `after` on, read some at a time."""
+        usable = select(ImageRow).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+        while True:
+            with self._reading() as session:
+                page = usable.where(ImageRow.id > after).order_by(ImageRow.id).limit(_PAGE)
+                images = [record_of(row, Image) for row in session.scalars(page)]
+            yield from images
+            if len(images) < _PAGE:
+                return
+            after = images[-1].id
+
+    def has_pool(self, role: Role) -> bool:
+        """Whether an image of this role may be asked for now."""
+        with self._reading() as session:
+            return bool(session.scalar(select(select(ImageRow.id).where(in_pool(role, self._clock())).exists())))
 
     def pool(self, role: Role) -> list[str]:
         """The sorted ids of images that may be asked for now: present, readable, not fully annotated, not leased."""

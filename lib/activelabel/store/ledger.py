@@ -9,6 +9,7 @@ from activelabel.store.cases.readings import Readings
 from activelabel.store.cases.reviews import Reviews
 from activelabel.store.cases.rounds import Rounds
 from activelabel.store.cases.skips import Skips
+from activelabel.store.claims import Claims
 from activelabel.store.facts import Facts
 from activelabel.store.images import Images
 from activelabel.store.models.doubts import Doubts
@@ -24,6 +25,7 @@ from activelabel.store.users import Users
 class Ledger(
     Images,
     Scores,
+    Claims,
     Leases,
     ActiveTime,
     Annotations,

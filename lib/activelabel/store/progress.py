@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, null, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select
+from sqlalchemy.orm import Session
 
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
-from activelabel.store.database import Database
+from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import latest_model_row, model_in_use_row
-from activelabel.store.pool import active, complete, counting, current, current_final, learnable
+from activelabel.store.pool import active, counting, current, current_final, learnable
 from activelabel.store.records.images import Role
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.models import ModelEffort
@@ -19,54 +21,52 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ModelAnnotationRow, ScoreRow
 from activelabel.store.schema.queries import LeaseRow
+from activelabel.store.schema.work import ScoredCountRow
 
 
-class Overview(Database):
+class Overview(ImageCounting):
     """The counts of the whole study."""
 
     def progress(self) -> Progress:
         """The current counts, read in one transaction."""
-        now = self._clock()
-        training = ImageRow.role == "training"
-        first = LeaseRow.strategy != SECOND_READING  # whose images are annotated already
-        leased = select(LeaseRow.image_id).where(active(now), first)
-        annotated = select(AnnotationRow.image_id).where(complete())
-        final = select(AnnotationRow.image_id).where(counting())
+        training, present = ImageRow.role == "training", ImageRow.present.is_(True)
+        usable = ImageRow.unreadable_reason.is_(None)
         with self._reading() as session:
             latest = latest_model_row(session)
             version = None if latest is None else latest.version
-            seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
-            unseen = and_(learnable(self.only_approved), AnnotationRow.id.not_in(seen))
-            new = select(AnnotationRow.image_id).where(unseen, or_(AnnotationRow.slices.is_(null()), training))
-            usable = ImageRow.unreadable_reason.is_(None)
-            trainable = ImageRow.id.in_(new.join(ImageRow, ImageRow.id == AnnotationRow.image_id)) & usable
             in_use = model_in_use_row(session)
             serving = None if in_use is None else in_use.version
-            scored = select(ScoreRow.image_id).where(ScoreRow.model_version == serving)
-            counted = {
-                "images": true(),
-                "training": training,
-                "validation": ImageRow.role == "validation",
-                "annotated": ImageRow.id.in_(annotated),
-                "partly_annotated": ImageRow.id.in_(final) & ImageRow.id.not_in(annotated),
-                "leased": ImageRow.id.in_(leased),
-                "unreadable": ImageRow.unreadable_reason.is_not(None),
-                "scored": ImageRow.id.in_(scored),
-                "new_annotations": trainable,
-                "new_training_annotations": trainable & training,
-            }
-            counts = (func.count().filter(condition).label(name) for name, condition in counted.items())
-            row = session.execute(select(*counts).where(ImageRow.present.is_(True))).mappings().one()
-            covered = _slices(session, AnnotationRow.covered_slices, counting())
-            drawn = _slices(session, AnnotationRow.foreground_slices, counting())
+            counts = self._image_counts(session)
+            seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
+            unseen = and_(learnable(self.only_approved), AnnotationRow.id.not_in(seen))
+            new = and_(unseen, or_(AnnotationRow.slices.is_(null()), training), present, usable)
+            rows = session.execute(_labels(ImageRow.role, func.count()).where(new).group_by(ImageRow.role))
+            by_role: dict[Role, int] = {role: count for role, count in rows}
+            whole = AnnotationRow.slices.is_(null())
+            sums = (
+                func.count().filter(whole),
+                func.count().filter(not_(whole)),
+                func.sum(AnnotationRow.covered_slices),
+                func.sum(AnnotationRow.foreground_slices),
+            )
+            annotated, partly, covered, drawn = session.execute(_labels(*sums).where(counting(), present)).one()
             new_slices = _new_slices(session, and_(unseen, training, usable), seen)
             return Progress(
+                images=counts.images,
+                training=counts.training,
+                validation=counts.validation,
+                annotated=annotated,
+                partly_annotated=partly,
+                annotated_slices=covered or 0,
+                foreground_slices=drawn or 0,
+                leased=_leased(session, self._clock()),
+                unreadable=counts.unreadable,
                 latest_model=version,
                 model_in_use=serving,
-                annotated_slices=covered,
-                foreground_slices=drawn,
+                scored=0 if serving is None else _scored(session, serving),
+                new_annotations=sum(by_role.values()),
+                new_training_annotations=by_role.get("training", 0),
                 new_training_slices=new_slices,
-                **row,
             )
 
     def new_foreground_slices(self) -> int:
@@ -164,7 +164,21 @@ def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -
     return count
 
 
-def _slices(session: Session, count: InstrumentedAttribute[int | None], *which: ColumnElement[bool]) -> int:
-    """The sum of `count` over annotations of present images."""
-    statement = select(func.sum(count)).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
-    return session.scalar(statement.where(ImageRow.present.is_(True), *which)) or 0
+def _labels(*columns: Any) -> Select[Any]:
+    """Columns of labels and their images: few rows beside all images, from which a query should begin."""
+    return select(*columns).select_from(AnnotationRow).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+
+
+def _leased(session: Session, now: datetime) -> int:
+    """The number of present images that somebody annotates now; those of a second reading are annotated already."""
+    held = select(LeaseRow.image_id).where(active(now), LeaseRow.strategy != SECOND_READING).distinct().subquery()
+    present = select(func.count()).select_from(held).join(ImageRow, ImageRow.id == held.c.image_id)
+    return session.scalar(present.where(ImageRow.present.is_(True))) or 0
+
+
+def _scored(session: Session, version: int) -> int:
+    """The number of present images with a score by a model: those counted, less the absent ones among them."""
+    row = session.get(ScoredCountRow, version)
+    absent = select(ImageRow.id).where(not_(ImageRow.present)).subquery()
+    scores = select(func.count(absent.c.id.distinct())).join(ScoreRow, ScoreRow.image_id == absent.c.id)
+    return 0 if row is None else row.images - (session.scalar(scores.where(ScoreRow.model_version == version)) or 0)

@@ -20,7 +20,7 @@ from activelabel.annotation.archive import open_archive
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.report.page import Block, Table
 from activelabel.report.project import project_page
 from activelabel.server.actions.blind import BlindReadings
@@ -277,6 +277,19 @@ def test_the_worklist_says_who_when_and_why(ward: Ward) -> None:
     assert images(state=["returned", "draft"]) == sorted([first, second])
     assert images(annotator="ann") == sorted([first, second])
     assert ward.client.get("/activelabel/worklist", params={"state": "lost"}).status_code == 422
+
+    def page(**query: Any) -> tuple[list[str], str | None]:
+        found = ward.client.get("/activelabel/worklist", params=query).json()
+        assert found["counts"] == answer["counts"]  # of all cases, whatever the page has
+        return [case["image"] for case in found["cases"]], found["next"]
+
+    everything = sorted(cases)
+    assert page(limit=3) == (everything[:3], everything[2])
+    assert page(limit=3, after=everything[2]) == (everything[3:], None)
+    assert page(limit=4) == (everything, None)
+    assert page(limit=1, state=["returned", "draft"]) == ([min(first, second)], min(first, second))
+    assert page(limit=1, state="unseen") == ([third], None)
+    assert ward.client.get("/activelabel/worklist", params={"limit": 0}).status_code == 422
 
 
 def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(ward: Ward) -> None:

@@ -14,6 +14,7 @@ import torch
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.loop.holding import only_training
 from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.run_folder import exclusive_run, finish_run
@@ -32,6 +33,7 @@ from activelabel.project.readability import set_aside_unreadable
 from activelabel.recipes import ProxySettings
 from activelabel.store.records.images import Image
 from activelabel.store.records.models import Judges
+from activelabel.store.records.work import Claim
 from activelabel.training.engine.plan import Plan
 from activelabel.training.engine.progress import Stats
 
@@ -91,15 +93,22 @@ class ProxyTraining(NetworkTraining):
             raise NotReadyError("proxy training: no training image can be read: put 3D images into the studies folder")
         return options
 
-    def run(self, request: Mapping[str, Any], images: Images) -> Stats:
+    def run(self, request: Mapping[str, Any], images: Images, claim: Claim | None = None) -> Stats:
         """Draw the missing pseudo-labels, train, publish the proxy model, and return the statistics.
 
+        `claim` is as in `SegmentationTraining.run`.
+
         Raises:
+            LostClaimError: the claim was lost; nothing is published.
             InvalidInputError: an option is wrong, or no training image has a pseudo-label.
             NotReadyError: no training image can be read.
         """
         started = time.monotonic()
-        with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
+        with (
+            only_training(self._project.ledger, claim) as held,
+            exclusive_run(self._project.runs_folder) as folder,
+            torch.random.fork_rng(),
+        ):
             options = self.check_request(request)
             run = Run(options, folder, self._pseudo_labelled(images), images)
             outcome = self.learn(run)
@@ -108,7 +117,7 @@ class ProxyTraining(NetworkTraining):
             with optional("the proxy model in use is not measured again and not compared"):
                 measure_again(self._project, "proxy", run.of_role("validation"), judges, run.device)
             metrics = {"dice": case_metrics(per_case, self._model.labels)["dice"]}
-            model = publish_model(self._project, outcome.weights, metrics, [], "proxy", judges)
+            model = publish_model(self._project, outcome.weights, metrics, [], "proxy", judges, held)
             logger.info("published proxy model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
                 self.forget_epochs()

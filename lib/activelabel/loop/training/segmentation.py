@@ -18,6 +18,7 @@ import torch
 from activelabel.acquisition.effort import AnnotatedQuery, effort
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.doubt import compare_labels
+from activelabel.loop.holding import only_training
 from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.noisy_labels import NoisyLabels
 from activelabel.loop.run_folder import exclusive_run, finish_run
@@ -36,6 +37,7 @@ from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records.labels import Annotation
+from activelabel.store.records.work import Claim
 from activelabel.training.checkpoints import load_model
 from activelabel.training.engine.loop import Outcome
 from activelabel.training.engine.plan import Plan, Weights
@@ -96,15 +98,23 @@ class SegmentationTraining(NetworkTraining):
         check_training_cases(self._project.ledger)
         return options
 
-    def run(self, request: Mapping[str, Any], images: Images) -> Stats:
+    def run(self, request: Mapping[str, Any], images: Images, claim: Claim | None = None) -> Stats:
         """Train, publish the new model version, and return the statistics.
 
+        Of all processes of a project one trains at a time. `claim` is what a worker has claimed already; without one,
+        this call waits until nobody else trains.
+
         Raises:
+            LostClaimError: the claim was lost; nothing is published.
             InvalidInputError: an option is wrong, or the file of a case cannot be read.
             NotReadyError: there is no annotation to train on.
         """
         started = time.monotonic()
-        with exclusive_run(self._project.runs_folder) as folder, torch.random.fork_rng():
+        with (
+            only_training(self._project.ledger, claim) as held,
+            exclusive_run(self._project.runs_folder) as folder,
+            torch.random.fork_rng(),
+        ):
             options = parse_options(request, self._offered)
             annotations = readable_annotations(self._project, images)
             cases = [annotated_case(annotation, self._project, images) for annotation in annotations]
@@ -120,7 +130,7 @@ class SegmentationTraining(NetworkTraining):
             with optional("the model in use is not measured again and not compared"):
                 measure_again(self._project, "task", run.of_role("validation"), judges, run.device)
             metrics = case_metrics(per_case, self._project.labels)
-            model = publish_model(self._project, outcome.weights, metrics, annotations, judges=judges)
+            model = publish_model(self._project, outcome.weights, metrics, annotations, judges=judges, claim=held)
             logger.info("published model %d: %s", model.version, metrics)
             with optional("the folder of the run is not put away"):
                 (folder / VALIDATION_FILE).write_text(json.dumps(per_case, allow_nan=False), encoding="utf-8")

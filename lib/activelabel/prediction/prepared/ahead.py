@@ -49,6 +49,16 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
         self._expected = deque(names)
         self._begin()
 
+    def expect_also(self, names: Iterable[str]) -> None:
+        """Say which names will be asked for after those that are expected already."""
+        self._expected.extend(names)
+        self._begin()
+
+    @property
+    def most(self) -> int:
+        """How many names it is good to expect: more are not begun."""
+        return self._most
+
     def take(self, name: str) -> Prepared:
         """What the function gives for a name. Expected names before it are passed over."""
         while self._begun and self._begun[0][0] != name and self._is_expected(name):

@@ -51,7 +51,7 @@ def unscored_by_proxy(project: Project) -> int:
     first = settings.cold_start != "none" and project.ledger.model_in_use() is None
     if not first and not project.recipe.always_asks_proxy:
         return 0
-    return len(project.ledger.unscored(model.version, rank_kind(settings)))
+    return project.ledger.count_unscored(model.version, rank_kind(settings))
 
 
 def proxy_training(recipe: Recipe, settings: ProxySettings) -> TrainingSettings:

@@ -11,6 +11,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.project import Project
 from activelabel.store.records.labels import Annotation
 from activelabel.store.records.models import Judges, Metrics, ModelKind, ModelVersion
+from activelabel.store.records.work import Claim
 from activelabel.training.checkpoints import ENDING, save_model
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ def publish_model(
     seen: Sequence[Annotation],
     kind: ModelKind = "task",
     judges: Judges | None = None,
+    claim: Claim | None = None,
 ) -> ModelVersion:
     """Publish a model. It is in use from now on if it is the best by the same cases and nobody chose another.
 
@@ -37,12 +39,16 @@ def publish_model(
             that no training replaces it at once.
         kind: whether it is a model of the task or a proxy model.
         judges: the cases that gave the metrics, if these are not the validation cases in `seen`.
+        claim: what the worker that trained it must still hold.
+
+    Raises:
+        LostClaimError: the worker does not hold it any more.
     """
     project.models_folder.mkdir(parents=True, exist_ok=True)
     file = project.models_folder / f"{project.recipe.name}-{uuid.uuid4().hex[:12]}{ENDING}"
     description = project.description_of(kind)
     sha256 = save_model(file, weights, description)
-    roles = {image.id: image.role for image in project.ledger.images()}
+    roles = project.ledger.roles({item.image_id for item in seen})
     model = project.ledger.publish_model(
         file=file.name,
         sha256=sha256,
@@ -53,6 +59,7 @@ def publish_model(
         validated_on=[item.id for item in seen if roles[item.image_id] == "validation"],
         kind=kind,
         judges=judges,
+        claim=claim,
     )
     _exclude_unusable_models(project, model)
     return model

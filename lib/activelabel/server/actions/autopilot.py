@@ -2,6 +2,7 @@
 
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Situation, Work, read_situation
+from activelabel.loop.holding import release_of_dead
 from activelabel.loop.scoring import scored_measure
 from activelabel.project.project import Project
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -26,4 +27,10 @@ def build_autopilot(project: Project, datastore: LedgerDatastore) -> Autopilot |
         # Every scoring method computes the scores of all measures, so one of them is enough.
         {Work.SCORE: measure, Work.SCORE_PROXY: PROXY},
     )
-    return Autopilot(look_up, tasks, project.thresholds, leads=project.ledger.lead)
+
+    def may_act() -> bool:
+        """Whether this server leads all others and no worker trains, whose model would make other work stale."""
+        release_of_dead(project.ledger)
+        return project.ledger.lead() and not project.ledger.claims("train")
+
+    return Autopilot(look_up, tasks, project.thresholds, leads=may_act)

@@ -47,9 +47,10 @@ class WorklistCase(BaseModel):
 
 
 class Worklist(BaseModel):
-    """The cases of a project, sorted by image."""
+    """Cases of a project, sorted by image."""
 
     cases: list[WorklistCase] = Field(description="the cases, sorted by image")
+    next: str | None = Field(description="what to send as `after` for the following cases; null if there are none")
     counts: dict[str, int] = Field(description="how many cases of the project are in each state")
 
 

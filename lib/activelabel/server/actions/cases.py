@@ -23,7 +23,7 @@ from activelabel.server.actions.case_answers import (
     Worklist,
 )
 from activelabel.server.actions.slice_answers import places_of_slices, slices_asked
-from activelabel.server.actions.worklist import WorklistReader, review_of_case
+from activelabel.server.actions.worklist import PAGE, WorklistReader, review_of_case
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
@@ -172,9 +172,11 @@ class CaseActions:
         query = self._project.ledger.note_active(annotator_of(params), seconds, image_id)
         return ActiveNoted(image=query.image_id, active_seconds=query.active_seconds or 0.0)
 
-    def worklist(self, states: Collection[CaseState] = (), person: str | None = None) -> Worklist:
+    def worklist(
+        self, states: Collection[CaseState] = (), person: str | None = None, limit: int = PAGE, after: str = ""
+    ) -> Worklist:
         """The cases of the project: see `WorklistReader.read`."""
-        return WorklistReader(self._project.ledger).read(states, person)
+        return WorklistReader(self._project.ledger).read(states, person, limit, after)
 
     def draft_file(self, params: Mapping[str, Any], image_id: str) -> Path:
         """The file of an annotator's open draft.

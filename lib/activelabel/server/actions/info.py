@@ -26,6 +26,8 @@ from activelabel.store.records.study import Progress
 from activelabel.strategies.trust import read_trust
 
 NAME = "activelabel"
+COMPARED = 1000
+"""The number of images whose intensities are compared; of others the log says it when they are read."""
 
 
 class AppInfo:
@@ -130,7 +132,7 @@ class AppInfo:
         modality = self._project.modality
         if modality is None:
             return None
-        odd = odd_channels(known_intensities(self._project.ledger), self._project.layout.names)
+        odd = odd_channels(known_intensities(self._project.ledger, COMPARED), self._project.layout.names)
         return {"name": modality.name, "reason": modality.reason, "intensity": self._project.preprocessing.intensity,
                 "differing": odd}  # fmt: skip
 

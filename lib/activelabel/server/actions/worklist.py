@@ -1,28 +1,34 @@
 """The worklist: each case with its state, who brought it about, since when, and the note that belongs to it."""
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TypeVar
 
 from activelabel.server.actions.case_answers import LabelOfCase, ReviewOfCase, Worklist, WorklistCase
 from activelabel.store.case_states import CaseFacts, CaseState, Verdict
+from activelabel.store.cases.case_facts import UNTOUCHED
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import Image
 from activelabel.store.records.labels import Annotation, Draft
 from activelabel.store.records.queries import Lease, Skip
 from activelabel.store.records.reviews import Review
 
+PAGE, LARGEST_PAGE = 1000, 10_000
+"""How many cases one answer has if a client says nothing, and at most."""
 Since = tuple[list[str], datetime | None, str]
 """Who brought a state about, since when it holds, and the note that belongs to it."""
 
 
 class WorklistReader:
-    """Reads everything that the worklist needs, once."""
+    """Reads what the worklist needs of the cases to which something has happened; of all others only a page."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._images = [image for image in ledger.images() if image.usable]
-        self._facts = ledger.all_case_facts()
+        self._ledger = ledger
+        facts = ledger.touched_case_facts()
+        usable = ledger.usable(facts)
+        self._facts = {image_id: facts[image_id] for image_id in facts if image_id in usable}
         self._labels = {label.image_id: label for label in ledger.annotations()}
         self._decisions = ledger.standing_decisions()
         self._under_review = {review.image_id: review for review in ledger.open_reviews()}
@@ -31,21 +37,45 @@ class WorklistReader:
         self._drafts = _by_image(ledger.open_drafts())
         self._skips = _by_image([*ledger.skipped_for_now(), *ledger.set_aside_cases()])
 
-    def read(self, states: Collection[CaseState] = (), person: str | None = None) -> Worklist:
+    def read(
+        self, states: Collection[CaseState] = (), person: str | None = None, limit: int = PAGE, after: str = ""
+    ) -> Worklist:
         """The cases in some states, or in all if none are given; only those that concern a person, if given.
 
-        A case concerns who brought its state about, who has drawn it, and who has a draft of it.
+        A case concerns who brought its state about, who has drawn it, and who has a draft of it. The answer has the
+        first `limit` cases whose images come after `after`.
         """
-        cases = [self._case(image) for image in self._images]
-        counts = Counter(case.state.value for case in cases)
-        shown = [case for case in cases if (not states or case.state in states) and self._concerns(case, person)]
-        return Worklist(cases=shown, counts={state.value: counts[state.value] for state in CaseState})
+        shown = list(itertools.islice(self._cases(states, person, after), limit + 1))
+        page = shown[:limit]
+        return Worklist(cases=page, counts=self._counts(), next=page[-1].image if len(shown) > limit else None)
+
+    def _counts(self) -> dict[str, int]:
+        counts = Counter(facts.state for facts in self._facts.values())
+        counts[CaseState.UNSEEN] += self._ledger.count_usable() - len(self._facts)
+        return {state.value: counts[state] for state in CaseState}
+
+    def _cases(self, states: Collection[CaseState], person: str | None, after: str) -> Iterator[WorklistCase]:
+        """The cases by image, each read when it is asked for."""
+        unseen = person is None and (not states or CaseState.UNSEEN in states)
+        images = self._ledger.usable_images(after) if unseen else self._touched_images(states, after)
+        for image in images:
+            if not states or self._facts.get(image.id, UNTOUCHED).state in states:
+                case = self._case(image)
+                if self._concerns(case, person):
+                    yield case
+
+    def _touched_images(self, states: Collection[CaseState], after: str) -> Iterator[Image]:
+        """The images to which something has happened, and which are in one of the states."""
+        for image_id in sorted(self._facts):
+            if image_id > after and (not states or self._facts[image_id].state in states):
+                yield self._ledger.image(image_id)
 
     def _concerns(self, case: WorklistCase, person: str | None) -> bool:
-        return person is None or person in {*case.who, *case.drafts_of, *self._facts[case.image].drawn_by}
+        facts = self._facts.get(case.image, UNTOUCHED)
+        return person is None or person in {*case.who, *case.drafts_of, *facts.drawn_by}
 
     def _case(self, image: Image) -> WorklistCase:
-        facts = self._facts[image.id]
+        facts = self._facts.get(image.id, UNTOUCHED)
         who, when, note = self._since(image.id, facts)
         label = self._labels.get(image.id)
         return WorklistCase(

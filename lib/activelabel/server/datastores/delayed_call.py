@@ -1,15 +1,22 @@
 """A delayed function call that combines all requests during the delay."""
 
 import threading
+import time
 from collections.abc import Callable
 
 
 class DelayedCall:
-    """Runs a function after a delay, once for all requests during the delay."""
+    """Runs a function after a delay, once for all requests during the delay.
 
-    def __init__(self, call: Callable[[], None], delay_seconds: float) -> None:
+    The delay is at least `share` times the processor time that the function took last, so that it takes no more than
+    one part in `share` of a processor, however large the project is.
+    """
+
+    def __init__(self, call: Callable[[], None], delay_seconds: float, share: float = 0.0) -> None:
         self._call = call
         self._delay_seconds = delay_seconds
+        self._share = share
+        self._took_seconds = 0.0
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
@@ -17,7 +24,7 @@ class DelayedCall:
         """Run the function within the delay."""
         with self._lock:
             if self._timer is None:
-                self._timer = threading.Timer(self._delay_seconds, self.flush)
+                self._timer = threading.Timer(max(self._delay_seconds, self._share * self._took_seconds), self.flush)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -27,4 +34,6 @@ class DelayedCall:
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+            began = time.thread_time()
             self._call()
+            self._took_seconds = time.thread_time() - began

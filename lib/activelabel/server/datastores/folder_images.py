@@ -47,6 +47,8 @@ from activelabel.store.records.labels import FINAL
 logger = logging.getLogger(__name__)
 
 DELAY_SECONDS = 1.0
+VIEW_SHARE, LOOK_SHARE = 100.0, 10.0
+"""Writing the listing takes at most a hundredth of the time, reading the folder a tenth, and both wait for a second."""
 
 
 class FolderImages(LocalDatastore):
@@ -95,8 +97,8 @@ class FolderImages(LocalDatastore):
         self._view_was_read = False
         self._revision = 0
         self._lock = threading.RLock()
-        self._view = DelayedCall(self._write_view, DELAY_SECONDS)
-        self._look = DelayedCall(self.refresh, DELAY_SECONDS)
+        self._view = DelayedCall(self._write_view, DELAY_SECONDS, share=VIEW_SHARE)
+        self._look = DelayedCall(self.refresh, DELAY_SECONDS, share=LOOK_SHARE)
         self._written = b""  # content of the listing that was written last
         self._content: FolderContent | None = None
         self._logged_lines: list[str] = []

@@ -20,6 +20,7 @@ from activelabel.server.actions.case_answers import (
     Worklist,
 )
 from activelabel.server.actions.cases import kept_as_json
+from activelabel.server.actions.worklist import LARGEST_PAGE, PAGE
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (
     check_label_info,
@@ -184,10 +185,17 @@ def heartbeat(user: AnyUser, request: HeartbeatRequest) -> ActiveNoted:
 
 @router.get("/worklist")
 def worklist(
-    user: AnyUser, state: Annotated[list[CaseState] | None, Query()] = None, annotator: str | None = None
+    user: AnyUser,
+    state: Annotated[list[CaseState] | None, Query()] = None,
+    annotator: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
+    after: str = "",
 ) -> Worklist:
-    """List the cases with their states, who brought each about, since when, and the note that belongs to it."""
-    return application().cases.worklist(state or (), annotator)
+    """List the cases with their states, who brought each about, since when, and the note that belongs to it.
+
+    One answer has `limit` cases at most; `next` is what to send as `after` for the following ones.
+    """
+    return application().cases.worklist(state or (), annotator, limit, after)
 
 
 @router.get("/cases")

@@ -153,12 +153,24 @@ def remove_image(id: str, user: AnyUser) -> dict[str, Any]:
 
 
 @router.get("/datastore/image", response_model=None)
-def download_image(image: str, user: AnyUser) -> Any:
-    """Download an image's file."""
+def download_image(image: str, user: AnyUser, part: Annotated[int | None, Query(ge=0)] = None) -> Any:
+    """Download an image's file as viewers show it.
+
+    With `part`, one of its own files, counted from 0: the first names the image, the others are further channels. The
+    header `X-Image-Parts` says how many there are, `X-Image-Modified` when it was changed, in nanoseconds.
+    """
     store = application().datastore
     require_image(image, store)
-    file = store.shown_file(image)
-    return whole_file(file, file.name)
+    if part is None:
+        file = store.shown_file(image)
+        return whole_file(file, file.name)
+    parts = store.image_files(image).paths
+    if part >= len(parts):
+        raise NotFoundError(f"image '{image}' has {len(parts)} files: part {part} is not one of them")
+    answer = whole_file(parts[part], parts[part].name)
+    answer.headers["X-Image-Parts"] = str(len(parts))
+    answer.headers["X-Image-Modified"] = str(parts[part].stat().st_mtime_ns)
+    return answer
 
 
 @router.head("/datastore/image", response_model=None)

@@ -128,6 +128,11 @@ class Skips(Database):
             image_row(session, image_id)
             return facts_of(session, image_id, self._clock())
 
+    def touched_case_facts(self) -> dict[str, CaseFacts]:
+        """The facts of the cases to which something has happened, by image, as of now."""
+        with self._reading() as session:
+            return facts_by_image(session, self._clock())
+
     def all_case_facts(self) -> dict[str, CaseFacts]:
         """The facts of the cases of all images, by image, as of now."""
         with self._reading() as session:

@@ -5,69 +5,118 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, and_, select
+from sqlalchemy import ColumnElement, Insert, and_, func, not_, select, union
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
-from activelabel.store.database import Database
+from activelabel.store.claim_rows import LostClaimError, end_claim, still_holds
+from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
-from activelabel.store.pool import in_pool, unfinished
+from activelabel.store.pool import complete, in_pool, set_aside, unfinished
+from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ScoreRow
+from activelabel.store.schema.queries import SkipRow
+from activelabel.store.schema.work import ScoredCountRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
 
 
-class Scores(Database):
+class Scores(ImageCounting):
     """The scores of every model version."""
 
     def record_scores(
-        self, model_version: int, image_id: str, scores: Iterable[Score], repeats: int, seed: int
-    ) -> None:
+        self,
+        model_version: int,
+        image_id: str,
+        scores: Iterable[Score],
+        repeats: int,
+        seed: int,
+        *,
+        claim: Claim | None = None,
+    ) -> bool:
         """Keep the scores of one image, all or none. Scores of the same kinds are replaced.
 
-        `repeats` and `seed` tell how the scores were sampled.
+        `repeats` and `seed` tell how the scores were sampled. With a `claim` of the image, the scores are kept only if
+        its worker still holds it, and the claim ends with that. The result is whether they were kept.
 
         Raises:
             NotFoundError: the image or the model version is unknown.
             ValueError: a score that is not finite, naming image and measure; a seed outside 0 to 2^63 - 1.
         """
-        self.record_scores_of_images(model_version, [ImageScores(image_id, tuple(scores), repeats)], seed)
+        images = [ImageScores(image_id, tuple(scores), repeats)]
+        worker = "" if claim is None else claim.worker
+        return not self.record_scores_of_images(model_version, images, seed, worker=worker)
 
-    def record_scores_of_images(self, model_version: int, images: Sequence[ImageScores], seed: int) -> None:
-        """Keep the scores of several images, all or none, as `record_scores`. Raises what that does."""
+    def record_scores_of_images(
+        self,
+        model_version: int,
+        images: Sequence[ImageScores],
+        seed: int,
+        *,
+        worker: str = "",
+        job: Claim | None = None,
+    ) -> list[str]:
+        """Keep the scores of several images, all or none, as `record_scores`. Raises what that does.
+
+        With a `worker`, those of images that it has lost are left out; the result names them. With a `job`, all are
+        left out if its worker has lost that.
+
+        Raises:
+            LostClaimError: the whole job is lost.
+        """
         if not 0 <= seed <= _LARGEST_SEED:
             raise ValueError(f"seed: expected 0 to {_LARGEST_SEED}, got {seed}")
         common = {"model_version": model_version, "seed": seed, "created_at": self._clock()}
-        rows = [
-            {**common, "image_id": image.image_id, "repeats": image.repeats, **_values(image.image_id, score)}
+        rows = {
+            image.image_id: [
+                {**common, "image_id": image.image_id, "repeats": image.repeats, **_values(image.image_id, score)}
+                for score in image.scores
+            ]
             for image in images
-            for score in image.scores
-        ]
+        }
         with self._writing() as session:
             model_row(session, model_version)
-            for image in images:
-                image_row(session, image.image_id)
-            if rows:
-                session.execute(_upsert(session), rows)
+            for image_id in rows:
+                image_row(session, image_id)
+            lost = self._end_claims(session, model_version, sorted(rows), worker) if worker else []
+            if job is not None and not still_holds(session, job, self._shared_now(session)):
+                raise LostClaimError(f"this {job.kind} was lost to another worker: nothing more of it is written")
+            kept = [image_id for image_id in rows if image_id not in lost and rows[image_id]]
+            _count_scored(session, model_version, kept)
+            if kept:
+                session.execute(_upsert(session), [row for image_id in kept for row in rows[image_id]])
+            return lost
+
+    def _end_claims(self, session: Session, model_version: int, image_ids: Sequence[str], worker: str) -> list[str]:
+        """Give back a worker's claims of images that it has scored; return the images that it does not hold."""
+        now, lost = self._shared_now(session), []
+        for image_id in image_ids:
+            claim = Claim("score", model_version, image_id, worker)
+            if still_holds(session, claim, now):
+                end_claim(session, claim)
+            else:
+                lost.append(image_id)
+        return lost
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of the images that have a score of this kind from this model version."""
-        statement = select(ScoreRow.image_id).where(_kind(model_version, kind))
+        statement = select(ScoreRow.image_id).where(of_kind(model_version, kind))
         with self._reading() as session:
             return set(session.scalars(statement))
 
     def last_score_times(self, model_version: int, kind: ScoreKind, count: int) -> list[datetime]:
         """When the images that were scored last got their score of this kind by a model version, newest first."""
-        times = select(ScoreRow.created_at).where(_kind(model_version, kind)).order_by(ScoreRow.created_at.desc())
+        times = select(ScoreRow.created_at).where(of_kind(model_version, kind)).order_by(ScoreRow.created_at.desc())
         with self._reading() as session:
             return list(session.scalars(times.limit(count)))
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether any image has a score of this kind from this model version."""
-        statement = select(select(ScoreRow).where(_kind(model_version, kind)).exists())
+        statement = select(select(ScoreRow).where(of_kind(model_version, kind)).exists())
         with self._reading() as session:
             return bool(session.scalar(statement))
 
@@ -75,21 +124,21 @@ class Scores(Database):
         """Every volume score of this kind by a model version, also of images that were annotated or vanished since."""
         statement = select(ScoreRow.image_id, ScoreRow.value)
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, kind)))
+            rows = session.execute(statement.where(of_kind(model_version, kind)))
             return {image_id: value for image_id, value in rows}
 
     def score_repeats(self, model_version: int, kind: ScoreKind) -> dict[str, int]:
         """The number of repeats of each volume score of this kind, for the images of `volume_scores`."""
         statement = select(ScoreRow.image_id, ScoreRow.repeats)
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, kind)))
+            rows = session.execute(statement.where(of_kind(model_version, kind)))
             return {image_id: repeats for image_id, repeats in rows}
 
     def slice_scores(self, model_version: int, kind: ScoreKind) -> dict[str, tuple[float, ...]]:
         """The scores of all slices in order, in single precision, of every image that has them."""
         statement = select(ScoreRow.image_id, ScoreRow.slices).where(ScoreRow.slices.is_not(None))
         with self._reading() as session:
-            rows = session.execute(statement.where(_kind(model_version, kind)))
+            rows = session.execute(statement.where(of_kind(model_version, kind)))
             return {image_id: slices for image_id, slices in rows if slices is not None}
 
     def all_scores(self, model_version: int) -> list[dict[str, Any]]:
@@ -105,17 +154,39 @@ class Scores(Database):
         """The scores of this kind of the slices of one image; None if there are none."""
         statement = select(ScoreRow.slices).where(ScoreRow.image_id == image_id)
         with self._reading() as session:
-            return session.scalar(statement.where(_kind(model_version, kind)))
+            return session.scalar(statement.where(of_kind(model_version, kind)))
 
     def unscored(self, model_version: int, kind: ScoreKind) -> list[str]:
         """Present, readable, not fully annotated training images without a volume score of this kind; by id.
 
         Leased images are included: a lease may end without a label.
         """
-        scored = select(ScoreRow.image_id).where(_kind(model_version, kind))
+        scored = select(ScoreRow.image_id).where(of_kind(model_version, kind))
         statement = select(ImageRow.id).where(unfinished("training"), ImageRow.id.not_in(scored)).order_by(ImageRow.id)
         with self._reading() as session:
             return list(session.scalars(statement))
+
+    def count_unscored(self, model_version: int, kind: ScoreKind) -> int:
+        """The number of images that `unscored` lists, without reading them: of all, less the few that are out.
+
+        Only the scores of this kind are counted one by one, in their index.
+        """
+        usable = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+        annotated, aside = select(AnnotationRow.image_id).where(complete()), select(SkipRow.image_id).where(set_aside())
+        done = union(annotated, aside).subquery()
+        finished = select(func.count()).select_from(done).join(ImageRow, ImageRow.id == done.c.image_id).where(usable)
+        scored = select(func.count()).select_from(ScoreRow).where(of_kind(model_version, kind))
+        out = union(
+            select(done.c.image_id.label("id")),
+            select(ImageRow.id).where(not_(ImageRow.present)),
+            select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
+            select(ImageRow.id).where(ImageRow.role == "validation"),
+        ).subquery()
+        out_of = select(func.count()).select_from(out).join(ScoreRow, ScoreRow.image_id == out.c.id)
+        with self._reading() as session:
+            left = self._image_counts(session).usable_training - (session.scalar(finished) or 0)
+            scored_left = session.scalar(scored) or 0
+            return left - scored_left + (session.scalar(out_of.where(of_kind(model_version, kind))) or 0)
 
     def ranking(self, model_version: int, kind: ScoreKind, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
@@ -126,7 +197,7 @@ class Scores(Database):
         statement = (
             select(ScoreRow.image_id, ScoreRow.value)
             .join(ImageRow, ImageRow.id == ScoreRow.image_id)
-            .where(_kind(model_version, kind))
+            .where(of_kind(model_version, kind))
             .where(in_pool("training", self._clock()))
             .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
             .limit(limit)
@@ -135,13 +206,25 @@ class Scores(Database):
             return {image_id: value for image_id, value in session.execute(statement)}
 
 
-def _kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
+def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
+    """Scores of this kind by this model version."""
     return and_(
         ScoreRow.model_version == model_version,
         ScoreRow.measure == kind.measure,
         ScoreRow.region == kind.region,
         ScoreRow.aggregation == kind.aggregation,
     )
+
+
+def _count_scored(session: Session, model_version: int, image_ids: Sequence[str]) -> None:
+    """Count the images that are about to get their first score by a model version."""
+    mine = (ScoreRow.model_version == model_version, ScoreRow.image_id.in_(image_ids))
+    new = len(image_ids) - len(session.scalars(select(ScoreRow.image_id).where(*mine).distinct()).all())
+    row = session.get(ScoredCountRow, model_version)
+    if row is not None:
+        row.images += new
+    elif new:
+        session.add(ScoredCountRow(model_version=model_version, images=new))
 
 
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:

@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.cases.rounds import begin_round
 from activelabel.store.checks import checked_name
+from activelabel.store.claim_rows import LostClaimError, still_holds
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row, record_of
 from activelabel.store.models.choice import label_judges
 from activelabel.store.models.uses import measure, settle
 from activelabel.store.records.images import Role
 from activelabel.store.records.models import Judges, Metrics, ModelKind, ModelVersion
+from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ModelAnnotationRow, ModelVersionRow
@@ -34,14 +36,18 @@ class Models(Database):
         validated_on: Iterable[int] = (),
         kind: ModelKind = "task",
         judges: Judges | None = None,
+        *,
+        claim: Claim | None = None,
     ) -> ModelVersion:
         """Give a model the next version number; begin a new round unless it is a proxy model.
 
         `trained_on` and `validated_on` are the ids of the annotations it learned from and was judged by. `judges` are
         the cases that judged it if they differ from `validated_on`. The model is in use from now on if it is the best
-        by the same cases (see `choice.best_version`) and nobody chose another.
+        by the same cases (see `choice.best_version`) and nobody chose another. With a `claim`, it is published only if
+        the worker that trained it still holds that.
 
         Raises:
+            LostClaimError: the worker does not; nothing is written.
             ValueError: a validation case was trained on, or a training case validated on; an annotation id is unknown;
                 or a metric is NaN or infinite (an undefined one is None).
         """
@@ -52,6 +58,11 @@ class Models(Database):
         used: dict[Role, list[int]] = {"training": sorted(set(trained_on)), "validation": sorted(set(validated_on))}
         now = self._clock()
         with self._writing() as session:
+            if claim is not None and not still_holds(session, claim, self._shared_now(session)):
+                raise LostClaimError(
+                    "this training took so long without a sign of life that another worker may have begun it anew: its "
+                    "model is not published"
+                )
             for role, ids in used.items():
                 _check_role(session, ids, role)
             row = ModelVersionRow(

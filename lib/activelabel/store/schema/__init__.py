@@ -7,6 +7,6 @@ decision per label, one number per model version, one comparison with a model pe
 Tables refer to each other by name, so all are known as soon as one of them is imported.
 """
 
-from activelabel.store.schema import images, labels, models, people, queries, reviews, study
+from activelabel.store.schema import images, labels, models, people, queries, reviews, study, work
 
-__all__ = ["images", "labels", "models", "people", "queries", "reviews", "study"]
+__all__ = ["images", "labels", "models", "people", "queries", "reviews", "study", "work"]

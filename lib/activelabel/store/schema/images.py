@@ -6,15 +6,25 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Index,
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from activelabel.store.columns import Name, UtcDateTime
 from activelabel.store.records.images import Role
 from activelabel.store.schema.base import Base
+
+_FEW_IMAGES = {
+    "ix_images_absent": "NOT present",
+    "ix_images_unreadable": "unreadable_reason IS NOT NULL",
+    "ix_images_measured": "intensities IS NOT NULL",
+    "ix_images_not_read": "content_sha256 IS NULL",
+}
+"""Indexes of images for which something is true; among a million these are found without reading all."""
 
 
 class ImageRow(Base):
@@ -31,6 +41,16 @@ class ImageRow(Base):
         CheckConstraint("role IN ('training', 'validation')", name="role"),
         CheckConstraint("(unreadable_reason IS NULL) = (unreadable_at IS NULL)", name="unreadable"),
         UniqueConstraint("id", "leased_whole"),
+        Index("ix_images_role", "role", "id"),
+        *(
+            Index(
+                name,
+                "id",
+                sqlite_where=text(condition.replace("NOT present", "present = 0")),  # as its queries say it
+                postgresql_where=text(condition),
+            )
+            for name, condition in _FEW_IMAGES.items()
+        ),
         {"sqlite_with_rowid": False},
     )
 

@@ -1,0 +1,206 @@
+"""What one process holds of a project's work: it claims images and jobs, beats a heart for them, and gives them back.
+
+The server's own children and the workers of other machines use it alike, so that they can work at the same time.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+
+import psutil
+
+from activelabel.acquisition.score import ImageScores
+from activelabel.errors import ActiveLabelError
+from activelabel.store.claims import Job
+from activelabel.store.ledger import Ledger
+from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60.0
+"""How long a claim holds without a heartbeat."""
+BEATS_PER_LEASE = 6
+WRITTEN_SECONDS = 0.05
+LOOK_AGAIN_SECONDS = 0.5
+"""The pause before a process that found every image held by others looks again."""
+
+
+def this_machine() -> str:
+    """The name of this machine, and on Linux the space in which its process ids mean something."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()}{space and '/'}{''.join(filter(str.isdigit, space))}"
+
+
+def worker_name() -> str:
+    """A name for this process's claims that no other process has."""
+    return f"{this_machine()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def release_of_dead(ledger: Ledger) -> None:
+    """Give back what processes of this machine held that live no more, without waiting until it expires."""
+    for worker in {claim.worker for claim in ledger.claims()}:
+        machine, _, rest = worker.rpartition(":")[0].rpartition(":")
+        if machine == this_machine() and rest.isdigit() and not psutil.pid_exists(int(rest)):
+            ledger.release_claims(worker)
+
+
+@contextmanager
+def only_training(ledger: Ledger, claim: Claim | None = None) -> Iterator[Claim]:
+    """The claim of the only training of a project: the given one, or an own one, for which this waits."""
+    if claim is not None:
+        yield claim
+        return
+    with Holding(ledger) as holding, holding.whole("train", wait=True) as own:
+        assert own is not None  # it was not stopped
+        yield own
+
+
+class Holding:
+    """The claims of one process, extended by a thread until the block ends; then they are given back.
+
+    Attributes:
+        worker: the name under which it claims.
+        recorded: of how many images it has written the scores.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lease_seconds: float = LEASE_SECONDS,
+        stopped: Callable[[], bool] = lambda: False,
+        worker: str = "",
+    ) -> None:
+        """Hold work in `ledger`; nothing new is claimed once `stopped` is true."""
+        self.worker = worker or worker_name()
+        self.recorded = 0
+        self._ledger = ledger
+        self._lease_seconds = lease_seconds
+        self._stopped = stopped
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._held: set[Claim] = set()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Holding":
+        release_of_dead(self._ledger)
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._heart.join()
+        self._ledger.release_claims(self.worker)
+
+    def images(
+        self, job: Job, expect: Callable[[Sequence[str]], None] = lambda _: None, ahead: int = 0
+    ) -> Iterator[str]:
+        """The images of a job that this process is to work on, each claimed before it comes.
+
+        Some are claimed `ahead`, and `expect` is told of each, so that they can be prepared. While others hold all that
+        is left, this waits: what they lose comes here. It ends when the job is done or the process is stopped.
+        """
+        waiting, after = deque[str](), ""
+        while not self._stopped():
+            began = time.monotonic()
+            claimed = []
+            if len(waiting) <= ahead:
+                claimed = self._ledger.claim_images(job, self.worker, self._lease_seconds, after=after)
+                after = claimed[-1] if claimed else ""
+            if claimed:
+                with self._lock:
+                    self._held |= {self.claim_for(job, image_id) for image_id in claimed}
+                expect(claimed)
+                waiting.extend(claimed)
+                if len(waiting) <= ahead:
+                    continue
+            if waiting:
+                yield waiting.popleft()
+            elif self._has_in_hand(job):  # what is scored and not written yet
+                self._ended.wait(WRITTEN_SECONDS)
+            elif not self._ledger.is_left(job):
+                return
+            else:
+                self._ended.wait(max(LOOK_AGAIN_SECONDS, 10 * (time.monotonic() - began)))
+
+    def _has_in_hand(self, job: Job) -> bool:
+        with self._lock:
+            return any((claim.kind, claim.model_version) == (job.kind, job.model_version) for claim in self._held)
+
+    def claim_for(self, job: Job, image_id: str) -> Claim:
+        """The claim of this process for an image."""
+        return Claim(job.kind, job.model_version, image_id, self.worker)
+
+    def record(self, model_version: int, images: Sequence[ImageScores], seed: int) -> list[str]:
+        """Write the scores of claimed images, except of those that are lost, which it returns."""
+        lost = self._ledger.record_scores_of_images(model_version, images, seed, worker=self.worker)
+        for image in images:
+            self._forget(Claim("score", model_version, image.image_id, self.worker))
+        for image_id in lost:
+            logger.warning("%s was lost to another worker while it was scored: nothing of it is written", image_id)
+        self.recorded += len(images) - len(lost)
+        return lost
+
+    def drop(self, job: Job, image_id: str) -> None:
+        """Give an image back without a result."""
+        self._ledger.release_claims(self.worker, [image_id])
+        self._forget(self.claim_for(job, image_id))
+
+    @contextmanager
+    def whole(self, kind: WorkKind, model_version: int = 0, *, wait: bool = False) -> Iterator[Claim | None]:
+        """The claim of a whole job during the block; None if another process has it.
+
+        With `wait`, first wait until no other process has it; None then means that this process was stopped.
+        """
+        claim = Claim(kind, model_version, WHOLE_JOB, self.worker)
+        mine, told = False, False
+        while not (mine or self._stopped()):
+            mine = self._ledger.claim_job(kind, self.worker, self._lease_seconds, model_version)
+            if mine or not wait:
+                break
+            if not told:
+                logger.info("another process does this already (%s): waiting until it ends", kind)
+            told = True
+            self._ended.wait(LOOK_AGAIN_SECONDS)
+        if not mine:
+            yield None
+            return
+        with self._lock:
+            self._held.add(claim)
+        try:
+            yield claim
+        finally:
+            self._forget(claim)
+            self._ledger.release_claims(self.worker, [WHOLE_JOB])
+
+    def _forget(self, claim: Claim) -> None:
+        with self._lock:
+            self._held.discard(claim)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._lease_seconds / BEATS_PER_LEASE):
+            with self._lock:
+                before = set(self._held)
+            if not before:
+                continue
+            try:
+                lost = before - self._ledger.extend_claims(self.worker, self._lease_seconds)
+            except ActiveLabelError as error:  # the next beat may reach the ledger again; if none does, all expires
+                logger.warning("the ledger does not answer the heartbeat: %s", error)
+                continue
+            with self._lock:
+                lost &= self._held
+                self._held -= lost
+            for claim in lost:
+                logger.warning("lost %s: no heartbeat in time", claim.item or f"the whole job ({claim.kind})")

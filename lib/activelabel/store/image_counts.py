@@ -1,0 +1,71 @@
+"""How many images there are of each kind, counted again only when that has changed.
+
+A million images take a moment to count, and only a new, lost, damaged or mended image changes the numbers. So whoever
+writes such a change also writes a new revision, and each process keeps its counts with the revision that they belong
+to.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from activelabel.store.database import Database
+from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.study import FactRow
+
+_REVISION = "revision of images"
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Images whose file is present: all, those of each role, and those that cannot be read.
+
+    `usable_training` counts those for training that can be read.
+    """
+
+    images: int
+    training: int
+    validation: int
+    unreadable: int
+    usable_training: int
+
+
+class ImageCounting(Database):
+    """The part of the ledger that counts images."""
+
+    _counted: tuple[str, ImageCounts] | None = None
+
+    def _image_counts(self, session: Session) -> ImageCounts:
+        """The counts as of now."""
+        row = session.get(FactRow, _REVISION)  # read first: counts of a later state are replaced at the next call
+        if row is not None and self._counted is not None and self._counted[0] == row.value:
+            return self._counted[1]
+        unreadable = ImageRow.unreadable_reason.is_not(None)
+        statement = select(ImageRow.role, unreadable, func.count()).where(ImageRow.present.is_(True))
+        found: dict[tuple[str, bool], int] = {
+            (role, bool(damaged)): count
+            for role, damaged, count in session.execute(statement.group_by(ImageRow.role, unreadable))
+        }
+        of_role = {
+            role: found.get((role, False), 0) + found.get((role, True), 0) for role in ("training", "validation")
+        }
+        counts = ImageCounts(
+            images=sum(found.values()),
+            training=of_role["training"],
+            validation=of_role["validation"],
+            unreadable=found.get(("training", True), 0) + found.get(("validation", True), 0),
+            usable_training=found.get(("training", False), 0),
+        )
+        if row is not None:
+            self._counted = row.value, counts
+        return counts
+
+    def _images_changed(self, session: Session) -> None:
+        """Write a new revision, in the transaction that changes which images there are or can be read."""
+        row = session.get(FactRow, _REVISION)
+        if row is None:
+            row = FactRow(name=_REVISION, reason="changes with every image that comes, goes, is damaged or mended")
+            session.add(row)
+        row.value, row.recorded_at = secrets.token_hex(8), self._clock()

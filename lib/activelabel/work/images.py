@@ -1,0 +1,175 @@
+"""The images of a project for a worker: in a folder that it sees too, or fetched from the server."""
+
+import json
+import os
+import ssl
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import OrderedDict
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from activelabel.data.files.channels import ChannelLayout, ImageFiles
+from activelabel.data.files.names import ENDINGS, ending_of
+from activelabel.data.files.studies_folder import FolderContent, find_images
+from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, UnavailableError
+from activelabel.project.listing import listed_files
+from activelabel.project.project import Project
+from activelabel.store.records.models import ModelVersion
+
+_TIMEOUT_SECONDS = 120
+_CHUNK = 2**20
+_FETCHED_KEPT = 8
+"""How many fetched images a worker keeps: it reads each once, perhaps some ahead."""
+
+
+class SharedFolder:
+    """The images of a folder that the worker's machine sees.
+
+    An image that lies there under its id is opened at once; the folder is read for any other.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._content: FolderContent | None = None
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image.
+
+        Raises:
+            NotFoundError: the folder holds no such image.
+        """
+        if not self._project.layout.names and (found := self._by_name(image_id)) is not None:
+            return ImageFiles(found)
+        if self._content is None or image_id not in self._content.files:
+            self._content = self._read()
+        if image_id not in self._content.files:
+            raise NotFoundError(f"image '{image_id}': it is not in {self._project.studies}: is that the same folder?")
+        return self._content.image(image_id)
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """Nothing: a file has no description."""
+        return {}
+
+    def _by_name(self, image_id: str) -> Path | None:
+        """The only file of an image's own name; no link is followed, as it may lead out of the folder."""
+        named = [Path(self._project.studies) / f"{image_id}{ending}" for ending in ENDINGS]
+        there = [path for path in named if path.is_file() and not path.is_symlink()]
+        return there[0] if len(there) == 1 else None
+
+    def _read(self) -> FolderContent:
+        folder, settings = Path(self._project.studies), self._project.settings
+        known = listed_files(self._project.view_folder)  # whose ids the server goes on with
+        return find_images(folder, known, links_out=settings.links_out_of_studies, layout=self._project.layout)
+
+
+class ServerImages:
+    """The images and models of a server, fetched with a token when they are needed."""
+
+    def __init__(self, address: str, token: str, layout: ChannelLayout, models_folder: Path) -> None:
+        """Fetch from `address`; models go into `models_folder`, images into a folder for the life of this object."""
+        if not address.startswith(("http://", "https://")):
+            raise InvalidInputError(f"--server {address}: expected the address of a server, like http://host:8000")
+        self._address = address.rstrip("/")
+        self._token = token
+        self._layout = layout
+        self._models_folder = models_folder
+        self._folder = tempfile.TemporaryDirectory(prefix="activelabel-images-")
+        self._fetched: OrderedDict[str, ImageFiles] = OrderedDict()
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image, fetched unless they are among the last ones.
+
+        Raises:
+            NotFoundError: the server has no such image.
+            NotLoggedInError: the server wants a token, or another one.
+            UnavailableError: the server does not answer.
+        """
+        if image_id not in self._fetched:
+            while len(self._fetched) >= _FETCHED_KEPT:
+                _, old = self._fetched.popitem(last=False)
+                for path in old.paths:
+                    path.unlink(missing_ok=True)
+            self._fetched[image_id] = self._fetch_image(image_id)
+        self._fetched.move_to_end(image_id)
+        return self._fetched[image_id]
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """Nothing: no worker needs it."""
+        return {}
+
+    def fetch_model(self, model: ModelVersion) -> None:
+        """Put the file of the model in use into the folder of models, unless it is there."""
+        target = self._models_folder / model.file
+        if not target.is_file():
+            self._models_folder.mkdir(parents=True, exist_ok=True)
+            self._fetch("/model/segmentation", {}, target)
+
+    def _fetch_image(self, image_id: str) -> ImageFiles:
+        folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+        first, part, parts = Path(), 0, 1
+        while part < parts:
+            headers = self._fetch("/datastore/image", {"image": image_id, "part": str(part)}, folder / "part")
+            name = Path(headers.get_filename() or "").name
+            if not ending_of(name):
+                raise UnavailableError(
+                    f"{self._address}: image '{image_id}' came as {name!r}, which is no image's name"
+                )
+            modified = int(headers.get("X-Image-Modified", "0"))
+            os.utime(folder / "part", ns=(modified, modified))  # by which the ledger knows the server's file
+            (folder / "part").rename(folder / name)
+            first = folder / name if part == 0 else first
+            part, parts = part + 1, int(headers.get("X-Image-Parts", "1"))
+        return self._layout.files(str(first))
+
+    def _fetch(self, path: str, query: dict[str, str], target: Path) -> Message:
+        """Write what an address answers into a file, and return its headers."""
+        address = f"{self._address}{path}?{urllib.parse.urlencode(query)}"
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        request = urllib.request.Request(address, headers=headers)
+        unfinished = target.with_name(f".{target.name}.unfinished")
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer, unfinished.open("wb") as file:
+                while chunk := answer.read(_CHUNK):
+                    file.write(chunk)
+                received: Message = answer.headers
+        except urllib.error.HTTPError as error:
+            raise _explained(error, self._address, path) from error
+        except (OSError, ssl.SSLError) as error:
+            raise UnavailableError(f"{self._address}{path}: no answer ({error}): is the server running?") from error
+        unfinished.replace(target)
+        return received
+
+
+def _explained(error: urllib.error.HTTPError, address: str, path: str) -> Exception:
+    """The error for an answer that refuses."""
+    try:
+        line = str(json.loads(error.read())["detail"])
+    except (OSError, ValueError, KeyError, TypeError):
+        line = str(error.reason)
+    match error.code:
+        case 401 | 403:
+            return NotLoggedInError(f"{address}{path}: {line}: name a file with a valid token with --token-file")
+        case 404:
+            return NotFoundError(f"{address}{path}: {line}")
+    return UnavailableError(f"{address}{path}: {error.code}, {line}")
+
+
+def read_token(file: str) -> str:
+    """The token in a file; empty if no file is named.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or holds more than a token.
+    """
+    if not file:
+        return ""
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"--token-file {file}: cannot be read ({error}): name another") from error
+    if not token or len(token.split()) != 1:
+        raise InvalidInputError(f"--token-file {file}: expected one word, the token of POST /auth/token")
+    return token

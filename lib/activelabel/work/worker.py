@@ -1,0 +1,180 @@
+"""A worker: looks in the ledger for work that is due, does it with what it claims, and keeps nothing itself.
+
+Workers can be started and killed at any time: what a killed worker held comes back to the others once it expires.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
+from activelabel.loop.due import Work, read_situation, work_due
+from activelabel.loop.holding import LEASE_SECONDS, Holding
+from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.scoring import VolumeScoring, scored_measure
+from activelabel.loop.training.proxy import ProxyTraining
+from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.project.images import DescribedImages
+from activelabel.project.project import Project
+from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.slicing import fixed_axis
+from activelabel.store.claims import Job
+from activelabel.store.records.models import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["score", "prepare", "train"]
+KINDS: tuple[Kind, ...] = ("score", "prepare", "train")
+LOOK_SECONDS = 2.0
+RETRY_SECONDS = 10.0
+
+
+@dataclass
+class Worker:
+    """A worker of one kind of work.
+
+    Attributes:
+        project: the project, opened with the worker's own device.
+        images: where it reads images.
+        kind: what it does.
+        stopped: whether it was told to stop: it finishes the image in hand and claims nothing more.
+        lease_seconds: how long a claim holds without a heartbeat.
+        until_done: end when nothing is left, instead of waiting for more.
+        fetch_model: makes the file of a model available; by default it is there.
+    """
+
+    project: Project
+    images: DescribedImages
+    kind: Kind
+    stopped: Callable[[], bool] = lambda: False
+    lease_seconds: float = LEASE_SECONDS
+    until_done: bool = False
+    fetch_model: Callable[[ModelVersion], None] = lambda _: None
+    done: int = field(default=0, init=False)
+
+    def run(self) -> int:
+        """Work until stopped, or with `until_done` until nothing is left; return how many pieces were done.
+
+        While the ledger, the PACS or the server does not answer, it waits and tries again.
+
+        Raises:
+            ActiveLabelError: what it needs is wrong or missing, such as an image or the model's file.
+        """
+        turns: Mapping[Kind, Callable[[], bool]] = {
+            "score": self._score, "prepare": self._prepare, "train": self._train,
+        }  # fmt: skip
+        idle = False
+        while not self.stopped():
+            try:
+                worked = turns[self.kind]()
+            except (UnavailableError, NotReadyError) as error:
+                logger.warning("%s; it is tried again in %d s", error, RETRY_SECONDS)
+                self._pause(RETRY_SECONDS)
+                continue
+            if not worked:
+                if self.until_done:
+                    break
+                if not idle:
+                    logger.info("nothing to %s: waiting", self.kind)
+                self._pause(LOOK_SECONDS)
+            idle = not worked
+        return self.done
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.stopped():
+            time.sleep(min(0.2, seconds))
+
+    def _holding(self, also_stopped: Callable[[], bool] = lambda: False) -> Holding:
+        return Holding(self.project.ledger, self.lease_seconds, lambda: self.stopped() or also_stopped())
+
+    def _score(self) -> bool:
+        """Score with the model in use, or the proxy model as long as that asks; whether there was anything to score."""
+        ledger, measure = self.project.ledger, scored_measure(self.project)
+        situation = read_situation(self.project, measure)
+        if situation.unscored_by_proxy and self.project.recipe.proxy is not None:
+            proxy = ledger.model_in_use("proxy")
+            assert proxy is not None  # it has not scored all
+            self.fetch_model(proxy)
+            holding = self._holding()
+            ProxyScoring(self.project, self.project.recipe.proxy).run(self.images, holding)
+        elif situation.unscored:
+            model = self.project.current_model()
+            self.fetch_model(model)
+
+            def replaced() -> bool:
+                """Whether another model is in use, so that these scores would rank nothing."""
+                use = ledger.model_use()
+                return use is None or use.model_version != model.version
+
+            holding = self._holding(replaced)
+            VolumeScoring(self.project, measure).run(self.images, holding)
+        else:
+            return False
+        self.done += holding.recorded
+        return True
+
+    def _prepare(self) -> bool:
+        """Read, check and prepare images that nobody has read, and keep them prepared; whether there were any."""
+        ledger, job, before = self.project.ledger, Job("prepare"), self.done
+        kept = self.project.prepared_images()
+        kept.tidy()
+        with self._holding() as held:
+            for image_id in held.images(job):
+                began = time.monotonic()
+                try:
+                    files = self.images.image_files(image_id)
+                    image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
+                    fixed_axis(ledger, image_id, image.original, self.project.slice_plane)
+                except InvalidInputError as error:
+                    set_aside(image_id, error, ledger, self.images)
+                held.drop(job, image_id)
+                self.done += 1
+                logger.info("prepared %s in %.1f s", image_id, time.monotonic() - began)
+        return self.done > before
+
+    def _train(self) -> bool:
+        """Train if a training is due and nobody trains; whether it did."""
+        measure = scored_measure(self.project)
+
+        def due() -> Work | None:
+            return work_due(read_situation(self.project, measure), self.project.thresholds)
+
+        if due() not in (Work.TRAIN, Work.TRAIN_PROXY):
+            return False
+        with self._holding() as held, held.whole("train") as claim:
+            work = due()  # another worker may have ended one since
+            if claim is None or work not in (Work.TRAIN, Work.TRAIN_PROXY):
+                return False
+            logger.info("%s is due: it begins", work.value)
+            if work is Work.TRAIN:
+                SegmentationTraining(self.project).run({}, self.images, claim)
+            else:
+                assert self.project.recipe.proxy is not None  # or no proxy training would be due
+                ProxyTraining(self.project, self.project.recipe.proxy).run({}, self.images, claim)
+            self.done += 1
+            return True
+
+
+def left_to_do(project: Project, kind: Kind) -> int:
+    """How many pieces of a kind of work are left, claimed or not."""
+    if kind == "prepare":
+        return sum(image.usable and image.content_sha256 is None for image in project.ledger.images())
+    situation = read_situation(project, scored_measure(project))
+    if kind == "score":
+        return situation.unscored_by_proxy or situation.unscored
+    return int(work_due(situation, project.thresholds) in (Work.TRAIN, Work.TRAIN_PROXY))
+
+
+def check_kind(name: str) -> Kind:
+    """The kind of work of this name.
+
+    Raises:
+        InvalidInputError: there is no such kind.
+    """
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise InvalidInputError(f"--kind {name}: use one of {', '.join(KINDS)}")

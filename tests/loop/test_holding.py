@@ -1,0 +1,128 @@
+"""What one process holds: its heart, what it gives up, and what it takes over from processes that died."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from activelabel.acquisition.score import ImageScores, Score
+from activelabel.loop import holding
+from activelabel.loop.holding import Holding, release_of_dead, this_machine
+from activelabel.loop.written_behind import ScoresBehind
+from activelabel.names import ScoreKind
+from activelabel.store.claims import Job
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
+
+KIND = ScoreKind("variance")
+JOB = Job("score", 1, KIND)
+
+
+def scores_of(image_id: str) -> list[ImageScores]:
+    return [ImageScores(image_id, (Score.of_kind(KIND, 1.0),), 5)]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    ledger.sync_images("abc", 0)
+    ledger.publish_model("m", "0" * 64, "quick", ["liver"], {}, [])
+    return ledger
+
+
+def test_a_heart_keeps_what_is_held_beyond_its_lease(ledger: Ledger) -> None:
+    with Holding(ledger, lease_seconds=0.6) as held:
+        image_id = next(held.images(JOB))
+        time.sleep(1.5)
+        assert held.record(1, scores_of(image_id), 0) == []
+    assert ledger.scored_images(1, KIND) == {image_id}
+
+
+def test_a_process_that_stood_still_writes_nothing_and_goes_on_with_others(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(holding, "BEATS_PER_LEASE", 0.01)  # its heart stands still
+    with Holding(ledger, lease_seconds=0.2) as held:
+        images = held.images(JOB)
+        assert next(images) == "a"
+        time.sleep(0.3)
+        assert ledger.claim_images(JOB, "another", 60) == ["a"]
+        assert held.record(1, scores_of("a"), 0) == ["a"]
+        assert next(images) == "b"
+        assert held.record(1, scores_of("b"), 0) == []
+    assert ledger.scored_images(1, KIND) == {"b"}
+    assert "a was lost to another worker" in caplog.text
+
+
+def test_what_is_held_is_given_back_when_the_work_ends_with_an_error(ledger: Ledger) -> None:
+    def fail() -> None:
+        with Holding(ledger) as held:
+            next(held.images(JOB))
+            raise RuntimeError("disk")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        fail()
+    assert ledger.claims() == []
+
+
+def test_a_stopped_process_claims_nothing_more(ledger: Ledger) -> None:
+    asked: list[bool] = []
+    with Holding(ledger, stopped=lambda: bool(asked)) as held:
+        images = held.images(JOB)
+        assert held.record(1, scores_of(next(images)), 0) == []
+        asked.append(True)
+        assert list(images) == []
+
+
+def test_it_waits_while_another_holds_the_last_image_and_takes_it_over_when_that_is_lost(ledger: Ledger) -> None:
+    assert ledger.claim_images(JOB, "another", 1.0) == ["a"]
+    done = []
+    with Holding(ledger) as held:
+        for image_id in held.images(JOB):
+            assert held.record(1, scores_of(image_id), 0) == []
+            done.append(image_id)
+    assert done == ["b", "c", "a"]
+
+
+def test_images_are_claimed_ahead_and_told_of_before_they_come(ledger: Ledger) -> None:
+    told: list[str] = []
+    with Holding(ledger) as held:
+        images = held.images(JOB, told.extend, ahead=1)
+        assert next(images) == "a"
+        assert (told, len(ledger.claims())) == (["a", "b"], 2)
+        assert next(images) == "b"
+        assert (told, len(ledger.claims())) == (["a", "b", "c"], 3)
+        for image_id in "abc":
+            assert held.record(1, scores_of(image_id), 0) == []
+        assert list(images) == ["c"]
+
+
+def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(ledger: Ledger) -> None:
+    done = []
+    with Holding(ledger) as held, ScoresBehind(ledger, 1, 0, held) as written:
+        for image_id in held.images(JOB):
+            written.add(image_id, [Score.of_kind(KIND, 1.0)], 5)
+            done.append(image_id)
+    assert done == ["a", "b", "c"]
+    assert held.recorded == 3
+
+
+def test_what_a_dead_process_of_this_machine_held_is_free_at_once(ledger: Ledger) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    lives = f"{this_machine()}:{sys.modules['os'].getpid()}:0a"
+    for worker in (f"{this_machine()}:{ended.pid}:0b", lives, f"elsewhere:{ended.pid}:0c"):
+        assert len(ledger.claim_images(JOB, worker, 3600)) == 1
+    release_of_dead(ledger)
+    assert {claim.worker for claim in ledger.claims()} == {lives, f"elsewhere:{ended.pid}:0c"}
+
+
+def test_a_whole_job_is_done_by_one_and_another_may_wait_for_it(ledger: Ledger) -> None:
+    with Holding(ledger) as first, Holding(ledger) as second:
+        with first.whole("race", 1) as claim, second.whole("race", 1) as other:
+            assert (claim is not None, other) == (True, None)
+        with second.whole("race", 1, wait=True) as claim:
+            assert claim is not None
+        assert ledger.claims() == []

@@ -1,0 +1,221 @@
+"""A worker that knows only the ledger: it scores, prepares and trains, from a shared folder or from a server."""
+
+import http.server
+import json
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from recorded import record_annotation
+
+from activelabel.annotation.archive import open_archive
+from activelabel.annotation.label_info import LabelInfo
+from activelabel.cli.work import open_worker
+from activelabel.data.volumes import read_grid
+from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, NotReadyError, UnavailableError
+from activelabel.names import ScoreKind
+from activelabel.networks import build_network
+from activelabel.project.models.publishing import publish_model
+from activelabel.project.opening import open_project
+from activelabel.project.place import write_place
+from activelabel.project.project import Project
+from activelabel.work.images import ServerImages, SharedFolder, read_token
+from activelabel.work.opening import Wanted, ledger_url
+from activelabel.work.worker import Worker, check_kind, left_to_do
+
+TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
+KIND = ScoreKind("variance")
+NAMES = [f"blob_0{number}" for number in range(4)]
+
+
+@pytest.fixture
+def served(blobs: Callable[[int], Any], tmp_path: Path) -> Project:
+    """A project of four images, one for validation, as its server has begun it with a recipe of the user's own."""
+    studies = blobs(4).studies
+    conf = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "precision": "float32"}
+    project = open_project("app", str(studies), {**conf, "project_dir": str(tmp_path / "project")})
+    project.ledger.sync_images(NAMES, 1)
+    write_place(project, conf)
+    return project
+
+
+@pytest.fixture
+def modelled(served: Project) -> Project:
+    """The same with a model of random weights."""
+    torch.manual_seed(0)
+    publish_model(served, build_network(served.recipe.network, classes=2).state_dict(), {}, [])
+    return served
+
+
+def worker_of(project: Project, kind: Any = "score", **wanted: str) -> Worker:
+    url = f"sqlite:///{project.ledger.file}"
+    return open_worker(Wanted(url, device="cpu", **wanted), kind, 60, until_done=True)
+
+
+def test_a_worker_that_knows_the_ledger_scores_what_is_left_as_the_server_would(modelled: Project) -> None:
+    worker = worker_of(modelled)
+    assert worker.project.recipe == modelled.recipe
+    assert left_to_do(worker.project, "score") == 3
+    assert worker.run() == 3
+    assert left_to_do(worker.project, "score") == 0
+    assert modelled.ledger.scored_images(1, KIND) == set(modelled.ledger.pool("training"))
+    assert set(modelled.ledger.score_repeats(1, KIND).values()) == {3}
+    assert modelled.ledger.claims() == []
+    assert worker_of(modelled).run() == 0
+
+
+def test_a_worker_scores_with_the_next_model_when_one_is_published_meanwhile(modelled: Project) -> None:
+    worker = worker_of(modelled)
+
+    def publish_after_one() -> bool:
+        """Publish a model once the first image is claimed."""
+        if modelled.ledger.claims("score") and len(modelled.ledger.models()) == 1:
+            publish_model(modelled, build_network(modelled.recipe.network, classes=2).state_dict(), {}, [])
+        return False
+
+    worker.stopped = publish_after_one
+    worker.run()
+    assert len(modelled.ledger.scored_images(1, KIND)) < 3
+    assert modelled.ledger.scored_images(2, KIND) == set(modelled.ledger.pool("training"))
+
+
+def test_a_damaged_image_is_set_aside_and_the_others_are_scored(modelled: Project) -> None:
+    first = modelled.ledger.pool("training")[0]
+    (Path(modelled.studies) / f"{first}.nii.gz").write_bytes(b"nothing")
+    assert worker_of(modelled).run() == 2
+    assert [image.id for image in modelled.ledger.images_set_aside()] == [first]
+
+
+def test_a_worker_prepares_each_image_once(served: Project) -> None:
+    assert left_to_do(served, "prepare") == 4
+    assert worker_of(served, "prepare").run() == 4
+    assert left_to_do(served, "prepare") == 0
+    assert all(image.content_sha256 and image.slice_count for image in served.ledger.images())
+
+
+def test_a_worker_trains_when_that_is_due_and_nobody_else_does(served: Project, tmp_path: Path) -> None:
+    worker = worker_of(served, "train")
+    assert worker.run() == 0  # nothing is annotated
+    archive = open_archive(served)
+    for image_id in served.ledger.pool("training")[:2]:
+        image = Path(served.studies) / f"{image_id}.nii.gz"
+        label = tmp_path / "blob-labels" / image.name
+        archive.keep(image_id, "final", label, read_grid(image), LabelInfo("ann", finished=True, confirmed=True))
+    assert served.ledger.claim_job("train", "another", 60)
+    assert worker.run() == 0
+    served.ledger.release_claims("another")
+    assert worker.run() == 1
+    assert served.current_model().version == 1
+    assert served.ledger.claims() == []
+
+
+@pytest.fixture
+def server(modelled: Project) -> Iterator[str]:
+    """The two routes that a worker fetches from, as a server with the token `word` answers them."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            address = urllib.parse.urlsplit(self.path)
+            query = dict(urllib.parse.parse_qsl(address.query))
+            if self.headers["Authorization"] != "Bearer word":
+                return self.answer(401, json.dumps({"detail": "log in"}).encode())
+            model = modelled.ledger.model_in_use()
+            file = modelled.models_folder / (model.file if model else "")
+            if address.path == "/datastore/image":
+                file = Path(modelled.studies) / f"{query['image']}.nii.gz"
+            if not file.is_file():
+                return self.answer(404, json.dumps({"detail": "no such image"}).encode())
+            return self.answer(200, file.read_bytes(), file)
+
+        def answer(self, code: int, content: bytes, file: Path | None = None) -> None:
+            self.send_response(code)
+            if file is not None:
+                self.send_header("Content-Disposition", f'attachment; filename="{file.name}"')
+                self.send_header("X-Image-Parts", "1")
+                self.send_header("X-Image-Modified", str(file.stat().st_mtime_ns))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.server_port}"
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
+    modelled: Project, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("word\n", encoding="utf-8")
+    worker = worker_of(modelled, server=server, token_file=str(tmp_path / "token"))
+    assert worker.run() == 3
+    own = worker_of(modelled)
+    first = modelled.ledger.pool("training")[0]
+    noted = modelled.ledger.image(first).file_modified_ns
+    assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
+
+
+def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:
+    refused = ServerImages(server, "", modelled.layout, tmp_path)
+    with pytest.raises(NotLoggedInError, match="log in: name a file with a valid token"):
+        refused.image_files(NAMES[0])
+    with pytest.raises(NotFoundError, match="no such image"):
+        ServerImages(server, "word", modelled.layout, tmp_path).image_files("nobody")
+    with pytest.raises(UnavailableError, match="is the server running"):
+        ServerImages("http://127.0.0.1:1", "word", modelled.layout, tmp_path).image_files(NAMES[0])
+    with pytest.raises(InvalidInputError, match="expected the address of a server"):
+        ServerImages("host:8000", "", modelled.layout, tmp_path)
+
+
+def test_an_image_of_a_shared_folder_is_found_by_its_name_or_below(modelled: Project, tmp_path: Path) -> None:
+    images, studies = SharedFolder(modelled), Path(modelled.studies)
+    assert images.image_files(NAMES[0]).path == studies / f"{NAMES[0]}.nii.gz"
+    (studies / "below").mkdir()
+    (studies / f"{NAMES[1]}.nii.gz").rename(studies / "below" / "other.nii.gz")
+    assert images.image_files("below~other").path == studies / "below" / "other.nii.gz"
+    with pytest.raises(NotFoundError, match="is that the same folder"):
+        images.image_files("nobody")
+
+
+def test_a_wrong_command_line_is_one_line(modelled: Project, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="--kind dream: use one of score, prepare, train"):
+        check_kind("dream")
+    with pytest.raises(InvalidInputError, match="no ledger is named"):
+        ledger_url("", None, {})
+    with pytest.raises(InvalidInputError, match="both name the ledger"):
+        ledger_url("sqlite:///a", tmp_path, {})
+    with pytest.raises(InvalidInputError, match="holds a password"):
+        ledger_url("postgresql://ann:secret@host/study", None, {})
+    with pytest.raises(InvalidInputError, match="expected the folder of a project"):
+        ledger_url("", tmp_path / "nowhere", {})
+    assert ledger_url("", None, {"ACTIVELABEL_DATABASE_URL": "postgresql://a:b@c/d"}) == "postgresql://a:b@c/d"
+    with pytest.raises(InvalidInputError, match="no such folder: name theirs with --studies"):
+        worker_of(modelled, studies=str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidInputError, match="no such folder: name it with --project-dir"):
+        worker_of(modelled, folder=str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidInputError, match="a training needs the project's folder"):
+        worker_of(modelled, "train", server="http://host:8000")
+    (tmp_path / "token").write_text("two words", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="expected one word"):
+        read_token(str(tmp_path / "token"))
+
+
+def test_a_ledger_without_a_project_says_to_start_the_server(tmp_path: Path) -> None:
+    project = open_project("app", str(tmp_path), {"recipe": str(TINY), "labels": "ball", "device": "cpu"})
+    with pytest.raises(NotReadyError, match="start the project's server once"):
+        worker_of(project)
+    with pytest.raises(InvalidInputError, match="there is no such file"):
+        open_worker(Wanted(f"sqlite:///{tmp_path}/none.sqlite"), "score", 60, until_done=True)
+
+
+def test_an_annotated_image_is_not_scored_any_more(modelled: Project) -> None:
+    record_annotation(modelled.ledger, modelled.ledger.pool("training")[0], "label", "0", "ann")
+    assert left_to_do(modelled, "score") == 2
+    assert worker_of(modelled).run() == 2
